@@ -1,0 +1,167 @@
+//! The memory limit of the cgroups we run in, v1 and v2.
+//!
+//! `/proc/self/cgroup` says in which group we are, `/proc/self/mountinfo` where its hierarchy is mounted
+//! ([`cgroups(7)`](https://man7.org/linux/man-pages/man7/cgroups.7.html)). A limit counts for all groups below,
+//! so the tightest one up to the mount point holds. What lies above it (outside our container) cannot be seen.
+
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::ffi::OsStringExt,
+    path::{Path, PathBuf},
+};
+
+use crate::Roots;
+
+/// The two kinds of hierarchy that limit memory. A machine may have both mounted (hybrid).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// The one with the `memory` controller.
+    V1,
+    /// The unified one.
+    V2,
+}
+
+impl Version {
+    fn limit_file(self) -> &'static str {
+        match self {
+            Self::V1 => "memory.limit_in_bytes",
+            Self::V2 => "memory.max",
+        }
+    }
+}
+
+/// One hierarchy as it is mounted.
+#[derive(Debug, PartialEq, Eq)]
+struct Mount {
+    /// Which group of the hierarchy the mount point shows; other than `/` in containers.
+    root: PathBuf,
+    point: PathBuf,
+}
+
+/// Our group in one hierarchy, as directories.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Own {
+    group: PathBuf,
+    mount_point: PathBuf,
+}
+
+impl Own {
+    /// Finds it; `None` where there is no such hierarchy, or none that limits memory.
+    pub(crate) fn find(roots: &Roots, version: Version) -> Option<Self> {
+        let groups = fs::read(roots.proc.join("self/cgroup")).ok()?;
+        let mounts = fs::read(roots.proc.join("self/mountinfo")).ok()?;
+        let group = group_of(&groups, version)?;
+        let mount = mount_of(&mounts, version)?;
+        Some(Self { group: directory(roots, &mount, &group), mount_point: at_roots(roots, &mount.point) })
+    }
+
+    /// Our group and those around it, up to the mount point.
+    pub(crate) fn with_parents(&self) -> impl Iterator<Item = &Path> {
+        self.group.ancestors().take_while(|directory| directory.starts_with(&self.mount_point))
+    }
+}
+
+/// The tightest memory limit in bytes, `None` where there is none or none can be read. A limit above the machine's
+/// memory, where that is known, limits nothing.
+pub(crate) fn memory_limit(roots: &Roots, physical_bytes: Option<u64>) -> Option<u64> {
+    [Version::V2, Version::V1]
+        .into_iter()
+        .filter_map(|version| tightest(&Own::find(roots, version)?, version))
+        .min()
+        .filter(|&limit| physical_bytes.is_none_or(|physical| limit <= physical))
+}
+
+/// Our group, from lines `hierarchy-ID:controller-list:cgroup-path`.
+fn group_of(text: &[u8], version: Version) -> Option<PathBuf> {
+    text.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.splitn(3, |&byte| byte == b':');
+        let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        let ours = match version {
+            Version::V1 => lists(controllers, b"memory"),
+            Version::V2 => id == b"0" && controllers.is_empty(),
+        };
+        ours.then(|| path_from(path.to_vec()))
+    })
+}
+
+/// Where the hierarchy is mounted, from lines
+/// `36 35 98:0 /root /mount/point options optional-fields - fstype source super-options`
+/// ([`proc_pid_mountinfo(5)`](https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html)).
+fn mount_of(text: &[u8], version: Version) -> Option<Mount> {
+    text.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let (root, point) = (fields.nth(3)?, fields.next()?);
+        fields.find(|&field| field == b"-")?;
+        let (fstype, options) = (fields.next()?, fields.nth(1)?);
+        let ours = match version {
+            Version::V1 => fstype == b"cgroup" && lists(options, b"memory"),
+            Version::V2 => fstype == b"cgroup2",
+        };
+        ours.then(|| Mount { root: path_from(unescape(root)), point: path_from(unescape(point)) })
+    })
+}
+
+/// Whether a comma-separated list holds `word`.
+fn lists(list: &[u8], word: &[u8]) -> bool {
+    list.split(|&byte| byte == b',').any(|item| item == word)
+}
+
+/// The directory of our group. Where the mount does not show it (`/../x`, outside our cgroup namespace), the mount
+/// point stands for it.
+fn directory(roots: &Roots, mount: &Mount, group: &Path) -> PathBuf {
+    let point = at_roots(roots, &mount.point);
+    match group.strip_prefix(&mount.root) {
+        Ok(below) if below.components().all(|part| matches!(part, std::path::Component::Normal(_))) => {
+            point.join(below)
+        }
+        _ => point,
+    }
+}
+
+/// A mount point below `/sys/fs/cgroup`, moved to where `roots` has that.
+fn at_roots(roots: &Roots, point: &Path) -> PathBuf {
+    match point.strip_prefix(Roots::default().cgroup) {
+        Ok(below) => roots.cgroup.join(below),
+        Err(_) => point.to_owned(),
+    }
+}
+
+/// The lowest limit from our group up to the mount point, both included.
+fn tightest(own: &Own, version: Version) -> Option<u64> {
+    own.with_parents()
+        .filter_map(|directory| limit(&fs::read_to_string(directory.join(version.limit_file())).ok()?))
+        .min()
+}
+
+/// `max` is v2's word for none; v1 has a number for it, the largest multiple of the page size below 2^63.
+fn limit(text: &str) -> Option<u64> {
+    const LARGEST_PAGE: u64 = 1 << 16;
+    const NONE_IN_V1: u64 = (1 << 63) - LARGEST_PAGE;
+    text.trim().parse().ok().filter(|&bytes| bytes < NONE_IN_V1)
+}
+
+/// Mountinfo writes space, tab, newline and backslash as three octal digits (`mangle` in `fs/proc_namespace.c`).
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = match rest {
+            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..] => {
+                Some(((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'), after))
+            }
+            _ => None,
+        };
+        let (byte, after) = escaped.unwrap_or((byte, after));
+        path.push(byte);
+        rest = after;
+    }
+    path
+}
+
+fn path_from(bytes: Vec<u8>) -> PathBuf {
+    OsString::from_vec(bytes).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! The mechanisms of Linux, in the order in which `docs/architecture.md` layers them.
+
+use crate::{Roots, doctor::Examined, doctor::State};
+
+mod cgroup;
+mod child;
+mod limits;
+mod netlink;
+mod perf;
+mod proc_connector;
+mod proc_files;
+mod seccomp;
+mod syscalls;
+mod taskstats;
+
+/// One row of the table: name, what it gives, whether this version uses it, and how to try it.
+struct Mechanism {
+    name: &'static str,
+    gives: &'static str,
+    in_use: bool,
+    attempt: fn(&Roots) -> State,
+}
+
+const fn used(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> State) -> Mechanism {
+    Mechanism { name, gives, in_use: true, attempt }
+}
+
+const fn not_yet_used(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> State) -> Mechanism {
+    Mechanism { name, gives, in_use: false, attempt }
+}
+
+const MECHANISMS: &[Mechanism] = &[
+    used("rss", "resident memory of processes", proc_files::rss),
+    used("high-water marks", "peaks between two samples", proc_files::marks),
+    used("pss", "shared pages counted once", proc_files::pss),
+    used("processes of others", "PSS of programs that change their user", proc_files::others),
+    used("children files", "descendants, at a cost that follows the job", proc_files::children),
+    used("pid cursor", "skips the search while nothing was forked", proc_files::pid_cursor),
+    used("child subreaper", "daemons and orphans stay in the job", syscalls::subreaper),
+    used("pidfd", "the command's end, and signals that cannot miss", syscalls::pidfd),
+    used("kcmp", "vfork children are not counted twice", syscalls::kcmp),
+    used("open files", "one kept descriptor or more a process", limits::open_files),
+    used("memory limit", "how much this container may use", limits::memory),
+    not_yet_used("perf events", "exact times of fork, exec and exit", perf::examine),
+    not_yet_used("proc connector", "exact times of fork, exec and exit", proc_connector::examine),
+    not_yet_used("seccomp notification", "exact peaks at exit, without privilege", seccomp::examine),
+    not_yet_used("taskstats", "exact peaks of killed processes too", taskstats::examine),
+    not_yet_used("cgroup", "the kernel's own peak of the whole job", cgroup::examine),
+];
+
+pub(super) fn examine(roots: &Roots) -> Vec<Examined> {
+    let examined = |mechanism: &Mechanism| Examined {
+        mechanism: mechanism.name,
+        gives: mechanism.gives,
+        in_use: mechanism.in_use,
+        state: (mechanism.attempt)(roots),
+    };
+    MECHANISMS.iter().map(examined).collect()
+}

@@ -1,0 +1,28 @@
+//! Limits that bear on measuring.
+
+use rustix::process::{Resource, getrlimit};
+
+use crate::{
+    Roots,
+    cgroup::{Own, Version, memory_limit},
+    doctor::State,
+};
+
+/// `RLIMIT_NOFILE`, getrlimit(2). A kept descriptor a process; past the limit files are opened each time.
+pub(super) fn open_files(_: &Roots) -> State {
+    let limit = getrlimit(Resource::Nofile);
+    let figure = |value: Option<u64>| value.map_or_else(|| "unlimited".to_owned(), |value| value.to_string());
+    State::works_with(format!("soft {}, hard {}", figure(limit.current), figure(limit.maximum)))
+}
+
+/// The tightest memory limit among the cgroups around us.
+pub(super) fn memory(roots: &Roots) -> State {
+    if [Version::V1, Version::V2].into_iter().all(|version| Own::find(roots, version).is_none()) {
+        return State::missing("no cgroup hierarchy that limits memory is to be seen")
+            .or("nothing is lost where there is no container");
+    }
+    match memory_limit(roots, None) {
+        Some(bytes) => State::works_with(format!("{bytes} bytes")),
+        None => State::works_with("no limit"),
+    }
+}

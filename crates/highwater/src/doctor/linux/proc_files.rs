@@ -1,0 +1,105 @@
+//! Files of procfs: each is read once, on this process, and must hold what the sampler looks for.
+
+use std::{fs, io, path::Path};
+
+use crate::{Roots, doctor::State};
+
+const MOUNT_PROC: &str = "mount procfs: mount -t proc proc /proc";
+
+/// `/proc/PID/statm`, proc(5).
+pub(super) fn rss(roots: &Roots) -> State {
+    let path = roots.proc.join("self/statm");
+    expect(&path, |text| {
+        let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        (pages > 0).then(State::works)
+    })
+    .or(MOUNT_PROC)
+}
+
+/// `VmHWM` in `/proc/PID/status`, proc(5).
+pub(super) fn marks(roots: &Roots) -> State {
+    let path = roots.proc.join("self/status");
+    expect(&path, |text| {
+        text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(State::works())
+    })
+    .or(MOUNT_PROC)
+}
+
+/// `/proc/PID/smaps_rollup`, since Linux 4.14.
+pub(super) fn pss(roots: &Roots) -> State {
+    let path = roots.proc.join("self/smaps_rollup");
+    expect(&path, |text| {
+        text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        Some(State::works())
+    })
+    .or("needs Linux 4.14 with CONFIG_PROC_PAGE_MONITOR")
+}
+
+/// Reading `smaps_rollup` of another user's process needs `PTRACE_MODE_READ` (ptrace(2)); `hidepid` may hide it
+/// altogether. Pid 1 stands for the others. (Yama guards attaching, not reading.)
+pub(super) fn others(roots: &Roots) -> State {
+    let state = match fs::read_to_string(roots.proc.join("1/smaps_rollup")) {
+        Ok(_) => State::works(),
+        Err(error) => State::missing(match hidepid(roots) {
+            Some(option) => format!("cannot read pid 1: {error}; procfs is mounted with {option}"),
+            None => format!("cannot read pid 1: {error}"),
+        }),
+    };
+    state.or("run with CAP_SYS_PTRACE (root has it), if the job changes its user; else nothing is lost")
+}
+
+/// The mount option that hides other users' processes, proc(5); `None` when it is off.
+fn hidepid(roots: &Roots) -> Option<String> {
+    let mounts = fs::read_to_string(roots.proc.join("self/mountinfo")).ok()?;
+    let options = mounts.lines().find_map(|line| line.split_once(" - proc ").map(|(_, options)| options))?;
+    let option = options.split([' ', ',']).find(|option| option.starts_with("hidepid="))?;
+    (!matches!(option, "hidepid=0" | "hidepid=off")).then(|| option.to_owned())
+}
+
+/// `/proc/PID/task/TID/children`, proc(5): there with `CONFIG_PROC_CHILDREN`.
+pub(super) fn children(roots: &Roots) -> State {
+    let tid = rustix::thread::gettid().as_raw_nonzero();
+    let path = roots.proc.join(format!("self/task/{tid}/children"));
+    match fs::read_to_string(&path) {
+        Ok(_) => State::works(),
+        Err(error) => State::missing(refusal(&path, &error)).or(
+            "needs CONFIG_PROC_CHILDREN; a scan of /proc takes its place, at a cost that follows the machine",
+        ),
+    }
+}
+
+/// The namespace's last pid, `kernel/pid_namespace.c`; else the last field of `/proc/loadavg`.
+pub(super) fn pid_cursor(roots: &Roots) -> State {
+    let last = |name: &str| {
+        let text = fs::read_to_string(roots.proc.join(name)).ok()?;
+        text.split_ascii_whitespace().last()?.parse::<u32>().ok()
+    };
+    if last("sys/kernel/ns_last_pid").is_some() {
+        return State::works_with("ns_last_pid");
+    }
+    // lxcfs puts a file of its own over /proc/loadavg, whose last field is something else.
+    if last("loadavg").is_some() && on_procfs(&roots.proc.join("loadavg")) {
+        return State::works_with("loadavg");
+    }
+    State::missing("neither sys/kernel/ns_last_pid nor a loadavg of the kernel's own can be read")
+        .or("nothing is lost but a little CPU time: every sample searches")
+}
+
+fn on_procfs(path: &Path) -> bool {
+    const PROC_SUPER_MAGIC: u64 = 0x9fa0; // linux/magic.h
+    rustix::fs::statfs(path).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(PROC_SUPER_MAGIC))
+}
+
+/// Reads a file that must hold what `find` looks for.
+fn expect(path: &Path, find: impl FnOnce(&str) -> Option<State>) -> State {
+    match fs::read_to_string(path) {
+        Ok(text) => find(&text)
+            .unwrap_or_else(|| State::missing(format!("{} does not look as expected", path.display()))),
+        Err(error) => State::missing(refusal(path, &error)),
+    }
+}
+
+fn refusal(path: &Path, error: &io::Error) -> String {
+    format!("cannot read {}: {error}", path.display())
+}

@@ -1,0 +1,45 @@
+//! System calls that following a job stands on.
+
+use std::io;
+
+use crate::{Roots, doctor::State};
+
+use super::child;
+
+const SECCOMP: &str = "the container's seccomp profile refuses it: allow it there";
+
+/// prctl(2) `PR_SET_CHILD_SUBREAPER`, tried in a child so that this process keeps its own setting.
+pub(super) fn subreaper(_: &Roots) -> State {
+    let outcome = child::errno_of(|| {
+        // SAFETY: prctl with integers only; it changes the child alone.
+        unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }.into()
+    });
+    match outcome {
+        Ok(()) => State::works(),
+        Err(error) => State::missing(format!("prctl(PR_SET_CHILD_SUBREAPER): {error}")).or(SECCOMP),
+    }
+}
+
+/// `pidfd_open(2)`, since Linux 5.3.
+pub(super) fn pidfd(_: &Roots) -> State {
+    match rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty()) {
+        Ok(_) => State::works(),
+        Err(error) => refused("pidfd_open", &error.into(), "needs Linux 5.3"),
+    }
+}
+
+/// kcmp(2) with `KCMP_VM`, on this process and itself.
+pub(super) fn kcmp(_: &Roots) -> State {
+    const KCMP_VM: libc::c_long = 1; // linux/kcmp.h
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    // SAFETY: kcmp takes integers only and changes nothing.
+    match unsafe { libc::syscall(libc::SYS_kcmp, pid, pid, KCMP_VM, 0, 0) } {
+        0 => State::works(),
+        _ => refused("kcmp", &io::Error::last_os_error(), "needs a kernel with CONFIG_KCMP"),
+    }
+}
+
+fn refused(call: &str, error: &io::Error, needs: &str) -> State {
+    let remedy = if error.raw_os_error() == Some(libc::EPERM) { SECCOMP } else { needs };
+    State::missing(format!("{call}: {error}")).or(remedy)
+}

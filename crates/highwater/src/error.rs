@@ -1,0 +1,91 @@
+//! What can fail: [`Error`] for a call, [`Unavailable`] for one value that could not be had.
+
+use std::{io, path::PathBuf};
+
+/// A call failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such process (it ended, or never was).
+    #[error("no process with pid {pid}")]
+    NoSuchProcess {
+        /// The pid that was asked for.
+        pid: u32,
+    },
+    /// The command to run is empty.
+    #[error("the command is empty")]
+    EmptyCommand,
+    /// The command or its environment holds a NUL byte, which no system call can carry.
+    #[error("{what} holds a NUL byte")]
+    NulByte {
+        /// Which part.
+        what: String,
+    },
+    /// No file of that name, as a path or in `PATH`.
+    #[error("cannot run {command:?}: {source}")]
+    NotFound {
+        /// The command.
+        command: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The file is there but cannot be executed.
+    #[error("cannot run {command:?}: {source}")]
+    NotExecutable {
+        /// The command.
+        command: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A system call needed for measuring failed.
+    #[error("{doing}: {source}")]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A kernel file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A kernel file holds something else than this library expects.
+    #[error("{} does not look as expected: {found:?}", path.display())]
+    Unexpected {
+        /// The file.
+        path: PathBuf,
+        /// What was found, shortened.
+        found: String,
+    },
+    /// This system is not supported yet.
+    #[error("{what} is not supported on this system")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+    },
+}
+
+/// Why one value could not be had. It stands where the value would stand; it never becomes 0.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unavailable {
+    /// The kernel refuses us.
+    #[error("permission denied")]
+    PermissionDenied,
+    /// The kernel does not have it (too old, or built without it).
+    #[error("this kernel does not provide it")]
+    NotProvided,
+    /// The process has no memory of its own: it has ended and was not yet waited for, or is a kernel thread.
+    #[error("the process has no memory map (ended, or a kernel thread)")]
+    NoMemoryMap,
+    /// The process ended while it was being read.
+    #[error("the process ended while it was read")]
+    Vanished,
+    /// Reading failed.
+    #[error("reading failed: {0}")]
+    Failed(String),
+}

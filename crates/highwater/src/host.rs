@@ -1,0 +1,114 @@
+//! The machine a job runs on, as far as it matters to memory.
+
+use std::{env, fs};
+
+use crate::{Roots, record::Host};
+
+/// Everything the record says about the machine; what cannot be had is `None`.
+pub(crate) fn host(roots: &Roots) -> Host {
+    let memory_bytes = memory_bytes(roots);
+    Host {
+        name: host_name(),
+        os: env::consts::OS.to_owned(),
+        #[cfg(unix)]
+        kernel: Some(rustix::system::uname().release().to_string_lossy().into_owned()),
+        #[cfg(not(unix))]
+        kernel: None,
+        cpus: cpus(),
+        memory_bytes,
+        #[cfg(target_os = "linux")]
+        container_limit_bytes: crate::cgroup::memory_limit(roots, memory_bytes),
+        #[cfg(not(target_os = "linux"))]
+        container_limit_bytes: None,
+        rank: rank(),
+    }
+}
+
+/// Name of this machine as it calls itself (`uname -n`), without a look-up in the network.
+pub fn host_name() -> Option<String> {
+    #[cfg(unix)]
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    let name = env::var("COMPUTERNAME").ok()?;
+    (!name.is_empty()).then_some(name)
+}
+
+/// Rank of this process in a parallel job, from the environment its launcher made; `None` outside of one.
+///
+/// The innermost launcher wins: under `mpirun` or `torchrun` inside a Slurm allocation, Slurm's variable numbers
+/// the nodes' daemons. `RANK` is torchrun's where `WORLD_SIZE` stands beside it; alone, it counts last.
+pub fn rank() -> Option<u32> {
+    rank_in(|name| env::var(name).ok())
+}
+
+fn rank_in(variable: impl Fn(&str) -> Option<String>) -> Option<u32> {
+    let number = |name: &str| variable(name)?.trim().parse().ok();
+    ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"]
+        .into_iter()
+        .find_map(number)
+        .or_else(|| variable("WORLD_SIZE").and_then(|_| number("RANK")))
+        .or_else(|| number("SLURM_PROCID"))
+        .or_else(|| number("RANK"))
+}
+
+/// Processors this process may run on (`taskset`, cpusets). Not the CPU time it may use: a quota is no count.
+fn cpus() -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    if let Ok(set) = rustix::thread::sched_getaffinity(None) {
+        return Some(set.count());
+    }
+    // Beyond 1024 processors the fixed-size set is refused.
+    std::thread::available_parallelism().ok().and_then(|count| u32::try_from(count.get()).ok())
+}
+
+/// `MemTotal` of `/proc/meminfo`: physical memory without what the kernel's image and firmware took.
+fn memory_bytes(roots: &Roots) -> Option<u64> {
+    let text = fs::read_to_string(roots.proc.join("meminfo")).ok()?;
+    let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix(" kB")?;
+    kib.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rank_with(variables: &[(&str, &str)]) -> Option<u32> {
+        rank_in(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn rank_of_each_launcher() {
+        for name in ["SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "RANK"] {
+            assert_eq!(rank_with(&[(name, "3")]), Some(3), "{name}");
+        }
+        assert_eq!(rank_with(&[]), None);
+        assert_eq!(rank_with(&[("RANK", "first")]), None);
+    }
+
+    #[test]
+    fn innermost_launcher_wins() {
+        assert_eq!(rank_with(&[("SLURM_PROCID", "0"), ("OMPI_COMM_WORLD_RANK", "5")]), Some(5));
+        assert_eq!(rank_with(&[("SLURM_PROCID", "0"), ("RANK", "5"), ("WORLD_SIZE", "8")]), Some(5));
+        assert_eq!(rank_with(&[("SLURM_PROCID", "2"), ("RANK", "5")]), Some(2));
+    }
+
+    #[test]
+    fn physical_memory() {
+        let tree = tempfile::tempdir().unwrap();
+        let roots = Roots { proc: tree.path().to_owned(), ..Roots::default() };
+        assert_eq!(memory_bytes(&roots), None);
+        fs::write(tree.path().join("meminfo"), "MemTotal:       24689732 kB\nMemFree:  1 kB\n").unwrap();
+        assert_eq!(memory_bytes(&roots), Some(24_689_732 * 1024));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_machine() {
+        let host = host(&Roots::default());
+        assert_eq!(host.os, "linux");
+        assert!(host.name.is_some() && host.kernel.is_some());
+        assert!(host.cpus.is_some_and(|cpus| cpus > 0));
+        let memory = host.memory_bytes.unwrap();
+        assert!(host.container_limit_bytes.is_none_or(|limit| limit <= memory));
+    }
+}

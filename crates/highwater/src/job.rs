@@ -1,0 +1,251 @@
+//! Run a command, follow all its descendants, and say how much memory they used.
+//!
+//! ```
+//! use highwater::Job;
+//!
+//! let record = Job::new("echo").arg("hello").run()?;
+//! let peak = record.peak.rss.expect("Linux tells the RSS of every process");
+//! println!("between {} and {} bytes", peak.lower_bytes, peak.upper_bytes);
+//! # Ok::<(), highwater::Error>(())
+//! ```
+//!
+//! While a job runs, this process is the reaper of its orphans (`PR_SET_CHILD_SUBREAPER`, prctl(2)); what was set
+//! before is restored after the last job. No signal handler is installed, and only processes of the job are waited
+//! for. Jobs run on the thread that calls [`Job::run`]; several threads may each run one.
+//!
+//! # Platforms
+//! Linux. Elsewhere [`Job::run`] returns [`Error::Unsupported`].
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::fd::OwnedFd,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use crate::{Error, Roots, record::Record};
+
+mod control;
+mod estimate;
+mod events;
+mod follow;
+mod ledger;
+mod linux;
+mod pace;
+mod rows;
+mod timeline;
+
+pub use control::Control;
+pub use rows::Rows;
+
+/// A command to run and measure.
+#[derive(Debug)]
+pub struct Job {
+    program: OsString,
+    args: Vec<OsString>,
+    env: Vec<(OsString, Option<OsString>)>,
+    current_dir: Option<PathBuf>,
+    stdout: Option<OwnedFd>,
+    roots: Roots,
+    pace: Pace,
+    wait: bool,
+    sole_owner: bool,
+    inherited: Inherited,
+    control: Control,
+}
+
+/// How often to sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Pace {
+    /// Quick at the start and while things change, slow when still.
+    #[default]
+    Adaptive,
+    /// At a fixed interval; with `burst`, quicker during the first moments.
+    Fixed {
+        /// The interval.
+        interval: Duration,
+        /// Sample quickly during the first quarter of a second.
+        burst: bool,
+    },
+}
+
+/// What the caller's own start changed in its process, to be undone in the job so that the job finds
+/// everything as if it had been started without us. The default: nothing to undo but what Rust's runtime does
+/// to SIGPIPE.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Inherited {
+    /// Signals that the job must find ignored (bit n-1 = signal n) although this process may have changed them
+    /// since it started: SIGPIPE, which Rust's runtime ignores always and the job finds ignored only if it stands
+    /// here; SIGCHLD, which must not be ignored here to learn how the job ends; 33, to which glibc gives a handler
+    /// with the first thread.
+    pub ignored_signals: u64,
+    /// The signal mask the job gets (bit n-1 = signal n); `None`: that of the calling thread.
+    pub signal_mask: Option<u64>,
+    /// Which of descriptors 0, 1, 2 were closed before Rust's runtime opened `/dev/null` there.
+    pub closed_stdio: [bool; 3],
+    /// Soft limit of open files (`RLIMIT_NOFILE`) before it was raised.
+    pub open_files_soft_limit: Option<u64>,
+}
+
+/// Sees a job while it runs.
+pub trait Observer {
+    /// The command was started.
+    fn started(&mut self, pid: u32) {
+        let _ = pid;
+    }
+    /// A sample was taken.
+    fn sampled(&mut self, progress: &Progress<'_>) {
+        let _ = progress;
+    }
+}
+
+impl Observer for () {}
+
+/// The state of a job right after a sample.
+#[non_exhaustive]
+pub struct Progress<'a> {
+    /// Since the start of the job.
+    pub elapsed: Duration,
+    /// Wall clock.
+    pub time: SystemTime,
+    /// Sum of the members' RSS in this sample; `None` when none could be read.
+    pub total_rss_bytes: Option<u64>,
+    /// Members alive in this sample.
+    pub process_count: u64,
+    following: &'a follow::Following,
+}
+
+impl Progress<'_> {
+    /// The record so far: `complete` is false, it has no groups and no timeline, and of a job of very many processes
+    /// only the first rows (`capture.processes_left_out` says how many are missing).
+    pub fn record(&self) -> Record {
+        self.following.checkpoint(self.elapsed)
+    }
+}
+
+impl Job {
+    /// A job that runs `program`, found in `PATH` unless it holds a slash.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            current_dir: None,
+            stdout: None,
+            roots: Roots::default(),
+            pace: Pace::default(),
+            wait: false,
+            sole_owner: false,
+            inherited: Inherited::default(),
+            control: Control::new(),
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets an environment variable for the job.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), Some(value.into())));
+        self
+    }
+
+    /// Removes an environment variable for the job.
+    #[must_use]
+    pub fn env_remove(mut self, name: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), None));
+        self
+    }
+
+    /// The directory in which the job starts.
+    #[must_use]
+    pub fn current_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.current_dir = Some(dir.into());
+        self
+    }
+
+    /// Where the kernel's file systems are mounted.
+    #[must_use]
+    pub fn roots(mut self, roots: Roots) -> Self {
+        self.roots = roots;
+        self
+    }
+
+    /// Where the job's standard output goes instead of ours.
+    #[must_use]
+    pub fn stdout(mut self, to: OwnedFd) -> Self {
+        self.stdout = Some(to);
+        self
+    }
+
+    /// How often to sample.
+    #[must_use]
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// Wait also for descendants that outlive the command.
+    #[must_use]
+    pub fn wait_for_descendants(mut self, wait: bool) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// Says that this process starts nothing but this job, so that any unknown child that falls to it is an orphan
+    /// of the job. Without it (the default) an orphan that was never seen while its parent lived is claimed only if
+    /// it has a process group or session of the job, and other children of this process are never touched.
+    #[must_use]
+    pub fn sole_owner(mut self, sole: bool) -> Self {
+        self.sole_owner = sole;
+        self
+    }
+
+    /// What the job must find as it was before this process started.
+    #[must_use]
+    pub fn inherited(mut self, inherited: Inherited) -> Self {
+        self.inherited = inherited;
+        self
+    }
+
+    /// A handle for other threads.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Runs the job to its end: until the command has ended, and with [`Job::wait_for_descendants`] all its
+    /// descendants. Blocks this thread.
+    ///
+    /// # Errors
+    /// When the command cannot be started ([`Error::NotFound`], [`Error::NotExecutable`], ...), or the record does
+    /// not fit into memory. That the command fails is no error: see [`Record::exit`].
+    pub fn run(self) -> Result<Record, Error> {
+        let record = self.run_observed(&mut ())?;
+        record
+            .into_memory()
+            .map_err(|source| Error::System { doing: "reading back the rows of the record", source })
+    }
+
+    /// As [`Job::run`], showing each sample to `observer`; the rows of very many processes stay in the temporary
+    /// file to which they were spilled.
+    ///
+    /// # Errors
+    /// As [`Job::run`].
+    pub fn run_observed(self, observer: &mut dyn Observer) -> Result<Record<Rows>, Error> {
+        follow::follow(&self, observer)
+    }
+}

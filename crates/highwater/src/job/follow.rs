@@ -1,0 +1,279 @@
+//! Following one job from its start to its end: the only place with a clock.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::{Duration, Instant, SystemTime},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+    time::{ClockId, clock_gettime},
+};
+
+use super::{
+    Job, Observer, Pace, Progress, Rows,
+    control::Order,
+    events::{Event, Reading, Sample},
+    ledger::{Closing, Header, Ledger},
+    linux::{
+        launch::{self, Child, Command},
+        members::{Changes, Members},
+        pss::{self, PssPasses},
+        subreaper::Subreaper,
+        wait,
+    },
+    pace::Metronome,
+};
+use crate::{
+    Error, Roots,
+    process::linux::status::Status,
+    record::{Downgrade, Exit, ExitCause, Overhead, Record, Tool},
+};
+
+/// One mark reading may cost this share of the time until the next.
+const MARKS_SHARE: u32 = 300;
+/// Descendants that outlive the command are watched for their end one by one, up to so many.
+const WATCHED: usize = 256;
+/// How long we go on killing what does not die (a process in an uninterruptible wait).
+const KILLING: Duration = Duration::from_secs(5);
+
+/// Runs `job` to its end.
+pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Rows>, Error> {
+    let mut downgrades = Vec::new();
+    let subreaper = Subreaper::set();
+    if let Err(errno) = &subreaper {
+        downgrades.push(Downgrade {
+            wanted: "descendants whose parent has ended".to_owned(),
+            reason: format!("this process could not become their reaper: {errno}"),
+        });
+    }
+    let own_mark = own_mark_bytes(&job.roots).unwrap_or(u64::MAX);
+    let (started, clock) = (SystemTime::now(), Instant::now());
+    let child = launch::launch(Command {
+        program: &job.program,
+        args: &job.args,
+        env: &job.env,
+        current_dir: job.current_dir.as_ref(),
+        stdout: job.stdout.as_ref().and_then(|stdout| stdout.try_clone().ok()),
+        inherited: &job.inherited,
+    })?;
+    let mut members = Members::new(&job.roots, job.sole_owner, own_mark);
+    let mut events = Vec::new();
+    // First of all: a job may live for less than a millisecond.
+    members.start(child.pid, &mut events);
+    let first = clock.elapsed();
+    members.look(true, &mut events);
+    observer.started(child.pid);
+    let header = Header {
+        tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned(), target: target() },
+        host: crate::host::host(&job.roots),
+        command: std::iter::once(&job.program)
+            .chain(&job.args)
+            .map(|arg| arg.to_string_lossy().into_owned())
+            .collect(),
+        started,
+        interval: match job.pace {
+            Pace::Fixed { interval, .. } => Some(interval),
+            Pace::Adaptive => None,
+        },
+        lineage: members.lineage(),
+    };
+    let mut following = Following {
+        ledger: Ledger::new(header),
+        members,
+        passes: PssPasses::new(&job.roots),
+        metronome: Metronome::new(job.pace),
+        clock,
+        events,
+        downgrades,
+        next_marks: Duration::ZERO,
+        killing_since: None,
+        previous_total: 0,
+        cpu_before: thread_cpu(),
+    };
+    following.record(first, true);
+    following.run(job, &child, observer);
+    drop(subreaper);
+    Ok(following.finish())
+}
+
+/// Our own high-water mark; the command starts as a copy of us and inherits it in its `ru_maxrss`.
+fn own_mark_bytes(roots: &Roots) -> Option<u64> {
+    let status = std::fs::read(roots.proc.join("self/status")).ok()?;
+    Status::parse(&status)?.vm_hwm_bytes
+}
+
+/// What we were built for, as `x86_64-linux`.
+fn target() -> String {
+    format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
+}
+
+pub(super) struct Following {
+    ledger: Ledger,
+    members: Members,
+    passes: PssPasses,
+    metronome: Metronome,
+    clock: Instant,
+    events: Vec<Event>,
+    downgrades: Vec<Downgrade>,
+    next_marks: Duration,
+    killing_since: Option<Duration>,
+    previous_total: u64,
+    cpu_before: Duration,
+}
+
+impl Following {
+    fn run(&mut self, job: &Job, child: &Child, observer: &mut dyn Observer) {
+        loop {
+            let begin = thread_cpu();
+            let at = self.clock.elapsed();
+            let changes = self.look(at, at >= self.next_marks);
+            let total = self.ledger.last_total().unwrap_or(0);
+            observer.sampled(&self.progress(at));
+            let waiting = self.members.root_lives() || (job.wait && !self.members.is_empty());
+            let given_up = self.killing_since.is_some_and(|since| at > since + KILLING);
+            if given_up || !(waiting || self.killing_since.is_some() && !self.members.is_empty()) {
+                break;
+            }
+            let cost = thread_cpu().saturating_sub(begin);
+            self.pss(at, total);
+            let moved = total.abs_diff(self.previous_total) > self.previous_total / 64 + (256 << 10);
+            self.previous_total = total;
+            let mut pause = self.metronome.next(at, changes.any() || moved, cost);
+            if self.killing_since.is_some() {
+                self.members.signal_all(Signal::KILL);
+                pause = pause.min(Duration::from_millis(2));
+            }
+            self.sleep(job, child, pause.saturating_sub(self.clock.elapsed().saturating_sub(at)));
+            self.obey(job, child);
+        }
+    }
+
+    /// One look at the job, and into the ledger with it.
+    fn look(&mut self, at: Duration, marks: bool) -> Changes {
+        let begin = thread_cpu();
+        let look = self.members.look(marks, &mut self.events);
+        let (changes, marks) = (look.changes, look.marks);
+        self.record(at, marks);
+        if marks {
+            self.next_marks = at + thread_cpu().saturating_sub(begin) * MARKS_SHARE;
+        }
+        changes
+    }
+
+    /// Hands what the last look showed to the ledger.
+    fn record(&mut self, at: Duration, marks: bool) {
+        for event in self.events.drain(..) {
+            self.ledger.event(at, event);
+        }
+        self.ledger.sample(&Sample { at, readings: self.members.readings(), marks });
+    }
+
+    /// A pass over PSS if one is due. It counts only if the look after it shows the same members holding the same.
+    fn pss(&mut self, at: Duration, total: u64) {
+        if !self.passes.due(at, total) {
+            return;
+        }
+        let pass = self.passes.pass(at, &self.members);
+        let before: Vec<Reading> = self.members.readings().to_vec();
+        let changes = self.look(self.clock.elapsed(), false);
+        if changes.any() || !pss::stood_still(&before, self.members.readings()) {
+            self.ledger.pss_disturbed();
+        } else {
+            self.passes.counted(total);
+            self.ledger.pss(pass);
+        }
+    }
+
+    /// Sleeps until the next sample is due, an awaited process ends, or an order comes.
+    fn sleep(&mut self, job: &Job, child: &Child, pause: Duration) {
+        let survivors = if self.members.root_lives() { Vec::new() } else { self.survivors() };
+        let mut fds: Vec<BorrowedFd<'_>> = survivors.iter().map(AsFd::as_fd).collect();
+        if self.members.root_lives() {
+            fds.push(child.pidfd.as_fd());
+        }
+        fds.extend(job.control.wake());
+        let mut polled: Vec<PollFd<'_>> =
+            fds.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        // A pause of weeks does not fit; we sample more often than that.
+        let timeout = Timespec::try_from(pause).ok();
+        // Interrupted or failed: the next look comes early, which harms nothing.
+        let ended = poll(&mut polled, timeout.as_ref()).is_ok_and(|ready| ready > 0);
+        if ended {
+            self.next_marks = Duration::ZERO;
+        }
+    }
+
+    /// Descriptors of what is left of the job after the command has ended.
+    fn survivors(&self) -> Vec<OwnedFd> {
+        self.members
+            .pids()
+            .take(WATCHED)
+            .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+            .filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+            .collect()
+    }
+
+    fn obey(&mut self, job: &Job, child: &Child) {
+        for order in job.control.take() {
+            match order {
+                Order::Signal(number) => {
+                    let Some(signal) = Signal::from_named_raw(number) else { continue };
+                    if self.members.root_lives() {
+                        // It may have ended this very moment, or run as another user by now.
+                        let _ = pidfd_send_signal(&child.pidfd, signal);
+                    } else {
+                        self.members.signal_all(signal);
+                    }
+                }
+                Order::KillTree => {
+                    self.killing_since.get_or_insert(self.clock.elapsed());
+                    self.members.signal_all(Signal::KILL);
+                }
+            }
+        }
+    }
+
+    fn closing(&self, elapsed: Duration) -> Closing {
+        let exit =
+            self.members.root_exit().map(|waited| wait::exit(waited.exit, self.killing_since.is_some()));
+        let cpu = thread_cpu().saturating_sub(self.cpu_before);
+        Closing {
+            elapsed,
+            exit,
+            downgrades: self.downgrades.clone(),
+            overhead: Some(Overhead { cpu_seconds: cpu.as_secs_f64() }),
+        }
+    }
+
+    fn progress(&self, at: Duration) -> Progress<'_> {
+        Progress {
+            elapsed: at,
+            time: SystemTime::now(),
+            total_rss_bytes: self.ledger.last_total(),
+            process_count: self.ledger.living(),
+            following: self,
+        }
+    }
+
+    pub(super) fn checkpoint(&self, elapsed: Duration) -> Record {
+        self.ledger.checkpoint(&self.closing(elapsed))
+    }
+
+    fn finish(self) -> Record<Rows> {
+        let mut closing = self.closing(self.clock.elapsed());
+        if closing.exit.is_none() {
+            // SIGCHLD ignored in this process, or somebody else waited for our child.
+            closing.exit =
+                Some(Exit { code: None, signal: None, signal_name: None, cause: ExitCause::Unknown });
+        }
+        self.ledger.finish(&closing)
+    }
+}
+
+/// CPU time of this thread.
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}

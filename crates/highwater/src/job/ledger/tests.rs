@@ -1,0 +1,231 @@
+//! The ledger on literal events and samples, and on any.
+
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+
+use super::{Closing, Header, Ledger, PssPass};
+use crate::{
+    job::{
+        Rows,
+        events::{Event, MemberId, Name, Reading, Sample},
+    },
+    record::{Certainty, Host, Lineage, PeakSource, Process, ProcessExit, Record, Tool},
+};
+
+const MIB: u64 = 1 << 20;
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn ledger() -> Ledger {
+    Ledger::new(Header {
+        tool: Tool { version: "0".into(), target: "test".into() },
+        host: Host {
+            name: None,
+            os: "linux".into(),
+            kernel: None,
+            cpus: None,
+            memory_bytes: None,
+            container_limit_bytes: None,
+            rank: None,
+        },
+        command: vec!["job".into()],
+        started: SystemTime::UNIX_EPOCH,
+        interval: None,
+        lineage: Lineage::Children,
+    })
+}
+
+fn name(command: &str) -> Name {
+    Name { command: command.into(), comm: command.into(), exe: None }
+}
+
+fn born(id: u32, pid: u32, parent: u32, command: &str, forked: bool) -> Event {
+    Event::Born { id: MemberId(id), pid, ppid: parent, name: name(command), forked, shares_map: false }
+}
+
+fn reading(id: u32, rss: u64, mark: u64) -> Reading {
+    Reading { id: MemberId(id), rss: rss * MIB, mark: Some(mark * MIB), shares_map: false }
+}
+
+fn sample(ledger: &mut Ledger, at: u64, readings: &[Reading]) {
+    ledger.sample(&Sample { at: ms(at), readings, marks: true });
+}
+
+fn finish(ledger: Ledger, at: u64) -> (Record<Rows>, Vec<Process>) {
+    let record = ledger.finish(&Closing { elapsed: ms(at), ..Closing::default() });
+    let rows = record.processes.iter().map(Result::unwrap).collect();
+    (record, rows)
+}
+
+#[test]
+fn what_a_child_held_before_its_exec_is_not_its_own() {
+    let mut ledger = ledger();
+    ledger.event(ms(0), born(0, 10, 1, "server", false));
+    sample(&mut ledger, 0, &[reading(0, 300, 300)]);
+    ledger.event(ms(10), born(1, 11, 10, "server", true));
+    sample(&mut ledger, 10, &[reading(0, 300, 300), reading(1, 300, 300)]);
+    ledger.event(ms(20), Event::Exec { id: MemberId(1), name: name("true") });
+    sample(&mut ledger, 20, &[reading(0, 300, 300), reading(1, 1, 1)]);
+    ledger.event(ms(30), Event::Gone { id: MemberId(1) });
+    let (record, rows) = finish(ledger, 40);
+    assert_eq!((rows[1].command.as_str(), rows[1].max_rss_kib), ("true", Some(1024)));
+    assert!(rows[1].images.is_empty(), "the copy of its parent is no image of its own");
+    assert_eq!(record.peak.rss.unwrap().bytes, 600 * MIB, "the RSS sum counts the copy: that is what RSS is");
+}
+
+#[test]
+fn a_child_seen_only_before_its_exec_is_counted_without_a_row() {
+    let mut ledger = ledger();
+    ledger.event(ms(0), born(0, 10, 1, "server", false));
+    ledger.event(ms(0), born(1, 11, 10, "server", true));
+    sample(&mut ledger, 0, &[reading(0, 300, 300), reading(1, 300, 300)]);
+    ledger.event(ms(5), Event::Gone { id: MemberId(1) });
+    let (record, rows) = finish(ledger, 10);
+    assert_eq!((rows.len(), record.capture.processes_seen), (1, 2));
+}
+
+#[test]
+fn a_forked_worker_has_a_row_of_its_own() {
+    let mut ledger = ledger();
+    ledger.event(ms(0), born(0, 11, 10, "python", true));
+    sample(&mut ledger, 0, &[reading(0, 10, 10)]);
+    sample(&mut ledger, 5, &[reading(0, 80, 80)]);
+    ledger.event(ms(6), Event::Gone { id: MemberId(0) });
+    assert_eq!(finish(ledger, 10).1[0].max_rss_kib, Some(80 * 1024));
+}
+
+#[test]
+fn the_images_of_a_process_each_have_a_peak() {
+    let mut ledger = ledger();
+    ledger.event(ms(0), born(0, 10, 1, "large", false));
+    sample(&mut ledger, 0, &[reading(0, 300, 310)]);
+    ledger.event(ms(10), Event::Exec { id: MemberId(0), name: name("small") });
+    sample(&mut ledger, 10, &[reading(0, 10, 10)]);
+    let (_, rows) = finish(ledger, 20);
+    let images: Vec<_> = rows[0]
+        .images
+        .iter()
+        .map(|image| (image.command.as_str(), image.peak.unwrap().bytes / MIB))
+        .collect();
+    assert_eq!(images, [("large", 310), ("small", 10)]);
+    assert_eq!(rows[0].max_rss_kib, Some(310 * 1024));
+}
+
+#[test]
+fn a_groups_peak_is_one_instants() {
+    let mut ledger = ledger();
+    ledger.event(ms(0), born(0, 10, 1, "cc", false));
+    ledger.event(ms(0), born(1, 11, 1, "cc", false));
+    sample(&mut ledger, 0, &[reading(0, 100, 100), reading(1, 5, 5)]);
+    sample(&mut ledger, 10, &[reading(0, 5, 100), reading(1, 100, 100)]);
+    let group = finish(ledger, 20).0.groups.remove(0);
+    assert_eq!((group.key.as_str(), group.processes, group.peak_bytes), ("cc", 2, Some(105 * MIB)));
+}
+
+#[test]
+fn one_pid_twice_is_two_rows_and_who_lives_on_is_named() {
+    let mut ledger = ledger();
+    ledger.event(ms(0), born(0, 10, 1, "first", false));
+    sample(&mut ledger, 0, &[reading(0, 20, 20)]);
+    ledger.event(ms(10), Event::Gone { id: MemberId(0) });
+    ledger.event(ms(10), born(1, 10, 1, "second", false));
+    sample(&mut ledger, 10, &[reading(1, 40, 40)]);
+    let (record, rows) = finish(ledger, 20);
+    let seen: Vec<_> = rows.iter().map(|row| (row.pid, row.command.as_str(), row.end_seconds)).collect();
+    assert_eq!(seen, [(10, "first", Some(0.01)), (10, "second", None)]);
+    assert!(rows[1].still_running);
+    assert_eq!(record.capture.processes_still_running, 1);
+}
+
+#[test]
+fn what_could_not_be_read_is_capped_or_unknown_never_zero() {
+    let exit = ProcessExit { code: Some(0), signal: None };
+    let mut capped = ledger();
+    capped.event(ms(0), born(0, 10, 1, "true", false));
+    capped.event(ms(1), Event::Reaped { id: MemberId(0), exit, max_rss: 2 * MIB });
+    capped.event(ms(1), Event::WaitedMax { bytes: 2 * MIB, may_be_ours: true });
+    capped.event(ms(1), Event::Gone { id: MemberId(0) });
+    let (record, rows) = finish(capped, 1);
+    let peak = rows[0].peak.rss.unwrap();
+    assert_eq!((peak.bytes, peak.source, peak.certainty), (2 * MIB, PeakSource::Capped, Certainty::AtMost));
+    assert_eq!(record.peak.rss.unwrap().certainty, Certainty::AtMost);
+
+    let mut unread = ledger();
+    unread.event(ms(0), born(0, 10, 1, "true", false));
+    unread.event(ms(0), Event::SeenDead);
+    sample(&mut unread, 0, &[]);
+    let (record, rows) = finish(unread, 1);
+    assert_eq!((rows[0].max_rss_kib, record.max_total_rss_kib, record.peak.rss), (None, None, None));
+    assert_eq!((rows.len(), record.capture.processes_seen), (1, 2));
+}
+
+#[test]
+fn pss_keeps_the_highest_pass_or_says_why_there_is_none() {
+    let mut best = ledger();
+    for (at, bytes) in [(1, 10 * MIB), (2, 30 * MIB), (3, 20 * MIB)] {
+        best.pss(PssPass { at: ms(at), bytes, capped: 0 });
+    }
+    let pss = finish(best, 4).0.peak.pss.unwrap();
+    assert_eq!((pss.bytes, pss.certainty, pss.at_seconds), (30 * MIB, Certainty::AtLeast, Some(0.002)));
+
+    let mut disturbed = ledger();
+    disturbed.pss_disturbed();
+    let record = finish(disturbed, 1).0;
+    assert_eq!(record.peak.pss, None);
+    assert!(record.capture.downgrades.iter().any(|downgrade| downgrade.wanted.contains("PSS")));
+}
+
+#[test]
+fn a_checkpoint_is_not_complete_and_reads_back() {
+    let mut ledger = ledger();
+    ledger.event(ms(0), born(0, 10, 1, "job", false));
+    sample(&mut ledger, 0, &[reading(0, 20, 20)]);
+    let checkpoint = ledger.checkpoint(&Closing { elapsed: ms(5), ..Closing::default() });
+    let back = Record::from_json(&serde_json::to_vec(&checkpoint).unwrap()).unwrap();
+    assert!(!back.complete && back.timeline.is_none() && back.exit.is_none());
+    assert_eq!(back.processes.len(), 1);
+}
+
+/// Anything that may happen, also what never should.
+fn happening() -> impl Strategy<Value = (u8, u32, u64, u64, bool)> {
+    (0u8..8, 0u32..6, 0u64..500, 0u64..500, any::<bool>())
+}
+
+proptest! {
+    #[test]
+    fn any_order_of_events_keeps_the_ends_in_order(happenings in proptest::collection::vec(happening(), 0..120)) {
+        let mut ledger = ledger();
+        let mut next = 0;
+        for (step, &(kind, id, rss, more, flag)) in happenings.iter().enumerate() {
+            let at = ms(step as u64);
+            let exit = ProcessExit { code: Some(0), signal: None };
+            match kind {
+                0 | 1 => {
+                    ledger.event(at, born(next, id, id / 2, "a", flag));
+                    next += 1;
+                }
+                2 => ledger.event(at, Event::Exec { id: MemberId(id), name: name("b") }),
+                3 => ledger.event(at, Event::Gone { id: MemberId(id) }),
+                4 => ledger.event(at, Event::Reaped { id: MemberId(id), exit, max_rss: rss }),
+                5 => ledger.event(at, Event::WaitedMax { bytes: rss, may_be_ours: flag }),
+                6 => ledger.pss(PssPass { at, bytes: rss, capped: more % 2 }),
+                _ => {
+                    let readings: Vec<Reading> = (0..next)
+                        .map(|id| Reading { shares_map: flag && id % 2 == 1, ..reading(id, rss, rss + more) })
+                        .collect();
+                    ledger.sample(&Sample { at, readings: &readings, marks: flag });
+                }
+            }
+        }
+        let (record, rows) = finish(ledger, happenings.len() as u64);
+        if let Some(peak) = record.peak.rss {
+            prop_assert!(peak.lower_bytes <= peak.bytes && peak.bytes <= peak.upper_bytes, "{peak:?}");
+        }
+        prop_assert!(rows.len() as u64 <= record.capture.processes_seen);
+        let in_groups: u64 = record.groups.iter().map(|group| group.processes).sum();
+        prop_assert_eq!(in_groups, rows.len() as u64);
+    }
+}

@@ -1,0 +1,163 @@
+//! Passes over the members' PSS (`/proc/PID/smaps_rollup`, Linux 4.14).
+//!
+//! A pass counts only if nobody was born, exec'ed or ended during it: pages that pass from one process to another
+//! while they are being added up would be counted twice or not at all. It is dear (about 9 us per MiB of 4 KiB
+//! pages, and it holds the process's `mmap_lock`), so passes live on a budget.
+
+use std::time::{Duration, Instant};
+
+use super::{descendants::read_into, members::Members};
+use crate::{
+    Roots,
+    job::{events::Reading, ledger::PssPass},
+    process::linux::smaps_rollup::SmapsRollup,
+};
+
+/// Share of the elapsed time that passes may take.
+const SHARE: f64 = 0.01;
+/// What may be spent on passes that count for nothing, each time the job has doubled.
+const CREDIT: Duration = Duration::from_millis(50);
+/// A process whose read would take longer is left at its RSS.
+const LONGEST_READ: Duration = Duration::from_millis(50);
+/// What may be spent beyond that share, so that a short job gets more than one pass.
+const START: Duration = Duration::from_millis(15);
+/// However cheap the pass, the job must have stood still for so long.
+const STILL: Duration = Duration::from_millis(3);
+/// First guess of the cost, until passes have been timed.
+const SECONDS_PER_BYTE: f64 = 9e-6 / (1024.0 * 1024.0);
+
+/// Decides when a pass is worth its price, and makes it.
+#[derive(Debug)]
+pub(crate) struct PssPasses {
+    roots: Roots,
+    spent: Duration,
+    /// Spent since the last pass that counted.
+    in_vain: Duration,
+    seconds_per_byte: f64,
+    /// RSS sum at the best pass that counted.
+    best_rss: Option<u64>,
+    /// Since when the RSS sum has stood still, and at which height.
+    still: (Duration, u64),
+    text: Vec<u8>,
+}
+
+impl PssPasses {
+    pub(crate) fn new(roots: &Roots) -> Self {
+        Self {
+            roots: roots.clone(),
+            spent: Duration::ZERO,
+            in_vain: Duration::ZERO,
+            seconds_per_byte: SECONDS_PER_BYTE,
+            best_rss: None,
+            still: (Duration::ZERO, 0),
+            text: Vec::new(),
+        }
+    }
+
+    /// Whether to make a pass now, at a sample of `rss` bytes.
+    pub(crate) fn due(&mut self, at: Duration, rss: u64) -> bool {
+        if rss.abs_diff(self.still.1) > tolerance(rss) {
+            self.still = (at, rss);
+        }
+        let new_height = self.best_rss.is_none_or(|best| rss > best + best / 32 + (1 << 20));
+        if rss == 0 || !new_height {
+            return false;
+        }
+        let cost = rss as f64 * self.seconds_per_byte;
+        // What moves during a pass voids it: wait until the job has stood still for as long as a pass takes.
+        if at.saturating_sub(self.still.0).as_secs_f64() < cost.max(STILL.as_secs_f64()) {
+            return false;
+        }
+        // A job that has doubled is worth a pass, and a second one if the first was void; else the budget decides.
+        let doubled = self.best_rss.is_none_or(|best| rss >= 2 * best);
+        let share = at.as_secs_f64() * SHARE;
+        (doubled && self.in_vain.as_secs_f64() + cost <= CREDIT.as_secs_f64().max(2.0 * cost))
+            || self.spent.as_secs_f64() + cost <= share + START.as_secs_f64()
+    }
+
+    /// Reads all members. The caller looks at the job again afterwards and says whether the pass counts.
+    pub(crate) fn pass(&mut self, at: Duration, members: &Members) -> PssPass {
+        let begin = Instant::now();
+        let (mut bytes, mut capped, mut read) = (0, 0, 0);
+        for (pid, rss) in members.maps() {
+            let too_long = rss as f64 * self.seconds_per_byte > LONGEST_READ.as_secs_f64();
+            let path = self.roots.proc.join(format!("{pid}/smaps_rollup"));
+            let pss = (!too_long && read_into(&path, &mut self.text))
+                .then(|| SmapsRollup::parse(&self.text))
+                .flatten()
+                .and_then(|rollup| rollup.pss_bytes);
+            read += if pss.is_some() { rss } else { 0 };
+            capped += u64::from(pss.is_none());
+            bytes += pss.unwrap_or(rss);
+        }
+        let took = begin.elapsed();
+        self.spent += took;
+        self.in_vain += took;
+        // Small passes measure system calls, not pages.
+        if read > 64 << 20 {
+            let measured = took.as_secs_f64() / read as f64;
+            self.seconds_per_byte = f64::midpoint(self.seconds_per_byte, measured);
+        }
+        PssPass { at, bytes, capped }
+    }
+
+    /// The pass at `rss` bytes counted.
+    pub(crate) fn counted(&mut self, rss: u64) {
+        self.best_rss = Some(rss);
+        self.in_vain = Duration::ZERO;
+    }
+}
+
+/// Whether the same members held about the same before and after a pass. What moves meanwhile makes the pass wrong
+/// by as much at the most.
+pub(crate) fn stood_still(before: &[Reading], after: &[Reading]) -> bool {
+    let total: u64 = before.iter().map(|reading| reading.rss).sum();
+    let moved: u64 = before.iter().zip(after).map(|(before, after)| before.rss.abs_diff(after.rss)).sum();
+    before.len() == after.len() && moved <= tolerance(total)
+}
+
+/// How much may move during a pass over `total` bytes.
+fn tolerance(total: u64) -> u64 {
+    total / 48 + (256 << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::events::MemberId;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn waits_for_the_top_of_a_rise() {
+        let mut passes = PssPasses::new(&Roots::default());
+        let ms = Duration::from_millis;
+        let gib = 1 << 30;
+        assert!(!passes.due(ms(10), gib));
+        assert!(!passes.due(ms(20), 2 * gib));
+        assert!(!passes.due(ms(30), 2 * gib), "a pass takes 18 ms");
+        assert!(passes.due(ms(40), 2 * gib));
+        passes.counted(2 * gib);
+        assert!(!passes.due(ms(50), 2 * gib));
+    }
+
+    #[test]
+    fn memory_that_changes_hands_is_not_still() {
+        let reading = |id, mib| Reading { id: MemberId(id), rss: mib * MIB, mark: None, shares_map: false };
+        let before = [reading(0, 100), reading(1, 1)];
+        assert!(stood_still(&before, &before));
+        assert!(!stood_still(&before, &[reading(0, 1), reading(1, 100)]));
+        assert!(!stood_still(&before, &before[..1]));
+    }
+
+    #[test]
+    fn keeps_to_its_budget() {
+        let mut passes = PssPasses::new(&Roots::default());
+        let gib = 4 << 30;
+        passes.counted(3 << 30);
+        passes.spent = Duration::from_millis(10);
+        passes.due(Duration::from_millis(200), gib);
+        assert!(!passes.due(Duration::from_millis(300), gib), "one pass takes 37 ms, the share is 18 ms");
+        assert!(passes.due(Duration::from_secs(4), gib));
+    }
+}

@@ -1,0 +1,97 @@
+//! Waiting for one process, with what it and its waited-for descendants used.
+
+use crate::record::{Exit, ExitCause, ProcessExit};
+
+/// A child that was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Waited {
+    pub(crate) exit: ProcessExit,
+    /// `ru_maxrss` in bytes: the highest mark of this process, of what it was before its exec, and of all
+    /// descendants that were waited for (getrusage(2)). Not this process's own peak.
+    pub(crate) max_rss_bytes: u64,
+}
+
+/// What a look at a child's end says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It has ended and was waited for.
+    Ended(Waited),
+    /// It is our child and has not ended.
+    NotYet,
+    /// It is not our child: never was, or somebody else waited for it.
+    NotOurs,
+}
+
+impl Ending {
+    pub(crate) fn waited(self) -> Option<Waited> {
+        match self {
+            Self::Ended(waited) => Some(waited),
+            Self::NotYet | Self::NotOurs => None,
+        }
+    }
+}
+
+/// Waits for the child `pid` if it has ended.
+pub(crate) fn try_wait(pid: u32) -> Ending {
+    let Ok(pid) = i32::try_from(pid) else { return Ending::NotOurs };
+    let mut status = 0;
+    // SAFETY: an all-zero rusage is a valid value of this plain C struct.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live locals of the right types.
+    let waited = unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut usage) };
+    if waited != pid {
+        return if waited == 0 { Ending::NotYet } else { Ending::NotOurs };
+    }
+    let exit = if libc::WIFSIGNALED(status) {
+        ProcessExit { code: None, signal: Some(libc::WTERMSIG(status)) }
+    } else {
+        ProcessExit { code: Some(libc::WEXITSTATUS(status)), signal: None }
+    };
+    let kib = u64::try_from(usage.ru_maxrss).unwrap_or(0);
+    Ending::Ended(Waited { exit, max_rss_bytes: kib * 1024 })
+}
+
+/// How the command ended, as the record has it.
+pub(crate) fn exit(waited: ProcessExit, killed_by_us: bool) -> Exit {
+    Exit {
+        code: waited.code,
+        signal: waited.signal,
+        signal_name: waited.signal.map(signal_name),
+        cause: match waited.signal {
+            Some(libc::SIGKILL) if killed_by_us => ExitCause::Killed,
+            Some(_) => ExitCause::Signaled,
+            None => ExitCause::Exited,
+        },
+    }
+}
+
+/// Name of a signal, signal(7).
+fn signal_name(number: i32) -> String {
+    let name = match number {
+        libc::SIGHUP => "SIGHUP",
+        libc::SIGINT => "SIGINT",
+        libc::SIGQUIT => "SIGQUIT",
+        libc::SIGILL => "SIGILL",
+        libc::SIGTRAP => "SIGTRAP",
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGUSR1 => "SIGUSR1",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGUSR2 => "SIGUSR2",
+        libc::SIGPIPE => "SIGPIPE",
+        libc::SIGALRM => "SIGALRM",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGSTKFLT => "SIGSTKFLT",
+        libc::SIGXCPU => "SIGXCPU",
+        libc::SIGXFSZ => "SIGXFSZ",
+        libc::SIGVTALRM => "SIGVTALRM",
+        libc::SIGPROF => "SIGPROF",
+        libc::SIGIO => "SIGIO",
+        libc::SIGPWR => "SIGPWR",
+        libc::SIGSYS => "SIGSYS",
+        other => return format!("signal {other}"),
+    };
+    name.to_owned()
+}

@@ -1,0 +1,99 @@
+//! When to sample next: quick at the start and while things change, slow when still, and never so often that
+//! sampling costs more than a small share of one processor.
+
+use std::time::Duration;
+
+use super::Pace;
+
+/// The first interval: many programs are at their height within a millisecond, and gone.
+const FIRST: Duration = Duration::from_micros(400);
+/// Interval right after a change.
+const QUICK: Duration = Duration::from_millis(4);
+/// Interval when nothing has changed for a while.
+const SLOW: Duration = Duration::from_millis(50);
+/// However dear a sample is, the next one follows within this time.
+const AT_MOST: Duration = Duration::from_secs(2);
+/// One sample may cost this share of the interval that follows it: 0.5 %, and 2 % while things change (the job
+/// then spends far more on being busy).
+const SHARE_WHEN_STILL: u32 = 200;
+const SHARE_WHEN_BUSY: u32 = 50;
+/// A fixed interval's burst: its length, and the interval during it.
+const BURST: Duration = Duration::from_millis(250);
+
+/// Decides the interval after each sample.
+#[derive(Debug)]
+pub(crate) struct Metronome {
+    pace: Pace,
+    interval: Duration,
+    cost: Duration,
+}
+
+impl Metronome {
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self { pace, interval: FIRST, cost: Duration::ZERO }
+    }
+
+    /// How long to wait after a sample taken at `elapsed` that cost `cost` of CPU time; `changed` when
+    /// processes came or went or the total moved.
+    pub(crate) fn next(&mut self, elapsed: Duration, changed: bool, cost: Duration) -> Duration {
+        match self.pace {
+            Pace::Fixed { interval, burst } => {
+                if burst && elapsed < BURST {
+                    interval.min(QUICK)
+                } else {
+                    interval
+                }
+            }
+            Pace::Adaptive => {
+                // One dear sample (many births) must not slow down the quiet ones after it.
+                self.cost = (self.cost * 3 + cost) / 4;
+                let share = if changed { SHARE_WHEN_BUSY } else { SHARE_WHEN_STILL };
+                let slower = self.interval * 5 / 4;
+                self.interval = if changed { slower.min(QUICK) } else { slower.min(SLOW) };
+                self.interval.max(self.cost * share).min(AT_MOST)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: Duration = Duration::from_micros(5);
+
+    #[test]
+    fn slows_down_when_still_and_quickens_on_change() {
+        let mut metronome = Metronome::new(Pace::Adaptive);
+        let first = metronome.next(Duration::ZERO, true, CHEAP);
+        let mut last = first;
+        for _ in 0..40 {
+            last = metronome.next(Duration::from_secs(1), false, CHEAP);
+        }
+        assert!(first < Duration::from_millis(10) && last == SLOW, "{first:?} {last:?}");
+        assert_eq!(metronome.next(Duration::from_secs(2), true, CHEAP), QUICK);
+        assert!(metronome.next(Duration::from_secs(2), false, CHEAP) < 2 * QUICK);
+    }
+
+    #[test]
+    fn dear_samples_stretch_the_interval() {
+        let mut metronome = Metronome::new(Pace::Adaptive);
+        let mut last = Duration::ZERO;
+        for _ in 0..40 {
+            last = metronome.next(Duration::from_secs(1), false, Duration::from_millis(1));
+        }
+        assert!(last > Duration::from_millis(190) && last <= Duration::from_millis(200), "{last:?}");
+        let busy = metronome.next(Duration::from_secs(1), true, Duration::from_millis(1));
+        assert!(busy < last && busy > Duration::from_millis(40), "{busy:?}");
+    }
+
+    #[test]
+    fn a_fixed_interval_is_fixed_but_for_its_burst() {
+        let interval = Duration::from_millis(500);
+        let mut plain = Metronome::new(Pace::Fixed { interval, burst: false });
+        assert_eq!(plain.next(Duration::ZERO, true, Duration::from_secs(1)), interval);
+        let mut burst = Metronome::new(Pace::Fixed { interval, burst: true });
+        assert!(burst.next(Duration::from_millis(10), false, CHEAP) < interval);
+        assert_eq!(burst.next(Duration::from_secs(1), true, CHEAP), interval);
+    }
+}

@@ -1,0 +1,306 @@
+//! Process rows: in memory while few, in an unlinked temporary file when many.
+
+use std::{
+    cmp::Reverse,
+    fs::File,
+    io::{self, BufWriter, Seek, SeekFrom, Write},
+    os::unix::fs::FileExt,
+};
+
+use serde::{Serialize, Serializer, ser::SerializeSeq};
+
+use super::events::MemberId;
+use crate::record::{Process, Record};
+
+/// Rows kept in memory; the rest is spilled.
+const IN_MEMORY: usize = 500;
+/// Rows kept at all: the largest ones.
+const KEPT: usize = 100_000;
+
+/// Process rows in the order in which the processes were first seen. Beyond 100,000 only the largest are kept.
+#[derive(Debug, Default)]
+pub struct Rows {
+    index: Vec<Entry>,
+    memory: Vec<Process>,
+    file: Option<BufWriter<File>>,
+    /// Bytes written to `file`.
+    length: u64,
+    left_out: u64,
+    failed: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    id: MemberId,
+    peak_kib: u32,
+    place: Place,
+}
+
+/// Where a row is: an index into memory, or with the highest bit set an offset into the file. One word, for there
+/// may be 200,000 of them.
+#[derive(Debug, Clone, Copy)]
+struct Place(u64);
+
+const IN_FILE: u64 = 1 << 63;
+
+impl Rows {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The rows one by one, in the order in which the processes were first seen. A spilled row that cannot be
+    /// read back is an error.
+    pub fn iter(&self) -> impl Iterator<Item = io::Result<Process>> + '_ {
+        self.index.iter().map(|entry| self.read(entry.place))
+    }
+
+    /// The rows that were not spilled, in the order in which their processes ended.
+    pub(super) fn in_memory(&self) -> impl Iterator<Item = &Process> {
+        self.memory.iter()
+    }
+
+    /// How many rows were left out because there were too many.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Why rows could not be spilled, if that happened; they are in memory then.
+    pub(super) fn failed(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+
+    /// Adds the row of `id`.
+    pub(super) fn push(&mut self, id: MemberId, row: Process) {
+        let peak_kib = row.max_rss_kib.map_or(0, |kib| u32::try_from(kib).unwrap_or(u32::MAX));
+        let place = self.store(row);
+        self.index.push(Entry { id, peak_kib, place });
+        if self.index.len() >= 2 * KEPT {
+            self.keep_largest();
+        }
+    }
+
+    /// Puts the rows in order and hands out what is needed to read them back.
+    pub(super) fn finish(&mut self) {
+        if self.index.len() > KEPT {
+            self.keep_largest();
+        }
+        self.index.sort_unstable_by_key(|entry| entry.id);
+        if let Some(error) = self.file.as_mut().and_then(|file| file.flush().err()) {
+            self.failed = Some(error.to_string());
+        }
+    }
+
+    /// Which row is that of `id`; rows must be in order.
+    pub(super) fn position(&self, id: MemberId) -> Option<u64> {
+        self.index.binary_search_by_key(&id, |entry| entry.id).ok().map(|index| index as u64)
+    }
+
+    /// Peak of `id` in KiB; rows must be in order.
+    pub(super) fn peak_kib(&self, id: MemberId) -> u64 {
+        let found = self.index.binary_search_by_key(&id, |entry| entry.id);
+        found.map_or(0, |index| u64::from(self.index[index].peak_kib))
+    }
+
+    fn store(&mut self, row: Process) -> Place {
+        if self.memory.len() >= IN_MEMORY && self.failed.is_none() {
+            match self.spill(&row) {
+                Ok(place) => return place,
+                Err(error) => self.failed = Some(error.to_string()),
+            }
+        }
+        self.memory.push(row);
+        Place(self.memory.len() as u64 - 1)
+    }
+
+    fn spill(&mut self, row: &Process) -> io::Result<Place> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(BufWriter::new(tempfile::tempfile()?)),
+        };
+        let place = Place(IN_FILE | self.length);
+        // A row that failed half-way leaves a hole that no entry points to.
+        self.length += write_row(file, &serde_json::to_vec(row)?)?;
+        Ok(place)
+    }
+
+    fn read(&self, place: Place) -> io::Result<Process> {
+        if place.0 & IN_FILE == 0 {
+            let index = usize::try_from(place.0).unwrap_or(usize::MAX);
+            return self.memory.get(index).cloned().ok_or_else(|| io::Error::other("row index out of range"));
+        }
+        let file = self.file.as_ref().ok_or_else(|| io::Error::other("rows were not spilled"))?;
+        Ok(serde_json::from_slice(&read_row(file.get_ref(), place)?)?)
+    }
+
+    /// Drops all but the largest rows and rewrites the file without them.
+    fn keep_largest(&mut self) {
+        self.index.sort_unstable_by_key(|entry| Reverse(entry.peak_kib));
+        self.left_out += (self.index.len() - KEPT) as u64;
+        self.index.truncate(KEPT);
+        if let Err(error) = self.compact() {
+            self.failed = Some(error.to_string());
+        }
+    }
+
+    fn compact(&mut self) -> io::Result<()> {
+        let Some(old) = self.file.as_mut() else { return Ok(()) };
+        old.flush()?;
+        let mut new = BufWriter::new(tempfile::tempfile()?);
+        let mut end = 0;
+        let mut moved = self.index.clone();
+        for entry in moved.iter_mut().filter(|entry| entry.place.0 & IN_FILE != 0) {
+            let text = read_row(old.get_ref(), entry.place)?;
+            entry.place = Place(IN_FILE | end);
+            end += write_row(&mut new, &text)?;
+        }
+        new.flush()?;
+        new.seek(SeekFrom::Start(end))?;
+        (self.index, self.file, self.length) = (moved, Some(new), end);
+        Ok(())
+    }
+}
+
+/// A row in the file is its length in four bytes and its JSON. Returns how many bytes that took.
+fn write_row(file: &mut BufWriter<File>, text: &[u8]) -> io::Result<u64> {
+    let length = u32::try_from(text.len()).map_err(io::Error::other)?;
+    file.write_all(&length.to_ne_bytes())?;
+    file.write_all(text)?;
+    Ok(u64::from(length) + 4)
+}
+
+fn read_row(file: &File, place: Place) -> io::Result<Vec<u8>> {
+    let offset = place.0 & !IN_FILE;
+    let mut length = [0; 4];
+    file.read_exact_at(&mut length, offset)?;
+    let mut text = vec![0; u32::from_ne_bytes(length) as usize];
+    file.read_exact_at(&mut text, offset + 4)?;
+    Ok(text)
+}
+
+impl Serialize for Rows {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut rows = serializer.serialize_seq(Some(self.len()))?;
+        for row in self.iter() {
+            rows.serialize_element(&row.map_err(serde::ser::Error::custom)?)?;
+        }
+        rows.end()
+    }
+}
+
+impl Record<Rows> {
+    /// Brings all rows into memory.
+    ///
+    /// # Errors
+    /// When a spilled row cannot be read back.
+    pub fn into_memory(self) -> io::Result<Record> {
+        let processes = self.processes.iter().collect::<io::Result<Vec<_>>>()?;
+        let Record {
+            schema,
+            complete,
+            tool,
+            host,
+            command,
+            start_time,
+            end_time,
+            duration_seconds,
+            interval_ms,
+            interval_mode,
+            samples,
+            exit,
+            primary_metric,
+            max_total_rss_kib,
+            peak,
+            capture,
+            processes: _,
+            groups,
+            limits,
+            findings,
+            timeline,
+        } = self;
+        Ok(Record {
+            schema,
+            complete,
+            tool,
+            host,
+            command,
+            start_time,
+            end_time,
+            duration_seconds,
+            interval_ms,
+            interval_mode,
+            samples,
+            exit,
+            primary_metric,
+            max_total_rss_kib,
+            peak,
+            capture,
+            processes,
+            groups,
+            limits,
+            findings,
+            timeline,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{ProcessPeaks, Timestamp};
+
+    fn row(pid: u32) -> Process {
+        let now: Timestamp = "2025-11-20T18:02:34Z".parse().unwrap();
+        Process {
+            pid,
+            ppid: 1,
+            command: format!("program-{pid}"),
+            comm: "program".into(),
+            exe: None,
+            args: None,
+            max_rss_kib: Some(u64::from(pid)),
+            first_seen: now,
+            last_seen: now,
+            start_seconds: 0.0,
+            end_seconds: Some(1.5),
+            still_running: false,
+            peak: ProcessPeaks::default(),
+            images: Vec::new(),
+            exit: None,
+        }
+    }
+
+    #[test]
+    fn spilled_rows_come_back_in_order() {
+        let mut rows = Rows::default();
+        for id in (0..3_000).rev() {
+            rows.push(MemberId(id), row(id));
+        }
+        rows.finish();
+        assert!(rows.memory.len() <= IN_MEMORY);
+        let back: Vec<_> = rows.iter().map(Result::unwrap).collect();
+        assert_eq!(back, (0..3_000).map(row).collect::<Vec<_>>());
+        assert_eq!(serde_json::to_value(&rows).unwrap().as_array().unwrap().len(), 3_000);
+    }
+
+    #[test]
+    fn beyond_the_limit_the_largest_stay_and_the_rest_is_counted() {
+        let mut rows = Rows::default();
+        let count = 2 * KEPT + 500;
+        for id in 0..count {
+            rows.push(MemberId(u32::try_from(id).unwrap()), row(u32::try_from(id).unwrap()));
+        }
+        rows.finish();
+        assert_eq!((rows.len(), rows.left_out()), (KEPT, (count - KEPT) as u64));
+        let last = rows.iter().last().unwrap().unwrap();
+        assert_eq!(last.pid as usize, count - 1);
+        let smallest = rows.iter().map(|row| row.unwrap().pid).min().unwrap();
+        assert_eq!(smallest as usize, count - KEPT);
+        assert_eq!(rows.position(MemberId(0)), None);
+    }
+}

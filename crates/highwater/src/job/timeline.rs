@@ -1,0 +1,313 @@
+//! The bounded timeline: columns of readings that merge pairwise once they exceed their budget.
+//!
+//! A merged column keeps the whole sample at which the job's total was highest, so that stacks stay consistent
+//! and the true peak is always drawn, and each member's minimum and maximum, so that troughs and single peaks survive.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::events::{MemberId, Sample};
+use crate::record;
+
+/// Cells (one member in one column) kept; each takes 24 bytes here and about 40 while the record is made.
+const CELLS: usize = 32_000;
+/// Columns kept.
+const COLUMNS: usize = 2_000;
+/// However many members there are, this many columns stay.
+const COLUMNS_AT_LEAST: usize = 20;
+/// Series of single processes in the record; the smallest beyond that are summed up in one.
+const SERIES: usize = 2_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cell {
+    id: MemberId,
+    /// KiB at the column's own moment; `None` when it was absent at that moment but seen in a merged sample.
+    kib: Option<u32>,
+    min_kib: u32,
+    max_kib: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Column {
+    at: Duration,
+    total: u64,
+    min_total: u64,
+    max_total: u64,
+    cells: Vec<Cell>,
+}
+
+/// Memory over time, within a fixed amount of memory.
+#[derive(Debug, Default)]
+pub(crate) struct TimelineFold {
+    columns: Vec<Column>,
+    cells: usize,
+    /// Samples that make one column, a power of two.
+    stride: usize,
+    /// Samples already merged into the last column.
+    filled: usize,
+}
+
+impl TimelineFold {
+    /// Adds a sample whose counted readings sum up to `total` bytes.
+    pub(crate) fn add(&mut self, sample: &Sample<'_>, total: u64) {
+        let cells: Vec<Cell> = sample
+            .readings
+            .iter()
+            .filter(|reading| !reading.shares_map)
+            .map(|reading| {
+                let kib = u32::try_from(reading.rss / 1024).unwrap_or(u32::MAX);
+                Cell { id: reading.id, kib: Some(kib), min_kib: kib, max_kib: kib }
+            })
+            .collect();
+        let column = Column { at: sample.at, total, min_total: total, max_total: total, cells };
+        self.stride = self.stride.max(1);
+        self.cells += column.cells.len();
+        match self.columns.last_mut() {
+            Some(last) if self.filled < self.stride => {
+                let before = last.cells.len() + column.cells.len();
+                last.absorb(&column);
+                self.cells = self.cells + last.cells.len() - before;
+                self.filled += 1;
+            }
+            _ => {
+                self.columns.push(column);
+                self.filled = 1;
+            }
+        }
+        while self.columns.len() > COLUMNS || (self.cells > CELLS && self.columns.len() > COLUMNS_AT_LEAST) {
+            self.halve();
+        }
+    }
+
+    fn halve(&mut self) {
+        let mut merged: Vec<Column> = Vec::with_capacity(self.columns.len() / 2 + 1);
+        let odd = self.columns.len() % 2 == 1;
+        for (index, column) in std::mem::take(&mut self.columns).into_iter().enumerate() {
+            match merged.last_mut() {
+                Some(last) if index % 2 == 1 => last.absorb(&column),
+                _ => merged.push(column),
+            }
+        }
+        // The last column of an odd number stands alone and goes on filling up.
+        self.filled = if odd { self.filled } else { self.stride + self.filled };
+        self.stride *= 2;
+        self.columns = merged;
+        self.cells = self.columns.iter().map(|column| column.cells.len()).sum();
+    }
+
+    /// The timeline as the record has it. `peaks` tells each member's peak, to choose whose series is kept.
+    pub(crate) fn finish(
+        &self,
+        peak_of: impl Fn(MemberId) -> u64,
+        row_of: impl Fn(MemberId) -> Option<u64>,
+    ) -> record::Timeline {
+        let seconds = self.columns.iter().map(|column| column.at.as_secs_f64()).map(round).collect();
+        let mut series = vec![record::Series {
+            metric: record::Metric::Rss,
+            scope: record::Scope::Total,
+            id: None,
+            first: 0,
+            bytes: self.columns.iter().map(|column| Some(column.total)).collect(),
+            min: self.columns.iter().map(|column| Some(column.min_total)).collect(),
+            max: self.columns.iter().map(|column| Some(column.max_total)).collect(),
+        }];
+        let mut members: BTreeMap<MemberId, record::Series> = BTreeMap::new();
+        let kept = self.largest(&peak_of, &row_of);
+        let mut other: Option<record::Series> = None;
+        for (index, column) in self.columns.iter().enumerate() {
+            for cell in &column.cells {
+                let bytes = |kib: u32| u64::from(kib) * 1024;
+                if kept.binary_search(&cell.id).is_ok() {
+                    let line = members
+                        .entry(cell.id)
+                        .or_insert_with(|| series_from(record::Scope::Process, row_of(cell.id), index));
+                    line.fill_to(index);
+                    line.bytes.push(cell.kib.map(bytes));
+                    line.min.push(Some(bytes(cell.min_kib)));
+                    line.max.push(Some(bytes(cell.max_kib)));
+                } else {
+                    let line = other.get_or_insert_with(|| series_from(record::Scope::Other, None, index));
+                    line.fill_to(index + 1);
+                    // Minima and maxima of different processes do not add up: only the sum at the moment stands.
+                    if let (Some(kib), Some(slot)) = (cell.kib, line.bytes.get_mut(index - line.first)) {
+                        *slot = Some(slot.unwrap_or(0) + bytes(kib));
+                    }
+                }
+            }
+        }
+        series.extend(members.into_values());
+        series.extend(other);
+        record::Timeline { seconds, series }
+    }
+
+    /// Ids of the members with the largest peaks, sorted.
+    fn largest(
+        &self,
+        peak_of: &impl Fn(MemberId) -> u64,
+        row_of: &impl Fn(MemberId) -> Option<u64>,
+    ) -> Vec<MemberId> {
+        let mut ids: Vec<MemberId> =
+            self.columns.iter().flat_map(|column| column.cells.iter().map(|cell| cell.id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.retain(|&id| row_of(id).is_some());
+        if ids.len() > SERIES {
+            ids.sort_unstable_by_key(|&id| std::cmp::Reverse(peak_of(id)));
+            ids.truncate(SERIES);
+            ids.sort_unstable();
+        }
+        ids
+    }
+}
+
+fn series_from(scope: record::Scope, id: Option<u64>, first: usize) -> record::Series {
+    record::Series {
+        metric: record::Metric::Rss,
+        scope,
+        id,
+        first,
+        bytes: Vec::new(),
+        min: Vec::new(),
+        max: Vec::new(),
+    }
+}
+
+impl record::Series {
+    /// Fills columns without a reading, up to but not including column `index`.
+    fn fill_to(&mut self, index: usize) {
+        let length = index - self.first;
+        if self.bytes.len() < length {
+            for values in [&mut self.bytes, &mut self.min, &mut self.max] {
+                values.resize(length, None);
+            }
+        }
+    }
+}
+
+/// Milliseconds are precise enough for a chart and keep the JSON short.
+pub(crate) fn round(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e6
+}
+
+impl Column {
+    /// Merges a later column into this one.
+    fn absorb(&mut self, later: &Column) {
+        let later_is_higher = later.total > self.total;
+        let mut cells = Vec::with_capacity(self.cells.len().max(later.cells.len()));
+        let (mut old, mut new) = (self.cells.iter().peekable(), later.cells.iter().peekable());
+        loop {
+            let cell = match (old.peek(), new.peek()) {
+                (Some(a), Some(b)) if a.id == b.id => {
+                    let cell = Cell {
+                        id: a.id,
+                        kib: if later_is_higher { b.kib } else { a.kib },
+                        min_kib: a.min_kib.min(b.min_kib),
+                        max_kib: a.max_kib.max(b.max_kib),
+                    };
+                    old.next();
+                    new.next();
+                    cell
+                }
+                (Some(a), b) if b.is_none_or(|b| a.id < b.id) => {
+                    let cell = Cell { kib: if later_is_higher { None } else { a.kib }, ..**a };
+                    old.next();
+                    cell
+                }
+                (_, Some(b)) => {
+                    let cell = Cell { kib: if later_is_higher { b.kib } else { None }, ..**b };
+                    new.next();
+                    cell
+                }
+                _ => break,
+            };
+            cells.push(cell);
+        }
+        self.cells = cells;
+        self.min_total = self.min_total.min(later.min_total);
+        self.max_total = self.max_total.max(later.max_total);
+        if later_is_higher {
+            self.at = later.at;
+            self.total = later.total;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::job::events::Reading;
+
+    fn fold(samples: &[Vec<(u32, u64)>]) -> TimelineFold {
+        let mut fold = TimelineFold::default();
+        for (index, sample) in samples.iter().enumerate() {
+            let readings: Vec<Reading> = sample
+                .iter()
+                .map(|&(id, kib)| Reading {
+                    id: MemberId(id),
+                    rss: kib * 1024,
+                    mark: None,
+                    shares_map: false,
+                })
+                .collect();
+            let total = readings.iter().map(|reading| reading.rss).sum();
+            let at = Duration::from_millis(index as u64 * 10);
+            fold.add(&Sample { at, readings: &readings, marks: false }, total);
+        }
+        fold
+    }
+
+    #[test]
+    fn the_peak_and_troughs_survive_merging() {
+        let mut samples = vec![vec![(0, 100), (1, 50)]; 30_000];
+        samples[17_001] = vec![(0, 900), (1, 50)];
+        samples[23_000] = vec![(0, 3), (1, 50)];
+        let timeline = fold(&samples).finish(|_| 0, |id| Some(u64::from(id.0)));
+        assert!(timeline.seconds.len() <= COLUMNS, "{}", timeline.seconds.len());
+        let total = &timeline.series[0];
+        let peak = total.bytes.iter().max().unwrap().unwrap();
+        assert_eq!(peak, 950 * 1024);
+        let column = total.bytes.iter().position(|&bytes| bytes == Some(peak)).unwrap();
+        assert!((timeline.seconds[column] - 170.01).abs() < 1e-6, "{}", timeline.seconds[column]);
+        assert_eq!(timeline.series[1].bytes[column], Some(900 * 1024));
+        assert_eq!(timeline.series[1].min.iter().min().unwrap(), &Some(3 * 1024));
+        assert_eq!(total.min.iter().min().unwrap(), &Some(53 * 1024));
+    }
+
+    #[test]
+    fn a_process_has_values_only_while_it_lives() {
+        let samples = vec![vec![(0, 10)], vec![(0, 10), (1, 5)], vec![(0, 10), (1, 6)], vec![(0, 10)]];
+        let timeline = fold(&samples).finish(|_| 0, |id| Some(u64::from(id.0)));
+        let child = timeline.series.iter().find(|series| series.id == Some(1)).unwrap();
+        assert_eq!((child.first, child.bytes.as_slice()), (1, [Some(5 * 1024), Some(6 * 1024)].as_slice()));
+    }
+
+    #[test]
+    fn very_many_processes_stay_within_the_budget() {
+        let samples: Vec<_> = (0..50_000u32).map(|index| vec![(0, 7), (index + 1, 3)]).collect();
+        let fold = fold(&samples);
+        let timeline = fold.finish(|id| u64::from(id.0 == 0), |id| Some(u64::from(id.0)));
+        assert!(timeline.series.len() <= SERIES + 2, "{}", timeline.series.len());
+        assert_eq!(timeline.series.last().unwrap().scope, record::Scope::Other);
+        assert_eq!(timeline.series[1].id, Some(0));
+    }
+
+    proptest! {
+        #[test]
+        fn stacks_add_up_in_every_column(samples in proptest::collection::vec(
+            proptest::collection::btree_map(0u32..6, 0u64..1000, 0..6), 1..60)) {
+            let samples: Vec<Vec<_>> = samples.into_iter().map(|sample| sample.into_iter().collect()).collect();
+            let mut fold = fold(&samples);
+            fold.halve();
+            let timeline = fold.finish(|_| 0, |id| Some(u64::from(id.0)));
+            let total = &timeline.series[0];
+            for column in 0..timeline.seconds.len() {
+                let stack: u64 = timeline.series[1..].iter()
+                    .filter_map(|series| series.bytes.get(column.checked_sub(series.first)?).copied().flatten())
+                    .sum();
+                prop_assert_eq!(Some(stack), total.bytes[column]);
+                prop_assert!(total.min[column] <= total.bytes[column] && total.bytes[column] <= total.max[column]);
+            }
+        }
+    }
+}

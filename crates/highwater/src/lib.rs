@@ -1,0 +1,33 @@
+//! highwater measures memory: how much a process or a whole job (a command and all its descendants) uses, and
+//! how high it rose. Every figure says what it counts, where it comes from and how sure it is; unknown is never 0.
+
+#[cfg(all(feature = "record", target_os = "linux"))]
+#[cfg_attr(not(feature = "job"), allow(dead_code))] // For the job's record alone.
+mod cgroup;
+#[cfg(feature = "job")]
+pub mod doctor;
+mod error;
+#[cfg(feature = "record")]
+#[cfg_attr(not(feature = "job"), allow(dead_code))]
+mod host;
+#[cfg(feature = "job")]
+pub mod job;
+pub mod process;
+#[cfg(feature = "record")]
+pub mod record;
+mod roots;
+
+pub use error::{Error, Unavailable};
+#[cfg(feature = "record")]
+pub use host::{host_name, rank as job_rank};
+#[cfg(feature = "job")]
+pub use job::Job;
+pub use process::{ProcessId, ProcessMemory, process_rss};
+pub use roots::Roots;
+
+/// Hands any bytes to every parser of `/proc/PID` files; for `fuzz/`.
+#[cfg(all(fuzzing, target_os = "linux"))]
+#[doc(hidden)]
+pub fn fuzz_kernel_text(text: &[u8]) {
+    process::linux::any_text::parse(text);
+}

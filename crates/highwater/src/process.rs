@@ -1,0 +1,121 @@
+//! Memory of one process, read once.
+//!
+//! ```
+//! use highwater::ProcessMemory;
+//!
+//! let memory = ProcessMemory::of_self()?;
+//! match memory.pss_bytes {
+//!     Ok(bytes) => println!("{bytes} bytes PSS"),
+//!     Err(reason) => println!("PSS unknown: {reason}"),
+//! }
+//! # Ok::<(), highwater::Error>(())
+//! ```
+
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(feature = "job"), allow(dead_code))] // The job reads more files of a process than this module.
+pub(crate) mod linux;
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
+
+#[cfg(target_os = "linux")]
+use self::linux as os;
+#[cfg(not(target_os = "linux"))]
+use self::unsupported as os;
+use crate::{Error, Roots, Unavailable};
+
+/// Which process: the kernel gives a pid to another process once its owner is gone, so the start belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct ProcessId {
+    /// The process id, in the pid namespace of the mounted procfs.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot (Linux: field 22 of `/proc/PID/stat`, 10 ms a tick as a rule).
+    pub start_ticks: u64,
+}
+
+impl ProcessId {
+    /// The process that has `pid` now.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchProcess`]; [`Error::Read`] where procfs hides the process from us (`hidepid`) or is not
+    /// mounted; [`Error::Unsupported`] on systems other than Linux.
+    pub fn of(pid: u32) -> Result<Self, Error> {
+        os::id(&Roots::default(), Some(pid))
+    }
+}
+
+/// What one process uses. Each figure that could not be had says why; none of them turns into 0.
+///
+/// ```
+/// let memory = highwater::ProcessMemory::of(std::process::id())?;
+/// assert!(memory.rss_bytes.is_ok_and(|bytes| bytes > 0));
+/// # Ok::<(), highwater::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_field_names)] // The unit belongs to the name.
+#[non_exhaustive]
+pub struct ProcessMemory {
+    /// Whose memory this is.
+    pub id: ProcessId,
+    /// Resident set size in bytes: pages in RAM; one shared by n processes counts in full in each of them.
+    /// Source: `VmRSS` of `/proc/PID/status`.
+    pub rss_bytes: Result<u64, Unavailable>,
+    /// Proportional set size in bytes: a page shared by n processes counts 1/n, so sums count it once.
+    /// Source: `Pss` of `/proc/PID/smaps_rollup` (Linux 4.14), which other users' processes refuse.
+    pub pss_bytes: Result<u64, Unavailable>,
+    /// Unique set size in bytes: pages no other process maps; what its end would free.
+    /// Source: `Private_Clean` + `Private_Dirty` of `smaps_rollup`.
+    pub uss_bytes: Result<u64, Unavailable>,
+    /// Swapped-out anonymous memory in bytes; swapped shared memory is not in it.
+    /// Source: `VmSwap` of `/proc/PID/status`.
+    pub swap_bytes: Result<u64, Unavailable>,
+    /// Proportional share of swap in bytes, shared memory included. Source: `SwapPss` of `smaps_rollup`.
+    pub swap_pss_bytes: Result<u64, Unavailable>,
+    /// The highest the resident set has been since the process's last exec, in bytes; a forked process starts
+    /// with its parent's size. May read some 100 KiB low (the kernel counts in batches).
+    /// Source: `VmHWM` of `/proc/PID/status`.
+    pub peak_rss_bytes: Result<u64, Unavailable>,
+}
+
+impl ProcessMemory {
+    /// Memory of the process `pid`, which may be anybody's.
+    ///
+    /// A process whose main thread is gone while others run is read through one of those. A zombie and a kernel
+    /// thread have no memory: every figure is then [`Unavailable::NoMemoryMap`].
+    ///
+    /// # Errors
+    /// As [`ProcessId::of`].
+    pub fn of(pid: u32) -> Result<Self, Error> {
+        Self::read(&Roots::default(), pid)
+    }
+
+    /// Memory of the calling process.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where procfs is not mounted; [`Error::Unsupported`] on systems other than Linux.
+    pub fn of_self() -> Result<Self, Error> {
+        os::memory(&Roots::default(), None)
+    }
+
+    /// As [`of`](Self::of), with procfs where `roots` says.
+    ///
+    /// # Errors
+    /// As [`ProcessId::of`].
+    pub fn read(roots: &Roots, pid: u32) -> Result<Self, Error> {
+        os::memory(roots, Some(pid))
+    }
+}
+
+/// Resident set size of the process `pid` in bytes, the cheapest way (one small file, `/proc/PID/statm`).
+///
+/// ```
+/// assert!(highwater::process_rss(std::process::id())? > 0);
+/// # Ok::<(), highwater::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`ProcessId::of`]; and [`Error::Read`] with [`Unavailable::NoMemoryMap`] inside for a zombie and a kernel
+/// thread, which have no resident set.
+pub fn process_rss(pid: u32) -> Result<u64, Error> {
+    os::rss(&Roots::default(), pid)
+}

@@ -1,0 +1,121 @@
+//! Memory of one process on Linux. One file per kernel file holds its parser; here they are read.
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod any_text;
+pub(crate) mod children;
+pub(crate) mod cmdline;
+mod decimal;
+mod directory;
+pub(crate) mod smaps_rollup;
+pub(crate) mod stat;
+pub(crate) mod statm;
+pub(crate) mod status;
+
+use std::io;
+
+use rustix::io::Errno;
+
+use self::{directory::Directory, smaps_rollup::SmapsRollup, stat::Stat, statm::Statm, status::Status};
+use super::{ProcessId, ProcessMemory};
+use crate::{Error, Roots, Unavailable};
+
+/// `None` is the calling process.
+pub(super) fn id(roots: &Roots, pid: Option<u32>) -> Result<ProcessId, Error> {
+    identify(&Directory::open(roots, pid)?)
+}
+
+pub(super) fn memory(roots: &Roots, pid: Option<u32>) -> Result<ProcessMemory, Error> {
+    let process = Directory::open(roots, pid)?;
+    let id = identify(&process)?;
+    let status = parsed(&process, "status", Status::parse)?;
+    if status.vm_rss_bytes.is_some() {
+        return Ok(with_rollup(id, &process, &status));
+    }
+    // No mm: a zombie, a kernel thread, or only the main thread is gone.
+    if status.threads.is_none_or(|threads| threads > 1) {
+        for thread in process.threads()? {
+            match parsed(&thread, "status", Status::parse) {
+                Ok(status) if status.vm_rss_bytes.is_some() => return Ok(with_rollup(id, &thread, &status)),
+                // Threads come and go.
+                _ => {}
+            }
+        }
+    }
+    let absent = || Err(Unavailable::NoMemoryMap);
+    Ok(ProcessMemory {
+        id,
+        rss_bytes: absent(),
+        pss_bytes: absent(),
+        uss_bytes: absent(),
+        swap_bytes: absent(),
+        swap_pss_bytes: absent(),
+        peak_rss_bytes: absent(),
+    })
+}
+
+pub(super) fn rss(roots: &Roots, pid: u32) -> Result<u64, Error> {
+    let process = Directory::open(roots, Some(pid))?;
+    let mut statm = parsed(&process, "statm", Statm::parse)?;
+    if statm.has_no_memory() {
+        let alive = |thread: Directory| {
+            parsed(&thread, "statm", Statm::parse).ok().filter(|statm| !statm.has_no_memory())
+        };
+        statm = process.threads()?.find_map(alive).ok_or_else(|| Error::Read {
+            path: process.path("statm"),
+            source: io::Error::other(Unavailable::NoMemoryMap),
+        })?;
+    }
+    Ok(statm.resident_pages.saturating_mul(rustix::param::page_size() as u64))
+}
+
+fn identify(process: &Directory) -> Result<ProcessId, Error> {
+    let stat = parsed(process, "stat", Stat::parse)?;
+    Ok(ProcessId { pid: stat.pid, start_ticks: stat.start_ticks })
+}
+
+fn parsed<T>(
+    directory: &Directory,
+    file: &'static str,
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> Result<T, Error> {
+    let text = directory.read(file).map_err(|errno| directory.error(file, errno))?;
+    parse(&text).ok_or_else(|| Error::Unexpected {
+        path: directory.path(file),
+        found: text[..text.len().min(80)].escape_ascii().to_string(),
+    })
+}
+
+/// `directory` is that of a process or of one of its threads: they share the mm.
+fn with_rollup(id: ProcessId, directory: &Directory, status: &Status) -> ProcessMemory {
+    let rollup = rollup(directory);
+    let of_status = |value: Option<u64>| value.ok_or(Unavailable::NotProvided);
+    let of_rollup = |field: fn(&SmapsRollup) -> Option<u64>| match &rollup {
+        Ok(rollup) => field(rollup).ok_or(Unavailable::NotProvided),
+        Err(reason) => Err(reason.clone()),
+    };
+    ProcessMemory {
+        id,
+        rss_bytes: of_status(status.vm_rss_bytes),
+        pss_bytes: of_rollup(|rollup| rollup.pss_bytes),
+        uss_bytes: of_rollup(|rollup| rollup.uss_bytes),
+        swap_bytes: of_status(status.vm_swap_bytes),
+        swap_pss_bytes: of_rollup(|rollup| rollup.swap_pss_bytes),
+        peak_rss_bytes: of_status(status.vm_hwm_bytes),
+    }
+}
+
+fn rollup(directory: &Directory) -> Result<SmapsRollup, Unavailable> {
+    match directory.read("smaps_rollup") {
+        Ok(text) => SmapsRollup::parse(&text)
+            .ok_or_else(|| Unavailable::Failed("smaps_rollup holds none of its sums".into())),
+        Err(Errno::ACCESS | Errno::PERM) => Err(Unavailable::PermissionDenied),
+        Err(Errno::NOENT | Errno::SRCH) if !directory.is_alive() => Err(Unavailable::Vanished),
+        Err(Errno::NOENT) => Err(Unavailable::NotProvided),
+        // Open, but the mm is gone (smaps_rollup_open in fs/proc/task_mmu.c).
+        Err(Errno::SRCH) => Err(Unavailable::NoMemoryMap),
+        Err(errno) => Err(Unavailable::Failed(io::Error::from(errno).to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! An open `/proc/PID` or `/proc/PID/task/TID`. It stays that process's: once the process is gone its files are
+//! too, even when the pid was given to another.
+
+use std::path::PathBuf;
+
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    fs::{CWD, Mode, OFlags, openat},
+    io::{Errno, read},
+};
+
+use crate::{Error, Roots};
+
+pub(super) struct Directory {
+    fd: OwnedFd,
+    path: PathBuf,
+    pid: u32,
+}
+
+impl Directory {
+    /// `None` is the calling process, also where procfs belongs to another pid namespace than ours.
+    pub(super) fn open(roots: &Roots, pid: Option<u32>) -> Result<Self, Error> {
+        let name = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+        let path = roots.proc.join(name);
+        let pid = pid.unwrap_or_else(std::process::id);
+        match open_directory(CWD, &path) {
+            Ok(fd) => Ok(Self { fd, path, pid }),
+            // Without procfs nothing is there, and that says nothing about the process.
+            // ESRCH: it ended while its directory was being looked up (`proc_pid_make_inode`, fs/proc/base.c).
+            Err(Errno::NOENT | Errno::SRCH) if roots.proc.join("self").symlink_metadata().is_ok() => {
+                Err(Error::NoSuchProcess { pid })
+            }
+            Err(errno) => Err(Error::Read { path, source: errno.into() }),
+        }
+    }
+
+    /// The threads of this process, as far as they still are when it comes to them.
+    pub(super) fn threads(&self) -> Result<impl Iterator<Item = Self> + '_, Error> {
+        let error = |errno| self.error("task", errno);
+        let task = open_directory(&self.fd, "task").map_err(error)?;
+        let entries = rustix::fs::Dir::read_from(&task).map_err(error)?;
+        Ok(entries.filter_map(move |entry| {
+            let entry = entry.ok()?;
+            let tid = entry.file_name().to_str().ok()?;
+            tid.parse::<u32>().ok()?;
+            let fd = open_directory(&task, tid).ok()?;
+            Some(Self { fd, path: self.path.join("task").join(tid), pid: self.pid })
+        }))
+    }
+
+    /// The whole text of one file.
+    pub(super) fn read(&self, file: &str) -> Result<Vec<u8>, Errno> {
+        let fd = openat(&self.fd, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut text = Vec::new();
+        let mut length = 0;
+        loop {
+            // `status` has about 1.5 KiB, more only with very many groups.
+            text.resize(length + 4096, 0);
+            match read(&fd, &mut text[length..]) {
+                Ok(0) => break,
+                Ok(count) => length += count,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        text.truncate(length);
+        Ok(text)
+    }
+
+    /// Whether the process (or thread) is still there, be it as a zombie.
+    pub(super) fn is_alive(&self) -> bool {
+        self.read("stat").is_ok()
+    }
+
+    pub(super) fn path(&self, file: &str) -> PathBuf {
+        self.path.join(file)
+    }
+
+    /// What it means that `file` could not be read. Every process has the files this is asked for.
+    pub(super) fn error(&self, file: &str, errno: Errno) -> Error {
+        match errno {
+            Errno::NOENT | Errno::SRCH => Error::NoSuchProcess { pid: self.pid },
+            errno => Error::Read { path: self.path(file), source: errno.into() },
+        }
+    }
+}
+
+fn open_directory(parent: impl AsFd, path: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
+    openat(parent, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}

@@ -1,0 +1,110 @@
+//! `/proc/PID/stat`: one line. [`proc_pid_stat(5)`](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html)
+
+/// Forked but not yet exec'ed: `PF_FORKNOEXEC` of include/linux/sched.h.
+const PF_FORKNOEXEC: u64 = 0x40;
+
+/// Who a process is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// Its id.
+    pub pid: u32,
+    /// The kernel's name for it, at most 15 bytes; bytes that are not UTF-8 are replaced.
+    pub comm: String,
+    /// One letter, as in ps.
+    pub state: u8,
+    /// Parent; 0 where it lies outside our pid namespace.
+    pub ppid: u32,
+    /// `PF_*` of include/linux/sched.h.
+    pub flags: u64,
+    /// Threads of the process.
+    pub threads: u64,
+    /// When it started, in clock ticks since boot.
+    pub start_ticks: u64,
+}
+
+impl Stat {
+    /// `comm` is written raw, so it may hold spaces, parentheses and newlines: it ends at the last `)`.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let open = text.iter().position(|&byte| byte == b'(')?;
+        let close = text.iter().rposition(|&byte| byte == b')')?;
+        let comm = text.get(open + 1..close)?;
+        // Field n of the man page is fields[n - 3]. A number at the very end may have been cut: vsize (23) must
+        // follow.
+        let mut fields = text.get(close + 1..)?.strip_prefix(b" ")?.split(|&byte| byte == b' ');
+        let stat = Self {
+            pid: number(text[..open].trim_ascii_end())?,
+            comm: String::from_utf8_lossy(comm).into_owned(),
+            state: *fields.next()?.first()?,
+            ppid: number(fields.next()?)?,
+            flags: number(fields.nth(9 - 5)?)?,
+            threads: number(fields.nth(20 - 10)?)?,
+            start_ticks: number(fields.nth(22 - 21)?)?,
+        };
+        fields.next().map(|_| stat)
+    }
+
+    /// Still the image that fork made: it runs its parent's program and shares its parent's pages.
+    pub(crate) fn has_not_exec(&self) -> bool {
+        self.flags & PF_FORKNOEXEC != 0
+    }
+}
+
+fn number<T: std::str::FromStr>(field: &[u8]) -> Option<T> {
+    str::from_utf8(field).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAIL: &[u8] = b" S 2110 2125 2110 34816 2188 4194304 1210 5120 0 3 1 2 9 4 20 0 1 0 168453 4603904 848 \
+        18446744073709551615 94123 94124 140 0 0 0 65536 3670020 1266777851 1 0 0 17 1 0 0 0 0 0 94 95 96 97 98 99 \
+        100 0\n";
+
+    fn with_comm(comm: &[u8]) -> Vec<u8> {
+        [b"2125 (", comm, b")", TAIL].concat()
+    }
+
+    #[test]
+    fn captured() {
+        assert_eq!(
+            Stat::parse(&with_comm(b"bash")),
+            Some(Stat {
+                pid: 2125,
+                comm: "bash".into(),
+                state: b'S',
+                ppid: 2110,
+                flags: 4_194_304,
+                threads: 1,
+                start_ticks: 168_453,
+            })
+        );
+    }
+
+    #[test]
+    fn names_that_look_like_fields() {
+        for comm in [&b"a b"[..], b"x) R 1 (y", b"(sd-pam)", b") S 1 2", b"", b"a\nb"] {
+            let stat = Stat::parse(&with_comm(comm)).unwrap();
+            assert_eq!(stat.comm.as_bytes(), comm);
+            assert_eq!((stat.ppid, stat.start_ticks), (2110, 168_453));
+        }
+        assert_eq!(Stat::parse(&with_comm(b"\xff\xfe")).unwrap().comm, "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn fork_before_exec() {
+        let forked = b"9 (sh) R 8 8 8 0 -1 4194368 1 0 0 0 0 0 0 0 20 0 1 0 55 1 1 \n";
+        assert!(Stat::parse(forked).unwrap().has_not_exec());
+        assert!(!Stat::parse(&with_comm(b"bash")).unwrap().has_not_exec());
+    }
+
+    #[test]
+    fn cut_is_never_a_wrong_start() {
+        let whole = with_comm(b"bash");
+        for end in 0..whole.len() {
+            if let Some(stat) = Stat::parse(&whole[..end]) {
+                assert_eq!(stat.start_ticks, 168_453, "cut at {end}");
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `/proc/PID/status`: one `Key:\tvalue` a line.
+//! [`proc_pid_status(5)`](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html)
+
+use super::decimal::{self, complete_lines, kib_as_bytes};
+
+/// What a sample needs of `status`. The `vm_` fields are absent for a task without an mm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// One letter, as in `State:\tS (sleeping)`.
+    pub state: u8,
+    /// Parent; 0 where it lies outside our pid namespace.
+    pub ppid: Option<u32>,
+    /// Threads of the process.
+    pub threads: Option<u64>,
+    /// Real user id.
+    pub uid: Option<u32>,
+    /// Resident set.
+    pub vm_rss_bytes: Option<u64>,
+    /// High-water mark of the resident set; belongs to the mm, so it restarts at exec.
+    pub vm_hwm_bytes: Option<u64>,
+    /// Anonymous memory in swap (shmem is not counted).
+    pub vm_swap_bytes: Option<u64>,
+}
+
+impl Status {
+    /// Read once per member and sample: no allocation, no UTF-8 check. Text that was cut gives what was complete;
+    /// `None` where not even the state was.
+    ///
+    /// A program chooses its `Name:`, yet cannot forge a line: the kernel writes a newline there as `\n`
+    /// (`proc_task_name` in fs/proc/array.c).
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let mut state = None;
+        let mut status = Self {
+            state: 0,
+            ppid: None,
+            threads: None,
+            uid: None,
+            vm_rss_bytes: None,
+            vm_hwm_bytes: None,
+            vm_swap_bytes: None,
+        };
+        for line in complete_lines(text) {
+            // First letters are enough to pass over most lines.
+            match line.first() {
+                Some(b'S') if state.is_none() => {
+                    state = line.strip_prefix(b"State:\t").and_then(|value| value.first().copied());
+                }
+                Some(b'P') => set(&mut status.ppid, line, b"PPid:\t", id),
+                Some(b'U') => set(&mut status.uid, line, b"Uid:\t", id),
+                Some(b'V') => {
+                    set(&mut status.vm_hwm_bytes, line, b"VmHWM:", kib_as_bytes);
+                    set(&mut status.vm_rss_bytes, line, b"VmRSS:", kib_as_bytes);
+                    set(&mut status.vm_swap_bytes, line, b"VmSwap:", kib_as_bytes);
+                }
+                Some(b'T') if line.starts_with(b"Threads:\t") => {
+                    set(&mut status.threads, line, b"Threads:\t", count);
+                    // The last line of interest: signals, capabilities and seccomp follow.
+                    break;
+                }
+                _ => {}
+            }
+        }
+        status.state = state?;
+        Some(status)
+    }
+}
+
+fn set<T>(field: &mut Option<T>, line: &[u8], key: &[u8], value: impl Fn(&[u8]) -> Option<T>) {
+    if let Some(text) = line.strip_prefix(key) {
+        *field = value(text);
+    }
+}
+
+fn count(text: &[u8]) -> Option<u64> {
+    decimal::leading(text).map(|(number, _)| number)
+}
+
+fn id(text: &[u8]) -> Option<u32> {
+    u32::try_from(count(text)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASH: &[u8] = b"Name:\tbash\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t2125\nNgid:\t0\nPid:\t2125\n\
+        PPid:\t2110\nTracerPid:\t0\nUid:\t1000\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t64\nGroups:\t0 1000 \n\
+        NStgid:\t2125\nNSpid:\t2125\nNSpgid:\t2125\nNSsid:\t2110\nKthread:\t0\nVmPeak:\t    4532 kB\n\
+        VmSize:\t    4496 kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\nVmHWM:\t    3456 kB\nVmRSS:\t    3392 kB\n\
+        RssAnon:\t     384 kB\nRssFile:\t    3008 kB\nRssShmem:\t       0 kB\nVmData:\t     432 kB\n\
+        VmStk:\t     132 kB\nVmExe:\t     748 kB\nVmLib:\t    1720 kB\nVmPTE:\t      52 kB\nVmSwap:\t     128 kB\n\
+        HugetlbPages:\t       0 kB\nCoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n\
+        Threads:\t1\nSigQ:\t1/31371\nSigPnd:\t0000000000000000\n";
+
+    const ZOMBIE: &[u8] = b"Name:\ttrue\nState:\tZ (zombie)\nTgid:\t77\nNgid:\t0\nPid:\t77\nPPid:\t70\n\
+        TracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t0\nGroups:\t0 \nKthread:\t0\nThreads:\t1\n";
+
+    #[test]
+    fn captured() {
+        assert_eq!(
+            Status::parse(BASH),
+            Some(Status {
+                state: b'S',
+                ppid: Some(2110),
+                threads: Some(1),
+                uid: Some(1000),
+                vm_rss_bytes: Some(3392 * 1024),
+                vm_hwm_bytes: Some(3456 * 1024),
+                vm_swap_bytes: Some(128 * 1024),
+            })
+        );
+    }
+
+    #[test]
+    fn zombie_has_no_memory_fields() {
+        let status = Status::parse(ZOMBIE).unwrap();
+        assert_eq!(status.state, b'Z');
+        assert_eq!(status.vm_rss_bytes, None);
+        assert_eq!(status.vm_hwm_bytes, None);
+        assert_eq!(status.threads, Some(1));
+    }
+
+    #[test]
+    fn cut_text_gives_what_was_complete() {
+        let whole = Status::parse(BASH).unwrap();
+        for end in 0..BASH.len() {
+            let Some(cut) = Status::parse(&BASH[..end]) else { continue };
+            assert!(cut.vm_hwm_bytes.is_none_or(|bytes| Some(bytes) == whole.vm_hwm_bytes), "cut at {end}");
+            assert!(cut.vm_rss_bytes.is_none_or(|bytes| Some(bytes) == whole.vm_rss_bytes), "cut at {end}");
+            assert!(cut.ppid.is_none_or(|ppid| Some(ppid) == whole.ppid), "cut at {end}");
+        }
+        let line = b"VmHWM:\t    3456 kB\n";
+        let hwm = BASH.windows(line.len()).position(|window| window == line).unwrap();
+        assert_eq!(Status::parse(&BASH[..hwm + 12]).unwrap().vm_hwm_bytes, None);
+        assert_eq!(Status::parse(&BASH[..hwm + line.len()]).unwrap().vm_hwm_bytes, whole.vm_hwm_bytes);
+        assert_eq!(Status::parse(b"Name:\tbash\nState:"), None);
+    }
+
+    #[test]
+    fn name_forges_nothing() {
+        // comm set to "x\nVmHWM: 9 kB\n" by prctl(PR_SET_NAME): the kernel escapes the newlines.
+        let text = b"Name:\tx\\nVmHWM: 9 kB\\n\nState:\tR (running)\nVmRSS:\t       8 kB\n";
+        let status = Status::parse(text).unwrap();
+        assert_eq!(status.vm_hwm_bytes, None);
+        assert_eq!(status.vm_rss_bytes, Some(8192));
+    }
+}

@@ -1,0 +1,16 @@
+//! Systems on which a process cannot be measured yet.
+
+use super::{ProcessId, ProcessMemory};
+use crate::{Error, Roots};
+
+pub(super) fn id(_: &Roots, _: Option<u32>) -> Result<ProcessId, Error> {
+    Err(Error::Unsupported { what: "identifying a process" })
+}
+
+pub(super) fn memory(_: &Roots, _: Option<u32>) -> Result<ProcessMemory, Error> {
+    Err(Error::Unsupported { what: "reading a process's memory" })
+}
+
+pub(super) fn rss(_: &Roots, _: u32) -> Result<u64, Error> {
+    Err(Error::Unsupported { what: "reading a process's memory" })
+}

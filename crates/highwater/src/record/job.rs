@@ -1,0 +1,471 @@
+//! The types of the record, in the order in which they stand in the file.
+
+use serde::{Deserialize, Serialize};
+
+use super::{SchemaVersion, Timestamp};
+
+/// What one run of a job used.
+///
+/// `P` is the collection of process rows: a `Vec` for every reader; the job's own writer streams them from
+/// where they were spilled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Record<P = Vec<Process>> {
+    /// Which schema this is; always the first field.
+    pub schema: SchemaVersion,
+    /// `false` in a checkpoint written while the job was still running.
+    pub complete: bool,
+    /// What wrote this record.
+    pub tool: Tool,
+    /// Where the job ran.
+    pub host: Host,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// When the job started (UTC, whole seconds).
+    pub start_time: Timestamp,
+    /// When the job ended, or the moment of this checkpoint.
+    pub end_time: Timestamp,
+    /// Length of the measurement, on a monotonic clock.
+    pub duration_seconds: f64,
+    /// The fixed sampling interval, or the mean of the adaptive ones (at least 1).
+    pub interval_ms: u64,
+    /// Whether `interval_ms` was asked for or came about.
+    pub interval_mode: IntervalMode,
+    /// How often the whole job was sampled.
+    pub samples: u64,
+    /// How the command ended; absent in a checkpoint.
+    pub exit: Option<Exit>,
+    /// Which metric the compatible fields (`max_total_rss_kib`, `max_rss_kib`) hold on this system.
+    pub primary_metric: Metric,
+    /// Estimate of the peak of the job's total in the primary metric; `null` when nothing could be read.
+    pub max_total_rss_kib: Option<u64>,
+    /// The job's peaks, metric by metric.
+    pub peak: Peaks,
+    /// How all this was measured, and what could not be seen.
+    pub capture: Capture,
+    /// One row a process, in the order in which they were first seen.
+    pub processes: P,
+    /// Processes grouped by a key, largest peak first.
+    pub groups: Vec<Group>,
+    /// Limits that were watched (none yet).
+    pub limits: Vec<serde_json::Value>,
+    /// What the analysis found (none yet).
+    pub findings: Vec<serde_json::Value>,
+    /// Memory over time; absent in a checkpoint.
+    pub timeline: Option<Timeline>,
+}
+
+/// The program that wrote the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Tool {
+    /// Version of highwater.
+    pub version: String,
+    /// What it was built for, such as `x86_64-linux`.
+    pub target: String,
+}
+
+/// The machine on which the job ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Host {
+    /// Host name.
+    pub name: Option<String>,
+    /// Operating system: `linux`, `windows`, `macos`.
+    pub os: String,
+    /// Release of the kernel.
+    pub kernel: Option<String>,
+    /// Processors this process may run on.
+    pub cpus: Option<u32>,
+    /// Physical memory of the machine.
+    pub memory_bytes: Option<u64>,
+    /// The tightest memory limit of the cgroups around us; `null` when there is none or none is known.
+    pub container_limit_bytes: Option<u64>,
+    /// Rank in a parallel job (Slurm, `OpenMPI`, PMI, torchrun).
+    pub rank: Option<u32>,
+}
+
+/// Whether the sampling interval was fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum IntervalMode {
+    /// Quick at the start and while things change, slow when still.
+    Adaptive,
+    /// As asked for.
+    Fixed,
+}
+
+/// How the command itself ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Exit {
+    /// Exit code, when it exited by itself.
+    pub code: Option<i32>,
+    /// Number of the signal that ended it.
+    pub signal: Option<i32>,
+    /// Name of that signal, such as `SIGKILL`.
+    pub signal_name: Option<String>,
+    /// Why it ended, as far as we know.
+    pub cause: ExitCause,
+}
+
+/// Why the command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ExitCause {
+    /// It exited.
+    Exited,
+    /// A signal ended it.
+    Signaled,
+    /// We ended the tree because we were told to stop twice.
+    Killed,
+    /// It is gone, and how it ended could not be learned.
+    Unknown,
+}
+
+/// What a figure counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Metric {
+    /// Resident set size (Linux): shared pages count in each process.
+    Rss,
+    /// Proportional set size (Linux): a page shared by n processes counts 1/n in each.
+    Pss,
+    /// Swapped-out memory.
+    Swap,
+    /// Working set (Windows).
+    WorkingSet,
+    /// Physical footprint (macOS).
+    PhysFootprint,
+}
+
+/// How sure a figure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Certainty {
+    /// The kernel's own figure, nothing missed.
+    Exact,
+    /// The truth lies between the bounds that stand beside it.
+    Bounded,
+    /// Seen at sampling moments only.
+    Sampled,
+    /// The truth is this or more.
+    AtLeast,
+    /// The truth is this or less.
+    AtMost,
+}
+
+/// The job's peaks. A metric that was not measured is `null`; `capture.downgrades` says why.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Peaks {
+    /// Peak of the sum of all members' RSS.
+    pub rss: Option<PeakInterval>,
+    /// Peak of the sum of all members' PSS.
+    pub pss: Option<PeakFigure>,
+    /// The kernel's peak for the job's own cgroup: includes page cache, counts shared pages once.
+    pub cgroup: Option<PeakFigure>,
+    /// GPU memory, device by device (none yet).
+    pub gpu: Vec<serde_json::Value>,
+}
+
+/// A peak inside an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct PeakInterval {
+    /// Best estimate; `lower_bytes <= bytes <= upper_bytes`.
+    pub bytes: u64,
+    /// The highest single mark, or the highest sum read in one sample.
+    pub lower_bytes: u64,
+    /// The highest sum of marks of processes alive together.
+    pub upper_bytes: u64,
+    /// The truth cannot lie below `lower_bytes`.
+    pub lower_rigorous: bool,
+    /// The truth cannot lie above `upper_bytes`.
+    pub upper_rigorous: bool,
+    /// How to read `bytes`.
+    pub certainty: Certainty,
+    /// Moment of the sample that gave `bytes`; `null` when a mark did.
+    pub at_seconds: Option<f64>,
+    /// Between which moments a mark says that the peak was; `null` when a sample gave it.
+    pub between_seconds: Option<[f64; 2]>,
+}
+
+/// A peak without bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct PeakFigure {
+    /// The figure.
+    pub bytes: u64,
+    /// How sure it is.
+    pub certainty: Certainty,
+    /// When it was read.
+    pub at_seconds: Option<f64>,
+}
+
+/// How the job was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Capture {
+    /// Where births and deaths were learned from.
+    pub lineage: Lineage,
+    /// Where the processes' peaks come from.
+    pub peaks: PeaksFrom,
+    /// Events that the kernel says it dropped.
+    pub lost_events: u64,
+    /// How many processes were seen.
+    pub processes_seen: u64,
+    /// `exact`, or `at_least` when short-lived ones may have been missed.
+    pub processes_seen_is: Certainty,
+    /// Rows whose peak is not exact.
+    pub processes_without_exact_peak: u64,
+    /// Rows left out of `processes` because there were too many (the smallest are left out; the groups count all).
+    pub processes_left_out: u64,
+    /// Descendants still running when the measurement ended.
+    pub processes_still_running: u64,
+    /// What was wanted and could not be had, with the reason.
+    pub downgrades: Vec<Downgrade>,
+    /// What measuring itself cost.
+    pub overhead: Option<Overhead>,
+}
+
+/// Where births and deaths were learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Lineage {
+    /// Looking at intervals: `/proc/PID/task/*/children`.
+    Children,
+    /// Looking at intervals: a scan of `/proc` (no `children` files in this kernel).
+    Scan,
+    /// perf side-band events.
+    Perf,
+    /// The proc connector.
+    ProcConnector,
+}
+
+/// Where the processes' peaks come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PeaksFrom {
+    /// The kernel's high-water marks (`VmHWM`), read while the processes lived.
+    Marks,
+    /// Samples alone.
+    Samples,
+}
+
+/// Something that could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Downgrade {
+    /// What was wanted, in a few words.
+    pub wanted: String,
+    /// Why it could not be had.
+    pub reason: String,
+}
+
+/// What measuring cost.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Overhead {
+    /// CPU time of the measuring thread.
+    pub cpu_seconds: f64,
+}
+
+/// One process of the job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Process {
+    /// Process id; two rows may have the same one, one after the other.
+    pub pid: u32,
+    /// Its parent when it was first seen.
+    pub ppid: u32,
+    /// Base name of `argv[0]` where it could be read, else the kernel's name for it.
+    pub command: String,
+    /// The kernel's name for it (at most 15 bytes).
+    pub comm: String,
+    /// Path of its executable.
+    pub exe: Option<String>,
+    /// Its arguments, where they were asked for.
+    pub args: Option<Vec<String>>,
+    /// Its peak in the primary metric; `null` when none could be read.
+    pub max_rss_kib: Option<u64>,
+    /// When it was first seen (UTC, whole seconds).
+    pub first_seen: Timestamp,
+    /// When it was last seen.
+    pub last_seen: Timestamp,
+    /// When it was first seen, since the start of the job.
+    pub start_seconds: f64,
+    /// When it was gone; `null` if it was still running when the measurement ended.
+    pub end_seconds: Option<f64>,
+    /// It outlived the measurement.
+    pub still_running: bool,
+    /// Its peaks.
+    pub peak: ProcessPeaks,
+    /// The programs it ran one after the other, where it exec'ed more than once.
+    pub images: Vec<Image>,
+    /// How it ended, where that could be learned.
+    pub exit: Option<ProcessExit>,
+}
+
+/// Peaks of one process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct ProcessPeaks {
+    /// Resident set size.
+    pub rss: Option<ProcessPeak>,
+    /// Swap (not yet measured).
+    pub swap: Option<ProcessPeak>,
+}
+
+/// One peak of one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct ProcessPeak {
+    /// The figure.
+    pub bytes: u64,
+    /// Where it comes from.
+    pub source: PeakSource,
+    /// How sure it is.
+    pub certainty: Certainty,
+}
+
+/// Where a process's peak comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PeakSource {
+    /// Read while the process was held at its exit.
+    ExitNotify,
+    /// The kernel's exit record.
+    Taskstats,
+    /// A BPF program at its exit.
+    Bpf,
+    /// The kernel's high-water mark, as last read while it lived.
+    MarkSampled,
+    /// Samples alone.
+    Sampled,
+    /// An upper cap.
+    Capped,
+}
+
+/// One program that a process ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Image {
+    /// Name, as in [`Process::command`].
+    pub command: String,
+    /// Its peak.
+    pub peak: Option<ProcessPeak>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct ProcessExit {
+    /// Exit code.
+    pub code: Option<i32>,
+    /// Signal number.
+    pub signal: Option<i32>,
+}
+
+/// Processes that share a key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Group {
+    /// The shared value.
+    pub key: String,
+    /// What the key is.
+    pub by: GroupKey,
+    /// How many processes had it.
+    pub processes: u64,
+    /// Peak of the group's sum at one instant; never a sum of peaks from different instants.
+    pub peak_bytes: Option<u64>,
+    /// When that was; `null` where a single process's mark gave it.
+    pub at_seconds: Option<f64>,
+}
+
+/// What processes are grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GroupKey {
+    /// [`Process::command`].
+    Command,
+}
+
+/// Memory over time, in columns. Past its budget neighbouring samples merge: a merged column keeps the whole
+/// sample at which the job's total was highest, and each series' minimum and maximum.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Timeline {
+    /// Moment of each column.
+    pub seconds: Vec<f64>,
+    /// The series.
+    pub series: Vec<Series>,
+}
+
+/// One line of the timeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Series {
+    /// What it counts.
+    pub metric: Metric,
+    /// Whose it is.
+    pub scope: Scope,
+    /// Index into `processes` for a process, `null` otherwise.
+    pub id: Option<u64>,
+    /// Column of the first value (a process has values only while it lives).
+    pub first: usize,
+    /// Values; `null` where none was read.
+    pub bytes: Vec<Option<u64>>,
+    /// Minimum over the samples merged into each column.
+    pub min: Vec<Option<u64>>,
+    /// Maximum over the samples merged into each column.
+    pub max: Vec<Option<u64>>,
+}
+
+/// Whose figure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Scope {
+    /// The whole job.
+    Total,
+    /// One process.
+    Process,
+    /// All processes without a series of their own (the smallest, in jobs of very many).
+    Other,
+}

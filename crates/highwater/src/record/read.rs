@@ -1,0 +1,95 @@
+//! Which versions of the record this library reads, and reading one.
+//!
+//! Newer minor: read, what is unknown is passed over. Newer major: refused, naming the version that is needed.
+
+use serde::{Deserialize, Serialize};
+
+use super::Record;
+
+/// Name and version of a schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SchemaVersion {
+    /// `highwater.record`.
+    pub name: String,
+    /// A change that old readers cannot read raises this.
+    pub major: u32,
+    /// A change that old readers can pass over raises this.
+    pub minor: u32,
+}
+
+impl SchemaVersion {
+    /// The name that every record carries.
+    pub const NAME: &'static str = "highwater.record";
+    /// The major version written and read.
+    pub const MAJOR: u32 = 1;
+    /// The minor version written.
+    pub const MINOR: u32 = 0;
+
+    /// The version that this library writes.
+    pub fn current() -> Self {
+        Self { name: Self::NAME.to_owned(), major: Self::MAJOR, minor: Self::MINOR }
+    }
+
+    /// Whether a newer highwater wrote it: everything known here is read, newer fields are passed over.
+    pub fn is_newer_minor(&self) -> bool {
+        self.major == Self::MAJOR && self.minor > Self::MINOR
+    }
+}
+
+/// Why a record could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The text is not JSON, or ends early.
+    #[error("not a complete JSON document: {0}")]
+    Json(#[source] serde_json::Error),
+    /// JSON, but not a record of ours.
+    #[error("not a highwater record: {0}")]
+    NotARecord(String),
+    /// A record of a newer major version.
+    #[error(
+        "the record has schema version {major}.{minor}; this highwater reads up to major {}: use a newer one",
+        SchemaVersion::MAJOR
+    )]
+    TooNew {
+        /// Its major version.
+        major: u32,
+        /// Its minor version.
+        minor: u32,
+    },
+}
+
+/// The first field alone, whatever else the document holds.
+#[derive(Deserialize)]
+struct Header {
+    schema: Option<SchemaVersion>,
+}
+
+impl Record {
+    /// Reads a record from JSON text.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the text is cut short, is something else, or needs a newer version.
+    ///
+    /// ```
+    /// use highwater::record::{ReadError, Record};
+    /// let newer = br#"{"schema": {"name": "highwater.record", "major": 9, "minor": 1}}"#;
+    /// assert!(matches!(Record::from_json(newer), Err(ReadError::TooNew { major: 9, .. })));
+    /// ```
+    pub fn from_json(text: &[u8]) -> Result<Self, ReadError> {
+        let header: Header = serde_json::from_slice(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => ReadError::NotARecord(error.to_string()),
+            _ => ReadError::Json(error),
+        })?;
+        let schema =
+            header.schema.ok_or_else(|| ReadError::NotARecord("it has no field `schema`".to_owned()))?;
+        if schema.name != SchemaVersion::NAME {
+            return Err(ReadError::NotARecord(format!("its schema is `{}`", schema.name)));
+        }
+        if schema.major > SchemaVersion::MAJOR {
+            return Err(ReadError::TooNew { major: schema.major, minor: schema.minor });
+        }
+        serde_json::from_slice(text).map_err(|error| ReadError::NotARecord(error.to_string()))
+    }
+}

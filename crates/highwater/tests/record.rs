@@ -1,0 +1,116 @@
+//! Reading records: golden ones of every version, and what is no record. Golden files are never edited.
+#![cfg(feature = "record")]
+
+use highwater::record::{Certainty, ExitCause, Metric, PeakSource, ReadError, Record, Scope};
+use serde_json::{Value, json};
+
+const V1_0: &str = include_str!("records/1.0.json");
+
+fn document() -> Value {
+    serde_json::from_str(V1_0).unwrap()
+}
+
+fn read(document: &Value) -> Result<Record, ReadError> {
+    Record::from_json(document.to_string().as_bytes())
+}
+
+#[test]
+fn reads_version_1_0() {
+    let record = Record::from_json(V1_0.as_bytes()).unwrap();
+    assert!(record.complete && !record.schema.is_newer_minor());
+    assert_eq!(record.command, ["make", "-j2", "all"]);
+    assert_eq!(record.end_time.unix_seconds() - record.start_time.unix_seconds(), 3);
+    assert_eq!(record.exit.as_ref().map(|exit| (exit.code, exit.cause)), Some((Some(2), ExitCause::Exited)));
+    assert_eq!((record.primary_metric, record.max_total_rss_kib), (Metric::Rss, Some(163_840)));
+
+    let rss = record.peak.rss.unwrap();
+    assert_eq!((rss.lower_bytes, rss.bytes, rss.upper_bytes), (128 << 20, 160 << 20, 180 << 20));
+    assert_eq!((rss.lower_rigorous, rss.upper_rigorous), (true, false));
+    assert_eq!((rss.at_seconds, rss.between_seconds), (None, Some([1.5, 1.75])));
+    assert_eq!(record.peak.pss.map(|pss| pss.certainty), Some(Certainty::AtLeast));
+
+    let [make, cc1, watcher] = &record.processes[..] else { panic!("three rows") };
+    assert_eq!(make.peak.rss.map(|peak| peak.source), Some(PeakSource::MarkSampled));
+    assert_eq!(cc1.pid, watcher.pid, "one pid, two processes");
+    assert_eq!(cc1.exit.and_then(|exit| exit.signal), Some(9));
+    assert_eq!((watcher.max_rss_kib, watcher.end_seconds), (None, None), "unknown stays unknown");
+    let series = &record.timeline.as_ref().unwrap().series;
+    assert_eq!((series[1].scope, series[1].id, series[1].bytes[0]), (Scope::Process, Some(1), None));
+}
+
+#[test]
+fn writes_what_it_read() {
+    let record = Record::from_json(V1_0.as_bytes()).unwrap();
+    assert_eq!(serde_json::to_value(&record).unwrap(), document());
+    let text = serde_json::to_string(&record).unwrap();
+    assert!(text.starts_with(r#"{"schema":{"name":"highwater.record","major":1,"minor":"#));
+}
+
+#[test]
+fn passes_over_what_a_newer_minor_version_adds() {
+    let mut newer = document();
+    newer["schema"]["minor"] = json!(7);
+    newer["weather"] = json!("mild");
+    newer["processes"][0]["mood"] = json!({"good": true});
+    newer["peak"]["phlogiston"] = json!(1);
+    let record = read(&newer).unwrap();
+    assert!(record.schema.is_newer_minor());
+    assert_eq!(record.processes.len(), 3);
+}
+
+#[test]
+fn refuses_a_newer_major_version_and_names_it() {
+    // Nothing but the header may be relied on.
+    let newer =
+        json!({"schema": {"name": "highwater.record", "major": 2, "minor": 3}, "processes": "elsewhere"});
+    let error = read(&newer).unwrap_err();
+    assert!(matches!(error, ReadError::TooNew { major: 2, minor: 3 }), "{error}");
+    assert!(error.to_string().contains("2.3"), "{error}");
+}
+
+#[test]
+fn a_text_cut_short_anywhere_is_no_record() {
+    let text = document().to_string();
+    for end in (0..text.len()).step_by(13).chain([text.len() - 1]) {
+        let error = Record::from_json(&text.as_bytes()[..end]).unwrap_err();
+        assert!(matches!(error, ReadError::Json(_)), "cut at {end}: {error}");
+    }
+}
+
+#[test]
+fn foreign_documents_are_no_records() {
+    let mut wrong_type = document();
+    wrong_type["samples"] = json!("many");
+    let mut field_gone = document();
+    field_gone.as_object_mut().unwrap().remove("capture");
+    let foreign = [
+        json!({"results": []}),
+        json!({"schema": {"name": "somebody.else", "major": 1, "minor": 0}}),
+        json!({"schema": "highwater.record"}),
+        json!([]),
+        json!(null),
+        wrong_type,
+        field_gone,
+    ];
+    for document in foreign {
+        let error = read(&document).unwrap_err();
+        assert!(matches!(error, ReadError::NotARecord(_)), "{document}: {error}");
+    }
+    for text in ["", "not json", "{\"schema\": nul"] {
+        assert!(matches!(Record::from_json(text.as_bytes()), Err(ReadError::Json(_))), "{text}");
+    }
+}
+
+/// What scripts written for memwatch read.
+#[test]
+fn the_names_that_memwatch_scripts_use_stay() {
+    let document = serde_json::to_value(Record::from_json(V1_0.as_bytes()).unwrap()).unwrap();
+    for name in ["command", "start_time", "end_time", "duration_seconds", "interval_ms", "max_total_rss_kib"]
+    {
+        assert!(document.get(name).is_some(), "{name}");
+    }
+    for name in ["pid", "ppid", "command", "max_rss_kib", "first_seen", "last_seen"] {
+        assert!(document["processes"][0].get(name).is_some(), "processes[].{name}");
+    }
+    assert_eq!(document["start_time"], "2025-11-20T18:02:34Z");
+}
