@@ -1,0 +1,52 @@
+//! Workers that share one set of pages.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use crate::{
+    memory::{self, Block, Walk},
+    meter,
+    process::{fork_with, ms, sleep, wait},
+};
+
+/// How the pages come to be shared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// Private to the parent before the fork, never written after it.
+    Cow,
+    /// One `MAP_SHARED` mapping, touched by each worker.
+    Shared,
+}
+
+/// `count` workers and their parent hold the same `size` bytes for 1.5 s, all alive.
+pub(crate) fn workers(pages: Pages, count: usize, size: usize) {
+    // SAFETY: a page that stays mapped; zeroes are a valid atomic.
+    let arrived: &AtomicUsize = unsafe { &*memory::shared_page().cast() };
+    let block = match pages {
+        Pages::Cow => Block::new(size),
+        Pages::Shared => Block::shared(size),
+    };
+    if pages == Pages::Shared {
+        block.touch();
+    }
+    let look = || {
+        meter::settle();
+        arrived.fetch_add(1, SeqCst);
+        while arrived.load(SeqCst) <= count {
+            sleep(ms(1));
+        }
+        // All hold the pages now, and none lets go for more than a second: the shares add up.
+        meter::add_pss(Walk::now().pss);
+        sleep(ms(1500));
+    };
+    let pids: Vec<_> = (0..count)
+        .map(|_| match pages {
+            Pages::Cow => fork_with(size, look),
+            Pages::Shared => fork_with(0, || {
+                block.touch();
+                look();
+            }),
+        })
+        .collect();
+    look();
+    pids.into_iter().for_each(wait);
+}

@@ -1,0 +1,61 @@
+//! One process, several threads.
+
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+};
+
+use crate::{
+    memory::Block,
+    meter,
+    process::{exit_now, ms, sleep},
+};
+
+/// `count` threads that hold `size` bytes each, all at the same time.
+pub(crate) fn crowd(count: usize, size: usize) {
+    let together = Arc::new(Barrier::new(count + 1));
+    let threads: Vec<_> = (0..count)
+        .map(|_| {
+            let together = Arc::clone(&together);
+            thread::spawn(move || {
+                let block = Block::new(size);
+                together.wait();
+                together.wait();
+                drop(block);
+            })
+        })
+        .collect();
+    together.wait();
+    meter::settle();
+    sleep(ms(700));
+    together.wait();
+    for thread in threads {
+        thread.join().expect("the thread ended well");
+    }
+}
+
+/// The main thread leaves as `pthread_exit` makes it leave; 100 ms later the others grow, and hold for 1 s.
+pub(crate) fn leaderless(count: usize, size: usize) -> ! {
+    let together = Arc::new(Barrier::new(count));
+    for _ in 0..count {
+        let together = Arc::clone(&together);
+        thread::spawn(move || {
+            sleep(ms(100));
+            let block = Block::new(size);
+            together.wait();
+            sleep(ms(1000));
+            if together.wait().is_leader() {
+                drop(block);
+                meter::write();
+                exit_now(0);
+            }
+            sleep(ms(10_000));
+        });
+    }
+    sleep(ms(50));
+    meter::settle();
+    // Not pthread_exit itself, which unwinds, and Rust's frames do not let it through. This is what it ends in.
+    // SAFETY: exit(2), not exit_group(2): ends this thread alone; its stack stays mapped.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    unreachable!("exit returned")
+}
