@@ -1,0 +1,197 @@
+//! The command line: what clap parses, what the man pages and completions are made from.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use regex_lite::Regex;
+
+/// How much memory does this job use, and how high did it rise?
+///
+/// Runs a command, follows all its descendants, and says how much memory they used together. Every figure
+/// says what it counts and how sure it is.
+#[derive(Debug, Parser)]
+#[command(name = "hwm", version = env!("HWM_VERSION"), after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Run(RunArgs),
+    /// Say what can be measured on this machine, and what would make the rest possible.
+    Doctor(crate::doctor::DoctorArgs),
+    Man(ManArgs),
+    Completions(CompletionsArgs),
+}
+
+/// Run a command and measure it with all its descendants.
+///
+/// The summary goes to standard error when the job ends; the job's exit code is passed through.
+#[derive(Debug, Args)]
+#[command(override_usage = "hwm run [OPTIONS] [--] CMD [ARGS...]", after_help = RUN_EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// Sample every MS milliseconds [default: adaptive, quick while things change, slow when still].
+    #[arg(short, long, value_name = "MS", value_parser = parse_interval, allow_negative_numbers = true)]
+    pub(crate) interval: Option<Duration>,
+
+    /// With --interval: sample quickly during the first quarter of a second all the same.
+    #[arg(long)]
+    pub(crate) burst: bool,
+
+    /// Write the record as JSON to FILE; without FILE to standard output, and the job's own standard
+    /// output then goes to standard error.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write one row a process as CSV.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+
+    /// Write one row a sample as CSV while the job runs.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) timeline: Option<PathBuf>,
+
+    /// Print no summary.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// List at most N processes and N groups in the summary.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) top: usize,
+
+    /// List only processes and groups whose command matches (in summary and CSV; the JSON stays
+    /// complete, and totals always count all). May be given several times.
+    #[arg(long, value_name = "REGEX", value_parser = parse_pattern)]
+    pub(crate) include: Vec<Regex>,
+
+    /// Leave out of the lists what matches, as with --include.
+    #[arg(long, value_name = "REGEX", value_parser = parse_pattern)]
+    pub(crate) exclude: Vec<Regex>,
+
+    /// Wait also for descendants that outlive the command; without it they are left alone and named as
+    /// still running.
+    #[arg(long)]
+    pub(crate) wait: bool,
+
+    /// The command and its arguments; options after CMD belong to CMD.
+    #[arg(required = true, trailing_var_arg = true, value_names = ["CMD", "ARGS"])]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Print the man page, or write all of them into a directory.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Write hwm.1, hwm-run.1 and so on into DIR, which must exist.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// Print the completions for a shell, or write those of all shells into a directory.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(required_unless_present = "dir", conflicts_with = "dir")]
+    pub(crate) shell: Option<Shell>,
+
+    /// Write the files for all shells into DIR, which must exist.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hwm run -- cargo build --release        how much memory does this build need?
+  hwm run --json=mem.json -- make -j8     keep the record for scripts
+  hwm run --json -- cargo test > mem.json
+  hwm run --help                          all options of the main verb
+  hwm completions bash                    completions for the shell
+";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  hwm run -- cargo build --release          a summary on standard error when the build ends
+  hwm run -i 200 -- ./program --arg foo     sample every 200 ms
+  hwm run --json -- cargo test > mem.json   the record on stdout, the tests' output on stderr
+  hwm run -q --json=mem.json -- make -j8    the record in a file, no summary
+  hwm run --csv procs.csv --timeline time.csv -- ./train.py
+  hwm run --include '^rustc$' -- cargo build
+  srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
+
+Output files: {pid} (of hwm), {host} and {rank} (Slurm, OpenMPI, PMI, torchrun) in their names are filled in. \
+They are checked before the job starts; later trouble with them costs a warning, never the job's exit code.
+
+Exit codes: the job's own, or 128+n when signal n ended it; 127 command not found; 126 command cannot be \
+executed; 125 bad usage or a failure of hwm itself before the job started.
+
+Ctrl-C reaches the job as usual and the summary is printed. TERM and HUP sent to hwm are passed on to the job; \
+a second one kills all of it.
+";
+
+/// Longest interval: above it a sampling interval is surely a mistake, and sums of times stay far from overflow.
+const LONGEST_INTERVAL_MS: u64 = 24 * 60 * 60 * 1000;
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    match text.trim().parse() {
+        Ok(ms @ 1..=LONGEST_INTERVAL_MS) => Ok(Duration::from_millis(ms)),
+        Ok(_) => Err(format!("give 1 to {LONGEST_INTERVAL_MS} milliseconds, as in -i 200")),
+        Err(_) => Err("give a whole number of milliseconds, as in -i 200".to_owned()),
+    }
+}
+
+fn parse_pattern(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| {
+        format!("{error}; put a backslash before each of . + * ? ( ) | [ ] {{ }} ^ $ that is meant literally")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn run_args(args: &[&str]) -> RunArgs {
+        let line = ["hwm", "run"].iter().chain(args);
+        match Cli::try_parse_from(line).expect("parses").verb {
+            Verb::Run(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_after_the_command_belong_to_it() {
+        let args = run_args(&["-i", "200", "ls", "-l", "--json", "--", "x"]);
+        assert_eq!(args.command, ["ls", "-l", "--json", "--", "x"]);
+        assert_eq!(args.json, None);
+        assert_eq!(args.interval, Some(Duration::from_millis(200)));
+    }
+
+    #[test]
+    fn json_takes_a_file_only_with_an_equals_sign() {
+        let args = run_args(&["--json", "cargo", "test"]);
+        assert_eq!((args.json, args.command.len()), (Some(PathBuf::from("-")), 2));
+        let args = run_args(&["--json=a.json", "--", "cargo"]);
+        assert_eq!(args.json, Some(PathBuf::from("a.json")));
+    }
+
+    #[test]
+    fn unknown_options_are_not_taken_for_the_command() {
+        assert!(Cli::try_parse_from(["hwm", "run", "--bogus", "ls"]).is_err());
+    }
+
+    #[test]
+    fn intervals() {
+        assert!(parse_interval("0").is_err());
+        assert!(parse_interval("-5").is_err());
+        assert!(parse_interval("abc").is_err());
+        assert!(parse_interval("99999999999999999999").is_err());
+        assert_eq!(parse_interval("1"), Ok(Duration::from_millis(1)));
+    }
+}

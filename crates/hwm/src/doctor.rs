@@ -1,0 +1,97 @@
+//! `hwm doctor`: what can be measured on this machine, and what would make the rest possible.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anstyle::{AnsiColor, Style};
+use highwater::{
+    Roots,
+    doctor::{Examined, State, examine},
+};
+
+/// Say what can be measured on this machine, mechanism by mechanism, and what would make the rest possible.
+///
+/// Each mechanism is tried, never guessed; nothing is left behind.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    /// Print JSON, one object a mechanism.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    let examined = examine(&Roots::default());
+    let mut stdout = anstream::stdout().lock();
+    let written = if args.json { json(&mut stdout, &examined) } else { table(&mut stdout, &examined) };
+    match written.and_then(|()| stdout.flush()) {
+        // The reader has seen enough: `hwm doctor | head -1`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        other => Ok(other.map(|()| ExitCode::SUCCESS)?),
+    }
+}
+
+fn json(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *to, examined)?;
+    writeln!(to)
+}
+
+fn table(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
+    const YES: Style = AnsiColor::Green.on_default();
+    const NO: Style = AnsiColor::Yellow.on_default();
+    const DIM: Style = Style::new().dimmed();
+    if examined.is_empty() {
+        return writeln!(to, "hwm cannot measure jobs on this system yet.");
+    }
+    let width = examined.iter().map(|one| one.mechanism.len()).max().unwrap_or(0);
+    for Examined { mechanism, gives, in_use, state, .. } in examined {
+        let (style, word) = match state {
+            State::Works { .. } => (YES, "yes"),
+            State::Missing { .. } => (NO, "no "),
+        };
+        write!(to, "{style}{word}{style:#}  {mechanism:width$}  {gives}")?;
+        match state {
+            State::Works { detail } => {
+                if let Some(detail) = detail {
+                    write!(to, ": {detail}")?;
+                }
+                if !in_use {
+                    write!(to, " {DIM}(available; not used by this version){DIM:#}")?;
+                }
+            }
+            State::Missing { why, remedy } => {
+                if !in_use {
+                    write!(to, " {DIM}(not used by this version){DIM:#}")?;
+                }
+                write!(to, "\n     {why}")?;
+                if let Some(remedy) = remedy {
+                    write!(to, "\n     {remedy}")?;
+                }
+            }
+        }
+        writeln!(to)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_hold_every_mechanism() {
+        let examined = examine(&Roots::default());
+        let (mut text, mut document) = (Vec::new(), Vec::new());
+        table(&mut text, &examined).unwrap();
+        json(&mut document, &examined).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        assert_eq!(document.as_array().map(Vec::len), Some(examined.len()));
+        for (one, object) in examined.iter().zip(document.as_array().unwrap()) {
+            assert!(text.contains(one.mechanism));
+            assert_eq!(object["mechanism"], one.mechanism);
+            assert!(object["state"] == "works" || object["why"].is_string());
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The one table of exit codes.
+//!
+//! | code | of | meaning |
+//! |---|---|---|
+//! | the job's own | `run` | how the job exited |
+//! | 128 + n | `run` | signal n ended the job |
+//! | 125 | `run` | bad usage, or our own failure, before the job started |
+//! | 126 | `run` | the command is there but cannot be executed (as `env` and `timeout` say it) |
+//! | 127 | `run` | the command was not found |
+//! | 0 | others | done |
+//! | 1 | others | failed |
+//! | 2 | others | bad usage |
+//!
+//! 10 and 11 are kept for the limits on a job's total and on single processes.
+
+use std::process::ExitCode;
+
+use highwater::{Error, record};
+
+/// A verb other than `run` failed.
+pub(crate) const FAILURE: u8 = 1;
+/// Bad usage of a verb other than `run`.
+pub(crate) const USAGE: u8 = 2;
+/// `run`: bad usage, or our own failure before the job started.
+pub(crate) const NOT_RUN: u8 = 125;
+/// `run`: the command cannot be executed.
+pub(crate) const NOT_EXECUTABLE: u8 = 126;
+/// `run`: the command was not found.
+pub(crate) const NOT_FOUND: u8 = 127;
+/// `run`: added to the number of the signal that ended the job.
+pub(crate) const SIGNAL_BASE: u8 = 128;
+
+/// The code for a job that could not be run.
+pub(crate) fn of_error(error: &Error) -> u8 {
+    match error {
+        Error::NotFound { .. } => NOT_FOUND,
+        Error::NotExecutable { .. } => NOT_EXECUTABLE,
+        _ => NOT_RUN,
+    }
+}
+
+/// The job's own code; `None` when how it ended could not be learned.
+pub(crate) fn of_job(exit: Option<&record::Exit>) -> Option<u8> {
+    let exit = exit?;
+    match (exit.code, exit.signal) {
+        // An exit status is one byte (wait(2), WEXITSTATUS).
+        (Some(code), _) => u8::try_from(code & 0xff).ok(),
+        (None, Some(signal)) => of_signal(signal),
+        (None, None) => None,
+    }
+}
+
+/// The code that says "ended by this signal".
+pub(crate) fn of_signal(signal: i32) -> Option<u8> {
+    u8::try_from(signal).ok().and_then(|signal| SIGNAL_BASE.checked_add(signal))
+}
+
+/// Bad usage, by verb.
+pub(crate) fn of_usage(verb: Option<&str>) -> ExitCode {
+    ExitCode::from(if verb == Some("run") { NOT_RUN } else { USAGE })
+}

@@ -1,0 +1,34 @@
+//! `hwm`: how much memory does this job use, and how high did it rise?
+
+mod args;
+mod doctor;
+mod exit;
+mod generate;
+mod output;
+mod paths;
+mod run;
+mod signals;
+mod startup;
+mod usage;
+
+use std::process::ExitCode;
+
+use args::{Cli, Verb};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let verb = match Cli::try_parse() {
+        Ok(cli) => cli.verb,
+        Err(error) => return usage::explain(&error),
+    };
+    let done = match verb {
+        Verb::Run(args) => return run::run(args),
+        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Man(args) => generate::man(&args),
+        Verb::Completions(args) => generate::completions(&args),
+    };
+    done.unwrap_or_else(|error| {
+        output::complain(format_args!("{error:#}"));
+        ExitCode::from(exit::FAILURE)
+    })
+}

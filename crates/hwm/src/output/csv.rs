@@ -1,0 +1,109 @@
+//! One row a process, as memwatch wrote it, with more columns behind.
+
+use std::{
+    borrow::Borrow,
+    io::{self, Write},
+};
+
+use highwater::record::{Certainty, PeakSource, Process};
+use serde::Serialize;
+
+use super::{listed::Listed, text};
+
+const HEADER: [&str; 11] = [
+    "pid",
+    "ppid",
+    "command",
+    "max_rss_kib",
+    "max_rss_mib",
+    "first_seen",
+    "last_seen",
+    "start_seconds",
+    "end_seconds",
+    "peak_source",
+    "certainty",
+];
+
+/// Fields in the order of [`HEADER`]; what is unknown becomes an empty field.
+#[derive(Serialize)]
+struct Row<'a> {
+    pid: u32,
+    ppid: u32,
+    command: &'a str,
+    max_rss_kib: Option<u64>,
+    max_rss_mib: Option<String>,
+    first_seen: String,
+    last_seen: String,
+    start_seconds: String,
+    end_seconds: Option<String>,
+    peak_source: Option<PeakSource>,
+    certainty: Option<Certainty>,
+}
+
+/// Writes the listed rows.
+pub(crate) fn write<P: Borrow<Process>>(
+    rows: impl IntoIterator<Item = io::Result<P>>,
+    listed: &Listed,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+    csv.write_record(HEADER)?;
+    for process in rows {
+        let process = process?;
+        let process = process.borrow();
+        if !listed.lists(&process.command) {
+            continue;
+        }
+        csv.serialize(Row {
+            pid: process.pid,
+            ppid: process.ppid,
+            command: &process.command,
+            max_rss_kib: process.max_rss_kib,
+            max_rss_mib: process.max_rss_kib.map(text::mib),
+            first_seen: process.first_seen.to_string(),
+            last_seen: process.last_seen.to_string(),
+            start_seconds: format!("{:.3}", process.start_seconds),
+            end_seconds: process.end_seconds.map(|seconds| format!("{seconds:.3}")),
+            peak_source: process.peak.rss.map(|peak| peak.source),
+            certainty: process.peak.rss.map(|peak| peak.certainty),
+        })?;
+    }
+    csv.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::summary::tests::fixture;
+
+    fn written(listed: &Listed) -> String {
+        let mut out = Vec::new();
+        write(fixture().processes.iter().map(Ok), listed, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn rows_start_as_memwatch_wrote_them() {
+        let text = written(&Listed::default());
+        let mut lines = text.lines();
+        let header = "pid,ppid,command,max_rss_kib,max_rss_mib,first_seen,last_seen,";
+        assert!(lines.next().unwrap().starts_with(header));
+        let row = "8473,8470,rustc,933888,912.00,2025-11-20T18:02:35Z,2025-11-20T18:05:50Z,1.204,196.310,";
+        let found = lines.find(|line| line.starts_with("8473,")).unwrap();
+        assert_eq!(found, format!("{row}mark_sampled,at_least"));
+    }
+
+    #[test]
+    fn unknown_is_empty_and_odd_names_are_quoted() {
+        let text = written(&Listed::default());
+        assert!(text.contains("8490,8470,\"odd\u{1b}[31m,name\",,,"), "{text}");
+    }
+
+    #[test]
+    fn lists_only_what_is_asked_for() {
+        let listed = Listed::new(vec![regex_lite::Regex::new("^rustc$").unwrap()], vec![]);
+        let text = written(&listed);
+        assert!(text.lines().skip(1).all(|line| line.contains(",rustc,")));
+        assert!(text.lines().count() > 1);
+    }
+}

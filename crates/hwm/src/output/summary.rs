@@ -1,0 +1,251 @@
+//! The summary for humans: what the job used, by whom, and how well that is known.
+
+mod measured;
+mod tally;
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+use highwater::record::{Certainty, Exit, IntervalMode, Metric, PeakInterval, Record};
+
+use super::{listed::Listed, text};
+pub(crate) use tally::Tally;
+
+const BOLD: Style = Style::new().bold();
+/// Width of the labels in front of the figures.
+const LABEL: usize = 18;
+/// The interval around the peak is shown when it is wider than this part of it; two metrics differ by more.
+const WORTH_SAYING: f64 = 0.02;
+
+/// How to write a summary.
+#[derive(Debug)]
+pub(crate) struct Layout<'a> {
+    /// Columns of the terminal.
+    pub(crate) width: usize,
+    /// How many processes and groups are listed.
+    pub(crate) top: usize,
+    /// Which of them.
+    pub(crate) listed: &'a Listed,
+    /// The file with all rows, if one is written.
+    pub(crate) csv: Option<String>,
+}
+
+/// Writes the summary; colour is the writer's business.
+pub(crate) fn write<P>(
+    record: &Record<P>,
+    tally: &Tally,
+    layout: &Layout<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write_job(record, layout, out)?;
+    write_peaks(record, tally, layout, out)?;
+    write_processes(record, tally, layout, out)?;
+    write_groups(record, layout, out)?;
+    write_still_running(record, tally, layout, out)?;
+    writeln!(out)?;
+    line(out, layout.width, "Measured:", &measured::sentence(record))
+}
+
+/// A label and its value, which goes on below itself when it is long.
+fn line(out: &mut dyn Write, width: usize, label: &str, value: &str) -> io::Result<()> {
+    let mut lines = text::wrap(value, width.saturating_sub(LABEL)).into_iter();
+    writeln!(out, "{BOLD}{label:<LABEL$}{BOLD:#}{}", lines.next().unwrap_or_default())?;
+    for more in lines {
+        writeln!(out, "{:<LABEL$}{more}", "")?;
+    }
+    Ok(())
+}
+
+fn write_job<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let command = text::shorten(&text::command_line(&record.command), layout.width.saturating_sub(LABEL));
+    line(out, layout.width, "Job:", &command)?;
+    line(out, layout.width, "Duration:", &text::duration(record.duration_seconds))?;
+    if let Some(ended) = record.exit.as_ref().and_then(bad_end) {
+        line(out, layout.width, "Ended:", &ended)?;
+    }
+    let pace = match record.interval_mode {
+        IntervalMode::Fixed => format!("every {} ms", record.interval_ms),
+        _ => format!("adaptive, every {} ms on average", record.interval_ms),
+    };
+    line(out, layout.width, "Samples:", &format!("{} ({pace})", record.samples))
+}
+
+/// How the job ended, unless well.
+fn bad_end(exit: &Exit) -> Option<String> {
+    match (exit.code, exit.signal) {
+        (Some(0), _) => None,
+        (Some(code), _) => Some(format!("exit code {code}")),
+        (None, Some(signal)) => {
+            let name = exit.signal_name.clone().unwrap_or_else(|| format!("signal {signal}"));
+            Some(format!("killed by {name}"))
+        }
+        (None, None) => Some("unknown how".to_owned()),
+    }
+}
+
+/// The name of the metric that the compatible fields hold.
+fn metric_name(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Rss => "RSS",
+        Metric::Pss => "PSS",
+        Metric::Swap => "swap",
+        Metric::WorkingSet => "working set",
+        Metric::PhysFootprint => "phys_footprint",
+        _ => "memory",
+    }
+}
+
+fn write_peaks<P>(
+    record: &Record<P>,
+    tally: &Tally,
+    layout: &Layout<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let label = format!("Max total {}:", metric_name(record.primary_metric));
+    let total = record.max_total_rss_kib.map(|kib| kib.saturating_mul(1024));
+    match &record.peak.rss {
+        Some(peak) => line(out, layout.width, &label, &total_peak(peak))?,
+        None => line(out, layout.width, &label, &text::size_or_unknown(total))?,
+    }
+    match &record.peak.pss {
+        Some(pss) => {
+            let mut value = with_certainty(pss.bytes, pss.certainty);
+            if record.peak.rss.is_some_and(|rss| differ(rss.bytes, pss.bytes)) {
+                value.push_str(" (shared pages counted once");
+                if pss.certainty == Certainty::AtLeast {
+                    value.push_str("; seen in samples only, it may have been higher");
+                }
+                value.push(')');
+            }
+            line(out, layout.width, "Max total PSS:", &value)?;
+        }
+        None => line(out, layout.width, "Max total PSS:", "unknown")?,
+    }
+    if let Some(cgroup) = &record.peak.cgroup {
+        let value = with_certainty(cgroup.bytes, cgroup.certainty);
+        line(out, layout.width, "cgroup peak:", &format!("{value} (with page cache)"))?;
+    }
+    let largest = tally.largest.as_ref().map_or_else(
+        || "unknown".to_owned(),
+        |row| format!("{} (pid {}, {})", row.size(), row.pid, text::printable(&row.command)),
+    );
+    line(out, layout.width, "Max per process:", &largest)
+}
+
+fn differ(one: u64, two: u64) -> bool {
+    one.abs_diff(two) as f64 > one.max(two) as f64 * WORTH_SAYING
+}
+
+/// The estimate, its interval where it matters, and where it comes from.
+fn total_peak(peak: &PeakInterval) -> String {
+    let mut notes = Vec::new();
+    if peak.certainty != Certainty::Exact {
+        notes.push("estimate".to_owned());
+    }
+    if (peak.upper_bytes.saturating_sub(peak.lower_bytes)) as f64 > peak.bytes as f64 * WORTH_SAYING {
+        let (lower, upper) = (text::size(peak.lower_bytes), text::size(peak.upper_bytes));
+        notes.push(match (peak.lower_rigorous, peak.upper_rigorous) {
+            (true, true) => format!("between {lower} and {upper}"),
+            (true, false) => format!("at least {lower}, probably at most {upper}"),
+            (false, true) => format!("at most {upper}, probably at least {lower}"),
+            (false, false) => format!("probably between {lower} and {upper}"),
+        });
+    }
+    if let Some([from, to]) = peak.between_seconds {
+        notes.push(format!("from the kernel's marks, between {from:.2} s and {to:.2} s"));
+    }
+    let size = with_certainty(peak.bytes, peak.certainty);
+    if notes.is_empty() { size } else { format!("{size} ({})", notes.join("; ")) }
+}
+
+/// `≥` and `≤` where the truth lies on one side.
+fn with_certainty(bytes: u64, certainty: Certainty) -> String {
+    let sign = match certainty {
+        Certainty::AtLeast => "≥ ",
+        Certainty::AtMost => "≤ ",
+        _ => "",
+    };
+    format!("{sign}{}", text::size(bytes))
+}
+
+fn write_processes<P>(
+    record: &Record<P>,
+    tally: &Tally,
+    layout: &Layout<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let rows = tally.rows();
+    let more = tally.matching.saturating_sub(rows.len() as u64);
+    if rows.is_empty() && more == 0 {
+        return Ok(());
+    }
+    let only = if layout.listed.is_all() { "" } else { " (only those asked for; totals count all)" };
+    writeln!(out, "\n{BOLD}Per-process peaks{BOLD:#}{only}")?;
+    let pids = rows.iter().map(|row| row.pid.to_string().len()).max().unwrap_or(0);
+    let sizes = rows.iter().map(|row| row.size().chars().count()).max().unwrap_or(0);
+    for row in &rows {
+        let room = layout.width.saturating_sub(pids + sizes + 10);
+        let command = text::shorten(&text::printable(&row.command), room);
+        writeln!(out, "  pid {:<pids$}  {:>sizes$}  {command}", row.pid, row.size())?;
+    }
+    if more > 0 {
+        let place = layout.csv.as_deref().unwrap_or("--csv");
+        writeln!(out, "  ... and {more} more (see {})", text::printable(place))?;
+    }
+    let left_out = record.capture.processes_left_out;
+    if left_out > 0 {
+        writeln!(out, "  ({left_out} of the smallest were not kept; totals and groups count them)")?;
+    }
+    Ok(())
+}
+
+fn write_groups<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let listed: Vec<_> = record.groups.iter().filter(|group| layout.listed.lists(&group.key)).collect();
+    let rows: Vec<_> = listed
+        .iter()
+        .take(layout.top)
+        .map(|group| {
+            let plural = if group.processes == 1 { "process" } else { "processes" };
+            let room = layout.width.saturating_sub(40).max(12);
+            let name = text::shorten(&text::printable(&group.key), room);
+            (format!("{name} ({} {plural})", group.processes), text::size_or_unknown(group.peak_bytes))
+        })
+        .collect();
+    if listed.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{BOLD}Process groups by command{BOLD:#} (the group's peak at one instant)")?;
+    let names = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let sizes = rows.iter().map(|(_, size)| size.chars().count()).max().unwrap_or(0);
+    for (name, size) in &rows {
+        writeln!(out, "  {name:<names$}  {size:>sizes$}")?;
+    }
+    let more = listed.len() - rows.len();
+    if more > 0 { writeln!(out, "  ... and {more} more (see --json)") } else { Ok(()) }
+}
+
+fn write_still_running<P>(
+    record: &Record<P>,
+    tally: &Tally,
+    layout: &Layout<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let count = record.capture.processes_still_running;
+    if count == 0 {
+        return Ok(());
+    }
+    let mut names: Vec<_> = tally
+        .still_running
+        .iter()
+        .map(|(pid, command)| format!("{} (pid {pid})", text::printable(command)))
+        .collect();
+    let unnamed = count.saturating_sub(names.len() as u64);
+    if unnamed > 0 {
+        names.push(format!("{unnamed} more"));
+    }
+    writeln!(out)?;
+    line(out, layout.width, "Still running:", &format!("{}; --wait waits for them", names.join(", ")))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,43 @@
+//! One line on how it was measured and what could not be seen.
+
+use highwater::record::{Certainty, Lineage, PeaksFrom, Record};
+
+use super::text;
+
+/// How births and deaths were learned, where the peaks come from, how many processes were seen, what is missing.
+pub(super) fn sentence<P>(record: &Record<P>) -> String {
+    let capture = &record.capture;
+    let mut parts = vec![
+        match capture.lineage {
+            Lineage::Children => "descendants looked up at each sample".to_owned(),
+            Lineage::Scan => "descendants found by scanning /proc at each sample".to_owned(),
+            Lineage::Perf => "births and deaths from the kernel's perf events".to_owned(),
+            Lineage::ProcConnector => "births and deaths from the kernel's proc connector".to_owned(),
+            _ => "descendants found in a way that this hwm does not know".to_owned(),
+        },
+        match capture.peaks {
+            PeaksFrom::Marks => "peaks from the kernel's marks".to_owned(),
+            PeaksFrom::Samples => "peaks from samples alone".to_owned(),
+            _ => "peaks from a source that this hwm does not know".to_owned(),
+        },
+    ];
+    let seen = capture.processes_seen;
+    let plural = if seen == 1 { "process" } else { "processes" };
+    parts.push(if capture.processes_seen_is == Certainty::Exact {
+        format!("{seen} {plural}")
+    } else {
+        format!("at least {seen} {plural} (shorter ones may have been missed)")
+    });
+    if capture.processes_without_exact_peak == seen {
+        parts.push("no process's peak is exact".to_owned());
+    } else if capture.processes_without_exact_peak > 0 {
+        parts.push(format!("{} without an exact peak", capture.processes_without_exact_peak));
+    }
+    if capture.lost_events > 0 {
+        parts.push(format!("{} events lost by the kernel", capture.lost_events));
+    }
+    for downgrade in &capture.downgrades {
+        parts.push(text::printable(&format!("missing: {} ({})", downgrade.wanted, downgrade.reason)));
+    }
+    parts.join("; ")
+}

@@ -1,0 +1,168 @@
+//! Figures and names for human eyes.
+
+use std::fmt::Write as _;
+
+/// 1024-based, three significant digits: `534 MiB`, `6.40 GiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    // 1023.5 would be rounded to 1024.
+    while value >= 1023.5 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    // Bounds at which rounding would add a digit.
+    let decimals = match value {
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$} {}", UNITS[unit])
+}
+
+/// The size, or `unknown`; never 0 for what is not known.
+pub(crate) fn size_or_unknown(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "unknown".to_owned(), size)
+}
+
+/// KiB as MiB with two decimals, as the CSV files have it.
+pub(crate) fn mib(kib: u64) -> String {
+    format!("{:.2}", kib as f64 / 1024.0)
+}
+
+/// `30.2 ms`, `2.35 s`, `00:03:21`.
+pub(crate) fn duration(seconds: f64) -> String {
+    if seconds < 0.9995 {
+        return format!("{:.1} ms", seconds * 1e3);
+    }
+    if seconds < 59.995 {
+        return format!("{seconds:.2} s");
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // positive, and float casts saturate
+    let whole = seconds.round() as u64;
+    format!("{:02}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
+}
+
+/// Makes control characters, and those that turn the direction of writing, visible: a process may call itself
+/// `\x1b[31m`.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => shown.push_str("\\n"),
+            '\t' => shown.push_str("\\t"),
+            '\r' => shown.push_str("\\r"),
+            '\0'..='\x1f' | '\x7f'..='\u{9f}' => {
+                let _ = write!(shown, "\\x{:02x}", u32::from(character));
+            }
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(character));
+            }
+            other => shown.push(other),
+        }
+    }
+    shown
+}
+
+/// A command line as one would type it; quotes where words would fall apart.
+pub(crate) fn command_line(command: &[String]) -> String {
+    let quoted = |word: &String| {
+        let plain = |c: char| c.is_alphanumeric() || "-_=+./:,@%^{}[]~".contains(c);
+        let bare = !word.is_empty() && word.chars().all(plain);
+        if bare { word.clone() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    };
+    printable(&command.iter().map(quoted).collect::<Vec<_>>().join(" "))
+}
+
+/// At most `width` characters, the end cut off.
+pub(crate) fn shorten(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(width.saturating_sub(3)).collect();
+    short.push_str("...");
+    short
+}
+
+/// Breaks at spaces into lines of at most `width` characters; a longer word stands alone.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        let cases = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.00 KiB"),
+            (10 << 10, "10.0 KiB"),
+            (534 << 20, "534 MiB"),
+            (912 << 20, "912 MiB"),
+            ((1 << 20) - 1, "1.00 MiB"),
+            ((1 << 30) - 1, "1.00 GiB"),
+            (6_871_947_674, "6.40 GiB"),
+            (10_731_126_784, "9.99 GiB"),
+            (10_735_636_480, "10.0 GiB"),
+            (u64::MAX, "16.0 EiB"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(size(bytes), text, "{bytes}");
+        }
+        assert_eq!(size_or_unknown(None), "unknown");
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration(0.0302), "30.2 ms");
+        assert_eq!(duration(0.99949), "999.5 ms");
+        assert_eq!(duration(0.9999), "1.00 s");
+        assert_eq!(duration(201.4), "00:03:21");
+        assert_eq!(duration(59.999), "00:01:00");
+        assert_eq!(duration(360_000.0), "100:00:00");
+    }
+
+    #[test]
+    fn control_characters_become_visible() {
+        assert_eq!(printable("\x1b[31mred\n\u{202e}\u{85}"), "\\x1b[31mred\\n\\u{202e}\\x85");
+        assert_eq!(printable("größe 漢字"), "größe 漢字");
+    }
+
+    #[test]
+    fn command_lines_are_quoted_where_needed() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(command_line(&words(&["sh", "-c", "echo it's", ""])), "sh -c 'echo it'\\''s' ''");
+        assert_eq!(command_line(&words(&["a\nb"])), "'a\\nb'");
+    }
+
+    #[test]
+    fn shortens_by_characters() {
+        assert_eq!(shorten("cargo", 5), "cargo");
+        assert_eq!(shorten("größere", 6), "grö...");
+        assert_eq!(shorten("abc", 0), "...");
+    }
+
+    #[test]
+    fn wraps_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("unbreakable a b", 3), ["unbreakable", "a b"]);
+        assert_eq!(wrap("a  b", 100), ["a  b"]);
+    }
+}

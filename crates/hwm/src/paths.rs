@@ -1,0 +1,158 @@
+//! Names of output files: `{pid}`, `{host}` and `{rank}` filled in, and where a name leads.
+
+use std::{
+    env, fs,
+    path::{Component, Path, PathBuf},
+    process,
+};
+
+use anyhow::{Context, bail};
+
+/// Where launchers put a process's rank, the most telling first (Slurm, `OpenMPI`, `PMIx`, PMI, torchrun).
+const RANKS: [&str; 5] = ["SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "RANK"];
+
+/// Fills in the placeholders. A name that is not Unicode is taken as it stands.
+pub(crate) fn expand(path: &Path) -> anyhow::Result<PathBuf> {
+    let Some(text) = path.to_str() else { return Ok(path.to_owned()) };
+    expand_with(text, |name| match name {
+        "pid" => Ok(process::id().to_string()),
+        "host" => host().context("{host}: the name of this machine cannot be read"),
+        "rank" => rank().with_context(|| format!("{{rank}}: none of {} is set", RANKS.join(", "))),
+        _ => bail!("{{{name}}} is unknown in a file name; there are {{pid}}, {{host}} and {{rank}}"),
+    })
+    .map(PathBuf::from)
+}
+
+/// Replaces each `{letters}`; other braces stand for themselves.
+fn expand_with(text: &str, value: impl Fn(&str) -> anyhow::Result<String>) -> anyhow::Result<String> {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        expanded.push_str(before);
+        match after.split_once('}') {
+            Some((name, tail)) if !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase()) => {
+                // A value must not lead into another directory.
+                expanded.push_str(&value(name)?.replace(['/', '\\'], "_"));
+                rest = tail;
+            }
+            _ => {
+                expanded.push('{');
+                rest = after;
+            }
+        }
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
+}
+
+fn rank() -> Option<String> {
+    RANKS.iter().find_map(|name| env::var(name).ok().filter(|rank| !rank.is_empty()))
+}
+
+#[cfg(unix)]
+fn host() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    (!name.is_empty()).then_some(name)
+}
+
+#[cfg(not(unix))]
+fn host() -> Option<String> {
+    env::var("COMPUTERNAME").ok()
+}
+
+/// The number in `/dev/stdout`, `/dev/stderr`, `/dev/fd/N`, `/proc/self/fd/N`.
+pub(crate) fn descriptor(path: &Path) -> Option<i32> {
+    let text = path.to_str()?;
+    match text {
+        "/dev/stdout" => Some(1),
+        "/dev/stderr" => Some(2),
+        _ => {
+            let number = text.strip_prefix("/dev/fd/").or_else(|| text.strip_prefix("/proc/self/fd/"))?;
+            number.parse().ok().filter(|number| *number >= 0)
+        }
+    }
+}
+
+/// The file that `path` leads to through symbolic links, whether it exists or not; its directory must exist.
+pub(crate) fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
+    let mut path = path.to_owned();
+    // As many links as Linux follows (path_resolution(7)).
+    for _ in 0..40 {
+        match path.components().next_back() {
+            None => bail!("the file name is empty"),
+            Some(Component::Normal(_)) => {}
+            Some(_) => bail!("{} is a directory; name a file in it", path.display()),
+        }
+        let parent = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let parent = parent
+            .canonicalize()
+            .with_context(|| format!("the directory {} cannot be used; create it first", parent.display()))?;
+        if !parent.is_dir() {
+            bail!("{} is not a directory", parent.display());
+        }
+        let file = parent.join(path.file_name().unwrap_or_default());
+        match fs::read_link(&file) {
+            Ok(target) => path = parent.join(target),
+            Err(_) => return Ok(file),
+        }
+    }
+    bail!("too many symbolic links")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixed(text: &str) -> anyhow::Result<String> {
+        expand_with(text, |name| match name {
+            "host" => Ok("node/7".to_owned()),
+            "rank" => Ok("3".to_owned()),
+            _ => bail!("unknown"),
+        })
+    }
+
+    #[test]
+    fn fills_in_placeholders() {
+        assert_eq!(fixed("a-{host}-{rank}.json").unwrap(), "a-node_7-3.json");
+        assert_eq!(fixed("{rank}{rank}").unwrap(), "33");
+        assert!(fixed("{ranks}").is_err());
+    }
+
+    #[test]
+    fn leaves_other_braces_alone() {
+        for name in ["plain", "{", "}", "{}", "a{ b }", "{1}", "{{}"] {
+            assert_eq!(fixed(name).unwrap(), name);
+        }
+        assert_eq!(fixed("{x {rank}").unwrap(), "{x 3");
+    }
+
+    #[test]
+    fn own_pid() {
+        assert_eq!(expand(Path::new("{pid}")).unwrap(), Path::new(&process::id().to_string()));
+    }
+
+    #[test]
+    fn descriptors() {
+        assert_eq!(descriptor(Path::new("/dev/stdout")), Some(1));
+        assert_eq!(descriptor(Path::new("/dev/fd/7")), Some(7));
+        assert_eq!(descriptor(Path::new("/dev/fd/x")), None);
+        assert_eq!(descriptor(Path::new("out.json")), None);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn follows_links_to_files_that_do_not_exist_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink("later.json", dir.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("loop", dir.path().join("loop")).unwrap();
+        assert_eq!(resolve(&dir.path().join("link")).unwrap(), real.join("later.json"));
+        assert!(resolve(&dir.path().join("loop")).is_err());
+        assert!(resolve(&dir.path().join("missing/x")).is_err());
+        assert!(resolve(Path::new("")).is_err());
+        assert!(resolve(Path::new("..")).is_err());
+    }
+}

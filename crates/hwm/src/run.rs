@@ -1,0 +1,136 @@
+//! `hwm run`: check, run the job, report.
+
+mod plan;
+mod watcher;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use highwater::{Job, job::Rows, record::Record};
+
+use crate::{
+    args::RunArgs,
+    exit,
+    output::{complain, csv, json, summary, warn},
+    signals::Signals,
+    startup,
+};
+use plan::Plan;
+use watcher::Watcher;
+
+/// The job was not run.
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { code: exit::NOT_RUN, message: format!("{error:#}") }
+    }
+}
+
+/// Runs the job; its exit code, or ours when it could not be started.
+pub(crate) fn run(args: RunArgs) -> ExitCode {
+    let done = Plan::check(args).map_err(Failure::from).and_then(measure);
+    let code = done.unwrap_or_else(|failure| {
+        complain(failure.message);
+        failure.code
+    });
+    ExitCode::from(code)
+}
+
+fn measure(mut plan: Plan) -> Result<u8, Failure> {
+    let signals = Signals::block().context("cannot take over the signals")?;
+    let mut job = Job::new(&plan.program)
+        .args(&plan.args)
+        .pace(plan.pace)
+        .wait_for_descendants(plan.wait)
+        .sole_owner(true)
+        .inherited(startup::inherited());
+    if plan.json_on_stdout {
+        job = redirect_to_stderr(job).context("standard error")?;
+    }
+    signals.forward_to(job.control()).context("cannot take over the signals")?;
+
+    let timeline = plan.timeline.take();
+    let mut watcher = Watcher::new(timeline, plan.json.as_ref());
+    let ran = job.run_observed(&mut watcher);
+    signals.job_ended();
+    watcher.finish();
+    let record = ran.map_err(|error| Failure {
+        code: exit::of_error(&error),
+        message: format!("{error}{}", plan.hint(&error)),
+    })?;
+
+    report(&record, &plan);
+    Ok(exit::of_job(record.exit.as_ref()).unwrap_or_else(|| {
+        warn("how the job ended could not be learned");
+        exit::NOT_RUN
+    }))
+}
+
+#[cfg(unix)]
+fn redirect_to_stderr(job: Job) -> io::Result<Job> {
+    use std::os::fd::AsFd;
+    Ok(job.stdout(io::stderr().as_fd().try_clone_to_owned()?))
+}
+
+#[cfg(not(unix))]
+fn redirect_to_stderr(_job: Job) -> io::Result<Job> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Writes everything that was asked for. The job is over: what fails here is a warning.
+fn report(record: &Record<Rows>, plan: &Plan) {
+    if let Some(to) = &plan.json
+        && let Err(error) = to.write(|out| json::write(record, out))
+        && !(plan.json_on_stdout && error.kind() == io::ErrorKind::BrokenPipe)
+    {
+        warn(format_args!("cannot write {}: {error}", to.name()));
+    }
+    if let Some(to) = &plan.csv
+        && let Err(error) = to.write(|out| csv::write(record.processes.iter(), &plan.listed, out))
+    {
+        warn(format_args!("cannot write {}: {error}", to.name()));
+    }
+    if !plan.quiet
+        && let Err(error) = summarize(record, plan)
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        warn(format_args!("the summary is not complete: {error}"));
+    }
+}
+
+fn summarize(record: &Record<Rows>, plan: &Plan) -> io::Result<()> {
+    let tally = summary::Tally::of(record.processes.iter(), plan.top, &plan.listed)?;
+    let layout = summary::Layout {
+        width: terminal_width(),
+        top: plan.top,
+        listed: &plan.listed,
+        csv: plan.csv.as_ref().map(|csv| csv.name().to_string()),
+    };
+    // As one write, so that it does not mix with what still-running processes print.
+    let mut text = Vec::new();
+    summary::write(record, &tally, &layout, &mut text)?;
+    anstream::stderr().write_all(&text)
+}
+
+/// Columns to use where standard error is no terminal.
+const WIDTH: usize = 100;
+
+#[cfg(unix)]
+fn terminal_width() -> usize {
+    match rustix::termios::tcgetwinsize(io::stderr()) {
+        Ok(size) if size.ws_col >= 40 => size.ws_col.into(),
+        _ => WIDTH,
+    }
+}
+
+#[cfg(not(unix))]
+fn terminal_width() -> usize {
+    WIDTH
+}

@@ -1,0 +1,99 @@
+//! Everything that can be checked before the job starts, checked.
+
+use std::ffi::OsString;
+
+use anyhow::{Context, bail};
+use highwater::{Error, job::Pace};
+
+use crate::{
+    args::RunArgs,
+    output::{Destination, listed::Listed, timeline::TimelineFile},
+};
+
+/// What to run and what to leave behind.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) program: OsString,
+    pub(super) args: Vec<OsString>,
+    pub(super) pace: Pace,
+    pub(super) wait: bool,
+    pub(super) quiet: bool,
+    pub(super) top: usize,
+    pub(super) listed: Listed,
+    pub(super) json: Option<Destination>,
+    pub(super) json_on_stdout: bool,
+    pub(super) csv: Option<Destination>,
+    pub(super) timeline: Option<TimelineFile>,
+}
+
+impl Plan {
+    pub(super) fn check(args: RunArgs) -> anyhow::Result<Self> {
+        let mut command = args.command.into_iter();
+        let program = command.next().unwrap_or_default();
+        if program.is_empty() {
+            bail!("the command is empty; name one, as in: hwm run -- cargo build");
+        }
+        let pace = match (args.interval, args.burst) {
+            (Some(interval), burst) => Pace::Fixed { interval, burst },
+            (None, true) => {
+                bail!("--burst needs --interval, as in -i 200 --burst; without them sampling adapts")
+            }
+            (None, false) => Pace::Adaptive,
+        };
+
+        let json_on_stdout = args.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
+        let json = match &args.json {
+            Some(_) if json_on_stdout => Some(Destination::stdout()?),
+            Some(path) => Some(Destination::check("--json", path)?),
+            None => None,
+        };
+        let file = |option: &str, path: Option<std::path::PathBuf>| match path {
+            Some(path) if path.as_os_str() == "-" => {
+                bail!("{option} needs a file; standard output is {option} /dev/stdout")
+            }
+            Some(path) => Destination::check(option, &path).map(Some),
+            None => Ok(None),
+        };
+        let csv = file("--csv", args.csv)?;
+        let timeline = file("--timeline", args.timeline)?;
+        let outputs: Vec<_> = [("--json", &json), ("--csv", &csv), ("--timeline", &timeline)]
+            .into_iter()
+            .filter_map(|(option, destination)| Some((option, destination.as_ref()?)))
+            .collect();
+        for (index, (option, one)) in outputs.iter().enumerate() {
+            if let Some((other, _)) = outputs[..index].iter().find(|(_, two)| one.is_same(two)) {
+                bail!("{other} and {option} both write to {}; give them different files", one.name());
+            }
+        }
+
+        // Last: it creates the file.
+        let timeline = timeline
+            .map(|destination| {
+                let name = destination.name().to_string();
+                TimelineFile::open(destination, args.interval).with_context(|| format!("--timeline {name}"))
+            })
+            .transpose()?;
+        Ok(Self {
+            program,
+            args: command.collect(),
+            pace,
+            wait: args.wait,
+            quiet: args.quiet,
+            top: args.top,
+            listed: Listed::new(args.include, args.exclude),
+            json,
+            json_on_stdout,
+            csv,
+            timeline,
+        })
+    }
+
+    /// What the user may have meant: `--json FILE` takes FILE for the command.
+    pub(super) fn hint(&self, error: &Error) -> String {
+        let name = self.program.to_string_lossy();
+        let mistaken = matches!(error, Error::NotFound { .. } | Error::NotExecutable { .. })
+            && self.json_on_stdout
+            && name.ends_with(".json");
+        if mistaken { format!("; to write the record to a file use --json={name}") } else { String::new() }
+    }
+}

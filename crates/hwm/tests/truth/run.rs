@@ -1,0 +1,195 @@
+//! One run of the built `hwm` on one workload.
+
+use std::{
+    env, fmt, fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::rows::{Program, Row};
+
+const HWM: &str = env!("CARGO_BIN_EXE_hwm");
+/// `workload` exits with it where a situation cannot be made.
+const SKIPPED: i32 = 77;
+/// No row takes a quarter of this.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What hwm said, and what was true.
+pub(crate) struct Run {
+    pub(crate) record: Value,
+    pub(crate) truth: Truth,
+}
+
+/// What the workload says of itself.
+pub(crate) struct Truth {
+    pub(crate) rss: u64,
+    pub(crate) pss: Option<u64>,
+}
+
+/// Why there is nothing to judge.
+pub(crate) enum Failed {
+    /// The situation cannot be made on this machine.
+    Skipped(String),
+    /// hwm or the workload went wrong.
+    Broken(String),
+}
+
+impl From<String> for Failed {
+    fn from(reason: String) -> Self {
+        Self::Broken(reason)
+    }
+}
+
+impl Run {
+    /// A number of the record, by its JSON pointer.
+    pub(crate) fn number(&self, pointer: &str) -> Option<u64> {
+        self.record.pointer(pointer).and_then(Value::as_u64)
+    }
+
+    /// A word of the record.
+    pub(crate) fn word(&self, pointer: &str) -> &str {
+        self.record.pointer(pointer).and_then(Value::as_str).unwrap_or("")
+    }
+
+    pub(crate) fn rss_ratio(&self) -> Option<f64> {
+        Some(self.number("/peak/rss/bytes")? as f64 / self.truth.rss as f64)
+    }
+
+    pub(crate) fn pss_ratio(&self) -> Option<f64> {
+        Some(self.number("/peak/pss/bytes")? as f64 / self.truth.pss? as f64)
+    }
+
+    pub(crate) fn processes(&self) -> &[Value] {
+        self.record["processes"].as_array().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: Option<u64>| {
+            bytes.map_or("none".to_owned(), |b| format!("{:.2} MiB", b as f64 / 1_048_576.0))
+        };
+        let ratio = |ratio: Option<f64>| ratio.map_or("none".to_owned(), |r| format!("{r:.3}"));
+        write!(
+            f,
+            "reported {}, truth {}, ratio {}, interval [{}, {}] {}; PSS {} of {}, ratio {}; {} processes ({})",
+            mib(self.number("/peak/rss/bytes")),
+            mib(Some(self.truth.rss)),
+            ratio(self.rss_ratio()),
+            mib(self.number("/peak/rss/lower_bytes")),
+            mib(self.number("/peak/rss/upper_bytes")),
+            self.word("/peak/rss/certainty"),
+            mib(self.number("/peak/pss/bytes")),
+            mib(self.truth.pss),
+            ratio(self.pss_ratio()),
+            self.number("/capture/processes_seen").map_or("?".to_owned(), |n| n.to_string()),
+            self.word("/capture/processes_seen_is"),
+        )
+    }
+}
+
+/// Runs `row` once.
+pub(crate) fn run(row: &Row) -> Result<Run, Failed> {
+    let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let (record, truth) = (dir.path().join("record.json"), dir.path().join("truth.json"));
+    let mut hwm = Command::new(HWM);
+    hwm.args(["run", "-q"]).arg(format!("--json={}", record.display()));
+    if row.wait {
+        hwm.arg("--wait");
+    }
+    hwm.arg("--").env("WORKLOAD_TRUTH", &truth).stdin(Stdio::null());
+    let known = match row.program {
+        Program::Workload(args) => {
+            hwm.arg(workload()?).args(args);
+            None
+        }
+        Program::Tiny(kib) => {
+            let file = dir.path().join("tiny");
+            let rss = make_tiny(&file, kib)?;
+            hwm.arg(&file);
+            Some(Truth { rss, pss: None })
+        }
+    };
+    let status = wait(&mut hwm)?;
+    if status.code() == Some(SKIPPED) {
+        return Err(Failed::Skipped("the situation cannot be made here; the workload says why".to_owned()));
+    }
+    if status.code() != Some(row.exit) {
+        return Err(Failed::Broken(format!("hwm ended with {status}, not with {}", row.exit)));
+    }
+    let truth = match known {
+        Some(truth) => truth,
+        None => read_truth(&truth)?,
+    };
+    Ok(Run { record: read_json(&record)?, truth })
+}
+
+fn wait(command: &mut Command) -> Result<ExitStatus, String> {
+    let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            return Ok(status);
+        }
+        if start.elapsed() > PATIENCE {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!("hwm had not ended after {PATIENCE:?}"));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn read_json(path: &Path) -> Result<Value, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn read_truth(path: &Path) -> Result<Truth, String> {
+    let truth = read_json(path)?;
+    let rss = truth["rss_bytes"].as_u64().ok_or("the workload did not say its truth")?;
+    Ok(Truth { rss, pss: truth["pss_bytes"].as_u64() })
+}
+
+/// Writes the tiny program, and finds its size by running it alone: the kernel's own mark.
+fn make_tiny(file: &Path, kib: u64) -> Result<u64, Failed> {
+    if !cfg!(target_arch = "x86_64") {
+        return Err(Failed::Skipped("the tiny program speaks x86_64 only".to_owned()));
+    }
+    let made = Command::new(workload()?).arg("tiny").arg(file).args([&kib.to_string(), "1000"]).status();
+    if !made.as_ref().is_ok_and(ExitStatus::success) {
+        return Err(Failed::Broken(format!("workload tiny: {made:?}")));
+    }
+    let mut alone = Command::new(file).spawn().map_err(|error| error.to_string())?;
+    thread::sleep(Duration::from_millis(200));
+    let status = fs::read_to_string(format!("/proc/{}/status", alone.id())).unwrap_or_default();
+    alone.wait().map_err(|error| error.to_string())?;
+    let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let kib =
+        mark.trim().trim_end_matches(" kB").parse::<u64>().map_err(|error| format!("VmHWM: {error}"))?;
+    Ok(kib << 10)
+}
+
+/// The workloads' program, beside hwm's own; Cargo builds no binaries of other crates for a test, so we ask it.
+fn workload() -> Result<&'static Path, String> {
+    static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    PATH.get_or_init(build_workload).as_deref().map_err(Clone::clone)
+}
+
+fn build_workload() -> Result<PathBuf, String> {
+    let profile_dir = Path::new(HWM).parent().ok_or("hwm lies in no directory")?;
+    let target_dir = profile_dir.parent().ok_or("hwm lies in no target directory")?;
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--package", "workload", "--target-dir"]).arg(target_dir);
+    if profile_dir.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    let path = profile_dir.join("workload");
+    if path.exists() { Ok(path) } else { Err(format!("no {}, and {cargo:?}: {built:?}", path.display())) }
+}
