@@ -1,0 +1,53 @@
+//! Idle processes beside the job: unrelated to it, alive as long as the value lives.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::Setup;
+
+#[derive(Debug)]
+pub(super) struct Crowd {
+    parent: Child,
+    pids: Vec<u32>,
+}
+
+impl Crowd {
+    /// Starts `count` idle processes, children of one small parent; all are alive on return.
+    pub(super) fn start(setup: &Setup, count: usize) -> Result<Self> {
+        let mut command = setup.bare(&["crowd", &count.to_string()]);
+        let parent = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("the crowd")?;
+        let mut crowd = Self { parent, pids: Vec::with_capacity(count) };
+        let Some(out) = crowd.parent.stdout.take() else { bail!("the crowd has no output") };
+        // The children hold the pipe open, so its end does not come: count the lines. A crowd that could not
+        // be started in full kills what there is, and then the end does come.
+        for line in BufReader::new(out).lines().take(count) {
+            crowd.pids.push(line?.parse().context("a pid of the crowd")?);
+        }
+        if crowd.pids.len() < count {
+            bail!("the machine's limits (ulimit -u, pid_max, pids.max) allow no {count} processes more");
+        }
+        Ok(crowd)
+    }
+
+    pub(super) fn pids(&self) -> &[u32] {
+        &self.pids
+    }
+
+    /// The process whose children they are.
+    pub(super) fn parent(&self) -> u32 {
+        self.parent.id()
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        // Closes its standard input, at which it kills and reaps its children, and waits for that.
+        if self.parent.wait().is_err() {
+            let _ = self.parent.kill();
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! How much later a job starts under hwm, and how soon after it hwm is gone. The job writes `CLOCK_MONOTONIC`,
+//! which all processes share, when it gets to `main` and right before `_exit`; we note it before the spawn and
+//! when we see the end. Its life varies from pair to pair, so that hwm is met at different points of its
+//! sampling. Asked: start delay <= 5 ms over bare and exit <= 10 ms after the job, 95 of 100 times, 30 runs.
+
+use std::{io::Read, process::Command, process::Stdio, time::Duration, time::Instant};
+
+use anyhow::{Context, Result};
+
+use super::{
+    Setup,
+    measure::{self, monotonic},
+};
+use crate::{
+    stats,
+    table::{Row, digits},
+};
+
+pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+    let runs = setup.sized(30.max(setup.pairs), 5);
+    let (mut bare_start, mut more_start, mut bare_exit, mut exit) = (vec![], vec![], vec![], vec![]);
+    for turn in 0..runs {
+        // 10 to 590 ms in steps of 20, in mixed order.
+        let life = (10 + 20 * (turn * 7 % 30)).to_string();
+        let bare = delays(&mut setup.bare(&["stamp", &life]))?;
+        let hwm = delays(&mut setup.under_hwm(&["-q"], &["stamp", &life]))?;
+        bare_start.push(bare.0);
+        more_start.push(hwm.0 - bare.0);
+        bare_exit.push(bare.1);
+        exit.push(hwm.1);
+    }
+    Ok(vec![
+        row(&format!("start delay over bare, p95 of {runs}"), &more_start).at_most(5.0).note(format!(
+            "{}; bare: {}",
+            spread(&more_start),
+            spread(&bare_start)
+        )),
+        row(&format!("hwm's end after the job's, p95 of {runs}"), &exit).at_most(10.0).note(format!(
+            "{}; bare: {}",
+            spread(&exit),
+            spread(&bare_exit)
+        )),
+    ])
+}
+
+fn row(what: &str, millis: &[f64]) -> Row {
+    Row::plain(what, "ms", stats::quantile(millis, 0.95))
+}
+
+/// From the spawn to the job's `main`, and from the job's last word to the end seen, in milliseconds.
+fn delays(command: &mut Command) -> Result<(f64, f64)> {
+    command.stdout(Stdio::piped());
+    let (start, spawned) = (Instant::now(), monotonic());
+    let mut child = command.spawn().context("the job did not start")?;
+    let out = child.stdout.take();
+    let usage = measure::finish(child, start)?;
+    let mut text = String::new();
+    out.context("no output")?.read_to_string(&mut text)?;
+    let mut stamps = text.split_ascii_whitespace().map(|stamp| stamp.parse().map(Duration::from_nanos));
+    let mut stamp = || stamps.next().context("the job wrote no time")?.context("the job's time");
+    let (began, ended) = (stamp()?, stamp()?);
+    Ok((millis(spawned, began), millis(ended, usage.ended)))
+}
+
+fn millis(from: Duration, to: Duration) -> f64 {
+    (to.as_secs_f64() - from.as_secs_f64()) * 1e3
+}
+
+fn spread(millis: &[f64]) -> String {
+    let at = |share| stats::quantile(millis, share).map_or_else(|| "unknown".into(), digits);
+    format!("median {}, p95 {}, largest {} ms", at(0.5), at(0.95), at(1.0))
+}

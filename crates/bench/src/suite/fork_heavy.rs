@@ -1,0 +1,48 @@
+//! What hwm costs a job that does nothing but start processes: `/bin/true`, 3,000 times, one after the other.
+//! Total CPU is that of the job and of hwm together, the kernel's work on hwm's behalf inside the job's forks
+//! and exits included. Asked: at most 1.05 times the bare job's, judged by the lower end of the interval,
+//! because bare against bare scatters by 5 to 10 %; that scatter is measured in the same run, and stands beside.
+
+use anyhow::Result;
+
+use super::{Setup, measure, naive::Way};
+use crate::{
+    stats::{self, Estimate},
+    table::{Row, digits},
+};
+
+pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+    let forks = setup.sized(3_000_u32, 300);
+    let count = forks.to_string();
+    let job = ["trues", count.as_str()];
+    let (mut bare, mut hwm, mut again, mut naive) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    // The first run warms the caches for all others.
+    measure::run(&mut setup.bare(&job))?;
+    for _ in 0..setup.pairs {
+        bare.push(measure::run(&mut setup.bare(&job))?);
+        hwm.push(measure::run(&mut setup.under_hwm(&["-q"], &job))?);
+        again.push(measure::run(&mut setup.bare(&job))?);
+        naive.push(measure::run(&mut setup.under_naive(Way::Children, &job))?);
+    }
+    let cpu = |runs: &[measure::Usage]| {
+        let seconds = runs.iter().zip(&bare).map(|(run, bare)| (bare.tree_cpu, run.tree_cpu));
+        stats::ratio(seconds.map(|(a, b)| (a.as_secs_f64(), b.as_secs_f64())))
+    };
+    let wall = bare.iter().zip(&hwm).map(|(a, b)| (a.wall.as_secs_f64(), b.wall.as_secs_f64()));
+    let own: Vec<f64> =
+        hwm.iter().map(|run| run.own_cpu.as_secs_f64() * 1e3 * 1e3 / f64::from(forks)).collect();
+    Ok(vec![
+        Row::new(format!("{forks} x /bin/true: total CPU, hwm / bare"), "x", cpu(&hwm))
+            .lower_end_at_most(1.05)
+            .note(format!("bare / bare {}; naive sampler / bare {}", shown(cpu(&again)), shown(cpu(&naive)))),
+        Row::new(format!("{forks} x /bin/true: wall time, hwm / bare"), "x", stats::ratio(wall)),
+        Row::new("hwm's own CPU per 1,000 forks", "ms", stats::mean(&own)),
+    ])
+}
+
+fn shown(estimate: Option<Estimate>) -> String {
+    estimate.map_or_else(
+        || "unknown".into(),
+        |e| format!("{} ({} .. {})", digits(e.mid), digits(e.low), digits(e.high)),
+    )
+}

@@ -1,0 +1,124 @@
+//! What one sample of 300 processes costs, by three ways of reading, side by side in one process; and what hwm
+//! itself takes per sample of as many. Asked: at most 0.2 ms with kept descriptors.
+
+use std::{fs::File, thread, time::Duration};
+
+use anyhow::{Context, Result};
+use rustix::{
+    io::pread,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    time::{ClockId, clock_gettime},
+};
+
+use super::{Setup, crowd::Crowd, measure, naive, record};
+use crate::{
+    stats::{self, Estimate},
+    table::{Row, digits},
+};
+
+const PROCESSES: usize = 300;
+
+/// Samples timed together, by the quick ways and by the slow one.
+const QUICK: u32 = 100;
+const SLOW: u32 = 10;
+
+pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+    let mut rows = ways(setup)?;
+    rows.push(hwm(setup)?);
+    Ok(rows)
+}
+
+/// The three ways, in turn, on the same processes.
+fn ways(setup: &Setup) -> Result<Vec<Row>> {
+    let crowd = Crowd::start(setup, PROCESSES)?;
+    raise_open_files();
+    let kept = crowd.pids().iter().map(|pid| File::open(format!("/proc/{pid}/statm")));
+    let kept: Vec<File> = kept.collect::<Result<_, _>>().context("keeping descriptors open")?;
+    thread::sleep(Duration::from_millis(300));
+
+    let by_kept = || kept.iter().filter_map(resident_kept).sum::<u64>();
+    let by_opening = || crowd.pids().iter().filter_map(|&pid| naive::resident_pages(pid)).sum::<u64>();
+    let by_scanning = || {
+        let members = naive::by_scan(crowd.parent());
+        members.iter().filter_map(|&pid| naive::resident_pages(pid)).sum::<u64>()
+    };
+    let (mut kept_us, mut opened_us, mut scanned_us) = (Vec::new(), Vec::new(), Vec::new());
+    time(SLOW, by_kept);
+    for _ in 0..setup.pairs {
+        kept_us.push(time(QUICK, by_kept));
+        opened_us.push(time(QUICK, by_opening));
+        scanned_us.push(time(SLOW, by_scanning));
+    }
+    let against = |naive: &[f64]| stats::ratio(kept_us.iter().copied().zip(naive.iter().copied()));
+    let row = |what: &str, us: &[f64]| {
+        Row::new(format!("a sample of {PROCESSES} processes: {what}"), "us", stats::mean(us))
+    };
+    Ok(vec![
+        row("kept descriptors, pread", &kept_us).at_most(200.0),
+        row("open, read, close", &opened_us)
+            .note(format!("{} that of kept descriptors", times(against(&opened_us)))),
+        row("scan of /proc", &scanned_us)
+            .note(format!("{} that of kept descriptors", times(against(&scanned_us)))),
+    ])
+}
+
+/// hwm's own CPU per sample: the difference between a long and a short run of the same job, so that its start,
+/// the finding of the members and the report cancel out.
+fn hwm(setup: &Setup) -> Result<Row> {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("record.json");
+    let count = PROCESSES.to_string();
+    let run = |millis: &str| -> Result<(f64, Option<u64>)> {
+        let json = format!("--json={}", path.display());
+        let options = ["-q", "-i", "10", json.as_str()];
+        let usage = measure::run(&mut setup.under_hwm(&options, &["rest", &count, millis]))?;
+        let samples = record(&path)?.get("samples").and_then(serde_json::Value::as_u64);
+        Ok((usage.own_cpu.as_secs_f64() * 1e6, samples))
+    };
+    let mut per_sample = Vec::new();
+    for _ in 0..setup.pairs {
+        let (short_us, short) = run("1000")?;
+        let (long_us, long) = run("3000")?;
+        let more = long.zip(short).and_then(|(long, short)| long.checked_sub(short)).filter(|&more| more > 0);
+        if let Some(more) = more {
+            per_sample.push((long_us - short_us) / more as f64);
+        }
+    }
+    let row = Row::new(
+        format!("hwm's own CPU per sample, {PROCESSES} processes, -i 10"),
+        "us",
+        stats::mean(&per_sample),
+    );
+    Ok(row.note("all that hwm does per sample: members, marks, PSS passes, timeline"))
+}
+
+fn resident_kept(statm: &File) -> Option<u64> {
+    let mut text = [0; 128];
+    let n = pread(statm, &mut text, 0).ok()?;
+    naive::resident(text.get(..n)?)
+}
+
+/// Microseconds of CPU time per call, over `times` calls: a busy machine shall not count.
+fn time(times: u32, sample: impl Fn() -> u64) -> f64 {
+    let start = clock_gettime(ClockId::ThreadCPUTime);
+    for _ in 0..times {
+        std::hint::black_box(sample());
+    }
+    let end = clock_gettime(ClockId::ThreadCPUTime);
+    let (seconds, nanoseconds) = (end.tv_sec - start.tv_sec, end.tv_nsec - start.tv_nsec);
+    (seconds as f64 * 1e6 + nanoseconds as f64 / 1e3) / f64::from(times)
+}
+
+fn times(ratio: Option<Estimate>) -> String {
+    ratio.map_or_else(
+        || "unknown".into(),
+        |r| format!("{} x ({} .. {})", digits(r.mid), digits(r.low), digits(r.high)),
+    )
+}
+
+/// One descriptor a process: the usual soft limit of 1,024 is near.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // If refused, opening says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
