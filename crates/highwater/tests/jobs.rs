@@ -78,6 +78,40 @@ fn without_proc_the_job_runs_and_its_code_is_known() {
 }
 
 #[test]
+fn without_proc_the_command_can_still_be_killed() {
+    let empty = tempfile::tempdir().unwrap();
+    let roots = Roots { proc: empty.path().into(), ..Roots::default() };
+    let job = Job::new("sleep").arg("20").roots(roots);
+    let control = job.control();
+    let killer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(100));
+        control.kill_tree();
+    });
+    let record = job.run().unwrap();
+    killer.join().unwrap();
+    assert_eq!(record.exit.unwrap().cause, ExitCause::Killed);
+    assert!(record.duration_seconds < 15.0);
+}
+
+/// Where the session leader lies outside the pid namespace (a container's `exec`, `unshare --pid`), the kernel
+/// shows session and group 0.
+#[test]
+fn in_a_pid_namespace_whose_session_lies_outside() {
+    let mut again = Command::new("unshare");
+    again.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]);
+    let allowed = again.arg("true").status().is_ok_and(|status| status.success());
+    if !allowed {
+        eprintln!("skipped: no pid namespace can be made here");
+        return;
+    }
+    let mut again = Command::new("unshare");
+    again.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]);
+    again.arg(std::env::current_exe().unwrap()).arg("two_jobs_and_a_foreign_child_leave_each_other_alone");
+    let output = again.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
 fn an_observer_sees_samples_and_checkpoints_that_read_back() {
     #[derive(Default)]
     struct Seen {

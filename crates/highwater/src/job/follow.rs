@@ -142,7 +142,7 @@ impl Following {
             self.previous_total = total;
             let mut pause = self.metronome.next(at, changes.any() || moved, cost);
             if self.killing_since.is_some() {
-                self.members.signal_all(Signal::KILL);
+                self.signal_tree(child, Signal::KILL);
                 pause = pause.min(Duration::from_millis(2));
             }
             self.sleep(job, child, pause.saturating_sub(self.clock.elapsed().saturating_sub(at)));
@@ -221,18 +221,25 @@ impl Following {
                 Order::Signal(number) => {
                     let Some(signal) = Signal::from_named_raw(number) else { continue };
                     if self.members.root_lives() {
-                        // It may have ended this very moment, or run as another user by now.
-                        let _ = pidfd_send_signal(&child.pidfd, signal);
+                        signal_root(child, signal);
                     } else {
-                        self.members.signal_all(signal);
+                        self.signal_tree(child, signal);
                     }
                 }
                 Order::KillTree => {
                     self.killing_since.get_or_insert(self.clock.elapsed());
-                    self.members.signal_all(Signal::KILL);
+                    self.signal_tree(child, Signal::KILL);
                 }
             }
         }
+    }
+
+    /// Sends `signal` to all that is left of the job; to the command itself also where `/proc` cannot be read.
+    fn signal_tree(&mut self, child: &Child, signal: Signal) {
+        if self.members.root_lives() {
+            signal_root(child, signal);
+        }
+        self.members.signal_descendants(signal);
     }
 
     fn closing(&self, elapsed: Duration) -> Closing {
@@ -270,6 +277,11 @@ impl Following {
         }
         self.ledger.finish(&closing)
     }
+}
+
+fn signal_root(child: &Child, signal: Signal) {
+    // It may have ended this very moment, or run as another user by now.
+    let _ = pidfd_send_signal(&child.pidfd, signal);
 }
 
 /// CPU time of this thread.

@@ -178,9 +178,9 @@ impl Members {
         })
     }
 
-    /// Sends `signal` to every member, each made sure of by its start time.
-    pub(crate) fn signal_all(&mut self, signal: rustix::process::Signal) {
-        for member in &self.list {
+    /// Sends `signal` to every member but the command itself, each made sure of by its start time.
+    pub(crate) fn signal_descendants(&mut self, signal: rustix::process::Signal) {
+        for member in self.list.iter().filter(|member| member.pid != self.root) {
             let Some(pid) = i32::try_from(member.pid).ok().and_then(rustix::process::Pid::from_raw) else {
                 continue;
             };
@@ -310,19 +310,18 @@ impl Members {
 
     /// Whether an unknown child of this process is an orphan of the job. Where others start processes too, only
     /// a process group or session of a member that is not ours tells.
-    fn may_claim(&self, pid: u32) -> bool {
+    fn may_claim(&mut self, pid: u32) -> bool {
         if self.sole_owner {
             return true;
         }
-        let group_and_session = |pid: u32| {
-            let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
-            Some((rustix::process::getpgid(Some(pid)).ok()?, rustix::process::getsid(Some(pid)).ok()?))
-        };
-        let (Some(theirs), Some(own)) = (group_and_session(pid), group_and_session(self.own_pid)) else {
-            return false;
-        };
-        self.list.iter().filter_map(|member| group_and_session(member.pid)).any(|(group, session)| {
-            (group == theirs.0 && group != own.0) || (session == theirs.1 && session != own.1)
+        let (roots, text) = (&self.roots, &mut self.text);
+        let mut read = |pid: u32| read_stat(roots, pid, text);
+        let (Some(theirs), Some(own)) = (read(pid), read(self.own_pid)) else { return false };
+        // Outside our pid namespace every group and session is the same unknown: it tells nothing.
+        let same = |a: Option<u32>, b: Option<u32>| a.is_some() && a == b;
+        self.list.iter().filter_map(|member| read(member.pid)).any(|member| {
+            (same(member.group, theirs.group) && member.group != own.group)
+                || (same(member.session, theirs.session) && member.session != own.session)
         })
     }
 

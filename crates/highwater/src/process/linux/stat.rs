@@ -14,6 +14,10 @@ pub(crate) struct Stat {
     pub state: u8,
     /// Parent; 0 where it lies outside our pid namespace.
     pub ppid: u32,
+    /// Process group; `None` where it lies outside our pid namespace.
+    pub group: Option<u32>,
+    /// Session; `None` where it lies outside our pid namespace.
+    pub session: Option<u32>,
     /// `PF_*` of include/linux/sched.h.
     pub flags: u64,
     /// Threads of the process.
@@ -36,7 +40,9 @@ impl Stat {
             comm: String::from_utf8_lossy(comm).into_owned(),
             state: *fields.next()?.first()?,
             ppid: number(fields.next()?)?,
-            flags: number(fields.nth(9 - 5)?)?,
+            group: number(fields.next()?).filter(|&group| group != 0),
+            session: number(fields.next()?).filter(|&session| session != 0),
+            flags: number(fields.nth(9 - 7)?)?,
             threads: number(fields.nth(20 - 10)?)?,
             start_ticks: number(fields.nth(22 - 21)?)?,
         };
@@ -74,6 +80,8 @@ mod tests {
                 comm: "bash".into(),
                 state: b'S',
                 ppid: 2110,
+                group: Some(2125),
+                session: Some(2110),
                 flags: 4_194_304,
                 threads: 1,
                 start_ticks: 168_453,
@@ -89,6 +97,17 @@ mod tests {
             assert_eq!((stat.ppid, stat.start_ticks), (2110, 168_453));
         }
         assert_eq!(Stat::parse(&with_comm(b"\xff\xfe")).unwrap().comm, "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn a_session_outside_our_pid_namespace_is_nobodys() {
+        // As the first process of `unshare --pid --fork` is shown there.
+        let stat = Stat::parse(b"1 (sh) S 0 0 0 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 55 1 1 \n").unwrap();
+        assert_eq!((stat.ppid, stat.group, stat.session), (0, None, None));
+        assert_eq!(
+            Stat::parse(b"1 (sh) S 0 -1 -1 0 -1 64 1 0 0 0 0 0 0 0 20 0 1 0 55 1 1 \n").unwrap().group,
+            None
+        );
     }
 
     #[test]
