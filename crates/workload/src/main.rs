@@ -35,6 +35,8 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   shared-workers cow|shared 8 400   workers that share one set of pages
   same-pid 20 40               two processes with one pid, one after the other (needs root)
   storm 2000 5 4 10            so many processes of so many ms, so many at a time, of so much each
+  exec-storm PROGRAM 2000 4    fork and exec PROGRAM so many times, so many at a time
+  vfork-storm PROGRAM 50000    vfork and exec PROGRAM so many times, one after the other
   tiny FILE 800 1000           write a program that holds so many KiB for so long, to be run by itself
   nothing                      exit at once";
 
@@ -44,6 +46,10 @@ struct Args(Vec<String>);
 impl Args {
     fn text(&self, at: usize) -> Option<&str> {
         self.0.get(at).map(String::as_str)
+    }
+
+    fn program(&self) -> &str {
+        self.text(0).unwrap_or_else(|| usage("name the program to run"))
     }
 
     fn number(&self, at: usize, default: usize) -> usize {
@@ -73,6 +79,8 @@ fn main() {
     let a = Args(words.collect());
     match situation.as_str() {
         "nothing" => return,
+        "exec-storm" => return storm::exec_storm(a.program(), a.number(1, 2000), a.number(2, 4)),
+        "vfork-storm" => return storm::vfork_storm(a.program(), a.number(1, 50_000)),
         "tiny" => {
             let file = a.text(0).unwrap_or_else(|| usage("tiny needs a FILE"));
             return tiny::write(file, a.number(1, 800), a.number(2, 1000));

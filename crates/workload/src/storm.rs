@@ -1,11 +1,15 @@
 //! Very many short processes.
 
-use std::time::{Duration, Instant};
+use std::{
+    env,
+    ffi::CString,
+    time::{Duration, Instant},
+};
 
 use crate::{
     memory::Block,
     meter,
-    process::{fork, sleep, wait_any},
+    process::{exit_now, fork, raw_fork, sleep, wait_any},
 };
 
 /// `count` processes of `life` and `size` each, never more than `parallel` at a time.
@@ -23,6 +27,55 @@ pub(crate) fn storm(count: usize, life: Duration, parallel: usize, size: usize) 
         });
     }
     for _ in 0..parallel.min(count) {
+        wait_any();
+    }
+}
+
+/// Runs `program` so often by fork and exec, never more than `parallel` at a time.
+pub(crate) fn exec_storm(program: &str, count: usize, parallel: usize) {
+    let program = CString::new(program).expect("no zero byte in a path");
+    let arguments = [program.as_ptr(), std::ptr::null()];
+    for n in 0..count {
+        if n >= parallel {
+            wait_any();
+        }
+        if raw_fork() == 0 {
+            // SAFETY: C strings and an array that ends with null.
+            unsafe { libc::execv(program.as_ptr(), arguments.as_ptr()) };
+            exit_now(127);
+        }
+    }
+    for _ in 0..parallel.min(count) {
+        wait_any();
+    }
+}
+
+/// Starts `program` so often by vfork, one after the other, as fast as it goes.
+pub(crate) fn vfork_storm(program: &str, count: usize) {
+    let path = CString::new(program).expect("no zero byte in a path");
+    let arguments = [path.as_ptr().cast_mut(), std::ptr::null_mut()];
+    let environment: Vec<CString> = env::vars()
+        .map(|(name, value)| {
+            CString::new(format!("{name}={value}")).expect("no zero byte in the environment")
+        })
+        .collect();
+    let mut environment: Vec<_> = environment.iter().map(|entry| entry.as_ptr().cast_mut()).collect();
+    environment.push(std::ptr::null_mut());
+    for _ in 0..count {
+        let mut pid = 0;
+        // posix_spawn(3) is vfork in glibc and musl.
+        // SAFETY: C strings, and arrays of them that end with null.
+        let failed = unsafe {
+            libc::posix_spawn(
+                &raw mut pid,
+                path.as_ptr(),
+                std::ptr::null(),
+                std::ptr::null(),
+                arguments.as_ptr(),
+                environment.as_ptr(),
+            )
+        };
+        assert!(failed == 0, "posix_spawn: error {failed}");
         wait_any();
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn write(path: &str, kib: usize, ms: usize) {
     }
 }
 
-/// elf(5); `x86_64` machine code, system calls nanosleep (35) and exit (60).
+/// elf(5); `x86_64` machine code, system calls nanosleep (35) and `exit_group` (231).
 fn program(pages: u32, ms: u64) -> Vec<u8> {
     let time_at = CODE + HEADERS + 46;
     let mut code = Vec::new();
@@ -38,7 +38,7 @@ fn program(pages: u32, ms: u64) -> Vec<u8> {
     code.extend([0xb8, 35, 0, 0, 0, 0xbf]); // mov eax, 35; mov edi, time
     code.extend(time_at.to_le_bytes());
     code.extend([0x31, 0xf6, 0x0f, 0x05]); // xor esi, esi; syscall
-    code.extend([0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05]); // mov eax, 60; xor edi, edi; syscall
+    code.extend([0xb8, 231, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05]); // mov eax, 231; xor edi, edi; syscall
     assert_eq!(code.len(), 46, "time_at counts these bytes");
     code.extend((ms / 1000).to_le_bytes());
     code.extend((ms % 1000 * 1_000_000).to_le_bytes());
