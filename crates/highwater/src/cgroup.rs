@@ -31,6 +31,11 @@ impl Version {
     }
 }
 
+/// Whether memory is controlled by a v1 hierarchy here.
+pub(crate) fn is_v1(roots: &Roots) -> bool {
+    Own::find(roots, Version::V1).is_some()
+}
+
 /// One hierarchy as it is mounted.
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
@@ -54,6 +59,18 @@ impl Own {
         let group = group_of(&groups, version)?;
         let mount = mount_of(&mounts, version)?;
         Some(Self { group: directory(roots, &mount, &group), mount_point: at_roots(roots, &mount.point) })
+    }
+
+    /// The one that has the memory controller: it is on one hierarchy only, and where v1 has it v2 does not.
+    pub(crate) fn with_memory(roots: &Roots) -> Option<(Self, Version)> {
+        [Version::V1, Version::V2]
+            .into_iter()
+            .find_map(|version| Some((Self::find(roots, version)?, version)))
+    }
+
+    /// Our group. The mount point where the mount does not show it.
+    pub(crate) fn group(&self) -> &Path {
+        &self.group
     }
 
     /// Our group and those around it, up to the mount point.

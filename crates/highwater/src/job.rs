@@ -25,6 +25,7 @@ use std::{
 
 use crate::{Error, Roots, record::Record};
 
+mod bound;
 mod control;
 mod estimate;
 mod events;
@@ -36,6 +37,7 @@ mod rows;
 mod timeline;
 
 pub use control::Control;
+pub(crate) use linux::{Connector, JobGroup, Taskstats};
 pub use rows::Rows;
 
 /// A command to run and measure.
@@ -51,7 +53,38 @@ pub struct Job {
     wait: bool,
     sole_owner: bool,
     inherited: Inherited,
+    lineage: LineageFrom,
+    exact: bool,
+    cgroup: CgroupUse,
     control: Control,
+}
+
+/// Where the births, execs and ends of processes are learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum LineageFrom {
+    /// The best that works here: perf events, else the proc connector, else sampling.
+    #[default]
+    Auto,
+    /// perf events (`perf_event_open(2)`), else sampling.
+    Perf,
+    /// The proc connector (`linux/cn_proc.h`), else sampling.
+    ProcConnector,
+    /// Looking at intervals alone. What lives and ends between two of them is not seen.
+    Sampling,
+}
+
+/// Whether the job gets a cgroup of its own, of which the kernel keeps the peak (`Peaks::cgroup`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum CgroupUse {
+    /// Where one can be made: cgroup v2 with the memory controller delegated to us; v1 as root.
+    #[default]
+    Auto,
+    /// Also with cgroup v1 as an ordinary user; the reason stands in the record if none can be made.
+    Always,
+    /// No.
+    Never,
 }
 
 /// How often to sample.
@@ -139,6 +172,9 @@ impl Job {
             wait: false,
             sole_owner: false,
             inherited: Inherited::default(),
+            lineage: LineageFrom::default(),
+            exact: false,
+            cgroup: CgroupUse::default(),
             control: Control::new(),
         }
     }
@@ -219,6 +255,32 @@ impl Job {
     #[must_use]
     pub fn inherited(mut self, inherited: Inherited) -> Self {
         self.inherited = inherited;
+        self
+    }
+
+    /// Where births, execs and ends are learned from.
+    #[must_use]
+    pub fn lineage(mut self, from: LineageFrom) -> Self {
+        self.lineage = from;
+        self
+    }
+
+    /// Holds each task of the job for some microseconds at its exec and exit to read its mark (seccomp user
+    /// notification, `seccomp_unotify(2)`): peaks are exact, and no exec or exit is missed, without privilege and in
+    /// containers.
+    ///
+    /// The job then runs under `no_new_privs`: setuid programs such as sudo do not gain their privileges. A small
+    /// process, the keeper, is forked off this one to answer the kernel; it outlives us if the job does.
+    #[must_use]
+    pub fn exact(mut self, exact: bool) -> Self {
+        self.exact = exact;
+        self
+    }
+
+    /// Whether the job gets a cgroup of its own.
+    #[must_use]
+    pub fn cgroup(mut self, cgroup: CgroupUse) -> Self {
+        self.cgroup = cgroup;
         self
     }
 

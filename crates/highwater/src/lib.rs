@@ -12,6 +12,10 @@ mod error;
 mod host;
 #[cfg(feature = "job")]
 pub mod job;
+#[cfg(all(feature = "job", target_os = "linux"))]
+mod netlink;
+#[cfg(all(feature = "job", target_os = "linux"))]
+mod perf_event;
 pub mod process;
 #[cfg(feature = "record")]
 pub mod record;

@@ -5,13 +5,16 @@
 //! (`null`), never 0. `docs/record.md` explains each field, `docs/record.schema.json` is made from these types.
 
 mod job;
+mod process;
 mod read;
+mod timeline;
 mod timestamp;
 
 pub use self::job::{
-    Capture, Certainty, Downgrade, Exit, ExitCause, Group, GroupKey, Host, Image, IntervalMode, Lineage,
-    Metric, Overhead, PeakFigure, PeakInterval, PeakSource, Peaks, PeaksFrom, Process, ProcessExit,
-    ProcessPeak, ProcessPeaks, Record, Scope, Series, Timeline, Tool,
+    Capture, Certainty, Downgrade, Exit, ExitCause, Host, IntervalMode, Lineage, Metric, Overhead,
+    PeakFigure, PeakInterval, Peaks, PeaksFrom, Record, Tool,
 };
+pub use self::process::{Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks};
 pub use self::read::{ReadError, SchemaVersion};
+pub use self::timeline::{Group, GroupKey, Scope, Series, Timeline};
 pub use self::timestamp::Timestamp;

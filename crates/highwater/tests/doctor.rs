@@ -74,13 +74,13 @@ fn holdings() -> Holdings {
     }
 }
 
-/// Groups named as this process's threads would name them; those of other runs are none of our business.
+/// Groups named as this process would name them (a job's, or a leaf for itself); those of other runs are none of our business.
 fn left_over_groups(dir: &Path, found: &mut Vec<String>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let tid = name.strip_prefix("hwm-doctor-");
-        if tid.is_some_and(|tid| Path::new("/proc/self/task").join(tid).exists()) {
+        let own = format!("-{}", std::process::id());
+        if name.strip_prefix("highwater").is_some_and(|rest| rest.contains(&own)) {
             found.push(name);
         }
         left_over_groups(&entry.path(), found);

@@ -1,13 +1,16 @@
 //! Reading records: golden ones of every version, and what is no record. Golden files are never edited.
 #![cfg(feature = "record")]
 
-use highwater::record::{Certainty, ExitCause, Metric, PeakSource, ReadError, Record, Scope};
+use highwater::record::{
+    Certainty, ExitCause, Lineage, Metric, PeakSource, PeaksFrom, ReadError, Record, Scope,
+};
 use serde_json::{Value, json};
 
 const V1_0: &str = include_str!("records/1.0.json");
+const V1_1: &str = include_str!("records/1.1.json");
 
 fn document() -> Value {
-    serde_json::from_str(V1_0).unwrap()
+    serde_json::from_str(V1_1).unwrap()
 }
 
 fn read(document: &Value) -> Result<Record, ReadError> {
@@ -27,6 +30,7 @@ fn reads_version_1_0() {
     assert_eq!((rss.lower_bytes, rss.bytes, rss.upper_bytes), (128 << 20, 160 << 20, 180 << 20));
     assert_eq!((rss.lower_rigorous, rss.upper_rigorous), (true, false));
     assert_eq!((rss.at_seconds, rss.between_seconds), (None, Some([1.5, 1.75])));
+    assert_eq!((rss.slack_bytes, record.capture.images_without_last_mark), (None, None), "not known to it");
     assert_eq!(record.peak.pss.map(|pss| pss.certainty), Some(Certainty::AtLeast));
 
     let [make, cc1, watcher] = &record.processes[..] else { panic!("three rows") };
@@ -39,8 +43,20 @@ fn reads_version_1_0() {
 }
 
 #[test]
+fn reads_version_1_1() {
+    let record = Record::from_json(V1_1.as_bytes()).unwrap();
+    assert_eq!(
+        (record.capture.lineage, record.capture.peaks),
+        (Lineage::Perf, PeaksFrom::ExitNotifyAndTaskstats)
+    );
+    assert_eq!(record.capture.images_without_last_mark, Some(0));
+    assert_eq!(record.peak.rss.unwrap().slack_bytes, Some(2_359_296));
+    assert_eq!(record.peak.cgroup.unwrap().bytes, 192 << 20);
+}
+
+#[test]
 fn writes_what_it_read() {
-    let record = Record::from_json(V1_0.as_bytes()).unwrap();
+    let record = Record::from_json(V1_1.as_bytes()).unwrap();
     assert_eq!(serde_json::to_value(&record).unwrap(), document());
     let text = serde_json::to_string(&record).unwrap();
     assert!(text.starts_with(r#"{"schema":{"name":"highwater.record","major":1,"minor":"#));
@@ -53,7 +69,11 @@ fn passes_over_what_a_newer_minor_version_adds() {
     newer["weather"] = json!("mild");
     newer["processes"][0]["mood"] = json!({"good": true});
     newer["peak"]["phlogiston"] = json!(1);
+    newer["capture"]["lineage"] = json!("clairvoyance");
+    newer["processes"][0]["peak"]["rss"]["source"] = json!("oracle");
     let record = read(&newer).unwrap();
+    assert_eq!(record.capture.lineage, Lineage::Other);
+    assert_eq!(record.processes[0].peak.rss.unwrap().source, PeakSource::Other);
     assert!(record.schema.is_newer_minor());
     assert_eq!(record.processes.len(), 3);
 }

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use regex_lite::Regex;
 
@@ -75,9 +75,40 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) wait: bool,
 
+    /// Hold each process for some microseconds at its exec and exit to read its peak: exact peaks without
+    /// privilege, also in containers. Setuid programs in the job (sudo, ping) do not gain their privileges then.
+    #[arg(long)]
+    pub(crate) exact: bool,
+
+    /// Give the job a cgroup of its own and report the kernel's peak of it; without this option it gets one where
+    /// that costs little (cgroup v2, or as root).
+    #[arg(long)]
+    pub(crate) cgroup: bool,
+
+    /// Give the job no cgroup of its own.
+    #[arg(long, conflicts_with = "cgroup")]
+    pub(crate) no_cgroup: bool,
+
+    /// Where births and ends of processes are learned from [default: the best that works here].
+    #[arg(long, value_name = "SOURCE", value_enum, default_value_t = Lineage::Auto, hide_default_value = true)]
+    pub(crate) lineage: Lineage,
+
     /// The command and its arguments; options after CMD belong to CMD.
     #[arg(required = true, trailing_var_arg = true, value_names = ["CMD", "ARGS"])]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Where births, execs and ends of processes are learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lineage {
+    /// The best that works here: perf, else the proc connector, else sampling.
+    Auto,
+    /// The kernel's perf events.
+    Perf,
+    /// The kernel's proc connector.
+    ProcConnector,
+    /// Looking at intervals alone.
+    Sampling,
 }
 
 /// Print the man page, or write all of them into a directory.
@@ -117,10 +148,15 @@ Examples:
   hwm run -q --json=mem.json -- make -j8    the record in a file, no summary
   hwm run --csv procs.csv --timeline time.csv -- ./train.py
   hwm run --include '^rustc$' -- cargo build
+  hwm run --exact -- make -j8               the exact peak of every process, however short
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
 Output files: {pid} (of hwm), {host} and {rank} (Slurm, OpenMPI, PMI, torchrun) in their names are filled in. \
 They are checked before the job starts; later trouble with them costs a warning, never the job's exit code.
+
+--exact runs the job under no_new_privs and a seccomp filter that asks a small process, the memory-keeper, at each \
+exec and exit. It stays until the job is over, even if hwm is killed. Never kill it: programs of the job would then \
+fail to start others, and to exit properly.
 
 Exit codes: the job's own, or 128+n when signal n ended it; 127 command not found; 126 command cannot be \
 executed; 125 bad usage or a failure of hwm itself before the job started.

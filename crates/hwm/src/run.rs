@@ -50,6 +50,9 @@ fn measure(mut plan: Plan) -> Result<u8, Failure> {
         .pace(plan.pace)
         .wait_for_descendants(plan.wait)
         .sole_owner(true)
+        .lineage(plan.lineage)
+        .exact(plan.exact)
+        .cgroup(plan.cgroup)
         .inherited(startup::inherited());
     if plan.json_on_stdout {
         job = redirect_to_stderr(job).context("standard error")?;

@@ -116,6 +116,27 @@ Options:
           Wait also for descendants that outlive the command; without it they are left alone and
           named as still running
 
+      --exact
+          Hold each process for some microseconds at its exec and exit to read its peak: exact peaks
+          without privilege, also in containers. Setuid programs in the job (sudo, ping) do not gain
+          their privileges then
+
+      --cgroup
+          Give the job a cgroup of its own and report the kernel's peak of it; without this option
+          it gets one where that costs little (cgroup v2, or as root)
+
+      --no-cgroup
+          Give the job no cgroup of its own
+
+      --lineage <SOURCE>
+          Where births and ends of processes are learned from [default: the best that works here]
+
+          Possible values:
+          - auto:           The best that works here: perf, else the proc connector, else sampling
+          - perf:           The kernel's perf events
+          - proc-connector: The kernel's proc connector
+          - sampling:       Looking at intervals alone
+
   -h, --help
           Print help (see a summary with '-h')
 
@@ -126,11 +147,16 @@ Examples:
   hwm run -q --json=mem.json -- make -j8    the record in a file, no summary
   hwm run --csv procs.csv --timeline time.csv -- ./train.py
   hwm run --include '^rustc$' -- cargo build
+  hwm run --exact -- make -j8               the exact peak of every process, however short
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
 Output files: {pid} (of hwm), {host} and {rank} (Slurm, OpenMPI, PMI, torchrun) in their names are
 filled in. They are checked before the job starts; later trouble with them costs a warning, never
 the job's exit code.
+
+--exact runs the job under no_new_privs and a seccomp filter that asks a small process, the
+memory-keeper, at each exec and exit. It stays until the job is over, even if hwm is killed. Never
+kill it: programs of the job would then fail to start others, and to exit properly.
 
 Exit codes: the job's own, or 128+n when signal n ended it; 127 command not found; 126 command
 cannot be executed; 125 bad usage or a failure of hwm itself before the job started.

@@ -5,7 +5,6 @@ use crate::{Roots, doctor::Examined, doctor::State};
 mod cgroup;
 mod child;
 mod limits;
-mod netlink;
 mod perf;
 mod proc_connector;
 mod proc_files;
@@ -25,10 +24,6 @@ const fn used(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> St
     Mechanism { name, gives, in_use: true, attempt }
 }
 
-const fn not_yet_used(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> State) -> Mechanism {
-    Mechanism { name, gives, in_use: false, attempt }
-}
-
 const MECHANISMS: &[Mechanism] = &[
     used("rss", "resident memory of processes", proc_files::rss),
     used("high-water marks", "peaks between two samples", proc_files::marks),
@@ -41,11 +36,11 @@ const MECHANISMS: &[Mechanism] = &[
     used("kcmp", "vfork children are not counted twice", syscalls::kcmp),
     used("open files", "one kept descriptor or more a process", limits::open_files),
     used("memory limit", "how much this container may use", limits::memory),
-    not_yet_used("perf events", "exact times of fork, exec and exit", perf::examine),
-    not_yet_used("proc connector", "exact times of fork, exec and exit", proc_connector::examine),
-    not_yet_used("seccomp notification", "exact peaks at exit, without privilege", seccomp::examine),
-    not_yet_used("taskstats", "exact peaks of killed processes too", taskstats::examine),
-    not_yet_used("cgroup", "the kernel's own peak of the whole job", cgroup::examine),
+    used("perf events", "every process, with exact times of its fork, exec and exit", perf::examine),
+    used("proc connector", "the same, where perf events are refused", proc_connector::examine),
+    used("seccomp notification", "--exact: exact peaks without privilege", seccomp::examine),
+    used("taskstats", "exact peaks of killed processes too", taskstats::examine),
+    used("cgroup", "the kernel's own peak of the whole job", cgroup::examine),
 ];
 
 pub(super) fn examine(roots: &Roots) -> Vec<Examined> {

@@ -2,83 +2,26 @@
 //!
 //! Between two readings of the kernel's marks (a *window*) sampling sees only moments. A mark that rose above
 //! everything sampled says that the process was there; the job then probably reached that mark plus the least
-//! the others held in that window. Both ends of the interval are kept beside this estimate.
+//! the others held in that window. Both ends of the interval are kept beside this estimate: the upper one is the
+//! highest sum of marks of images that lived at the same time.
 
 use std::time::Duration;
 
+pub(crate) use self::extent::Extent;
+use super::{
+    bound::{Span, Spans},
+    events::{LastMark, Moment, Sample},
+};
 use crate::record::{Certainty, PeakInterval};
+
+mod extent;
 
 /// Marks are kept in batched per-CPU counters and may read low by some pages (`include/linux/percpu_counter.h`):
 /// a rise below this says nothing.
 const SLACK: u64 = 256 * 1024;
-
-/// What the estimate knows of one living member.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Extent {
-    /// Last RSS.
-    pub(crate) rss: u64,
-    /// Least RSS in this window; 0 for one born in it.
-    trough: u64,
-    /// Highest RSS in this window.
-    crest: u64,
-    /// Mark at the end of the last window (0 for one born since with a program of its own).
-    mark: u64,
-    /// Highest of all readings of the current image, marks included.
-    high: u64,
-    /// Highest of the image that an exec replaced in this window.
-    replaced: u64,
-    /// How fast it grew between the last two samples, in bytes per second; `None` before the second.
-    growth: Option<f64>,
-    /// When it was read last; `None` before the first reading.
-    at: Option<Duration>,
-    /// Its memory is counted with its parent's.
-    shared: bool,
-}
-
-impl Extent {
-    /// A new member. One that has forked and not exec'ed starts with its parent's mark, which says nothing
-    /// about itself, so `forked` makes its first reading the base.
-    pub(crate) fn read(&mut self, at: Duration, rss: u64, mark: Option<u64>, forked: bool, shared: bool) {
-        self.shared = shared;
-        match self.at {
-            None => {
-                (self.trough, self.crest) = (0, rss);
-                if forked {
-                    self.mark = mark.unwrap_or(rss);
-                }
-            }
-            Some(before) => {
-                self.trough = self.trough.min(rss);
-                self.crest = self.crest.max(rss);
-                let seconds = (at.saturating_sub(before)).as_secs_f64();
-                if seconds > 0.0 {
-                    self.growth = Some((rss as f64 - self.rss as f64) / seconds);
-                }
-            }
-        }
-        (self.rss, self.at) = (rss, Some(at));
-        self.high = self.high.max(rss).max(mark.unwrap_or(0));
-    }
-
-    /// The member runs a new program: its mark starts anew.
-    pub(crate) fn exec(&mut self) {
-        self.replaced = self.replaced.max(self.high);
-        (self.mark, self.high, self.crest, self.trough, self.growth) = (0, 0, 0, 0, None);
-    }
-
-    /// What it may have reached by `now`, when it ended unseen since its last reading. `cap`: what it cannot have
-    /// exceeded, if that is known.
-    fn high_at_end(&self, cap: Option<u64>, now: Duration) -> u64 {
-        let high = self.high.max(self.replaced);
-        let cap = cap.map(|cap| cap.max(high));
-        let Some(growth) = self.growth else { return cap.unwrap_or(high) };
-        let unseen = self.at.map_or(0.0, |at| now.saturating_sub(at).as_secs_f64());
-        let grown = (growth.max(0.0) * unseen * 1.5).min(high as f64);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and `high`
-        let reached = high + grown as u64;
-        cap.map_or(reached, |cap| cap.min(reached))
-    }
-}
+/// A window waits so many samples for the mark of a member that could not be read: it is ending, and its last mark
+/// may come.
+const PATIENCE: u32 = 8;
 
 /// How the job's processes are born, as far as one was seen between its fork and its exec.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,6 +32,23 @@ enum Births {
     Shared,
     /// With a copy of their parent's pages (fork).
     Copies,
+}
+
+/// What may be known of an image that ended without a last word.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Unread {
+    /// Its `ru_maxrss`, if it was ours to wait for: it may have gone up to that unseen.
+    pub(crate) cap: Option<u64>,
+    /// What others of the same name reached, for one that was never read.
+    pub(crate) alike: u64,
+}
+
+/// What a program has at the most after such a time: what it is started with, and what it can touch.
+fn at_most_after(life: Duration) -> u64 {
+    const START: u64 = 4 << 20;
+    const BYTES_PER_MICROSECOND: u64 = (2 << 30) / 1_000_000;
+    let micros = u64::try_from(life.as_micros()).unwrap_or(u64::MAX);
+    START.saturating_add(micros.saturating_mul(BYTES_PER_MICROSECOND))
 }
 
 /// Folds windows into the peak.
@@ -103,46 +63,107 @@ pub(crate) struct PeakEstimate {
     sampled_alone: bool,
     /// The highest single mark.
     mark: u64,
-    upper: u64,
+    spans: Spans,
+    /// What was learned of a process that no window knows, on top of the bound.
+    unplaced: u64,
     window_start: Duration,
-    /// What the members that ended in this window may have held, added up.
-    ended: u64,
+    /// Samples since this window should have been closed.
+    waited: u32,
+    /// The highest last word in this window that was more than all that had been read of its image.
+    rose_last: Option<u64>,
+    /// The highest sum of such a last word and the least that the others were seen to hold meanwhile.
+    by_last: u64,
     /// What children between fork and exec were seen to hold.
     births: Births,
-    /// The largest high of a parent of each child born in this window, added up: what their copies may have held.
-    copied: u64,
+    /// Images whose end came without a last word, and those that a window did not wait for.
+    unmarked: u64,
     any: bool,
     /// What no process that we waited for exceeded, for a job of which nothing could be read.
     cap: Option<u64>,
 }
 
 impl PeakEstimate {
-    /// A member was born; its parent's extent, if known, may have been copied for a moment.
-    pub(crate) fn born(&mut self, parent: Option<&Extent>, forked: bool, shares_map: bool) {
-        if forked && !shares_map {
-            self.births = Births::Copies;
-        } else if shares_map && self.births == Births::Unseen {
-            self.births = Births::Shared;
+    /// A member was born. `forked`: it has not exec'ed yet; else it was found only after its first exec.
+    pub(crate) fn born(&mut self, parent: Option<&Extent>, forked: bool, moment: Moment) -> Extent {
+        let parent_high = parent.map_or(0, |parent| parent.high);
+        if !forked && parent.is_some() {
+            // It held a copy of its parent for a moment, unless it was born by vfork.
+            self.unmarked += 1;
+            let span = Span { from: moment.earliest, to: moment.latest, bytes: parent_high, is_copy: true };
+            self.spans.add(span);
         }
-        if !forked && let Some(parent) = parent {
-            self.copied += parent.high;
+        Extent { from: moment.earliest, forked, parent_high, ..Extent::default() }
+    }
+
+    /// What a child was seen to be between its fork and its exec.
+    pub(crate) fn seen_between_fork_and_exec(&mut self, shares: bool) {
+        match (shares, self.births) {
+            (false, _) => self.births = Births::Copies,
+            (true, Births::Unseen) => self.births = Births::Shared,
+            (true, _) => {}
         }
     }
 
-    /// A member ended. `cap` is its `ru_maxrss`, if it was ours to wait for: it may have gone up to that unseen.
-    pub(crate) fn gone(&mut self, extent: &Extent, cap: Option<u64>, now: Duration) {
-        if !extent.shared {
-            self.ended += extent.high_at_end(cap, now);
+    /// The image of a member ended: it exec'ed another program.
+    pub(crate) fn exec(&mut self, extent: &mut Extent, moment: Moment, unread: Unread) {
+        if moment.earliest == moment.latest {
+            self.image_ended(extent, moment, unread);
+            // A nanosecond later, lest both seem to live at the same time.
+            extent.from = moment.latest + Duration::from_nanos(1);
+            extent.replaced = 0;
+        } else {
+            // One process never holds both: of two images whose border is not known, the larger stands for both.
+            let last = extent.last.map_or(0, |last| last.bytes);
+            self.mark = self.mark.max(last);
+            self.unmarked += u64::from(extent.last.is_none_or(|last| !last.is_final) && !extent.is_shared());
+            extent.replaced = extent.replaced.max(extent.high).max(last);
         }
+        let Extent { from, replaced, .. } = *extent;
+        *extent = Extent { from, replaced, at: extent.at, rss: extent.rss, ..Extent::default() };
     }
 
-    /// A sample: `extents` of all living members, those that could be read carrying the moment `at`; `marks` when this sample read all marks.
-    pub(crate) fn sampled<'a, I>(&mut self, at: Duration, extents: I, marks: bool) -> u64
+    /// A member ended.
+    pub(crate) fn gone(&mut self, extent: &Extent, moment: Moment, unread: Unread) {
+        self.image_ended(extent, moment, unread);
+    }
+
+    fn image_ended(&mut self, extent: &Extent, moment: Moment, unread: Unread) {
+        let mut span = Span { from: extent.from, to: moment.latest, bytes: extent.replaced, is_copy: false };
+        if extent.is_shared() {
+            self.spans.add(span);
+            return;
+        }
+        if let Some(LastMark { bytes, is_final, .. }) = extent.last {
+            self.mark = self.mark.max(bytes);
+            span.bytes = span.bytes.max(bytes).max(extent.high);
+            if bytes > extent.mark + SLACK && bytes > extent.crest + SLACK {
+                self.rose_last = self.rose_last.max(Some(bytes));
+            }
+            self.unmarked += u64::from(!is_final);
+            self.any = true;
+        } else {
+            self.unmarked += 1;
+            let reached = if extent.at.is_some() {
+                extent.high_at_end(unread.cap, moment.latest)
+            } else if extent.forked {
+                span.is_copy = true;
+                extent.parent_high
+            } else {
+                let life = moment.latest.saturating_sub(extent.from);
+                unread.cap.unwrap_or(unread.alike.min(at_most_after(life)))
+            };
+            span.bytes = span.bytes.max(reached);
+        }
+        self.spans.add(span);
+    }
+
+    /// A sample: `extents` of all living members, those that could be read carrying its moment. Returns the sum.
+    pub(crate) fn sampled<'a, I>(&mut self, sample: &Sample<'_>, extents: I) -> u64
     where
         I: Iterator<Item = &'a mut Extent>,
     {
-        let mut members: Vec<&mut Extent> =
-            extents.filter(|extent| extent.at.is_some() && !extent.shared).collect();
+        let Sample { at, marks, told_until, .. } = *sample;
+        let mut members: Vec<&mut Extent> = extents.filter(|extent| !extent.is_shared()).collect();
         let (mut total, mut read) = (0, 0);
         for extent in &mut members {
             if extent.at == Some(at) {
@@ -161,34 +182,45 @@ impl PeakEstimate {
             (self.best, self.best_at, self.best_between) = (total, Some(at), None);
         }
         if marks {
-            self.close_window(at, &mut members);
+            let unread =
+                members.iter().filter(|extent| extent.from < at && extent.marked != Some(at)).count();
+            if unread == 0 || self.waited >= PATIENCE {
+                self.unmarked += unread as u64;
+                self.close_window(told_until, &mut members);
+            } else {
+                self.waited += 1;
+            }
         }
         total
     }
 
     fn close_window(&mut self, at: Duration, members: &mut [&mut Extent]) {
         let troughs: u64 = members.iter().map(|extent| extent.trough).sum();
-        let mut highs = self.ended;
+        let between = Some((self.window_start, at));
         for extent in members.iter() {
-            highs += extent.high.max(extent.replaced);
             self.mark = self.mark.max(extent.high);
             let rose = extent.high > extent.mark + SLACK && extent.high > extent.crest + SLACK;
             let reached = troughs - extent.trough + extent.high;
             if rose && reached > self.best {
-                self.best = reached;
-                (self.best_at, self.best_between) = (None, Some((self.window_start, at)));
+                (self.best, self.best_at, self.best_between) = (reached, None, between);
+            }
+            let bytes = extent.high.max(extent.replaced);
+            self.spans.add(Span { from: extent.from, to: at, bytes, is_copy: false });
+        }
+        if let Some(last) = self.rose_last.take() {
+            self.by_last = self.by_last.max(last + troughs);
+            if self.by_last > self.best {
+                (self.best, self.best_at, self.best_between) = (self.by_last, None, between);
             }
         }
-        // Unless they are known to be born by vfork, each held its parent's pages for a moment.
-        if self.births != Births::Shared {
-            highs += self.copied;
-        }
-        self.upper = self.upper.max(highs);
+        // Unless they are known to be born by vfork, each newborn held its parent's pages for a moment.
+        self.spans.close(self.window_start, at, self.births != Births::Shared);
         for extent in members {
             (extent.trough, extent.crest, extent.replaced) = (extent.rss, extent.rss, 0);
             extent.mark = extent.mark.max(extent.high);
+            extent.from = extent.from.max(at);
         }
-        (self.window_start, self.ended, self.copied) = (at, 0, 0);
+        (self.window_start, self.waited) = (at, 0);
     }
 
     /// `wait4` says that some process of the job reached this (a mark that no reading may have seen).
@@ -200,7 +232,7 @@ impl PeakEstimate {
         self.any = true;
         self.mark = bytes;
         // Whose mark it was, and who lived beside it, is not known: the others keep their share of the bound.
-        self.upper += unseen;
+        self.unplaced += unseen;
         if bytes > self.best {
             (self.best, self.best_at, self.best_between) =
                 (bytes, None, Some((Duration::ZERO, self.window_start)));
@@ -212,12 +244,20 @@ impl PeakEstimate {
         self.cap = self.cap.max(Some(bytes));
     }
 
-    /// The last moment of the job: closes the window for members that ended in it.
-    pub(crate) fn finish(&mut self, at: Duration) {
-        self.close_window(at, &mut []);
+    /// The last moment of the job: closes the window; `extents` of those that live on.
+    pub(crate) fn finish<'a>(&mut self, at: Duration, extents: impl Iterator<Item = &'a mut Extent>) {
+        let mut members: Vec<&mut Extent> = extents.filter(|extent| !extent.is_shared()).collect();
+        self.close_window(at, &mut members);
     }
 
-    pub(crate) fn interval(&self) -> Option<PeakInterval> {
+    /// Images that ended without a last word.
+    pub(crate) fn unmarked(&self) -> u64 {
+        self.unmarked
+    }
+
+    /// The interval. `all_known`: no process and no exec of the job can have been missed.
+    pub(crate) fn interval(&self, all_known: bool) -> Option<PeakInterval> {
+        let seconds = |at: Duration| super::timeline::round(at.as_secs_f64());
         if !self.any {
             return self.cap.map(|bytes| PeakInterval {
                 bytes,
@@ -226,165 +266,40 @@ impl PeakEstimate {
                 lower_rigorous: true,
                 // Processes that lived together may have added up to more.
                 upper_rigorous: false,
+                slack_bytes: None,
                 certainty: Certainty::AtMost,
                 at_seconds: None,
                 between_seconds: None,
             });
         }
-        let by_mark = self.mark >= self.sampled;
+        let by_mark = self.mark >= self.sampled.max(self.by_last);
         let bytes = self.best.max(self.mark);
+        let (lower_bytes, upper_bytes) = (
+            self.mark.max(self.sampled).max(self.by_last).min(bytes),
+            (self.spans.highest() + self.unplaced).max(bytes),
+        );
+        // The readings of one sample are microseconds apart: a sum of several is not one instant.
+        let lower_rigorous = by_mark || (self.sampled_alone && self.sampled >= self.by_last);
+        let upper_rigorous = all_known && self.unmarked == 0 && self.unplaced == 0;
+        let is_exact = lower_rigorous && upper_rigorous && lower_bytes == upper_bytes;
         Some(PeakInterval {
             bytes,
-            lower_bytes: self.mark.max(self.sampled).min(bytes),
-            upper_bytes: self.upper.max(bytes),
-            // The readings of one sample are microseconds apart: a sum of several is not one instant.
-            lower_rigorous: by_mark || self.sampled_alone,
-            // A process may have come and gone unseen.
-            upper_rigorous: false,
-            certainty: Certainty::Bounded,
-            at_seconds: self.best_at.map(|at| super::timeline::round(at.as_secs_f64())),
-            between_seconds: self
-                .best_between
-                .map(|(from, to)| [from, to].map(|at| super::timeline::round(at.as_secs_f64()))),
+            lower_bytes,
+            upper_bytes,
+            lower_rigorous,
+            upper_rigorous,
+            slack_bytes: None,
+            certainty: if is_exact { Certainty::Exact } else { Certainty::Bounded },
+            at_seconds: self.best_at.map(seconds),
+            between_seconds: self.best_between.map(|(from, to)| [from, to].map(seconds)),
         })
+    }
+
+    /// How many images made up the highest bound.
+    pub(crate) fn images_at_upper(&self) -> u64 {
+        self.spans.images_at_highest()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    fn ms(millis: u64) -> Duration {
-        Duration::from_millis(millis)
-    }
-
-    /// Each step: (rss, mark) of every member, all marks read.
-    fn fold(steps: &[&[(u64, u64)]]) -> PeakInterval {
-        let mut estimate = PeakEstimate::default();
-        let mut extents = vec![Extent::default(); steps[0].len()];
-        for (index, step) in steps.iter().enumerate() {
-            let at = ms(index as u64 * 100);
-            for (extent, &(rss, mark)) in extents.iter_mut().zip(*step) {
-                extent.read(at, rss * MIB, Some(mark * MIB), false, false);
-            }
-            estimate.sampled(at, extents.iter_mut(), true);
-        }
-        estimate.finish(ms(steps.len() as u64 * 100));
-        estimate.interval().unwrap()
-    }
-
-    #[test]
-    fn a_mark_repairs_a_spike_between_samples() {
-        let peak = fold(&[&[(10, 10), (5, 5)], &[(10, 510), (5, 5)]]);
-        assert_eq!(peak.bytes, 515 * MIB);
-        assert_eq!(peak.between_seconds, Some([0.0, 0.1]));
-        assert!(peak.lower_bytes == 510 * MIB && peak.lower_rigorous);
-    }
-
-    #[test]
-    fn marks_of_different_instants_are_never_added_to_the_estimate() {
-        // Three processes, each with a spike of 100 in a window of its own.
-        let peak = fold(&[
-            &[(1, 1); 3],
-            &[(1, 100), (1, 1), (1, 1)],
-            &[(1, 100), (1, 100), (1, 1)],
-            &[(1, 100), (1, 100), (1, 100)],
-        ]);
-        assert_eq!(peak.bytes, 102 * MIB);
-        assert_eq!(peak.upper_bytes, 300 * MIB);
-    }
-
-    #[test]
-    fn handing_over_within_a_window_is_not_doubled() {
-        let peak = fold(&[&[(100, 100), (1, 1)], &[(1, 100), (100, 100)], &[(100, 100), (1, 100)]]);
-        assert_eq!(peak.bytes, 101 * MIB);
-        assert!(peak.upper_bytes >= 200 * MIB);
-    }
-
-    #[test]
-    fn an_exec_starts_anew_and_the_old_image_stays_in_the_bound() {
-        let mut estimate = PeakEstimate::default();
-        let mut extent = Extent::default();
-        extent.read(ms(0), 300 * MIB, Some(300 * MIB), false, false);
-        estimate.sampled(ms(0), std::iter::once(&mut extent), true);
-        extent.exec();
-        extent.read(ms(10), 10 * MIB, Some(10 * MIB), false, false);
-        estimate.sampled(ms(10), std::iter::once(&mut extent), true);
-        let peak = estimate.interval().unwrap();
-        assert_eq!((peak.lower_bytes, peak.bytes, peak.upper_bytes), (300 * MIB, 300 * MIB, 300 * MIB));
-    }
-
-    #[test]
-    fn a_forked_child_that_shares_its_parents_map_is_counted_once() {
-        let mut estimate = PeakEstimate::default();
-        let (mut parent, mut child) = (Extent::default(), Extent::default());
-        parent.read(ms(0), 300 * MIB, Some(300 * MIB), false, false);
-        child.read(ms(0), 300 * MIB, Some(300 * MIB), true, true);
-        estimate.sampled(ms(0), [&mut parent, &mut child].into_iter(), true);
-        assert_eq!(estimate.interval().unwrap().upper_bytes, 300 * MIB);
-    }
-
-    #[test]
-    fn growth_up_to_an_unseen_end_is_in_the_bound() {
-        let mut estimate = PeakEstimate::default();
-        let mut extent = Extent::default();
-        for (at, rss) in [(0, 100), (10, 110), (20, 120)] {
-            extent.read(ms(at), rss * MIB, Some(rss * MIB), false, false);
-            estimate.sampled(ms(at), std::iter::once(&mut extent), true);
-        }
-        estimate.gone(&extent, None, ms(30));
-        estimate.finish(ms(30));
-        let peak = estimate.interval().unwrap();
-        assert_eq!(peak.bytes, 120 * MIB);
-        assert!(peak.upper_bytes >= 130 * MIB, "{}", peak.upper_bytes);
-    }
-
-    #[test]
-    fn what_wait4_says_raises_the_estimate() {
-        let mut estimate = PeakEstimate::default();
-        estimate.some_process_reached(200 * MIB);
-        let peak = estimate.interval().unwrap();
-        assert_eq!((peak.lower_bytes, peak.bytes, peak.upper_bytes), (200 * MIB, 200 * MIB, 200 * MIB));
-        assert!(peak.lower_rigorous && !peak.upper_rigorous);
-    }
-
-    #[test]
-    fn nothing_read_is_unknown() {
-        let mut estimate = PeakEstimate::default();
-        estimate.sampled(ms(0), std::iter::empty(), true);
-        estimate.finish(ms(1));
-        assert_eq!(estimate.interval(), None);
-        estimate.no_process_exceeded(4 * MIB);
-        let peak = estimate.interval().unwrap();
-        assert_eq!((peak.bytes, peak.certainty, peak.lower_bytes), (4 * MIB, Certainty::AtMost, 0));
-    }
-
-    proptest! {
-        #[test]
-        fn the_ends_enclose_the_estimate(steps in proptest::collection::vec(
-            proptest::collection::vec((0u64..1000, 0u64..1000, any::<bool>(), any::<bool>()), 4), 1..30)) {
-            let mut estimate = PeakEstimate::default();
-            let mut extents = [Extent::default(); 4];
-            for (index, step) in steps.iter().enumerate() {
-                let at = ms(index as u64);
-                for (extent, &(rss, more, exec, forked)) in extents.iter_mut().zip(step) {
-                    if exec {
-                        extent.exec();
-                    }
-                    extent.read(at, rss, forked.then_some(rss + more), forked, false);
-                    if more == 7 {
-                        estimate.gone(extent, (more == 7 && rss % 2 == 0).then_some(rss), at);
-                    }
-                }
-                estimate.sampled(at, extents.iter_mut(), index % 3 == 0);
-                if let Some(peak) = estimate.interval() {
-                    prop_assert!(peak.lower_bytes <= peak.bytes && peak.bytes <= peak.upper_bytes);
-                }
-            }
-        }
-    }
-}
+mod tests;

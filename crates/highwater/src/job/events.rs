@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::record::ProcessExit;
+use crate::record::{PeakSource, ProcessExit};
 
 /// A member of the job: one process, from the moment it was first seen. Numbers grow in that order and are
 /// never used twice, so two processes with the same pid are two members.
@@ -20,6 +20,38 @@ pub(crate) struct Name {
     pub(crate) exe: Option<String>,
 }
 
+impl Name {
+    /// That of a program that ended before it could be asked, where the kernel tells no name.
+    pub(crate) fn unknown() -> Self {
+        Self { command: "?".to_owned(), comm: "?".to_owned(), exe: None }
+    }
+}
+
+/// When something happened, since the job's start: between two looks at the job, or where the kernel told, at one
+/// instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) earliest: Duration,
+    pub(crate) latest: Duration,
+}
+
+impl Moment {
+    pub(crate) fn exactly(at: Duration) -> Self {
+        Self { earliest: at, latest: at }
+    }
+
+    pub(crate) fn between(earliest: Duration, latest: Duration) -> Self {
+        Self { earliest: earliest.min(latest), latest }
+    }
+}
+
+/// An event and its moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Timed {
+    pub(crate) moment: Moment,
+    pub(crate) event: Event,
+}
+
 /// Something that happened to a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -28,28 +60,39 @@ pub(crate) enum Event {
         id: MemberId,
         pid: u32,
         ppid: u32,
-        name: Name,
-        /// It has forked and not yet exec'ed: it shares its parent's pages and started with its mark.
+        /// `None`: its parent's.
+        name: Option<Name>,
+        /// It has forked and not yet exec'ed: it shares its parent's pages and started with its size.
         forked: bool,
-        /// It shares its parent's memory map.
-        shares_map: bool,
     },
-    /// It runs another program now; its mark has started anew.
-    Exec { id: MemberId, name: Name },
+    /// What its present image is called was read.
+    Named { id: MemberId, name: Name },
+    /// Whether it runs in its parent's memory map (vfork) until it execs.
+    SharesMap { id: MemberId, shares: bool },
+    /// It runs another program now; its mark has started anew. `None`: its name is not known.
+    Exec { id: MemberId, name: Option<Name> },
+    /// What its present image reached, learned right before that image's end.
+    Last { id: MemberId, mark: LastMark },
     /// It is gone.
     Gone { id: MemberId },
-    /// It was waited for.
-    Reaped {
-        id: MemberId,
-        exit: ProcessExit,
-        /// Its `ru_maxrss` in bytes: at least its own peak, maybe more.
-        max_rss: u64,
-    },
+    /// How it ended.
+    Exit { id: MemberId, exit: ProcessExit },
+    /// It was waited for by us: its `ru_maxrss` in bytes is at least its own peak, maybe more.
+    MaxRss { id: MemberId, bytes: u64 },
     /// A process was seen only after its end, so nothing of its memory could be read.
     SeenDead,
     /// Our own `wait4` on the command or an orphan reported this `ru_maxrss`: some process of the job reached it,
     /// unless it is what the command inherited from us.
     WaitedMax { bytes: u64, may_be_ours: bool },
+}
+
+/// A mark read when its image was about to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastMark {
+    pub(crate) bytes: u64,
+    pub(crate) source: PeakSource,
+    /// Nothing could be added to it any more.
+    pub(crate) is_final: bool,
 }
 
 /// Memory of one member at one moment.
@@ -69,6 +112,8 @@ pub(crate) struct Reading {
 pub(crate) struct Sample<'a> {
     pub(crate) at: Duration,
     pub(crate) readings: &'a [Reading],
-    /// Whether this sample read every member's mark.
+    /// Whether this sample was to read every member's mark.
     pub(crate) marks: bool,
+    /// Everything that happened up to this moment has been told.
+    pub(crate) told_until: Duration,
 }

@@ -2,6 +2,7 @@
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -14,13 +15,15 @@ use rustix::{
 use super::{
     Job, Observer, Pace, Progress, Rows,
     control::Order,
-    events::{Event, Reading, Sample},
+    events::{Reading, Sample},
     ledger::{Closing, Header, Ledger},
     linux::{
         launch::{self, Child, Command},
-        members::{Changes, Members},
+        members::{Changes, Members, News},
         pss::{self, PssPasses},
+        sources::{Sources, Wanted},
         subreaper::Subreaper,
+        told::monotonic,
         wait,
     },
     pace::Metronome,
@@ -28,13 +31,20 @@ use super::{
 use crate::{
     Error, Roots,
     process::linux::status::Status,
-    record::{Downgrade, Exit, ExitCause, Overhead, Record, Tool},
+    record::{Downgrade, Exit, ExitCause, Overhead, PeakFigure, PeaksFrom, Record, Tool},
 };
 
 /// One mark reading may cost this share of the time until the next.
 const MARKS_SHARE: u32 = 300;
 /// Descendants that outlive the command are watched for their end one by one, up to so many.
 const WATCHED: usize = 256;
+/// Buffers of what the kernel tells are emptied at least so often: a machine that does nothing but fork fills them in
+/// twice that time.
+const HEAR_EVERY: Duration = Duration::from_millis(60);
+/// News of an end that has been seen comes within this time.
+const OVERDUE_PAUSE: Duration = Duration::from_micros(250);
+/// Looks at the end that wait for such news.
+const LAST_LOOKS: u32 = 8;
 /// How long we go on killing what does not die (a process in an uninterruptible wait).
 const KILLING: Duration = Duration::from_secs(5);
 
@@ -49,21 +59,32 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
         });
     }
     let own_mark = own_mark_bytes(&job.roots).unwrap_or(u64::MAX);
-    let (started, clock) = (SystemTime::now(), Instant::now());
-    let child = launch::launch(Command {
+    let wanted = Wanted { lineage: job.lineage, exact: job.exact, cgroup: job.cgroup };
+    let mut sources = Sources::prepare(wanted, &job.roots);
+    let command = Command {
         program: &job.program,
         args: &job.args,
         env: &job.env,
         current_dir: job.current_dir.as_ref(),
         stdout: job.stdout.as_ref().and_then(|stdout| stdout.try_clone().ok()),
         inherited: &job.inherited,
+        hand_over: sources.hand_over(),
+        group: sources.group(),
+    };
+    let mut start = None;
+    let child = launch::launch(command, |pid| {
+        sources.attach(pid, &job.roots);
+        // The job's time begins when it may run.
+        start = Some((SystemTime::now(), Instant::now(), monotonic()));
     })?;
+    let (started, clock, epoch) = start.unwrap_or_else(|| (SystemTime::now(), Instant::now(), monotonic()));
     let mut members = Members::new(&job.roots, job.sole_owner, own_mark);
-    let mut events = Vec::new();
+    let mut news = News::default();
     // First of all: a job may live for less than a millisecond.
-    members.start(child.pid, &mut events);
+    members.start(child.pid, epoch, &sources, &mut news);
+    sources.started();
     let first = clock.elapsed();
-    members.look(true, &mut events);
+    members.look(first, true, &mut sources, &mut news);
     observer.started(child.pid);
     let header = Header {
         tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned(), target: target() },
@@ -77,23 +98,32 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
             Pace::Fixed { interval, .. } => Some(interval),
             Pace::Adaptive => None,
         },
-        lineage: members.lineage(),
+        lineage: sources.lineage().unwrap_or(members.lineage()),
+        peaks: sources.peaks(),
+        slack_bytes: counter_slack(),
     };
+    let exact = sources.peaks() != PeaksFrom::Marks;
+    let metronome = Metronome::new(job.pace, sources.lineage().is_some(), exact);
     let mut following = Following {
         ledger: Ledger::new(header),
         members,
+        sources,
         passes: PssPasses::new(&job.roots),
-        metronome: Metronome::new(job.pace),
+        metronome,
         clock,
-        events,
+        news,
         downgrades,
         next_marks: Duration::ZERO,
         killing_since: None,
         previous_total: 0,
         cpu_before: thread_cpu(),
+        charge: None,
     };
     following.record(first, true);
     following.run(job, &child, observer);
+    // What the kernel told between the last look and the end.
+    following.last_look();
+    following.charge = following.sources.charge();
     drop(subreaper);
     Ok(following.finish())
 }
@@ -104,6 +134,19 @@ fn own_mark_bytes(roots: &Roots) -> Option<u64> {
     Status::parse(&status)?.vm_hwm_bytes
 }
 
+/// How far the counters behind a process's RSS and mark may read low. Since Linux 6.2 they are batched per CPU
+/// (`mm_counter`, `percpu_counter_batch` in `lib/percpu_counter.c`): three kinds of pages, each CPU up to a batch.
+fn counter_slack() -> Option<u64> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u64>().ok());
+    let version = (numbers.next()?, numbers.next()?);
+    // SAFETY: sysconf takes a name and returns a number.
+    let cpus = u64::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).ok()?;
+    let batch = (2 * cpus).max(32);
+    (version >= (6, 2)).then(|| 3 * cpus * batch * rustix::param::page_size() as u64)
+}
+
 /// What we were built for, as `x86_64-linux`.
 fn target() -> String {
     format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
@@ -112,15 +155,18 @@ fn target() -> String {
 pub(super) struct Following {
     ledger: Ledger,
     members: Members,
+    sources: Sources,
     passes: PssPasses,
     metronome: Metronome,
     clock: Instant,
-    events: Vec<Event>,
+    news: News,
     downgrades: Vec<Downgrade>,
     next_marks: Duration,
     killing_since: Option<Duration>,
     previous_total: u64,
     cpu_before: Duration,
+    /// The kernel's own peak of the job's cgroup.
+    charge: Option<PeakFigure>,
 }
 
 impl Following {
@@ -153,7 +199,7 @@ impl Following {
     /// One look at the job, and into the ledger with it.
     fn look(&mut self, at: Duration, marks: bool) -> Changes {
         let begin = thread_cpu();
-        let look = self.members.look(marks, &mut self.events);
+        let look = self.members.look(at, marks, &mut self.sources, &mut self.news);
         let (changes, marks) = (look.changes, look.marks);
         self.record(at, marks);
         if marks {
@@ -162,12 +208,27 @@ impl Following {
         changes
     }
 
+    fn last_look(&mut self) {
+        // The kernel may tell of an end a moment after it can be seen.
+        for _ in 0..LAST_LOOKS {
+            self.look(self.clock.elapsed(), true);
+            if !self.members.awaits_news_of_ends() {
+                break;
+            }
+            thread::sleep(OVERDUE_PAUSE);
+        }
+        let at = self.clock.elapsed();
+        self.members.last_look(at, &mut self.sources, &mut self.news);
+        self.record(at, true);
+    }
+
     /// Hands what the last look showed to the ledger.
     fn record(&mut self, at: Duration, marks: bool) {
-        for event in self.events.drain(..) {
-            self.ledger.event(at, event);
+        for event in self.news.drain() {
+            self.ledger.event(event);
         }
-        self.ledger.sample(&Sample { at, readings: self.members.readings(), marks });
+        let told_until = self.members.told_until(at);
+        self.ledger.sample(&Sample { at, readings: self.members.readings(), marks, told_until });
     }
 
     /// A pass over PSS if one is due. It counts only if the look after it shows the same members holding the same.
@@ -187,7 +248,24 @@ impl Following {
     }
 
     /// Sleeps until the next sample is due, an awaited process ends, or an order comes.
-    fn sleep(&mut self, job: &Job, child: &Child, pause: Duration) {
+    fn sleep(&mut self, job: &Job, child: &Child, mut pause: Duration) {
+        if self.members.root_lives() && self.members.root_is_overdue() {
+            // Its descriptor says so, too, and would wake us at once.
+            thread::sleep(pause.min(OVERDUE_PAUSE));
+            return;
+        }
+        while self.sources.must_be_heard() && pause > HEAR_EVERY {
+            if self.is_woken(job, child, HEAR_EVERY) {
+                return;
+            }
+            self.members.listen(&mut self.sources, &mut self.news);
+            pause -= HEAR_EVERY;
+        }
+        self.is_woken(job, child, pause);
+    }
+
+    /// Waits for `pause`, or until an awaited process ends or an order comes.
+    fn is_woken(&mut self, job: &Job, child: &Child, pause: Duration) -> bool {
         let survivors = if self.members.root_lives() { Vec::new() } else { self.survivors() };
         let mut fds: Vec<BorrowedFd<'_>> = survivors.iter().map(AsFd::as_fd).collect();
         if self.members.root_lives() {
@@ -199,10 +277,11 @@ impl Following {
         // A pause of weeks does not fit; we sample more often than that.
         let timeout = Timespec::try_from(pause).ok();
         // Interrupted or failed: the next look comes early, which harms nothing.
-        let ended = poll(&mut polled, timeout.as_ref()).is_ok_and(|ready| ready > 0);
-        if ended {
+        let woken = poll(&mut polled, timeout.as_ref()).is_ok_and(|ready| ready > 0);
+        if woken {
             self.next_marks = Duration::ZERO;
         }
+        woken
     }
 
     /// Descriptors of what is left of the job after the command has ended.
@@ -249,7 +328,10 @@ impl Following {
         Closing {
             elapsed,
             exit,
-            downgrades: self.downgrades.clone(),
+            downgrades: self.downgrades.iter().cloned().chain(self.sources.downgrades()).collect(),
+            lost_events: self.sources.lost(),
+            all_told: self.members.all_told(),
+            cgroup: self.charge,
             overhead: Some(Overhead { cpu_seconds: cpu.as_secs_f64() }),
         }
     }

@@ -5,20 +5,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use self::{groups::Groups, member::Member};
 use super::{
-    estimate::{Extent, PeakEstimate},
-    events::{Event, MemberId, Name, Reading, Sample},
+    estimate::PeakEstimate,
+    events::{Event, MemberId, Moment, Name, Sample, Timed},
     rows::Rows,
     timeline::{TimelineFold, round},
 };
 use crate::record::{
-    Capture, Certainty, Downgrade, Exit, Group, GroupKey, Host, Image, IntervalMode, Lineage, Metric,
-    Overhead, PeakFigure, PeakSource, Peaks, PeaksFrom, Process, ProcessExit, ProcessPeak, ProcessPeaks,
-    Record, SchemaVersion, Timestamp, Tool,
+    Capture, Certainty, Downgrade, Exit, Group, Host, IntervalMode, Lineage, Metric, Overhead, PeakFigure,
+    Peaks, PeaksFrom, Process, Record, SchemaVersion, Timestamp, Tool,
 };
 
-/// A process that was forked and has not exec'ed for so long is a worker, not on its way to an exec.
-const FORK_TO_EXEC: Duration = Duration::from_millis(50);
+mod groups;
+mod member;
 
 /// What is known of a job when it starts.
 #[derive(Debug, Clone)]
@@ -29,6 +29,9 @@ pub(crate) struct Header {
     pub(crate) started: SystemTime,
     pub(crate) interval: Option<Duration>,
     pub(crate) lineage: Lineage,
+    pub(crate) peaks: PeaksFrom,
+    /// How far each process's counters may read low, on kernels that batch them.
+    pub(crate) slack_bytes: Option<u64>,
 }
 
 /// What is known only when a record is made.
@@ -38,6 +41,12 @@ pub(crate) struct Closing {
     pub(crate) exit: Option<Exit>,
     pub(crate) downgrades: Vec<Downgrade>,
     pub(crate) overhead: Option<Overhead>,
+    /// Events that the kernel, or we, dropped.
+    pub(crate) lost_events: u64,
+    /// The kernel told of every birth, exec and end.
+    pub(crate) all_told: bool,
+    /// The kernel's own peak of the job's cgroup.
+    pub(crate) cgroup: Option<PeakFigure>,
 }
 
 /// One pass over the members' PSS in which nobody was born, exec'ed or ended.
@@ -54,6 +63,7 @@ pub(crate) struct PssPass {
 pub(crate) struct Ledger {
     header: Header,
     living: BTreeMap<MemberId, Member>,
+    by_pid: HashMap<u32, MemberId>,
     rows: Rows,
     groups: Groups,
     estimate: PeakEstimate,
@@ -63,27 +73,9 @@ pub(crate) struct Ledger {
     samples: u64,
     seen: u64,
     seen_dead: u64,
+    /// Rows whose peak is not exact, of those that are closed.
+    inexact: u64,
     last_total: Option<u64>,
-}
-
-#[derive(Debug)]
-struct Member {
-    pid: u32,
-    ppid: u32,
-    name: Name,
-    group: usize,
-    forked: bool,
-    first: Duration,
-    last: Duration,
-    extent: Extent,
-    /// Its mark when it was first read.
-    born_with: Option<u64>,
-    /// Highest reading of the current image, and where it came from.
-    high: Option<(u64, PeakSource)>,
-    images: Vec<Image>,
-    exit: Option<ProcessExit>,
-    /// What it cannot have exceeded.
-    cap: Option<u64>,
 }
 
 impl Ledger {
@@ -91,6 +83,7 @@ impl Ledger {
         Self {
             header,
             living: BTreeMap::new(),
+            by_pid: HashMap::new(),
             rows: Rows::default(),
             groups: Groups::default(),
             estimate: PeakEstimate::default(),
@@ -100,6 +93,7 @@ impl Ledger {
             samples: 0,
             seen: 0,
             seen_dead: 0,
+            inexact: 0,
             last_total: None,
         }
     }
@@ -114,44 +108,60 @@ impl Ledger {
         self.living.len() as u64
     }
 
-    pub(crate) fn event(&mut self, at: Duration, event: Event) {
+    pub(crate) fn event(&mut self, Timed { moment, event }: Timed) {
         match event {
-            Event::Born { id, pid, ppid, name, forked, shares_map } => {
+            Event::Born { id, pid, ppid, name, forked } => {
                 self.seen += 1;
-                let parent = self.living.values().rev().find(|member| member.pid == ppid);
-                self.estimate.born(parent.map(|parent| &parent.extent), forked, shares_map);
+                let parent = self.by_pid.get(&ppid).and_then(|parent| self.living.get(parent));
+                let extent = self.estimate.born(parent.map(|parent| &parent.extent), forked, moment);
+                let name = name.or_else(|| parent.map(|parent| parent.name.clone()));
+                let name = name.unwrap_or_else(Name::unknown);
                 let group = self.groups.key(&name.command);
-                let member = Member {
-                    pid,
-                    ppid,
-                    name,
-                    group,
-                    forked,
-                    first: at,
-                    last: at,
-                    extent: Extent::default(),
-                    born_with: None,
-                    high: None,
-                    images: Vec::new(),
-                    exit: None,
-                    cap: None,
-                };
+                let mut member = Member::new(pid, ppid, name, group, forked, moment.latest);
+                member.extent = extent;
                 self.living.insert(id, member);
+                self.by_pid.insert(pid, id);
+            }
+            Event::Named { id, name } => {
+                if let Some(member) = self.living.get_mut(&id) {
+                    member.rename(name, &mut self.groups);
+                }
+            }
+            Event::SharesMap { id, shares } => {
+                self.estimate.seen_between_fork_and_exec(shares);
+                if let Some(member) = self.living.get_mut(&id) {
+                    member.extent.set_shares(shares);
+                }
             }
             Event::Exec { id, name } => {
                 if let Some(member) = self.living.get_mut(&id) {
-                    member.exec(name, &mut self.groups);
+                    let unread = member.unread(&self.groups);
+                    self.estimate.exec(&mut member.extent, moment, unread);
+                    member.exec(name.unwrap_or_else(Name::unknown), &mut self.groups, moment);
+                }
+            }
+            Event::Last { id, mark } => {
+                if let Some(member) = self.living.get_mut(&id) {
+                    member.set_last(mark);
                 }
             }
             Event::Gone { id } => {
                 if let Some(member) = self.living.remove(&id) {
-                    self.estimate.gone(&member.extent, member.cap, at);
-                    self.close(id, &member, Some(at));
+                    if self.by_pid.get(&member.pid) == Some(&id) {
+                        self.by_pid.remove(&member.pid);
+                    }
+                    self.estimate.gone(&member.extent, moment, member.unread(&self.groups));
+                    self.close(id, &member, Some(moment));
                 }
             }
-            Event::Reaped { id, exit, max_rss } => {
+            Event::Exit { id, exit } => {
                 if let Some(member) = self.living.get_mut(&id) {
-                    (member.exit, member.cap) = (Some(exit), Some(max_rss));
+                    member.exit = Some(exit);
+                }
+            }
+            Event::MaxRss { id, bytes } => {
+                if let Some(member) = self.living.get_mut(&id) {
+                    member.cap = Some(bytes);
                 }
             }
             Event::SeenDead => self.seen_dead += 1,
@@ -172,7 +182,7 @@ impl Ledger {
         }
         self.groups.end(sample.at);
         let extents = self.living.values_mut().map(|member| &mut member.extent);
-        let total = self.estimate.sampled(sample.at, extents, sample.marks);
+        let total = self.estimate.sampled(sample, extents);
         self.last_total = sample.readings.iter().any(|reading| !reading.shares_map).then_some(total);
         self.timeline.add(sample, total);
     }
@@ -189,20 +199,21 @@ impl Ledger {
         self.pss_disturbed += 1;
     }
 
-    fn close(&mut self, id: MemberId, member: &Member, end: Option<Duration>) {
-        if member.showed_only_its_parent() {
+    fn close(&mut self, id: MemberId, member: &Member, end: Option<Moment>) {
+        if !self.header.lineage.is_told_by_the_kernel() && member.showed_only_its_parent() {
             self.seen -= 1;
             self.seen_dead += 1;
             return;
         }
-        let row = member.row(&self.header, end);
+        let row = member.row(self.header.started, end.map(|end| end.latest));
+        self.inexact += u64::from(!is_exact(&row));
         self.groups.count(&row);
         self.rows.push(id, row);
     }
 
     /// The record so far, without groups, timeline and spilled rows: cheap enough to be written now and then.
     pub(crate) fn checkpoint(&self, closing: &Closing) -> Record {
-        let living = self.living.values().map(|member| member.row(&self.header, None));
+        let living = self.living.values().map(|member| member.row(self.header.started, None));
         let processes: Vec<Process> = self.rows.in_memory().cloned().chain(living).collect();
         let left_out = self.seen - processes.len() as u64;
         let mut record = self.record(closing, processes, Vec::new(), self.living.len() as u64);
@@ -212,7 +223,8 @@ impl Ledger {
 
     /// The record, complete. Members still alive are named as still running.
     pub(crate) fn finish(mut self, closing: &Closing) -> Record<Rows> {
-        self.estimate.finish(closing.elapsed);
+        let extents = self.living.values_mut().map(|member| &mut member.extent);
+        self.estimate.finish(closing.elapsed, extents);
         let still_running = self.living.len() as u64;
         for (id, member) in std::mem::take(&mut self.living) {
             self.close(id, &member, None);
@@ -243,8 +255,13 @@ impl Ledger {
         groups: Vec<Group>,
         still_running: u64,
     ) -> Record<P> {
-        let rss = self.estimate.interval();
-        let Header { tool, host, command, started, interval, lineage } = self.header.clone();
+        let all_told = closing.all_told && closing.lost_events == 0 && self.seen_dead == 0;
+        let mut rss = self.estimate.interval(all_told);
+        let Header { tool, host, command, started, interval, lineage, peaks, slack_bytes } =
+            self.header.clone();
+        if let Some(rss) = &mut rss {
+            rss.slack_bytes = slack_bytes.map(|bytes| bytes * self.estimate.images_at_upper());
+        }
         let seen = self.seen + self.seen_dead;
         let mean = closing.elapsed.as_millis() / u128::from(self.samples.max(1));
         let mut downgrades = closing.downgrades.clone();
@@ -274,14 +291,15 @@ impl Ledger {
             exit: closing.exit.clone(),
             primary_metric: Metric::Rss,
             max_total_rss_kib: rss.map(|peak| peak.bytes / 1024),
-            peak: Peaks { rss, pss: self.pss_figure(), cgroup: None, gpu: Vec::new() },
+            peak: Peaks { rss, pss: self.pss_figure(), cgroup: closing.cgroup, gpu: Vec::new() },
             capture: Capture {
                 lineage,
-                peaks: PeaksFrom::Marks,
-                lost_events: 0,
+                peaks,
+                lost_events: closing.lost_events,
                 processes_seen: seen,
-                processes_seen_is: Certainty::AtLeast,
-                processes_without_exact_peak: seen,
+                processes_seen_is: if all_told { Certainty::Exact } else { Certainty::AtLeast },
+                processes_without_exact_peak: self.inexact + self.seen_dead + self.living.len() as u64,
+                images_without_last_mark: Some(self.estimate.unmarked()),
                 processes_left_out: 0,
                 processes_still_running: still_running,
                 downgrades,
@@ -320,159 +338,9 @@ impl Ledger {
     }
 }
 
-impl Member {
-    /// Between fork and exec a process holds its parent's pages. One that ended soon after it was seen so, and held
-    /// no more than it was born with, has probably exec'ed unseen: what was read says nothing about it.
-    fn showed_only_its_parent(&self) -> bool {
-        let born_with = self.born_with.unwrap_or(0);
-        let grew = self.high.is_some_and(|(high, _)| high > born_with + born_with / 64 + (128 << 10));
-        self.forked && !grew && self.last.saturating_sub(self.first) < FORK_TO_EXEC
-    }
-
-    fn read(&mut self, at: Duration, reading: &Reading) {
-        self.last = at;
-        self.extent.read(at, reading.rss, reading.mark, self.forked, reading.shares_map);
-        if reading.shares_map {
-            return;
-        }
-        self.born_with.get_or_insert(reading.mark.unwrap_or(reading.rss));
-        for (bytes, source) in
-            [(Some(reading.rss), PeakSource::Sampled), (reading.mark, PeakSource::MarkSampled)]
-        {
-            if let Some(bytes) = bytes
-                && self.high.is_none_or(|(high, _)| bytes >= high)
-            {
-                self.high = Some((bytes, source));
-            }
-        }
-    }
-
-    fn exec(&mut self, name: Name, groups: &mut Groups) {
-        if !self.forked {
-            self.images.push(self.image());
-        }
-        self.forked = false;
-        self.high = None;
-        self.extent.exec();
-        self.group = groups.key(&name.command);
-        self.name = name;
-    }
-
-    fn image(&self) -> Image {
-        let read =
-            self.high.map(|(bytes, source)| ProcessPeak { bytes, source, certainty: Certainty::AtLeast });
-        let capped = |bytes| ProcessPeak { bytes, source: PeakSource::Capped, certainty: Certainty::AtMost };
-        let peak = read.or_else(|| self.cap.map(capped));
-        Image { command: self.name.command.clone(), peak }
-    }
-
-    fn row(&self, header: &Header, end: Option<Duration>) -> Process {
-        let mut images = self.images.clone();
-        images.push(self.image());
-        let rss = images.iter().filter_map(|image| image.peak).max_by_key(|peak| peak.bytes);
-        if images.len() == 1 {
-            images.clear();
-        }
-        Process {
-            pid: self.pid,
-            ppid: self.ppid,
-            command: self.name.command.clone(),
-            comm: self.name.comm.clone(),
-            exe: self.name.exe.clone(),
-            args: None,
-            max_rss_kib: rss.map(|peak| peak.bytes / 1024),
-            first_seen: Timestamp::from_system_time(header.started + self.first),
-            last_seen: Timestamp::from_system_time(header.started + self.last),
-            start_seconds: round(self.first.as_secs_f64()),
-            end_seconds: end.map(|end| round(end.as_secs_f64())),
-            still_running: end.is_none(),
-            peak: ProcessPeaks { rss, swap: None },
-            images,
-            exit: self.exit,
-        }
-    }
-}
-
-/// Sums by command, each sample anew, so that a group's peak is one instant's.
-#[derive(Debug, Default)]
-struct Groups {
-    keys: HashMap<String, usize>,
-    folds: Vec<GroupFold>,
-    touched: Vec<usize>,
-}
-
-#[derive(Debug, Default)]
-struct GroupFold {
-    now: u64,
-    peak: Option<u64>,
-    at: Option<Duration>,
-    processes: u64,
-}
-
-impl Groups {
-    fn key(&mut self, command: &str) -> usize {
-        if let Some(&index) = self.keys.get(command) {
-            return index;
-        }
-        self.folds.push(GroupFold::default());
-        self.keys.insert(command.to_owned(), self.folds.len() - 1);
-        self.folds.len() - 1
-    }
-
-    fn begin(&mut self) {
-        for index in self.touched.drain(..) {
-            self.folds[index].now = 0;
-        }
-    }
-
-    fn add(&mut self, index: usize, bytes: u64) {
-        if self.folds[index].now == 0 {
-            self.touched.push(index);
-        }
-        self.folds[index].now += bytes;
-    }
-
-    fn end(&mut self, at: Duration) {
-        for &index in &self.touched {
-            let group = &mut self.folds[index];
-            if group.peak.is_none_or(|peak| group.now > peak) {
-                (group.peak, group.at) = (Some(group.now), Some(at));
-            }
-        }
-    }
-
-    /// Counts a finished process; its own mark may be more than any sample of the group saw.
-    fn count(&mut self, row: &Process) {
-        let index = self.key(&row.command);
-        let group = &mut self.folds[index];
-        group.processes += 1;
-        let image = row.images.last().map_or(row.peak.rss, |image| image.peak);
-        if let Some(peak) = image
-            && group.peak.is_none_or(|known| peak.bytes > known)
-        {
-            (group.peak, group.at) = (Some(peak.bytes), None);
-        }
-    }
-
-    fn finish(&mut self) -> Vec<Group> {
-        let mut groups: Vec<Group> = std::mem::take(&mut self.keys)
-            .into_iter()
-            .map(|(key, index)| {
-                let group = &self.folds[index];
-                Group {
-                    key,
-                    by: GroupKey::Command,
-                    processes: group.processes,
-                    peak_bytes: group.peak,
-                    at_seconds: group.at.map(|at| round(at.as_secs_f64())),
-                }
-            })
-            // A name that a process had only before an exec counts nobody.
-            .filter(|group| group.processes > 0)
-            .collect();
-        groups.sort_by(|a, b| b.peak_bytes.cmp(&a.peak_bytes).then_with(|| a.key.cmp(&b.key)));
-        groups
-    }
+/// Whether the row's peak is the kernel's own last word.
+fn is_exact(row: &Process) -> bool {
+    row.peak.rss.is_some_and(|peak| peak.certainty == Certainty::Exact)
 }
 
 #[cfg(test)]

@@ -7,8 +7,12 @@ use super::Pace;
 
 /// The first interval: many programs are at their height within a millisecond, and gone.
 const FIRST: Duration = Duration::from_micros(400);
-/// Interval right after a change.
+/// Interval right after a change, where only looking finds new processes.
 const QUICK: Duration = Duration::from_millis(4);
+/// Where the kernel tells of them, and where their peaks are known without looking: samples then serve the
+/// estimate and the timeline.
+const QUICK_WHEN_TOLD: Duration = Duration::from_millis(8);
+const QUICK_WHEN_EXACT: Duration = Duration::from_millis(16);
 /// Interval when nothing has changed for a while.
 const SLOW: Duration = Duration::from_millis(50);
 /// However dear a sample is, the next one follows within this time.
@@ -24,13 +28,20 @@ const BURST: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Metronome {
     pace: Pace,
+    quick: Duration,
     interval: Duration,
     cost: Duration,
 }
 
 impl Metronome {
-    pub(crate) fn new(pace: Pace) -> Self {
-        Self { pace, interval: FIRST, cost: Duration::ZERO }
+    /// `told`: the kernel tells of births and ends; `exact`: and of each process's peak.
+    pub(crate) fn new(pace: Pace, told: bool, exact: bool) -> Self {
+        let quick = match (told, exact) {
+            (true, true) => QUICK_WHEN_EXACT,
+            (true, false) => QUICK_WHEN_TOLD,
+            (false, _) => QUICK,
+        };
+        Self { pace, quick, interval: FIRST, cost: Duration::ZERO }
     }
 
     /// How long to wait after a sample taken at `elapsed` that cost `cost` of CPU time; `changed` when
@@ -49,7 +60,7 @@ impl Metronome {
                 self.cost = (self.cost * 3 + cost) / 4;
                 let share = if changed { SHARE_WHEN_BUSY } else { SHARE_WHEN_STILL };
                 let slower = self.interval * 5 / 4;
-                self.interval = if changed { slower.min(QUICK) } else { slower.min(SLOW) };
+                self.interval = if changed { slower.min(self.quick) } else { slower.min(SLOW) };
                 self.interval.max(self.cost * share).min(AT_MOST)
             }
         }
@@ -64,7 +75,7 @@ mod tests {
 
     #[test]
     fn slows_down_when_still_and_quickens_on_change() {
-        let mut metronome = Metronome::new(Pace::Adaptive);
+        let mut metronome = Metronome::new(Pace::Adaptive, false, false);
         let first = metronome.next(Duration::ZERO, true, CHEAP);
         let mut last = first;
         for _ in 0..40 {
@@ -77,7 +88,7 @@ mod tests {
 
     #[test]
     fn dear_samples_stretch_the_interval() {
-        let mut metronome = Metronome::new(Pace::Adaptive);
+        let mut metronome = Metronome::new(Pace::Adaptive, false, false);
         let mut last = Duration::ZERO;
         for _ in 0..40 {
             last = metronome.next(Duration::from_secs(1), false, Duration::from_millis(1));
@@ -90,9 +101,9 @@ mod tests {
     #[test]
     fn a_fixed_interval_is_fixed_but_for_its_burst() {
         let interval = Duration::from_millis(500);
-        let mut plain = Metronome::new(Pace::Fixed { interval, burst: false });
+        let mut plain = Metronome::new(Pace::Fixed { interval, burst: false }, false, false);
         assert_eq!(plain.next(Duration::ZERO, true, Duration::from_secs(1)), interval);
-        let mut burst = Metronome::new(Pace::Fixed { interval, burst: true });
+        let mut burst = Metronome::new(Pace::Fixed { interval, burst: true }, false, false);
         assert!(burst.next(Duration::from_millis(10), false, CHEAP) < interval);
         assert_eq!(burst.next(Duration::from_secs(1), true, CHEAP), interval);
     }

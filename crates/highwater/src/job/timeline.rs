@@ -252,7 +252,7 @@ mod tests {
                 .collect();
             let total = readings.iter().map(|reading| reading.rss).sum();
             let at = Duration::from_millis(index as u64 * 10);
-            fold.add(&Sample { at, readings: &readings, marks: false }, total);
+            fold.add(&Sample { at, readings: &readings, marks: false, told_until: at }, total);
         }
         fold
     }

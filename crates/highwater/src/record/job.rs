@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{SchemaVersion, Timestamp};
+use super::{Group, Process, SchemaVersion, Timeline, Timestamp};
 
 /// What one run of a job used.
 ///
@@ -98,6 +98,9 @@ pub enum IntervalMode {
     Adaptive,
     /// As asked for.
     Fixed,
+    /// Something that a newer version wrote and this one does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// How the command itself ended.
@@ -129,6 +132,9 @@ pub enum ExitCause {
     Killed,
     /// It is gone, and how it ended could not be learned.
     Unknown,
+    /// Something that a newer version wrote and this one does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// What a figure counts.
@@ -147,6 +153,9 @@ pub enum Metric {
     WorkingSet,
     /// Physical footprint (macOS).
     PhysFootprint,
+    /// Something that a newer version wrote and this one does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// How sure a figure is.
@@ -197,6 +206,10 @@ pub struct PeakInterval {
     pub lower_rigorous: bool,
     /// The truth cannot lie above `upper_bytes`.
     pub upper_rigorous: bool,
+    /// How far the kernel's batched counters may read low for all processes that made up `upper_bytes` together;
+    /// `null` where the kernel keeps them exactly. Not contained in the bounds. Since 1.1.
+    #[serde(default)]
+    pub slack_bytes: Option<u64>,
     /// How to read `bytes`.
     pub certainty: Certainty,
     /// Moment of the sample that gave `bytes`; `null` when a mark did.
@@ -235,6 +248,11 @@ pub struct Capture {
     pub processes_seen_is: Certainty,
     /// Rows whose peak is not exact.
     pub processes_without_exact_peak: u64,
+    /// Program images (a process has one after each exec, and one between fork and exec) that ended without a last
+    /// word on their peak. Unless this is 0, `peak.rss.upper_bytes` is not rigorous.
+    /// Since 1.1.
+    #[serde(default)]
+    pub images_without_last_mark: Option<u64>,
     /// Rows left out of `processes` because there were too many (the smallest are left out; the groups count all).
     pub processes_left_out: u64,
     /// Descendants still running when the measurement ended.
@@ -259,6 +277,16 @@ pub enum Lineage {
     Perf,
     /// The proc connector.
     ProcConnector,
+    /// Something that a newer version wrote and this one does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl Lineage {
+    /// Whether the kernel tells of each birth, exec and end, so that no process is too short to be seen.
+    pub fn is_told_by_the_kernel(self) -> bool {
+        matches!(self, Self::Perf | Self::ProcConnector)
+    }
 }
 
 /// Where the processes' peaks come from.
@@ -271,6 +299,15 @@ pub enum PeaksFrom {
     Marks,
     /// Samples alone.
     Samples,
+    /// The kernel's exit records (taskstats): exact for the last program of each process.
+    Taskstats,
+    /// Marks read while a process was held at its exec or exit (`--exact`).
+    ExitNotify,
+    /// Both of these.
+    ExitNotifyAndTaskstats,
+    /// Something that a newer version wrote and this one does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// Something that could not be had.
@@ -291,181 +328,4 @@ pub struct Downgrade {
 pub struct Overhead {
     /// CPU time of the measuring thread.
     pub cpu_seconds: f64,
-}
-
-/// One process of the job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Process {
-    /// Process id; two rows may have the same one, one after the other.
-    pub pid: u32,
-    /// Its parent when it was first seen.
-    pub ppid: u32,
-    /// Base name of `argv[0]` where it could be read, else the kernel's name for it.
-    pub command: String,
-    /// The kernel's name for it (at most 15 bytes).
-    pub comm: String,
-    /// Path of its executable.
-    pub exe: Option<String>,
-    /// Its arguments, where they were asked for.
-    pub args: Option<Vec<String>>,
-    /// Its peak in the primary metric; `null` when none could be read.
-    pub max_rss_kib: Option<u64>,
-    /// When it was first seen (UTC, whole seconds).
-    pub first_seen: Timestamp,
-    /// When it was last seen.
-    pub last_seen: Timestamp,
-    /// When it was first seen, since the start of the job.
-    pub start_seconds: f64,
-    /// When it was gone; `null` if it was still running when the measurement ended.
-    pub end_seconds: Option<f64>,
-    /// It outlived the measurement.
-    pub still_running: bool,
-    /// Its peaks.
-    pub peak: ProcessPeaks,
-    /// The programs it ran one after the other, where it exec'ed more than once.
-    pub images: Vec<Image>,
-    /// How it ended, where that could be learned.
-    pub exit: Option<ProcessExit>,
-}
-
-/// Peaks of one process.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct ProcessPeaks {
-    /// Resident set size.
-    pub rss: Option<ProcessPeak>,
-    /// Swap (not yet measured).
-    pub swap: Option<ProcessPeak>,
-}
-
-/// One peak of one process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct ProcessPeak {
-    /// The figure.
-    pub bytes: u64,
-    /// Where it comes from.
-    pub source: PeakSource,
-    /// How sure it is.
-    pub certainty: Certainty,
-}
-
-/// Where a process's peak comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum PeakSource {
-    /// Read while the process was held at its exit.
-    ExitNotify,
-    /// The kernel's exit record.
-    Taskstats,
-    /// A BPF program at its exit.
-    Bpf,
-    /// The kernel's high-water mark, as last read while it lived.
-    MarkSampled,
-    /// Samples alone.
-    Sampled,
-    /// An upper cap.
-    Capped,
-}
-
-/// One program that a process ran.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Image {
-    /// Name, as in [`Process::command`].
-    pub command: String,
-    /// Its peak.
-    pub peak: Option<ProcessPeak>,
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct ProcessExit {
-    /// Exit code.
-    pub code: Option<i32>,
-    /// Signal number.
-    pub signal: Option<i32>,
-}
-
-/// Processes that share a key.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Group {
-    /// The shared value.
-    pub key: String,
-    /// What the key is.
-    pub by: GroupKey,
-    /// How many processes had it.
-    pub processes: u64,
-    /// Peak of the group's sum at one instant; never a sum of peaks from different instants.
-    pub peak_bytes: Option<u64>,
-    /// When that was; `null` where a single process's mark gave it.
-    pub at_seconds: Option<f64>,
-}
-
-/// What processes are grouped by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum GroupKey {
-    /// [`Process::command`].
-    Command,
-}
-
-/// Memory over time, in columns. Past its budget neighbouring samples merge: a merged column keeps the whole
-/// sample at which the job's total was highest, and each series' minimum and maximum.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Timeline {
-    /// Moment of each column.
-    pub seconds: Vec<f64>,
-    /// The series.
-    pub series: Vec<Series>,
-}
-
-/// One line of the timeline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Series {
-    /// What it counts.
-    pub metric: Metric,
-    /// Whose it is.
-    pub scope: Scope,
-    /// Index into `processes` for a process, `null` otherwise.
-    pub id: Option<u64>,
-    /// Column of the first value (a process has values only while it lives).
-    pub first: usize,
-    /// Values; `null` where none was read.
-    pub bytes: Vec<Option<u64>>,
-    /// Minimum over the samples merged into each column.
-    pub min: Vec<Option<u64>>,
-    /// Maximum over the samples merged into each column.
-    pub max: Vec<Option<u64>>,
-}
-
-/// Whose figure it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Scope {
-    /// The whole job.
-    Total,
-    /// One process.
-    Process,
-    /// All processes without a series of their own (the smallest, in jobs of very many).
-    Other,
 }

@@ -123,7 +123,12 @@ fn write_peaks<P>(
     }
     if let Some(cgroup) = &record.peak.cgroup {
         let value = with_certainty(cgroup.bytes, cgroup.certainty);
-        line(out, layout.width, "cgroup peak:", &format!("{value} (with page cache)"))?;
+        line(
+            out,
+            layout.width,
+            "cgroup peak:",
+            &format!("{value} (with page cache and kernel memory; shared pages once)"),
+        )?;
     }
     let largest = tally.largest.as_ref().map_or_else(
         || "unknown".to_owned(),
@@ -150,6 +155,8 @@ fn total_peak(peak: &PeakInterval) -> String {
             (false, true) => format!("at most {upper}, probably at least {lower}"),
             (false, false) => format!("probably between {lower} and {upper}"),
         });
+    } else if peak.upper_rigorous && peak.certainty != Certainty::Exact {
+        notes.push(format!("at most {}", text::size(peak.upper_bytes)));
     }
     if let Some([from, to]) = peak.between_seconds {
         notes.push(format!("from the kernel's marks, between {from:.2} s and {to:.2} s"));

@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 
 use anyhow::{Context, bail};
-use highwater::{Error, job::Pace};
+use highwater::{
+    Error,
+    job::{CgroupUse, LineageFrom, Pace},
+};
 
 use crate::{
-    args::RunArgs,
+    args::{Lineage, RunArgs},
     output::{Destination, listed::Listed, timeline::TimelineFile},
 };
 
@@ -17,6 +20,9 @@ pub(super) struct Plan {
     pub(super) args: Vec<OsString>,
     pub(super) pace: Pace,
     pub(super) wait: bool,
+    pub(super) exact: bool,
+    pub(super) cgroup: CgroupUse,
+    pub(super) lineage: LineageFrom,
     pub(super) quiet: bool,
     pub(super) top: usize,
     pub(super) listed: Listed,
@@ -78,6 +84,18 @@ impl Plan {
             args: command.collect(),
             pace,
             wait: args.wait,
+            exact: args.exact,
+            cgroup: match (args.cgroup, args.no_cgroup) {
+                (true, _) => CgroupUse::Always,
+                (false, true) => CgroupUse::Never,
+                (false, false) => CgroupUse::Auto,
+            },
+            lineage: match args.lineage {
+                Lineage::Auto => LineageFrom::Auto,
+                Lineage::Perf => LineageFrom::Perf,
+                Lineage::ProcConnector => LineageFrom::ProcConnector,
+                Lineage::Sampling => LineageFrom::Sampling,
+            },
             quiet: args.quiet,
             top: args.top,
             listed: Listed::new(args.include, args.exclude),

@@ -39,18 +39,35 @@ fn found_by(command: &mut Command, dir: &Path, prepare: Prepare) -> String {
 
 /// Runs `job` without hwm and with it, and compares what it says.
 fn compare(options: &[&str], job: &[&str], prepare: Prepare) {
+    compare_in(&["--no-cgroup"], options, job, prepare, str::to_owned);
+    // What a group of its own and a filter change, and nothing else: its cgroup's name, and the filter itself.
+    compare_in(&["--exact"], options, job, prepare, |found| {
+        let kept =
+            found.lines().filter(|line| !line.starts_with("NoNewPrivs:") && !line.starts_with("Seccomp:"));
+        kept.map(|line| line.split("/highwater-").next().unwrap_or_default().to_owned() + "\n").collect()
+    });
+}
+
+fn compare_in(
+    mode: &[&str],
+    options: &[&str],
+    job: &[&str],
+    prepare: Prepare,
+    apart_from_what_must_differ: fn(&str) -> String,
+) {
     let dir = tempfile::tempdir().unwrap();
     let without = found_by(Command::new(job[0]).args(&job[1..]), dir.path(), prepare);
     let mut hwm = Command::new(env!("CARGO_BIN_EXE_hwm"));
-    hwm.arg("run").args(options).arg("--").args(job);
+    hwm.arg("run").args(mode).args(options).arg("--").args(job);
     let with = found_by(&mut hwm, dir.path(), prepare);
+    let [without, with] = [without, with].map(|found| apart_from_what_must_differ(&found));
     assert!(without.contains("SigBlk") || without.contains("Max open files"), "the job said nothing");
     // Only the lines that differ: the environment is nobody's business.
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let (without, with) = (lines(&without), lines(&with));
     let lost: Vec<_> = without.iter().filter(|line| !with.contains(line)).collect();
     let new: Vec<_> = with.iter().filter(|line| !without.contains(line)).collect();
-    assert!(without == with, "only without hwm: {lost:#?}, only with it: {new:#?}");
+    assert!(without == with, "{mode:?} only without hwm: {lost:#?}, only with it: {new:#?}");
 }
 
 fn same(options: &[&str], prepare: Prepare) {

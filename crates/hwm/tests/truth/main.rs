@@ -5,6 +5,8 @@
 //! `cargo test -p hwm --test truth -- --ignored --nocapture measured_table`
 
 mod measured;
+#[path = "../programs/mod.rs"]
+mod programs;
 mod rows;
 mod run;
 

@@ -1,19 +1,20 @@
 //! One run of the built `hwm` on one workload.
 
 use std::{
-    env, fmt, fs,
-    path::{Path, PathBuf},
+    fmt, fs,
+    path::Path,
     process::{Command, ExitStatus, Stdio},
-    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use crate::rows::{Program, Row};
+use crate::{
+    programs,
+    rows::{Program, Row},
+};
 
-const HWM: &str = env!("CARGO_BIN_EXE_hwm");
 /// `workload` exits with it where a situation cannot be made.
 const SKIPPED: i32 = 77;
 /// No row takes a quarter of this.
@@ -97,7 +98,7 @@ impl fmt::Display for Run {
 pub(crate) fn run(row: &Row) -> Result<Run, Failed> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let (record, truth) = (dir.path().join("record.json"), dir.path().join("truth.json"));
-    let mut hwm = Command::new(HWM);
+    let mut hwm = Command::new(programs::HWM);
     hwm.args(["run", "-q"]).arg(format!("--json={}", record.display()));
     if row.wait {
         hwm.arg("--wait");
@@ -105,12 +106,15 @@ pub(crate) fn run(row: &Row) -> Result<Run, Failed> {
     hwm.arg("--").env("WORKLOAD_TRUTH", &truth).stdin(Stdio::null());
     let known = match row.program {
         Program::Workload(args) => {
-            hwm.arg(workload()?).args(args);
+            hwm.arg(programs::workload()?).args(args);
             None
+        }
+        Program::Tiny(_) if !cfg!(target_arch = "x86_64") => {
+            return Err(Failed::Skipped("the tiny program speaks x86_64 only".to_owned()));
         }
         Program::Tiny(kib) => {
             let file = dir.path().join("tiny");
-            let rss = make_tiny(&file, kib)?;
+            let rss = programs::make_tiny(&file, kib, 1000)?;
             hwm.arg(&file);
             Some(Truth { rss, pss: None })
         }
@@ -154,42 +158,4 @@ fn read_truth(path: &Path) -> Result<Truth, String> {
     let truth = read_json(path)?;
     let rss = truth["rss_bytes"].as_u64().ok_or("the workload did not say its truth")?;
     Ok(Truth { rss, pss: truth["pss_bytes"].as_u64() })
-}
-
-/// Writes the tiny program, and finds its size by running it alone: the kernel's own mark.
-fn make_tiny(file: &Path, kib: u64) -> Result<u64, Failed> {
-    if !cfg!(target_arch = "x86_64") {
-        return Err(Failed::Skipped("the tiny program speaks x86_64 only".to_owned()));
-    }
-    let made = Command::new(workload()?).arg("tiny").arg(file).args([&kib.to_string(), "1000"]).status();
-    if !made.as_ref().is_ok_and(ExitStatus::success) {
-        return Err(Failed::Broken(format!("workload tiny: {made:?}")));
-    }
-    let mut alone = Command::new(file).spawn().map_err(|error| error.to_string())?;
-    thread::sleep(Duration::from_millis(200));
-    let status = fs::read_to_string(format!("/proc/{}/status", alone.id())).unwrap_or_default();
-    alone.wait().map_err(|error| error.to_string())?;
-    let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    let kib =
-        mark.trim().trim_end_matches(" kB").parse::<u64>().map_err(|error| format!("VmHWM: {error}"))?;
-    Ok(kib << 10)
-}
-
-/// The workloads' program, beside hwm's own; Cargo builds no binaries of other crates for a test, so we ask it.
-fn workload() -> Result<&'static Path, String> {
-    static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    PATH.get_or_init(build_workload).as_deref().map_err(Clone::clone)
-}
-
-fn build_workload() -> Result<PathBuf, String> {
-    let profile_dir = Path::new(HWM).parent().ok_or("hwm lies in no directory")?;
-    let target_dir = profile_dir.parent().ok_or("hwm lies in no target directory")?;
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--package", "workload", "--target-dir"]).arg(target_dir);
-    if profile_dir.ends_with("release") {
-        cargo.arg("--release");
-    }
-    let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-    let path = profile_dir.join("workload");
-    if path.exists() { Ok(path) } else { Err(format!("no {}, and {cargo:?}: {built:?}", path.display())) }
 }

@@ -8,9 +8,9 @@ use super::{Closing, Header, Ledger, PssPass};
 use crate::{
     job::{
         Rows,
-        events::{Event, MemberId, Name, Reading, Sample},
+        events::{Event, LastMark, MemberId, Moment, Name, Reading, Sample, Timed},
     },
-    record::{Certainty, Host, Lineage, PeakSource, Process, ProcessExit, Record, Tool},
+    record::{Certainty, Host, Lineage, PeakSource, PeaksFrom, Process, ProcessExit, Record, Tool},
 };
 
 const MIB: u64 = 1 << 20;
@@ -20,6 +20,10 @@ fn ms(millis: u64) -> Duration {
 }
 
 fn ledger() -> Ledger {
+    ledger_with(Lineage::Children)
+}
+
+fn ledger_with(lineage: Lineage) -> Ledger {
     Ledger::new(Header {
         tool: Tool { version: "0".into(), target: "test".into() },
         host: Host {
@@ -34,7 +38,9 @@ fn ledger() -> Ledger {
         command: vec!["job".into()],
         started: SystemTime::UNIX_EPOCH,
         interval: None,
-        lineage: Lineage::Children,
+        lineage,
+        peaks: PeaksFrom::Marks,
+        slack_bytes: None,
     })
 }
 
@@ -43,7 +49,17 @@ fn name(command: &str) -> Name {
 }
 
 fn born(id: u32, pid: u32, parent: u32, command: &str, forked: bool) -> Event {
-    Event::Born { id: MemberId(id), pid, ppid: parent, name: name(command), forked, shares_map: false }
+    Event::Born { id: MemberId(id), pid, ppid: parent, name: Some(name(command)), forked }
+}
+
+/// Something that happened since the last sample, one step ago.
+fn event(ledger: &mut Ledger, at: Duration, event: Event) {
+    let before = at.saturating_sub(ms(10));
+    ledger.event(Timed { moment: Moment::between(before, at), event });
+}
+
+fn exactly(ledger: &mut Ledger, at: u64, event: Event) {
+    ledger.event(Timed { moment: Moment::exactly(ms(at)), event });
 }
 
 fn reading(id: u32, rss: u64, mark: u64) -> Reading {
@@ -51,7 +67,7 @@ fn reading(id: u32, rss: u64, mark: u64) -> Reading {
 }
 
 fn sample(ledger: &mut Ledger, at: u64, readings: &[Reading]) {
-    ledger.sample(&Sample { at: ms(at), readings, marks: true });
+    ledger.sample(&Sample { at: ms(at), readings, marks: true, told_until: ms(at) });
 }
 
 fn finish(ledger: Ledger, at: u64) -> (Record<Rows>, Vec<Process>) {
@@ -63,13 +79,13 @@ fn finish(ledger: Ledger, at: u64) -> (Record<Rows>, Vec<Process>) {
 #[test]
 fn what_a_child_held_before_its_exec_is_not_its_own() {
     let mut ledger = ledger();
-    ledger.event(ms(0), born(0, 10, 1, "server", false));
+    event(&mut ledger, ms(0), born(0, 10, 1, "server", false));
     sample(&mut ledger, 0, &[reading(0, 300, 300)]);
-    ledger.event(ms(10), born(1, 11, 10, "server", true));
+    event(&mut ledger, ms(10), born(1, 11, 10, "server", true));
     sample(&mut ledger, 10, &[reading(0, 300, 300), reading(1, 300, 300)]);
-    ledger.event(ms(20), Event::Exec { id: MemberId(1), name: name("true") });
+    event(&mut ledger, ms(20), Event::Exec { id: MemberId(1), name: Some(name("true")) });
     sample(&mut ledger, 20, &[reading(0, 300, 300), reading(1, 1, 1)]);
-    ledger.event(ms(30), Event::Gone { id: MemberId(1) });
+    event(&mut ledger, ms(30), Event::Gone { id: MemberId(1) });
     let (record, rows) = finish(ledger, 40);
     assert_eq!((rows[1].command.as_str(), rows[1].max_rss_kib), ("true", Some(1024)));
     assert!(rows[1].images.is_empty(), "the copy of its parent is no image of its own");
@@ -79,10 +95,10 @@ fn what_a_child_held_before_its_exec_is_not_its_own() {
 #[test]
 fn a_child_seen_only_before_its_exec_is_counted_without_a_row() {
     let mut ledger = ledger();
-    ledger.event(ms(0), born(0, 10, 1, "server", false));
-    ledger.event(ms(0), born(1, 11, 10, "server", true));
+    event(&mut ledger, ms(0), born(0, 10, 1, "server", false));
+    event(&mut ledger, ms(0), born(1, 11, 10, "server", true));
     sample(&mut ledger, 0, &[reading(0, 300, 300), reading(1, 300, 300)]);
-    ledger.event(ms(5), Event::Gone { id: MemberId(1) });
+    event(&mut ledger, ms(5), Event::Gone { id: MemberId(1) });
     let (record, rows) = finish(ledger, 10);
     assert_eq!((rows.len(), record.capture.processes_seen), (1, 2));
 }
@@ -90,19 +106,19 @@ fn a_child_seen_only_before_its_exec_is_counted_without_a_row() {
 #[test]
 fn a_forked_worker_has_a_row_of_its_own() {
     let mut ledger = ledger();
-    ledger.event(ms(0), born(0, 11, 10, "python", true));
+    event(&mut ledger, ms(0), born(0, 11, 10, "python", true));
     sample(&mut ledger, 0, &[reading(0, 10, 10)]);
     sample(&mut ledger, 5, &[reading(0, 80, 80)]);
-    ledger.event(ms(6), Event::Gone { id: MemberId(0) });
+    event(&mut ledger, ms(6), Event::Gone { id: MemberId(0) });
     assert_eq!(finish(ledger, 10).1[0].max_rss_kib, Some(80 * 1024));
 }
 
 #[test]
 fn the_images_of_a_process_each_have_a_peak() {
     let mut ledger = ledger();
-    ledger.event(ms(0), born(0, 10, 1, "large", false));
+    event(&mut ledger, ms(0), born(0, 10, 1, "large", false));
     sample(&mut ledger, 0, &[reading(0, 300, 310)]);
-    ledger.event(ms(10), Event::Exec { id: MemberId(0), name: name("small") });
+    event(&mut ledger, ms(10), Event::Exec { id: MemberId(0), name: Some(name("small")) });
     sample(&mut ledger, 10, &[reading(0, 10, 10)]);
     let (_, rows) = finish(ledger, 20);
     let images: Vec<_> = rows[0]
@@ -117,8 +133,8 @@ fn the_images_of_a_process_each_have_a_peak() {
 #[test]
 fn a_groups_peak_is_one_instants() {
     let mut ledger = ledger();
-    ledger.event(ms(0), born(0, 10, 1, "cc", false));
-    ledger.event(ms(0), born(1, 11, 1, "cc", false));
+    event(&mut ledger, ms(0), born(0, 10, 1, "cc", false));
+    event(&mut ledger, ms(0), born(1, 11, 1, "cc", false));
     sample(&mut ledger, 0, &[reading(0, 100, 100), reading(1, 5, 5)]);
     sample(&mut ledger, 10, &[reading(0, 5, 100), reading(1, 100, 100)]);
     let group = finish(ledger, 20).0.groups.remove(0);
@@ -128,10 +144,10 @@ fn a_groups_peak_is_one_instants() {
 #[test]
 fn one_pid_twice_is_two_rows_and_who_lives_on_is_named() {
     let mut ledger = ledger();
-    ledger.event(ms(0), born(0, 10, 1, "first", false));
+    event(&mut ledger, ms(0), born(0, 10, 1, "first", false));
     sample(&mut ledger, 0, &[reading(0, 20, 20)]);
-    ledger.event(ms(10), Event::Gone { id: MemberId(0) });
-    ledger.event(ms(10), born(1, 10, 1, "second", false));
+    event(&mut ledger, ms(10), Event::Gone { id: MemberId(0) });
+    event(&mut ledger, ms(10), born(1, 10, 1, "second", false));
     sample(&mut ledger, 10, &[reading(1, 40, 40)]);
     let (record, rows) = finish(ledger, 20);
     let seen: Vec<_> = rows.iter().map(|row| (row.pid, row.command.as_str(), row.end_seconds)).collect();
@@ -144,22 +160,91 @@ fn one_pid_twice_is_two_rows_and_who_lives_on_is_named() {
 fn what_could_not_be_read_is_capped_or_unknown_never_zero() {
     let exit = ProcessExit { code: Some(0), signal: None };
     let mut capped = ledger();
-    capped.event(ms(0), born(0, 10, 1, "true", false));
-    capped.event(ms(1), Event::Reaped { id: MemberId(0), exit, max_rss: 2 * MIB });
-    capped.event(ms(1), Event::WaitedMax { bytes: 2 * MIB, may_be_ours: true });
-    capped.event(ms(1), Event::Gone { id: MemberId(0) });
+    event(&mut capped, ms(0), born(0, 10, 1, "true", false));
+    event(&mut capped, ms(1), Event::Exit { id: MemberId(0), exit });
+    event(&mut capped, ms(1), Event::MaxRss { id: MemberId(0), bytes: 2 * MIB });
+    event(&mut capped, ms(1), Event::WaitedMax { bytes: 2 * MIB, may_be_ours: true });
+    event(&mut capped, ms(1), Event::Gone { id: MemberId(0) });
     let (record, rows) = finish(capped, 1);
     let peak = rows[0].peak.rss.unwrap();
     assert_eq!((peak.bytes, peak.source, peak.certainty), (2 * MIB, PeakSource::Capped, Certainty::AtMost));
     assert_eq!(record.peak.rss.unwrap().certainty, Certainty::AtMost);
 
     let mut unread = ledger();
-    unread.event(ms(0), born(0, 10, 1, "true", false));
-    unread.event(ms(0), Event::SeenDead);
+    event(&mut unread, ms(0), born(0, 10, 1, "true", false));
+    event(&mut unread, ms(0), Event::SeenDead);
     sample(&mut unread, 0, &[]);
     let (record, rows) = finish(unread, 1);
     assert_eq!((rows[0].max_rss_kib, record.max_total_rss_kib, record.peak.rss), (None, None, None));
     assert_eq!((rows.len(), record.capture.processes_seen), (1, 2));
+}
+
+#[test]
+fn what_is_told_whole_has_exact_peaks_and_a_rigorous_bound() {
+    let last = |id, bytes| Event::Last {
+        id: MemberId(id),
+        mark: LastMark { bytes: bytes * MIB, source: PeakSource::ExitNotify, is_final: true },
+    };
+    let unnamed = |id, pid| Event::Born { id: MemberId(id), pid, ppid: 10, name: None, forked: true };
+    let mut ledger = ledger_with(Lineage::Perf);
+    exactly(&mut ledger, 0, born(0, 10, 1, "sh", false));
+    sample(&mut ledger, 0, &[reading(0, 2, 2)]);
+    // Two children one after the other, both gone before they could be sampled; the second one after a vfork.
+    exactly(&mut ledger, 1, unnamed(1, 11));
+    exactly(&mut ledger, 2, last(1, 2));
+    exactly(&mut ledger, 2, Event::Exec { id: MemberId(1), name: Some(name("true")) });
+    exactly(&mut ledger, 3, last(1, 100));
+    exactly(&mut ledger, 4, Event::Gone { id: MemberId(1) });
+    exactly(&mut ledger, 5, unnamed(2, 12));
+    exactly(&mut ledger, 6, Event::SharesMap { id: MemberId(2), shares: true });
+    exactly(&mut ledger, 6, Event::Exec { id: MemberId(2), name: Some(name("true")) });
+    exactly(&mut ledger, 7, last(2, 50));
+    exactly(&mut ledger, 8, Event::Gone { id: MemberId(2) });
+    sample(&mut ledger, 10, &[reading(0, 2, 2)]);
+    exactly(&mut ledger, 11, last(0, 2));
+    exactly(&mut ledger, 11, Event::Gone { id: MemberId(0) });
+    let closing = Closing { elapsed: ms(12), all_told: true, ..Closing::default() };
+    let record = ledger.finish(&closing);
+    let rows: Vec<Process> = record.processes.iter().map(Result::unwrap).collect();
+    let peak = record.peak.rss.unwrap();
+    assert_eq!((peak.lower_bytes, peak.bytes, peak.upper_bytes), (102 * MIB, 102 * MIB, 102 * MIB));
+    assert!(peak.upper_rigorous);
+    assert_eq!((record.capture.processes_seen, record.capture.processes_seen_is), (3, Certainty::Exact));
+    assert_eq!(record.capture.processes_without_exact_peak, 0);
+    assert_eq!(rows[1].peak.rss.unwrap().certainty, Certainty::Exact);
+    assert_eq!((rows[1].start_seconds, rows[1].end_seconds), (0.001, Some(0.004)));
+    assert_eq!((rows[2].command.as_str(), rows[2].max_rss_kib), ("true", Some(50 * 1024)));
+}
+
+#[test]
+fn one_image_without_a_last_mark_and_the_bound_is_not_rigorous() {
+    let mut ledger = ledger_with(Lineage::Perf);
+    exactly(&mut ledger, 0, born(0, 10, 1, "sh", false));
+    sample(&mut ledger, 0, &[reading(0, 2, 2)]);
+    exactly(&mut ledger, 11, Event::Gone { id: MemberId(0) });
+    let closing = Closing { elapsed: ms(12), all_told: true, ..Closing::default() };
+    let record = ledger.finish(&closing);
+    assert!(!record.peak.rss.unwrap().upper_rigorous);
+    assert_eq!(
+        (record.capture.images_without_last_mark, record.capture.processes_without_exact_peak),
+        (Some(1), 1)
+    );
+}
+
+#[test]
+fn a_window_waits_for_the_last_mark_of_one_that_was_ending() {
+    let mut ledger = ledger_with(Lineage::Perf);
+    exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
+    exactly(&mut ledger, 0, born(1, 11, 1, "b", false));
+    sample(&mut ledger, 0, &[reading(0, 100, 100), reading(1, 100, 100)]);
+    // The second one was on its way out: no memory, but the news of its end comes later.
+    sample(&mut ledger, 10, &[reading(0, 100, 100)]);
+    let mark = LastMark { bytes: 150 * MIB, source: PeakSource::Taskstats, is_final: true };
+    exactly(&mut ledger, 9, Event::Last { id: MemberId(1), mark });
+    exactly(&mut ledger, 9, Event::Gone { id: MemberId(1) });
+    sample(&mut ledger, 20, &[reading(0, 100, 100)]);
+    let (record, _) = finish(ledger, 21);
+    assert_eq!(record.peak.rss.unwrap().upper_bytes, 250 * MIB);
 }
 
 #[test]
@@ -181,7 +266,7 @@ fn pss_keeps_the_highest_pass_or_says_why_there_is_none() {
 #[test]
 fn a_checkpoint_is_not_complete_and_reads_back() {
     let mut ledger = ledger();
-    ledger.event(ms(0), born(0, 10, 1, "job", false));
+    event(&mut ledger, ms(0), born(0, 10, 1, "job", false));
     sample(&mut ledger, 0, &[reading(0, 20, 20)]);
     let checkpoint = ledger.checkpoint(&Closing { elapsed: ms(5), ..Closing::default() });
     let back = Record::from_json(&serde_json::to_vec(&checkpoint).unwrap()).unwrap();
@@ -191,7 +276,7 @@ fn a_checkpoint_is_not_complete_and_reads_back() {
 
 /// Anything that may happen, also what never should.
 fn happening() -> impl Strategy<Value = (u8, u32, u64, u64, bool)> {
-    (0u8..8, 0u32..6, 0u64..500, 0u64..500, any::<bool>())
+    (0u8..11, 0u32..6, 0u64..500, 0u64..500, any::<bool>())
 }
 
 proptest! {
@@ -204,19 +289,26 @@ proptest! {
             let exit = ProcessExit { code: Some(0), signal: None };
             match kind {
                 0 | 1 => {
-                    ledger.event(at, born(next, id, id / 2, "a", flag));
+                    event(&mut ledger, at, born(next, id, id / 2, "a", flag));
                     next += 1;
                 }
-                2 => ledger.event(at, Event::Exec { id: MemberId(id), name: name("b") }),
-                3 => ledger.event(at, Event::Gone { id: MemberId(id) }),
-                4 => ledger.event(at, Event::Reaped { id: MemberId(id), exit, max_rss: rss }),
-                5 => ledger.event(at, Event::WaitedMax { bytes: rss, may_be_ours: flag }),
+                2 => event(&mut ledger, at, Event::Exec { id: MemberId(id), name: Some(name("b")) }),
+                3 => event(&mut ledger, at, Event::Gone { id: MemberId(id) }),
+                4 => event(&mut ledger, at, Event::MaxRss { id: MemberId(id), bytes: rss }),
+                8 => event(&mut ledger, at, Event::Exit { id: MemberId(id), exit }),
+                9 => event(&mut ledger, at, Event::SharesMap { id: MemberId(id), shares: flag }),
+                10 => {
+                    let mark = LastMark { bytes: rss, source: PeakSource::ExitNotify, is_final: flag };
+                    event(&mut ledger, at, Event::Last { id: MemberId(id), mark });
+                }
+                5 => event(&mut ledger, at, Event::WaitedMax { bytes: rss, may_be_ours: flag }),
                 6 => ledger.pss(PssPass { at, bytes: rss, capped: more % 2 }),
-                _ => {
+                7 | 11.. => {
                     let readings: Vec<Reading> = (0..next)
                         .map(|id| Reading { shares_map: flag && id % 2 == 1, ..reading(id, rss, rss + more) })
                         .collect();
-                    ledger.sample(&Sample { at, readings: &readings, marks: flag });
+                    let told_until = at.saturating_sub(ms(more % 2));
+                    ledger.sample(&Sample { at, readings: &readings, marks: flag, told_until });
                 }
             }
         }

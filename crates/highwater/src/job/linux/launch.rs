@@ -12,6 +12,7 @@ use std::{
     },
     path::PathBuf,
     ptr,
+    rc::Rc,
 };
 
 use rustix::{
@@ -19,6 +20,10 @@ use rustix::{
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
+use super::{
+    cgroup::{Entry, JobGroup, clone_into, enter},
+    keeper::HandOver,
+};
 use crate::{Error, job::Inherited};
 
 /// What to start.
@@ -29,6 +34,10 @@ pub(crate) struct Command<'a> {
     pub(crate) current_dir: Option<&'a PathBuf>,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) inherited: &'a Inherited,
+    /// Where the child hands over its seccomp listener, if its tasks are to be held at their exec and exit.
+    pub(crate) hand_over: Option<Rc<HandOver>>,
+    /// The cgroup in which it starts.
+    pub(crate) group: Option<Rc<JobGroup>>,
 }
 
 /// The command, running.
@@ -49,10 +58,13 @@ struct Plan {
     ignored_signals: u64,
     closed_stdio: [bool; 3],
     open_files: Option<libc::rlimit>,
+    hand_over: Option<Rc<HandOver>>,
+    group: Option<Rc<JobGroup>>,
 }
 
-/// Forks and execs `command`; returns once the new program is in place.
-pub(crate) fn launch(command: Command<'_>) -> Result<Child, Error> {
+/// Forks and execs `command`; returns once the new program is in place. The child is held between its fork and all
+/// else that it does while `watch` is called with its pid.
+pub(crate) fn launch(command: Command<'_>, watch: impl FnOnce(u32)) -> Result<Child, Error> {
     let name = command.program.to_string_lossy().into_owned();
     let plan = Plan::new(command)?;
     let argv = pointers(&plan.argv);
@@ -61,19 +73,27 @@ pub(crate) fn launch(command: Command<'_>) -> Result<Child, Error> {
     script.extend(&argv[1..]);
     let envp = pointers(&plan.envp);
     let (report, failure) = pipe_with(PipeFlags::CLOEXEC).map_err(system("creating a pipe"))?;
+    let (gate, release) = pipe_with(PipeFlags::CLOEXEC).map_err(system("creating a pipe"))?;
 
     // No handler of ours may run in the child; all is unblocked again right before its exec.
     let blocked = BlockedSignals::all();
     // SAFETY: the child calls only async-signal-safe functions (fork(2), signal-safety(7)) on memory prepared above.
-    let pid = unsafe { libc::fork() };
+    let pid = unsafe { plan.fork() };
     if pid == 0 {
         // SAFETY: we are the child of fork, single-threaded; the arrays end with a null pointer.
-        unsafe { plan.become_command(&argv, &mut script, &envp, failure.as_raw_fd()) }
+        unsafe {
+            wait_at(gate.as_raw_fd(), release.as_raw_fd());
+            plan.become_command(&argv, &mut script, &envp, failure.as_raw_fd())
+        }
     }
     let forked = if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) };
     drop(blocked);
     drop(failure);
     let pid = forked.map_err(|source| Error::System { doing: "starting a process (fork)", source })?;
+    watch(pid.unsigned_abs());
+    // Cannot fail: the reading end is open here, too.
+    let _ = rustix::io::write(&release, &[1]);
+    drop((gate, release));
 
     // The write end closes at exec; before that, an error number comes through.
     let mut errno = Vec::new();
@@ -99,6 +119,25 @@ pub(crate) fn launch(command: Command<'_>) -> Result<Child, Error> {
 
 fn system(doing: &'static str) -> impl Fn(rustix::io::Errno) -> Error {
     move |errno| Error::System { doing, source: errno.into() }
+}
+
+/// Waits until the gate opens. Where it never will, because our parent has died, the command is not started.
+///
+/// # Safety
+/// Only in a child right after fork; both are its own descriptors of the gate's pipe.
+unsafe fn wait_at(gate: i32, release: i32) {
+    let mut byte = 0u8;
+    // SAFETY: async-signal-safe system calls (signal-safety(7)); `byte` is live and one byte long.
+    unsafe {
+        libc::close(release);
+        loop {
+            match libc::read(gate, (&raw mut byte).cast(), 1) {
+                1 => return,
+                -1 if errno() == libc::EINTR => {}
+                _ => libc::_exit(127),
+            }
+        }
+    }
 }
 
 /// Waits for a child that could not exec.
@@ -150,7 +189,25 @@ impl Plan {
             ignored_signals: inherited.ignored_signals,
             closed_stdio: inherited.closed_stdio,
             open_files: inherited.open_files_soft_limit.and_then(open_files_limit),
+            hand_over: command.hand_over,
+            group: command.group,
         })
+    }
+
+    /// fork(2), into the group where that can be done at once.
+    ///
+    /// # Safety
+    /// The child may call only async-signal-safe functions.
+    unsafe fn fork(&self) -> libc::pid_t {
+        if let Some(Entry::Clone(group)) = self.group.as_ref().map(|group| group.entry()) {
+            // SAFETY: as this function's.
+            if let Ok(pid) = unsafe { clone_into(group) } {
+                return pid;
+            }
+            // Refused by a sandbox: whether anything came to be charged tells at the end.
+        }
+        // SAFETY: as this function's.
+        unsafe { libc::fork() }
     }
 
     /// Turns the forked child into the command. Never returns.
@@ -167,7 +224,19 @@ impl Plan {
     ) -> ! {
         // SAFETY: all calls are async-signal-safe system calls on memory that lives until exec or _exit.
         unsafe {
-            let errno = self.prepare().map_or_else(|errno| errno, |()| self.exec(argv, script, envp));
+            if let Some(Entry::Write(tasks)) = self.group.as_ref().map(|group| group.entry()) {
+                // If it fails, nothing comes to be charged, which is said at the end.
+                let _ = enter(tasks);
+            }
+            let errno = match self.prepare() {
+                Ok(()) => {
+                    if let Some(hand_over) = &self.hand_over {
+                        hand_over.perform();
+                    }
+                    self.exec(argv, script, envp)
+                }
+                Err(errno) => errno,
+            };
             let bytes = errno.to_ne_bytes();
             libc::write(failure, bytes.as_ptr().cast(), bytes.len());
             libc::_exit(127)

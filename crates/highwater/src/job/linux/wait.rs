@@ -42,13 +42,18 @@ pub(crate) fn try_wait(pid: u32) -> Ending {
     if waited != pid {
         return if waited == 0 { Ending::NotYet } else { Ending::NotOurs };
     }
-    let exit = if libc::WIFSIGNALED(status) {
+    let exit = process_exit(status);
+    let kib = u64::try_from(usage.ru_maxrss).unwrap_or(0);
+    Ending::Ended(Waited { exit, max_rss_bytes: kib * 1024 })
+}
+
+/// What a wait status says, wait(2).
+pub(crate) fn process_exit(status: i32) -> ProcessExit {
+    if libc::WIFSIGNALED(status) {
         ProcessExit { code: None, signal: Some(libc::WTERMSIG(status)) }
     } else {
         ProcessExit { code: Some(libc::WEXITSTATUS(status)), signal: None }
-    };
-    let kib = u64::try_from(usage.ru_maxrss).unwrap_or(0);
-    Ending::Ended(Waited { exit, max_rss_bytes: kib * 1024 })
+    }
 }
 
 /// How the command ended, as the record has it.

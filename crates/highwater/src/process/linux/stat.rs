@@ -3,13 +3,13 @@
 /// Forked but not yet exec'ed: `PF_FORKNOEXEC` of include/linux/sched.h.
 const PF_FORKNOEXEC: u64 = 0x40;
 
-/// Who a process is.
+/// Who a process is. `C` holds the name: bytes of the text, or a string of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stat {
+pub(crate) struct Stat<C = String> {
     /// Its id.
     pub pid: u32,
-    /// The kernel's name for it, at most 15 bytes; bytes that are not UTF-8 are replaced.
-    pub comm: String,
+    /// The kernel's name for it, at most 15 bytes; in a string, bytes that are not UTF-8 are replaced.
+    pub comm: C,
     /// One letter, as in ps.
     pub state: u8,
     /// Parent; 0 where it lies outside our pid namespace.
@@ -24,20 +24,33 @@ pub(crate) struct Stat {
     pub threads: u64,
     /// When it started, in clock ticks since boot.
     pub start_ticks: u64,
+    /// Tells the memory maps of one process apart; `None` where the kernel does not say (another user's).
+    pub image: Option<u64>,
 }
 
 impl Stat {
-    /// `comm` is written raw, so it may hold spaces, parentheses and newlines: it ends at the last `)`.
+    /// As [`Stat::parse_bytes`], with the name as a string.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let Stat { pid, comm, state, ppid, group, session, flags, threads, start_ticks, image } =
+            Stat::parse_bytes(text)?;
+        let comm = String::from_utf8_lossy(comm).into_owned();
+        Some(Self { pid, comm, state, ppid, group, session, flags, threads, start_ticks, image })
+    }
+}
+
+impl<'a> Stat<&'a [u8]> {
+    /// `comm` is written raw, so it may hold spaces, parentheses and newlines: it ends at the last `)`. No
+    /// allocation.
+    pub(crate) fn parse_bytes(text: &'a [u8]) -> Option<Self> {
         let open = text.iter().position(|&byte| byte == b'(')?;
         let close = text.iter().rposition(|&byte| byte == b')')?;
         let comm = text.get(open + 1..close)?;
         // Field n of the man page is fields[n - 3]. A number at the very end may have been cut: vsize (23) must
         // follow.
         let mut fields = text.get(close + 1..)?.strip_prefix(b" ")?.split(|&byte| byte == b' ');
-        let stat = Self {
-            pid: number(text[..open].trim_ascii_end())?,
-            comm: String::from_utf8_lossy(comm).into_owned(),
+        let mut stat = Self {
+            pid: number(text.get(..open)?.trim_ascii_end())?,
+            comm,
             state: *fields.next()?.first()?,
             ppid: number(fields.next()?)?,
             group: number(fields.next()?).filter(|&group| group != 0),
@@ -45,14 +58,27 @@ impl Stat {
             flags: number(fields.nth(9 - 7)?)?,
             threads: number(fields.nth(20 - 10)?)?,
             start_ticks: number(fields.nth(22 - 21)?)?,
+            image: None,
         };
-        fields.next().map(|_| stat)
+        fields.next()?;
+        let (start_code, start_stack) = (fields.nth(26 - 24), fields.nth(28 - 27));
+        // Only what a further field follows is surely whole.
+        stat.image = fields.next().and_then(|_| image(number(start_code?)?, number(start_stack?)?));
+        Some(stat)
     }
+}
 
+impl<C> Stat<C> {
     /// Still the image that fork made: it runs its parent's program and shares its parent's pages.
     pub(crate) fn has_not_exec(&self) -> bool {
         self.flags & PF_FORKNOEXEC != 0
     }
+}
+
+/// Where the program's code and its stack start: with address space randomization (the default) two programs never
+/// agree in both, and a failed exec changes neither. The kernel writes 1 and 0 to those who may not know.
+pub(crate) fn image(start_code: u64, start_stack: u64) -> Option<u64> {
+    (start_code > 1 && start_stack != 0).then(|| start_code.rotate_left(32) ^ start_stack)
 }
 
 fn number<T: std::str::FromStr>(field: &[u8]) -> Option<T> {
@@ -85,6 +111,7 @@ mod tests {
                 flags: 4_194_304,
                 threads: 1,
                 start_ticks: 168_453,
+                image: image(94_123, 140),
             })
         );
     }
@@ -118,11 +145,18 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_known_or_unknown() {
+        assert_ne!(image(94_123, 140), image(94_123, 141));
+        assert_eq!((image(1, 0), image(0, 0)), (None, None));
+    }
+
+    #[test]
     fn cut_is_never_a_wrong_start() {
         let whole = with_comm(b"bash");
         for end in 0..whole.len() {
             if let Some(stat) = Stat::parse(&whole[..end]) {
                 assert_eq!(stat.start_ticks, 168_453, "cut at {end}");
+                assert!(stat.image.is_none_or(|known| Some(known) == image(94_123, 140)), "cut at {end}");
             }
         }
     }

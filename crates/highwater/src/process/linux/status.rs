@@ -8,6 +8,8 @@ use super::decimal::{self, complete_lines, kib_as_bytes};
 pub(crate) struct Status {
     /// One letter, as in `State:\tS (sleeping)`.
     pub state: u8,
+    /// The process; `/proc/TID/status` shows the same one for each thread.
+    pub tgid: Option<u32>,
     /// Parent; 0 where it lies outside our pid namespace.
     pub ppid: Option<u32>,
     /// Threads of the process.
@@ -32,6 +34,7 @@ impl Status {
         let mut state = None;
         let mut status = Self {
             state: 0,
+            tgid: None,
             ppid: None,
             threads: None,
             uid: None,
@@ -52,6 +55,7 @@ impl Status {
                     set(&mut status.vm_rss_bytes, line, b"VmRSS:", kib_as_bytes);
                     set(&mut status.vm_swap_bytes, line, b"VmSwap:", kib_as_bytes);
                 }
+                Some(b'T') if line.starts_with(b"Tgid:\t") => set(&mut status.tgid, line, b"Tgid:\t", id),
                 Some(b'T') if line.starts_with(b"Threads:\t") => {
                     set(&mut status.threads, line, b"Threads:\t", count);
                     // The last line of interest: signals, capabilities and seccomp follow.
@@ -101,6 +105,7 @@ mod tests {
             Status::parse(BASH),
             Some(Status {
                 state: b'S',
+                tgid: Some(2125),
                 ppid: Some(2110),
                 threads: Some(1),
                 uid: Some(1000),

@@ -18,6 +18,12 @@ pub(super) fn sentence<P>(record: &Record<P>) -> String {
         match capture.peaks {
             PeaksFrom::Marks => "peaks from the kernel's marks".to_owned(),
             PeaksFrom::Samples => "peaks from samples alone".to_owned(),
+            PeaksFrom::Taskstats => "peaks from the kernel's exit records".to_owned(),
+            PeaksFrom::ExitNotify => "peaks read while processes were held at their exec and exit".to_owned(),
+            PeaksFrom::ExitNotifyAndTaskstats => {
+                "peaks from the kernel's exit records, and read while processes were held at their exec and exit"
+                    .to_owned()
+            }
             _ => "peaks from a source that this hwm does not know".to_owned(),
         },
     ];
@@ -34,7 +40,19 @@ pub(super) fn sentence<P>(record: &Record<P>) -> String {
         parts.push(format!("{} without an exact peak", capture.processes_without_exact_peak));
     }
     if capture.lost_events > 0 {
-        parts.push(format!("{} events lost by the kernel", capture.lost_events));
+        parts.push(format!("{} events were lost", capture.lost_events));
+    }
+    if let (true, Some(unmarked @ 1..)) =
+        (capture.lineage.is_told_by_the_kernel(), capture.images_without_last_mark)
+    {
+        let remedy = match capture.peaks {
+            PeaksFrom::Marks | PeaksFrom::Taskstats => " (--exact reads them)",
+            _ => "",
+        };
+        let plural = if unmarked == 1 { "program" } else { "programs" };
+        parts.push(format!(
+            "the upper end is not rigorous: {unmarked} {plural} ended without a last mark{remedy}"
+        ));
     }
     for downgrade in &capture.downgrades {
         parts.push(text::printable(&format!("missing: {} ({})", downgrade.wanted, downgrade.reason)));

@@ -2,36 +2,61 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     time::{Duration, Instant},
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+mod inbox;
+
+pub(crate) use inbox::Inbox;
+
 /// Bytes of `struct nlmsghdr`.
 const HEADER: usize = 16;
 /// `NLMSG_ERROR`: an acknowledgement, or an error.
 const NLMSG_ERROR: u16 = 2;
+/// `NLA_TYPE_MASK`: without the flags that an attribute's type may carry.
+const TYPE: u16 = 0x3fff;
 
-/// An open netlink socket.
-pub(super) struct Socket(OwnedFd);
+/// An open netlink socket; its calls never block.
+#[derive(Debug)]
+pub(crate) struct Socket(OwnedFd);
 
 /// One message that was received.
-pub(super) struct Message {
+#[derive(Debug)]
+pub(crate) struct Message<'a> {
     kind: u16,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: &'a [u8],
 }
 
-impl Message {
+/// How full a socket's receive buffer is, as `sock_diag(7)` tells of `struct sk_meminfo`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Backlog {
+    /// Bytes that wait, with the kernel's own beside them.
+    pub(crate) queued: u32,
+    pub(crate) capacity: u32,
+    /// Messages that did not fit, since the socket was opened; wraps.
+    pub(crate) dropped: u32,
+}
+
+impl Message<'_> {
     /// The error that an `NLMSG_ERROR` carries; 0 acknowledges.
-    pub(super) fn errno(&self) -> Option<i32> {
-        (self.kind == NLMSG_ERROR).then(|| self.body.first_chunk().map(|b| -i32::from_ne_bytes(*b)))?
+    pub(crate) fn errno(&self) -> Option<i32> {
+        let code = i32::from_ne_bytes(*self.body.first_chunk()?);
+        if self.kind == NLMSG_ERROR { code.checked_neg() } else { None }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
 impl Socket {
     /// A socket of `protocol`, bound to the multicast `groups`.
-    pub(super) fn bound(protocol: libc::c_int, groups: u32) -> io::Result<Self> {
+    pub(crate) fn bound(protocol: libc::c_int, groups: u32) -> io::Result<Self> {
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: integers only.
         let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, protocol) };
@@ -52,8 +77,47 @@ impl Socket {
         }
     }
 
+    /// Asks for a receive buffer of `bytes`: beyond `net.core.rmem_max` where we may (`CAP_NET_ADMIN`), else as far as
+    /// that goes (socket(7)). Whatever comes of it, [`Socket::backlog`] says what was got and what did not fit.
+    pub(crate) fn enlarge(&self, bytes: libc::c_int) {
+        for option in [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF] {
+            // SAFETY: `bytes` is the int that both options take, given with its size.
+            let set = unsafe {
+                libc::setsockopt(
+                    self.0.as_raw_fd(),
+                    libc::SOL_SOCKET,
+                    option,
+                    (&raw const bytes).cast(),
+                    INT_SIZE,
+                )
+            };
+            if set == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The state of the receive buffer; Linux 4.12 and later tell it.
+    pub(crate) fn backlog(&self) -> Option<Backlog> {
+        let mut words = [0_u32; 9];
+        let mut length = INT_SIZE * 9;
+        // SAFETY: `words` has room for `length` bytes, and the kernel writes no more.
+        let got = unsafe {
+            libc::getsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_MEMINFO,
+                words.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        // SK_MEMINFO_RMEM_ALLOC, SK_MEMINFO_RCVBUF, ..., SK_MEMINFO_DROPS
+        let [queued, capacity, .., dropped] = words;
+        (got == 0 && length == INT_SIZE * 9).then_some(Backlog { queued, capacity, dropped })
+    }
+
     /// Sends one message to the kernel.
-    pub(super) fn send(&self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
         let message = message(kind, flags, body)?;
         // SAFETY: the pointer and length are those of `message`.
         let sent = unsafe {
@@ -63,10 +127,10 @@ impl Socket {
     }
 
     /// Receives until `pick` takes a message, no longer than `patience`.
-    pub(super) fn receive_until<T>(
+    pub(crate) fn receive_until<T>(
         &self,
         patience: Duration,
-        mut pick: impl FnMut(&Message) -> Option<T>,
+        mut pick: impl FnMut(&Message<'_>) -> Option<T>,
     ) -> io::Result<T> {
         let deadline = Instant::now() + patience;
         let mut buffer = [0_u8; 8192];
@@ -91,12 +155,16 @@ impl Socket {
                     _ => return Err(error),
                 }
             };
-            if let Some(found) = parse(buffer.get(..got).unwrap_or(&[])).iter().find_map(&mut pick) {
+            if let Some(found) = messages(buffer.get(..got).unwrap_or(&[])).find_map(|message| pick(&message))
+            {
                 return Ok(found);
             }
         }
     }
 }
+
+/// Bytes of the integers that socket options are made of.
+const INT_SIZE: libc::socklen_t = 4;
 
 fn message(kind: u16, flags: u16, body: &[u8]) -> io::Result<Vec<u8>> {
     const NLM_F_REQUEST: u16 = 1;
@@ -110,14 +178,14 @@ fn message(kind: u16, flags: u16, body: &[u8]) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-fn parse(mut bytes: &[u8]) -> Vec<Message> {
-    let mut messages = Vec::new();
-    while let Some((length, kind)) = header(bytes) {
-        let Some(body) = bytes.get(HEADER..length) else { break };
-        messages.push(Message { kind, body: body.to_vec() });
+/// The messages in what one receive gave.
+fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let (length, kind) = header(bytes)?;
+        let body = bytes.get(HEADER..length)?;
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
-    }
-    messages
+        Some(Message { kind, body })
+    })
 }
 
 fn header(bytes: &[u8]) -> Option<(usize, u16)> {
@@ -127,7 +195,7 @@ fn header(bytes: &[u8]) -> Option<(usize, u16)> {
 }
 
 /// One attribute (`struct nlattr`), padded.
-pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
     let mut bytes = Vec::new();
     bytes.extend(length.to_ne_bytes());
@@ -138,10 +206,10 @@ pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
 }
 
 /// The value of the first attribute of `kind`.
-pub(super) fn find_attribute(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
+pub(crate) fn find_attribute(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
     loop {
         let length = usize::from(u16::from_ne_bytes(*bytes.first_chunk()?));
-        let found = u16::from_ne_bytes(*bytes.get(2..)?.first_chunk()?);
+        let found = u16::from_ne_bytes(*bytes.get(2..)?.first_chunk()?) & TYPE;
         let value = bytes.get(4..length)?;
         if found == kind {
             return Some(value);
@@ -158,18 +226,36 @@ mod tests {
     fn reads_back_what_it_writes() {
         let mut bytes = message(7, 0, &attribute(2, b"abcde")).unwrap();
         bytes.extend(message(NLMSG_ERROR, 0, &(-13_i32).to_ne_bytes()).unwrap());
-        let messages = parse(&bytes);
+        let messages: Vec<_> = messages(&bytes).collect();
         assert_eq!(messages.len(), 2);
-        assert_eq!(find_attribute(&messages[0].body, 2), Some(&b"abcde"[..]));
-        assert_eq!(find_attribute(&messages[0].body, 3), None);
+        assert_eq!(find_attribute(messages[0].body, 2), Some(&b"abcde"[..]));
+        assert_eq!(find_attribute(messages[0].body, 3), None);
+        assert_eq!(messages[0].errno(), None);
         assert_eq!(messages[1].errno(), Some(13));
+    }
+
+    #[test]
+    fn a_nested_flag_is_no_part_of_a_type() {
+        assert_eq!(find_attribute(&attribute(0x8004, b"x"), 4), Some(&b"x"[..]));
     }
 
     #[test]
     fn foreign_bytes_are_no_messages() {
         for bytes in [&[0_u8; 15][..], &[0; 64], &[255; 64], &[]] {
-            assert!(parse(bytes).iter().all(|message| message.body.is_empty()));
+            assert!(messages(bytes).all(|message| message.body.is_empty()));
             assert_eq!(find_attribute(bytes, 1), None);
         }
+        let least = message(NLMSG_ERROR, 0, &i32::MIN.to_ne_bytes()).unwrap();
+        assert_eq!(messages(&least).next().and_then(|message| message.errno()), None);
+    }
+
+    #[test]
+    fn a_socket_tells_how_full_it_is() {
+        let socket = Socket::bound(libc::NETLINK_ROUTE, 0).unwrap();
+        let Some(before) = socket.backlog() else { return println!("skipped: no SO_MEMINFO here") };
+        socket.enlarge(4096);
+        let after = socket.backlog().unwrap();
+        assert_eq!((after.queued, after.dropped), (0, 0));
+        assert_eq!(after.capacity, 8192, "the kernel doubles what is asked for (socket(7)); was {before:?}");
     }
 }

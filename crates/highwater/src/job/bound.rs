@@ -1,0 +1,129 @@
+//! The highest sum of what images alive at the same time may have held: the upper end of the interval.
+
+use std::time::Duration;
+
+/// The life of one image, and the most it may have held in that time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) from: Duration,
+    pub(crate) to: Duration,
+    pub(crate) bytes: u64,
+    /// A copy of its parent between fork and exec, if it was one: a child of vfork has none.
+    pub(crate) is_copy: bool,
+}
+
+/// The spans of the window that is open, and the highest sum in all that were closed.
+#[derive(Debug, Default)]
+pub(crate) struct Spans {
+    open: Vec<Span>,
+    highest: u64,
+    images: u64,
+    edges: Vec<(Duration, Edge, u64)>,
+}
+
+/// Who starts when another ends is counted beside it, so starts come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Edge {
+    Start,
+    End,
+}
+
+impl Spans {
+    pub(crate) fn add(&mut self, span: Span) {
+        if span.bytes > 0 {
+            self.open.push(span);
+        }
+    }
+
+    /// Ends the window that began at `start`. What reaches beyond `end` counts in the next one, too.
+    pub(crate) fn close(&mut self, start: Duration, end: Duration, with_copies: bool) {
+        self.edges.clear();
+        for span in self.open.iter().filter(|span| with_copies || !span.is_copy) {
+            // What became known too late is counted where it still can be.
+            let (from, to) = (span.from.max(start), span.to.max(start));
+            self.edges.push((from, Edge::Start, span.bytes));
+            self.edges.push((to.max(from), Edge::End, span.bytes));
+        }
+        self.edges.sort_unstable();
+        let (mut sum, mut images) = (0, 0);
+        for &(_, edge, bytes) in &self.edges {
+            match edge {
+                Edge::Start => (sum, images) = (sum + bytes, images + 1),
+                Edge::End => (sum, images) = (sum - bytes, images - 1),
+            }
+            if sum > self.highest {
+                (self.highest, self.images) = (sum, images);
+            }
+        }
+        self.open.retain(|span| span.to > end);
+    }
+
+    /// The highest sum in all closed windows.
+    pub(crate) fn highest(&self) -> u64 {
+        self.highest
+    }
+
+    /// How many images made it up.
+    pub(crate) fn images_at_highest(&self) -> u64 {
+        self.images
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn span(from: u64, to: u64, bytes: u64) -> Span {
+        Span { from: ms(from), to: ms(to), bytes, is_copy: false }
+    }
+
+    fn highest(spans: &[Span], windows: &[(u64, u64)], with_copies: bool) -> u64 {
+        let mut all = Spans::default();
+        for &span in spans {
+            all.add(span);
+        }
+        for &(start, end) in windows {
+            all.close(ms(start), ms(end), with_copies);
+        }
+        all.highest()
+    }
+
+    #[test]
+    fn only_what_lives_together_is_added_up() {
+        assert_eq!(highest(&[span(0, 4, 100), span(5, 9, 100)], &[(0, 10)], true), 100);
+        assert_eq!(highest(&[span(0, 6, 100), span(5, 9, 100)], &[(0, 10)], true), 200);
+        assert_eq!(highest(&[span(0, 5, 100), span(5, 9, 100)], &[(0, 10)], true), 200);
+        assert_eq!(highest(&[span(3, 3, 100)], &[(0, 10)], true), 100, "however short");
+    }
+
+    #[test]
+    fn a_span_beyond_the_window_counts_in_both() {
+        assert_eq!(highest(&[span(0, 15, 100), span(12, 14, 50)], &[(0, 10), (10, 20)], true), 150);
+    }
+
+    #[test]
+    fn copies_count_unless_children_are_born_by_vfork() {
+        let copy = Span { is_copy: true, ..span(0, 5, 300) };
+        assert_eq!(highest(&[span(0, 10, 300), copy], &[(0, 10)], true), 600);
+        assert_eq!(highest(&[span(0, 10, 300), copy], &[(0, 10)], false), 300);
+    }
+
+    proptest! {
+        /// Against the definition: at each start, all that contain it.
+        #[test]
+        fn agrees_with_the_naive_sum(spans in proptest::collection::vec((0u64..100, 0u64..30, 1u64..1000), 1..40)) {
+            let spans: Vec<Span> = spans.into_iter().map(|(from, length, bytes)| span(from, from + length, bytes)).collect();
+            let naive = spans
+                .iter()
+                .map(|at| spans.iter().filter(|s| s.from <= at.from && at.from <= s.to).map(|s| s.bytes).sum::<u64>())
+                .max();
+            prop_assert_eq!(Some(highest(&spans, &[(0, 200)], true)), naive);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! One member's present image, as far as the estimate must know it.
+
+use std::time::Duration;
+
+use crate::job::events::LastMark;
+
+/// What the estimate knows of one living member and its present image.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Extent {
+    /// Last RSS.
+    pub(crate) rss: u64,
+    /// Least RSS in this window; 0 for one born in it.
+    pub(super) trough: u64,
+    /// Highest RSS in this window.
+    pub(super) crest: u64,
+    /// Mark at the end of the last window (0 for one born since with a program of its own).
+    pub(super) mark: u64,
+    /// Highest of all readings of the current image, marks included.
+    pub(super) high: u64,
+    /// Highest of an image that an exec, at an unknown moment of this window, replaced.
+    pub(super) replaced: u64,
+    /// How fast it grew between the last two samples, in bytes per second; `None` before the second.
+    pub(super) growth: Option<f64>,
+    /// When it was read last; `None` before the first reading.
+    pub(super) at: Option<Duration>,
+    /// When its mark was read last.
+    pub(super) marked: Option<Duration>,
+    /// Since when it may have held memory that no closed window has counted.
+    pub(super) from: Duration,
+    /// Forked and not exec'ed.
+    pub(super) forked: bool,
+    /// It runs in its parent's memory map; `None`: not known.
+    pub(super) shares: Option<bool>,
+    /// What its parent had reached when it was forked.
+    pub(super) parent_high: u64,
+    /// The last word on the current image.
+    pub(super) last: Option<LastMark>,
+}
+
+impl Extent {
+    /// A reading. One that has forked and not exec'ed starts with its parent's size, which says nothing about
+    /// itself, so its first reading is the base.
+    pub(crate) fn read(&mut self, at: Duration, rss: u64, mark: Option<u64>, shared: bool) {
+        if shared {
+            self.shares = Some(true);
+        }
+        match self.at {
+            None => {
+                (self.trough, self.crest) = (0, rss);
+                if self.forked {
+                    self.mark = mark.unwrap_or(rss);
+                }
+            }
+            Some(before) => {
+                self.trough = self.trough.min(rss);
+                self.crest = self.crest.max(rss);
+                let seconds = (at.saturating_sub(before)).as_secs_f64();
+                if seconds > 0.0 {
+                    self.growth = Some((rss as f64 - self.rss as f64) / seconds);
+                }
+            }
+        }
+        (self.rss, self.at) = (rss, Some(at));
+        self.high = self.high.max(rss).max(mark.unwrap_or(0));
+        if mark.is_some() {
+            self.marked = Some(at);
+        }
+    }
+
+    /// Whether it is known to run in its parent's map.
+    pub(crate) fn set_shares(&mut self, shares: bool) {
+        self.shares = Some(shares);
+    }
+
+    /// What it held right before its end or its next exec.
+    pub(crate) fn set_last(&mut self, last: LastMark) {
+        self.last = Some(last);
+    }
+
+    /// Its memory is counted with its parent's.
+    pub(super) fn is_shared(&self) -> bool {
+        self.forked && self.shares == Some(true)
+    }
+
+    /// What it may have reached by `now`, when it ended unseen since its last reading. `cap`: what it cannot have
+    /// exceeded, if that is known.
+    pub(super) fn high_at_end(&self, cap: Option<u64>, now: Duration) -> u64 {
+        let high = self.high.max(self.replaced);
+        let cap = cap.map(|cap| cap.max(high));
+        let Some(growth) = self.growth else { return cap.unwrap_or(high) };
+        let unseen = self.at.map_or(0.0, |at| now.saturating_sub(at).as_secs_f64());
+        let grown = (growth.max(0.0) * unseen * 1.5).min(high as f64);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and `high`
+        let reached = high + grown as u64;
+        cap.map_or(reached, |cap| cap.min(reached))
+    }
+}

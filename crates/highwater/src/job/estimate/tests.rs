@@ -1,0 +1,145 @@
+//! The estimate on literal windows, and on any.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn sample(at: Duration, marks: bool) -> Sample<'static> {
+    Sample { at, readings: &[], marks, told_until: at }
+}
+
+const MIB: u64 = 1 << 20;
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Each step: (rss, mark) of every member, all marks read.
+fn fold(steps: &[&[(u64, u64)]]) -> PeakInterval {
+    let mut estimate = PeakEstimate::default();
+    let mut extents = vec![Extent::default(); steps[0].len()];
+    for (index, step) in steps.iter().enumerate() {
+        let at = ms(index as u64 * 100);
+        for (extent, &(rss, mark)) in extents.iter_mut().zip(*step) {
+            extent.read(at, rss * MIB, Some(mark * MIB), false);
+        }
+        estimate.sampled(&sample(at, true), extents.iter_mut());
+    }
+    estimate.finish(ms(steps.len() as u64 * 100), std::iter::empty());
+    estimate.interval(false).unwrap()
+}
+
+#[test]
+fn a_mark_repairs_a_spike_between_samples() {
+    let peak = fold(&[&[(10, 10), (5, 5)], &[(10, 510), (5, 5)]]);
+    assert_eq!(peak.bytes, 515 * MIB);
+    assert_eq!(peak.between_seconds, Some([0.0, 0.1]));
+    assert!(peak.lower_bytes == 510 * MIB && peak.lower_rigorous);
+}
+
+#[test]
+fn marks_of_different_instants_are_never_added_to_the_estimate() {
+    // Three processes, each with a spike of 100 in a window of its own.
+    let peak = fold(&[
+        &[(1, 1); 3],
+        &[(1, 100), (1, 1), (1, 1)],
+        &[(1, 100), (1, 100), (1, 1)],
+        &[(1, 100), (1, 100), (1, 100)],
+    ]);
+    assert_eq!(peak.bytes, 102 * MIB);
+    assert_eq!(peak.upper_bytes, 300 * MIB);
+}
+
+#[test]
+fn handing_over_within_a_window_is_not_doubled() {
+    let peak = fold(&[&[(100, 100), (1, 1)], &[(1, 100), (100, 100)], &[(100, 100), (1, 100)]]);
+    assert_eq!(peak.bytes, 101 * MIB);
+    assert!(peak.upper_bytes >= 200 * MIB);
+}
+
+#[test]
+fn an_exec_starts_anew_and_the_old_image_stays_in_the_bound() {
+    let mut estimate = PeakEstimate::default();
+    let mut extent = Extent::default();
+    extent.read(ms(0), 300 * MIB, Some(300 * MIB), false);
+    estimate.sampled(&sample(ms(0), true), std::iter::once(&mut extent));
+    estimate.exec(&mut extent, Moment::between(ms(0), ms(10)), Unread::default());
+    extent.read(ms(10), 10 * MIB, Some(10 * MIB), false);
+    estimate.sampled(&sample(ms(10), true), std::iter::once(&mut extent));
+    let peak = estimate.interval(false).unwrap();
+    assert_eq!((peak.lower_bytes, peak.bytes, peak.upper_bytes), (300 * MIB, 300 * MIB, 300 * MIB));
+}
+
+#[test]
+fn a_forked_child_that_shares_its_parents_map_is_counted_once() {
+    let mut estimate = PeakEstimate::default();
+    let (mut parent, mut child) = (Extent::default(), Extent::default());
+    parent.read(ms(0), 300 * MIB, Some(300 * MIB), false);
+    child.forked = true;
+    child.read(ms(0), 300 * MIB, Some(300 * MIB), true);
+    estimate.sampled(&sample(ms(0), true), [&mut parent, &mut child].into_iter());
+    assert_eq!(estimate.interval(false).unwrap().upper_bytes, 300 * MIB);
+}
+
+#[test]
+fn growth_up_to_an_unseen_end_is_in_the_bound() {
+    let mut estimate = PeakEstimate::default();
+    let mut extent = Extent::default();
+    for (at, rss) in [(0, 100), (10, 110), (20, 120)] {
+        extent.read(ms(at), rss * MIB, Some(rss * MIB), false);
+        estimate.sampled(&sample(ms(at), true), std::iter::once(&mut extent));
+    }
+    estimate.gone(&extent, Moment::between(ms(20), ms(30)), Unread::default());
+    estimate.finish(ms(30), std::iter::empty());
+    let peak = estimate.interval(false).unwrap();
+    assert_eq!(peak.bytes, 120 * MIB);
+    assert!(peak.upper_bytes >= 130 * MIB, "{}", peak.upper_bytes);
+}
+
+#[test]
+fn what_wait4_says_raises_the_estimate() {
+    let mut estimate = PeakEstimate::default();
+    estimate.some_process_reached(200 * MIB);
+    let peak = estimate.interval(false).unwrap();
+    assert_eq!((peak.lower_bytes, peak.bytes, peak.upper_bytes), (200 * MIB, 200 * MIB, 200 * MIB));
+    assert!(peak.lower_rigorous && !peak.upper_rigorous);
+}
+
+#[test]
+fn nothing_read_is_unknown() {
+    let mut estimate = PeakEstimate::default();
+    estimate.sampled(&sample(ms(0), true), std::iter::empty());
+    estimate.finish(ms(1), std::iter::empty());
+    assert_eq!(estimate.interval(false), None);
+    estimate.no_process_exceeded(4 * MIB);
+    let peak = estimate.interval(false).unwrap();
+    assert_eq!((peak.bytes, peak.certainty, peak.lower_bytes), (4 * MIB, Certainty::AtMost, 0));
+}
+
+proptest! {
+    #[test]
+    fn the_ends_enclose_the_estimate(steps in proptest::collection::vec(
+        proptest::collection::vec((0u64..1000, 0u64..1000, any::<bool>(), any::<bool>()), 4), 1..30)) {
+        let mut estimate = PeakEstimate::default();
+        let mut extents = [Extent::default(); 4];
+        for (index, step) in steps.iter().enumerate() {
+            let at = ms(index as u64);
+            for (extent, &(rss, more, exec, forked)) in extents.iter_mut().zip(step) {
+                let moment = Moment::between(at.saturating_sub(ms(rss % 3)), at);
+                let cap = (rss % 2 == 0).then_some(rss);
+                if exec {
+                    estimate.exec(extent, moment, Unread { cap, alike: more });
+                }
+                extent.forked = forked;
+                extent.read(at, rss, forked.then_some(rss + more), false);
+                if more == 7 {
+                    estimate.gone(extent, moment, Unread { cap, alike: 0 });
+                }
+            }
+            estimate.sampled(&sample(at, index % 3 == 0), extents.iter_mut());
+            if let Some(peak) = estimate.interval(false) {
+                prop_assert!(peak.lower_bytes <= peak.bytes && peak.bytes <= peak.upper_bytes);
+            }
+        }
+    }
+}

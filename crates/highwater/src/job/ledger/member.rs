@@ -1,0 +1,167 @@
+//! One member of the job, as the ledger knows it, and its row.
+
+use std::time::{Duration, SystemTime};
+
+use super::groups::Groups;
+use crate::{
+    job::{
+        estimate::{Extent, Unread},
+        events::{LastMark, Moment, Name, Reading},
+        timeline::round,
+    },
+    record::{Certainty, Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks, Timestamp},
+};
+
+/// A process that was forked and has not exec'ed for so long is a worker, not on its way to an exec.
+const FORK_TO_EXEC: Duration = Duration::from_millis(50);
+
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) pid: u32,
+    pub(super) ppid: u32,
+    pub(super) name: Name,
+    pub(super) group: usize,
+    pub(super) forked: bool,
+    pub(super) first: Duration,
+    pub(super) last: Duration,
+    pub(super) extent: Extent,
+    /// Its mark when it was first read.
+    born_with: Option<u64>,
+    /// Highest reading of the current image, and where it came from.
+    high: Option<(u64, PeakSource)>,
+    /// The last word on the current image.
+    last_mark: Option<LastMark>,
+    images: Vec<Image>,
+    pub(super) exit: Option<ProcessExit>,
+    /// What it cannot have exceeded: its `ru_maxrss`.
+    pub(super) cap: Option<u64>,
+}
+
+impl Member {
+    pub(super) fn new(
+        pid: u32,
+        parent: u32,
+        name: Name,
+        group: usize,
+        forked: bool,
+        first: Duration,
+    ) -> Self {
+        Self {
+            pid,
+            ppid: parent,
+            name,
+            group,
+            forked,
+            first,
+            last: first,
+            extent: Extent::default(),
+            born_with: None,
+            high: None,
+            last_mark: None,
+            images: Vec::new(),
+            exit: None,
+            cap: None,
+        }
+    }
+
+    /// Between fork and exec a process holds its parent's pages. One that ended soon after it was seen so, and held
+    /// no more than it was born with, has probably exec'ed unseen: what was read says nothing about it.
+    pub(super) fn showed_only_its_parent(&self) -> bool {
+        let born_with = self.born_with.unwrap_or(0);
+        let grew = self.high.is_some_and(|(high, _)| high > born_with + born_with / 64 + (128 << 10));
+        self.forked && !grew && self.last.saturating_sub(self.first) < FORK_TO_EXEC
+    }
+
+    pub(super) fn read(&mut self, at: Duration, reading: &Reading) {
+        self.last = at;
+        self.extent.read(at, reading.rss, reading.mark, reading.shares_map);
+        if reading.shares_map {
+            return;
+        }
+        self.born_with.get_or_insert(reading.mark.unwrap_or(reading.rss));
+        for (bytes, source) in
+            [(Some(reading.rss), PeakSource::Sampled), (reading.mark, PeakSource::MarkSampled)]
+        {
+            if let Some(bytes) = bytes
+                && self.high.is_none_or(|(high, _)| bytes >= high)
+            {
+                self.high = Some((bytes, source));
+            }
+        }
+    }
+
+    pub(super) fn set_last(&mut self, mark: LastMark) {
+        // The exit record may follow what was read at the exit: the higher one stands, and what is final stays so.
+        let known =
+            self.last_mark.filter(|known| (known.is_final, known.bytes) > (mark.is_final, mark.bytes));
+        let mark = known.unwrap_or(mark);
+        self.last_mark = Some(mark);
+        self.extent.set_last(mark);
+    }
+
+    pub(super) fn exec(&mut self, name: Name, groups: &mut Groups, moment: Moment) {
+        if !self.forked {
+            self.images.push(self.image());
+        }
+        self.forked = false;
+        (self.high, self.last_mark) = (None, None);
+        self.last = self.last.max(moment.latest);
+        self.rename(name, groups);
+    }
+
+    pub(super) fn rename(&mut self, name: Name, groups: &mut Groups) {
+        self.group = groups.key(&name.command);
+        self.name = name;
+    }
+
+    /// What may be said of its image if that ends without a last word.
+    pub(super) fn unread(&self, groups: &Groups) -> Unread {
+        Unread { cap: self.cap, alike: groups.largest(self.group) }
+    }
+
+    fn image(&self) -> Image {
+        let read =
+            self.high.map(|(bytes, source)| ProcessPeak { bytes, source, certainty: Certainty::AtLeast });
+        let last = self.last_mark.map(|last| ProcessPeak {
+            bytes: last.bytes.max(self.high.map_or(0, |(high, _)| high)),
+            source: last.source,
+            certainty: if last.is_final { Certainty::Exact } else { Certainty::AtLeast },
+        });
+        let capped = |bytes| ProcessPeak { bytes, source: PeakSource::Capped, certainty: Certainty::AtMost };
+        let peak = last.or(read).or_else(|| self.cap.map(capped));
+        Image { command: self.name.command.clone(), peak }
+    }
+
+    pub(super) fn row(&self, started: SystemTime, end: Option<Duration>) -> Process {
+        let mut images = self.images.clone();
+        images.push(self.image());
+        let rss = images.iter().filter_map(|image| image.peak).max_by_key(|peak| peak.bytes);
+        // The largest known peak is the process's own only if none of its images may have been larger.
+        let all_exact =
+            images.iter().all(|image| image.peak.is_some_and(|peak| peak.certainty == Certainty::Exact));
+        let rss = rss.map(|peak| match peak.certainty {
+            Certainty::Exact if !all_exact => ProcessPeak { certainty: Certainty::AtLeast, ..peak },
+            _ => peak,
+        });
+        if images.len() == 1 {
+            images.clear();
+        }
+        Process {
+            pid: self.pid,
+            ppid: self.ppid,
+            command: self.name.command.clone(),
+            comm: self.name.comm.clone(),
+            exe: self.name.exe.clone(),
+            args: None,
+            max_rss_kib: rss.map(|peak| peak.bytes / 1024),
+            first_seen: Timestamp::from_system_time(started + self.first),
+            last_seen: Timestamp::from_system_time(started + end.unwrap_or(self.last).max(self.last)),
+            start_seconds: round(self.first.as_secs_f64()),
+            end_seconds: end.map(|end| round(end.as_secs_f64())),
+            still_running: end.is_none(),
+            peak: ProcessPeaks { rss, swap: None },
+            images,
+            exit: self.exit,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A cgroup of the job's own, whose peak the kernel itself keeps: a figure that shares nothing with the sums of RSS.
+//!
+//! What it counts is what the kernel *charges*
+//! ([cgroup-v2.rst](https://docs.kernel.org/admin-guide/cgroup-v2.html), "Memory";
+//! [cgroup-v1/memory.rst](https://docs.kernel.org/admin-guide/cgroup-v1/memory.html)): anonymous memory, page cache
+//! of files read and written, tmpfs and shared memory, and kernel memory (stacks, page tables, slab, socket buffers;
+//! in v1 too, section 2.7.1). A page is charged once, however many share it, and to the group that touched it first:
+//! files that others had cached already are not in it, nor is what the command held before it was let in.
+//! Swap is not (`memory.swap.*`, v1 `memsw`). Cache goes when memory is short, so less may do.
+//! The kernel charges up to 64 pages a CPU in advance (`MEMCG_CHARGE_BATCH`, mm/memcontrol.c), so the peak reads high
+//! by as much; and CPUs that raise it at the very same moment may lose one such step (`page_counter_try_charge`,
+//! `mm/page_counter.c`, racy on purpose).
+//!
+//! Limits go on as before, since the group lies below those that limit us. The job can see it: `/proc/self/cgroup`
+//! names the group, and groups that the job makes itself lie below it.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+pub(crate) use self::entry::{Entry, clone_into, enter};
+use self::{leaf::Stay, place::Place};
+use crate::{Roots, cgroup::Version};
+
+mod entry;
+mod leaf;
+mod left_over;
+mod place;
+mod procs;
+
+/// The group. Ended when dropped, too.
+#[derive(Debug)]
+pub(crate) struct JobGroup {
+    path: PathBuf,
+    version: Version,
+    /// Our own group: what is left of the job at its end goes there, as it would have been there without us.
+    home: PathBuf,
+    /// The open directory; its lock says that the owner lives, see [`left_over`].
+    directory: File,
+    /// Open for a child to write itself into (v1).
+    tasks: Option<File>,
+    ended: bool,
+    /// Where we had to make room for the group: until all groups there have ended.
+    _stay: Option<Stay>,
+}
+
+impl JobGroup {
+    /// Makes an empty group with the memory controller, or says why none can be had. Groups that killed owners left
+    /// behind in the same place are removed.
+    pub(crate) fn make(roots: &Roots) -> Result<Self, String> {
+        let Place { version, parent, home, stay } = Place::find(roots)?;
+        left_over::sweep(&parent);
+        let refused = |error| format!("{}: no group can be made there: {error}", parent.display());
+        let (path, directory) = make_locked(&parent).map_err(refused)?;
+        let mut group = Self { path, version, home, directory, tasks: None, ended: false, _stay: stay };
+        if group.peak_bytes().is_none() {
+            return Err(group.without_peak());
+        }
+        if version == Version::V1 {
+            let tasks = File::options().write(true).open(group.path.join("tasks")).map_err(refused)?;
+            group.tasks = Some(tasks);
+        }
+        Ok(group)
+    }
+
+    /// Moves the held child `pid` into the group if it was to be born there and is not ([`clone_into`] was refused).
+    pub(crate) fn let_in(&self, pid: u32) -> io::Result<()> {
+        let is_in = || procs::list(&self.path).is_ok_and(|members| members.contains(&pid));
+        if self.version == Version::V1 || is_in() { Ok(()) } else { self.admit(pid) }
+    }
+
+    /// Moves process `pid` with all its threads into the group. The kernel waits for all of its CPUs meanwhile
+    /// (`cgroup_attach_lock`, kernel/cgroup/cgroup.c): 5 to 15 ms, unless others move processes just then. What the
+    /// process was charged before stays where it was.
+    fn admit(&self, pid: u32) -> io::Result<()> {
+        procs::move_to(&self.path, pid)
+    }
+
+    /// The quick way in, for a child that is about to be forked: some 15 us.
+    pub(crate) fn entry(&self) -> Entry<'_> {
+        match &self.tasks {
+            Some(tasks) => Entry::Write(tasks.as_fd()),
+            None => Entry::Clone(self.directory()),
+        }
+    }
+
+    fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// Where the group is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The highest charge so far.
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        let file = match self.version {
+            Version::V1 => "memory.max_usage_in_bytes",
+            Version::V2 => "memory.peak", // Linux 5.19
+        };
+        fs::read_to_string(self.path.join(file)).ok()?.trim().parse().ok()
+    }
+
+    /// Ends it: survivors go to our own group, then it is removed. Groups inside it that the job made and left empty
+    /// go too; where one still holds processes, it is theirs, and all is left standing for the next owner's sweep.
+    pub(crate) fn remove(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Ok(());
+        }
+        left_over::end(&self.path, &self.home)
+    }
+
+    /// Why a new group has no peak.
+    fn without_peak(&self) -> String {
+        let parent = self.path.parent().unwrap_or(&self.path).display();
+        if self.path.join("memory.current").exists() {
+            "this kernel keeps no peak of a cgroup (memory.peak: Linux 5.19)".to_owned()
+        } else {
+            format!("{parent}: groups made there do not get the memory controller")
+        }
+    }
+}
+
+impl Drop for JobGroup {
+    fn drop(&mut self) {
+        // Nobody is left to tell; what could not be removed, the next owner's sweep finds.
+        let _ = self.end();
+    }
+}
+
+/// A new group, locked before anybody can take it for a left-over one; should somebody have done so in the moment
+/// between, another name is tried.
+fn make_locked(parent: &Path) -> io::Result<(PathBuf, File)> {
+    let mut result = Err(io::ErrorKind::AlreadyExists.into());
+    for name in left_over::names().take(100) {
+        let path = parent.join(name);
+        match fs::create_dir(&path).and_then(|()| File::open(&path)) {
+            Ok(directory) => {
+                let locked = flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok();
+                if locked && path.exists() {
+                    return Ok((path, directory));
+                }
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
+                result = Err(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests;

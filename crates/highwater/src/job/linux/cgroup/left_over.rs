@@ -1,0 +1,141 @@
+//! Ending groups: our own, and those of owners that were killed.
+//!
+//! An owner holds a lock (flock(2)) on its group's directory for as long as it lives. A pid in the name would not
+//! tell: the owner may live in another pid namespace, and pids are given out again.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::procs;
+
+const PREFIX: &str = "highwater-";
+
+/// Names for a group of this process, for as long as one is taken: `highwater-PID`, `highwater-PID-1` and so on.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    let first = format!("{PREFIX}{}", std::process::id());
+    let more = first.clone();
+    std::iter::once(first).chain((1..).map(move |n: u32| format!("{more}-{n}")))
+}
+
+/// Whether a group of that name is a job's.
+pub(super) fn is_job_group(group: &Path) -> bool {
+    let name = group.file_name().and_then(|name| name.to_str());
+    name.and_then(|name| name.strip_prefix(PREFIX)).is_some_and(|numbers| {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        numbers.splitn(2, '-').all(is_number)
+    })
+}
+
+/// Removes the groups in `parent` that nobody owns and nobody is in. A killed owner's job may live on: its group is
+/// its own until it ends.
+pub(super) fn sweep(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for group in entries.flatten().map(|entry| entry.path()).filter(|path| is_job_group(path)) {
+        let Ok(directory) = File::open(&group) else { continue };
+        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            // Refused as long as somebody is in it, which is right.
+            let _ = remove_empty(&group);
+        }
+    }
+}
+
+/// Moves what is left in `group` to `home` and removes it.
+pub(super) fn end(group: &Path, home: &Path) -> io::Result<()> {
+    while_busy(Duration::from_millis(500), || {
+        let moved = procs::move_all(group, home);
+        match remove_empty(group) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            // Whoever could not be moved is in the way.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => moved.and(Err(error)),
+            result => result,
+        }
+    })
+}
+
+/// Tries again for some time while the kernel says `EBUSY`: what is in a group may fork, and a process or thread that
+/// is ending is no longer listed nor can it be moved, but is in its group a little longer (`cgroup_exit`).
+pub(super) fn while_busy(patience: Duration, attempt: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    let (start, mut pause) = (Instant::now(), Duration::from_micros(100));
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && start.elapsed() < patience => {
+                thread::sleep(pause);
+                pause *= 2;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Removes `group` and the groups below it, lowest first; refused (`EBUSY`) where one of them holds a process.
+/// rmdir(2) takes a cgroup's files with it, and nothing that holds a process.
+fn remove_empty(group: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(group)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_empty(&entry.path())?;
+        }
+    }
+    fs::remove_dir(group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_again_and_no_others() {
+        for name in names().take(12) {
+            assert!(is_job_group(&Path::new("/sys/fs/cgroup").join(&name)), "{name}");
+        }
+        for name in
+            ["highwater", "highwater-", "highwater-1-", "highwater-1-2-3", "highwater-leaf-1", "x-1", "1"]
+        {
+            assert!(!is_job_group(Path::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn sweeps_what_nobody_owns() {
+        let parent = tempfile::tempdir().unwrap();
+        let group = |name: &str| {
+            let path = parent.path().join(name);
+            fs::create_dir_all(&path).unwrap();
+            path
+        };
+        let (killed, owned, foreign) = (group("highwater-1"), group("highwater-2"), group("user.slice"));
+        let nested = group("highwater-3/docker/abc");
+        let lock = File::open(&owned).unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+        sweep(parent.path());
+        assert!(!killed.exists() && !nested.exists() && !parent.path().join("highwater-3").exists());
+        assert!(owned.exists() && foreign.exists());
+        drop(lock);
+        sweep(parent.path());
+        assert!(!owned.exists());
+    }
+
+    #[test]
+    fn tries_again_only_while_busy() {
+        let tried = std::cell::Cell::new(0);
+        let after = |first: io::ErrorKind, busy: u32| {
+            tried.set(0);
+            while_busy(Duration::from_secs(60), || {
+                tried.set(tried.get() + 1);
+                if tried.get() <= busy { Err(first.into()) } else { Ok(()) }
+            })
+        };
+        assert!(after(io::ErrorKind::ResourceBusy, 3).is_ok());
+        assert_eq!(tried.get(), 4);
+        assert!(after(io::ErrorKind::PermissionDenied, 1).is_err());
+        let busy = while_busy(Duration::ZERO, || Err(io::ErrorKind::ResourceBusy.into()));
+        assert_eq!(busy.unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+    }
+}

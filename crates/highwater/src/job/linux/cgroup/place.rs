@@ -1,0 +1,162 @@
+//! Where a group for the job can be made, such that it gets the memory controller and we may move the job there.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Access, access};
+
+use super::{
+    leaf::{self, Leaf, Stay},
+    left_over, procs,
+};
+use crate::{
+    Roots,
+    cgroup::{Own, Version},
+};
+
+/// The place found.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) version: Version,
+    /// The group's parent.
+    pub(super) parent: PathBuf,
+    /// Where we are ourselves.
+    pub(super) home: PathBuf,
+    /// We had to move for it.
+    pub(super) stay: Option<Stay>,
+}
+
+impl Place {
+    pub(super) fn find(roots: &Roots) -> Result<Self, String> {
+        let mut ours = leaf::lock();
+        let (own, version) = Own::with_memory(roots)
+            .ok_or("no cgroup hierarchy with the memory controller is mounted where we could see it")?;
+        let group = own.group();
+        let members = procs::list(group).map_err(|error| refusal(&group.join("cgroup.procs"), &error))?;
+        // In a container entered from outside, the mount may show other groups only.
+        if !members.contains(&std::process::id()) {
+            return Err(format!(
+                "{}: we are not in it; our own cgroup cannot be seen from here",
+                group.display()
+            ));
+        }
+        if version == Version::V2 {
+            return unified(&own, &members, &mut ours);
+        }
+        writable(group)?;
+        Ok(Self { version, parent: group.to_owned(), home: group.to_owned(), stay: None })
+    }
+}
+
+/// cgroups(7), "Cgroups delegation" and "no internal processes".
+fn unified(own: &Own, members: &[u32], ours: &mut Option<Leaf>) -> Result<Place, String> {
+    let group = own.group();
+    let place = |parent: &Path, stay| Place {
+        version: Version::V2,
+        parent: parent.to_owned(),
+        home: group.to_owned(),
+        stay,
+    };
+    if let Some(stay) = leaf::again(ours, group) {
+        return Ok(place(&stay.group.clone(), Some(stay)));
+    }
+    if !names_memory(&group.join("cgroup.controllers")) {
+        return Err(format!("{}: the memory controller is not handed down to it", group.display()));
+    }
+    let subtree = group.join("cgroup.subtree_control");
+    if names_memory(&subtree) {
+        return writable(group).map(|()| place(group, None));
+    }
+    // Every group but the root has a type; only the root may hold processes and hand controllers down. It is left
+    // handing memory down: others may have come to rely on it.
+    if !group.join("cgroup.type").exists() {
+        writable(group)?;
+        procs::write(group, "cgroup.subtree_control", "+memory")
+            .map_err(|error| refusal(&subtree, &error))?;
+        return Ok(place(group, None));
+    }
+    if members == [std::process::id()] {
+        return writable(group)
+            .and_then(|()| leaf::enter(ours, group).map_err(|error| refusal(group, &error)))
+            .map(|stay| Place { home: stay.path.clone(), ..place(group, Some(stay)) });
+    }
+    beside(own).map(|parent| place(parent, None)).map_err(|why| {
+        format!("{}: other processes are in it, so no group can be made below it; {why}", group.display())
+    })
+}
+
+/// The group around ours, if a group there would do: nothing is to change for the job but where it is accounted.
+fn beside(own: &Own) -> Result<&Path, String> {
+    let group = own.group();
+    if left_over::is_job_group(group) {
+        return Err("and it is another job's, which is to count us too".to_owned());
+    }
+    let parent = own.with_parents().nth(1).ok_or("and what lies above it cannot be seen")?;
+    if let Some(setting) = SETTINGS.iter().find(|setting| !setting.is_neutral(group)) {
+        return Err(format!("and its {} must go on to hold for the job", setting.file));
+    }
+    writable(parent).map_err(|why| format!("and above it, {why}"))?;
+    Ok(parent)
+}
+
+/// Something a group can impose on what is in it.
+struct Setting {
+    file: &'static str,
+    neutral: &'static str,
+}
+
+impl Setting {
+    fn is_neutral(&self, group: &Path) -> bool {
+        // No file: no such controller here.
+        fs::read_to_string(group.join(self.file)).map_or_else(
+            |error| error.kind() == std::io::ErrorKind::NotFound,
+            |text| text.split_ascii_whitespace().next().unwrap_or_default() == self.neutral,
+        )
+    }
+}
+
+const fn setting(file: &'static str, neutral: &'static str) -> Setting {
+    Setting { file, neutral }
+}
+
+const SETTINGS: &[Setting] = &[
+    setting("memory.max", "max"),
+    setting("memory.high", "max"),
+    setting("memory.swap.max", "max"),
+    setting("memory.swap.high", "max"),
+    setting("memory.zswap.max", "max"),
+    setting("memory.min", "0"),
+    setting("memory.low", "0"),
+    setting("memory.oom.group", "0"),
+    setting("pids.max", "max"),
+    setting("cpu.max", "max"),
+    setting("cpu.weight", "100"),
+    setting("cpuset.cpus", ""),
+    setting("cpuset.mems", ""),
+    setting("io.max", ""),
+    setting("io.latency", ""),
+];
+
+/// A process may be moved only by who may write `cgroup.procs` of the nearest group around both places: cgroups(7),
+/// "Delegation containment".
+fn writable(group: &Path) -> Result<(), String> {
+    for path in [group.to_owned(), group.join("cgroup.procs")] {
+        access(&path, Access::WRITE_OK)
+            .map_err(|error| format!("{}: we may not write there: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Whether a file with a list of controllers names memory.
+fn names_memory(file: &Path) -> bool {
+    fs::read_to_string(file).is_ok_and(|text| text.split_ascii_whitespace().any(|name| name == "memory"))
+}
+
+fn refusal(path: &Path, error: &std::io::Error) -> String {
+    format!("{}: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests;

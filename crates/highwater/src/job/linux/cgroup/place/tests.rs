@@ -1,0 +1,171 @@
+//! In made-up trees, where the files of cgroupfs are plain ones: where a group would be made, and every refusal.
+
+use super::*;
+
+const V2_MOUNT: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+const V1_MOUNT: &str = "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n";
+
+struct Tree {
+    _dir: tempfile::TempDir,
+    roots: Roots,
+}
+
+impl Tree {
+    /// We are in `own`, as `/proc/self/cgroup` has it.
+    fn new(mount: &str, own: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let roots = Roots { proc: at("proc"), sys: at("sys"), cgroup: at("cgroup") };
+        fs::create_dir_all(roots.proc.join("self")).unwrap();
+        fs::write(roots.proc.join("self/cgroup"), own).unwrap();
+        fs::write(roots.proc.join("self/mountinfo"), mount).unwrap();
+        Self { _dir: dir, roots }
+    }
+
+    fn v2(own: &str) -> Self {
+        Self::new(V2_MOUNT, &format!("0::{own}\n"))
+    }
+
+    /// A group that is not the root, with these controllers, handing these down, holding us and these others.
+    fn group(self, path: &str, controllers: &str, handed_down: &str, pids: &str) -> Self {
+        self.file(path, "cgroup.type", "domain\n")
+            .file(path, "cgroup.controllers", controllers)
+            .file(path, "cgroup.subtree_control", handed_down)
+            .file(path, "cgroup.procs", pids)
+    }
+
+    fn file(self, group: &str, name: &str, text: &str) -> Self {
+        let group = self.at(group);
+        fs::create_dir_all(&group).unwrap();
+        fs::write(group.join(name), text).unwrap();
+        self
+    }
+
+    fn at(&self, group: &str) -> PathBuf {
+        self.roots.cgroup.join(group)
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.at(file)).unwrap()
+    }
+
+    fn refusal(&self) -> String {
+        Place::find(&self.roots).unwrap_err()
+    }
+}
+
+fn us() -> String {
+    format!("{}\n", std::process::id())
+}
+
+/// Somebody else's pid, also where ours is 1.
+fn other() -> String {
+    format!("{}\n", std::process::id() + 1)
+}
+
+fn us_and_others() -> String {
+    us() + &other()
+}
+
+#[test]
+fn v1_below_our_own() {
+    let tree = Tree::new(V1_MOUNT, "4:memory:/docker/abc\n0::/x\n");
+    let tree = tree.file("memory/docker/abc", "cgroup.procs", &us_and_others());
+    let place = Place::find(&tree.roots).unwrap();
+    assert_eq!((place.version, &place.parent), (Version::V1, &tree.at("memory/docker/abc")));
+    assert_eq!(place.home, place.parent);
+}
+
+#[test]
+fn the_root_of_v2_holds_processes_and_hands_down() {
+    let root = |handed_down| {
+        Tree::v2("/")
+            .file("", "cgroup.controllers", "cpu memory pids\n")
+            .file("", "cgroup.subtree_control", handed_down)
+            .file("", "cgroup.procs", &us_and_others())
+    };
+    let tree = root("memory\n");
+    assert_eq!(Place::find(&tree.roots).unwrap().parent, tree.at(""));
+    assert_eq!(tree.read("cgroup.subtree_control"), "memory\n", "nothing to write");
+    let tree = root("cpu\n");
+    assert_eq!(Place::find(&tree.roots).unwrap().parent, tree.at(""));
+    // A plain file takes the place of the kernel's list.
+    assert!(tree.read("cgroup.subtree_control").contains("+memory"));
+}
+
+#[test]
+fn beside_our_group_where_others_are_in_it() {
+    let tree = Tree::v2("/app.slice/a.scope")
+        .group("app.slice", "memory pids\n", "memory pids\n", "")
+        .group("app.slice/a.scope", "memory pids\n", "\n", &us_and_others())
+        .file("app.slice/a.scope", "memory.max", "max\n")
+        .file("app.slice/a.scope", "cpu.max", "max 100000\n")
+        .file("app.slice/a.scope", "cpuset.cpus", "\n");
+    let place = Place::find(&tree.roots).unwrap();
+    assert_eq!(place.parent, tree.at("app.slice"));
+    assert_eq!(place.home, tree.at("app.slice/a.scope"));
+    // What the scope imposes would be lost on the job there.
+    for (file, text) in
+        [("memory.max", "1073741824\n"), ("cpu.max", "50000 100000\n"), ("cpuset.cpus", "0-1\n")]
+    {
+        let neutral = tree.read(&format!("app.slice/a.scope/{file}"));
+        fs::write(tree.at("app.slice/a.scope").join(file), text).unwrap();
+        let why = tree.refusal();
+        assert!(why.contains(file) && why.contains("a.scope"), "{why}");
+        fs::write(tree.at("app.slice/a.scope").join(file), neutral).unwrap();
+    }
+    assert!(Place::find(&tree.roots).is_ok());
+}
+
+#[test]
+fn never_out_of_another_jobs_group() {
+    let tree = Tree::v2("/app.slice/highwater-77").group("app.slice", "memory\n", "memory\n", "").group(
+        "app.slice/highwater-77",
+        "memory\n",
+        "\n",
+        &us_and_others(),
+    );
+    let why = tree.refusal();
+    assert!(why.contains("another job's"), "{why}");
+}
+
+#[test]
+fn refusals_say_why() {
+    let nowhere = Roots { proc: "/nonexistent".into(), ..Roots::default() };
+    assert!(Place::find(&nowhere).unwrap_err().contains("memory controller"));
+
+    let tree = Tree::v2("/a").group("a", "cpu pids\n", "", &us());
+    assert!(tree.refusal().contains("not handed down"), "{}", tree.refusal());
+
+    let tree = Tree::v2("/a").group("a", "memory\n", "", &other());
+    assert!(tree.refusal().contains("we are not in it"), "{}", tree.refusal());
+
+    // A process outside our pid namespace is another, too; and above our container there is nothing for us.
+    let tree = Tree::v2("/").group("", "memory\n", "", &format!("0\n{}", us()));
+    assert!(tree.refusal().contains("other processes"), "{}", tree.refusal());
+    assert!(tree.refusal().contains("cannot be seen"), "{}", tree.refusal());
+
+    let tree = Tree::v2("/a/b").group("a/b", "memory\n", "", &us_and_others());
+    assert!(tree.refusal().contains("cgroup.procs"), "no such file above: {}", tree.refusal());
+}
+
+#[test]
+fn a_leaf_that_cannot_be_entered_is_not_left_behind() {
+    // A plain directory has no cgroup.procs to write to.
+    let tree = Tree::v2("/a").group("a", "memory\n", "", &us());
+    let why = tree.refusal();
+    assert!(why.contains("No such file"), "{why}");
+    assert!(fs::read_dir(tree.at("a")).unwrap().all(|entry| entry.unwrap().file_type().unwrap().is_file()));
+}
+
+#[test]
+fn every_setting_has_a_neutral_text() {
+    let dir = tempfile::tempdir().unwrap();
+    for setting in SETTINGS {
+        assert!(setting.is_neutral(dir.path()), "{} is not there", setting.file);
+        fs::write(dir.path().join(setting.file), format!("{}\n", setting.neutral)).unwrap();
+        assert!(setting.is_neutral(dir.path()), "{}", setting.file);
+        fs::write(dir.path().join(setting.file), "4096\n").unwrap();
+        assert!(!setting.is_neutral(dir.path()), "{}", setting.file);
+    }
+}

@@ -1,0 +1,231 @@
+//! On the real hierarchy, where it may be written to; says why not where it may not.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::process::CommandExt,
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use super::*;
+
+const MIB: u64 = 1 << 20;
+
+fn make() -> Option<JobGroup> {
+    JobGroup::make(&Roots::default()).map_err(|why| eprintln!("skipped: {why}")).ok()
+}
+
+/// A shell that goes on with `rest` when it is told to; killed when dropped.
+struct Held(Child, BufReader<ChildStdout>);
+
+impl Held {
+    fn new(rest: &str) -> Self {
+        Self::from(Command::new("sh").args(["-c", &format!("read go; {rest}")]))
+    }
+
+    fn from(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self(child, stdout)
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn go(&mut self) {
+        self.0.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+    }
+
+    /// What it writes next.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.1.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    fn finish(&mut self) {
+        self.go();
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn members(group: &Path) -> Vec<u32> {
+    procs::list(group).unwrap()
+}
+
+/// dd fills its buffer of 64 MiB.
+const HOLD_64_MIB: &str = "exec dd if=/dev/zero of=/dev/null bs=64M count=1 2>/dev/null";
+
+fn assert_holds_64_mib(group: &JobGroup) {
+    let peak = group.peak_bytes().unwrap();
+    // Above it: dd and sh themselves, page tables, page cache of theirs, and 64 pages a CPU in advance.
+    let own = 8 * MIB + 64 * 4096 * std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    assert!((64 * MIB..64 * MIB + own).contains(&peak), "{peak} bytes");
+}
+
+#[test]
+fn the_peak_of_a_job_of_known_size() {
+    let Some(group) = make() else { return };
+    let empty = group.peak_bytes().unwrap();
+    assert!(empty < MIB, "{empty} bytes before anybody was in it");
+    let mut held = Held::new(HOLD_64_MIB);
+    group.admit(held.pid()).unwrap();
+    assert_eq!(members(group.path()), [held.pid()]);
+    held.finish();
+    assert_holds_64_mib(&group);
+    let path = group.path().to_owned();
+    group.remove().unwrap();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_child_enters_by_itself() {
+    let Some(group) = make() else { return };
+    let Entry::Write(tasks) = group.entry() else { return eprintln!("skipped: v2 has no tasks file") };
+    let tasks = tasks.try_clone_to_owned().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("read go; {HOLD_64_MIB}")]);
+    // SAFETY: one write(2), in a child right after fork.
+    unsafe { command.pre_exec(move || enter(tasks.as_fd())) };
+    let mut held = Held::from(&mut command);
+    assert_eq!(members(group.path()), [held.pid()]);
+    held.finish();
+    assert_holds_64_mib(&group);
+}
+
+fn enter(tasks: BorrowedFd<'_>) -> io::Result<()> {
+    entry::enter(tasks).map_err(io::Error::from_raw_os_error)
+}
+
+/// In any v2 group: it needs no memory controller.
+#[test]
+fn a_child_is_born_inside() {
+    let Some(own) = crate::cgroup::Own::find(&Roots::default(), Version::V2) else {
+        return eprintln!("skipped: no v2 hierarchy is mounted");
+    };
+    let path = own.group().join(format!("highwater-test-born-{}", std::process::id()));
+    if let Err(error) = fs::create_dir(&path) {
+        return eprintln!("skipped: {}: {error}", path.display());
+    }
+    let directory = File::open(&path).unwrap();
+    // SAFETY: the child only sleeps, until it is killed.
+    let born = unsafe {
+        let born = entry::clone_into(directory.as_fd());
+        if matches!(born, Ok(0)) {
+            loop {
+                libc::pause();
+            }
+        }
+        born
+    };
+    let inside = members(&path);
+    if let Ok(pid) = born {
+        // SAFETY: our own child, not yet waited for; no status is asked for.
+        unsafe {
+            libc::kill(pid, libc::SIGKILL);
+            libc::waitpid(pid, std::ptr::null_mut(), 0);
+        }
+    }
+    left_over::end(&path, own.group()).unwrap();
+    match born {
+        Ok(pid) => assert_eq!(inside, [pid.unsigned_abs()]),
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => eprintln!("skipped: {error}"),
+        Err(error) => panic!("clone3: {error}"),
+    }
+}
+
+#[test]
+fn survivors_go_back_and_so_do_groups_the_job_left() {
+    let Some(group) = make() else { return };
+    let mut held = Held::new("exit 0");
+    group.admit(held.pid()).unwrap();
+    fs::create_dir_all(group.path().join("of-the-job/deeper")).unwrap();
+    let (path, home) = (group.path().to_owned(), group.home.clone());
+    group.remove().unwrap();
+    assert!(!path.exists());
+    // Where we are in a leaf of our own, home is gone with it, and all of us are where we were.
+    let home = if home.exists() { home } else { home.parent().unwrap().to_owned() };
+    assert!(members(&home).contains(&held.pid()));
+    held.finish();
+}
+
+#[test]
+fn a_group_of_the_jobs_own_that_lives_on_is_left_alone() {
+    let Some(group) = make() else { return };
+    let mut held = Held::new("exit 0");
+    let nested = group.path().join("of-the-job");
+    fs::create_dir(&nested).unwrap();
+    procs::move_to(&nested, held.pid()).unwrap();
+    let (path, parent) = (group.path().to_owned(), group.path().parent().unwrap().to_owned());
+    assert_eq!(group.remove().unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+    assert_eq!(members(&nested), [held.pid()]);
+    held.finish();
+    // The next owner finds it empty.
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while path.exists() && std::time::Instant::now() < patience {
+        left_over::sweep(&parent);
+    }
+    assert!(!path.exists());
+}
+
+/// The owner that another test kills: makes a group, says where, and waits.
+#[test]
+#[ignore = "run by another test, as a process of its own"]
+fn owner() {
+    let Some(group) = make() else { return };
+    println!("\ngroup {}", group.path().display());
+    let _ = io::stdin().read_line(&mut String::new());
+}
+
+#[test]
+fn a_killed_owners_group_goes_with_the_next() {
+    let Some(_ours) = make() else { return };
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "--nocapture", "job::linux::cgroup::tests::owner"]);
+    let mut owner = Held::from(&mut command);
+    let left = (0..20).find_map(|_| owner.line().strip_prefix("group ").map(PathBuf::from)).unwrap();
+    drop(make());
+    assert!(left.exists(), "its owner lives");
+    drop(owner);
+    assert!(left.exists(), "nobody has swept yet");
+    drop(make());
+    assert!(!left.exists());
+}
+
+#[test]
+fn what_nobody_owns_goes_unless_somebody_is_in_it() {
+    let Some(group) = make() else { return };
+    // What a killed owner leaves: a group that nobody holds the lock of.
+    let left = |name: &str| {
+        let path = group.path().parent().unwrap().join(name);
+        fs::create_dir(&path).unwrap();
+        path
+    };
+    let pid = std::process::id();
+    let (empty, in_use) = (left(&format!("highwater-{pid}-900")), left(&format!("highwater-{pid}-901")));
+    let mut held = Held::new("exit 0");
+    procs::move_to(&in_use, held.pid()).unwrap();
+    drop(make());
+    assert!(!empty.exists() && in_use.exists() && group.path().exists());
+    assert_eq!(members(&in_use), [held.pid()]);
+    held.finish();
+    left_over::end(&in_use, &group.home).unwrap();
+}
+
+#[test]
+fn two_groups_of_one_process() {
+    let (Some(one), Some(two)) = (make(), make()) else { return };
+    assert_ne!(one.path(), two.path());
+    let path = two.path().to_owned();
+    one.remove().unwrap();
+    assert!(two.peak_bytes().is_some());
+    drop(two);
+    assert!(!path.exists());
+}

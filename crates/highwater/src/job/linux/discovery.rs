@@ -1,0 +1,201 @@
+//! Finding new members by looking: among the pids given out since the last look, or by walking the tree.
+
+use std::{collections::HashMap, fs, path::PathBuf};
+
+use super::{
+    descendants::{read_into, read_stat},
+    member::{Member, same_map},
+    members::{Members, News},
+    wait,
+};
+use crate::{
+    job::events::{Event, MemberId, Moment, Name},
+    process::linux::{cmdline, stat::Stat},
+};
+
+/// Up to so many pids given out since the last look are asked one by one; for more, the tree is walked.
+const FEW_BIRTHS: u64 = 64;
+/// The tree is walked at least once in so many looks, however quiet it is, and in fewer where it is small: whoever
+/// sets `ns_last_pid` (CRIU) moves the cursor back.
+const WALK_EVERY: usize = 100;
+
+impl Members {
+    /// Looks for new members, if anybody can have been born since the last time.
+    pub(super) fn find(&mut self, news: &mut News) {
+        let cursor = self.descendants.cursor();
+        let before = std::mem::replace(&mut self.last_cursor, cursor);
+        let still = cursor.is_some() && cursor == before;
+        self.until_walk = self.until_walk.saturating_sub(1);
+        if still && self.until_walk > 0 && !self.unsettled && self.unborn.is_empty() {
+            return;
+        }
+        let births = before.zip(cursor).and_then(|(before, cursor)| cursor.checked_sub(before));
+        match births {
+            // The pids given out since the last look tell who is new, at a price that follows the births.
+            Some(births) if births <= FEW_BIRTHS && self.until_walk > 0 => {
+                self.probe(before.unwrap_or(0) + 1..=cursor.unwrap_or(0), news);
+            }
+            _ => self.walk(!still, news),
+        }
+    }
+
+    /// Looks at each pid given out since the last look, and at those fallen to us.
+    fn probe(&mut self, pids: std::ops::RangeInclusive<u64>, news: &mut News) {
+        let mut zombies = std::mem::take(&mut self.zombies);
+        let mut found = std::mem::take(&mut self.unborn);
+        let old = found.len();
+        found.extend(pids.filter_map(|pid| u32::try_from(pid).ok()));
+        // A pid is given out some microseconds before its process can be seen (`copy_process`, kernel/fork.c): ask once more.
+        self.unborn = found[old..].iter().copied().filter(|&pid| !self.descendants.is_visible(pid)).collect();
+        found.retain(|&pid| self.descendants.is_process(pid));
+        self.take_in(&mut found, false, &mut zombies, news);
+        self.descendants.children(self.own_pid, &mut found);
+        self.take_in(&mut found, false, &mut zombies, news);
+        self.zombies = zombies;
+    }
+
+    /// Walks the whole tree of the job. `because_of_news`: somebody was born, and somebody else may be about to appear.
+    pub(super) fn walk(&mut self, because_of_news: bool, news: &mut News) {
+        self.until_walk = self.list.len().min(WALK_EVERY);
+        self.unborn.clear();
+        self.descendants.begin();
+        let mut zombies = HashMap::new();
+        let mut found = Vec::new();
+        let mut index = 0;
+        // Our own list comes after the members known so far: a child that lost its parent meanwhile has fallen to us.
+        // Members found on the way are appended and visited in their turn.
+        let mut own_visited = false;
+        while index < self.list.len() || !own_visited {
+            let (pid, ours) = match self.list.get(index) {
+                Some(member) => (member.pid, false),
+                None => (self.own_pid, true),
+            };
+            self.descendants.children(pid, &mut found);
+            self.take_in(&mut found, !ours, &mut zombies, news);
+            own_visited |= ours;
+            index += usize::from(!ours);
+        }
+        self.zombies = zombies;
+        // Once more at the next look.
+        self.walked_on_news = because_of_news;
+    }
+
+    fn take_in(
+        &mut self,
+        found: &mut Vec<u32>,
+        of_member: bool,
+        zombies: &mut HashMap<u32, u64>,
+        news: &mut News,
+    ) {
+        for pid in found.drain(..) {
+            if self.by_pid.contains_key(&pid) || self.not_ours == Some(pid) || !self.may_take_in(pid) {
+                continue;
+            }
+            let Some(stat) = self.adopt(pid, of_member, news) else { continue };
+            if self.by_pid.contains_key(&pid) {
+                continue;
+            }
+            if self.zombies.get(&pid) != Some(&stat.start_ticks)
+                && zombies.get(&pid) != Some(&stat.start_ticks)
+                && !self.told.is_listening()
+            {
+                news.push(Moment::exactly(self.at), Event::SeenDead);
+            }
+            zombies.insert(pid, stat.start_ticks);
+            if stat.ppid == self.own_pid
+                && let Some(waited) = wait::try_wait(pid).waited()
+            {
+                self.note_max(waited.max_rss_bytes, Moment::exactly(self.at), news);
+            }
+        }
+    }
+
+    /// Whether an unknown child of this process is an orphan of the job. Where others start processes too, only
+    /// a process group or session of a member that is not ours tells.
+    fn may_claim(&mut self, pid: u32) -> bool {
+        if self.sole_owner {
+            return true;
+        }
+        let (roots, text) = (&self.roots, &mut self.text);
+        let mut read = |pid: u32| read_stat(roots, pid, text);
+        let (Some(theirs), Some(own)) = (read(pid), read(self.own_pid)) else { return false };
+        // Outside our pid namespace every group and session is the same unknown: it tells nothing.
+        let same = |a: Option<u32>, b: Option<u32>| a.is_some() && a == b;
+        self.list.iter().filter_map(|member| read(member.pid)).any(|member| {
+            (same(member.group, theirs.group) && member.group != own.group)
+                || (same(member.session, theirs.session) && member.session != own.session)
+        })
+    }
+
+    /// Makes `pid` a member; `of_member` when it stood in a member's list of children. Returns its `stat`, also when
+    /// it has ended already and was not taken in.
+    pub(super) fn adopt(&mut self, pid: u32, of_member: bool, news: &mut News) -> Option<Stat> {
+        let known_until = self.told.now();
+        let stat = read_stat(&self.roots, pid, &mut self.text)?;
+        let is_root = self.root == pid && self.next_id == 0;
+        // The pid may have been reused since the list was read: only a child of the job counts. A child of ours may
+        // be anybody's, unless it stood in a member's list and has lost that parent since.
+        let of_the_job = is_root
+            || self.by_pid.contains_key(&stat.ppid)
+            || (stat.ppid == self.own_pid && (of_member || self.may_claim(pid)));
+        if !of_the_job {
+            return None;
+        }
+        if stat.state == b'Z' && stat.threads <= 1 && !is_root {
+            return Some(stat);
+        }
+        let name = self.name(pid, stat.comm.clone());
+        let forked = stat.has_not_exec();
+        let mut member = Member::new(self.new_id(pid), pid, forked, known_until);
+        member.open(&self.roots, &stat);
+        (member.named, member.threads, member.told) = (true, stat.threads.max(1), self.told.tells(is_root));
+        member.was_dead = matches!(stat.state, b'Z' | b'X') && stat.threads <= 1;
+        let moment = Moment::between(self.before, self.at);
+        news.push(moment, Event::Born { id: member.id, pid, ppid: stat.ppid, name: Some(name), forked });
+        self.ask_for_map(&mut member, stat.ppid, news);
+        self.list.push(member);
+        Some(stat)
+    }
+
+    /// A number for a new member.
+    pub(super) fn new_id(&mut self, pid: u32) -> MemberId {
+        let id = MemberId(self.next_id);
+        self.next_id += 1;
+        self.by_pid.insert(pid, id);
+        id
+    }
+
+    /// Opens the files of a member of which only the kernel has told so far; `false` if it has gone.
+    pub(super) fn open(&mut self, member: &mut Member, news: &mut News) -> bool {
+        let Some(stat) = read_stat(&self.roots, member.pid, &mut self.text) else { return false };
+        if stat.state == b'Z' && stat.threads <= 1 {
+            return false;
+        }
+        member.open(&self.roots, &stat);
+        self.ask_for_map(member, stat.ppid, news);
+        true
+    }
+
+    /// Asks whether a forked child runs in its parent's memory map.
+    fn ask_for_map(&self, member: &mut Member, parent: u32, news: &mut News) {
+        if !member.forked {
+            return;
+        }
+        if let Some(shares) = same_map(parent, member.pid) {
+            member.shares_map = shares;
+            news.push(Moment::exactly(self.at), Event::SharesMap { id: member.id, shares });
+        }
+    }
+
+    /// What the process is called now.
+    pub(super) fn name(&mut self, pid: u32, comm: String) -> Name {
+        let directory = self.roots.proc.join(pid.to_string());
+        let read = read_into(&directory.join("cmdline"), &mut self.text);
+        let argv0 = self.text.split(|&byte| byte == 0).next().unwrap_or_default();
+        let command = read.then(|| cmdline::command_name(argv0)).flatten();
+        let exe = fs::read_link(directory.join("exe")).ok();
+        let command = command.unwrap_or_else(|| comm.clone());
+        self.told.learn_name(&comm, &command);
+        Name { command, comm, exe: exe.map(|path: PathBuf| path.to_string_lossy().into_owned()) }
+    }
+}

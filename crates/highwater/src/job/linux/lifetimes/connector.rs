@@ -1,0 +1,242 @@
+//! The proc connector: fork, exec and exit of every process of the machine (`linux/cn_proc.h`).
+//!
+//! Without the filter of Linux 6.6: it acts after the kernel has numbered the events, so that each one filtered out
+//! would look like one lost, and it swallows the acknowledgement too (`cn_filter` in `drivers/connector/cn_proc.c`).
+
+use std::{
+    collections::HashMap,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::{Lifetime, What};
+use crate::netlink::{Inbox, Socket};
+
+mod attendant;
+
+const NETLINK_CONNECTOR: libc::c_int = 11;
+const CN_IDX_PROC: u32 = 1;
+const CN_VAL_PROC: u32 = 1;
+const PROC_CN_MCAST_LISTEN: u32 = 1;
+const PROC_CN_MCAST_IGNORE: u32 = 2;
+const NLMSG_DONE: u16 = 3;
+const PROC_EVENT_NONE: u32 = 0;
+const PROC_EVENT_FORK: u32 = 1;
+const PROC_EVENT_EXEC: u32 = 2;
+const PROC_EVENT_EXIT: u32 = 0x8000_0000;
+/// Bytes of `struct cn_msg` before its data.
+const CN_MSG: usize = 20;
+/// No message is larger: 16 + 20 + 40 bytes today.
+const LARGEST: usize = 256;
+/// An event takes about 800 bytes here; an ordinary user gets `net.core.rmem_max` at most.
+const BUFFER: libc::c_int = 16 << 20;
+/// Kept for a consumer that is away; beyond it events count as lost, for memory is what we measure.
+const MOST_KEPT: usize = 1 << 17;
+/// The kernel answers before send(2) returns; outside the initial namespaces it says nothing at all.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// Hears of the births, execs and ends of all processes.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    stream: Arc<Mutex<Stream>>,
+    stop: OwnedFd,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the attendant and [`Connector::drain`] read from, whoever comes first.
+#[derive(Debug)]
+struct Stream {
+    inbox: Inbox,
+    sequences: Sequences,
+    kept: Vec<Lifetime>,
+    /// Events that came while `kept` was full.
+    refused: u64,
+}
+
+impl Connector {
+    /// Listens to all processes of the machine; an error says why that is not to be had (timed out: the kernel says
+    /// nothing in this namespace).
+    pub(crate) fn listen() -> io::Result<Self> {
+        let socket = Socket::bound(NETLINK_CONNECTOR, CN_IDX_PROC)?;
+        socket.enlarge(BUFFER);
+        // Ours alone, so that the answer to another listener is not taken for ours.
+        let question = std::process::id();
+        socket.send(NLMSG_DONE, 0, &operation(PROC_CN_MCAST_LISTEN, question))?;
+        let inbox = Inbox::new(socket, LARGEST);
+        let stream = Stream { inbox, sequences: Sequences::default(), kept: Vec::new(), refused: 0 };
+        let acknowledged = question.wrapping_add(1);
+        match stream.inbox.socket().receive_until(PATIENCE, |message| answer(message.body, acknowledged))? {
+            0 => Self::attended(stream),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+
+    fn attended(stream: Stream) -> io::Result<Self> {
+        let events = stream.inbox.as_fd().try_clone_to_owned()?;
+        let stop = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let stopped = stop.try_clone()?;
+        let mut connector = Self { stream: Arc::new(Mutex::new(stream)), stop, thread: None };
+        let stream = Arc::clone(&connector.stream);
+        connector.thread = Some(attendant::start(move || attendant::attend(&stream, &events, &stopped))?);
+        Ok(connector)
+    }
+
+    /// Appends what has happened until now, on the whole machine. Never blocks.
+    ///
+    /// An end may be waited for a little before it is told here: the kernel wakes the parent first (`do_exit` in
+    /// kernel/exit.c). Events of different processors may be out of order; `Lifetime::at` tells.
+    pub(crate) fn drain(&mut self, into: &mut Vec<Lifetime>) {
+        let mut stream = locked(&self.stream);
+        stream.read();
+        into.append(&mut stream.kept);
+    }
+
+    /// How many events were lost so far, as far as that is known; 0 when none was.
+    pub(crate) fn lost(&self) -> u64 {
+        locked(&self.stream).lost()
+    }
+}
+
+impl Drop for Connector {
+    fn drop(&mut self) {
+        // Cannot fail: the count of the eventfd is 0.
+        let _ = rustix::io::write(&self.stop, &1_u64.to_ne_bytes());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A panic elsewhere leaves nothing half done here.
+fn locked(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
+    stream.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stream {
+    /// Takes what the socket has.
+    fn read(&mut self) {
+        let Self { inbox, sequences, kept, refused } = self;
+        inbox.drain(|message| {
+            let Some(event) = Event::parse(message.body) else { return };
+            sequences.count(event.cpu, event.sequence);
+            match event.lifetime() {
+                Some(lifetime) if kept.len() < MOST_KEPT => kept.push(lifetime),
+                Some(_) => *refused += 1,
+                None => {}
+            }
+        });
+    }
+
+    /// The socket's drops are gaps in the sequence too, once a later event of that processor has come; so not both.
+    fn lost(&self) -> u64 {
+        self.sequences.missing.max(self.inbox.lost()) + self.refused
+    }
+}
+
+impl Drop for Stream {
+    /// Until Linux 6.6 the kernel counts listeners by what they say, not by their sockets.
+    fn drop(&mut self) {
+        let _ = self.inbox.socket().send(NLMSG_DONE, 0, &operation(PROC_CN_MCAST_IGNORE, 0));
+    }
+}
+
+/// The kernel numbers events for each processor.
+#[derive(Debug, Default)]
+struct Sequences {
+    next: HashMap<u32, u32>,
+    missing: u64,
+}
+
+impl Sequences {
+    fn count(&mut self, cpu: u32, sequence: u32) {
+        // Acknowledgements of older kernels belong to no processor.
+        if cpu == u32::MAX {
+            return;
+        }
+        if let Some(expected) = self.next.insert(cpu, sequence.wrapping_add(1)) {
+            let gap = sequence.wrapping_sub(expected);
+            // Half the circle or more is a step back, which is no loss.
+            self.missing += if gap < 1 << 31 { u64::from(gap) } else { 0 };
+        }
+    }
+}
+
+fn operation(what: u32, acknowledge: u32) -> Vec<u8> {
+    let words = [CN_IDX_PROC, CN_VAL_PROC, 0, acknowledge];
+    let mut body: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    body.extend(4_u16.to_ne_bytes()); // length of the data
+    body.extend(0_u16.to_ne_bytes()); // flags
+    body.extend(what.to_ne_bytes());
+    body
+}
+
+/// The errno of the acknowledgement that carries `acknowledge`; 0 is success.
+fn answer(body: &[u8], acknowledge: u32) -> Option<i32> {
+    let event = Event::parse(body)?;
+    let ours = event.what == PROC_EVENT_NONE && event.acknowledge == acknowledge;
+    ours.then(|| i32::try_from(event.word(0)?).ok())?
+}
+
+/// `struct cn_msg` with a `struct proc_event`.
+struct Event<'a> {
+    sequence: u32,
+    acknowledge: u32,
+    what: u32,
+    cpu: u32,
+    at: Duration,
+    /// What is special to `what`.
+    data: &'a [u8],
+}
+
+impl<'a> Event<'a> {
+    fn parse(body: &'a [u8]) -> Option<Self> {
+        if (word(body, 0)?, word(body, 1)?) != (CN_IDX_PROC, CN_VAL_PROC) {
+            return None;
+        }
+        let length = usize::from(u16::from_ne_bytes(*body.get(16..)?.first_chunk()?));
+        let event = body.get(CN_MSG..CN_MSG.checked_add(length)?)?;
+        // "Number of nano seconds since system boot", says the header; it is ktime_get_ns(), CLOCK_MONOTONIC.
+        let at = Duration::from_nanos(u64::from_ne_bytes(*event.get(8..)?.first_chunk()?));
+        Some(Self {
+            sequence: word(body, 2)?,
+            acknowledge: word(body, 3)?,
+            what: word(event, 0)?,
+            cpu: word(event, 1)?,
+            at,
+            data: event.get(16..)?,
+        })
+    }
+
+    fn word(&self, index: usize) -> Option<u32> {
+        word(self.data, index)
+    }
+
+    fn lifetime(&self) -> Option<Lifetime> {
+        let what = match self.what {
+            PROC_EVENT_FORK => {
+                let (parent, tid, pid) = (self.word(1)?, self.word(2)?, self.word(3)?);
+                // The kernel names the task's real_parent, and a thread's is that of its process.
+                What::Fork { pid, tid, parent: if tid == pid { parent } else { pid }, shares_map: None }
+            }
+            PROC_EVENT_EXEC => What::Exec { pid: self.word(1)?, comm: None },
+            PROC_EVENT_EXIT => {
+                let (tid, pid, code) = (self.word(0)?, self.word(1)?, self.word(2)?);
+                What::Exit { pid, tid, status: i32::try_from(code).ok() }
+            }
+            _ => return None,
+        };
+        Some(Lifetime { at: self.at, what })
+    }
+}
+
+fn word(bytes: &[u8], index: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(index * 4..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! The thread that keeps the connector's socket from overflowing while the consumer is busy elsewhere.
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::Mutex,
+    thread::{Builder, JoinHandle},
+    time::Duration,
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{Stream, locked};
+use crate::netlink::Backlog;
+
+/// The shortest sleep: below it the wakings cost more than the events.
+const SHORTEST: Duration = Duration::from_micros(200);
+/// The longest sleep, and the one where the kernel does not tell how full the buffer is.
+const LONGEST: Duration = Duration::from_millis(50);
+const UNKNOWN: Duration = Duration::from_millis(2);
+/// Bytes that may come in a millisecond: some 80 events, as two busy processors make of empty programs.
+const PER_MILLISECOND: u32 = 64 << 10;
+
+/// A thread that no signal is delivered to: they belong to the program that measures.
+pub(super) fn start(work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    // SAFETY: sigset_t is plain integers; sigfillset fills it.
+    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: as above, for the mask that is given back.
+    let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: both sets are ours; the mask changed is this thread's own, which the new one inherits
+    // (pthread_sigmask(3)).
+    let error = unsafe {
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before)
+    };
+    if error != 0 {
+        return Err(io::Error::from_raw_os_error(error));
+    }
+    let started = Builder::new().name("hw-connector".into()).stack_size(128 << 10).spawn(work);
+    // SAFETY: `before` was filled by the call above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    started
+}
+
+/// Reads until `stop` is readable. Sleeps without a timeout while nothing happens on the machine.
+pub(super) fn attend(stream: &Mutex<Stream>, events: &OwnedFd, stop: &OwnedFd) {
+    let mut pause = SHORTEST;
+    loop {
+        let mut both = [PollFd::new(stop, PollFlags::IN), PollFd::new(events, PollFlags::IN)];
+        let waited = poll(&mut both, None);
+        if !both[0].revents().is_empty() || matches!(waited, Err(error) if error != rustix::io::Errno::INTR) {
+            return;
+        }
+        // Many events at one waking: that is what keeps this cheap.
+        let timeout = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
+        if matches!(poll(&mut [PollFd::new(stop, PollFlags::IN)], Some(&timeout)), Ok(1)) {
+            return;
+        }
+        let mut stream = locked(stream);
+        pause = stream.inbox.backlog().map_or(UNKNOWN, |backlog| next_pause(pause, backlog));
+        stream.read();
+    }
+}
+
+/// Half as long where the buffer filled to more than a quarter, twice as long where it stayed nearly empty.
+fn next_pause(last: Duration, backlog: Backlog) -> Duration {
+    let longest =
+        Duration::from_millis(u64::from(backlog.capacity / PER_MILLISECOND)).clamp(SHORTEST, LONGEST);
+    let pause = if backlog.queued > backlog.capacity / 4 {
+        last / 2
+    } else if backlog.queued < backlog.capacity / 16 {
+        last * 2
+    } else {
+        last
+    };
+    pause.clamp(SHORTEST, longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backlog(queued: u32, capacity: u32) -> Backlog {
+        Backlog { queued, capacity, dropped: 0 }
+    }
+
+    #[test]
+    fn sleeps_longer_while_little_comes_and_no_longer_than_the_buffer_allows() {
+        let small = 416 << 10;
+        let pauses = |capacity| {
+            let mut pause = SHORTEST;
+            (0..20).for_each(|_| pause = next_pause(pause, backlog(0, capacity)));
+            pause
+        };
+        assert_eq!(pauses(small), Duration::from_millis(6));
+        assert_eq!(pauses(32 << 20), LONGEST);
+        assert_eq!(pauses(0), SHORTEST);
+    }
+
+    #[test]
+    fn sleeps_shorter_while_much_comes() {
+        let pause = Duration::from_millis(4);
+        let capacity = 1 << 20;
+        assert_eq!(next_pause(pause, backlog(capacity / 2, capacity)), pause / 2);
+        assert_eq!(next_pause(pause, backlog(capacity / 8, capacity)), pause);
+        assert_eq!(next_pause(SHORTEST, backlog(capacity, capacity)), SHORTEST);
+    }
+}

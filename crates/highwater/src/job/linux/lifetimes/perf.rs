@@ -1,0 +1,145 @@
+//! Births, execs and ends by perf side-band events: one buffer a processor, inherited by all that the job forks.
+//!
+//! The kernel writes a fork when the child is complete (`perf_event_fork` in `copy_process`, kernel/fork.c), an exec
+//! once the new memory map is in place (`begin_new_exec`, fs/exec.c), and an exit after the task has let go of its
+//! map (`perf_event_exit_task` after `exit_mm` in `do_exit`, kernel/exit.c).
+
+mod newtask;
+mod record;
+mod ring;
+
+use std::{fs, io, os::fd::OwnedFd};
+
+use self::{newtask::NewTask, record::Record, ring::Ring};
+use super::{Lifetime, What};
+use crate::{Roots, perf_event};
+
+/// Pages of one buffer, as many as `perf_event_mlock_kb` gives each user by default: 2,800 processes fit into it.
+const PAGES: usize = 128;
+const PAGES_AT_LEAST: usize = 4;
+/// Pages of all buffers together, on machines of many processors.
+const PAGES_IN_ALL: usize = 2048;
+
+/// Makes a task that shares its maker's memory map: clone(2).
+const CLONE_VM: u64 = 0x100;
+
+/// The buffers of one job.
+#[derive(Debug)]
+pub(crate) struct Perf {
+    /// Never polled: each end of a process wakes whoever polls (`perf_event_exit_event`, kernel/events/core.c).
+    buffers: Vec<(OwnedFd, Ring)>,
+    newtask: Option<NewTask>,
+    lost: u64,
+    record: Vec<u8>,
+}
+
+impl Perf {
+    /// Watches `root` and all that it will fork. It must be held before its exec and not have forked yet.
+    ///
+    /// # Errors
+    /// Where users may not watch (`perf_event_paranoid` above 2, a container's seccomp profile), or no memory can be
+    /// locked for the buffers (`perf_event_mlock_kb`).
+    pub(crate) fn attach(root: u32, roots: &Roots) -> io::Result<Self> {
+        let cpus = online_cpus(roots)?;
+        let root = i32::try_from(root).map_err(io::Error::other)?;
+        let share = (PAGES_IN_ALL / cpus.len().max(1)).max(PAGES_AT_LEAST);
+        let newtask = NewTask::find().ok();
+        let mut pages = PAGES.min(1 << share.ilog2());
+        loop {
+            match Self::with_pages(root, &cpus, pages, newtask) {
+                // Too much for perf_event_mlock_kb, or for the machine.
+                Err(error)
+                    if matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOMEM))
+                        && pages > PAGES_AT_LEAST =>
+                {
+                    pages /= 2;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn with_pages(root: i32, cpus: &[i32], pages: usize, newtask: Option<NewTask>) -> io::Result<Self> {
+        let page_size = rustix::param::page_size();
+        let mut buffers = Vec::new();
+        for &cpu in cpus {
+            match perf_event::open(root, cpu, newtask.map(|newtask| newtask.id)) {
+                Ok(event) => {
+                    let ring = Ring::map(&event, pages * page_size, page_size)?;
+                    buffers.push((event, ring));
+                }
+                // It went offline this moment.
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if buffers.is_empty() {
+            return Err(io::Error::other("no processor to watch"));
+        }
+        Ok(Self { buffers, newtask, lost: 0, record: Vec::new() })
+    }
+
+    /// Appends what was recorded up to now, one processor after the other.
+    pub(crate) fn drain(&mut self, into: &mut Vec<Lifetime>) {
+        for (_, ring) in &mut self.buffers {
+            let newtask = self.newtask;
+            let first = into.len();
+            let whole = ring.drain(&mut self.record, |record| match Record::parse(record) {
+                Some(Record::Lifetime(lifetime)) => into.push(lifetime),
+                // Of the fork before it.
+                Some(Record::Hit(raw)) => {
+                    let flags = newtask.and_then(|newtask| newtask.flags(raw));
+                    if let Some(Lifetime { what: What::Fork { shares_map, .. }, .. }) =
+                        into.get_mut(first..).and_then(<[_]>::last_mut)
+                    {
+                        *shares_map = flags.map(|flags| flags & CLONE_VM != 0);
+                    }
+                }
+                Some(Record::Lost(count)) => self.lost += count,
+                Some(Record::Other) => {}
+                None => self.lost += 1,
+            });
+            self.lost += u64::from(!whole);
+        }
+    }
+
+    /// Records that the kernel says it dropped, so far.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+/// The processors that are online. One that comes online while the job runs is not heard.
+fn online_cpus(roots: &Roots) -> io::Result<Vec<i32>> {
+    let list = fs::read_to_string(roots.sys.join("devices/system/cpu/online"))?;
+    cpu_list(list.trim()).ok_or_else(|| io::Error::other(format!("no list of processors: {list:?}")))
+}
+
+/// A list such as `0-3,6`.
+fn cpu_list(list: &str) -> Option<Vec<i32>> {
+    const MOST: i32 = 1 << 14;
+    let mut cpus = Vec::new();
+    for range in list.split(',') {
+        let (from, to) = range.split_once('-').unwrap_or((range, range));
+        let (from, to): (i32, i32) = (from.parse().ok()?, to.parse().ok()?);
+        if !(0..=to).contains(&from) || to > MOST {
+            return None;
+        }
+        cpus.extend(from..=to);
+    }
+    Some(cpus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_processors() {
+        assert_eq!(cpu_list("0-3,6"), Some(vec![0, 1, 2, 3, 6]));
+        assert_eq!(cpu_list("0"), Some(vec![0]));
+        for wrong in ["", "x", "3-1", "0-99999999", "-1"] {
+            assert_eq!(cpu_list(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The bytes of a record: `struct taskstats` and the attributes around it (`linux/taskstats.h`).
+
+use crate::netlink::find_attribute;
+
+const AGGR_PID: u16 = 4;
+const TYPE_PID: u16 = 1;
+const TYPE_STATS: u16 = 3;
+
+/// What the kernel recorded of a task that ended. A process has one for each of its threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TaskEnd {
+    /// The process.
+    pub(crate) pid: u32,
+    pub(crate) tid: u32,
+    /// The task's name, which for a thread may differ from its process's.
+    pub(crate) comm: String,
+    /// The high-water mark of the map it ended with; `None` for a task without one.
+    pub(crate) peak_bytes: Option<u64>,
+    /// Of this task, as wait4(2) gives it.
+    pub(crate) status: i32,
+}
+
+/// Where the fields are.
+struct Layout {
+    comm: usize,
+    pid: usize,
+    hiwater_rss: usize,
+    tgid: usize,
+}
+
+impl Layout {
+    /// Since version 12 (Linux 5.19) a record says which process the task was of; without that it is of no use.
+    fn of(version: u16) -> Option<Self> {
+        match version {
+            // Pairs of u64 had come between the older fields; version 16 moved them to the end.
+            15 => Some(Self { comm: 128, pid: 176, hiwater_rss: 248, tgid: 464 }),
+            12.. => Some(Self { comm: 80, pid: 128, hiwater_rss: 200, tgid: 368 }),
+            _ => None,
+        }
+    }
+}
+
+/// The version of the struct in these attributes.
+pub(super) fn version(attributes: &[u8]) -> Option<u16> {
+    let stats = find_attribute(find_attribute(attributes, AGGR_PID)?, TYPE_STATS)?;
+    Some(u16::from_ne_bytes(*stats.first_chunk()?))
+}
+
+impl TaskEnd {
+    /// From the attributes of a message. The last task of a process with threads brings a sum over them too
+    /// (`TASKSTATS_TYPE_AGGR_TGID`); it has no peak and is passed over.
+    pub(super) fn parse(attributes: &[u8]) -> Option<Self> {
+        let layout = Layout::of(version(attributes)?)?;
+        let task = find_attribute(attributes, AGGR_PID)?;
+        let stats = find_attribute(task, TYPE_STATS)?;
+        let tid = word(find_attribute(task, TYPE_PID)?, 0)?;
+        // A layout that we took for another would not have this number here.
+        if word(stats, layout.pid)? != tid {
+            return None;
+        }
+        let comm = stats.get(layout.comm..layout.comm + 32)?.split(|byte| *byte == 0).next()?;
+        let kib = u64::from_ne_bytes(*stats.get(layout.hiwater_rss..)?.first_chunk()?);
+        Some(Self {
+            pid: word(stats, layout.tgid)?,
+            tid,
+            comm: String::from_utf8_lossy(comm).into_owned(),
+            peak_bytes: if kib == 0 { None } else { Some(kib.checked_mul(1024)?) },
+            status: i32::from_ne_bytes(*stats.get(4..)?.first_chunk()?),
+        })
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests;

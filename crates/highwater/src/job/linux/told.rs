@@ -1,0 +1,443 @@
+//! What the kernel tells of the job's processes, in the order in which it happened, made into events.
+
+use std::{collections::HashMap, time::Duration};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{
+    descendants::{read_into, read_stat},
+    keeper::{Held, HeldAt},
+    lifetimes::{Lifetime, What},
+    member::Member,
+    members::{Members, News},
+    sources::{Sources, Told},
+    taskstats::TaskEnd,
+    wait,
+};
+use crate::{
+    job::events::{Event, LastMark, Moment, Name},
+    process::linux::statm::Statm,
+    record::{PeakSource, ProcessExit},
+};
+
+/// Between two walks beside the kernel's news, in looks: what they find was told of, or something is wrong.
+const WALK_EVERY: usize = 200;
+/// A process that has ended is told of within this time.
+const OVERDUE: Duration = Duration::from_millis(20);
+/// Most children exec within this time.
+const FORK_TO_EXEC: Duration = Duration::from_millis(5);
+/// No program starts and ends in so short a time.
+const SHORTEST_PROGRAM: Duration = Duration::from_micros(25);
+/// News is written a moment after the time that it bears.
+const IN_FLIGHT: Duration = Duration::from_micros(200);
+/// The kernel's names hold so many bytes (`TASK_COMM_LEN` less its zero); longer ones are cut.
+const COMM_LENGTH: usize = 15;
+
+/// How well the kernel tells.
+#[derive(Debug, Default)]
+pub(crate) struct Telling {
+    /// Births, execs and ends are told.
+    listening: bool,
+    /// Tasks are held at their exec and exit.
+    holding: bool,
+    /// Only processes of the job are told of.
+    of_job_only: bool,
+    /// `CLOCK_MONOTONIC` when the job's clock stood at 0.
+    epoch: Duration,
+    lost: u64,
+    /// Something was not told.
+    gaps: bool,
+    /// A part of the job is no longer told of, so it is looked for.
+    blind: bool,
+    looks: usize,
+    walk_soon: bool,
+    just_lost: bool,
+    /// Programs whose name is longer than the kernel's.
+    commands: HashMap<String, String>,
+    /// What has come, also what waits for the next look.
+    heard: Vec<Told>,
+    /// Exit records that wait for the news of their exit, by pid and tid, with the look in which they came.
+    ends: HashMap<(u32, u32), (TaskEnd, u64)>,
+    look: u64,
+    /// Nothing more will come.
+    last: bool,
+    /// Up to when all news has come, on the job's clock.
+    until: Duration,
+}
+
+/// `CLOCK_MONOTONIC`.
+pub(crate) fn monotonic() -> Duration {
+    let time = clock_gettime(ClockId::Monotonic);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs().try_into().unwrap_or(0))
+}
+
+impl Telling {
+    /// `epoch`: `CLOCK_MONOTONIC` when the job's clock stood at 0.
+    pub(super) fn begin(&mut self, sources: &Sources, epoch: Duration) {
+        self.listening = sources.lifetimes.is_some();
+        self.of_job_only = sources.tells_of_the_job_only();
+        self.holding = sources.keeper.is_some();
+        self.epoch = epoch;
+    }
+
+    pub(super) fn is_listening(&self) -> bool {
+        self.listening
+    }
+
+    pub(super) fn is_blind(&self) -> bool {
+        self.blind
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.listening && !self.gaps
+    }
+
+    /// Up to when all news has come.
+    pub(super) fn until(&self) -> Duration {
+        if self.listening { self.until } else { Duration::MAX }
+    }
+
+    /// The next look is the last: what has come is all that will.
+    pub(super) fn end(&mut self) {
+        self.last = true;
+    }
+
+    /// Now, on the job's clock.
+    pub(super) fn now(&self) -> Duration {
+        monotonic().saturating_sub(self.epoch)
+    }
+
+    /// Whether news of a process just found in `/proc` will come.
+    pub(super) fn tells(&mut self, is_root: bool) -> bool {
+        let expected = self.listening && !self.blind;
+        self.gaps |= expected && !is_root;
+        expected && is_root
+    }
+
+    pub(super) fn should_walk(&mut self) -> bool {
+        self.looks += 1;
+        let due = self.walk_soon || self.looks >= WALK_EVERY;
+        if due {
+            (self.looks, self.walk_soon) = (0, false);
+        }
+        due
+    }
+
+    /// Remembers the whole name of a program whose kernel name is cut.
+    pub(super) fn learn_name(&mut self, comm: &str, command: &str) {
+        if comm.len() >= COMM_LENGTH && command.starts_with(comm) {
+            self.commands.insert(comm.to_owned(), command.to_owned());
+        }
+    }
+
+    fn name_of(&self, comm: String) -> Name {
+        let command = self.commands.get(&comm).unwrap_or(&comm).clone();
+        Name { command, comm, exe: None }
+    }
+}
+
+impl Members {
+    /// Takes in what the kernel told since the last look.
+    pub(super) fn hear(&mut self, sources: &mut Sources, news: &mut News) {
+        if !self.told.listening && !self.told.holding {
+            return;
+        }
+        // Each processor has a buffer of its own, and they are emptied one after the other: what happened after the
+        // first was emptied may have causes that are not here yet.
+        let wait = self.told.listening && !self.told.last;
+        let horizon = if wait { monotonic().saturating_sub(IN_FLIGHT) } else { Duration::MAX };
+        self.told.until = horizon.saturating_sub(self.told.epoch);
+        let mut heard = std::mem::take(&mut self.told.heard);
+        let (ends, look) = (&mut self.told.ends, self.told.look + 1);
+        sources.drain(&mut heard, |end: TaskEnd| {
+            ends.insert((end.pid, end.tid), (end, look));
+        });
+        self.told.look = look;
+        let lost = sources.lost();
+        self.told.just_lost = lost > self.told.lost;
+        if self.told.just_lost {
+            self.told.lost = lost;
+            (self.told.gaps, self.told.walk_soon) = (true, true);
+        }
+        heard.sort_by_key(Told::at);
+        let due = heard.partition_point(|told| told.at() <= horizon);
+        for told in heard.drain(..due) {
+            let at = told.at().saturating_sub(self.told.epoch);
+            match told {
+                Told::Lifetime(Lifetime { what, .. }) => self.lifetime(at, what, news),
+                Told::Held(held) => self.held(at, &held, news),
+            }
+        }
+        self.told.heard = heard;
+        // Records of others' processes; a birth that waits for the next look may be that of a member.
+        let by_pid = &self.by_pid;
+        self.told.ends.retain(|(pid, _), (_, came)| *came == look || by_pid.contains_key(pid));
+    }
+
+    fn lifetime(&mut self, at: Duration, what: What, news: &mut News) {
+        match what {
+            What::Fork { pid, tid, parent, shares_map } if pid == tid => {
+                self.forked(at, pid, parent, shares_map, news);
+            }
+            What::Fork { pid, .. } => {
+                if let Some(member) = self.member(pid)
+                    && at > member.known_until
+                {
+                    member.threads += 1;
+                }
+            }
+            What::Exec { pid, comm } => self.exec_told(at, pid, comm, news),
+            What::Exit { pid, tid, status } => self.exit_told(at, pid, tid, status, news),
+        }
+    }
+
+    fn member(&mut self, pid: u32) -> Option<&mut Member> {
+        let id = self.by_pid.get(&pid)?;
+        let index = self.list.binary_search_by_key(id, |member| member.id).ok()?;
+        Some(&mut self.list[index])
+    }
+
+    fn forked(&mut self, at: Duration, pid: u32, parent: u32, shares_map: Option<bool>, news: &mut News) {
+        self.unannounced.remove(&pid);
+        if let Some(member) = self.member(pid) {
+            if at <= member.known_until {
+                member.told = true;
+                return;
+            }
+            // The pid was given out again: of the end of its former holder nothing was told.
+            self.told.gaps = true;
+            self.end_of(pid, Moment::between(self.before, at), news);
+        }
+        if !self.by_pid.contains_key(&parent) && !self.told.of_job_only {
+            return;
+        }
+        let id = self.new_id(pid);
+        let mut member = Member::new(id, pid, true, at);
+        member.told = true;
+        member.shares_map = shares_map == Some(true);
+        self.list.push(member);
+        news.push(Moment::exactly(at), Event::Born { id, pid, ppid: parent, name: None, forked: true });
+        if let Some(shares) = shares_map {
+            news.push(Moment::exactly(at), Event::SharesMap { id, shares });
+        }
+    }
+
+    fn exec_told(&mut self, at: Duration, pid: u32, comm: Option<String>, news: &mut News) {
+        let name = comm.map(|comm| self.told.name_of(comm));
+        let Some(member) = self.member(pid) else { return };
+        if at <= member.known_until {
+            return;
+        }
+        let moment = Moment::exactly(at);
+        let id = member.id;
+        // What was read when it was held is what the image had: this exec is what it was held for. An exit record of
+        // one of its threads is older.
+        let task =
+            member.task_peak.map(|bytes| LastMark { bytes, source: PeakSource::Taskstats, is_final: false });
+        let last = member.held.or(task);
+        let shares = member.shares_map;
+        member.exec();
+        (member.threads, member.last_exec) = (1, Some(at));
+        if let Some(mark) = last.filter(|_| !shares) {
+            news.push(moment, Event::Last { id, mark });
+        }
+        news.push(moment, Event::Exec { id, name });
+    }
+
+    fn exit_told(&mut self, at: Duration, pid: u32, tid: u32, status: Option<i32>, news: &mut News) {
+        let end = self.told.ends.remove(&(pid, tid)).map(|(end, _)| end);
+        let Some(member) = self.member(pid) else { return };
+        if at <= member.known_until && !member.was_dead {
+            return;
+        }
+        if let Some(bytes) = end.as_ref().and_then(|end| end.peak_bytes) {
+            member.task_peak = member.task_peak.max(Some(bytes));
+        }
+        let id = member.id;
+        member.threads = member.threads.saturating_sub(1);
+        if member.threads > 0 {
+            return;
+        }
+        // Of the last task: a leader that left before says nothing of how its process ended.
+        if let Some(status) = status.or(end.as_ref().map(|end| end.status)) {
+            news.push(Moment::exactly(at), Event::Exit { id, exit: wait::process_exit(status) });
+        }
+        let Some(member) = self.member(pid) else { return };
+        let too_short = member.last_exec.is_some_and(|exec| at.saturating_sub(exec) < SHORTEST_PROGRAM);
+        // A child that never exec'ed may have run in its parent's map: then the peak is the parent's.
+        let is_own = !member.forked || (member.start_ticks.is_some() && !member.shares_map);
+        if let Some(bytes) = member.task_peak.filter(|_| !member.shares_map) {
+            let is_final = is_own && end.as_ref().is_some_and(|end| end.peak_bytes.is_some());
+            let mark = LastMark { bytes, source: PeakSource::Taskstats, is_final };
+            news.push(Moment::exactly(at), Event::Last { id, mark });
+        }
+        // The kernel stops telling of a program that gains privileges by its exec, and of all that it starts, and says
+        // that it has ended (`perf_event_exit_task` in `begin_new_exec`, fs/exec.c).
+        self.told.gaps |= self.told.of_job_only && too_short;
+        if self.told.of_job_only && self.lives_on(pid) {
+            (self.told.blind, self.told.gaps) = (true, true);
+            if let Some(member) = self.member(pid) {
+                (member.told, member.threads) = (false, 1);
+            }
+            return;
+        }
+        if let Some(end) = end
+            && let Some(member) = self.member(pid)
+            && !member.named
+            && !member.forked
+        {
+            let name = self.told.name_of(end.comm);
+            news.push(Moment::exactly(at), Event::Named { id, name });
+        }
+        self.end_of(pid, Moment::exactly(at), news);
+    }
+
+    /// Whether a process that is told to have ended still has memory.
+    fn lives_on(&mut self, pid: u32) -> bool {
+        let path = self.roots.proc.join(format!("{pid}/statm"));
+        let has_memory = read_into(&path, &mut self.text)
+            && Statm::parse(&self.text).is_some_and(|statm| !statm.has_no_memory());
+        has_memory
+            && read_stat(&self.roots, pid, &mut self.text).is_some_and(|stat| {
+                let known = self.member(pid).and_then(|member| member.start_ticks);
+                stat.state != b'Z'
+                    && stat.state != b'X'
+                    && known.is_none_or(|ticks| ticks == stat.start_ticks)
+            })
+    }
+
+    /// Ends a member; the next reading drops it from the list.
+    fn end_of(&mut self, pid: u32, moment: Moment, news: &mut News) {
+        let Some(id) = self.by_pid.get(&pid) else { return };
+        let Ok(index) = self.list.binary_search_by_key(id, |member| member.id) else { return };
+        let id = self.list[index].id;
+        self.list[index].gone = true;
+        if let Some(ticks) = self.list[index].start_ticks {
+            self.zombies.insert(pid, ticks);
+        }
+        self.ended(pid, id, moment, news);
+    }
+
+    /// A task was held at its exec or exit.
+    fn held(&mut self, at: Duration, held: &Held, news: &mut News) {
+        let pid = held.pid;
+        let replaced = !self.told.listening
+            && self
+                .member(pid)
+                .and_then(|member| member.start_ticks)
+                .is_some_and(|ticks| ticks != held.start_ticks);
+        if replaced {
+            self.end_of(pid, Moment::between(self.before, at), news);
+        }
+        if !self.by_pid.contains_key(&pid) {
+            self.taken_in_while_held(at, held, news);
+        }
+        let Some(member) = self.member(pid) else { return };
+        let of_the_end = member.was_dead && held.what != HeldAt::Exec;
+        if at <= member.known_until && !of_the_end {
+            return;
+        }
+        if let Some(shares) = held.shares_map.filter(|_| member.forked) {
+            member.shares_map = shares;
+            let id = member.id;
+            news.push(Moment::exactly(at), Event::SharesMap { id, shares });
+        }
+        if !self.told.listening {
+            self.compare_image(at, held, news);
+        }
+        let name = (!held.comm.is_empty()).then(|| self.told.name_of(held.comm.clone()));
+        let Some(member) = self.member(pid) else { return };
+        let id = member.id;
+        if let Some(name) = name.filter(|_| !member.named && !member.forked) {
+            member.named = true;
+            news.push(Moment::exactly(at), Event::Named { id, name });
+        }
+        // Others that run in the same map go on meanwhile; and a child that has not exec'ed may run in its parent's.
+        let alone = held.threads == Some(1) && (!member.forked || held.shares_map == Some(false));
+        let mark = held.mark.filter(|_| !member.shares_map).map(|bytes| LastMark {
+            bytes,
+            source: PeakSource::ExitNotify,
+            is_final: alone,
+        });
+        match held.what {
+            HeldAt::Exec => (member.held, member.held_at) = (mark, Some(at)),
+            HeldAt::ExitGroup { code } => {
+                member.exiting = Some(at);
+                let exit = ProcessExit { code: Some(code), signal: None };
+                news.push(Moment::exactly(at), Event::Exit { id, exit });
+                if let Some(mark) = mark {
+                    news.push(Moment::exactly(at), Event::Last { id, mark });
+                }
+            }
+        }
+    }
+
+    /// A process that nobody has told of yet was held: the filter is inherited, so it belongs to the job.
+    fn taken_in_while_held(&mut self, at: Duration, held: &Held, news: &mut News) {
+        self.told.gaps |= self.told.listening;
+        let id = self.new_id(held.pid);
+        let mut member = Member::new(id, held.pid, held.forked, Duration::ZERO);
+        member.image = held.image;
+        self.list.push(member);
+        let name = (!held.forked).then(|| self.told.name_of(held.comm.clone()));
+        // Held at an exec before it was ever seen: it was forked a moment ago.
+        let earliest = if held.what == HeldAt::Exec { at.saturating_sub(FORK_TO_EXEC) } else { self.before };
+        let moment = Moment::between(earliest.max(self.before), at);
+        news.push(moment, Event::Born { id, pid: held.pid, ppid: held.ppid, name, forked: held.forked });
+    }
+
+    /// Without news of execs: a process that is held with another memory map than before has exec'ed meanwhile.
+    fn compare_image(&mut self, at: Duration, held: &Held, news: &mut News) {
+        let name = self.told.name_of(held.comm.clone());
+        let before = self.before;
+        let Some(member) = self.member(held.pid) else { return };
+        // The exec that it was held for last.
+        let moment = member.held_at.map_or(Moment::between(before, at), Moment::exactly);
+        let other = member.image.is_some() && held.image.is_some() && member.image != held.image;
+        if other || (member.forked && !held.forked) {
+            Self::exec_between(member, held.image, Some(name), moment, news);
+        } else {
+            member.image = held.image.or(member.image);
+        }
+    }
+
+    /// Whether the news of a member's end is still to come.
+    pub(super) fn awaits_news(&mut self, member: &mut Member) -> bool {
+        let expected =
+            if self.told.listening { member.told } else { self.told.holding && member.exiting.is_none() };
+        if !expected || self.told.last {
+            self.told.gaps |= expected && self.told.listening;
+            return false;
+        }
+        let late = self.at.saturating_sub(*member.overdue.get_or_insert(self.at)) > OVERDUE;
+        // Killed, a process ends without having been held.
+        self.told.gaps |= late && self.told.listening;
+        !late
+    }
+
+    /// Whether a member that was held at its exit is gone by now.
+    pub(super) fn has_left(&mut self, member: &Member) -> bool {
+        read_stat(&self.roots, member.pid, &mut self.text).is_none_or(|stat| {
+            matches!(stat.state, b'Z' | b'X') && stat.threads <= 1
+                || member.start_ticks.is_some_and(|ticks| ticks != stat.start_ticks)
+        })
+    }
+
+    /// Walks the tree although the kernel tells, to see whether it told everything.
+    pub(super) fn walk_beside(&mut self, news: &mut News) {
+        let before = std::mem::take(&mut self.unannounced);
+        self.suspects = before;
+        self.walk(false, news);
+        // Who was not told of this time is looked for again soon.
+        self.told.walk_soon |= !self.unannounced.is_empty();
+    }
+
+    /// Whether an unknown process that a walk found is taken in. While the kernel tells, its news may be on the way.
+    pub(super) fn may_take_in(&mut self, pid: u32) -> bool {
+        if !self.told.listening || self.told.blind || self.told.just_lost || self.suspects.contains(&pid) {
+            return true;
+        }
+        self.unannounced.insert(pid);
+        false
+    }
+}

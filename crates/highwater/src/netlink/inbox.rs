@@ -1,0 +1,125 @@
+//! Many messages at once from a netlink socket, and how many there were no room for.
+
+use std::{
+    cell::Cell,
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    ptr,
+};
+
+use super::{Backlog, Message, Socket, messages};
+
+/// Datagrams of one system call (recvmmsg(2)).
+const BATCH: usize = 64;
+/// System calls of one drain: it ends although messages may come faster than they are read.
+const MOST_BATCHES: usize = 4096;
+
+/// Reads what the kernel has queued.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    socket: Socket,
+    /// `BATCH` slots of equal size.
+    buffer: Vec<u8>,
+    /// Counts `ENOBUFS`: at least one message was lost each time.
+    overruns: u64,
+    /// Datagrams larger than their slot.
+    cut: u64,
+    /// The socket's own count of drops, which wraps, as last seen.
+    dropped: Cell<(u32, u64)>,
+}
+
+impl Inbox {
+    /// `largest` is the size of the largest message to come.
+    pub(crate) fn new(socket: Socket, largest: usize) -> Self {
+        let buffer = vec![0; largest * BATCH];
+        // What was lost before is not this reader's loss.
+        let start = socket.backlog().map_or(0, |backlog| backlog.dropped);
+        Self { socket, buffer, overruns: 0, cut: 0, dropped: Cell::new((start, 0)) }
+    }
+
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// How full the socket's buffer is.
+    pub(crate) fn backlog(&self) -> Option<Backlog> {
+        self.socket.backlog()
+    }
+
+    /// Hands over everything that waits. Never blocks.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(Message<'_>)) {
+        for _ in 0..MOST_BATCHES {
+            match self.receive(&mut each) {
+                Ok(BATCH) => {}
+                // netlink(7): messages were lost; those that follow are good.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.overruns += 1,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    /// One batch; how many datagrams it had.
+    fn receive(&mut self, each: &mut impl FnMut(Message<'_>)) -> io::Result<usize> {
+        let slot = self.buffer.len() / BATCH;
+        // SAFETY: plain integers and pointers, for which zero is a valid value.
+        let mut senders: [libc::sockaddr_nl; BATCH] = unsafe { std::mem::zeroed() };
+        let mut places = [libc::iovec { iov_base: ptr::null_mut(), iov_len: slot }; BATCH];
+        // SAFETY: as above.
+        let mut headers: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
+        let slots = self.buffer.chunks_exact_mut(slot);
+        for (((header, place), sender), bytes) in
+            headers.iter_mut().zip(&mut places).zip(&mut senders).zip(slots)
+        {
+            place.iov_base = bytes.as_mut_ptr().cast();
+            header.msg_hdr.msg_iov = place;
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_name = ptr::from_mut(sender).cast();
+            header.msg_hdr.msg_namelen =
+                libc::socklen_t::try_from(size_of_val(sender)).map_err(io::Error::other)?;
+        }
+        let count = libc::c_uint::try_from(BATCH).map_err(io::Error::other)?;
+        // SAFETY: `headers` are `count` headers; each points at one iovec and one address, which live until the end of
+        // this function, and each iovec at a slot of its own in `self.buffer`.
+        let got = unsafe {
+            libc::recvmmsg(
+                self.socket.0.as_raw_fd(),
+                headers.as_mut_ptr(),
+                count,
+                0, // the socket itself does not block
+                ptr::null_mut(),
+            )
+        };
+        let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+        for ((header, sender), bytes) in
+            headers.iter().zip(&senders).zip(self.buffer.chunks_exact(slot)).take(got)
+        {
+            if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
+                self.cut += 1;
+                continue;
+            }
+            // Port 0 is the kernel; nobody else is believed.
+            let length = usize::try_from(header.msg_len).map_err(io::Error::other)?;
+            if sender.nl_pid == 0 {
+                messages(bytes.get(..length).unwrap_or(&[])).for_each(&mut *each);
+            }
+        }
+        Ok(got)
+    }
+
+    /// How many messages were lost so far: as the socket counts them, or at least one for each overrun.
+    pub(crate) fn lost(&self) -> u64 {
+        let (seen, mut dropped) = self.dropped.get();
+        if let Some(backlog) = self.socket.backlog() {
+            dropped += u64::from(backlog.dropped.wrapping_sub(seen));
+            self.dropped.set((backlog.dropped, dropped));
+        }
+        dropped.max(self.overruns) + self.cut
+    }
+}
+
+impl AsFd for Inbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,67 @@
+//! perf side-band events: a dummy software counter that counts nothing, beside which the kernel reports forks,
+//! execs and exits (`perf_event_open(2)`, `include/uapi/linux/perf_event.h`).
+
+use std::{
+    io,
+    os::fd::{FromRawFd, OwnedFd},
+};
+
+/// `PERF_ATTR_SIZE_VER5` of `struct perf_event_attr`, in words of eight bytes.
+const ATTR_WORDS: usize = 14;
+const PERF_TYPE_SOFTWARE: u32 = 1;
+const PERF_COUNT_SW_DUMMY: u64 = 9;
+/// `PERF_SAMPLE_TID` and `PERF_SAMPLE_TIME`: what stands at the end of each record.
+const SAMPLE_TYPE: u64 = 1 << 1 | 1 << 2;
+/// `PERF_SAMPLE_RAW`: what a tracepoint brings along.
+const SAMPLE_RAW: u64 = 1 << 10;
+const PERF_TYPE_TRACEPOINT: u32 = 2;
+const EXCLUDE_KERNEL: u32 = 5;
+/// Bits of the word of flags: inherit, `exclude_kernel`, `exclude_hv`, comm, task, `sample_id_all`,
+/// `comm_exec`, `use_clockid`.
+const FLAGS: [u32; 8] = [1, 5, 6, 9, 13, 18, 24, 25];
+const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
+
+/// Opens the events of `pid` (0: of this thread) and of all that it will fork, as far as they happen on `cpu` (-1:
+/// any).
+///
+/// With a `tracepoint` (its id), which only root may open, each hit of it is reported, too.
+///
+/// # Errors
+/// EACCES or EPERM where users may not (`perf_event_paranoid` above 2, a container's seccomp profile), ENODEV for a
+/// processor that is offline.
+pub(crate) fn open(pid: i32, cpu: i32, tracepoint: Option<u64>) -> io::Result<OwnedFd> {
+    let mut attr = [0_u64; ATTR_WORDS];
+    let size = u32::try_from(size_of_val(&attr)).unwrap_or(0);
+    (attr[0], attr[1], attr[3]) = (two(PERF_TYPE_SOFTWARE, size), PERF_COUNT_SW_DUMMY, SAMPLE_TYPE);
+    if let Some(id) = tracepoint {
+        // Each hit is a sample: a period of 1.
+        (attr[0], attr[1], attr[2]) = (two(PERF_TYPE_TRACEPOINT, size), id, 1);
+        attr[3] |= SAMPLE_RAW;
+    }
+    // The flags are a bit field, which big-endian machines fill from the other end.
+    attr[5] = FLAGS
+        .iter()
+        // Tracepoints are the kernel's.
+        .filter(|&&bit| tracepoint.is_none() || bit != EXCLUDE_KERNEL)
+        .map(|bit| if cfg!(target_endian = "little") { 1_u64 << bit } else { 1 << (63 - bit) })
+        .sum();
+    attr[11] = two(0, libc::CLOCK_MONOTONIC.unsigned_abs());
+    // SAFETY: `attr` is a whole `perf_event_attr` of the size that it names; the rest are integers.
+    let fd = unsafe {
+        libc::syscall(libc::SYS_perf_event_open, attr.as_ptr(), pid, cpu, -1, PERF_FLAG_FD_CLOEXEC)
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Two fields of four bytes in one word.
+fn two(first: u32, second: u32) -> u64 {
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&first.to_ne_bytes());
+    bytes[4..].copy_from_slice(&second.to_ne_bytes());
+    u64::from_ne_bytes(bytes)
+}

@@ -1,0 +1,19 @@
+//! What the kernel tells of a job: no process missed, exact peaks, honest bounds, and what happens where the kernel
+//! refuses. Each run is made as the user of the test, and when that is root as an ordinary user, too.
+
+mod build;
+mod killed;
+#[path = "../programs/mod.rs"]
+mod programs;
+mod refusals;
+mod run;
+mod situations;
+mod storms;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Jobs that are timed against each other take turns.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}

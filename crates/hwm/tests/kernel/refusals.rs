@@ -1,0 +1,131 @@
+//! Where the kernel, or a sandbox around us, refuses a mechanism: the next best is used and the reason said.
+
+use std::{io, os::unix::process::CommandExt, process::Command};
+
+use crate::{
+    run::{Place, Run, User, holds, wait},
+    turn,
+};
+
+/// Makes the system call `number` fail with EPERM, as a container's seccomp profile does.
+fn refuse(command: &mut Command, number: i64) {
+    let one = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
+    let number = u32::try_from(number).unwrap();
+    let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
+    let filter = [
+        one(0x20, 0),                                              // the call's number
+        libc::sock_filter { code: 0x15, jt: 0, jf: 1, k: number }, // this one?
+        one(0x06, refused),
+        one(0x06, libc::SECCOMP_RET_ALLOW),
+    ];
+    let install = move || {
+        let program = libc::sock_fprog { len: 4, filter: filter.as_ptr().cast_mut() };
+        // SAFETY: system calls on memory that lives, in the child between fork and exec.
+        let installed = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+        };
+        if installed { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    // SAFETY: the closure makes system calls only.
+    unsafe { command.pre_exec(install) };
+}
+
+fn run_refused(place: &Place, user: User, options: &[&str], number: i64) -> Run {
+    let mut hwm = place.hwm(user, options, &["sh", "-c", "/bin/true; exit 3"]);
+    refuse(&mut hwm, number);
+    let status = wait(&mut hwm.spawn().expect("hwm starts"));
+    let run = Run { status, record: place.record() };
+    run.check();
+    assert_eq!(run.status.code(), Some(3), "{}", run.record);
+    run
+}
+
+#[test]
+fn perf_events() {
+    let _turn = turn();
+    let place = Place::new();
+    for user in User::all() {
+        let run = run_refused(&place, user, &[], libc::SYS_perf_event_open);
+        assert_ne!(run.word("/capture/lineage"), "perf");
+        assert!(run.reasons().contains("perf events: "), "{}", run.reasons());
+        if run.word("/capture/lineage") == "proc_connector" {
+            assert_eq!(run.seen(), (2, "exact"), "{}", run.record);
+        } else {
+            assert_eq!(run.seen().1, "at_least");
+        }
+    }
+}
+
+#[test]
+fn the_filter() {
+    let _turn = turn();
+    let place = Place::new();
+    for user in User::all() {
+        let run = run_refused(&place, user, &["--exact"], libc::SYS_seccomp);
+        assert!(!holds(&run));
+        assert!(run.reasons().contains("exact peaks"), "{}", run.reasons());
+        assert!(run.reasons().contains("seccomp notification was refused"), "{}", run.reasons());
+    }
+}
+
+#[test]
+fn the_comparison_of_memory_maps() {
+    let _turn = turn();
+    let place = Place::new();
+    for user in User::all() {
+        // Without it a copy is assumed, which makes the bound wider and never wrong.
+        run_refused(&place, user, &["--exact"], libc::SYS_kcmp);
+    }
+}
+
+#[test]
+fn a_cgroup() {
+    let _turn = turn();
+    let place = Place::new();
+    for user in User::all() {
+        let run = place.run(user, &["--cgroup"], &["sh", "-c", "exit 3"]);
+        run.check();
+        assert_eq!(run.status.code(), Some(3));
+        let charged = run.number("/peak/cgroup/bytes");
+        let reason = run.reasons().contains("cgroup");
+        assert!(charged.is_some_and(|bytes| bytes > 0) != reason, "{charged:?} {}", run.reasons());
+    }
+}
+
+#[test]
+fn all_but_holding_in_new_namespaces() {
+    let _turn = turn();
+    let place = Place::new();
+    let unshare = ["--user", "--map-root-user", "--pid", "--net", "--fork", "--mount-proc"];
+    for user in User::all() {
+        let hwm = place.hwm(
+            user,
+            &["--exact", "--lineage", "proc-connector"],
+            &["sh", "-c", "/bin/true; true; exit 3"],
+        );
+        let mut inside = Command::new("unshare");
+        inside.args(unshare).arg(hwm.get_program()).args(hwm.get_args());
+        if user == User::Ordinary {
+            inside.uid(65_534).gid(65_534);
+        }
+        inside.current_dir(place.path(""));
+        let status = wait(&mut inside.spawn().expect("unshare starts"));
+        if status.code() != Some(3) {
+            eprintln!("skipped for {user:?}: no new namespaces here ({status})");
+            continue;
+        }
+        let run = Run { status, record: place.record() };
+        run.check();
+        assert_eq!(run.word("/capture/lineage"), "children", "{}", run.record["capture"]);
+        assert!(run.reasons().contains("proc connector: "), "{}", run.reasons());
+        if holds(&run) {
+            // Seen because it was held, however short it was.
+            assert_eq!(run.processes().len(), 2, "{}", run.record["processes"]);
+            for process in run.processes() {
+                assert_eq!(process["peak"]["rss"]["certainty"], "exact", "{process}");
+            }
+            assert_eq!(run.processes()[1]["command"], "true");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What programs do to be hard to follow: each must be followed rightly, or be called uncertain with the reason, and
+//! must behave as if nobody were there.
+
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+
+use crate::{
+    run::{Place, Run, User, holds, is_root, kernel_tells},
+    turn,
+};
+
+const MODES: [&[&str]; 2] = [&["--no-cgroup"], &["--no-cgroup", "--exact"]];
+
+/// Runs `command` as every user in both modes, and hands each run to `judge`.
+fn each(command: &[&str], code: i32, judge: impl Fn(&Run, &str)) {
+    let _turn = turn();
+    let place = Place::new();
+    let (tiny, _) = place.tiny(2048, 20);
+    let named: Vec<String> = command
+        .iter()
+        .map(|word| {
+            word.replace("{hwm}", place.path("hwm").to_str().unwrap())
+                .replace("{workload}", place.path("workload").to_str().unwrap())
+                .replace("{tiny}", tiny.to_str().unwrap())
+        })
+        .collect();
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    for user in User::all() {
+        for mode in MODES {
+            let run = place.run(user, mode, &named);
+            run.check();
+            let what = format!("{user:?} {mode:?}: {} {}", run.record["capture"], run.record["processes"]);
+            assert_eq!(run.status.code(), Some(code), "{what}");
+            judge(&run, &what);
+        }
+    }
+}
+
+/// Whether a program can be started here.
+fn has(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !there {
+        eprintln!("skipped: no {program} here");
+    }
+    there
+}
+
+fn peak(run: &Run, index: usize) -> u64 {
+    run.processes()[index]["peak"]["rss"]["bytes"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn a_static_program() {
+    each(&["{tiny}"], 0, |run, what| {
+        if holds(run) {
+            assert_eq!(run.word("/processes/0/peak/rss/certainty"), "exact", "{what}");
+            assert_eq!(run.number("/peak/rss/bytes"), run.number("/peak/rss/upper_bytes"), "{what}");
+        }
+    });
+}
+
+#[test]
+fn a_double_forked_daemon_and_the_process_in_the_middle() {
+    let script = "(sh -c 'sleep 0.05; exit 3' &) ; exit 4";
+    each(&["sh", "-c", script], 4, |run, what| {
+        if kernel_tells(run) {
+            // The command, the middle one, the daemon, and what it runs.
+            assert!(run.seen().0 >= 3 && run.seen().1 == "exact", "{what}");
+            let left = run.number("/capture/processes_still_running").unwrap();
+            assert!((1..=2).contains(&left), "the daemon, and its sleep: {what}");
+        }
+    });
+}
+
+#[test]
+fn a_pipeline_of_20() {
+    let script = format!("echo x {} >/dev/null", "| cat ".repeat(20));
+    each(&["sh", "-c", &script], 0, |run, what| {
+        if kernel_tells(run) {
+            assert_eq!(run.seen(), (22, "exact"), "{what}");
+            let cats = run.processes().iter().filter(|process| process["command"] == "cat").count();
+            assert_eq!(cats, 20, "{what}");
+        }
+    });
+}
+
+#[test]
+fn killed_by_sigkill() {
+    each(&["sh", "-c", "{workload} killed 40 9; test $? = 137"], 0, |run, what| {
+        let killed = run.processes().iter().find(|process| process["command"] == "workload").unwrap();
+        assert!(killed["max_rss_kib"].as_u64().is_some_and(|kib| kib >= 40 << 10), "{what}");
+        let certainty = &killed["peak"]["rss"]["certainty"];
+        let recorded = run.word("/capture/peaks").ends_with("taskstats");
+        // Nobody holds a process that is killed: without an exit record its mark was sampled.
+        assert_eq!(certainty, if recorded { "exact" } else { "at_least" }, "{what}");
+        if recorded {
+            assert_eq!(killed["exit"]["signal"], 9, "{what}");
+        }
+    });
+}
+
+#[test]
+fn a_chain_of_execs() {
+    each(&["{workload}", "exec", "60", "10"], 0, |run, what| {
+        assert!(peak(run, 0) >= 60 << 20, "{what}");
+        if holds(run) {
+            let images = run.processes()[0]["images"].as_array().unwrap();
+            assert_eq!(images.len(), 2, "{what}");
+            assert!(images.iter().all(|image| image["peak"]["certainty"] == "exact"), "{what}");
+            assert!(images[1]["peak"]["bytes"].as_u64().unwrap() < 20 << 20, "{what}");
+        }
+    });
+}
+
+#[test]
+fn an_exec_that_fails_ends_nothing() {
+    // A PATH search: three directories without it, then the right one.
+    let script = "PATH=/nonexistent:/var:/etc:/bin:/usr/bin env true; exit 7";
+    each(&["sh", "-c", script], 7, |run, what| {
+        if kernel_tells(run) {
+            assert_eq!(run.seen(), (2, "exact"), "{what}");
+        }
+        if holds(run) {
+            let env = &run.processes()[1];
+            let images: Vec<_> = env["images"].as_array().unwrap().iter().collect();
+            assert_eq!(images.len(), 2, "{what}");
+            assert!(images.iter().all(|image| image["peak"]["certainty"] == "exact"), "{what}");
+        }
+    });
+}
+
+#[test]
+fn a_thread_that_execs() {
+    if !has("/usr/bin/python3") {
+        return;
+    }
+    let script = "import os, threading\n\
+        t = threading.Thread(target=lambda: os.execv('/bin/sh', ['sh', '-c', 'exit 5']))\n\
+        t.start(); t.join()";
+    each(&["/usr/bin/python3", "-c", script], 5, |run, what| {
+        if kernel_tells(run) {
+            assert_eq!(run.seen(), (1, "exact"), "{what}");
+            assert_eq!(run.processes()[0]["images"].as_array().unwrap().len(), 2, "{what}");
+        }
+    });
+}
+
+#[test]
+fn a_process_whose_leader_has_left() {
+    each(&["{workload}", "leaderless", "4", "10"], 0, |run, what| {
+        assert!(peak(run, 0) >= 40 << 20, "{what}");
+    });
+}
+
+#[test]
+fn posix_spawn_is_counted_once() {
+    each(&["{workload}", "vfork-storm", "{tiny}", "5"], 0, |run, what| {
+        if kernel_tells(run) {
+            assert_eq!(run.seen(), (6, "exact"), "{what}");
+        }
+        if holds(run) {
+            // One at a time, and the parent: nothing is added for children that run in its memory map.
+            let upper = run.number("/peak/rss/upper_bytes").unwrap();
+            assert!(run.upper_is_rigorous() && upper <= peak(run, 0) + peak(run, 1) + (256 << 10), "{what}");
+        }
+    });
+}
+
+#[test]
+fn strace_inside_the_job() {
+    if !has("strace") {
+        return;
+    }
+    each(&["strace", "-f", "-o", "/dev/null", "sh", "-c", "/bin/true; exit 6"], 6, |run, what| {
+        assert!(run.processes().iter().any(|process| process["command"] == "sh"), "{what}");
+    });
+}
+
+#[test]
+fn gdb_inside_the_job() {
+    if !has("gdb") {
+        return;
+    }
+    let gdb =
+        ["gdb", "-q", "-batch", "-nx", "-ex", "run", "-ex", "quit 3", "--args", "{workload}", "nothing"];
+    each(&gdb, 3, |run, what| {
+        assert!(run.processes().iter().any(|process| process["command"] == "gdb"), "{what}");
+    });
+}
+
+#[test]
+fn hwm_inside_hwm() {
+    let inner =
+        ["{hwm}", "run", "-q", "--no-cgroup", "--exact", "--json=inner.json", "--", "sh", "-c", "exit 9"];
+    each(&inner, 9, |run, what| {
+        let directory = run.word("/processes/0/exe").rsplit_once('/').unwrap().0.to_owned();
+        let inner = fs::read(format!("{directory}/inner.json")).unwrap();
+        let inner: serde_json::Value = serde_json::from_slice(&inner).unwrap();
+        assert_eq!(inner["exit"]["code"], 9);
+        if holds(run) {
+            let said = inner["capture"]["downgrades"].to_string();
+            assert!(said.contains("listens already"), "{said} {what}");
+        }
+        fs::remove_file(format!("{directory}/inner.json")).unwrap();
+    });
+}
+
+/// A program that gains root's user id by its mode; only root can make one.
+#[test]
+fn a_setuid_program() {
+    if !is_root() {
+        return eprintln!("skipped: only root can make a setuid program");
+    }
+    let _turn = turn();
+    let place = Place::new();
+    let id = place.path("id");
+    fs::copy("/usr/bin/id", &id).unwrap();
+    fs::set_permissions(&id, fs::Permissions::from_mode(0o4755)).unwrap();
+    let shell = place.path("root-sh");
+    fs::copy("/bin/sh", &shell).unwrap();
+    fs::set_permissions(&shell, fs::Permissions::from_mode(0o4755)).unwrap();
+    let script = format!("{} -u > {}", id.display(), place.path("uid").display());
+    let uid = || fs::read_to_string(place.path("uid")).unwrap().trim().to_owned();
+
+    let run = place.run(User::Ordinary, &[], &["sh", "-c", &script]);
+    run.check();
+    let gains = uid() == "0";
+    let _ = fs::remove_file(place.path("uid"));
+    if !gains {
+        return eprintln!("skipped: programs on this file system gain nothing");
+    }
+    let run = place.run(User::Ordinary, &["--exact"], &["sh", "-c", &script]);
+    if holds(&run) {
+        assert_eq!(uid(), "65534", "--exact: no privileges are gained, as the help says");
+    }
+
+    // The kernel's perf events stop at such a program: what it starts is found by looking, and that is said.
+    let script = format!("{} -p -c '(sleep 0.3; true); sleep 0.3; true'", shell.display());
+    let run = place.run(User::Ordinary, &["--lineage", "perf"], &["sh", "-c", &script]);
+    run.check();
+    assert_eq!(run.status.code(), Some(0));
+    assert_eq!(run.seen().1, "at_least", "{}", run.record);
+    let sleeps = run.processes().iter().filter(|process| process["command"] == "sleep").count();
+    assert_eq!(sleeps, 2, "{}", run.record["processes"]);
+}
