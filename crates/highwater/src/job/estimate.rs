@@ -19,9 +19,8 @@ mod extent;
 /// Marks are kept in batched per-CPU counters and may read low by some pages (`include/linux/percpu_counter.h`):
 /// a rise below this says nothing.
 const SLACK: u64 = 256 * 1024;
-/// A window waits so many samples for the mark of a member that could not be read: it is ending, and its last mark
-/// may come.
-const PATIENCE: u32 = 8;
+/// A window waits so long for the mark of a member that could not be read: it is ending, and its last mark may come.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How the job's processes are born, as far as one was seen between its fork and its exec.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,8 +66,8 @@ pub(crate) struct PeakEstimate {
     /// What was learned of a process that no window knows, on top of the bound.
     unplaced: u64,
     window_start: Duration,
-    /// Samples since this window should have been closed.
-    waited: u32,
+    /// Since when this window should have been closed.
+    due: Option<Duration>,
     /// The highest last word in this window that was more than all that had been read of its image.
     rose_last: Option<u64>,
     /// The highest sum of such a last word and the least that the others were seen to hold meanwhile.
@@ -184,11 +183,10 @@ impl PeakEstimate {
         if marks {
             let unread =
                 members.iter().filter(|extent| extent.from < at && extent.marked != Some(at)).count();
-            if unread == 0 || self.waited >= PATIENCE {
+            let due = *self.due.get_or_insert(at);
+            if unread == 0 || at.saturating_sub(due) > PATIENCE {
                 self.unmarked += unread as u64;
                 self.close_window(told_until, &mut members);
-            } else {
-                self.waited += 1;
             }
         }
         total
@@ -220,7 +218,7 @@ impl PeakEstimate {
             extent.mark = extent.mark.max(extent.high);
             extent.from = extent.from.max(at);
         }
-        (self.window_start, self.waited) = (at, 0);
+        (self.window_start, self.due) = (at, None);
     }
 
     /// `wait4` says that some process of the job reached this (a mark that no reading may have seen).

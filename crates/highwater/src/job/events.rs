@@ -73,8 +73,8 @@ pub(crate) enum Event {
     Exec { id: MemberId, name: Option<Name> },
     /// What its present image reached, learned right before that image's end.
     Last { id: MemberId, mark: LastMark },
-    /// It is gone.
-    Gone { id: MemberId },
+    /// It is gone. Until `freed` it may still have held its memory.
+    Gone { id: MemberId, freed: Duration },
     /// How it ended.
     Exit { id: MemberId, exit: ProcessExit },
     /// It was waited for by us: its `ru_maxrss` in bytes is at least its own peak, maybe more.

@@ -145,12 +145,13 @@ impl Ledger {
                     member.set_last(mark);
                 }
             }
-            Event::Gone { id } => {
+            Event::Gone { id, freed } => {
                 if let Some(member) = self.living.remove(&id) {
                     if self.by_pid.get(&member.pid) == Some(&id) {
                         self.by_pid.remove(&member.pid);
                     }
-                    self.estimate.gone(&member.extent, moment, member.unread(&self.groups));
+                    let until_freed = Moment::between(moment.earliest, freed);
+                    self.estimate.gone(&member.extent, until_freed, member.unread(&self.groups));
                     self.close(id, &member, Some(moment));
                 }
             }
@@ -256,7 +257,9 @@ impl Ledger {
         still_running: u64,
     ) -> Record<P> {
         let all_told = closing.all_told && closing.lost_events == 0 && self.seen_dead == 0;
-        let mut rss = self.estimate.interval(all_told);
+        // Perf events tell of an end before the memory is gone (Linux 6.18): how long that takes is a guess.
+        let ends_are_known = self.header.lineage == Lineage::ProcConnector;
+        let mut rss = self.estimate.interval(all_told && ends_are_known);
         let Header { tool, host, command, started, interval, lineage, peaks, slack_bytes } =
             self.header.clone();
         if let Some(rss) = &mut rss {

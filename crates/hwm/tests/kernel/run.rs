@@ -145,6 +145,8 @@ impl Run {
             !self.upper_is_rigorous() || self.number("/capture/lost_events") == Some(0),
             "rigorous in spite of losses"
         );
+        let ends_are_known = self.word("/capture/lineage") == "proc_connector";
+        assert!(!self.upper_is_rigorous() || ends_are_known, "rigorous, and ends are guessed");
         for process in self.processes() {
             assert_ne!(process["max_rss_kib"], 0, "unknown is never 0: {process}");
         }
@@ -178,6 +180,11 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
 /// Whether the kernel tells of births and ends here, told by trying.
 pub(crate) fn kernel_tells(run: &Run) -> bool {
     matches!(run.word("/capture/lineage"), "perf" | "proc_connector")
+}
+
+/// Whether all is known that a rigorous bound takes: last marks of all that exit by themselves, and true ends.
+pub(crate) fn bounds(run: &Run) -> bool {
+    holds(run) && run.word("/capture/lineage") == "proc_connector"
 }
 
 /// Whether tasks were held at their exec and exit.

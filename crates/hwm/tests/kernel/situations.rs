@@ -4,7 +4,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use crate::{
-    run::{Place, Run, User, holds, is_root, kernel_tells},
+    run::{Place, Run, User, bounds, holds, is_root, kernel_tells},
     turn,
 };
 
@@ -53,7 +53,8 @@ fn a_static_program() {
     each(&["{tiny}"], 0, |run, what| {
         if holds(run) {
             assert_eq!(run.word("/processes/0/peak/rss/certainty"), "exact", "{what}");
-            assert_eq!(run.number("/peak/rss/bytes"), run.number("/peak/rss/upper_bytes"), "{what}");
+            let upper = run.number("/peak/rss/upper_bytes");
+            assert!(!bounds(run) || run.number("/peak/rss/bytes") == upper, "{what}");
         }
     });
 }
@@ -157,7 +158,7 @@ fn posix_spawn_is_counted_once() {
         if kernel_tells(run) {
             assert_eq!(run.seen(), (6, "exact"), "{what}");
         }
-        if holds(run) {
+        if bounds(run) {
             // One at a time, and the parent: nothing is added for children that run in its memory map.
             let upper = run.number("/peak/rss/upper_bytes").unwrap();
             assert!(run.upper_is_rigorous() && upper <= peak(run, 0) + peak(run, 1) + (256 << 10), "{what}");

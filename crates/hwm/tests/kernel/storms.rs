@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    run::{Place, Run, User, holds, kernel_tells},
+    run::{Place, Run, User, bounds, holds, kernel_tells},
     turn,
 };
 
@@ -52,7 +52,7 @@ fn no_process_of_5_ms_is_missed() {
                     assert!(process["end_seconds"].is_f64(), "{process}");
                 }
             }
-            if holds(&run) {
+            if bounds(&run) {
                 assert!(run.upper_is_rigorous(), "{} {}", run.record["peak"], run.record["capture"]);
             }
             // Four of them at a time, and the storm itself.

@@ -52,6 +52,10 @@ fn born(id: u32, pid: u32, parent: u32, command: &str, forked: bool) -> Event {
     Event::Born { id: MemberId(id), pid, ppid: parent, name: Some(name(command)), forked }
 }
 
+fn gone(id: u32, at: u64) -> Event {
+    Event::Gone { id: MemberId(id), freed: ms(at) }
+}
+
 /// Something that happened since the last sample, one step ago.
 fn event(ledger: &mut Ledger, at: Duration, event: Event) {
     let before = at.saturating_sub(ms(10));
@@ -85,7 +89,7 @@ fn what_a_child_held_before_its_exec_is_not_its_own() {
     sample(&mut ledger, 10, &[reading(0, 300, 300), reading(1, 300, 300)]);
     event(&mut ledger, ms(20), Event::Exec { id: MemberId(1), name: Some(name("true")) });
     sample(&mut ledger, 20, &[reading(0, 300, 300), reading(1, 1, 1)]);
-    event(&mut ledger, ms(30), Event::Gone { id: MemberId(1) });
+    event(&mut ledger, ms(30), gone(1, 30));
     let (record, rows) = finish(ledger, 40);
     assert_eq!((rows[1].command.as_str(), rows[1].max_rss_kib), ("true", Some(1024)));
     assert!(rows[1].images.is_empty(), "the copy of its parent is no image of its own");
@@ -98,7 +102,7 @@ fn a_child_seen_only_before_its_exec_is_counted_without_a_row() {
     event(&mut ledger, ms(0), born(0, 10, 1, "server", false));
     event(&mut ledger, ms(0), born(1, 11, 10, "server", true));
     sample(&mut ledger, 0, &[reading(0, 300, 300), reading(1, 300, 300)]);
-    event(&mut ledger, ms(5), Event::Gone { id: MemberId(1) });
+    event(&mut ledger, ms(5), gone(1, 5));
     let (record, rows) = finish(ledger, 10);
     assert_eq!((rows.len(), record.capture.processes_seen), (1, 2));
 }
@@ -109,7 +113,7 @@ fn a_forked_worker_has_a_row_of_its_own() {
     event(&mut ledger, ms(0), born(0, 11, 10, "python", true));
     sample(&mut ledger, 0, &[reading(0, 10, 10)]);
     sample(&mut ledger, 5, &[reading(0, 80, 80)]);
-    event(&mut ledger, ms(6), Event::Gone { id: MemberId(0) });
+    event(&mut ledger, ms(6), gone(0, 6));
     assert_eq!(finish(ledger, 10).1[0].max_rss_kib, Some(80 * 1024));
 }
 
@@ -146,7 +150,7 @@ fn one_pid_twice_is_two_rows_and_who_lives_on_is_named() {
     let mut ledger = ledger();
     event(&mut ledger, ms(0), born(0, 10, 1, "first", false));
     sample(&mut ledger, 0, &[reading(0, 20, 20)]);
-    event(&mut ledger, ms(10), Event::Gone { id: MemberId(0) });
+    event(&mut ledger, ms(10), gone(0, 10));
     event(&mut ledger, ms(10), born(1, 10, 1, "second", false));
     sample(&mut ledger, 10, &[reading(1, 40, 40)]);
     let (record, rows) = finish(ledger, 20);
@@ -164,7 +168,7 @@ fn what_could_not_be_read_is_capped_or_unknown_never_zero() {
     event(&mut capped, ms(1), Event::Exit { id: MemberId(0), exit });
     event(&mut capped, ms(1), Event::MaxRss { id: MemberId(0), bytes: 2 * MIB });
     event(&mut capped, ms(1), Event::WaitedMax { bytes: 2 * MIB, may_be_ours: true });
-    event(&mut capped, ms(1), Event::Gone { id: MemberId(0) });
+    event(&mut capped, ms(1), gone(0, 1));
     let (record, rows) = finish(capped, 1);
     let peak = rows[0].peak.rss.unwrap();
     assert_eq!((peak.bytes, peak.source, peak.certainty), (2 * MIB, PeakSource::Capped, Certainty::AtMost));
@@ -186,7 +190,7 @@ fn what_is_told_whole_has_exact_peaks_and_a_rigorous_bound() {
         mark: LastMark { bytes: bytes * MIB, source: PeakSource::ExitNotify, is_final: true },
     };
     let unnamed = |id, pid| Event::Born { id: MemberId(id), pid, ppid: 10, name: None, forked: true };
-    let mut ledger = ledger_with(Lineage::Perf);
+    let mut ledger = ledger_with(Lineage::ProcConnector);
     exactly(&mut ledger, 0, born(0, 10, 1, "sh", false));
     sample(&mut ledger, 0, &[reading(0, 2, 2)]);
     // Two children one after the other, both gone before they could be sampled; the second one after a vfork.
@@ -194,15 +198,15 @@ fn what_is_told_whole_has_exact_peaks_and_a_rigorous_bound() {
     exactly(&mut ledger, 2, last(1, 2));
     exactly(&mut ledger, 2, Event::Exec { id: MemberId(1), name: Some(name("true")) });
     exactly(&mut ledger, 3, last(1, 100));
-    exactly(&mut ledger, 4, Event::Gone { id: MemberId(1) });
+    exactly(&mut ledger, 4, gone(1, 4));
     exactly(&mut ledger, 5, unnamed(2, 12));
     exactly(&mut ledger, 6, Event::SharesMap { id: MemberId(2), shares: true });
     exactly(&mut ledger, 6, Event::Exec { id: MemberId(2), name: Some(name("true")) });
     exactly(&mut ledger, 7, last(2, 50));
-    exactly(&mut ledger, 8, Event::Gone { id: MemberId(2) });
+    exactly(&mut ledger, 8, gone(2, 8));
     sample(&mut ledger, 10, &[reading(0, 2, 2)]);
     exactly(&mut ledger, 11, last(0, 2));
-    exactly(&mut ledger, 11, Event::Gone { id: MemberId(0) });
+    exactly(&mut ledger, 11, gone(0, 11));
     let closing = Closing { elapsed: ms(12), all_told: true, ..Closing::default() };
     let record = ledger.finish(&closing);
     let rows: Vec<Process> = record.processes.iter().map(Result::unwrap).collect();
@@ -218,10 +222,10 @@ fn what_is_told_whole_has_exact_peaks_and_a_rigorous_bound() {
 
 #[test]
 fn one_image_without_a_last_mark_and_the_bound_is_not_rigorous() {
-    let mut ledger = ledger_with(Lineage::Perf);
+    let mut ledger = ledger_with(Lineage::ProcConnector);
     exactly(&mut ledger, 0, born(0, 10, 1, "sh", false));
     sample(&mut ledger, 0, &[reading(0, 2, 2)]);
-    exactly(&mut ledger, 11, Event::Gone { id: MemberId(0) });
+    exactly(&mut ledger, 11, gone(0, 11));
     let closing = Closing { elapsed: ms(12), all_told: true, ..Closing::default() };
     let record = ledger.finish(&closing);
     assert!(!record.peak.rss.unwrap().upper_rigorous);
@@ -229,6 +233,22 @@ fn one_image_without_a_last_mark_and_the_bound_is_not_rigorous() {
         (record.capture.images_without_last_mark, record.capture.processes_without_exact_peak),
         (Some(1), 1)
     );
+}
+
+#[test]
+fn memory_that_is_being_freed_counts_and_perf_does_not_tell_how_long() {
+    let mut ledger = ledger_with(Lineage::Perf);
+    exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
+    sample(&mut ledger, 0, &[reading(0, 100, 100)]);
+    let mark = LastMark { bytes: 100 * MIB, source: PeakSource::Taskstats, is_final: true };
+    exactly(&mut ledger, 5, Event::Last { id: MemberId(0), mark });
+    exactly(&mut ledger, 5, gone(0, 9));
+    exactly(&mut ledger, 7, born(1, 11, 1, "b", false));
+    sample(&mut ledger, 10, &[reading(1, 50, 50)]);
+    let record = ledger.finish(&Closing { elapsed: ms(11), all_told: true, ..Closing::default() });
+    let peak = record.peak.rss.unwrap();
+    assert_eq!((peak.upper_bytes, peak.upper_rigorous), (150 * MIB, false));
+    assert_eq!(record.processes.iter().next().unwrap().unwrap().end_seconds, Some(0.005));
 }
 
 #[test]
@@ -241,7 +261,7 @@ fn a_window_waits_for_the_last_mark_of_one_that_was_ending() {
     sample(&mut ledger, 10, &[reading(0, 100, 100)]);
     let mark = LastMark { bytes: 150 * MIB, source: PeakSource::Taskstats, is_final: true };
     exactly(&mut ledger, 9, Event::Last { id: MemberId(1), mark });
-    exactly(&mut ledger, 9, Event::Gone { id: MemberId(1) });
+    exactly(&mut ledger, 9, gone(1, 9));
     sample(&mut ledger, 20, &[reading(0, 100, 100)]);
     let (record, _) = finish(ledger, 21);
     assert_eq!(record.peak.rss.unwrap().upper_bytes, 250 * MIB);
@@ -293,7 +313,7 @@ proptest! {
                     next += 1;
                 }
                 2 => event(&mut ledger, at, Event::Exec { id: MemberId(id), name: Some(name("b")) }),
-                3 => event(&mut ledger, at, Event::Gone { id: MemberId(id) }),
+                3 => event(&mut ledger, at, Event::Gone { id: MemberId(id), freed: at + ms(more % 3) }),
                 4 => event(&mut ledger, at, Event::MaxRss { id: MemberId(id), bytes: rss }),
                 8 => event(&mut ledger, at, Event::Exit { id: MemberId(id), exit }),
                 9 => event(&mut ledger, at, Event::SharesMap { id: MemberId(id), shares: flag }),

@@ -171,17 +171,26 @@ impl Members {
         if stat.state == b'Z' && stat.threads <= 1 {
             return false;
         }
+        if member.forked && !stat.has_not_exec() {
+            // The news of its exec is on the way: what could be read now is of the next image.
+            return true;
+        }
         member.open(&self.roots, &stat);
         self.ask_for_map(member, stat.ppid, news);
         true
     }
 
     /// Asks whether a forked child runs in its parent's memory map.
-    fn ask_for_map(&self, member: &mut Member, parent: u32, news: &mut News) {
-        if !member.forked {
+    fn ask_for_map(&mut self, member: &mut Member, parent: u32, news: &mut News) {
+        if !member.forked || member.shares_map {
             return;
         }
-        if let Some(shares) = same_map(parent, member.pid) {
+        let shares = same_map(parent, member.pid);
+        // It may have exec'ed before it was compared.
+        let still_forked = |stat: Stat| stat.has_not_exec();
+        if let Some(shares) = shares
+            && read_stat(&self.roots, member.pid, &mut self.text).is_some_and(still_forked)
+        {
             member.shares_map = shares;
             news.push(Moment::exactly(self.at), Event::SharesMap { id: member.id, shares });
         }

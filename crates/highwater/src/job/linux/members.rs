@@ -51,7 +51,7 @@ pub(crate) struct Members {
     /// Children of ours that do not belong to the job.
     pub(super) not_ours: Option<u32>,
     /// Ended children of ours that could not be waited for yet.
-    to_wait: Vec<(u32, MemberId, Moment)>,
+    to_wait: Vec<Ended>,
     /// What the kernel tells: where it is not whole, `/proc` is asked again.
     pub(super) told: super::told::Telling,
     /// Processes found by the last walk beside the kernel's news of which no news has come yet, and those of the walk before.
@@ -64,6 +64,16 @@ pub(crate) struct Members {
     root_ending: Ending,
     readings: Vec<Reading>,
     pub(super) text: Vec<u8>,
+}
+
+/// A member that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) pid: u32,
+    pub(super) id: MemberId,
+    pub(super) moment: Moment,
+    /// Until when it may have held its memory.
+    pub(super) freed: Duration,
 }
 
 /// What changed in a look at the whole job.
@@ -190,7 +200,7 @@ impl Members {
     /// Whether the command is seen to have ended, but the news of it has not come: it is a moment away.
     pub(crate) fn root_is_overdue(&self) -> bool {
         self.list.first().is_some_and(|member| member.pid == self.root && member.overdue.is_some())
-            || self.to_wait.iter().any(|&(pid, ..)| pid == self.root)
+            || self.to_wait.iter().any(|ended| ended.pid == self.root)
     }
 
     /// Whether the news of some end is still to come.
@@ -259,7 +269,7 @@ impl Members {
         self.read_all(marks, news);
         if self.root_lives()
             && !self.by_pid.contains_key(&self.root)
-            && !self.to_wait.iter().any(|&(pid, ..)| pid == self.root)
+            && !self.to_wait.iter().any(|ended| ended.pid == self.root)
         {
             // It cannot be read (no /proc?), but it can be waited for.
             self.root_ending = wait::try_wait(self.root);
@@ -300,7 +310,8 @@ impl Members {
                 }
                 let moment = member.exiting.filter(|_| !member.told).map(Moment::exactly);
                 let moment = moment.unwrap_or(Moment::between(self.before, self.at));
-                self.ended(member.pid, member.id, moment, news);
+                let ended = Ended { pid: member.pid, id: member.id, moment, freed: moment.latest };
+                self.ended(ended, news);
                 false
             }
         });
@@ -309,8 +320,13 @@ impl Members {
 
     /// Reads one member, and asks whether it runs another program where it looks so.
     fn look_at(&mut self, member: &mut Member, marks: bool, news: &mut News) -> Seen {
-        if member.start_ticks.is_none() && !self.open(member, news) {
-            return Seen::Ended;
+        if member.start_ticks.is_none() {
+            if !self.open(member, news) {
+                return Seen::Ended;
+            }
+            if member.start_ticks.is_none() {
+                return Seen::NoMemory;
+            }
         }
         if member.exiting.is_some() && !member.told && self.has_left(member) {
             return Seen::Ended;
@@ -374,22 +390,24 @@ impl Members {
     }
 
     /// A member has ended; it is taken off the list by the caller.
-    pub(super) fn ended(&mut self, pid: u32, id: MemberId, moment: Moment, news: &mut News) {
+    pub(super) fn ended(&mut self, ended: Ended, news: &mut News) {
+        let Ended { pid, id, .. } = ended;
         if self.by_pid.get(&pid) == Some(&id) {
             self.by_pid.remove(&pid);
         }
-        self.bury(pid, id, moment, news);
+        self.bury(ended, news);
     }
 
     /// Waits for an ended process, and tells of its end; later, if it is ours and not quite dead. Only a child of ours
     /// can be waited for; for all others this is one refused call.
-    fn bury(&mut self, pid: u32, id: MemberId, moment: Moment, news: &mut News) {
+    fn bury(&mut self, ended: Ended, news: &mut News) {
+        let Ended { pid, id, moment, freed } = ended;
         let ending = wait::try_wait(pid);
         if pid == self.root && self.root_lives() {
             self.root_ending = ending;
         }
         if ending == Ending::NotYet {
-            self.to_wait.push((pid, id, moment));
+            self.to_wait.push(ended);
             return;
         }
         let waited = ending.waited();
@@ -397,7 +415,7 @@ impl Members {
             news.push(moment, Event::Exit { id, exit });
             news.push(moment, Event::MaxRss { id, bytes: max_rss_bytes });
         }
-        news.push(moment, Event::Gone { id });
+        news.push(moment, Event::Gone { id, freed });
         // After its own last mark has been counted: only what exceeds that is news.
         if let Some(waited) = waited {
             self.note_max(waited.max_rss_bytes, moment, news);
@@ -405,8 +423,8 @@ impl Members {
     }
 
     fn wait_again(&mut self, news: &mut News) {
-        for (pid, id, moment) in std::mem::take(&mut self.to_wait) {
-            self.bury(pid, id, moment, news);
+        for ended in std::mem::take(&mut self.to_wait) {
+            self.bury(ended, news);
         }
     }
 

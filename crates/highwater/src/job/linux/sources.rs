@@ -130,20 +130,32 @@ impl Sources {
 
     fn listen(&mut self, child: u32, roots: &Roots) {
         let mut refusals = Vec::new();
-        if matches!(self.lineage, LineageFrom::Auto | LineageFrom::Perf) {
-            match Perf::attach(child, roots) {
-                Ok(perf) => self.lifetimes = Some(Lifetimes::Perf(perf)),
-                Err(error) => refusals.push(format!("perf events: {error}")),
-            }
-        }
-        if self.lifetimes.is_none() && matches!(self.lineage, LineageFrom::Auto | LineageFrom::ProcConnector)
-        {
-            match Connector::listen() {
-                Ok(connector) => self.lifetimes = Some(Lifetimes::Connector(connector)),
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    refusals.push("proc connector: the kernel sends no events in this namespace".to_owned());
+        let first: &[Lineage] = match self.lineage {
+            LineageFrom::Perf => &[Lineage::Perf],
+            LineageFrom::ProcConnector => &[Lineage::ProcConnector],
+            LineageFrom::Sampling => &[],
+            // The connector tells of an end after the memory is gone, which makes exact peaks a rigorous bound.
+            LineageFrom::Auto if self.keeper.is_some() => &[Lineage::ProcConnector, Lineage::Perf],
+            LineageFrom::Auto => &[Lineage::Perf, Lineage::ProcConnector],
+        };
+        for &source in first {
+            let opened = match source {
+                Lineage::Perf => Perf::attach(child, roots)
+                    .map(Lifetimes::Perf)
+                    .map_err(|why| format!("perf events: {why}")),
+                _ => Connector::listen().map(Lifetimes::Connector).map_err(|why| match why.kind() {
+                    io::ErrorKind::TimedOut => {
+                        "proc connector: the kernel sends no events in this namespace".to_owned()
+                    }
+                    _ => format!("proc connector: {why}"),
+                }),
+            };
+            match opened {
+                Ok(lifetimes) => {
+                    self.lifetimes = Some(lifetimes);
+                    break;
                 }
-                Err(error) => refusals.push(format!("proc connector: {error}")),
+                Err(refusal) => refusals.push(refusal),
             }
         }
         if let (Some(Lifetimes::Perf(_)), Some(keeper)) = (&self.lifetimes, &self.keeper) {
@@ -154,10 +166,10 @@ impl Sources {
             self.taskstats = None;
         }
         if !refusals.is_empty() {
-            let wanted = if self.lifetimes.is_some() {
-                "births and ends by perf events"
-            } else {
-                "births and ends of every process, from the kernel"
+            let wanted = match &self.lifetimes {
+                Some(Lifetimes::Perf(_)) => "the moments at which memory was freed",
+                Some(Lifetimes::Connector(_)) => "births and ends by perf events",
+                None => "births and ends of every process, from the kernel",
             };
             self.downgrade(wanted, refusals.join("; "));
         }

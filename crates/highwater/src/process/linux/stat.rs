@@ -2,6 +2,8 @@
 
 /// Forked but not yet exec'ed: `PF_FORKNOEXEC` of include/linux/sched.h.
 const PF_FORKNOEXEC: u64 = 0x40;
+/// On its way out: `PF_EXITING`.
+const PF_EXITING: u64 = 0x4;
 
 /// Who a process is. `C` holds the name: bytes of the text, or a string of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +71,11 @@ impl<'a> Stat<&'a [u8]> {
 }
 
 impl<C> Stat<C> {
+    /// On its way out, though it may still have its memory.
+    pub(crate) fn is_exiting(&self) -> bool {
+        self.flags & PF_EXITING != 0
+    }
+
     /// Still the image that fork made: it runs its parent's program and shares its parent's pages.
     pub(crate) fn has_not_exec(&self) -> bool {
         self.flags & PF_FORKNOEXEC != 0
