@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    os::fd::{FromRawFd, OwnedFd},
+    os::fd::{AsFd, FromRawFd, OwnedFd},
 };
 
 /// `PERF_ATTR_SIZE_VER5` of `struct perf_event_attr`, in words of eight bytes.
@@ -14,6 +14,8 @@ const PERF_COUNT_SW_DUMMY: u64 = 9;
 const SAMPLE_TYPE: u64 = 1 << 1 | 1 << 2;
 /// `PERF_SAMPLE_RAW`: what a tracepoint brings along.
 const SAMPLE_RAW: u64 = 1 << 10;
+/// `PERF_FORMAT_LOST` (Linux 6.0).
+const FORMAT_LOST: u64 = 1 << 4;
 const PERF_TYPE_TRACEPOINT: u32 = 2;
 const EXCLUDE_KERNEL: u32 = 5;
 /// Bits of the word of flags: inherit, `exclude_kernel`, `exclude_hv`, comm, task, `sample_id_all`,
@@ -30,6 +32,13 @@ const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
 /// EACCES or EPERM where users may not (`perf_event_paranoid` above 2, a container's seccomp profile), ENODEV for a
 /// processor that is offline.
 pub(crate) fn open(pid: i32, cpu: i32, tracepoint: Option<u64>) -> io::Result<OwnedFd> {
+    match open_with(pid, cpu, tracepoint, FORMAT_LOST) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => open_with(pid, cpu, tracepoint, 0),
+        opened => opened,
+    }
+}
+
+fn open_with(pid: i32, cpu: i32, tracepoint: Option<u64>, read_format: u64) -> io::Result<OwnedFd> {
     let mut attr = [0_u64; ATTR_WORDS];
     let size = u32::try_from(size_of_val(&attr)).unwrap_or(0);
     (attr[0], attr[1], attr[3]) = (two(PERF_TYPE_SOFTWARE, size), PERF_COUNT_SW_DUMMY, SAMPLE_TYPE);
@@ -38,6 +47,7 @@ pub(crate) fn open(pid: i32, cpu: i32, tracepoint: Option<u64>) -> io::Result<Ow
         (attr[0], attr[1], attr[2]) = (two(PERF_TYPE_TRACEPOINT, size), id, 1);
         attr[3] |= SAMPLE_RAW;
     }
+    attr[4] = read_format;
     // The flags are a bit field, which big-endian machines fill from the other end.
     attr[5] = FLAGS
         .iter()
@@ -56,6 +66,16 @@ pub(crate) fn open(pid: i32, cpu: i32, tracepoint: Option<u64>) -> io::Result<Ow
     let fd = i32::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Records that the kernel dropped of these events, where it counts them.
+pub(crate) fn lost(event: impl AsFd) -> Option<u64> {
+    // The count of the event, then that of the losses.
+    let mut values = [0; 16];
+    match rustix::io::read(event, &mut values) {
+        Ok(16) => Some(u64::from_ne_bytes(values[8..].try_into().ok()?)),
+        _ => None,
+    }
 }
 
 /// Two fields of four bytes in one word.

@@ -156,7 +156,9 @@ the job's exit code.
 
 --exact runs the job under no_new_privs and a seccomp filter that asks a small process, the
 memory-keeper, at each exec and exit. It stays until the job is over, even if hwm is killed. Never
-kill it: programs of the job would then fail to start others, and to exit properly.
+kill it: programs of the job would then fail to start others, and to exit properly. sudo and other
+setuid programs of the job run without their privileges, and a program that wants a seccomp listener
+of its own (a container runtime, another hwm run --exact) is refused one with EBUSY.
 
 Exit codes: the job's own, or 128+n when signal n ended it; 127 command not found; 126 command
 cannot be executed; 125 bad usage or a failure of hwm itself before the job started.

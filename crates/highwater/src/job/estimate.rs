@@ -21,6 +21,10 @@ mod extent;
 const SLACK: u64 = 256 * 1024;
 /// A window waits so long for the mark of a member that could not be read: it is ending, and its last mark may come.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// And the upper end so long, for which some member is always ending in a storm of short processes.
+const PATIENCE_OF_BOUND: Duration = Duration::from_secs(5);
+/// What comes next begins so much later, lest both seem to live at the same time.
+const INSTANT: Duration = Duration::from_nanos(1);
 
 /// How the job's processes are born, as far as one was seen between its fork and its exec.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,6 +70,8 @@ pub(crate) struct PeakEstimate {
     /// What was learned of a process that no window knows, on top of the bound.
     unplaced: u64,
     window_start: Duration,
+    /// Since when images that lived together have not been added up.
+    spans_start: Duration,
     /// Since when this window should have been closed.
     due: Option<Duration>,
     /// The highest last word in this window that was more than all that had been read of its image.
@@ -107,8 +113,7 @@ impl PeakEstimate {
     pub(crate) fn exec(&mut self, extent: &mut Extent, moment: Moment, unread: Unread) {
         if moment.earliest == moment.latest {
             self.image_ended(extent, moment, unread);
-            // A nanosecond later, lest both seem to live at the same time.
-            extent.from = moment.latest + Duration::from_nanos(1);
+            extent.from = moment.latest + INSTANT;
             extent.replaced = 0;
         } else {
             // One process never holds both: of two images whose border is not known, the larger stands for both.
@@ -181,18 +186,28 @@ impl PeakEstimate {
             (self.best, self.best_at, self.best_between) = (total, Some(at), None);
         }
         if marks {
-            let unread =
-                members.iter().filter(|extent| extent.from < at && extent.marked != Some(at)).count();
+            let is_unread = |extent: &Extent| extent.from < at && extent.marked != Some(at);
+            let unread = members.iter().filter(|extent| is_unread(extent)).count();
             let due = *self.due.get_or_insert(at);
             if unread == 0 || at.saturating_sub(due) > PATIENCE {
-                self.unmarked += unread as u64;
-                self.close_window(told_until, &mut members);
+                let waits = unread > 0 && at.saturating_sub(self.spans_start) <= PATIENCE_OF_BOUND;
+                if !waits {
+                    self.unmarked += unread as u64;
+                }
+                self.close_window(told_until, &mut members, |extent| waits && is_unread(extent));
             }
         }
         total
     }
 
-    fn close_window(&mut self, at: Duration, members: &mut [&mut Extent]) {
+    /// Ends the window. A member that `is_awaited` will still be read, or its last mark will come: the upper end
+    /// waits for it.
+    fn close_window(
+        &mut self,
+        at: Duration,
+        members: &mut [&mut Extent],
+        is_awaited: impl Fn(&Extent) -> bool,
+    ) {
         let troughs: u64 = members.iter().map(|extent| extent.trough).sum();
         let between = Some((self.window_start, at));
         for extent in members.iter() {
@@ -202,8 +217,6 @@ impl PeakEstimate {
             if rose && reached > self.best {
                 (self.best, self.best_at, self.best_between) = (reached, None, between);
             }
-            let bytes = extent.high.max(extent.replaced);
-            self.spans.add(Span { from: extent.from, to: at, bytes, is_copy: false });
         }
         if let Some(last) = self.rose_last.take() {
             self.by_last = self.by_last.max(last + troughs);
@@ -211,12 +224,23 @@ impl PeakEstimate {
                 (self.best, self.best_at, self.best_between) = (self.by_last, None, between);
             }
         }
-        // Unless they are known to be born by vfork, each newborn held its parent's pages for a moment.
-        self.spans.close(self.window_start, at, self.births != Births::Shared);
+        let mut all_read = true;
         for extent in members {
-            (extent.trough, extent.crest, extent.replaced) = (extent.rss, extent.rss, 0);
+            (extent.trough, extent.crest) = (extent.rss, extent.rss);
             extent.mark = extent.mark.max(extent.high);
-            extent.from = extent.from.max(at);
+            if is_awaited(extent) {
+                all_read = false;
+                continue;
+            }
+            let bytes = extent.high.max(extent.replaced);
+            self.spans.add(Span { from: extent.from, to: at, bytes, is_copy: false });
+            extent.replaced = 0;
+            extent.from = extent.from.max(at + INSTANT);
+        }
+        if all_read {
+            // Unless they are known to be born by vfork, each newborn held its parent's pages for a moment.
+            self.spans.close(self.spans_start, at, self.births != Births::Shared);
+            self.spans_start = at;
         }
         (self.window_start, self.due) = (at, None);
     }
@@ -245,7 +269,7 @@ impl PeakEstimate {
     /// The last moment of the job: closes the window; `extents` of those that live on.
     pub(crate) fn finish<'a>(&mut self, at: Duration, extents: impl Iterator<Item = &'a mut Extent>) {
         let mut members: Vec<&mut Extent> = extents.filter(|extent| !extent.is_shared()).collect();
-        self.close_window(at, &mut members);
+        self.close_window(at, &mut members, |_| false);
     }
 
     /// Images that ended without a last word.

@@ -329,7 +329,7 @@ impl Following {
             elapsed,
             exit,
             downgrades: self.downgrades.iter().cloned().chain(self.sources.downgrades()).collect(),
-            lost_events: self.sources.lost(),
+            lost_events: self.sources.lost(true),
             all_told: self.members.all_told(),
             cgroup: self.charge,
             overhead: Some(Overhead { cpu_seconds: cpu.as_secs_f64() }),

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::PeakSource;
 
 fn sample(at: Duration, marks: bool) -> Sample<'static> {
     Sample { at, readings: &[], marks, told_until: at }
@@ -94,6 +95,29 @@ fn growth_up_to_an_unseen_end_is_in_the_bound() {
     let peak = estimate.interval(false).unwrap();
     assert_eq!(peak.bytes, 120 * MIB);
     assert!(peak.upper_bytes >= 130 * MIB, "{}", peak.upper_bytes);
+}
+
+#[test]
+fn the_bound_waits_for_the_last_mark_of_one_that_is_ending() {
+    let final_mark = |mib: u64| LastMark { bytes: mib * MIB, source: PeakSource::ExitNotify, is_final: true };
+    let mut estimate = PeakEstimate::default();
+    let (mut stays, mut ends) = (Extent::default(), Extent::default());
+    for at in [0, 60, 120, 180, 240] {
+        stays.read(ms(at), 100 * MIB, Some(100 * MIB), false);
+        if at == 0 {
+            ends.read(ms(at), MIB, Some(MIB), false);
+        }
+        estimate.sampled(&sample(ms(at), true), [&mut stays, &mut ends].into_iter());
+    }
+    ends.set_last(final_mark(50));
+    estimate.gone(&ends, Moment::exactly(ms(250)), Unread::default());
+    stays.read(ms(300), 100 * MIB, Some(100 * MIB), false);
+    estimate.sampled(&sample(ms(300), true), std::iter::once(&mut stays));
+    stays.set_last(final_mark(100));
+    estimate.gone(&stays, Moment::exactly(ms(310)), Unread::default());
+    estimate.finish(ms(320), std::iter::empty());
+    let peak = estimate.interval(true).unwrap();
+    assert_eq!((peak.upper_bytes, peak.upper_rigorous), (150 * MIB, true), "{peak:?}");
 }
 
 #[test]

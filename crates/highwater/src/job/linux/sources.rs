@@ -249,9 +249,10 @@ impl Sources {
         ends.drain(..).for_each(&mut exit_record);
     }
 
-    /// News that was dropped, so far.
-    pub(crate) fn lost(&self) -> u64 {
+    /// News that was dropped, so far. At the last look, also what the kernel has not said yet.
+    pub(crate) fn lost(&self, is_last: bool) -> u64 {
         let lifetimes = match &self.lifetimes {
+            Some(Lifetimes::Perf(perf)) if is_last => perf.lost_in_all(),
             Some(Lifetimes::Perf(perf)) => perf.lost(),
             Some(Lifetimes::Connector(connector)) => connector.lost(),
             None => 0,

@@ -1,23 +1,23 @@
 //! What the kernel tells of the job's processes, in the order in which it happened, made into events.
 
+mod exit;
+mod held;
+
 use std::{collections::HashMap, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{
-    descendants::{read_into, read_stat},
-    keeper::{Held, HeldAt},
+    descendants::read_stat,
     lifetimes::{Lifetime, What},
     member::Member,
     members::{Ended, Members, News},
     sources::{Sources, Told},
     taskstats::TaskEnd,
-    wait,
 };
 use crate::{
     job::events::{Event, LastMark, Moment, Name},
-    process::linux::statm::Statm,
-    record::{PeakSource, ProcessExit},
+    record::PeakSource,
 };
 
 /// Between two walks beside the kernel's news, in looks: what they find was told of, or something is wrong.
@@ -153,7 +153,7 @@ impl Members {
             ends.insert((end.pid, end.tid), (end, look));
         });
         self.told.look = look;
-        let lost = sources.lost();
+        let lost = sources.lost(self.told.last);
         self.told.just_lost = lost > self.told.lost;
         if self.told.just_lost {
             self.told.lost = lost;
@@ -244,79 +244,6 @@ impl Members {
         news.push(moment, Event::Exec { id, name });
     }
 
-    fn exit_told(&mut self, at: Duration, pid: u32, tid: u32, status: Option<i32>, news: &mut News) {
-        let end = self.told.ends.remove(&(pid, tid)).map(|(end, _)| end);
-        let Some(member) = self.member(pid) else { return };
-        if at <= member.known_until && !member.was_dead {
-            return;
-        }
-        if let Some(bytes) = end.as_ref().and_then(|end| end.peak_bytes) {
-            member.task_peak = member.task_peak.max(Some(bytes));
-        }
-        let id = member.id;
-        member.threads = member.threads.saturating_sub(1);
-        if member.threads > 0 {
-            return;
-        }
-        // Of the last task: a leader that left before says nothing of how its process ended.
-        if let Some(status) = status.or(end.as_ref().map(|end| end.status)) {
-            news.push(Moment::exactly(at), Event::Exit { id, exit: wait::process_exit(status) });
-        }
-        let Some(member) = self.member(pid) else { return };
-        let too_short = member.last_exec.is_some_and(|exec| at.saturating_sub(exec) < SHORTEST_PROGRAM);
-        // A child that never exec'ed may have run in its parent's map: then the peak is the parent's.
-        let is_own = !member.forked || (member.start_ticks.is_some() && !member.shares_map);
-        if let Some(bytes) = member.task_peak.filter(|_| !member.shares_map) {
-            let is_final = is_own && end.as_ref().is_some_and(|end| end.peak_bytes.is_some());
-            let mark = LastMark { bytes, source: PeakSource::Taskstats, is_final };
-            news.push(Moment::exactly(at), Event::Last { id, mark });
-        }
-        // The kernel stops telling of a program that gains privileges by its exec, and of all that it starts, and says
-        // that it has ended (`perf_event_exit_task` in `begin_new_exec`, fs/exec.c).
-        self.told.gaps |= self.told.of_job_only && too_short;
-        if self.told.of_job_only && self.lives_on(pid) {
-            (self.told.blind, self.told.gaps) = (true, true);
-            if let Some(member) = self.member(pid) {
-                (member.told, member.threads) = (false, 1);
-            }
-            return;
-        }
-        if let Some(end) = end
-            && let Some(member) = self.member(pid)
-            && !member.named
-            && !member.forked
-        {
-            let name = self.told.name_of(end.comm);
-            news.push(Moment::exactly(at), Event::Named { id, name });
-        }
-        let freed = if self.told.of_job_only { at + self.time_to_free(pid) } else { at };
-        self.end_of(pid, Moment::exactly(at), freed, news);
-    }
-
-    /// How long the kernel may take to free a process's memory: perf tells of its end before (`do_exit` of
-    /// kernel/exit.c, since "perf: Fix sample vs `do_exit()`"). 1 GiB took 70 ms.
-    fn time_to_free(&mut self, pid: u32) -> Duration {
-        const START: Duration = Duration::from_micros(200);
-        let Some(member) = self.member(pid) else { return START };
-        let held = member.held.map_or(0, |held| held.bytes);
-        let mib = member.mark.max(held).max(member.task_peak.unwrap_or(0)) >> 20;
-        START + Duration::from_micros(100).saturating_mul(u32::try_from(mib).unwrap_or(u32::MAX))
-    }
-
-    /// Whether a process that is told to have ended still has memory.
-    fn lives_on(&mut self, pid: u32) -> bool {
-        let path = self.roots.proc.join(format!("{pid}/statm"));
-        let has_memory = read_into(&path, &mut self.text)
-            && Statm::parse(&self.text).is_some_and(|statm| !statm.has_no_memory());
-        has_memory
-            && read_stat(&self.roots, pid, &mut self.text).is_some_and(|stat| {
-                let known = self.member(pid).and_then(|member| member.start_ticks);
-                !stat.is_exiting()
-                    && !matches!(stat.state, b'Z' | b'X')
-                    && known.is_none_or(|ticks| ticks == stat.start_ticks)
-            })
-    }
-
     /// Ends a member; the next reading drops it from the list.
     fn end_of(&mut self, pid: u32, moment: Moment, freed: Duration, news: &mut News) {
         let Some(id) = self.by_pid.get(&pid) else { return };
@@ -327,90 +254,6 @@ impl Members {
             self.zombies.insert(pid, ticks);
         }
         self.ended(Ended { pid, id, moment, freed }, news);
-    }
-
-    /// A task was held at its exec or exit.
-    fn held(&mut self, at: Duration, held: &Held, news: &mut News) {
-        let pid = held.pid;
-        let replaced = !self.told.listening
-            && self
-                .member(pid)
-                .and_then(|member| member.start_ticks)
-                .is_some_and(|ticks| ticks != held.start_ticks);
-        if replaced {
-            self.end_of(pid, Moment::between(self.before, at), at, news);
-        }
-        if !self.by_pid.contains_key(&pid) {
-            self.taken_in_while_held(at, held, news);
-        }
-        let Some(member) = self.member(pid) else { return };
-        let of_the_end = member.was_dead && held.what != HeldAt::Exec;
-        if at <= member.known_until && !of_the_end {
-            return;
-        }
-        if let Some(shares) = held.shares_map.filter(|_| member.forked) {
-            member.shares_map = shares;
-            let id = member.id;
-            news.push(Moment::exactly(at), Event::SharesMap { id, shares });
-        }
-        if !self.told.listening {
-            self.compare_image(at, held, news);
-        }
-        let name = (!held.comm.is_empty()).then(|| self.told.name_of(held.comm.clone()));
-        let Some(member) = self.member(pid) else { return };
-        let id = member.id;
-        if let Some(name) = name.filter(|_| !member.named && !member.forked) {
-            member.named = true;
-            news.push(Moment::exactly(at), Event::Named { id, name });
-        }
-        // Others that run in the same map go on meanwhile; and a child that has not exec'ed may run in its parent's.
-        let alone = held.threads == Some(1) && (!member.forked || held.shares_map == Some(false));
-        let mark = held.mark.filter(|_| !member.shares_map).map(|bytes| LastMark {
-            bytes,
-            source: PeakSource::ExitNotify,
-            is_final: alone,
-        });
-        match held.what {
-            HeldAt::Exec => (member.held, member.held_at) = (mark, Some(at)),
-            HeldAt::ExitGroup { code } => {
-                member.held = mark;
-                member.exiting = Some(at);
-                let exit = ProcessExit { code: Some(code), signal: None };
-                news.push(Moment::exactly(at), Event::Exit { id, exit });
-                if let Some(mark) = mark {
-                    news.push(Moment::exactly(at), Event::Last { id, mark });
-                }
-            }
-        }
-    }
-
-    /// A process that nobody has told of yet was held: the filter is inherited, so it belongs to the job.
-    fn taken_in_while_held(&mut self, at: Duration, held: &Held, news: &mut News) {
-        self.told.gaps |= self.told.listening;
-        let id = self.new_id(held.pid);
-        let mut member = Member::new(id, held.pid, held.forked, Duration::ZERO);
-        member.image = held.image;
-        self.list.push(member);
-        let name = (!held.forked).then(|| self.told.name_of(held.comm.clone()));
-        // Held at an exec before it was ever seen: it was forked a moment ago.
-        let earliest = if held.what == HeldAt::Exec { at.saturating_sub(FORK_TO_EXEC) } else { self.before };
-        let moment = Moment::between(earliest.max(self.before), at);
-        news.push(moment, Event::Born { id, pid: held.pid, ppid: held.ppid, name, forked: held.forked });
-    }
-
-    /// Without news of execs: a process that is held with another memory map than before has exec'ed meanwhile.
-    fn compare_image(&mut self, at: Duration, held: &Held, news: &mut News) {
-        let name = self.told.name_of(held.comm.clone());
-        let before = self.before;
-        let Some(member) = self.member(held.pid) else { return };
-        // The exec that it was held for last.
-        let moment = member.held_at.map_or(Moment::between(before, at), Moment::exactly);
-        let other = member.image.is_some() && held.image.is_some() && member.image != held.image;
-        if other || (member.forked && !held.forked) {
-            Self::exec_between(member, held.image, Some(name), moment, news);
-        } else {
-            member.image = held.image.or(member.image);
-        }
     }
 
     /// Whether the news of a member's end is still to come.

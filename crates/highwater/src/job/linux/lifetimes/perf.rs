@@ -1,8 +1,8 @@
 //! Births, execs and ends by perf side-band events: one buffer a processor, inherited by all that the job forks.
 //!
 //! The kernel writes a fork when the child is complete (`perf_event_fork` in `copy_process`, kernel/fork.c), an exec
-//! once the new memory map is in place (`begin_new_exec`, fs/exec.c), and an exit after the task has let go of its
-//! map (`perf_event_exit_task` after `exit_mm` in `do_exit`, kernel/exit.c).
+//! once the new memory map is in place (`begin_new_exec`, fs/exec.c), and an exit when the task ends (`do_exit`,
+//! kernel/exit.c): after it has let go of its map, since Linux 6.18 before.
 
 mod newtask;
 mod record;
@@ -103,9 +103,15 @@ impl Perf {
         }
     }
 
-    /// Records that the kernel says it dropped, so far.
+    /// Records that the kernel says it dropped, so far. It says so in the buffer, with the next record that fits.
     pub(crate) fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// As [`lost`](Self::lost), those too after which no record came; where the kernel counts them (Linux 6.0).
+    pub(crate) fn lost_in_all(&self) -> u64 {
+        let counted = self.buffers.iter().filter_map(|(event, _)| perf_event::lost(event)).sum();
+        self.lost.max(counted)
     }
 }
 
@@ -132,7 +138,37 @@ fn cpu_list(list: &str) -> Option<Vec<i32>> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+    };
+
     use super::*;
+
+    #[test]
+    fn losses_are_counted_though_no_record_follows() {
+        const FORKS: usize = 1_000;
+        let script = format!("read go; i=0; while [ $i -lt {FORKS} ]; do /bin/true; i=$((i+1)); done");
+        let mut shell = Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
+        let root = i32::try_from(shell.id()).unwrap();
+        let cpus = online_cpus(&Roots::default()).unwrap();
+        let watched = Perf::with_pages(root, &cpus, PAGES_AT_LEAST, None);
+        shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        shell.wait().unwrap();
+        let mut perf = match watched {
+            Ok(perf) => perf,
+            Err(error) => return eprintln!("skipped: {error}"),
+        };
+        let mut told = Vec::new();
+        perf.drain(&mut told);
+        if perf_event::lost(&perf.buffers[0].0).is_none() {
+            return eprintln!("skipped: this kernel does not count its losses");
+        }
+        // A fork, an exec and an end each; the shell's own end, too.
+        let happened = 3 * FORKS + 1;
+        assert!(told.len() < happened, "the buffers were too large for this test");
+        assert!(told.len() + usize::try_from(perf.lost_in_all()).unwrap() >= happened);
+    }
 
     #[test]
     fn lists_of_processors() {

@@ -1,0 +1,99 @@
+//! The end of a task that the kernel told of, made into events.
+
+use std::time::Duration;
+
+use super::SHORTEST_PROGRAM;
+use crate::{
+    job::{
+        events::{Event, LastMark, Moment},
+        linux::{
+            descendants::{read_into, read_stat},
+            members::{Members, News},
+            wait,
+        },
+    },
+    process::linux::statm::Statm,
+    record::PeakSource,
+};
+
+impl Members {
+    pub(super) fn exit_told(
+        &mut self,
+        at: Duration,
+        pid: u32,
+        tid: u32,
+        status: Option<i32>,
+        news: &mut News,
+    ) {
+        let end = self.told.ends.remove(&(pid, tid)).map(|(end, _)| end);
+        let Some(member) = self.member(pid) else { return };
+        if at <= member.known_until && !member.was_dead {
+            return;
+        }
+        if let Some(bytes) = end.as_ref().and_then(|end| end.peak_bytes) {
+            member.task_peak = member.task_peak.max(Some(bytes));
+        }
+        let id = member.id;
+        member.threads = member.threads.saturating_sub(1);
+        if member.threads > 0 {
+            return;
+        }
+        // Of the last task: a leader that left before says nothing of how its process ended.
+        if let Some(status) = status.or(end.as_ref().map(|end| end.status)) {
+            news.push(Moment::exactly(at), Event::Exit { id, exit: wait::process_exit(status) });
+        }
+        let Some(member) = self.member(pid) else { return };
+        let too_short = member.last_exec.is_some_and(|exec| at.saturating_sub(exec) < SHORTEST_PROGRAM);
+        // A child that never exec'ed may have run in its parent's map: then the peak is the parent's.
+        let is_own = !member.forked || (member.start_ticks.is_some() && !member.shares_map);
+        if let Some(bytes) = member.task_peak.filter(|_| !member.shares_map) {
+            let is_final = is_own && end.as_ref().is_some_and(|end| end.peak_bytes.is_some());
+            let mark = LastMark { bytes, source: PeakSource::Taskstats, is_final };
+            news.push(Moment::exactly(at), Event::Last { id, mark });
+        }
+        // The kernel stops telling of a program that gains privileges by its exec, and of all that it starts, and says
+        // that it has ended (`perf_event_exit_task` in `begin_new_exec`, fs/exec.c).
+        self.told.gaps |= self.told.of_job_only && too_short;
+        if self.told.of_job_only && self.lives_on(pid) {
+            (self.told.blind, self.told.gaps) = (true, true);
+            if let Some(member) = self.member(pid) {
+                (member.told, member.threads) = (false, 1);
+            }
+            return;
+        }
+        if let Some(end) = end
+            && let Some(member) = self.member(pid)
+            && !member.named
+            && !member.forked
+        {
+            let name = self.told.name_of(end.comm);
+            news.push(Moment::exactly(at), Event::Named { id, name });
+        }
+        let freed = if self.told.of_job_only { at + self.time_to_free(pid) } else { at };
+        self.end_of(pid, Moment::exactly(at), freed, news);
+    }
+
+    /// How long the kernel may take to free a process's memory: perf tells of its end before (`do_exit` of
+    /// kernel/exit.c, since "perf: Fix sample vs `do_exit()`"). 1 GiB took 70 ms.
+    fn time_to_free(&mut self, pid: u32) -> Duration {
+        const START: Duration = Duration::from_micros(200);
+        let Some(member) = self.member(pid) else { return START };
+        let held = member.held.map_or(0, |held| held.bytes);
+        let mib = member.mark.max(held).max(member.task_peak.unwrap_or(0)) >> 20;
+        START + Duration::from_micros(100).saturating_mul(u32::try_from(mib).unwrap_or(u32::MAX))
+    }
+
+    /// Whether a process that is told to have ended still has memory.
+    fn lives_on(&mut self, pid: u32) -> bool {
+        let path = self.roots.proc.join(format!("{pid}/statm"));
+        let has_memory = read_into(&path, &mut self.text)
+            && Statm::parse(&self.text).is_some_and(|statm| !statm.has_no_memory());
+        has_memory
+            && read_stat(&self.roots, pid, &mut self.text).is_some_and(|stat| {
+                let known = self.member(pid).and_then(|member| member.start_ticks);
+                !stat.is_exiting()
+                    && !matches!(stat.state, b'Z' | b'X')
+                    && known.is_none_or(|ticks| ticks == stat.start_ticks)
+            })
+    }
+}
