@@ -61,12 +61,39 @@ pub enum Error {
         /// What was found, shortened.
         found: String,
     },
+    /// There is no such device.
+    #[error("there is no GPU {index}: {}", how_many(*count))]
+    DeviceIndexOutOfRange {
+        /// The index that was asked for.
+        index: u32,
+        /// How many devices there are.
+        count: u32,
+    },
+    /// Nothing that could tell of GPUs was found on this machine.
+    #[error("no GPU was found, and no driver that could tell of one")]
+    NoGpuSource,
+    /// A GPU or its driver could not be asked.
+    #[error("{what}: {why}")]
+    Gpu {
+        /// Which device or driver.
+        what: String,
+        /// Why not; a driver's own code is kept in it.
+        why: Unavailable,
+    },
     /// This system is not supported yet.
     #[error("{what} is not supported on this system")]
     Unsupported {
         /// What was asked for.
         what: &'static str,
     },
+}
+
+fn how_many(count: u32) -> String {
+    match count {
+        0 => "this machine has none".into(),
+        1 => "this machine has one, number 0".into(),
+        _ => format!("this machine has {count}, numbered from 0 to {}", count - 1),
+    }
 }
 
 /// Why one value could not be had. It stands where the value would stand; it never becomes 0.
@@ -85,6 +112,32 @@ pub enum Unavailable {
     /// The process ended while it was being read.
     #[error("the process ended while it was read")]
     Vanished,
+    /// The driver does not support this on this device.
+    #[error("the driver does not support it on this device")]
+    NotSupported,
+    /// The driver has the value, but says that it is not available now.
+    #[error("the driver says: not available")]
+    DriverSaysNotAvailable,
+    /// Processes are named by the host's pids, and we run in a container that cannot know its own.
+    #[error("the driver names processes by the pids of the host, which this container cannot know")]
+    PidNamespace,
+    /// Nothing that could tell is installed.
+    #[error("nothing here could tell: {0}")]
+    NoBackend(String),
+    /// The driver or its library is there and fails.
+    #[error("the driver fails: {text} (code {code})")]
+    DriverBroken {
+        /// The vendor's code.
+        code: i64,
+        /// What it means.
+        text: String,
+    },
+    /// What the driver says cannot be.
+    #[error("what the driver says cannot be: {0}")]
+    Implausible(String),
+    /// The driver's answer is laid out in a way that is not known.
+    #[error("the driver's answer is laid out in an unknown way")]
+    LayoutUnknown,
     /// Reading failed.
     #[error("reading failed: {0}")]
     Failed(String),

@@ -7,6 +7,7 @@ mod cgroup;
 #[cfg(feature = "job")]
 pub mod doctor;
 mod error;
+pub mod gpu;
 #[cfg(feature = "record")]
 #[cfg_attr(not(feature = "job"), allow(dead_code))]
 mod host;
@@ -20,14 +21,23 @@ pub mod process;
 #[cfg(feature = "record")]
 pub mod record;
 mod roots;
+mod snapshot;
 
 pub use error::{Error, Unavailable};
+pub use gpu::{
+    GpuDeviceInfo, GpuProcessEntry, GpuQuerySource, ProcessGpuInfo, device_count, device_info, gpu_processes,
+    process_gpu_info,
+};
 #[cfg(feature = "record")]
 pub use host::{host_name, rank as job_rank};
 #[cfg(feature = "job")]
 pub use job::Job;
 pub use process::{ProcessId, ProcessMemory, process_rss};
 pub use roots::Roots;
+pub use snapshot::Snapshot;
+
+/// The name of [`Error`] in programs that come from hypomnesis.
+pub type HypomnesisError = Error;
 
 /// Hands any bytes to every parser of `/proc/PID` files; for `fuzz/`.
 #[cfg(all(fuzzing, target_os = "linux"))]

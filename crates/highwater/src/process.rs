@@ -106,16 +106,29 @@ impl ProcessMemory {
     }
 }
 
-/// Resident set size of the process `pid` in bytes, the cheapest way (one small file, `/proc/PID/statm`).
+/// Resident set size of the calling process in bytes: one small file, `/proc/self/statm`.
 ///
 /// ```
-/// assert!(highwater::process_rss(std::process::id())? > 0);
+/// assert!(highwater::process_rss()? > 0);
 /// # Ok::<(), highwater::Error>(())
 /// ```
 ///
 /// # Errors
+/// As [`ProcessMemory::of_self`].
+pub fn process_rss() -> Result<u64, Error> {
+    os::rss(&Roots::default(), None)
+}
+
+/// Resident set size of the process `pid` in bytes, the cheapest way (`/proc/PID/statm`).
+///
+/// # Errors
 /// As [`ProcessId::of`]; and [`Error::Read`] with [`Unavailable::NoMemoryMap`] inside for a zombie and a kernel
 /// thread, which have no resident set.
-pub fn process_rss(pid: u32) -> Result<u64, Error> {
-    os::rss(&Roots::default(), pid)
+pub fn rss_of(pid: u32) -> Result<u64, Error> {
+    os::rss(&Roots::default(), Some(pid))
+}
+
+/// What a process is called: the kernel's name for it, whole where its command line has it.
+pub(crate) fn name(roots: &Roots, pid: u32) -> Option<String> {
+    os::name(roots, pid)
 }

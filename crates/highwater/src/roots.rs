@@ -13,6 +13,20 @@ pub struct Roots {
     pub cgroup: PathBuf,
 }
 
+impl Roots {
+    /// Whether these are the files of the machine that we run on, so that its drivers may be asked as well: the
+    /// usual mount points, or others with the boot id of this kernel.
+    #[must_use]
+    pub fn is_this_machine(&self) -> bool {
+        let own = Self::default();
+        if self.proc == own.proc && self.sys == own.sys {
+            return true;
+        }
+        let boot_id = |roots: &Self| std::fs::read(roots.proc.join("sys/kernel/random/boot_id")).ok();
+        boot_id(self).is_some_and(|id| !id.is_empty() && boot_id(&own) == Some(id))
+    }
+}
+
 impl Default for Roots {
     fn default() -> Self {
         Self { proc: "/proc".into(), sys: "/sys".into(), cgroup: "/sys/fs/cgroup".into() }

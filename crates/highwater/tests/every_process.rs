@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use highwater::{Error, ProcessId, ProcessMemory, Unavailable, process_rss};
+use highwater::{Error, ProcessId, ProcessMemory, Unavailable, process::rss_of, process_rss};
 
 fn pids() -> Vec<u32> {
     let entries = fs::read_dir("/proc").unwrap();
@@ -35,7 +35,7 @@ fn read(pid: u32) -> Option<ProcessMemory> {
 fn each_gives_a_value_or_a_reason() {
     let mut memories = BTreeMap::new();
     for pid in pids() {
-        if let Err(error) = process_rss(pid) {
+        if let Err(error) = rss_of(pid) {
             assert!(is_expected(&error), "{pid}: {error}");
         }
         if let Err(error) = ProcessId::of(pid) {
@@ -63,7 +63,7 @@ fn each_gives_a_value_or_a_reason() {
     }
     let ours = &memories[&std::process::id()];
     assert!(ours.rss_bytes.as_ref().is_ok_and(|&bytes| bytes > 0));
-    assert!(process_rss(std::process::id()).unwrap() > 0);
+    assert!(process_rss().unwrap() > 0);
 }
 
 #[test]

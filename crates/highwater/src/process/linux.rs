@@ -53,8 +53,8 @@ pub(super) fn memory(roots: &Roots, pid: Option<u32>) -> Result<ProcessMemory, E
     })
 }
 
-pub(super) fn rss(roots: &Roots, pid: u32) -> Result<u64, Error> {
-    let process = Directory::open(roots, Some(pid))?;
+pub(super) fn rss(roots: &Roots, pid: Option<u32>) -> Result<u64, Error> {
+    let process = Directory::open(roots, pid)?;
     let mut statm = parsed(&process, "statm", Statm::parse)?;
     if statm.has_no_memory() {
         let alive = |thread: Directory| {
@@ -66,6 +66,12 @@ pub(super) fn rss(roots: &Roots, pid: u32) -> Result<u64, Error> {
         })?;
     }
     Ok(statm.resident_pages.saturating_mul(rustix::param::page_size() as u64))
+}
+
+pub(super) fn name(roots: &Roots, pid: u32) -> Option<String> {
+    let process = Directory::open(roots, Some(pid)).ok()?;
+    let of_arguments = process.read("cmdline").ok().and_then(|text| cmdline::command_name(&text));
+    of_arguments.or_else(|| Some(parsed(&process, "stat", Stat::parse).ok()?.comm))
 }
 
 fn identify(process: &Directory) -> Result<ProcessId, Error> {

@@ -11,6 +11,10 @@ pub(super) fn memory(_: &Roots, _: Option<u32>) -> Result<ProcessMemory, Error> 
     Err(Error::Unsupported { what: "reading a process's memory" })
 }
 
-pub(super) fn rss(_: &Roots, _: u32) -> Result<u64, Error> {
+pub(super) fn rss(_: &Roots, _: Option<u32>) -> Result<u64, Error> {
     Err(Error::Unsupported { what: "reading a process's memory" })
+}
+
+pub(super) fn name(_: &Roots, _: u32) -> Option<String> {
+    None
 }

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{Error, ProcessId, ProcessMemory, Roots, Unavailable, process_rss};
+use crate::{Error, ProcessId, ProcessMemory, Roots, Unavailable, process::rss_of};
 
 fn of_self() -> u32 {
     std::process::id()
@@ -26,12 +26,12 @@ fn figures_agree() {
 #[test]
 fn held_memory_shows() {
     const SIZE: usize = 64 << 20;
-    let before = process_rss(of_self()).unwrap();
+    let before = rss_of(of_self()).unwrap();
     let mut held = vec![0_u8; SIZE];
     for page in held.chunks_mut(4096) {
         page[0] = 1;
     }
-    let grown = process_rss(of_self()).unwrap() - before;
+    let grown = rss_of(of_self()).unwrap() - before;
     std::hint::black_box(&held);
     assert!(grown > (SIZE as u64) * 9 / 10, "{grown}");
 }
@@ -41,7 +41,7 @@ fn no_such_process() {
     // Above the kernel's PID_MAX_LIMIT of 2^22.
     for pid in [0, u32::MAX, 1 << 23] {
         assert!(matches!(ProcessMemory::of(pid), Err(Error::NoSuchProcess { pid: asked }) if asked == pid));
-        assert!(matches!(process_rss(pid), Err(Error::NoSuchProcess { .. })));
+        assert!(matches!(rss_of(pid), Err(Error::NoSuchProcess { .. })));
         assert!(matches!(ProcessId::of(pid), Err(Error::NoSuchProcess { .. })));
     }
 }
@@ -64,7 +64,7 @@ fn zombie_has_no_memory_map() {
     assert_eq!(memory.rss_bytes, Err(Unavailable::NoMemoryMap));
     assert_eq!(memory.pss_bytes, Err(Unavailable::NoMemoryMap));
     assert_eq!(memory.peak_rss_bytes, Err(Unavailable::NoMemoryMap));
-    assert!(matches!(process_rss(child.id()), Err(Error::Read { .. })));
+    assert!(matches!(rss_of(child.id()), Err(Error::Read { .. })));
     child.wait().unwrap();
     assert!(matches!(ProcessMemory::of(child.id()), Err(Error::NoSuchProcess { .. })));
 }
@@ -88,7 +88,7 @@ fn leaderless_is_read_through_another_thread() {
     while !fs::read_to_string(format!("/proc/{pid}/status")).unwrap().contains("\nState:\tZ") {
         std::thread::yield_now();
     }
-    let (rss, memory) = (process_rss(pid), ProcessMemory::of(pid));
+    let (rss, memory) = (rss_of(pid), ProcessMemory::of(pid));
     // SAFETY: our own child, not yet waited for.
     unsafe {
         libc::kill(child, libc::SIGKILL);
@@ -166,6 +166,6 @@ fn kernel_thread_has_no_memory_map() {
     let Ok(comm) = fs::read_to_string("/proc/2/comm") else { return };
     if comm == "kthreadd\n" {
         assert_eq!(ProcessMemory::of(2).unwrap().rss_bytes, Err(Unavailable::NoMemoryMap));
-        assert!(process_rss(2).is_err());
+        assert!(rss_of(2).is_err());
     }
 }

@@ -1,0 +1,88 @@
+//! GPU memory: which devices there are, and what each process holds on them, whoever made the device.
+//!
+//! The honest types are [`Device`], [`Usage`] and [`Figure`]: a value, or bounds, or the reason why it is unknown,
+//! with what it counts and who says so. A device's figure never stands in a process's. [`Monitor`] keeps the
+//! drivers' sessions open; [`Snapshot`](crate::Snapshot) and the functions here share one for the whole process.
+//!
+//! ```
+//! let mut monitor = highwater::gpu::Monitor::new();
+//! for device in monitor.devices() {
+//!     match &device.used.reading {
+//!         highwater::gpu::Reading::Unknown(why) => println!("{}: {why}", device.label()),
+//!         used => println!("{}: {used:?}", device.label()),
+//!     }
+//! }
+//! ```
+
+mod backend;
+mod device;
+mod figure;
+mod info;
+mod monitor;
+mod shared;
+mod usage;
+
+pub(crate) use self::shared::with_monitor;
+pub use self::{
+    device::{Device, DeviceId},
+    figure::{Figure, Kind, Pool, Reading, Scope, Source},
+    info::{GpuDeviceInfo, GpuProcessEntry, GpuQuerySource, ProcessGpuInfo},
+    monitor::Monitor,
+    usage::{Engine, Gap, Listing, PidSpace, Usage, Work},
+};
+use crate::Error;
+
+/// How many devices there are.
+///
+/// # Errors
+/// [`Error::Gpu`] where a driver is there but fails, so that the number is not known.
+pub fn device_count() -> Result<u32, Error> {
+    with_monitor(|monitor| {
+        let count = monitor.count();
+        match monitor.gaps().first() {
+            Some(gap) if count == 0 => Err(Error::Gpu { what: gap.what.clone(), why: gap.why.clone() }),
+            _ => Ok(count),
+        }
+    })
+}
+
+/// The memory of one device.
+///
+/// # Errors
+/// [`Error::DeviceIndexOutOfRange`]; [`Error::NoGpuSource`] where there is no GPU at all; [`Error::Gpu`] where its
+/// figures are unknown: [`Monitor::device`] says of each why.
+pub fn device_info(index: u32) -> Result<GpuDeviceInfo, Error> {
+    with_monitor(|monitor| {
+        let device = monitor.device(index)?;
+        GpuDeviceInfo::of(&device).ok_or_else(|| info::why_no_info(&device))
+    })
+}
+
+/// What the calling process holds on one device.
+///
+/// # Errors
+/// As [`device_info`]; also where the process holds nothing that the driver knows of.
+pub fn process_gpu_info(index: u32) -> Result<ProcessGpuInfo, Error> {
+    with_monitor(|monitor| {
+        let device = monitor.device(index)?;
+        let own = monitor.usages_of(&[std::process::id()].into());
+        own.usages.iter().find(|usage| usage.device == device.id).map_or_else(
+            || Err(info::why_no_usage(&device, &own)),
+            |usage| ProcessGpuInfo::of(&device, usage),
+        )
+    })
+}
+
+/// The processes that hold memory on one device. Rows whose memory is unknown are among them; [`Monitor::usages`] says
+/// why, and who could not be seen.
+///
+/// # Errors
+/// [`Error::DeviceIndexOutOfRange`]; [`Error::NoGpuSource`].
+pub fn gpu_processes(index: u32) -> Result<Vec<GpuProcessEntry>, Error> {
+    with_monitor(|monitor| {
+        let device = monitor.device(index)?;
+        let listing = monitor.usages();
+        let of_device = listing.usages.iter().filter(|usage| usage.device == device.id);
+        Ok(of_device.map(|usage| GpuProcessEntry::of(monitor.roots(), usage)).collect())
+    })
+}

@@ -1,0 +1,162 @@
+//! The short answers: plain numbers, where they are known. Where one would have to be invented there is none.
+
+use super::{Device, Listing, PidSpace, Reading, Source, Usage};
+use crate::{Error, Roots, Unavailable};
+
+/// The memory of one device in plain numbers. There is none of it where one of the three is unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_field_names)] // The unit belongs to the name.
+#[non_exhaustive]
+pub struct GpuDeviceInfo {
+    /// Its place in the list of devices.
+    pub index: u32,
+    /// What it is called.
+    pub name: Option<String>,
+    /// All its memory, in bytes.
+    pub total_bytes: u64,
+    /// What is free, in bytes.
+    pub free_bytes: u64,
+    /// What is in use, by everybody, in bytes; see [`Device::used`].
+    pub used_bytes: u64,
+    /// What the driver keeps for itself, where it says so, in bytes.
+    pub reserved_bytes: Option<u64>,
+    /// The version of the driver.
+    pub driver_version: Option<String>,
+}
+
+impl GpuDeviceInfo {
+    /// `None` where total, free or used is unknown or has bounds only.
+    #[must_use]
+    pub fn of(device: &Device) -> Option<Self> {
+        Some(Self {
+            index: device.index,
+            name: device.name.clone(),
+            total_bytes: device.total.reading.known()?,
+            free_bytes: device.free.reading.known()?,
+            used_bytes: device.used.reading.known()?,
+            reserved_bytes: device.reserved.reading.known(),
+            driver_version: device.driver_version.clone(),
+        })
+    }
+
+    /// The name, or `unknown`.
+    #[must_use]
+    pub fn name_or_unknown(&self) -> &str {
+        self.name.as_deref().unwrap_or("unknown")
+    }
+}
+
+/// What the calling process holds on a device, in a plain number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProcessGpuInfo {
+    /// Bytes on the device; on one without memory of its own, system RAM mapped for it.
+    pub used_bytes: u64,
+    /// Always true: a device's figure never stands here.
+    pub is_per_process: bool,
+    /// Who says so.
+    pub source: GpuQuerySource,
+}
+
+impl ProcessGpuInfo {
+    /// The plain number, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] with the reason where it is unknown, or has bounds only.
+    pub(crate) fn of(device: &Device, usage: &Usage) -> Result<Self, Error> {
+        let why = match &usage.vram.reading {
+            Reading::Known(used_bytes) => {
+                return Ok(Self {
+                    used_bytes: *used_bytes,
+                    is_per_process: true,
+                    source: GpuQuerySource::of(usage.vram.source),
+                });
+            }
+            Reading::Unknown(why) => why.clone(),
+            bounds => Unavailable::Failed(format!("only bounds are known: {bounds:?}")),
+        };
+        Err(Error::Gpu { what: device.label().to_owned(), why })
+    }
+}
+
+/// A process that holds memory on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GpuProcessEntry {
+    /// The process.
+    pub pid: u32,
+    /// What it is called; `None` where that cannot be known.
+    pub name: Option<String>,
+    /// Bytes on the device; `None` where they are not known, or only bounds of them.
+    pub used_bytes: Option<u64>,
+    /// Who says so.
+    pub source: GpuQuerySource,
+}
+
+impl GpuProcessEntry {
+    pub(super) fn of(roots: &Roots, usage: &Usage) -> Self {
+        // A pid of the host says nothing about the process that has the same pid here.
+        let is_ours = usage.pid_space == PidSpace::Own;
+        Self {
+            pid: usage.pid,
+            name: is_ours.then(|| crate::process::name(roots, usage.pid)).flatten(),
+            used_bytes: usage.vram.reading.known(),
+            source: GpuQuerySource::of(usage.vram.source),
+        }
+    }
+}
+
+/// Who was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GpuQuerySource {
+    /// DXGI (Windows).
+    Dxgi,
+    /// NVIDIA's management library.
+    Nvml,
+    /// Performance counters (Windows).
+    Pdh,
+    /// The program `nvidia-smi`.
+    NvidiaSmi,
+    /// Metal and I/O Kit (macOS).
+    Metal,
+    /// The kernel's account of DRM clients (Linux).
+    Drm,
+}
+
+impl GpuQuerySource {
+    fn of(source: Source) -> Self {
+        match source {
+            Source::Nvml | Source::NvmlAccounting => Self::Nvml,
+            Source::NvidiaSmi => Self::NvidiaSmi,
+            Source::Dxgi => Self::Dxgi,
+            Source::Pdh => Self::Pdh,
+            Source::Metal => Self::Metal,
+            Source::Fdinfo
+            | Source::AmdgpuSysfs
+            | Source::I915Query
+            | Source::XeQuery
+            | Source::Kfd
+            | Source::SystemMemory => Self::Drm,
+        }
+    }
+}
+
+/// Why there are no plain numbers of a device.
+pub(super) fn why_no_info(device: &Device) -> Error {
+    let unknown = [&device.total, &device.free, &device.used].into_iter().find_map(|f| f.reading.unknown());
+    let why = unknown.cloned().unwrap_or(Unavailable::Failed("only bounds are known".into()));
+    Error::Gpu { what: device.label().to_owned(), why }
+}
+
+/// Why a process is not found on a device.
+pub(super) fn why_no_usage(device: &Device, listing: &Listing) -> Error {
+    let hidden = listing.usages.iter().any(|usage| usage.pid_space == PidSpace::Host)
+        || listing.gaps.iter().any(|gap| gap.why == Unavailable::PidNamespace);
+    let why = if hidden {
+        Unavailable::PidNamespace
+    } else {
+        Unavailable::NoBackend("this process holds nothing there that the driver tells of".into())
+    };
+    Error::Gpu { what: device.label().to_owned(), why }
+}

@@ -1,0 +1,82 @@
+//! What this process uses at one instant: RAM, and GPU memory where there is some.
+
+use crate::{
+    Error, gpu,
+    gpu::{Device, Gap, GpuDeviceInfo, Monitor, ProcessGpuInfo, Usage, with_monitor},
+    process_rss,
+};
+
+/// The memory of the calling process at one instant, beside that of one device.
+///
+/// ```
+/// let snapshot = highwater::Snapshot::now(0)?;
+/// println!("{} bytes in RAM", snapshot.ram_bytes);
+/// if let Some(gpu) = &snapshot.gpu {
+///     println!("{} bytes on the GPU", gpu.used_bytes);
+/// }
+/// # Ok::<(), highwater::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Resident set size of this process in bytes, as [`process_rss`] has it. GPU memory is not in it, but on
+    /// devices that use the system's RAM a part may be.
+    pub ram_bytes: u64,
+    /// What this process holds on the device; `None` where that is nothing or is not known: `usage` and `gaps` tell.
+    pub gpu: Option<ProcessGpuInfo>,
+    /// The device's memory in plain numbers; `None` where there is no such device, or it does not tell.
+    pub gpu_device: Option<GpuDeviceInfo>,
+    /// What this process holds on the device, with all that must be said about it.
+    pub usage: Option<Usage>,
+    /// The device, with all that must be said about its figures.
+    pub device: Option<Device>,
+    /// Drivers and devices that could not be asked.
+    pub gaps: Vec<Gap>,
+}
+
+impl Snapshot {
+    /// Now, with the device of this index. RAM is always there; the GPU's figures are `None` where there is none.
+    ///
+    /// The first call opens the drivers' libraries, which may take long; they stay open.
+    ///
+    /// # Errors
+    /// As [`process_rss`]. [`Error::DeviceIndexOutOfRange`] where there are devices, but none of this index.
+    pub fn now(device: u32) -> Result<Self, Error> {
+        let ram_bytes = process_rss()?;
+        with_monitor(|monitor| match monitor.device(device) {
+            Ok(found) => Ok(Self::of(ram_bytes, Some(found), monitor)),
+            Err(Error::NoGpuSource | Error::Gpu { .. }) => Ok(Self::of(ram_bytes, None, monitor)),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Now, once for each device, with the same `ram_bytes`; empty where there is none.
+    ///
+    /// # Errors
+    /// As [`process_rss`].
+    pub fn all() -> Result<Vec<Self>, Error> {
+        let ram_bytes = process_rss()?;
+        with_monitor(|monitor| {
+            let devices = monitor.devices();
+            Ok(devices.into_iter().map(|device| Self::of(ram_bytes, Some(device), monitor)).collect())
+        })
+    }
+
+    fn of(ram_bytes: u64, device: Option<Device>, monitor: &mut Monitor) -> Self {
+        let Some(device) = device else {
+            let gaps = monitor.gaps().to_vec();
+            return Self { ram_bytes, gpu: None, gpu_device: None, usage: None, device: None, gaps };
+        };
+        let listing = monitor.usages_of(&[std::process::id()].into());
+        let own = |usage: &Usage| usage.device == device.id && usage.pid_space == gpu::PidSpace::Own;
+        let usage = listing.usages.into_iter().find(own);
+        Self {
+            ram_bytes,
+            gpu: usage.as_ref().and_then(|usage| ProcessGpuInfo::of(&device, usage).ok()),
+            gpu_device: GpuDeviceInfo::of(&device),
+            usage,
+            device: Some(device),
+            gaps: listing.gaps,
+        }
+    }
+}
