@@ -30,6 +30,7 @@ mod control;
 mod estimate;
 mod events;
 mod follow;
+mod gpu;
 mod ledger;
 mod linux;
 mod pace;
@@ -56,6 +57,7 @@ pub struct Job {
     lineage: LineageFrom,
     exact: bool,
     cgroup: CgroupUse,
+    gpu: bool,
     control: Control,
 }
 
@@ -147,6 +149,8 @@ pub struct Progress<'a> {
     pub total_rss_bytes: Option<u64>,
     /// Members alive in this sample.
     pub process_count: u64,
+    /// What they hold on all GPUs together, as read last; `None` where that is not known or was not asked for.
+    pub vram_bytes: Option<u64>,
     following: &'a follow::Following,
 }
 
@@ -175,6 +179,7 @@ impl Job {
             lineage: LineageFrom::default(),
             exact: false,
             cgroup: CgroupUse::default(),
+            gpu: false,
             control: Control::new(),
         }
     }
@@ -281,6 +286,14 @@ impl Job {
     #[must_use]
     pub fn cgroup(mut self, cgroup: CgroupUse) -> Self {
         self.cgroup = cgroup;
+        self
+    }
+
+    /// Also reads what the job holds on GPUs (`Peaks::gpu`), in a thread beside. The drivers are opened before the
+    /// command starts, so that what was in use before is known: that may take seconds.
+    #[must_use]
+    pub fn gpu(mut self, gpu: bool) -> Self {
+        self.gpu = gpu;
         self
     }
 

@@ -4,12 +4,14 @@
 //! `*_seconds` count from the start of the job on a monotonic clock. A figure that is not known is absent
 //! (`null`), never 0. `docs/record.md` explains each field, `docs/record.schema.json` is made from these types.
 
+mod gpu;
 mod job;
 mod process;
 mod read;
 mod timeline;
 mod timestamp;
 
+pub use self::gpu::{GpuFigure, GpuPeak, GpuScope, GpuSource};
 pub use self::job::{
     Capture, Certainty, Downgrade, Exit, ExitCause, Host, IntervalMode, Lineage, Metric, Overhead,
     PeakFigure, PeakInterval, Peaks, PeaksFrom, Record, Tool,

@@ -2,15 +2,17 @@
 #![cfg(feature = "record")]
 
 use highwater::record::{
-    Certainty, ExitCause, Lineage, Metric, PeakSource, PeaksFrom, ReadError, Record, Scope,
+    Certainty, ExitCause, GpuScope, GpuSource, Lineage, Metric, PeakSource, PeaksFrom, ReadError, Record,
+    Scope,
 };
 use serde_json::{Value, json};
 
 const V1_0: &str = include_str!("records/1.0.json");
 const V1_1: &str = include_str!("records/1.1.json");
+const V1_2: &str = include_str!("records/1.2.json");
 
 fn document() -> Value {
-    serde_json::from_str(V1_1).unwrap()
+    serde_json::from_str(V1_2).unwrap()
 }
 
 fn read(document: &Value) -> Result<Record, ReadError> {
@@ -55,8 +57,19 @@ fn reads_version_1_1() {
 }
 
 #[test]
+fn reads_version_1_2() {
+    let record = Record::from_json(V1_2.as_bytes()).unwrap();
+    let [nvidia, amd] = &record.peak.gpu[..] else { panic!("two devices") };
+    assert_eq!((nvidia.source, nvidia.vram.unwrap().scope), (GpuSource::Nvml, GpuScope::Job));
+    assert_eq!((amd.vram, amd.processes_unknown), (None, 1), "unknown stays unknown");
+    assert_eq!(record.processes[1].peak.vram.unwrap().bytes, 512 << 20);
+    let series = &record.timeline.as_ref().unwrap().series[1];
+    assert_eq!((series.metric, series.scope, series.id), (Metric::Vram, Scope::Device, Some(0)));
+}
+
+#[test]
 fn writes_what_it_read() {
-    let record = Record::from_json(V1_1.as_bytes()).unwrap();
+    let record = Record::from_json(V1_2.as_bytes()).unwrap();
     assert_eq!(serde_json::to_value(&record).unwrap(), document());
     let text = serde_json::to_string(&record).unwrap();
     assert!(text.starts_with(r#"{"schema":{"name":"highwater.record","major":1,"minor":"#));

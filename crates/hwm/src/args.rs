@@ -89,6 +89,11 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "cgroup")]
     pub(crate) no_cgroup: bool,
 
+    /// Also measure GPU memory: what the job's processes hold on each device, over time and at the peak. The drivers
+    /// are opened before the job starts.
+    #[arg(long, visible_alias = "with-gpu")]
+    pub(crate) gpu: bool,
+
     /// Where births and ends of processes are learned from [default: the best that works here].
     #[arg(long, value_name = "SOURCE", value_enum, default_value_t = Lineage::Auto, hide_default_value = true)]
     pub(crate) lineage: Lineage,
@@ -149,6 +154,7 @@ Examples:
   hwm run --csv procs.csv --timeline time.csv -- ./train.py
   hwm run --include '^rustc$' -- cargo build
   hwm run --exact -- make -j8               the exact peak of every process, however short
+  hwm run --gpu -- python train.py          GPU memory beside RAM
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
 Output files: {pid} (of hwm), {host} and {rank} (Slurm, OpenMPI, PMI, torchrun) in their names are filled in. \

@@ -53,6 +53,7 @@ fn measure(mut plan: Plan) -> Result<u8, Failure> {
         .lineage(plan.lineage)
         .exact(plan.exact)
         .cgroup(plan.cgroup)
+        .gpu(plan.gpu)
         .inherited(startup::inherited());
     if plan.json_on_stdout {
         job = redirect_to_stderr(job).context("standard error")?;

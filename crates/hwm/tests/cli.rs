@@ -128,6 +128,12 @@ Options:
       --no-cgroup
           Give the job no cgroup of its own
 
+      --gpu
+          Also measure GPU memory: what the job's processes hold on each device, over time and at
+          the peak. The drivers are opened before the job starts
+          
+          [alias: --with-gpu]
+
       --lineage <SOURCE>
           Where births and ends of processes are learned from [default: the best that works here]
 
@@ -148,6 +154,7 @@ Examples:
   hwm run --csv procs.csv --timeline time.csv -- ./train.py
   hwm run --include '^rustc$' -- cargo build
   hwm run --exact -- make -j8               the exact peak of every process, however short
+  hwm run --gpu -- python train.py          GPU memory beside RAM
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
 Output files: {pid} (of hwm), {host} and {rank} (Slurm, OpenMPI, PMI, torchrun) in their names are

@@ -46,7 +46,7 @@ fn all_files_at_once() {
     let timeline = fs::read_to_string(timeline).expect("written");
     assert!(timeline.lines().count() > 2, "{timeline}");
     let fields = timeline.lines().nth(1).map(|line| line.split(',').count());
-    assert_eq!(fields, Some(5), "{timeline}");
+    assert_eq!(fields, Some(6), "{timeline}");
     let kept: Vec<_> = fs::read_dir(dir.path()).expect("listed").collect();
     assert_eq!(kept.len(), 3, "no temporary file stays: {kept:?}");
 }

@@ -16,6 +16,7 @@ use super::{
     Job, Observer, Pace, Progress, Rows,
     control::Order,
     events::{Reading, Sample},
+    gpu::GpuWatch,
     ledger::{Closing, Header, Ledger},
     linux::{
         launch::{self, Child, Command},
@@ -58,6 +59,8 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
             reason: format!("this process could not become their reaper: {errno}"),
         });
     }
+    // Before our own mark is read, and before the command: what was in use without it must be known.
+    let gpu = job.gpu.then(|| GpuWatch::start(&job.roots, job.pace));
     let own_mark = own_mark_bytes(&job.roots).unwrap_or(u64::MAX);
     let wanted = Wanted { lineage: job.lineage, exact: job.exact, cgroup: job.cgroup };
     let mut sources = Sources::prepare(wanted, &job.roots);
@@ -118,11 +121,14 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
         previous_total: 0,
         cpu_before: thread_cpu(),
         charge: None,
+        gpu,
     };
+    following.begin_gpu();
     following.record(first, true);
     following.run(job, &child, observer);
     // What the kernel told between the last look and the end.
     following.last_look();
+    following.end_gpu();
     following.charge = following.sources.charge();
     drop(subreaper);
     Ok(following.finish())
@@ -167,6 +173,7 @@ pub(super) struct Following {
     cpu_before: Duration,
     /// The kernel's own peak of the job's cgroup.
     charge: Option<PeakFigure>,
+    gpu: Option<GpuWatch>,
 }
 
 impl Following {
@@ -199,8 +206,12 @@ impl Following {
     /// One look at the job, and into the ledger with it.
     fn look(&mut self, at: Duration, marks: bool) -> Changes {
         let begin = thread_cpu();
+        self.read_gpu();
         let look = self.members.look(at, marks, &mut self.sources, &mut self.news);
         let (changes, marks) = (look.changes, look.marks);
+        if let Some(gpu) = self.gpu.as_ref().filter(|_| changes.any()) {
+            gpu.follow(self.members.pids_and_ids());
+        }
         self.record(at, marks);
         if marks {
             self.next_marks = at + thread_cpu().saturating_sub(begin) * MARKS_SHARE;
@@ -220,6 +231,29 @@ impl Following {
         let at = self.clock.elapsed();
         self.members.last_look(at, &mut self.sources, &mut self.news);
         self.record(at, true);
+    }
+
+    /// Says whose memory on GPUs is to be read.
+    fn begin_gpu(&mut self) {
+        let Some(gpu) = &self.gpu else { return };
+        gpu.follow(self.members.pids_and_ids());
+        if !gpu.is_open() {
+            self.ledger
+                .gpu_missed("the drivers did not answer in time; what came later was read all the same");
+        }
+    }
+
+    /// What was read of the GPUs since, into the ledger before its members are gone.
+    fn read_gpu(&mut self) {
+        for sample in self.gpu.as_mut().map(GpuWatch::drain).unwrap_or_default() {
+            self.ledger.gpu(sample.taken.saturating_duration_since(self.clock), &sample);
+        }
+    }
+
+    fn end_gpu(&mut self) {
+        for sample in self.gpu.as_mut().map(GpuWatch::finish).unwrap_or_default() {
+            self.ledger.gpu(sample.taken.saturating_duration_since(self.clock), &sample);
+        }
     }
 
     /// Hands what the last look showed to the ledger.
@@ -342,6 +376,7 @@ impl Following {
             time: SystemTime::now(),
             total_rss_bytes: self.ledger.last_total(),
             process_count: self.ledger.living(),
+            vram_bytes: self.ledger.last_vram(),
             following: self,
         }
     }

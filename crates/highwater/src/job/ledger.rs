@@ -9,6 +9,7 @@ use self::{groups::Groups, member::Member};
 use super::{
     estimate::PeakEstimate,
     events::{Event, MemberId, Moment, Name, Sample, Timed},
+    gpu::{GpuFold, GpuSample},
     rows::Rows,
     timeline::{TimelineFold, round},
 };
@@ -68,6 +69,7 @@ pub(crate) struct Ledger {
     groups: Groups,
     estimate: PeakEstimate,
     timeline: TimelineFold,
+    gpu: GpuFold,
     pss: Option<PssPass>,
     pss_disturbed: u64,
     samples: u64,
@@ -88,6 +90,7 @@ impl Ledger {
             groups: Groups::default(),
             estimate: PeakEstimate::default(),
             timeline: TimelineFold::default(),
+            gpu: GpuFold::default(),
             pss: None,
             pss_disturbed: 0,
             samples: 0,
@@ -188,6 +191,22 @@ impl Ledger {
         self.timeline.add(sample, total);
     }
 
+    /// What was held on GPUs.
+    pub(crate) fn gpu(&mut self, at: Duration, sample: &GpuSample) {
+        self.gpu.add(at, sample);
+        self.timeline.gpu(self.gpu.now());
+    }
+
+    /// The GPUs could not be read.
+    pub(crate) fn gpu_missed(&mut self, reason: &str) {
+        self.gpu.miss("all of it", reason.to_owned());
+    }
+
+    /// What the job held on all GPUs together, as read last.
+    pub(crate) fn last_vram(&self) -> Option<u64> {
+        self.gpu.last_total()
+    }
+
     /// A pass over all members' PSS.
     pub(crate) fn pss(&mut self, pass: PssPass) {
         if self.pss.is_none_or(|best| pass.bytes > best.bytes) {
@@ -206,7 +225,8 @@ impl Ledger {
             self.seen_dead += 1;
             return;
         }
-        let row = member.row(self.header.started, end.map(|end| end.latest));
+        let mut row = member.row(self.header.started, end.map(|end| end.latest));
+        row.peak.vram = self.gpu.peak_of(id);
         self.inexact += u64::from(!is_exact(&row));
         self.groups.count(&row);
         self.rows.push(id, row);
@@ -214,7 +234,11 @@ impl Ledger {
 
     /// The record so far, without groups, timeline and spilled rows: cheap enough to be written now and then.
     pub(crate) fn checkpoint(&self, closing: &Closing) -> Record {
-        let living = self.living.values().map(|member| member.row(self.header.started, None));
+        let living = self.living.iter().map(|(&id, member)| {
+            let mut row = member.row(self.header.started, None);
+            row.peak.vram = self.gpu.peak_of(id);
+            row
+        });
         let processes: Vec<Process> = self.rows.in_memory().cloned().chain(living).collect();
         let left_out = self.seen - processes.len() as u64;
         let mut record = self.record(closing, processes, Vec::new(), self.living.len() as u64);
@@ -269,6 +293,7 @@ impl Ledger {
         let mean = closing.elapsed.as_millis() / u128::from(self.samples.max(1));
         let mut downgrades = closing.downgrades.clone();
         downgrades.extend(self.pss_downgrade());
+        downgrades.extend(self.gpu.missing());
         if self.seen_dead > 0 {
             downgrades.push(Downgrade {
                 wanted: "memory of every process seen".to_owned(),
@@ -294,7 +319,7 @@ impl Ledger {
             exit: closing.exit.clone(),
             primary_metric: Metric::Rss,
             max_total_rss_kib: rss.map(|peak| peak.bytes / 1024),
-            peak: Peaks { rss, pss: self.pss_figure(), cgroup: closing.cgroup, gpu: Vec::new() },
+            peak: Peaks { rss, pss: self.pss_figure(), cgroup: closing.cgroup, gpu: self.gpu.peaks() },
             capture: Capture {
                 lineage,
                 peaks,

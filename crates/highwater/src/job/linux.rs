@@ -9,6 +9,7 @@ mod lifetimes;
 mod member;
 pub(crate) mod members;
 pub(crate) mod pss;
+pub(crate) mod quiet_thread;
 pub(crate) mod sources;
 pub(crate) mod subreaper;
 mod taskstats;

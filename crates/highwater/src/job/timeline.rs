@@ -33,6 +33,16 @@ struct Column {
     min_total: u64,
     max_total: u64,
     cells: Vec<Cell>,
+    gpus: Vec<OnGpu>,
+}
+
+/// What the job held on one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct OnGpu {
+    index: u32,
+    bytes: u64,
+    min: u64,
+    max: u64,
 }
 
 /// Memory over time, within a fixed amount of memory.
@@ -44,6 +54,8 @@ pub(crate) struct TimelineFold {
     stride: usize,
     /// Samples already merged into the last column.
     filled: usize,
+    /// As read last: devices are read at moments of their own.
+    gpus: Vec<OnGpu>,
 }
 
 impl TimelineFold {
@@ -58,7 +70,14 @@ impl TimelineFold {
                 Cell { id: reading.id, kib: Some(kib), min_kib: kib, max_kib: kib }
             })
             .collect();
-        let column = Column { at: sample.at, total, min_total: total, max_total: total, cells };
+        let column = Column {
+            at: sample.at,
+            total,
+            min_total: total,
+            max_total: total,
+            cells,
+            gpus: self.gpus.clone(),
+        };
         self.stride = self.stride.max(1);
         self.cells += column.cells.len();
         match self.columns.last_mut() {
@@ -75,6 +94,14 @@ impl TimelineFold {
         }
         while self.columns.len() > COLUMNS || (self.cells > CELLS && self.columns.len() > COLUMNS_AT_LEAST) {
             self.halve();
+        }
+    }
+
+    /// What the job holds on each device from now on.
+    pub(crate) fn gpu(&mut self, now: impl Iterator<Item = (u32, u64)>) {
+        self.gpus = now.map(|(index, bytes)| OnGpu { index, bytes, min: bytes, max: bytes }).collect();
+        if let Some(last) = self.columns.last_mut() {
+            absorb_gpus(&mut last.gpus, &self.gpus, false);
         }
     }
 
@@ -134,9 +161,27 @@ impl TimelineFold {
                 }
             }
         }
+        series.extend(self.gpu_series());
         series.extend(members.into_values());
         series.extend(other);
         record::Timeline { seconds, series }
+    }
+
+    fn gpu_series(&self) -> impl Iterator<Item = record::Series> {
+        let mut devices: BTreeMap<u32, record::Series> = BTreeMap::new();
+        for (place, column) in self.columns.iter().enumerate() {
+            for on in &column.gpus {
+                let line = devices.entry(on.index).or_insert_with(|| record::Series {
+                    metric: record::Metric::Vram,
+                    ..series_from(record::Scope::Device, Some(on.index.into()), place)
+                });
+                line.fill_to(place);
+                line.bytes.push(Some(on.bytes));
+                line.min.push(Some(on.min));
+                line.max.push(Some(on.max));
+            }
+        }
+        devices.into_values()
     }
 
     /// Ids of the members with the largest peaks, sorted.
@@ -188,6 +233,21 @@ pub(crate) fn round(seconds: f64) -> f64 {
     (seconds * 1e6).round() / 1e6
 }
 
+/// Merges later readings of the devices into earlier ones.
+fn absorb_gpus(gpus: &mut Vec<OnGpu>, later: &[OnGpu], later_is_shown: bool) {
+    for on in later {
+        match gpus.iter_mut().find(|known| known.index == on.index) {
+            Some(known) => {
+                (known.min, known.max) = (known.min.min(on.min), known.max.max(on.max));
+                if later_is_shown {
+                    known.bytes = on.bytes;
+                }
+            }
+            None => gpus.push(*on),
+        }
+    }
+}
+
 impl Column {
     /// Merges a later column into this one.
     fn absorb(&mut self, later: &Column) {
@@ -222,6 +282,7 @@ impl Column {
             cells.push(cell);
         }
         self.cells = cells;
+        absorb_gpus(&mut self.gpus, &later.gpus, later_is_higher);
         self.min_total = self.min_total.min(later.min_total);
         self.max_total = self.max_total.max(later.max_total);
         if later_is_higher {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Group, Process, SchemaVersion, Timeline, Timestamp};
+use super::{GpuPeak, Group, Process, SchemaVersion, Timeline, Timestamp};
 
 /// What one run of a job used.
 ///
@@ -153,6 +153,8 @@ pub enum Metric {
     WorkingSet,
     /// Physical footprint (macOS).
     PhysFootprint,
+    /// Memory on a GPU. Since 1.2.
+    Vram,
     /// Something that a newer version wrote and this one does not know.
     #[serde(other)]
     Other,
@@ -187,8 +189,8 @@ pub struct Peaks {
     pub pss: Option<PeakFigure>,
     /// The kernel's peak for the job's own cgroup: includes page cache, counts shared pages once.
     pub cgroup: Option<PeakFigure>,
-    /// GPU memory, device by device (none yet).
-    pub gpu: Vec<serde_json::Value>,
+    /// GPU memory, device by device, where it was asked for. Since 1.2; empty before.
+    pub gpu: Vec<GpuPeak>,
 }
 
 /// A peak inside an interval.

@@ -50,6 +50,9 @@ pub struct ProcessPeaks {
     pub rss: Option<ProcessPeak>,
     /// Swap (not yet measured).
     pub swap: Option<ProcessPeak>,
+    /// Memory on GPUs, over all devices together, where it was asked for. Since 1.2.
+    #[serde(default)]
+    pub vram: Option<ProcessPeak>,
 }
 
 /// One peak of one process.
@@ -81,6 +84,8 @@ pub enum PeakSource {
     MarkSampled,
     /// Samples alone.
     Sampled,
+    /// The GPU's driver keeps it. Since 1.2.
+    Driver,
     /// An upper cap.
     Capped,
     /// Something that a newer version wrote and this one does not know.

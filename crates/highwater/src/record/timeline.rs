@@ -55,7 +55,7 @@ pub struct Series {
     pub metric: Metric,
     /// Whose it is.
     pub scope: Scope,
-    /// Index into `processes` for a process, `null` otherwise.
+    /// Index into `processes` for a process, the device's index for a device, `null` otherwise.
     pub id: Option<u64>,
     /// Column of the first value (a process has values only while it lives).
     pub first: usize,
@@ -77,6 +77,8 @@ pub enum Scope {
     Total,
     /// One process.
     Process,
+    /// The job's part of one device, or (where `peak.gpu` says so) the rise of all of it. Since 1.2.
+    Device,
     /// All processes without a series of their own (the smallest, in jobs of very many).
     Other,
     /// Something that a newer version wrote and this one does not know.

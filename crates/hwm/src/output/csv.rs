@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{listed::Listed, text};
 
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 12] = [
     "pid",
     "ppid",
     "command",
@@ -22,6 +22,7 @@ const HEADER: [&str; 11] = [
     "end_seconds",
     "peak_source",
     "certainty",
+    "max_vram_kib",
 ];
 
 /// Fields in the order of [`HEADER`]; what is unknown becomes an empty field.
@@ -38,6 +39,7 @@ struct Row<'a> {
     end_seconds: Option<String>,
     peak_source: Option<PeakSource>,
     certainty: Option<Certainty>,
+    max_vram_kib: Option<u64>,
 }
 
 /// Writes the listed rows.
@@ -66,6 +68,7 @@ pub(crate) fn write<P: Borrow<Process>>(
             end_seconds: process.end_seconds.map(|seconds| format!("{seconds:.3}")),
             peak_source: process.peak.rss.map(|peak| peak.source),
             certainty: process.peak.rss.map(|peak| peak.certainty),
+            max_vram_kib: process.peak.vram.map(|peak| peak.bytes / 1024),
         })?;
     }
     csv.flush()
@@ -90,7 +93,7 @@ mod tests {
         assert!(lines.next().unwrap().starts_with(header));
         let row = "8473,8470,rustc,933888,912.00,2025-11-20T18:02:35Z,2025-11-20T18:05:50Z,1.204,196.310,";
         let found = lines.find(|line| line.starts_with("8473,")).unwrap();
-        assert_eq!(found, format!("{row}mark_sampled,at_least"));
+        assert_eq!(found, format!("{row}mark_sampled,at_least,"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The summary for humans: what the job used, by whom, and how well that is known.
 
+mod gpu;
 mod measured;
 mod tally;
 
@@ -39,6 +40,9 @@ pub(crate) fn write<P>(
 ) -> io::Result<()> {
     write_job(record, layout, out)?;
     write_peaks(record, tally, layout, out)?;
+    for device in &record.peak.gpu {
+        line(out, layout.width, &format!("GPU {}:", device.index), &gpu::sentence(device))?;
+    }
     write_processes(record, tally, layout, out)?;
     write_groups(record, layout, out)?;
     write_still_running(record, tally, layout, out)?;

@@ -36,7 +36,9 @@ impl TimelineFile {
     pub(crate) fn begin(&mut self) {
         let Some(out) = &mut self.out else { return };
         let begun = self.destination.begin(out.get_ref()).and_then(|()| {
-            out.write_all(b"timestamp,elapsed_seconds,total_rss_kib,total_rss_mib,process_count\n")?;
+            out.write_all(
+                b"timestamp,elapsed_seconds,total_rss_kib,total_rss_mib,process_count,total_vram_kib\n",
+            )?;
             out.flush()
         });
         self.keep(begun);
@@ -49,6 +51,7 @@ impl TimelineFile {
             progress.elapsed,
             progress.total_rss_bytes,
             progress.process_count,
+            progress.vram_bytes,
         );
         let Some(out) = &mut self.out else { return };
         let mut written = out.write_all(row.as_bytes());
@@ -77,12 +80,19 @@ impl TimelineFile {
 }
 
 /// An unknown total is an empty field, never 0.
-fn row(time: Timestamp, elapsed: Duration, total_rss_bytes: Option<u64>, processes: u64) -> String {
+fn row(
+    time: Timestamp,
+    elapsed: Duration,
+    total_rss_bytes: Option<u64>,
+    processes: u64,
+    vram_bytes: Option<u64>,
+) -> String {
     let kib = total_rss_bytes.map(|bytes| bytes / 1024);
     let elapsed = elapsed.as_secs_f64();
     let mib = kib.map(text::mib).unwrap_or_default();
     let kib = kib.map(|kib| kib.to_string()).unwrap_or_default();
-    format!("{time},{elapsed:.3},{kib},{mib},{processes}\n")
+    let vram = vram_bytes.map(|bytes| (bytes / 1024).to_string()).unwrap_or_default();
+    format!("{time},{elapsed:.3},{kib},{mib},{processes},{vram}\n")
 }
 
 #[cfg(test)]
@@ -92,10 +102,10 @@ mod tests {
     #[test]
     fn rows_are_as_memwatch_wrote_them() {
         let time: Timestamp = "2025-11-20T18:02:34Z".parse().unwrap();
-        let known = row(time, Duration::ZERO, Some(50 << 20), 4);
-        assert_eq!(known, "2025-11-20T18:02:34Z,0.000,51200,50.00,4\n");
-        let unknown = row(time, Duration::from_millis(1500), None, 1);
-        assert_eq!(unknown, "2025-11-20T18:02:34Z,1.500,,,1\n");
+        let known = row(time, Duration::ZERO, Some(50 << 20), 4, Some(3 << 20));
+        assert_eq!(known, "2025-11-20T18:02:34Z,0.000,51200,50.00,4,3072\n");
+        let unknown = row(time, Duration::from_millis(1500), None, 1, None);
+        assert_eq!(unknown, "2025-11-20T18:02:34Z,1.500,,,1,\n");
     }
 
     #[test]
@@ -109,6 +119,9 @@ mod tests {
         timeline.begin();
         timeline.finish();
         let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "timestamp,elapsed_seconds,total_rss_kib,total_rss_mib,process_count\n");
+        assert_eq!(
+            text,
+            "timestamp,elapsed_seconds,total_rss_kib,total_rss_mib,process_count,total_vram_kib\n"
+        );
     }
 }

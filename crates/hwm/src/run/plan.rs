@@ -21,6 +21,7 @@ pub(super) struct Plan {
     pub(super) pace: Pace,
     pub(super) wait: bool,
     pub(super) exact: bool,
+    pub(super) gpu: bool,
     pub(super) cgroup: CgroupUse,
     pub(super) lineage: LineageFrom,
     pub(super) quiet: bool,
@@ -85,6 +86,7 @@ impl Plan {
             pace,
             wait: args.wait,
             exact: args.exact,
+            gpu: args.gpu,
             cgroup: match (args.cgroup, args.no_cgroup) {
                 (true, _) => CgroupUse::Always,
                 (false, true) => CgroupUse::Never,

@@ -159,7 +159,7 @@ impl Member {
             start_seconds: round(self.first.as_secs_f64()),
             end_seconds: end.map(|end| round(end.as_secs_f64())),
             still_running: end.is_none(),
-            peak: ProcessPeaks { rss, swap: None },
+            peak: ProcessPeaks { rss, ..ProcessPeaks::default() },
             images,
             exit: self.exit,
         }

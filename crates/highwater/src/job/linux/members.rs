@@ -213,6 +213,11 @@ impl Members {
         self.list.iter().map(|member| member.pid)
     }
 
+    /// Those, with who they are in the ledger.
+    pub(crate) fn pids_and_ids(&self) -> impl Iterator<Item = (u32, MemberId)> + '_ {
+        self.list.iter().map(|member| (member.pid, member.id))
+    }
+
     /// Up to when all news has come in a look begun `at`.
     pub(crate) fn told_until(&self, at: Duration) -> Duration {
         self.told.until().min(at)

@@ -15,7 +15,10 @@ use std::{
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::{Lifetime, What};
-use crate::netlink::{Inbox, Socket};
+use crate::{
+    job::linux::quiet_thread,
+    netlink::{Inbox, Socket},
+};
 
 mod attendant;
 
@@ -39,6 +42,8 @@ const BUFFER: libc::c_int = 16 << 20;
 const MOST_KEPT: usize = 1 << 17;
 /// The kernel answers before send(2) returns; outside the initial namespaces it says nothing at all.
 const PATIENCE: Duration = Duration::from_millis(10);
+/// The thread's stack: it keeps nothing there.
+const STACK: usize = 128 << 10;
 
 /// Hears of the births, execs and ends of all processes.
 #[derive(Debug)]
@@ -82,7 +87,9 @@ impl Connector {
         let stopped = stop.try_clone()?;
         let mut connector = Self { stream: Arc::new(Mutex::new(stream)), stop, thread: None };
         let stream = Arc::clone(&connector.stream);
-        connector.thread = Some(attendant::start(move || attendant::attend(&stream, &events, &stopped))?);
+        connector.thread = Some(quiet_thread::start("hw-connector", STACK, move || {
+            attendant::attend(&stream, &events, &stopped);
+        })?);
         Ok(connector)
     }
 

@@ -1,12 +1,6 @@
 //! The thread that keeps the connector's socket from overflowing while the consumer is busy elsewhere.
 
-use std::{
-    io,
-    os::fd::OwnedFd,
-    sync::Mutex,
-    thread::{Builder, JoinHandle},
-    time::Duration,
-};
+use std::{os::fd::OwnedFd, sync::Mutex, time::Duration};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -20,27 +14,6 @@ const LONGEST: Duration = Duration::from_millis(50);
 const UNKNOWN: Duration = Duration::from_millis(2);
 /// Bytes that may come in a millisecond: some 80 events, as two busy processors make of empty programs.
 const PER_MILLISECOND: u32 = 64 << 10;
-
-/// A thread that no signal is delivered to: they belong to the program that measures.
-pub(super) fn start(work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    // SAFETY: sigset_t is plain integers; sigfillset fills it.
-    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: as above, for the mask that is given back.
-    let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: both sets are ours; the mask changed is this thread's own, which the new one inherits
-    // (pthread_sigmask(3)).
-    let error = unsafe {
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before)
-    };
-    if error != 0 {
-        return Err(io::Error::from_raw_os_error(error));
-    }
-    let started = Builder::new().name("hw-connector".into()).stack_size(128 << 10).spawn(work);
-    // SAFETY: `before` was filled by the call above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
-    started
-}
 
 /// Reads until `stop` is readable. Sleeps without a timeout while nothing happens on the machine.
 pub(super) fn attend(stream: &Mutex<Stream>, events: &OwnedFd, stop: &OwnedFd) {

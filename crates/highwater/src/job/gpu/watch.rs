@@ -1,0 +1,155 @@
+//! Reading the devices while a job runs, in a thread of its own: a driver may be slow, or hang.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{GpuSample, Held, OnDevice};
+use crate::{
+    Roots,
+    gpu::{Device, Listing, Monitor, PidSpace},
+    job::{Pace, events::MemberId, linux::quiet_thread},
+};
+
+/// Drivers are given so long to open: NVML takes seconds where no persistence daemon runs.
+const OPENING: Duration = Duration::from_secs(10);
+/// The last sample is waited for so long.
+const CLOSING: Duration = Duration::from_secs(1);
+/// Between two samples at least, and at most, while the pace is ours to choose.
+const SHORTEST: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_millis(500);
+/// A sample may cost this share of the time until the next.
+const SHARE: u32 = 50;
+
+/// Drivers' libraries want more than a thread of ours would.
+const STACK: usize = 2 << 20;
+
+/// The thread that reads.
+#[derive(Debug)]
+pub(crate) struct GpuWatch {
+    samples: Receiver<GpuSample>,
+    shared: Arc<Shared>,
+    /// What has come while the job had not begun.
+    first: Vec<GpuSample>,
+    is_open: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    members: HashMap<u32, MemberId>,
+    over: bool,
+}
+
+impl GpuWatch {
+    /// Opens the drivers and reads the devices once, before the job begins.
+    pub(crate) fn start(roots: &Roots, pace: Pace) -> Self {
+        let shared = Arc::new(Shared::default());
+        let (sender, samples) = channel();
+        let (theirs, roots) = (Arc::clone(&shared), roots.clone());
+        // Without a thread there are no samples, which is said.
+        let started = quiet_thread::start("hw-gpu", STACK, move || read(&roots, pace, &theirs, &sender));
+        let mut watch = Self { samples, shared, first: Vec::new(), is_open: started.is_ok() };
+        match watch.samples.recv_timeout(OPENING) {
+            Ok(sample) => watch.first.push(sample),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => watch.is_open = false,
+        }
+        watch
+    }
+
+    /// Whether the drivers have answered.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Whose memory is read from now on.
+    pub(crate) fn follow(&self, members: impl Iterator<Item = (u32, MemberId)>) {
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.members.clear();
+        state.members.extend(members);
+    }
+
+    /// What was read since.
+    pub(crate) fn drain(&mut self) -> Vec<GpuSample> {
+        let mut samples = std::mem::take(&mut self.first);
+        samples.extend(self.samples.try_iter());
+        samples
+    }
+
+    /// The job is over: what is left. A driver that hangs is left behind.
+    pub(crate) fn finish(&mut self) -> Vec<GpuSample> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).over = true;
+        self.shared.changed.notify_all();
+        let mut samples = self.drain();
+        let deadline = Instant::now() + CLOSING;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        if self.is_open {
+            samples.extend(std::iter::from_fn(|| self.samples.recv_timeout(left()).ok()));
+        }
+        samples
+    }
+}
+
+/// Reads until the job is over.
+fn read(roots: &Roots, pace: Pace, shared: &Shared, samples: &Sender<GpuSample>) {
+    let mut monitor = Monitor::with_roots(roots.clone());
+    loop {
+        let members = shared.state.lock().unwrap_or_else(PoisonError::into_inner).members.clone();
+        let begin = Instant::now();
+        let sample = sample(&mut monitor, &members);
+        let found_nothing = sample.devices.is_empty();
+        let cost = begin.elapsed();
+        // Nobody listens any more, or there is nothing to read.
+        if samples.send(sample).is_err() || found_nothing {
+            return;
+        }
+        let pause = match pace {
+            Pace::Fixed { interval, .. } => interval,
+            Pace::Adaptive => (cost * SHARE).clamp(SHORTEST, LONGEST),
+        };
+        let state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = shared.changed.wait_timeout_while(state, pause, |state| !state.over);
+        if waited.unwrap_or_else(PoisonError::into_inner).0.over {
+            return;
+        }
+    }
+}
+
+fn sample(monitor: &mut Monitor, members: &HashMap<u32, MemberId>) -> GpuSample {
+    let taken = Instant::now();
+    let devices = monitor.devices();
+    let pids: HashSet<u32> = members.keys().copied().collect();
+    let listing = monitor.usages_of(&pids);
+    let devices = devices.into_iter().map(|device| on_device(device, &listing, members)).collect();
+    GpuSample { taken, devices, gaps: listing.gaps }
+}
+
+fn on_device(device: Device, listing: &Listing, members: &HashMap<u32, MemberId>) -> OnDevice {
+    let mut on = OnDevice { device, rows: Vec::new(), others: 0, names_host_pids: false };
+    for usage in listing.usages.iter().filter(|usage| usage.device == on.device.id) {
+        let id = members.get(&usage.pid).filter(|_| usage.pid_space == PidSpace::Own);
+        on.names_host_pids |= usage.pid_space == PidSpace::Host;
+        let Some(&id) = id else {
+            on.others += 1;
+            continue;
+        };
+        on.rows.push(Held {
+            id,
+            vram: usage.vram.reading.clone(),
+            system: usage.system.reading.clone(),
+            shares: !usage.shared_with.is_empty(),
+            peak: usage.peak.as_ref().and_then(|peak| peak.reading.known()),
+        });
+    }
+    on
+}
