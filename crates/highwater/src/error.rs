@@ -53,6 +53,20 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The procfs that is mounted belongs to another pid namespace: its processes are not those that we start.
+    #[error(
+        "{} belongs to another pid namespace (this process is {own} here and {found} there): mount a procfs of this \
+         one first, as unshare --mount-proc does",
+        path.display()
+    )]
+    ForeignProc {
+        /// Where procfs is mounted.
+        path: PathBuf,
+        /// Our own pid.
+        own: u32,
+        /// What procfs calls us.
+        found: String,
+    },
     /// A kernel file holds something else than this library expects.
     #[error("{} does not look as expected: {found:?}", path.display())]
     Unexpected {

@@ -107,13 +107,13 @@ pub enum Pace {
 
 /// What the caller's own start changed in its process, to be undone in the job so that the job finds
 /// everything as if it had been started without us. The default: nothing to undo but what Rust's runtime does
-/// to SIGPIPE.
+/// to SIGPIPE; the job finds SIGPIPE and SIGXFSZ at their default unless `ignored_signals` names them.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Inherited {
     /// Signals that the job must find ignored (bit n-1 = signal n) although this process may have changed them
     /// since it started: SIGPIPE, which Rust's runtime ignores always and the job finds ignored only if it stands
-    /// here; SIGCHLD, which must not be ignored here to learn how the job ends; 33, to which glibc gives a handler
+    /// here, as SIGXFSZ; SIGCHLD, which must not be ignored here to learn how the job ends; 33, to which glibc gives a handler
     /// with the first thread.
     pub ignored_signals: u64,
     /// The signal mask the job gets (bit n-1 = signal n); `None`: that of the calling thread.

@@ -164,13 +164,13 @@ They are checked before the job starts; later trouble with them costs a warning,
 exec and exit. It stays until the job is over, even if hwm is killed. Never kill it: programs of the job would then \
 fail to start others, and to exit properly. sudo and other setuid programs of the job run without their privileges, \
 and a program that wants a seccomp listener of its own (a container runtime, another hwm run --exact) is refused one \
-with EBUSY.
+with EBUSY. A signal that comes right at an exec may make it fail with EINTR, which execve(2) never does otherwise.
 
 Exit codes: the job's own, or 128+n when signal n ended it; 127 command not found; 126 command cannot be \
 executed; 125 bad usage or a failure of hwm itself before the job started.
 
-Ctrl-C reaches the job as usual and the summary is printed. TERM and HUP sent to hwm are passed on to the job; \
-a second one kills all of it.
+Ctrl-C reaches the job as usual and the summary is printed. TERM, HUP, USR1, USR2 and ALRM sent to hwm are passed on \
+to the job; a second TERM or HUP, half a second later or more, kills all of it.
 ";
 
 /// Longest interval: above it a sampling interval is surely a mistake, and sums of times stay far from overflow.

@@ -1,6 +1,6 @@
 //! Signals to hwm while a job runs.
 //!
-//! INT, QUIT, TERM and HUP are blocked before any other thread starts and read from a signalfd(2) by a thread
+//! INT, QUIT, TERM, HUP, USR1, USR2 and ALRM are blocked before any other thread starts and read from a signalfd(2) by a thread
 //! of their own, so hwm outlives them and reports. Those that came from the terminal (`SI_KERNEL`) reached the
 //! job already, as it is in the same process group; those sent by a process are passed on.
 
@@ -73,7 +73,16 @@ mod linux {
     use super::{Action, Policy};
     use crate::exit;
 
-    const WATCHED: [i32; 4] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP];
+    /// Those that end hwm or ask it to stop, and those that people send to a job through whoever runs it.
+    const WATCHED: [i32; 7] = [
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGALRM,
+    ];
 
     /// The watched signals, blocked in this thread and in those it starts.
     #[derive(Debug)]
@@ -88,6 +97,7 @@ mod linux {
         /// started stays ignored, by us and by the job.
         pub(crate) fn block() -> io::Result<Self> {
             let finished = Arc::default();
+            ignore_file_size_limit();
             let watched: Vec<i32> = WATCHED.into_iter().filter(|signal| !is_ignored(*signal)).collect();
             if watched.is_empty() {
                 return Ok(Self { source: None, finished });
@@ -131,6 +141,13 @@ mod linux {
         }
     }
 
+    /// A file of ours that grows beyond `RLIMIT_FSIZE` is an error of that write, and not our end (setrlimit(2)). The
+    /// job finds the signal as it was.
+    fn ignore_file_size_limit() {
+        // SAFETY: ignoring a signal runs no code of ours.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    }
+
     fn is_ignored(signal: i32) -> bool {
         let mut action = MaybeUninit::<libc::sigaction>::uninit();
         // SAFETY: a null new action only asks; `action` is written when 0 is returned (sigaction(2)).
@@ -148,6 +165,13 @@ mod linux {
             // Its first fields: u32 ssi_signo, i32 ssi_errno, i32 ssi_code.
             let signal = i32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
             let code = i32::from_ne_bytes([info[8], info[9], info[10], info[11]]);
+            let is_message = matches!(signal, libc::SIGUSR1 | libc::SIGUSR2 | libc::SIGALRM);
+            if is_message && finished.get().is_none() {
+                control.signal(signal);
+            }
+            if is_message {
+                continue;
+            }
             let stops = matches!(signal, libc::SIGTERM | libc::SIGHUP);
             let terminal = code == libc::SI_KERNEL;
             match policy.decide(Instant::now(), stops, terminal, finished.get().copied()) {

@@ -27,6 +27,18 @@ pub(crate) fn inherited() -> Inherited {
     inherited
 }
 
+/// Whether standard output was closed when we started.
+pub(crate) fn inherited_closed_stdout() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let mut inherited = Inherited::default();
+        linux::fill(&mut inherited);
+        inherited.closed_stdio[1]
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
 /// Raises the soft limit to the hard one; the former soft limit, if it was changed.
 #[cfg(unix)]
 fn raise_open_files() -> Option<u64> {

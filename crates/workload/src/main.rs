@@ -3,6 +3,7 @@
 //! Memory is mapped anonymous, kept off huge pages and touched page by page, so each size is exact. With
 //! `WORKLOAD_TRUTH=FILE` in the environment a run leaves one JSON line there: the peak it made (see [`meter`]).
 
+mod clones;
 mod family;
 mod images;
 mod memory;
@@ -37,6 +38,8 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   storm 2000 5 4 10            so many processes of so many ms, so many at a time, of so much each
   exec-storm PROGRAM 2000 4    fork and exec PROGRAM so many times, so many at a time
   vfork-storm PROGRAM 50000    vfork and exec PROGRAM so many times, one after the other
+  sibling 200 300              a child made with CLONE_PARENT holds it; its maker ends at once
+  guest 200 300 [PROGRAM]      a child made with CLONE_VM grows once its maker has ended, or exec'ed PROGRAM
   tiny FILE 800 1000           write a program that holds so many KiB for so long, to be run by itself
   nothing                      exit at once";
 
@@ -81,6 +84,8 @@ fn main() {
         "nothing" => return,
         "exec-storm" => return storm::exec_storm(a.program(), a.number(1, 2000), a.number(2, 4)),
         "vfork-storm" => return storm::vfork_storm(a.program(), a.number(1, 50_000)),
+        "sibling" => clones::sibling(a.mib(0, 200), a.time(1, 300)),
+        "guest" => clones::guest(a.mib(0, 200), a.time(1, 300), a.text(2)),
         "tiny" => {
             let file = a.text(0).unwrap_or_else(|| usage("tiny needs a FILE"));
             return tiny::write(file, a.number(1, 800), a.number(2, 1000));

@@ -1,7 +1,8 @@
 //! What hwm costs a job that does nothing but start processes: `/bin/true`, 3,000 times, one after the other.
 //! Total CPU is that of the job and of hwm together, the kernel's work on hwm's behalf inside the job's forks
-//! and exits included. Asked: at most 1.05 times the bare job's, judged by the lower end of the interval,
-//! because bare against bare scatters by 5 to 10 %; that scatter is measured in the same run, and stands beside.
+//! and exits included. Asked: at most 1.06 times the bare job's, 1.12 as root (who gets exit records and a cgroup),
+//! 1.10 with `--exact`, judged by the lower end of the interval, because bare against bare scatters by 5 to 10 %; that
+//! scatter is measured in the same run, and stands beside.
 
 use anyhow::Result;
 
@@ -16,11 +17,13 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     let count = forks.to_string();
     let job = ["trues", count.as_str()];
     let (mut bare, mut hwm, mut again, mut naive) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut exact = Vec::new();
     // The first run warms the caches for all others.
     measure::run(&mut setup.bare(&job))?;
     for _ in 0..setup.pairs {
         bare.push(measure::run(&mut setup.bare(&job))?);
         hwm.push(measure::run(&mut setup.under_hwm(&["-q"], &job))?);
+        exact.push(measure::run(&mut setup.under_hwm(&["-q", "--exact"], &job))?);
         again.push(measure::run(&mut setup.bare(&job))?);
         naive.push(measure::run(&mut setup.under_naive(Way::Children, &job))?);
     }
@@ -33,8 +36,11 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
         hwm.iter().map(|run| run.own_cpu.as_secs_f64() * 1e3 * 1e3 / f64::from(forks)).collect();
     Ok(vec![
         Row::new(format!("{forks} x /bin/true: total CPU, hwm / bare"), "x", cpu(&hwm))
-            .lower_end_at_most(1.05)
+            .lower_end_at_most(if rustix::process::geteuid().is_root() { 1.12 } else { 1.06 })
             .note(format!("bare / bare {}; naive sampler / bare {}", shown(cpu(&again)), shown(cpu(&naive)))),
+        Row::new(format!("{forks} x /bin/true: total CPU, hwm --exact / bare"), "x", cpu(&exact))
+            .lower_end_at_most(1.10)
+            .note("the keeper's CPU is in it".to_owned()),
         Row::new(format!("{forks} x /bin/true: wall time, hwm / bare"), "x", stats::ratio(wall)),
         Row::new("hwm's own CPU per 1,000 forks", "ms", stats::mean(&own)),
     ])

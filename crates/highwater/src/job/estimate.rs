@@ -148,7 +148,7 @@ impl PeakEstimate {
         } else {
             self.unmarked += 1;
             let reached = if extent.at.is_some() {
-                extent.high_at_end(unread.cap, moment.latest)
+                extent.high_at_end(unread, moment.latest)
             } else if extent.forked {
                 span.is_copy = true;
                 extent.parent_high

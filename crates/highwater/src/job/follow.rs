@@ -52,6 +52,7 @@ const KILLING: Duration = Duration::from_secs(5);
 /// Runs `job` to its end.
 pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Rows>, Error> {
     let mut downgrades = Vec::new();
+    downgrades.extend(check_proc(&job.roots)?);
     let subreaper = Subreaper::set();
     if let Err(errno) = &subreaper {
         downgrades.push(Downgrade {
@@ -108,6 +109,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     let exact = sources.peaks() != PeaksFrom::Marks;
     let metronome = Metronome::new(job.pace, sources.lineage().is_some(), exact);
     let mut following = Following {
+        roots: job.roots.clone(),
         ledger: Ledger::new(header),
         members,
         sources,
@@ -132,6 +134,22 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     following.charge = following.sources.charge();
     drop(subreaper);
     Ok(following.finish())
+}
+
+/// Whether procfs shows the processes that we start. One of another pid namespace would show strangers in their place.
+fn check_proc(roots: &Roots) -> Result<Option<Downgrade>, Error> {
+    let own = std::process::id();
+    match std::fs::read_link(roots.proc.join("self")) {
+        Ok(link) if link.as_os_str() == own.to_string().as_str() => Ok(None),
+        Ok(link) => {
+            let found = link.display().to_string();
+            Err(Error::ForeignProc { path: roots.proc.clone(), own, found })
+        }
+        Err(error) => Ok(Some(Downgrade {
+            wanted: "memory of the job's processes".to_owned(),
+            reason: format!("{}: {error}", roots.proc.join("self").display()),
+        })),
+    }
 }
 
 /// Our own high-water mark; the command starts as a copy of us and inherits it in its `ru_maxrss`.
@@ -159,6 +177,7 @@ fn target() -> String {
 }
 
 pub(super) struct Following {
+    roots: Roots,
     ledger: Ledger,
     members: Members,
     sources: Sources,
@@ -214,6 +233,7 @@ impl Following {
         }
         self.record(at, marks);
         if marks {
+            self.sources.look_for_strays(&self.roots, self.members.pids());
             self.next_marks = at + thread_cpu().saturating_sub(begin) * MARKS_SHARE;
         }
         changes

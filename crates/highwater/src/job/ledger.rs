@@ -78,6 +78,8 @@ pub(crate) struct Ledger {
     /// Rows whose peak is not exact, of those that are closed.
     inexact: u64,
     last_total: Option<u64>,
+    /// Who runs in the memory map of its parent: child, parent.
+    guests: Vec<(MemberId, MemberId)>,
 }
 
 impl Ledger {
@@ -98,6 +100,7 @@ impl Ledger {
             seen_dead: 0,
             inexact: 0,
             last_total: None,
+            guests: Vec::new(),
         }
     }
 
@@ -122,6 +125,7 @@ impl Ledger {
                 let group = self.groups.key(&name.command);
                 let mut member = Member::new(pid, ppid, name, group, forked, moment.latest);
                 member.extent = extent;
+                member.parent = self.by_pid.get(&ppid).copied();
                 self.living.insert(id, member);
                 self.by_pid.insert(pid, id);
             }
@@ -134,6 +138,7 @@ impl Ledger {
                 self.estimate.seen_between_fork_and_exec(shares);
                 if let Some(member) = self.living.get_mut(&id) {
                     member.extent.set_shares(shares);
+                    self.guests.extend(member.parent.filter(|_| shares).map(|parent| (id, parent)));
                 }
             }
             Event::Exec { id, name } => {
@@ -142,6 +147,7 @@ impl Ledger {
                     self.estimate.exec(&mut member.extent, moment, unread);
                     member.exec(name.unwrap_or_else(Name::unknown), &mut self.groups, moment);
                 }
+                self.leave_map(id);
             }
             Event::Last { id, mark } => {
                 if let Some(member) = self.living.get_mut(&id) {
@@ -157,6 +163,7 @@ impl Ledger {
                     self.estimate.gone(&member.extent, until_freed, member.unread(&self.groups));
                     self.close(id, &member, Some(moment));
                 }
+                self.leave_map(id);
             }
             Event::Exit { id, exit } => {
                 if let Some(member) = self.living.get_mut(&id) {
@@ -172,6 +179,18 @@ impl Ledger {
             Event::WaitedMax { bytes, may_be_ours: false } => self.estimate.some_process_reached(bytes),
             Event::WaitedMax { bytes, may_be_ours: true } => self.estimate.no_process_exceeded(bytes),
         }
+    }
+
+    /// A member has left its memory map: who ran in it with that member has it for himself now.
+    fn leave_map(&mut self, id: MemberId) {
+        self.guests.retain(|&(guest, host)| {
+            if host == id
+                && let Some(member) = self.living.get_mut(&guest)
+            {
+                member.extent.set_shares(false);
+            }
+            guest != id && host != id
+        });
     }
 
     pub(crate) fn sample(&mut self, sample: &Sample<'_>) {
@@ -358,7 +377,11 @@ impl Ledger {
             ),
             None => "the job ended before a first pass".to_owned(),
             Some(pass) if pass.capped > 0 => {
-                format!("{} processes could not be read, or not in time: counted with their RSS", pass.capped)
+                let processes = if pass.capped == 1 { "process" } else { "processes" };
+                format!(
+                    "{} {processes} could not be read, or not in time: counted with their RSS",
+                    pass.capped
+                )
             }
             Some(_) => return None,
         };

@@ -147,6 +147,9 @@ fn differ(one: u64, two: u64) -> bool {
 
 /// The estimate, its interval where it matters, and where it comes from.
 fn total_peak(peak: &PeakInterval) -> String {
+    if peak.certainty == Certainty::AtMost {
+        return with_certainty(peak.bytes, peak.certainty);
+    }
     let mut notes = Vec::new();
     if peak.certainty != Certainty::Exact {
         notes.push("estimate".to_owned());
@@ -163,7 +166,11 @@ fn total_peak(peak: &PeakInterval) -> String {
         notes.push(format!("at most {}", text::size(peak.upper_bytes)));
     }
     if let Some([from, to]) = peak.between_seconds {
-        notes.push(format!("from the kernel's marks, between {from:.2} s and {to:.2} s"));
+        notes.push(format!(
+            "from the kernel's marks, between {} and {}",
+            text::duration(from),
+            text::duration(to)
+        ));
     }
     let size = with_certainty(peak.bytes, peak.certainty);
     if notes.is_empty() { size } else { format!("{size} ({})", notes.join("; ")) }

@@ -11,6 +11,7 @@ use highwater::{
 use crate::{
     args::{Lineage, RunArgs},
     output::{Destination, listed::Listed, timeline::TimelineFile},
+    startup,
 };
 
 /// What to run and what to leave behind.
@@ -50,6 +51,9 @@ impl Plan {
 
         let json_on_stdout = args.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
         let json = match &args.json {
+            Some(_) if json_on_stdout && startup::inherited_closed_stdout() => {
+                bail!("standard output is closed; to write the record to a file use --json=FILE")
+            }
             Some(_) if json_on_stdout => Some(Destination::stdout()?),
             Some(path) => Some(Destination::check("--json", path)?),
             None => None,

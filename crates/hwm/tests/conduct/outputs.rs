@@ -34,6 +34,41 @@ fn a_full_disk_costs_a_warning() {
 }
 
 #[test]
+fn a_file_size_limit_costs_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = dir.path().join("processes.csv");
+    // One block of 512 bytes, and more than that in rows.
+    let script = "i=0; while [ $i -lt 40 ]; do /bin/true; i=$((i+1)); done; exit 3";
+    let mut hwm = hwm(&["-q", "--csv", csv.to_str().unwrap()], script);
+    let limit = libc::rlimit { rlim_cur: 512, rlim_max: 512 };
+    // SAFETY: a plain system call on values of ours.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(&mut hwm, move || {
+            libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit);
+            Ok(())
+        });
+    }
+    let output = output(&mut hwm);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("processes.csv"), "no warning: {}", stderr(&output));
+}
+
+#[test]
+fn json_to_a_closed_stdout_is_refused_beforehand() {
+    let mut hwm = hwm(&["--json"], "echo run >&2");
+    // SAFETY: a plain system call.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(&mut hwm, || {
+            libc::close(1);
+            Ok(())
+        });
+    }
+    let output = output(&mut hwm);
+    assert_eq!((output.status.code(), stderr(&output).contains("--json=FILE")), (Some(125), true));
+    assert!(!stderr(&output).contains("run\n"));
+}
+
+#[test]
 fn bare_json_parses_whatever_the_job_prints() {
     let output = output(&mut hwm(&["--json"], "echo noise; echo more >&2"));
     let record: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");

@@ -98,6 +98,18 @@ fn term_and_hup_are_forwarded_once_and_reported() {
 }
 
 #[test]
+fn messages_to_hwm_are_passed_on() {
+    for (name, signal) in [("USR1", libc::SIGUSR1), ("USR2", libc::SIGUSR2), ("ALRM", libc::SIGALRM)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = hwm(&["-q"], &catcher(name, dir.path())).spawn().unwrap();
+        until("the job is ready", || dir.path().join("ready").exists());
+        send(&child, signal);
+        assert_eq!(wait(&mut child).code(), Some(7), "{name}");
+        assert_eq!(lines(&dir.path().join("caught")), 1, "{name}");
+    }
+}
+
+#[test]
 fn a_second_term_kills_children_of_children() {
     let dir = tempfile::tempdir().unwrap();
     let (pids, json) = (dir.path().join("pids"), dir.path().join("record.json"));

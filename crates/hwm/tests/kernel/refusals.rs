@@ -129,3 +129,43 @@ fn all_but_holding_in_new_namespaces() {
         }
     }
 }
+
+#[test]
+fn a_procfs_of_another_namespace() {
+    let _turn = turn();
+    if !crate::run::is_root() {
+        return eprintln!("skipped: needs a pid namespace");
+    }
+    let place = Place::new();
+    let output = Command::new("unshare")
+        .args(["--pid", "--fork", "--"])
+        .arg(place.path("hwm"))
+        .args(["run", "--", "sh", "-c", "echo run"])
+        .output();
+    let Ok(output) = output else { return eprintln!("skipped: no unshare here") };
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.starts_with("unshare") {
+        return eprintln!("skipped: {said}");
+    }
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(125), &b""[..]), "{said}");
+    assert!(said.contains("--mount-proc"), "{said}");
+}
+
+#[test]
+fn a_job_that_leaves_its_cgroup() {
+    let _turn = turn();
+    let place = Place::new();
+    let groups = "/sys/fs/cgroup/memory";
+    let (tasks, workload) = (format!("{groups}/cgroup.procs"), place.path("workload"));
+    if !crate::run::is_root() || std::fs::metadata(&tasks).is_err() {
+        return eprintln!("skipped: no cgroup v1 of ours");
+    }
+    let script = format!("echo $$ > {tasks}; exec {} hold 50 300", workload.display());
+    let run = place.run(User::Same, &["--cgroup"], &["sh", "-c", &script]);
+    run.check();
+    if run.number("/peak/cgroup/bytes").is_none() {
+        return eprintln!("skipped: {}", run.reasons());
+    }
+    assert_eq!(run.word("/peak/cgroup/certainty"), "at_least", "{}", run.record["peak"]);
+    assert!(run.reasons().contains("left the group"), "{}", run.reasons());
+}

@@ -9,9 +9,20 @@ use crate::{
 };
 
 const MODES: [&[&str]; 2] = [&["--no-cgroup"], &["--no-cgroup", "--exact"]];
+/// Each source of births and ends by itself.
+const SOURCES: [&[&str]; 4] = [
+    &["--no-cgroup", "--wait", "--lineage", "perf"],
+    &["--no-cgroup", "--wait", "--lineage", "proc-connector"],
+    &["--no-cgroup", "--wait", "--lineage", "sampling"],
+    &["--no-cgroup", "--wait", "--exact"],
+];
 
 /// Runs `command` as every user in both modes, and hands each run to `judge`.
 fn each(command: &[&str], code: i32, judge: impl Fn(&Run, &str)) {
+    in_modes(&MODES, command, code, judge);
+}
+
+fn in_modes(modes: &[&[&str]], command: &[&str], code: i32, judge: impl Fn(&Run, &str)) {
     let _turn = turn();
     let place = Place::new();
     let (tiny, _) = place.tiny(2048, 20);
@@ -25,7 +36,7 @@ fn each(command: &[&str], code: i32, judge: impl Fn(&Run, &str)) {
         .collect();
     let named: Vec<&str> = named.iter().map(String::as_str).collect();
     for user in User::all() {
-        for mode in MODES {
+        for mode in modes {
             let run = place.run(user, mode, &named);
             run.check();
             let what = format!("{user:?} {mode:?}: {} {}", run.record["capture"], run.record["processes"]);
@@ -57,6 +68,74 @@ fn a_static_program() {
             assert!(!bounds(run) || run.number("/peak/rss/bytes") == upper, "{what}");
         }
     });
+}
+
+/// The truth lies in the interval, and is found.
+fn holds_mib(run: &Run, mib: u64, what: &str) {
+    let end = |name: &str| run.number(&format!("/peak/rss/{name}")).unwrap();
+    let truth = mib << 20;
+    assert!(end("upper_bytes") >= truth, "{what}");
+    assert!(end("bytes") >= truth - truth / 33 && end("bytes") <= truth + truth / 20, "{what}");
+    assert!(
+        run.processes().iter().any(|process| {
+            process["peak"]["rss"]["bytes"].as_u64().is_some_and(|bytes| bytes >= truth - truth / 33)
+        }),
+        "{what}"
+    );
+}
+
+#[test]
+fn a_child_that_is_made_for_us() {
+    in_modes(&SOURCES, &["{workload}", "sibling", "100", "200"], 0, |run, what| {
+        holds_mib(run, 100, what);
+        assert_eq!(run.seen().0, 2, "{what}");
+    });
+}
+
+#[test]
+fn a_memory_map_that_its_owner_leaves() {
+    in_modes(&SOURCES, &["{workload}", "guest", "100", "200"], 0, |run, what| holds_mib(run, 120, what));
+    in_modes(&SOURCES, &["{workload}", "guest", "100", "200", "{tiny}"], 0, |run, what| {
+        holds_mib(run, 120, what);
+    });
+}
+
+#[test]
+fn a_command_that_may_not_be_watched() {
+    // A program that may be run and not read: the kernel tells nothing of it.
+    let _turn = turn();
+    let place = Place::new();
+    let shell = place.path("sh");
+    fs::copy("/bin/sh", &shell).expect("there is a shell");
+    fs::set_permissions(&shell, fs::Permissions::from_mode(0o711)).expect("our own file");
+    let workload = place.path("workload");
+    let script = format!("{} hold 100 300; :", workload.display());
+    for user in User::all() {
+        let run = place.run(user, &["--no-cgroup"], &[shell.to_str().unwrap(), "-c", &script]);
+        run.check();
+        let what = format!("{user:?} {} {}", run.record["capture"], run.record["processes"]);
+        holds_mib(&run, 100, &what);
+    }
+}
+
+#[test]
+fn few_descriptors() {
+    let _turn = turn();
+    let place = Place::new();
+    let workload = place.path("workload");
+    let script = format!(
+        "ulimit -n 40; exec {} run -q --no-cgroup --json={} -- {} shared-workers cow 30 8",
+        place.path("hwm").display(),
+        place.path("record.json").display(),
+        workload.display()
+    );
+    let status = Command::new("sh").args(["-c", &script]).status().unwrap();
+    let run = Run { status, record: place.record() };
+    run.check();
+    let what = run.record["processes"].to_string();
+    assert_eq!(run.seen().0, 31, "{what}");
+    assert!(run.processes().iter().all(|process| process["peak"]["rss"]["bytes"].is_u64()), "{what}");
+    assert!(run.number("/peak/rss/bytes").unwrap() >= 31 * (8 << 20), "{what}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{Unread, at_most_after};
 use crate::job::events::LastMark;
 
 /// What the estimate knows of one living member and its present image.
@@ -55,7 +56,8 @@ impl Extent {
                 self.trough = self.trough.min(rss);
                 self.crest = self.crest.max(rss);
                 let seconds = (at.saturating_sub(before)).as_secs_f64();
-                if seconds > 0.0 {
+                // What lies closer together says nothing of a pace.
+                if seconds > 0.001 {
                     self.growth = Some((rss as f64 - self.rss as f64) / seconds);
                 }
             }
@@ -82,13 +84,15 @@ impl Extent {
         self.forked && self.shares == Some(true)
     }
 
-    /// What it may have reached by `now`, when it ended unseen since its last reading. `cap`: what it cannot have
-    /// exceeded, if that is known.
-    pub(super) fn high_at_end(&self, cap: Option<u64>, now: Duration) -> u64 {
+    /// What it may have reached by `now`, when it ended unseen since its last reading.
+    pub(super) fn high_at_end(&self, unread: Unread, now: Duration) -> u64 {
         let high = self.high.max(self.replaced);
-        let cap = cap.map(|cap| cap.max(high));
-        let Some(growth) = self.growth else { return cap.unwrap_or(high) };
-        let unseen = self.at.map_or(0.0, |at| now.saturating_sub(at).as_secs_f64());
+        let cap = unread.cap.map(|cap| cap.max(high));
+        let unseen = self.at.map_or(Duration::ZERO, |at| now.saturating_sub(at));
+        let Some(growth) = self.growth else {
+            return cap.unwrap_or(high.max(unread.alike.min(at_most_after(unseen))));
+        };
+        let unseen = unseen.as_secs_f64();
         let grown = (growth.max(0.0) * unseen * 1.5).min(high as f64);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and `high`
         let reached = high + grown as u64;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use crate::{
     job::timeline::round,
-    record::{Group, GroupKey, Process},
+    record::{Certainty, Group, GroupKey, Process},
 };
 
 /// Sums by command, each sample anew, so that a group's peak is one instant's.
@@ -63,7 +63,8 @@ impl Groups {
         let group = &mut self.folds[index];
         group.processes += 1;
         let image = row.images.last().map_or(row.peak.rss, |image| image.peak);
-        let Some(peak) = image else { return };
+        // What it cannot have exceeded it need not have reached.
+        let Some(peak) = image.filter(|peak| peak.certainty != Certainty::AtMost) else { return };
         group.largest = group.largest.max(peak.bytes);
         if group.peak.is_none_or(|known| peak.bytes > known) {
             (group.peak, group.at) = (Some(peak.bytes), None);

@@ -6,7 +6,7 @@ use super::groups::Groups;
 use crate::{
     job::{
         estimate::{Extent, Unread},
-        events::{LastMark, Moment, Name, Reading},
+        events::{LastMark, MemberId, Moment, Name, Reading},
         timeline::round,
     },
     record::{Certainty, Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks, Timestamp},
@@ -19,6 +19,8 @@ const FORK_TO_EXEC: Duration = Duration::from_millis(50);
 pub(super) struct Member {
     pub(super) pid: u32,
     pub(super) ppid: u32,
+    /// That parent, if it is a member.
+    pub(super) parent: Option<MemberId>,
     pub(super) name: Name,
     pub(super) group: usize,
     pub(super) forked: bool,
@@ -49,6 +51,7 @@ impl Member {
         Self {
             pid,
             ppid: parent,
+            parent: None,
             name,
             group,
             forked,

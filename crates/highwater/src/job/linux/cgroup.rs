@@ -98,6 +98,24 @@ impl JobGroup {
         &self.path
     }
 
+    /// Whether process `pid` is charged elsewhere: it was moved to a group that does not lie in this one. `None` where
+    /// that cannot be told.
+    pub(crate) fn has_left(&self, roots: &Roots, pid: u32) -> Option<bool> {
+        let name = self.path.file_name()?.to_str()?;
+        let text = fs::read_to_string(roots.proc.join(format!("{pid}/cgroup"))).ok()?;
+        // proc_cgroup(5): hierarchy:controllers:path
+        let path = text.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':');
+            let (hierarchy, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+            let is_ours = match self.version {
+                Version::V1 => controllers.split(',').any(|controller| controller == "memory"),
+                Version::V2 => hierarchy == "0",
+            };
+            is_ours.then_some(path)
+        })?;
+        Some(!path.split('/').any(|part| part == name))
+    }
+
     /// The highest charge so far.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let file = match self.version {

@@ -147,6 +147,7 @@ impl Members {
         let name = self.name(pid, stat.comm.clone());
         let forked = stat.has_not_exec();
         let mut member = Member::new(self.new_id(pid), pid, forked, known_until);
+        member.parent = self.by_pid.get(&stat.ppid).copied();
         member.open(&self.roots, &stat);
         (member.named, member.threads, member.told) = (true, stat.threads.max(1), self.told.tells(is_root));
         member.was_dead = matches!(stat.state, b'Z' | b'X') && stat.threads <= 1;

@@ -5,9 +5,12 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::FileExt,
+    os::{fd::AsRawFd, unix::fs::FileExt},
+    path::Path,
     time::Duration,
 };
+
+use rustix::process::{Resource, getrlimit};
 
 use super::descendants::{read_into, read_stat};
 use crate::{
@@ -31,6 +34,8 @@ pub(super) struct Member {
     /// Forked, not yet exec'ed when last asked.
     pub(super) forked: bool,
     pub(super) shares_map: bool,
+    /// Whose child it was born as, if that was a member.
+    pub(super) parent: Option<MemberId>,
     pub(super) text_pages: u64,
     pub(super) mark: u64,
     /// Samples until a forked one is asked again whether it has exec'ed, and how many to wait after that.
@@ -87,6 +92,7 @@ impl Member {
             thread: None,
             forked,
             shares_map: false,
+            parent: None,
             text_pages: 0,
             mark: 0,
             recheck: (0, 0),
@@ -111,8 +117,7 @@ impl Member {
         let directory = roots.proc.join(self.pid.to_string());
         self.start_ticks = Some(stat.start_ticks);
         self.image = stat.image;
-        (self.statm, self.status) =
-            (File::open(directory.join("statm")).ok(), File::open(directory.join("status")).ok());
+        (self.statm, self.status) = (kept(&directory.join("statm")), kept(&directory.join("status")));
     }
 
     /// It runs another program: nothing read before counts for it.
@@ -214,6 +219,17 @@ impl Member {
         text.truncate(length);
         (length > 0).then_some(())
     }
+}
+
+/// So many descriptors stay free for all that is opened and closed again.
+const SPARE: u64 = 24;
+
+/// Opens a file to be kept, unless descriptors are running short: the kernel gives out the lowest number that is free.
+fn kept(path: &Path) -> Option<File> {
+    let file = File::open(path).ok()?;
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let number = u64::try_from(file.as_raw_fd()).unwrap_or(u64::MAX);
+    (number.saturating_add(SPARE) < limit).then_some(file)
 }
 
 /// Whether two processes share one memory map (kcmp(2) with `KCMP_VM`); `None` where that cannot be told.

@@ -270,6 +270,7 @@ impl Members {
             self.walk_beside(news);
         }
         self.wait_again(news);
+        self.leave_maps_to_their_last(news);
         let marks = marks || self.unsettled || news.changes.births > 0;
         self.read_all(marks, news);
         if self.root_lives()
@@ -293,6 +294,22 @@ impl Members {
     pub(crate) fn last_look(&mut self, at: Duration, sources: &mut Sources, news: &mut News) -> Look {
         self.told.end();
         self.look(at, true, sources, news)
+    }
+
+    /// Whoever ran in the memory map of a member that has exec'ed or ended has it for himself now.
+    fn leave_maps_to_their_last(&mut self, news: &News) {
+        if !self.list.iter().any(|member| member.shares_map) {
+            return;
+        }
+        let mut have_left = HashSet::new();
+        for Timed { event, .. } in &news.events {
+            if let Event::Exec { id, .. } | Event::Gone { id, .. } = event {
+                have_left.insert(*id);
+            }
+        }
+        for member in &mut self.list {
+            member.shares_map &= member.parent.is_none_or(|parent| !have_left.contains(&parent));
+        }
     }
 
     fn read_all(&mut self, marks: bool, news: &mut News) {

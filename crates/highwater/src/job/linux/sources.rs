@@ -1,10 +1,11 @@
 //! The kernel's mechanisms that tell of a job: each tried, the best that works used, each refusal kept with its
 //! reason.
 
-use std::{io, rc::Rc, time::Duration};
+use std::{collections::HashSet, io, rc::Rc, time::Duration};
 
 use super::{
     cgroup::JobGroup,
+    descendants::read_stat,
     keeper::{HandOver, Held, Keeper},
     lifetimes::{Lifetime, connector::Connector, perf::Perf},
     taskstats::{TaskEnd, Taskstats},
@@ -22,6 +23,8 @@ pub(crate) struct Sources {
     pub(super) keeper: Option<Keeper>,
     taskstats: Option<Taskstats>,
     group: Option<Rc<JobGroup>>,
+    /// Members that were found in another group.
+    strays: HashSet<u32>,
     downgrades: Vec<Downgrade>,
     lineage: LineageFrom,
     buffers: (Vec<Lifetime>, Vec<Held>, Vec<TaskEnd>),
@@ -66,6 +69,7 @@ impl Sources {
             keeper: None,
             taskstats: None,
             group: None,
+            strays: HashSet::new(),
             downgrades: Vec::new(),
             lineage: wanted.lineage,
             buffers: Default::default(),
@@ -262,6 +266,20 @@ impl Sources {
             + self.taskstats.as_ref().map_or(0, Taskstats::lost)
     }
 
+    /// Looks whether living members have left the job's cgroup; so many at a time.
+    pub(crate) fn look_for_strays(&mut self, roots: &Roots, members: impl Iterator<Item = u32>) {
+        const LOOKED_AT: usize = 16;
+        let Some(group) = &self.group else { return };
+        let mut text = Vec::new();
+        // Who is ending has left every group of v1 (`cgroup_exit`, kernel/cgroup/cgroup.c), so ask for that last.
+        let have_left = members.take(LOOKED_AT).filter(|&pid| {
+            group.has_left(roots, pid) == Some(true)
+                && read_stat(roots, pid, &mut text)
+                    .is_some_and(|stat| !stat.is_exiting() && !matches!(stat.state, b'Z' | b'X'))
+        });
+        self.strays.extend(have_left);
+    }
+
     /// Ends the job's cgroup, and says what the kernel kept of it.
     pub(crate) fn charge(&mut self) -> Option<PeakFigure> {
         const WANTED: &str = "the kernel's own peak of a cgroup";
@@ -275,7 +293,14 @@ impl Sources {
             Some(0) => self.downgrade(WANTED, "the command could not enter the group made for it".to_owned()),
             None => self.downgrade(WANTED, "it could not be read at the end".to_owned()),
             Some(bytes) => {
-                return Some(PeakFigure { bytes, certainty: Certainty::Exact, at_seconds: None });
+                let strays = self.strays.len();
+                if strays > 0 {
+                    let reason =
+                        format!("at least {strays} of its processes left the group that was made for the job");
+                    self.downgrade(WANTED, reason);
+                }
+                let certainty = if strays == 0 { Certainty::Exact } else { Certainty::AtLeast };
+                return Some(PeakFigure { bytes, certainty, at_seconds: None });
             }
         }
         None

@@ -208,13 +208,20 @@ impl Members {
             self.told.gaps = true;
             self.end_of(pid, Moment::between(self.before, at), at, news);
         }
-        if !self.by_pid.contains_key(&parent) && !self.told.of_job_only {
+        // A member may make a child that is ours (`CLONE_PARENT`, clone(2)); and so may we.
+        let is_ours = parent == self.own_pid && self.not_ours != Some(pid);
+        if is_ours && !self.sole_owner {
+            (self.told.gaps, self.told.walk_soon) = (true, true);
+            return;
+        }
+        if !self.by_pid.contains_key(&parent) && !self.told.of_job_only && !is_ours {
             return;
         }
         let id = self.new_id(pid);
         let mut member = Member::new(id, pid, true, at);
         member.told = true;
         member.shares_map = shares_map == Some(true);
+        member.parent = self.by_pid.get(&parent).copied();
         self.list.push(member);
         news.push(Moment::exactly(at), Event::Born { id, pid, ppid: parent, name: None, forked: true });
         if let Some(shares) = shares_map {

@@ -28,6 +28,10 @@ impl Members {
         let end = self.told.ends.remove(&(pid, tid)).map(|(end, _)| end);
         let Some(member) = self.member(pid) else { return };
         if at <= member.known_until && !member.was_dead {
+            // Older news; unless the command itself has gained privileges before the first look.
+            if self.told.of_job_only && pid == self.root && pid == tid && self.lives_on(pid) {
+                self.drop_out_of_sight(pid);
+            }
             return;
         }
         if let Some(bytes) = end.as_ref().and_then(|end| end.peak_bytes) {
@@ -55,10 +59,7 @@ impl Members {
         // that it has ended (`perf_event_exit_task` in `begin_new_exec`, fs/exec.c).
         self.told.gaps |= self.told.of_job_only && too_short;
         if self.told.of_job_only && self.lives_on(pid) {
-            (self.told.blind, self.told.gaps) = (true, true);
-            if let Some(member) = self.member(pid) {
-                (member.told, member.threads) = (false, 1);
-            }
+            self.drop_out_of_sight(pid);
             return;
         }
         if let Some(end) = end
@@ -71,6 +72,14 @@ impl Members {
         }
         let freed = if self.told.of_job_only { at + self.time_to_free(pid) } else { at };
         self.end_of(pid, Moment::exactly(at), freed, news);
+    }
+
+    /// Of this member, and of all that it starts, nothing will be told any more: it is looked for.
+    fn drop_out_of_sight(&mut self, pid: u32) {
+        (self.told.blind, self.told.gaps) = (true, true);
+        if let Some(member) = self.member(pid) {
+            (member.told, member.threads) = (false, 1);
+        }
     }
 
     /// How long the kernel may take to free a process's memory: perf tells of its end before (`do_exit` of

@@ -77,8 +77,10 @@ impl Members {
         let id = self.new_id(held.pid);
         let mut member = Member::new(id, held.pid, held.forked, Duration::ZERO);
         member.image = held.image;
+        member.parent = self.by_pid.get(&held.ppid).copied();
         self.list.push(member);
-        let name = (!held.forked).then(|| self.told.name_of(held.comm.clone()));
+        let is_named = !held.forked && !held.comm.is_empty();
+        let name = is_named.then(|| self.told.name_of(held.comm.clone()));
         // Held at an exec before it was ever seen: it was forked a moment ago.
         let earliest = if held.what == HeldAt::Exec { at.saturating_sub(FORK_TO_EXEC) } else { self.before };
         let moment = Moment::between(earliest.max(self.before), at);

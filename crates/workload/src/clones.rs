@@ -1,0 +1,59 @@
+//! Children made by clone(2) in ways that fork(2) has not.
+
+use std::{os::raw::c_void, time::Duration};
+
+use crate::{
+    memory::Block,
+    process::{exit_now, sleep},
+};
+
+/// What a child is told, in memory that both have.
+struct Order {
+    /// Before it grows: by then its maker has left.
+    pause: Duration,
+    size: usize,
+    time: Duration,
+}
+
+extern "C" fn hold(order: *mut c_void) -> i32 {
+    // SAFETY: `start` leaks it, so it lives, and nobody changes it.
+    let order = unsafe { &*order.cast::<Order>() };
+    sleep(order.pause);
+    let block = Block::new(order.size);
+    sleep(order.time);
+    drop(block);
+    exit_now(0)
+}
+
+/// When the maker leaves its memory map.
+const LEAVES: Duration = Duration::from_millis(50);
+
+/// Starts a child with these flags that holds `size` for `time`.
+fn start(flags: libc::c_int, size: usize, time: Duration) {
+    const STACK: usize = 256 << 10;
+    let stack = Box::leak(vec![0_u8; STACK].into_boxed_slice());
+    let order = std::ptr::from_mut(Box::leak(Box::new(Order { pause: LEAVES + LEAVES, size, time })));
+    let top = stack.as_mut_ptr_range().end;
+    // SAFETY: `top` is the end of a leaked, aligned stack that nothing else uses; `hold` takes its own argument.
+    let pid = unsafe { libc::clone(hold, top.cast(), flags | libc::SIGCHLD, order.cast()) };
+    assert!(pid > 0, "clone: {}", std::io::Error::last_os_error());
+}
+
+/// The child is its maker's sibling: the maker ends at once, and whoever started it has a child that it never made.
+pub(crate) fn sibling(size: usize, time: Duration) -> ! {
+    start(libc::CLONE_PARENT, size, time);
+    exit_now(0)
+}
+
+/// The child runs in its maker's memory map, which the maker leaves: it ends, or execs `program`.
+pub(crate) fn guest(size: usize, time: Duration, program: Option<&str>) -> ! {
+    let own = Block::new(20 << 20);
+    start(libc::CLONE_VM, size, time);
+    sleep(LEAVES);
+    if let Some(program) = program {
+        let error = std::os::unix::process::CommandExt::exec(&mut std::process::Command::new(program));
+        panic!("{program}: {error}");
+    }
+    std::mem::forget(own);
+    exit_now(0)
+}
