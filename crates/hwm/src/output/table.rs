@@ -1,0 +1,95 @@
+//! Columns of text that fit the terminal.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+
+use super::text;
+
+const BOLD: Style = Style::new().bold();
+const GAP: usize = 2;
+
+/// How one column is set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    pub(crate) title: &'static str,
+    /// Amounts stand to the right.
+    pub(crate) is_right: bool,
+    /// Down to how many characters it may be cut where the terminal is narrow; `None`: never.
+    pub(crate) least: Option<usize>,
+}
+
+/// Writes a title line and the rows. `width`: columns of the terminal; `None`: nothing is cut.
+pub(crate) fn write(
+    columns: &[Column],
+    rows: &[Vec<String>],
+    width: Option<usize>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut widths: Vec<usize> = columns.iter().map(|column| column.title.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    if let Some(width) = width {
+        shrink(columns, &mut widths, width);
+    }
+    let titles: Vec<String> = columns.iter().map(|column| column.title.to_owned()).collect();
+    let mut line = |cells: &[String], style: Style| {
+        let mut text = String::new();
+        for ((cell, column), &width) in cells.iter().zip(columns).zip(&widths) {
+            let cell = text::shorten(cell, width);
+            if column.is_right {
+                text.push_str(&format!("{cell:>width$}"));
+            } else {
+                text.push_str(&format!("{cell:<width$}"));
+            }
+            text.push_str(&" ".repeat(GAP));
+        }
+        writeln!(out, "{style}{}{style:#}", text.trim_end())
+    };
+    line(&titles, BOLD)?;
+    rows.iter().try_for_each(|row| line(row, Style::new()))
+}
+
+/// Takes from the widest of those that may be cut, until it fits or nothing may be cut any more.
+fn shrink(columns: &[Column], widths: &mut [usize], room: usize) {
+    while widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1) > room {
+        let may = |(place, &width): (usize, &usize)| {
+            let least = columns[place].least?.max(columns[place].title.chars().count());
+            (width > least).then_some((width, place))
+        };
+        let Some((_, place)) = widths.iter().enumerate().filter_map(may).max() else { return };
+        widths[place] -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 3] = [
+        Column { title: "PID", is_right: true, least: None },
+        Column { title: "NAME", is_right: false, least: Some(6) },
+        Column { title: "VRAM", is_right: true, least: None },
+    ];
+
+    fn set(width: Option<usize>) -> String {
+        let row = |pid: &str, name: &str| vec![pid.to_owned(), name.to_owned(), "1.00 GiB".to_owned()];
+        let mut out = Vec::new();
+        write(&COLUMNS, &[row("7", "a-long-program-name"), row("12345", "x")], width, &mut out).unwrap();
+        anstream::adapter::strip_str(str::from_utf8(&out).unwrap()).to_string()
+    }
+
+    #[test]
+    fn columns_line_up_and_shrink() {
+        assert_eq!(
+            set(None),
+            "  PID  NAME                     VRAM\n    7  a-long-program-name  1.00 GiB\n12345  x                    1.00 GiB\n"
+        );
+        assert!(set(Some(26)).lines().all(|line| line.chars().count() <= 26), "{}", set(Some(26)));
+        assert!(set(Some(26)).contains("a-lo..."), "{}", set(Some(26)));
+        assert!(set(Some(5)).contains("a-l..."), "never below its least");
+    }
+}
