@@ -18,7 +18,6 @@ use crate::{
 };
 
 pub(crate) fn run(place: &Place, json: bool) -> anyhow::Result<ExitCode> {
-    place.check()?;
     let roots = place.roots();
     let ram = Ram::read(&roots);
     let mut monitor = Monitor::with_roots(roots);

@@ -50,7 +50,6 @@ enum Answer {
 }
 
 pub(crate) fn run(args: &FitsArgs) -> anyhow::Result<ExitCode> {
-    args.place.check()?;
     let mut monitor = Monitor::with_roots(args.place.roots());
     let devices = match args.device {
         None => monitor.devices(),

@@ -16,9 +16,10 @@ use highwater::{
     process::{ProcessFacts, all_processes},
 };
 
+#[cfg_attr(not(test), allow(unused_imports))] // HOST_PID
 pub(crate) use self::{
     rates::{Cpu, Load},
-    row::{DeviceRef, Row},
+    row::{DeviceRef, HOST_PID, Row},
     select::{Order, Selection},
 };
 use serde::Serialize;

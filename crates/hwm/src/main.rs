@@ -34,6 +34,11 @@ fn main() -> ExitCode {
     {
         return code;
     }
+    // What 1 says for these is an answer, not a failure.
+    let failure = match verb {
+        Some(Verb::Ps(_) | Verb::Watch(_) | Verb::Fits(_)) => exit::INCOMPLETE,
+        _ => exit::FAILURE,
+    };
     let done = match verb {
         None => devices::run(&place, json),
         Some(Verb::Run(args)) => return run::run(args),
@@ -55,6 +60,6 @@ fn main() -> ExitCode {
     };
     done.unwrap_or_else(|error| {
         output::complain(format_args!("{error:#}"));
-        ExitCode::from(exit::FAILURE)
+        ExitCode::from(failure)
     })
 }

@@ -8,11 +8,11 @@ use highwater::Roots;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Place {
     /// Read procfs at DIR instead of /proc (in a container: the host's, mounted there).
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = directory)]
     pub(crate) procfs: Option<PathBuf>,
 
     /// Read sysfs at DIR instead of /sys.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = directory)]
     pub(crate) sysfs: Option<PathBuf>,
 }
 
@@ -53,16 +53,9 @@ impl Place {
         }
         roots
     }
+}
 
-    /// The first of the given directories that cannot be read.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
-        for (option, dir) in [("--procfs", &self.procfs), ("--sysfs", &self.sysfs)] {
-            if let Some(dir) = dir
-                && let Err(error) = std::fs::read_dir(dir)
-            {
-                anyhow::bail!("{option} {}: {error}", dir.display());
-            }
-        }
-        Ok(())
-    }
+/// One that can be read.
+fn directory(text: &str) -> Result<PathBuf, String> {
+    std::fs::read_dir(text).map(|_| text.into()).map_err(|error| error.to_string())
 }

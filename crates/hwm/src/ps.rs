@@ -96,7 +96,6 @@ run as root), or bad usage.
 ";
 
 pub(crate) fn run(args: PsArgs) -> anyhow::Result<ExitCode> {
-    args.place.check()?;
     let json = args.json;
     let mut looker = match Looker::new(args.place.roots(), args.select.selection(args.sort)) {
         Ok(looker) => looker,

@@ -12,7 +12,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let wrong =
         || "give a size such as 8G, 512M or 1.5GiB (1024-based), 8GB (1000-based), or bytes".to_owned();
     let (number, unit) = split(text).ok_or_else(wrong)?;
-    let (letter, rest) = unit.split_at(unit.len().min(1));
+    let (letter, rest) = unit.split_at_checked(unit.len().min(1)).ok_or_else(wrong)?;
     let power = match letter.to_ascii_lowercase().as_str() {
         "" => 0,
         "b" if rest.is_empty() => 0,

@@ -102,7 +102,6 @@ fn print_line(line: &Line<'_>) -> anyhow::Result<bool> {
 }
 
 pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
-    args.place.check()?;
     let waiter = Waiter::new()?;
     let roots = args.place.roots();
     let follows_pids = !args.select.pid.is_empty();

@@ -93,8 +93,8 @@ impl Selection {
 }
 
 /// What is unknown stands below every amount, but above what is not held.
-fn bytes(figure: Option<&Figure>) -> Option<Option<u64>> {
-    figure.map(Figure::bytes)
+fn bytes(figure: Option<&Figure>) -> (bool, Option<u64>) {
+    (figure.is_some(), figure.and_then(Figure::bytes))
 }
 
 fn rss(row: &Row) -> Option<u64> {

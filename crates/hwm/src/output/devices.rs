@@ -64,7 +64,8 @@ fn ram_line(ram: &Ram) -> String {
         size(ram.total_bytes)
     );
     if let Some(limit) = ram.container_limit_bytes {
-        line.push_str(&format!("; this container may use {}", text::size(limit)));
+        line.push_str("; this container may use ");
+        line.push_str(&text::size(limit));
     }
     line
 }

@@ -29,6 +29,7 @@ pub(crate) fn now() -> Timestamp {
 
 /// `hwm --json`.
 #[derive(Debug, Serialize)]
+#[allow(clippy::struct_field_names)] // The document is named by what it lists.
 pub(crate) struct Devices<'a> {
     pub(crate) schema: Schema,
     pub(crate) time: Timestamp,
@@ -95,22 +96,22 @@ pub(crate) struct RamEntry<'a>(pub(crate) &'a Result<Ram, Error>);
 impl Serialize for RamEntry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        let of = |field: fn(&Ram) -> Option<u64>| self.0.as_ref().ok().and_then(field);
+        let ram = self.0.as_ref().ok();
         let mut unknown = Reasons::default();
-        let fields: [(_, fn(&Ram) -> Option<u64>); 3] = [
-            ("total_bytes", |ram| ram.total_bytes),
-            ("available_bytes", |ram| ram.available_bytes),
-            ("used_bytes", Ram::used_bytes),
+        let fields = [
+            ("total_bytes", ram.and_then(|ram| ram.total_bytes)),
+            ("available_bytes", ram.and_then(|ram| ram.available_bytes)),
+            ("used_bytes", ram.and_then(Ram::used_bytes)),
         ];
-        for (name, field) in fields {
-            map.serialize_entry(name, &of(field))?;
-            if of(field).is_none() {
+        for (name, bytes) in fields {
+            map.serialize_entry(name, &bytes)?;
+            if bytes.is_none() {
                 let why = self.0.as_ref().err().map(ToString::to_string);
-                unknown.add(name, why.unwrap_or_else(|| "this kernel does not say".to_owned()));
+                unknown.add(name, why.as_deref().unwrap_or("this kernel does not say"));
             }
         }
         // Null: no limit below the machine's memory was found.
-        map.serialize_entry("container_limit_bytes", &of(|ram| ram.container_limit_bytes))?;
+        map.serialize_entry("container_limit_bytes", &ram.and_then(|ram| ram.container_limit_bytes))?;
         map.serialize_entry("unknown", &unknown)?;
         map.end()
     }

@@ -56,7 +56,7 @@ pub(crate) fn entries<M: SerializeMap>(
 pub(crate) struct Reasons(Vec<(&'static str, String)>);
 
 impl Reasons {
-    pub(crate) fn add(&mut self, field: &'static str, why: impl ToString) {
+    pub(crate) fn add(&mut self, field: &'static str, why: &(impl ToString + ?Sized)) {
         self.0.push((field, why.to_string()));
     }
 

@@ -33,10 +33,10 @@ const fn amount(title: &'static str, cell: fn(&Row) -> String) -> Field {
 const FIELDS: &[Field] = &[
     amount("PID", |row| row.pid.to_string()),
     text_field("USER", Some(6), |row| row.user.as_deref().map_or_else(|| "?".to_owned(), text::printable)),
-    text_field("NAME", Some(10), |row| {
+    text_field("NAME", Some(8), |row| {
         row.name.as_ref().map_or_else(|_| "?".to_owned(), |name| text::printable(name))
     }),
-    amount("VRAM", |row| memory(row, row.vram.as_ref())),
+    Field { shown: Some(may_hold), ..amount("VRAM", |row| memory(row, row.vram.as_ref())) },
     Field {
         // Nothing known of it for any process: NVIDIA's driver does not tell.
         shown: Some(|row| row.gtt.as_ref().is_some_and(|gtt| gtt.bytes().is_some())),
@@ -51,17 +51,24 @@ const FIELDS: &[Field] = &[
         shown: Some(|row| row.cpu.is_some()),
         ..amount("CPU%", |row| row.cpu.map_or("?".to_owned(), cpu))
     },
-    text_field("STATE", None, |row| row.state.map_or_else(|| "?".to_owned(), |state| state.to_string())),
+    text_field("S", None, |row| row.state.map_or_else(|| "?".to_owned(), |state| state.to_string())),
     Field {
         shown: Some(|row| row.engines.iter().any(|load| load.percent.is_some())),
-        ..text_field("ENGINES", Some(10), |row| engines(&row.engines))
+        ..text_field("ENGINES", Some(8), |row| engines(&row.engines))
     },
-    text_field("DEVICE", Some(6), |row| {
-        let Some(device) = &row.device else { return "-".to_owned() };
-        let name = text::printable(device.name.as_deref().unwrap_or(device.id.as_str()));
-        device.index.map_or_else(|| name.clone(), |index| format!("{index} {name}"))
-    }),
+    Field { shown: Some(may_hold), ..text_field("DEVICE", Some(6), device) },
 ];
+
+/// Whether GPU memory is known of it, or cannot be known; not so for all rows of `--all` where there is no GPU.
+fn may_hold(row: &Row) -> bool {
+    row.device.is_some() || row.is_refused
+}
+
+fn device(row: &Row) -> String {
+    let Some(device) = &row.device else { return if row.is_refused { "?" } else { "-" }.to_owned() };
+    let name = text::printable(device.name.as_deref().unwrap_or(device.id.as_str()));
+    device.index.map_or_else(|| name.clone(), |index| format!("{index} {name}"))
+}
 
 /// `-`: holds none, as far as one sees.
 fn memory(row: &Row, figure: Option<&Figure>) -> String {
@@ -180,7 +187,7 @@ pub(crate) fn summary(look: &Look, selection: &Selection, is_root: bool) -> Stri
     let mut text = format!("{count} {what}{selection}");
     if look.is_complete() {
         text.push_str("; complete");
-        if look.devices.is_empty() {
+        if look.devices.is_empty() && look.rows.is_empty() {
             text.push_str(": no GPU was found, and no driver that could tell of one");
         }
         return text;
@@ -202,3 +209,6 @@ pub(crate) fn summary(look: &Look, selection: &Selection, is_root: bool) -> Stri
     }
     format!("{text}; incomplete: {}", why.join(", "))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
-use super::text;
-
 const BOLD: Style = Style::new().bold();
+/// Between columns, and where that is too much.
 const GAP: usize = 2;
+const NARROW_GAP: usize = 1;
 
 /// How one column is set.
 #[derive(Debug, Clone, Copy)]
@@ -32,20 +32,25 @@ pub(crate) fn write(
             *width = (*width).max(cell.chars().count());
         }
     }
-    if let Some(width) = width {
-        shrink(columns, &mut widths, width);
+    let mut gap = GAP;
+    if let Some(width) = width
+        && !shrink(columns, &mut widths, gap, width)
+    {
+        gap = NARROW_GAP;
+        shrink(columns, &mut widths, gap, width);
     }
     let titles: Vec<String> = columns.iter().map(|column| column.title.to_owned()).collect();
     let mut line = |cells: &[String], style: Style| {
         let mut text = String::new();
         for ((cell, column), &width) in cells.iter().zip(columns).zip(&widths) {
-            let cell = text::shorten(cell, width);
+            let cell = cut(cell, width);
+            let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
             if column.is_right {
-                text.push_str(&format!("{cell:>width$}"));
+                text.extend([padding, cell]);
             } else {
-                text.push_str(&format!("{cell:<width$}"));
+                text.extend([cell, padding]);
             }
-            text.push_str(&" ".repeat(GAP));
+            text.push_str(&" ".repeat(gap));
         }
         writeln!(out, "{style}{}{style:#}", text.trim_end())
     };
@@ -53,16 +58,27 @@ pub(crate) fn write(
     rows.iter().try_for_each(|row| line(row, Style::new()))
 }
 
-/// Takes from the widest of those that may be cut, until it fits or nothing may be cut any more.
-fn shrink(columns: &[Column], widths: &mut [usize], room: usize) {
-    while widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1) > room {
+/// One character says that the end is missing: columns are dear.
+fn cut(cell: &str, width: usize) -> String {
+    if cell.chars().count() <= width {
+        return cell.to_owned();
+    }
+    let mut short: String = cell.chars().take(width.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// Takes from the widest of those that may be cut, until it fits (`true`) or nothing may be cut any more.
+fn shrink(columns: &[Column], widths: &mut [usize], gap: usize, room: usize) -> bool {
+    while widths.iter().sum::<usize>() + gap * widths.len().saturating_sub(1) > room {
         let may = |(place, &width): (usize, &usize)| {
             let least = columns[place].least?.max(columns[place].title.chars().count());
             (width > least).then_some((width, place))
         };
-        let Some((_, place)) = widths.iter().enumerate().filter_map(may).max() else { return };
+        let Some((_, place)) = widths.iter().enumerate().filter_map(may).max() else { return false };
         widths[place] -= 1;
     }
+    true
 }
 
 #[cfg(test)]
@@ -89,7 +105,7 @@ mod tests {
             "  PID  NAME                     VRAM\n    7  a-long-program-name  1.00 GiB\n12345  x                    1.00 GiB\n"
         );
         assert!(set(Some(26)).lines().all(|line| line.chars().count() <= 26), "{}", set(Some(26)));
-        assert!(set(Some(26)).contains("a-lo..."), "{}", set(Some(26)));
-        assert!(set(Some(5)).contains("a-l..."), "never below its least");
+        assert!(set(Some(26)).contains("a-long-p…"), "{}", set(Some(26)));
+        assert!(set(Some(5)).contains("a-lon…"), "never below its least");
     }
 }
