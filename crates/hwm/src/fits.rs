@@ -24,7 +24,7 @@ pub(crate) struct FitsArgs {
     pub(crate) size: u64,
 
     /// Only on the device with this index (`hwm` lists them).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::parse_number)]
     pub(crate) device: Option<u32>,
 
     #[command(flatten)]

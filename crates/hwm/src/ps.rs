@@ -49,11 +49,11 @@ pub(crate) struct PsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SelectArgs {
     /// Only this process. May be given several times.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::parse_number)]
     pub(crate) pid: Vec<u32>,
 
     /// Only on the device with this index (`hwm` lists them).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::parse_number)]
     pub(crate) device: Option<u32>,
 
     /// Only what holds SIZE or more, or may: 500M, 2GiB (1024-based), 2GB (1000-based).
@@ -85,8 +85,9 @@ Examples:
   hwm ps --pid 4711 --json        one process, for scripts
   hwm ps | awk 'NR>1 {print $1}'  the pids
   hwm ps --json | jq '.processes[] | [.pid, .vram_bytes]'
-  docker run --rm --pid=host ...  in a container: the only way to names on NVIDIA's devices, or
-  hwm ps --procfs /host/proc      with the host's /proc mounted there
+  hwm ps --procfs /host/proc      in a container with the host's /proc mounted there
+
+In a container NVIDIA's driver names processes by the host's pids: run it with --pid=host, or as above.
 
 Marks: ? unknown; - none; \u{2265} at least; \u{2264} at most; ~ below this, bounds in --json; CPU% <5: less than the kernel counts \
 in 200 ms.

@@ -55,6 +55,11 @@ pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
     if time < SHORTEST_INTERVAL { Err("give 10ms or more".to_owned()) } else { Ok(time) }
 }
 
+/// A pid or an index.
+pub(crate) fn parse_number(text: &str) -> Result<u32, String> {
+    text.trim().parse().map_err(|_| "give a whole number".to_owned())
+}
+
 /// The number and the unit behind it.
 fn split(text: &str) -> Option<(&str, &str)> {
     let text = text.trim();

@@ -23,6 +23,10 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
             complain("no command to run; name it after the options, as in: hwm run -- cargo build");
             exit::of_usage(verb.as_deref())
         }
+        ErrorKind::MissingRequiredArgument if verb.as_deref() == Some("fits") => {
+            complain("no size; name one, as in: hwm fits 8G");
+            exit::of_usage(verb.as_deref())
+        }
         _ => {
             let help = match verb.as_deref() {
                 Some(verb @ ("run" | "ps" | "watch" | "fits" | "doctor" | "man" | "completions")) => {
@@ -58,7 +62,13 @@ pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<Exit
         return Some(exit::of_usage(Some(name)));
     }
     if json {
-        complain(format_args!("--json stands behind the verb, where {name} has it: hwm {name} --json"));
+        match verb {
+            Verb::Run(_) | Verb::Ps(_) | Verb::Doctor(_) => {
+                complain(format_args!("--json belongs behind the verb, as in: hwm {name} --json"));
+            }
+            Verb::Watch(_) => complain("hwm watch needs no --json: it always prints JSON lines"),
+            _ => complain(format_args!("hwm {name} has no --json")),
+        }
         return Some(exit::of_usage(Some(name)));
     }
     None
