@@ -37,7 +37,7 @@ pub(crate) fn run(place: &Place, json: bool) -> anyhow::Result<ExitCode> {
     let mut text = Vec::new();
     devices::write(&devices, &gaps, &ram, terminal::width(), &mut text)?;
     if print(&text)? {
-        complain("measure a job: hwm run -- COMMAND; who uses the GPU: hwm ps; all else: hwm --help");
+        complain("more: hwm run -- COMMAND, hwm ps, hwm watch, hwm fits 8G; see hwm --help");
     }
     Ok(ExitCode::SUCCESS)
 }

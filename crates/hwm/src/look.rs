@@ -63,7 +63,7 @@ pub(crate) struct Look {
     pub(crate) gaps: Vec<Missing>,
     /// Pids that were asked for and that nobody has.
     pub(crate) missing: Vec<u32>,
-    /// All devices there are.
+    /// The devices that were asked for.
     pub(crate) devices: Vec<Device>,
 }
 
@@ -102,7 +102,8 @@ impl Looker {
 
     /// Looks now. Rates are since the look before.
     pub(crate) fn look(&mut self) -> Look {
-        let devices = self.monitor.devices();
+        let mut devices = self.monitor.devices();
+        devices.retain(|device| self.selection.device.is_none_or(|index| index == device.index));
         let at = Instant::now();
         let listing = if self.selection.pids.is_empty() {
             self.monitor.usages()
@@ -113,15 +114,17 @@ impl Looker {
         let gaps = gaps.iter().map(Missing::of).collect();
         let mut look = Look { refused, vanished, gaps, devices, ..Look::default() };
         let mut after = Before::at(at);
-        let mut seen: HashMap<u32, Option<ProcessFacts>> = HashMap::new();
+        let mut seen: HashMap<u32, Known> = HashMap::new();
         for usage in &usages {
             after.note_engines(usage);
             let device = look.devices.iter().find(|device| device.id == usage.device);
             let device = device.map_or_else(|| DeviceRef::only(&usage.device), DeviceRef::of);
             let mut row = Row::of_usage(usage, device);
             if usage.pid_space == PidSpace::Own {
-                let facts = self.facts(usage.pid, &mut seen, &mut after, &mut look.missing);
-                row.fill(facts.as_ref(), &mut self.users);
+                match self.facts(usage.pid, &mut seen, &mut after, &mut look.missing) {
+                    Ok(facts) => row.fill(&facts, &mut self.users),
+                    Err(why) => row.name = Err(why),
+                }
             }
             self.rate(&mut row, Some(usage), &after);
             look.rows.push(row);
@@ -130,7 +133,8 @@ impl Looker {
         if !self.selection.pids.is_empty() {
             let known: HashSet<u32> = look.rows.iter().map(|row| row.pid).collect();
             for &pid in self.selection.pids.iter().filter(|pid| !known.contains(pid)) {
-                self.facts(pid, &mut seen, &mut after, &mut look.missing);
+                // Only whether it is there.
+                let _ = self.facts(pid, &mut seen, &mut after, &mut look.missing);
             }
         }
         look.missing.retain(|pid| self.selection.pids.contains(pid));
@@ -142,12 +146,7 @@ impl Looker {
     }
 
     /// With `--all`: a row for each process that holds no GPU memory, as far as one sees.
-    fn add_others(
-        &mut self,
-        look: &mut Look,
-        seen: &mut HashMap<u32, Option<ProcessFacts>>,
-        after: &mut Before,
-    ) {
+    fn add_others(&mut self, look: &mut Look, seen: &mut HashMap<u32, Known>, after: &mut Before) {
         if !self.selection.all || self.selection.device.is_some() {
             return;
         }
@@ -164,12 +163,12 @@ impl Looker {
             if holders.contains(&pid) || !self.selection.may_be(pid) {
                 continue;
             }
-            let Some(facts) = self.facts(pid, seen, after, &mut look.missing) else {
+            let Ok(facts) = self.facts(pid, seen, after, &mut look.missing) else {
                 look.vanished += 1;
                 continue;
             };
             let mut row = Row::without_usage(pid, look.refused.binary_search(&pid).is_ok());
-            row.fill(Some(&facts), &mut self.users);
+            row.fill(&facts, &mut self.users);
             self.rate(&mut row, None, after);
             look.rows.push(row);
         }
@@ -179,20 +178,20 @@ impl Looker {
     fn facts(
         &self,
         pid: u32,
-        seen: &mut HashMap<u32, Option<ProcessFacts>>,
+        seen: &mut HashMap<u32, Known>,
         after: &mut Before,
         missing: &mut Vec<u32>,
-    ) -> Option<ProcessFacts> {
+    ) -> Known {
         let read = || match ProcessFacts::read(self.monitor.roots(), pid) {
             Ok(facts) => {
                 after.note_cpu(&facts);
-                Some(facts)
+                Ok(facts)
             }
             Err(Error::NoSuchProcess { .. }) => {
                 missing.push(pid);
-                None
+                Err("no such process here; it has ended, or is hidden from us".to_owned())
             }
-            Err(_) => None,
+            Err(error) => Err(error.to_string()),
         };
         seen.entry(pid).or_insert_with(read).clone()
     }
@@ -208,5 +207,7 @@ impl Looker {
     }
 }
 
-/// A client's place in what was noted.
+/// What procfs says of a process, or why nothing.
+type Known = Result<ProcessFacts, String>;
+/// A process's place in what was noted of engines.
 type Holder = (u32, DeviceId);

@@ -17,7 +17,7 @@ use crate::{
     look::{Look, Looker, Order},
     output::{
         complain,
-        document::{self, DeviceEntry, ListingEntry, RamEntry, Schema},
+        document::{self, DeviceEntry, DeviceSample, ListingEntry, RamEntry, Schema},
         print,
     },
     place::Place,
@@ -78,7 +78,7 @@ enum Line<'a> {
         time: highwater::record::Timestamp,
         elapsed_seconds: f64,
         ram: RamEntry<'a>,
-        devices: Vec<DeviceEntry<'a>>,
+        devices: Vec<DeviceSample<'a>>,
         #[serde(flatten)]
         listing: ListingEntry<'a>,
     },
@@ -139,7 +139,7 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
             time: document::now(),
             elapsed_seconds: thousandths(elapsed),
             ram: RamEntry(&ram),
-            devices: look.devices.iter().map(DeviceEntry).collect(),
+            devices: look.devices.iter().map(DeviceSample).collect(),
             listing: ListingEntry::of(&look),
         };
         if !print_line(&sample)? {

@@ -71,7 +71,9 @@ impl Before {
             let of_then = earlier.and_then(|engines| engines.iter().find(|then| then.name == engine.name));
             Load {
                 name: engine.name.clone(),
-                percent: of_then.and_then(|then| percent(then.busy, then.of, engine, passed)),
+                percent: of_then.and_then(|then| {
+                    percent((then.busy, then.of), (engine.busy, engine.of), engine.capacity, passed)
+                }),
                 capacity: engine.capacity,
             }
         };
@@ -79,15 +81,64 @@ impl Before {
     }
 }
 
-/// Of nanoseconds, the time that passed is the whole; of cycles, all cycles that passed. Clocks are not read at
-/// quite the same moment, so the result is cut at 100.
-fn percent(busy_then: u64, of_then: Option<u64>, now: &Engine, passed: Duration) -> Option<f64> {
-    let busy = now.busy.checked_sub(busy_then)? as f64;
-    let whole = match (now.of, of_then) {
-        (Some(of), Some(of_then)) => of.checked_sub(of_then)? as f64,
-        (None, None) => passed.as_nanos() as f64,
+/// From two readings of how much was done, and of how much could have been where that is counted too (cycles). Else
+/// what was done is in nanoseconds, and the time that passed is the whole. The clocks are not read at quite the same
+/// moment, so the result is cut at 100.
+fn percent(
+    then: (u64, Option<u64>),
+    now: (u64, Option<u64>),
+    capacity: u32,
+    passed: Duration,
+) -> Option<f64> {
+    let busy = now.0.checked_sub(then.0)?;
+    let whole = match (now.1, then.1) {
+        (Some(now), Some(then)) => u128::from(now.checked_sub(then)?),
+        (None, None) => passed.as_nanos(),
         _ => return None,
-    };
-    let share = busy / whole / f64::from(now.capacity.max(1));
-    if whole > 0.0 { Some((share * 100.0).min(100.0)) } else { (busy == 0.0).then_some(0.0) }
+    } * u128::from(capacity.max(1));
+    match (busy, whole) {
+        // Its clock stood still.
+        (0, 0) => Some(0.0),
+        (_, 0) => None,
+        _ => Some((busy as f64 / whole as f64 * 100.0).min(100.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSED: Duration = Duration::from_millis(200);
+
+    #[test]
+    fn nanoseconds_and_cycles() {
+        assert_eq!(percent((0, None), (50_000_000, None), 1, PASSED), Some(25.0));
+        assert_eq!(percent((0, None), (50_000_000, None), 2, PASSED), Some(12.5));
+        assert_eq!(percent((100, Some(1000)), (150, Some(1100)), 1, PASSED), Some(50.0));
+        assert_eq!(percent((7, Some(9)), (7, Some(9)), 1, PASSED), Some(0.0));
+        assert_eq!(percent((0, None), (u64::MAX, None), 1, PASSED), Some(100.0));
+    }
+
+    #[test]
+    fn what_cannot_be_is_unknown() {
+        assert_eq!(percent((9, None), (5, None), 1, PASSED), None, "a client was closed");
+        assert_eq!(percent((1, Some(9)), (2, Some(5)), 1, PASSED), None);
+        assert_eq!(percent((1, Some(9)), (2, Some(9)), 1, PASSED), None);
+        assert_eq!(percent((1, None), (2, Some(9)), 1, PASSED), None);
+        assert_eq!(percent((0, None), (5, None), 0, Duration::ZERO), None);
+    }
+
+    #[test]
+    fn a_pid_given_to_another_process_has_no_rate() {
+        let own = ProcessFacts::read(&highwater::Roots::default(), std::process::id()).unwrap();
+        let (mut before, mut after) = (Before::at(Instant::now()), Before::at(Instant::now()));
+        before.note_cpu(&own);
+        let mut other = own.clone();
+        other.id.start_ticks += 1;
+        std::thread::sleep(Duration::from_millis(1));
+        after.note_cpu(&other);
+        assert_eq!(after.cpu_since(&before, own.id.pid), None);
+        after.note_cpu(&own);
+        assert!(after.cpu_since(&before, own.id.pid).is_some_and(|cpu| cpu.percent == 0.0));
+    }
 }

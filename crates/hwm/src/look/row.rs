@@ -85,7 +85,7 @@ impl Row {
         Self {
             pid,
             is_host_pid: false,
-            name: Err("it ended while it was read, or its files cannot be read".to_owned()),
+            name: Err("nothing was read of it".to_owned()),
             user: None,
             uid: None,
             state: None,
@@ -105,8 +105,7 @@ impl Row {
     }
 
     /// With what procfs says.
-    pub(super) fn fill(&mut self, facts: Option<&ProcessFacts>, users: &mut Users) {
-        let Some(facts) = facts else { return };
+    pub(super) fn fill(&mut self, facts: &ProcessFacts, users: &mut Users) {
         self.name = Ok(match self.pid {
             _ if facts.is_kernel_thread => format!("[{}]", facts.name),
             // Windows' System process.

@@ -124,3 +124,75 @@ impl fmt::Display for Selection {
         if words.is_empty() { Ok(()) } else { write!(f, " matching {}", words.join(" ")) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use highwater::{
+        Unavailable,
+        gpu::{Kind, Pool, Reading, Scope, Source},
+    };
+
+    use super::*;
+
+    fn row(pid: u32, name: &str, vram: Reading, gtt: Reading, rss: u64) -> Row {
+        let figure =
+            |reading| Figure::new(reading, Scope::Process, Pool::Dedicated, Kind::Resident, Source::Nvml);
+        Row {
+            name: Ok(name.to_owned()),
+            vram: Some(figure(vram)),
+            gtt: Some(figure(gtt)),
+            rss: Ok(rss),
+            ..Row::without_usage(pid, false)
+        }
+    }
+
+    fn unknown() -> Reading {
+        Reading::Unknown(Unavailable::NotSupported)
+    }
+
+    #[test]
+    fn only_what_is_surely_less_is_left_out() {
+        let selection = Selection { min: Some(100), ..Selection::default() };
+        let keeps = |vram, gtt| selection.keeps(&row(1, "x", vram, gtt, 1000));
+        assert!(keeps(Reading::Known(100), unknown()));
+        assert!(!keeps(Reading::Known(99), unknown()), "NVIDIA's driver never tells the other");
+        assert!(keeps(Reading::Known(0), Reading::Known(100)), "an APU's memory is all there");
+        assert!(keeps(unknown(), unknown()));
+        assert!(keeps(Reading::AtLeast(1), Reading::Known(0)));
+        assert!(!keeps(Reading::AtMost(99), Reading::Known(0)));
+        assert!(keeps(Reading::Between { lower: 1, upper: 100 }, Reading::Known(0)));
+        let with_ram = Selection { min: Some(100), all: true, ..Selection::default() };
+        assert!(with_ram.keeps(&row(1, "x", Reading::Known(0), unknown(), 1000)));
+    }
+
+    #[test]
+    fn orders() {
+        let rows = || {
+            let unheld = Row { rss: Ok(7), name: Ok("init".to_owned()), ..Row::without_usage(9, false) };
+            let unnamed = Row { name: Err(String::new()), ..row(3, "", unknown(), Reading::Known(1), 5) };
+            vec![
+                unheld,
+                unnamed,
+                row(2, "b", Reading::Known(10), unknown(), 1),
+                row(1, "a", Reading::Known(20), unknown(), 3),
+            ]
+        };
+        let sorted = |order| {
+            let mut rows = rows();
+            Selection { order, ..Selection::default() }.sort(&mut rows);
+            rows.iter().map(|row| row.pid).collect::<Vec<_>>()
+        };
+        assert_eq!(sorted(Order::Vram), [1, 2, 3, 9], "unknown, then none");
+        assert_eq!(sorted(Order::Gtt), [3, 1, 2, 9]);
+        assert_eq!(sorted(Order::Rss), [9, 3, 1, 2]);
+        assert_eq!(sorted(Order::Pid), [1, 2, 3, 9]);
+        assert_eq!(sorted(Order::Name), [1, 2, 9, 3]);
+    }
+
+    #[test]
+    fn said() {
+        assert_eq!(Selection::default().to_string(), "");
+        let selection = Selection { pids: [7, 5].into(), device: Some(1), all: true, ..Selection::default() };
+        assert_eq!(selection.to_string(), " matching pid=5,7 device=1");
+    }
+}

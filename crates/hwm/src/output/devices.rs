@@ -10,6 +10,12 @@ use highwater::{
 use super::{figure, text};
 use crate::look::Missing;
 
+/// Names are not cut further.
+const SHORTEST_NAME: usize = 12;
+
+/// The name and what is used, free and there in all.
+type Cells = (String, [String; 3]);
+
 /// Writes a line a device, or why there is none, and one for the RAM.
 pub(crate) fn write(
     devices: &[Device],
@@ -19,55 +25,53 @@ pub(crate) fn write(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let labels = devices.iter().map(|device| device.index.to_string().len()).max().unwrap_or(0) + 4;
-    let names: Vec<String> = devices.iter().map(|device| text::printable(device.label())).collect();
-    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    // What the three amounts take.
-    let room = width.map_or(longest, |width| longest.min(width.saturating_sub(labels + 2 + 52).max(12)));
-    for (device, name) in devices.iter().zip(&names) {
+    let lines: Vec<Cells> = devices
+        .iter()
+        .map(|device| {
+            let amounts = [&device.used, &device.free, &device.total].map(figure::shown);
+            (text::printable(device.label()), amounts)
+        })
+        .collect();
+    let widest = |of: &dyn Fn(&Cells) -> usize| lines.iter().map(of).max().unwrap_or(0);
+    let sizes = [0, 1, 2].map(|place| widest(&|(_, amounts)| amounts[place].chars().count()));
+    // The words and the spaces between them.
+    let rest = labels + 2 + sizes.iter().sum::<usize>() + 3 * 2 + " used free total".len();
+    let longest = widest(&|(name, _)| name.chars().count());
+    let names = width.map_or(longest, |width| longest.min(width.saturating_sub(rest).max(SHORTEST_NAME)));
+    for (device, (name, amounts)) in devices.iter().zip(&lines) {
         let label = format!("GPU {}", device.index);
-        let figures = [("used", &device.used), ("free", &device.free), ("total", &device.total)]
-            .map(|(word, figure)| format!("{:>10} {word}", figure::shown(figure)))
-            .join("  ");
-        let mut line = format!("{label:<labels$}  {:<room$}  {figures}", text::shorten(name, room));
-        let notes = notes(device);
-        if !notes.is_empty() {
-            line.push_str("; ");
-            line.push_str(&notes.join("; "));
+        let mut line = format!("{label:<labels$}  {:<names$}", text::shorten(name, names));
+        for ((amount, size), word) in amounts.iter().zip(sizes).zip(["used", "free", "total"]) {
+            line.push_str(&" ".repeat(2 + size - amount.chars().count()));
+            line.extend([amount, " ", word]);
         }
-        wrapped(&line, width, labels + 2, out)?;
+        with_notes(&line, &notes(device), labels + 2, width, out)?;
     }
     for gap in gaps {
-        let label = "GPU ?";
-        wrapped(
-            &text::printable(&format!("{label:<labels$}  {}: {}", gap.what, gap.why)),
-            width,
-            labels + 2,
-            out,
-        )?;
+        let why = text::printable(&format!("{}: {}", gap.what, gap.why));
+        with_notes(&format!("{:<labels$}  ?", "GPU"), &[why], labels + 2, width, out)?;
     }
     if devices.is_empty() && gaps.is_empty() {
         writeln!(out, "{:<labels$}  none: no GPU was found, and no driver that could tell of one", "GPU")?;
     }
-    let line = match ram {
+    let (line, notes) = match ram {
         Ok(ram) => ram_line(ram),
-        Err(error) => text::printable(&format!("unknown: {error}")),
+        Err(error) => (text::printable(&format!("unknown: {error}")), Vec::new()),
     };
-    wrapped(&format!("{:<labels$}  {line}", "RAM"), width, labels + 2, out)
+    with_notes(&format!("{:<labels$}  {line}", "RAM"), &notes, labels + 2, width, out)
 }
 
-fn ram_line(ram: &Ram) -> String {
+fn ram_line(ram: &Ram) -> (String, Vec<String>) {
     let size = |bytes: Option<u64>| bytes.map_or_else(|| "?".to_owned(), text::size);
-    let mut line = format!(
+    let line = format!(
         "{} used, {} available, {} total",
         size(ram.used_bytes()),
         size(ram.available_bytes),
         size(ram.total_bytes)
     );
-    if let Some(limit) = ram.container_limit_bytes {
-        line.push_str("; this container may use ");
-        line.push_str(&text::size(limit));
-    }
-    line
+    let limit =
+        ram.container_limit_bytes.map(|limit| format!("this container may use {}", text::size(limit)));
+    (line, limit.into_iter().collect())
 }
 
 fn notes(device: &Device) -> Vec<String> {
@@ -103,37 +107,23 @@ fn notes(device: &Device) -> Vec<String> {
     notes
 }
 
-/// A line that is too long goes on below itself. Spaces that set columns stay.
-fn wrapped(line: &str, width: Option<usize>, indent: usize, out: &mut dyn Write) -> io::Result<()> {
-    let fits = |text: &str| width.is_none_or(|width| text.chars().count() <= width);
-    if fits(line) {
-        return writeln!(out, "{line}");
-    }
-    let room = width.unwrap_or(usize::MAX).saturating_sub(indent).max(20);
-    let mut parts = line.split("; ");
-    let mut current = parts.next().unwrap_or_default().to_owned();
-    let mut lines = Vec::new();
-    for part in parts {
-        let longer = format!("{current}; {part}");
-        if fits(&longer) {
-            current = longer;
-        } else {
-            lines.push(format!("{current};"));
-            current = format!("{:indent$}{part}", "");
-        }
-    }
-    lines.push(current);
-    for line in lines {
-        if fits(&line) {
+/// The notes behind the line where the terminal has room, else below it.
+fn with_notes(
+    line: &str,
+    notes: &[String],
+    indent: usize,
+    width: Option<usize>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let notes = notes.join("; ");
+    let length = line.chars().count() + 2 + notes.chars().count();
+    match width {
+        _ if notes.is_empty() => writeln!(out, "{line}"),
+        Some(width) if length > width => {
             writeln!(out, "{line}")?;
-            continue;
+            let pieces = text::wrap(&notes, width.saturating_sub(indent).max(SHORTEST_NAME));
+            pieces.iter().try_for_each(|piece| writeln!(out, "{:indent$}{piece}", ""))
         }
-        // Words of a sentence, after the columns.
-        let (head, tail) = line.split_at(line.char_indices().nth(indent).map_or(0, |(at, _)| at));
-        for (place, piece) in text::wrap(tail, room).into_iter().enumerate() {
-            let head = if place == 0 { head.to_owned() } else { " ".repeat(indent) };
-            writeln!(out, "{head}{piece}")?;
-        }
+        _ => writeln!(out, "{line}; {notes}"),
     }
-    Ok(())
 }

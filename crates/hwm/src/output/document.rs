@@ -153,6 +153,26 @@ impl Serialize for DeviceEntry<'_> {
     }
 }
 
+/// What changes of a device.
+#[derive(Debug)]
+pub(crate) struct DeviceSample<'a>(pub(crate) &'a Device);
+
+impl Serialize for DeviceSample<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("index", &self.0.index)?;
+        let mut unknown = Reasons::default();
+        for (name, figure) in
+            [("used", &self.0.used), ("free", &self.0.free), ("gtt_used", &self.0.system_used)]
+        {
+            entries(&mut map, name, Some(figure))?;
+            unknown.add_figure(name, Some(figure));
+        }
+        map.serialize_entry("unknown", &unknown)?;
+        map.end()
+    }
+}
+
 /// Which device a row is about.
 #[derive(Debug)]
 pub(crate) struct DeviceRefEntry<'a>(pub(crate) &'a DeviceRef);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     io::{self, Write},
 };
 
@@ -124,7 +125,7 @@ pub(crate) fn notes(look: &Look) -> Vec<String> {
     let mut bounded = false;
     for row in &look.rows {
         let mut add = |what: &str, why: &dyn ToString| {
-            unknown.entry(format!("{what}: {}", why.to_string())).or_default().insert(row.pid);
+            unknown.entry(format!("{what} unknown: {}", why.to_string())).or_default().insert(row.pid);
         };
         if let Err(why) = &row.name {
             add("NAME", why);
@@ -141,7 +142,7 @@ pub(crate) fn notes(look: &Look) -> Vec<String> {
         bounded |= [&row.vram, &row.gtt].into_iter().flatten().any(has_bounds);
     }
     for (what, pids) in unknown {
-        notes.push(format!("? {what} ({})", of_pids(&pids)));
+        notes.push(format!("{}: {what}", of_pids(&pids)));
     }
     if bounded {
         notes.push(
@@ -185,6 +186,15 @@ pub(crate) fn summary(look: &Look, selection: &Selection, is_root: bool) -> Stri
         (false, _) => "processes hold GPU memory",
     };
     let mut text = format!("{count} {what}{selection}");
+    let unknown: BTreeSet<u32> = look
+        .rows
+        .iter()
+        .filter(|row| row.vram.as_ref().is_some_and(|vram| vram.bytes().is_none()))
+        .map(|row| row.pid)
+        .collect();
+    if !unknown.is_empty() {
+        let _ = write!(text, " ({} of them an unknown amount)", unknown.len());
+    }
     if look.is_complete() {
         text.push_str("; complete");
         if look.devices.is_empty() && look.rows.is_empty() {

@@ -11,8 +11,8 @@ use crate::look::{DeviceRef, Missing, Order};
 
 const GIB: u64 = 1 << 30;
 
-fn figure(reading: Reading, pool: Pool) -> Option<Figure> {
-    Some(Figure::new(reading, Scope::Process, pool, Kind::Resident, Source::Fdinfo))
+fn figure(reading: Reading, pool: Pool) -> Figure {
+    Figure::new(reading, Scope::Process, pool, Kind::Resident, Source::Fdinfo)
 }
 
 fn row(pid: u32, name: &str, vram: Reading) -> Row {
@@ -27,8 +27,8 @@ fn row(pid: u32, name: &str, vram: Reading) -> Row {
             name: Some("AMD Radeon RX 7900 XTX".to_owned()),
             unified: Some(false),
         }),
-        vram: figure(vram, Pool::Dedicated),
-        gtt: figure(Reading::Known(48 << 20), Pool::System),
+        vram: Some(figure(vram, Pool::Dedicated)),
+        gtt: Some(figure(Reading::Known(48 << 20), Pool::System)),
         ..Row::without_usage(pid, false)
     }
 }
@@ -45,8 +45,8 @@ fn look() -> Look {
     host.is_host_pid = true;
     host.name = Err(crate::look::HOST_PID.to_owned());
     host.device = row(1, "", Reading::Known(0)).device;
-    host.vram = figure(Reading::Unknown(Unavailable::DriverSaysNotAvailable), Pool::Dedicated);
-    host.gtt = figure(Reading::Unknown(Unavailable::NotSupported), Pool::System);
+    host.vram = Some(figure(Reading::Unknown(Unavailable::DriverSaysNotAvailable), Pool::Dedicated));
+    host.gtt = Some(figure(Reading::Unknown(Unavailable::NotSupported), Pool::System));
     let rows = vec![busy, evil, row(13, "a-very-long-name-of-a-program-indeed", Reading::AtLeast(5)), host];
     Look { rows, ..Look::default() }
 }
@@ -98,8 +98,8 @@ fn what_must_be_said() {
     assert_data_eq!(
         notes(&look).join("\n"),
         str![[r#"
-? NAME: host pid; run with --pid=host, or with the host's /proc and --procfs (pid 99)
-? VRAM: the driver says: not available (pid 99)
+pid 99: NAME unknown: host pid; run with --pid=host, or with the host's /proc and --procfs
+pid 99: VRAM unknown: the driver says: not available
 ≥ and ≤: the truth is more or less; ~: it is between that and a lower figure, see --json
 pids 12, 13 share a client; its memory is in the row of each
 no process has pid 7
@@ -124,7 +124,7 @@ fn one_line_for_every_case() {
     assert_data_eq!(
         lines.join("\n"),
         str![[r#"
-4 processes hold GPU memory; complete
+4 processes hold GPU memory (1 of them an unknown amount); complete
 1 process holds GPU memory; incomplete: 2 protected (run as root to look into them)
 1 process holds GPU memory; incomplete: 2 protected (even root may not look into them here), no answer from nvidia
 0 processes hold GPU memory matching pid=99 device=0 min=1.00GiB; complete: no GPU was found, and no driver that could tell of one
