@@ -128,6 +128,7 @@ impl Serialize for DeviceEntry<'_> {
         map.serialize_entry("index", &device.index)?;
         map.serialize_entry("id", device.id.as_str())?;
         map.serialize_entry("pci", &device.id.pci())?;
+        map.serialize_entry("uuid", &device.uuid)?;
         map.serialize_entry("name", &device.name)?;
         map.serialize_entry("driver", &device.driver)?;
         map.serialize_entry("driver_version", &device.driver_version)?;

@@ -215,7 +215,8 @@ pub(crate) fn summary(look: &Look, selection: &Selection, is_root: bool) -> Stri
     }
     if !look.gaps.is_empty() {
         let what: BTreeSet<&str> = look.gaps.iter().map(|gap| gap.what.as_str()).collect();
-        why.push(format!("no answer from {}", what.into_iter().collect::<Vec<_>>().join(", ")));
+        let tell = if what.len() == 1 { "does" } else { "do" };
+        why.push(format!("{} {tell} not tell all", what.into_iter().collect::<Vec<_>>().join(" and ")));
     }
     format!("{text}; incomplete: {}", why.join(", "))
 }

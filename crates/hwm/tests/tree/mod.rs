@@ -1,4 +1,5 @@
 //! A procfs and a sysfs of files, as `--procfs` and `--sysfs` take them.
+#![allow(dead_code)] // Each test program uses a part.
 
 use std::{
     fmt::Write as _,
@@ -6,6 +7,17 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+
+/// A client of a GPU: what one open descriptor shows. What it shares is in `vram`.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) id: u32,
+    pub(crate) card: u32,
+    pub(crate) pci: &'static str,
+    pub(crate) vram: u64,
+    pub(crate) shared: u64,
+    pub(crate) gtt: u64,
+}
 
 /// Deleted with the value.
 pub(crate) struct Tree {
@@ -45,6 +57,47 @@ impl Tree {
         self.write(&format!("proc/{pid}/stat"), stat(pid, name, 0x20_8040));
         self.write(&format!("proc/{pid}/cmdline"), "");
         self.write(&format!("proc/{pid}/status"), "State:\tS (sleeping)\nUid:\t0\t0\t0\t0\nThreads:\t1\n");
+        self
+    }
+
+    /// A card of AMD with `cardN` and `renderD(128+N)`.
+    pub(crate) fn amdgpu(&mut self, number: u32, pci: &str, name: &str, total: u64, used: u64) -> &mut Self {
+        for (node, minor) in
+            [(format!("card{number}"), number), (format!("renderD{}", 128 + number), 128 + number)]
+        {
+            let node = format!("sys/class/drm/{node}");
+            let write = |file: &str, text: &str| self.write(&format!("{node}/{file}"), format!("{text}\n"));
+            write("dev", &format!("226:{minor}"));
+            write("device/uevent", &format!("DRIVER=amdgpu\nPCI_ID=1002:744C\nPCI_SLOT_NAME={pci}"));
+            write("device/product_name", name);
+            write("device/mem_info_vram_total", &total.to_string());
+            write("device/mem_info_vram_used", &used.to_string());
+            write("device/mem_info_gtt_total", &(8_u64 << 30).to_string());
+            write("device/mem_info_gtt_used", &(1_u64 << 28).to_string());
+            // `metrics_table_header` of a card: 0x78 bytes, format 1, revision 3.
+            self.write(&format!("{node}/device/gpu_metrics"), [0x78, 0, 1, 3]);
+        }
+        self
+    }
+
+    /// A descriptor of a process: the lines of the kernel since 6.13.
+    pub(crate) fn client(&mut self, pid: u32, fd: u32, client: &Client) -> &mut Self {
+        let Client { id, card, pci, vram, shared, gtt } = client;
+        let mut text = format!(
+            "pos:\t0\nflags:\t02100002\nmnt_id:\t24\nino:\t1239\n\
+             drm-driver:\tamdgpu\ndrm-client-id:\t{id}\ndrm-pdev:\t{pci}\npasid:\t32771\n"
+        );
+        for (region, total, shared) in [("cpu", 0, 0), ("gtt", *gtt, 0), ("vram", *vram, *shared)] {
+            for (key, bytes) in [("total", total), ("shared", shared), ("active", 0), ("resident", total)] {
+                writeln!(text, "drm-{key}-{region}:\t{} KiB", bytes / 1024).expect("memory");
+            }
+        }
+        writeln!(text, "drm-engine-gfx:\t46464671 ns").expect("memory");
+        self.write(&format!("proc/{pid}/fdinfo/{fd}"), text);
+        let directory = self.proc().join(format!("{pid}/fd"));
+        fs::create_dir_all(&directory).expect("made");
+        let node = format!("/dev/dri/renderD{}", 128 + card);
+        std::os::unix::fs::symlink(node, directory.join(fd.to_string())).expect("linked");
         self
     }
 
