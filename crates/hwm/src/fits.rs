@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use highwater::gpu::{Device, Monitor};
+use highwater::gpu::{Device, Monitor, Reading};
 
 use crate::{
     exit,
@@ -85,7 +85,14 @@ fn decide(size: u64, devices: &[Device], gap: Option<&str>) -> (Answer, String) 
             (Answer::Yes, format!("yes: {wanted} fits on {}: {}", called(device), free(device)))
         }
         (Some((Answer::Unknown, device)), _) => {
-            let why = format!("unknown: whether {wanted} fits on {}: {}", called(device), free(device));
+            // Bounds so near to the size that they would look the same.
+            let near = match device.free.reading {
+                Reading::Between { lower, upper } if !figure::is_marked(&device.free) => {
+                    format!("; {size} bytes wanted, {lower} to {upper} free")
+                }
+                _ => String::new(),
+            };
+            let why = format!("unknown: whether {wanted} fits on {}: {}{near}", called(device), free(device));
             (Answer::Unknown, why)
         }
         (_, Some(gap)) => (Answer::Unknown, format!("unknown: {gap}")),

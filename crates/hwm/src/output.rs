@@ -42,7 +42,10 @@ pub(crate) fn print(text: &[u8]) -> std::io::Result<bool> {
 
 /// A document and a newline, for people and programs.
 pub(crate) fn print_json(document: &impl serde::Serialize) -> anyhow::Result<bool> {
-    let mut text = serde_json::to_vec_pretty(document)?;
-    text.push(b'\n');
-    Ok(print(&text)?)
+    Ok(print(document::escaped(&(serde_json::to_string_pretty(document)? + "\n")).as_bytes())?)
+}
+
+/// A document as one line.
+pub(crate) fn print_json_line(document: &impl serde::Serialize) -> anyhow::Result<bool> {
+    Ok(print(document::escaped(&(serde_json::to_string(document)? + "\n")).as_bytes())?)
 }

@@ -18,7 +18,7 @@ use crate::{
     output::{
         complain,
         document::{self, DeviceEntry, DeviceSample, ListingEntry, RamEntry, Schema},
-        print,
+        print_json_line,
     },
     place::Place,
     ps::{self, SelectArgs},
@@ -94,13 +94,6 @@ enum Line<'a> {
     },
 }
 
-/// `false`: nobody reads on.
-fn print_line(line: &Line<'_>) -> anyhow::Result<bool> {
-    let mut text = serde_json::to_vec(line)?;
-    text.push(b'\n');
-    Ok(print(&text)?)
-}
-
 pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let waiter = Waiter::new()?;
     let roots = args.place.roots();
@@ -123,7 +116,7 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         selection: selection.trim_start_matches(" matching "),
         devices: look.devices.iter().map(DeviceEntry).collect(),
     };
-    if !print_line(&start)? {
+    if !print_json_line(&start)? {
         return Ok(ExitCode::SUCCESS);
     }
     let mut peaks = Peaks::default();
@@ -142,7 +135,7 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
             devices: look.devices.iter().map(DeviceSample).collect(),
             listing: ListingEntry::of(&look),
         };
-        if !print_line(&sample)? {
+        if !print_json_line(&sample)? {
             return Ok(ExitCode::SUCCESS);
         }
         if follows_pids && all_ended(&look, looker.selection().pids.len()) {
@@ -168,7 +161,7 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         ended_by,
         peaks: &peaks,
     };
-    print_line(&summary)?;
+    print_json_line(&summary)?;
     Ok(ps::code(peaks.is_empty(), complete))
 }
 

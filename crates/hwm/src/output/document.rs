@@ -1,7 +1,7 @@
 //! The JSON documents about devices and processes. Fields are only ever added within a major version; amounts are
 //! bytes; what is unknown is null, with its reason in `unknown`.
 
-use std::time::SystemTime;
+use std::{borrow::Cow, fmt::Write as _, time::SystemTime};
 
 use highwater::{Error, Ram, gpu::Device, record::Timestamp};
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -21,6 +21,24 @@ impl Schema {
     pub(crate) const DEVICES: Self = Self { name: "highwater.devices", major: 1, minor: 0 };
     pub(crate) const PROCESSES: Self = Self { name: "highwater.processes", major: 1, minor: 0 };
     pub(crate) const WATCH: Self = Self { name: "highwater.watch", major: 1, minor: 0 };
+}
+
+/// JSON leaves some control characters as they are, and those that turn the direction of writing: names may hold them,
+/// and a terminal would obey. They stand in strings only, where an escape means the same.
+pub(crate) fn escaped(json: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| matches!(c, '\x7f'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !json.contains(obeyed) {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if obeyed(character) {
+            let _ = write!(text, "\\u{:04x}", u32::from(character));
+        } else {
+            text.push(character);
+        }
+    }
+    Cow::Owned(text)
 }
 
 pub(crate) fn now() -> Timestamp {
@@ -253,4 +271,19 @@ impl<'a> EngineEntry<'a> {
 /// More digits would be noise.
 fn tenths(percent: f64) -> f64 {
     (percent * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_terminal_obeys_and_the_text_stays() {
+        let name = "\x1b[2J\u{9b}31m\x7f\u{202e}größe";
+        let json = serde_json::to_string(name).unwrap();
+        let escaped = escaped(&json);
+        assert!(!escaped.contains(['\x1b', '\u{9b}', '\x7f', '\u{202e}']), "{escaped}");
+        assert!(escaped.contains("größe"));
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), name);
+    }
 }

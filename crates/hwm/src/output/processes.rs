@@ -6,7 +6,7 @@ use std::{
     io::{self, Write},
 };
 
-use highwater::gpu::{Figure, Reading};
+use highwater::gpu::Figure;
 
 use super::{
     figure,
@@ -138,8 +138,7 @@ pub(crate) fn notes(look: &Look) -> Vec<String> {
         {
             add("RSS", why);
         }
-        let has_bounds = |figure: &Figure| !matches!(figure.reading, Reading::Known(_) | Reading::Unknown(_));
-        bounded |= [&row.vram, &row.gtt].into_iter().flatten().any(has_bounds);
+        bounded |= [&row.vram, &row.gtt].into_iter().flatten().any(figure::is_marked);
     }
     for (what, pids) in unknown {
         notes.push(format!("{}: {what}", of_pids(&pids)));

@@ -2,7 +2,7 @@
 
 use highwater::{
     Unavailable,
-    gpu::{DeviceId, Kind, Pool, Scope, Source},
+    gpu::{DeviceId, Kind, Pool, Reading, Scope, Source},
 };
 use snapbox::{assert_data_eq, str};
 
