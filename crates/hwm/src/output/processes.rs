@@ -214,8 +214,7 @@ pub(crate) fn summary(look: &Look, selection: &Selection, is_root: bool) -> Stri
     }
     if !look.gaps.is_empty() {
         let what: BTreeSet<&str> = look.gaps.iter().map(|gap| gap.what.as_str()).collect();
-        let tell = if what.len() == 1 { "does" } else { "do" };
-        why.push(format!("{} {tell} not tell all", what.into_iter().collect::<Vec<_>>().join(" and ")));
+        why.push(format!("missing: {}", what.into_iter().collect::<Vec<_>>().join(", ")));
     }
     format!("{text}; incomplete: {}", why.join(", "))
 }

@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 
 /// A client of a GPU: what one open descriptor shows. What it shares is in `vram`.
@@ -17,6 +17,14 @@ pub(crate) struct Client {
     pub(crate) vram: u64,
     pub(crate) shared: u64,
     pub(crate) gtt: u64,
+    /// As the process chose it.
+    pub(crate) name: &'static str,
+}
+
+impl Client {
+    pub(crate) fn new(id: u32, card: u32, pci: &'static str, vram: u64) -> Self {
+        Self { id, card, pci, vram, shared: 0, gtt: 0, name: "" }
+    }
 }
 
 /// Deleted with the value.
@@ -82,11 +90,14 @@ impl Tree {
 
     /// A descriptor of a process: the lines of the kernel since 6.13.
     pub(crate) fn client(&mut self, pid: u32, fd: u32, client: &Client) -> &mut Self {
-        let Client { id, card, pci, vram, shared, gtt } = client;
+        let Client { id, card, pci, vram, shared, gtt, name } = client;
         let mut text = format!(
             "pos:\t0\nflags:\t02100002\nmnt_id:\t24\nino:\t1239\n\
              drm-driver:\tamdgpu\ndrm-client-id:\t{id}\ndrm-pdev:\t{pci}\npasid:\t32771\n"
         );
+        if !name.is_empty() {
+            writeln!(text, "drm-client-name:\t{name}").expect("memory");
+        }
         for (region, total, shared) in [("cpu", 0, 0), ("gtt", *gtt, 0), ("vram", *vram, *shared)] {
             for (key, bytes) in [("total", total), ("shared", shared), ("active", 0), ("resident", total)] {
                 writeln!(text, "drm-{key}-{region}:\t{} KiB", bytes / 1024).expect("memory");
@@ -99,6 +110,28 @@ impl Tree {
         let node = format!("/dev/dri/renderD{}", 128 + card);
         std::os::unix::fs::symlink(node, directory.join(fd.to_string())).expect("linked");
         self
+    }
+
+    /// Lets nobody but its owner see the descriptors of a process.
+    pub(crate) fn lock(&self, pid: u32) {
+        use std::os::unix::fs::PermissionsExt;
+        let mode =
+            |path: PathBuf, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+        mode(self.root.path().to_owned(), 0o755);
+        for directory in ["fd", "fdinfo"] {
+            mode(self.proc().join(format!("{pid}/{directory}")), if is_root() { 0o700 } else { 0 });
+        }
+    }
+
+    /// As somebody who may not see what is locked; `None` where `hwm` lies out of that user's reach.
+    pub(crate) fn as_stranger(&self, args: &[&str]) -> Option<Output> {
+        use std::os::unix::process::CommandExt;
+        const NOBODY: u32 = 65534;
+        let mut command = self.hwm(args);
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command.output().ok()
     }
 
     /// `hwm` with these arguments, on this tree.
@@ -115,4 +148,8 @@ fn stat(pid: u32, name: &str, flags: u32) -> String {
     format!(
         "{pid} ({comm}) S 1 {pid} {pid} 0 -1 {flags} 0 0 0 0 100 20 0 0 20 0 1 0 500 4096 1 0 1 1 1 0 0 0 0 0\n"
     )
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
