@@ -6,7 +6,7 @@ use std::{
     io::{self, Write},
 };
 
-use highwater::gpu::Figure;
+use highwater::gpu::{Figure, Pool};
 
 use super::{
     figure,
@@ -41,7 +41,7 @@ const FIELDS: &[Field] = &[
     Field {
         // Nothing known of it for any process: NVIDIA's driver does not tell.
         shown: Some(|row| row.gtt.as_ref().is_some_and(|gtt| gtt.bytes().is_some())),
-        ..amount("GTT", |row| memory(row, row.gtt.as_ref()))
+        ..amount("GTT", |row| if is_one_pool(row) { "-".to_owned() } else { memory(row, row.gtt.as_ref()) })
     },
     amount("RSS", |row| match &row.rss {
         Ok(bytes) => text::size(*bytes),
@@ -59,6 +59,12 @@ const FIELDS: &[Field] = &[
     },
     Field { shown: Some(may_hold), ..text_field("DEVICE", Some(6), device) },
 ];
+
+/// Whether the device has no memory of its own, so that all of it stands under VRAM already.
+fn is_one_pool(row: &Row) -> bool {
+    row.vram.as_ref().is_some_and(|vram| vram.pool == Pool::Unified)
+        && row.gtt.as_ref().is_some_and(|gtt| gtt.bytes().is_none())
+}
 
 /// Whether GPU memory is known of it, or cannot be known; not so for all rows of `--all` where there is no GPU.
 fn may_hold(row: &Row) -> bool {

@@ -68,12 +68,16 @@ fn cut(cell: &str, width: usize) -> String {
     short
 }
 
-/// Takes from the widest of those that may be cut, until it fits (`true`) or nothing may be cut any more.
+/// No column is wider than this where there is no room.
+const ENOUGH: usize = 16;
+
+/// Takes from the widest of those that may be cut; where none is wide, from the last, as the first say who it is. Until
+/// it fits (`true`), or nothing may be cut any more.
 fn shrink(columns: &[Column], widths: &mut [usize], gap: usize, room: usize) -> bool {
     while widths.iter().sum::<usize>() + gap * widths.len().saturating_sub(1) > room {
         let may = |(place, &width): (usize, &usize)| {
             let least = columns[place].least?.max(columns[place].title.chars().count());
-            (width > least).then_some((width, place))
+            (width > least).then_some((width.max(ENOUGH), place))
         };
         let Some((_, place)) = widths.iter().enumerate().filter_map(may).max() else { return false };
         widths[place] -= 1;
