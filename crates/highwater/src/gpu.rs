@@ -16,6 +16,8 @@
 
 mod backend;
 mod device;
+#[cfg(all(feature = "drm", target_os = "linux"))]
+pub(crate) mod drm;
 mod figure;
 mod info;
 mod monitor;
