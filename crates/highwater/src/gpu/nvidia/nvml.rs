@@ -201,7 +201,7 @@ const MAX_DEVICES: u32 = 1024;
 
 /// A device of which nothing is read yet. `otherwise`: what it is called if it does not tell where it is.
 fn identify(library: &Library, handle: Result<Handle, Code>, otherwise: &str) -> Device {
-    let uuid = handle.and_then(|handle| library.uuid(handle)).ok().filter(|uuid| !uuid.is_empty());
+    let uuid = handle.and_then(|handle| library.uuid(handle)).ok();
     let address = handle.and_then(|handle| library.bus_id(handle)).ok().map(|bus_id| DeviceId::new(&bus_id));
     let id = address
         .filter(|id| id.pci().is_some())
@@ -209,7 +209,7 @@ fn identify(library: &Library, handle: Result<Handle, Code>, otherwise: &str) ->
     let why = handle.err().map_or(Unavailable::DriverSaysNotAvailable, Unavailable::from);
     let mut device = Device::named(id, &unknown(why, Scope::Device));
     device.uuid = uuid;
-    device.name = handle.and_then(|handle| library.name(handle)).ok().filter(|name| !name.is_empty());
+    device.name = handle.and_then(|handle| library.name(handle)).ok();
     device.driver = Some("nvidia".to_owned());
     // nvml.h: "iGPU does not use a dedicated framebuffer but instead shares memory with the system. As a result,
     // NVML_ERROR_NOT_SUPPORTED"; others may say that, too, but do not use the processor's page tables.
@@ -221,12 +221,12 @@ fn identify(library: &Library, handle: Result<Handle, Code>, otherwise: &str) ->
 }
 
 fn identify_part(library: &Library, part: Handle, parent: &DeviceId, place: u32) -> Device {
-    let uuid = library.uuid(part).ok().filter(|uuid| !uuid.is_empty());
+    let uuid = library.uuid(part).ok();
     let id = uuid.clone().unwrap_or_else(|| format!("{parent}/{place}"));
     let unknown = unknown(Unavailable::DriverSaysNotAvailable, Scope::Instance);
     let mut device = Device::named(DeviceId::new(&id), &unknown);
     device.uuid = uuid;
-    device.name = library.name(part).ok().filter(|name| !name.is_empty());
+    device.name = library.name(part).ok();
     device.driver = Some("nvidia".to_owned());
     device.parent = Some(parent.clone());
     device

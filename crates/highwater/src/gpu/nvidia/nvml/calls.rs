@@ -122,10 +122,12 @@ fn present<F: Copy>(function: Option<F>) -> Result<F, Code> {
     function.ok_or(Code::FUNCTION_NOT_FOUND)
 }
 
-/// The text up to the first NUL.
-fn text(bytes: &[u8]) -> String {
+/// The text up to the first NUL; none where the bytes are no text, which must not get to anybody's terminal.
+fn text(bytes: &[u8]) -> Result<String, Code> {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
+    let text = bytes[..end].trim_ascii();
+    let is_text = !text.is_empty() && text.iter().all(|byte| (b' '..=b'~').contains(byte));
+    if is_text { Ok(String::from_utf8_lossy(text).into_owned()) } else { Err(Code::NO_DATA) }
 }
 
 impl Library {
@@ -175,7 +177,7 @@ impl Library {
         let mut pci = Pci { bus_id_legacy: [0; 16], numbers: [0; 5], bus_id: [0; 32], spare: [0; 16] };
         // SAFETY: all versions of the struct fit into `pci`.
         let place = newest(&self.functions.pci, |_, get| unsafe { get(device, (&raw mut pci).cast()) })?;
-        Ok(if place == 0 { text(&pci.bus_id) } else { text(&pci.bus_id_legacy) })
+        if place == 0 { text(&pci.bus_id) } else { text(&pci.bus_id_legacy) }
     }
 
     pub(super) fn memory(&self, device: Handle) -> Result<Memory, Code> {
@@ -298,14 +300,14 @@ fn system_text(get: Option<SystemText>) -> Result<String, Code> {
     let mut bytes = [0_u8; TEXT as usize];
     // SAFETY: `bytes` has the length that the function is told.
     Code::check(unsafe { present(get)?(bytes.as_mut_ptr().cast::<c_char>(), TEXT) })?;
-    Ok(text(&bytes))
+    text(&bytes)
 }
 
 fn device_text(get: Option<DeviceText>, device: Handle) -> Result<String, Code> {
     let mut bytes = [0_u8; TEXT as usize];
     // SAFETY: `bytes` has the length that the function is told.
     Code::check(unsafe { present(get)?(device, bytes.as_mut_ptr().cast::<c_char>(), TEXT) })?;
-    Ok(text(&bytes))
+    text(&bytes)
 }
 
 fn device_number(get: Option<DeviceNumber>, device: Handle) -> Result<u32, Code> {
