@@ -123,8 +123,8 @@ impl Tree {
     pub(crate) fn engine_time(&self, pid: u32, fd: u32, time: Duration) {
         let path = self.proc().join(format!("{pid}/fdinfo/{fd}"));
         let text = fs::read_to_string(&path).expect("read");
-        let lines = text.lines().filter(|line| !line.starts_with("drm-engine-"));
-        let mut text: String = lines.map(|line| format!("{line}\n")).collect();
+        let (before, _) = text.split_once("drm-engine-").expect("an engine, in the last line");
+        let mut text = before.to_owned();
         writeln!(text, "drm-engine-gfx:\t{} ns", time.as_nanos()).expect("memory");
         let new = self.root.path().join("new");
         fs::write(&new, text).expect("written");
