@@ -1,9 +1,9 @@
 //! `hwm fits`: whether so much memory is free on a GPU.
 
-use std::process::ExitCode;
+use std::{collections::HashSet, process::ExitCode};
 
 use clap::Args;
-use highwater::gpu::{Device, Monitor, Reading};
+use highwater::gpu::{Device, DeviceId, Monitor, Reading};
 
 use crate::{
     exit,
@@ -52,7 +52,7 @@ enum Answer {
 pub(crate) fn run(args: &FitsArgs) -> anyhow::Result<ExitCode> {
     let mut monitor = Monitor::with_roots(args.place.roots());
     let devices = match args.device {
-        None => monitor.devices(),
+        None => usable(monitor.devices()),
         Some(index) => match monitor.device(index) {
             Ok(device) => vec![device],
             Err(error) => {
@@ -70,6 +70,12 @@ pub(crate) fn run(args: &FitsArgs) -> anyhow::Result<ExitCode> {
         Answer::No => exit::NOTHING.into(),
         Answer::Unknown => exit::INCOMPLETE.into(),
     })
+}
+
+/// Nothing runs on the whole of a device that is divided into instances.
+fn usable(devices: Vec<Device>) -> Vec<Device> {
+    let divided: HashSet<DeviceId> = devices.iter().filter_map(|device| device.parent.clone()).collect();
+    devices.into_iter().filter(|device| !divided.contains(&device.id)).collect()
 }
 
 /// `gap`: a driver that could not be asked, and may have devices.

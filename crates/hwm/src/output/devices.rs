@@ -24,7 +24,12 @@ pub(crate) fn write(
     width: Option<usize>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let labels = devices.iter().map(|device| device.index.to_string().len()).max().unwrap_or(0) + 4;
+    let labels = devices
+        .iter()
+        .map(|device| device.index.to_string().len())
+        .max()
+        .unwrap_or(usize::from(!gaps.is_empty()))
+        + 4;
     let lines: Vec<Cells> = devices
         .iter()
         .map(|device| {
@@ -48,8 +53,12 @@ pub(crate) fn write(
         with_notes(&line, &notes(device), labels + 2, width, out)?;
     }
     for gap in gaps {
+        let label = "GPU ?";
         let why = text::printable(&format!("{}: {}", gap.what, gap.why));
-        with_notes(&format!("{:<labels$}  ?", "GPU"), &[why], labels + 2, width, out)?;
+        let pieces = text::wrap(&why, width.map_or(usize::MAX, |width| width.saturating_sub(labels + 2)));
+        for (place, piece) in pieces.iter().enumerate() {
+            writeln!(out, "{:<labels$}  {piece}", if place == 0 { label } else { "" })?;
+        }
     }
     if devices.is_empty() && gaps.is_empty() {
         writeln!(out, "{:<labels$}  none: no GPU was found, and no driver that could tell of one", "GPU")?;

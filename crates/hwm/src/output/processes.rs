@@ -220,7 +220,7 @@ pub(crate) fn summary(look: &Look, selection: &Selection, is_root: bool) -> Stri
     }
     if !look.gaps.is_empty() {
         let what: BTreeSet<&str> = look.gaps.iter().map(|gap| gap.what.as_str()).collect();
-        why.push(format!("missing: {}", what.into_iter().collect::<Vec<_>>().join(", ")));
+        why.push(format!("see {}", what.into_iter().collect::<Vec<_>>().join(", ")));
     }
     format!("{text}; incomplete: {}", why.join(", "))
 }

@@ -126,7 +126,7 @@ fn one_line_for_every_case() {
         str![[r#"
 4 processes hold GPU memory (1 of them an unknown amount); complete
 1 process holds GPU memory; incomplete: 2 protected (run as root to look into them)
-1 process holds GPU memory; incomplete: 2 protected (even root may not look into them here), missing: nvidia
+1 process holds GPU memory; incomplete: 2 protected (even root may not look into them here), see nvidia
 0 processes hold GPU memory matching pid=99 device=0 min=1.00GiB; complete: no GPU was found, and no driver that could tell of one
 "#]]
     );
