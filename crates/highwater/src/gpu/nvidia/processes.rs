@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The highest pid that Linux gives out (`PID_MAX_LIMIT`); Windows knows no such limit.
-const MAX_PID: u32 = if cfg!(target_os = "linux") { 1 << 22 } else { u32::MAX };
+const MAX_PID: Option<u32> = if cfg!(target_os = "linux") { Some(1 << 22) } else { None };
 
 /// How many rows that cannot be are told of one by one, for each device.
 const MAX_REFUSED: usize = 4;
@@ -102,7 +102,7 @@ pub(super) fn label_of(name: Option<&str>, id: &DeviceId) -> String {
 
 fn impossible(entry: &Entry, total: Option<u64>) -> Option<String> {
     let Entry { pid, used, .. } = entry;
-    if *pid == 0 || *pid > MAX_PID {
+    if *pid == 0 || MAX_PID.is_some_and(|max| *pid > max) {
         return Some(format!("a process with pid {pid}"));
     }
     match (used.lower(), total) {
