@@ -53,18 +53,15 @@ impl Backend for Nvidia {
             Ok(devices) => return Ok(devices),
             Err(why) => why,
         };
-        // That a driver without a device is not loaded is no fault.
-        if is_without_driver(&why) && !has_device(roots) {
-            return Err(Unavailable::NoBackend(why.to_string()));
+        let why = settled(why, roots);
+        if is_without_driver(&why) {
+            return Err(why);
         }
         match self.find_by_smi() {
             Ok(devices) => Ok(devices),
             // NVML knows better what is wrong.
             Err(_) if !matches!(why, Unavailable::NoBackend(_)) => Err(why),
-            Err(why) if is_without_driver(&why) && !has_device(roots) => {
-                Err(Unavailable::NoBackend(why.to_string()))
-            }
-            Err(why) => Err(why),
+            Err(why) => Err(settled(why, roots)),
         }
     }
 
@@ -183,9 +180,36 @@ fn is_without_driver(why: &Unavailable) -> bool {
     matches!(why, Unavailable::DriverBroken { code: 9 | 28, .. })
 }
 
+/// What a failure means on this machine: where there is neither a device nor a driver it is no reason to worry; where
+/// there is a driver, that nothing can ask it is one.
+fn settled(why: Unavailable, roots: &Roots) -> Unavailable {
+    match why {
+        Unavailable::NoBackend(text) if has_driver(roots) => {
+            Unavailable::Failed(format!("the driver is loaded, but nothing here can ask it: {text}"))
+        }
+        why if is_without_driver(&why) && !has_device(roots) => Unavailable::NoBackend(why.to_string()),
+        why => why,
+    }
+}
+
+/// Whether the kernel has the driver loaded. Seen from containers, too, that were not given the library.
+#[cfg(target_os = "linux")]
+fn has_driver(roots: &Roots) -> bool {
+    roots.proc.join("driver/nvidia/version").exists()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_driver(_: &Roots) -> bool {
+    false
+}
+
 /// Whether the machine has a device of NVIDIA's that ought to have a driver. Elsewhere than on Linux nobody knows.
 #[cfg(target_os = "linux")]
 fn has_device(roots: &Roots) -> bool {
+    // Windows' subsystem hands devices through without PCI; integrated ones are not on it.
+    if roots.sys.join("class/misc/dxg").exists() || has_driver(roots) {
+        return true;
+    }
     let starts = |file: &Path, with: &str| fs::read_to_string(file).is_ok_and(|text| text.starts_with(with));
     match fs::read_dir(roots.sys.join("bus/pci/devices")) {
         // Class 03: display controllers, with those that have no connectors.
@@ -214,3 +238,50 @@ fn trace(line: impl FnOnce() -> String) {
 #[cfg(not(feature = "debug-output"))]
 #[inline]
 fn trace(_: impl FnOnce() -> String) {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn roots(files: &[(&str, &str)]) -> (tempfile::TempDir, Roots) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let file = dir.path().join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        let of = |name| dir.path().join(name);
+        let roots = Roots { proc: of("proc"), sys: of("sys"), cgroup: of("sys/fs/cgroup") };
+        (dir, roots)
+    }
+
+    const CARD: [(&str, &str); 2] = [
+        ("sys/bus/pci/devices/0000:01:00.0/vendor", "0x10de\n"),
+        ("sys/bus/pci/devices/0000:01:00.0/class", "0x030200\n"),
+    ];
+
+    fn not_loaded() -> Unavailable {
+        Unavailable::DriverBroken { code: 9, text: "not loaded".into() }
+    }
+
+    #[test]
+    fn a_driver_that_is_not_loaded_is_a_fault_where_there_is_a_device() {
+        let (_dir, with) = roots(&CARD);
+        assert_eq!(settled(not_loaded(), &with), not_loaded());
+        let other = [("sys/bus/pci/devices/0000:01:00.0/vendor", "0x1002\n"), CARD[1]];
+        let audio = [CARD[0], ("sys/bus/pci/devices/0000:01:00.0/class", "0x040300\n")];
+        for files in [&[][..], &other, &audio] {
+            let (_dir, without) = roots(files);
+            assert!(matches!(settled(not_loaded(), &without), Unavailable::NoBackend(_)), "{files:?}");
+        }
+    }
+
+    #[test]
+    fn a_driver_that_nothing_can_ask_is_not_an_absent_one() {
+        let absent = Unavailable::NoBackend("no library".into());
+        let (_dir, bare) = roots(&[]);
+        assert_eq!(settled(absent.clone(), &bare), absent);
+        let (_dir, loaded) = roots(&[("proc/driver/nvidia/version", "NVRM version: ...")]);
+        assert!(matches!(settled(absent, &loaded), Unavailable::Failed(_)));
+    }
+}

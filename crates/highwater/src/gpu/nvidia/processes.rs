@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The highest pid that Linux gives out (`PID_MAX_LIMIT`); Windows knows no such limit.
-const MAX_PID: u32 = if cfg!(target_os = "linux") { 1 << 22 } else { u32::MAX };
+const MAX_PID: Option<u32> = if cfg!(target_os = "linux") { Some(1 << 22) } else { None };
 
 /// How many rows that cannot be are told of one by one, for each device.
 const MAX_REFUSED: usize = 4;
@@ -56,17 +56,24 @@ impl<'a> Processes<'a> {
         let row = self.rows.entry((entry.pid, entry.instance));
         let (used, work) = row.or_insert((entry.used.clone(), Work::default()));
         *used = merged(used, entry.used);
-        work.compute |= entry.work.compute;
-        work.graphics |= entry.work.graphics;
-        work.mps |= entry.work.mps;
+        *work = either(*work, entry.work);
     }
 
     /// The rows, and what was refused.
     pub(super) fn finish(self, pid_space: PidSpace, holds: impl Fn(u32) -> bool) -> (Vec<Usage>, Vec<Gap>) {
         let (pool, source) = (pool_of(self.device), self.source);
         let figure = |reading, pool| Figure::new(reading, Scope::Process, pool, Kind::Resident, source);
-        let rows = self.rows.into_iter().filter(|((pid, _), _)| holds(*pid));
-        let usages = rows.map(|((pid, _), (used, work))| {
+        let mut by_pid: BTreeMap<u32, (Reading, Work)> = BTreeMap::new();
+        for ((pid, _), (used, work)) in self.rows.into_iter().filter(|((pid, _), _)| holds(*pid)) {
+            match by_pid.get_mut(&pid) {
+                None => drop(by_pid.insert(pid, (used, work))),
+                Some(known) => {
+                    known.0 = together(&known.0, &used);
+                    known.1 = either(known.1, work);
+                }
+            }
+        }
+        let usages = by_pid.into_iter().map(|(pid, (used, work))| {
             // NVML does not say what system memory is mapped for a process.
             let system = figure(Reading::Unknown(Unavailable::NotSupported), Pool::System);
             let id = self.device.id.clone();
@@ -95,7 +102,7 @@ pub(super) fn label_of(name: Option<&str>, id: &DeviceId) -> String {
 
 fn impossible(entry: &Entry, total: Option<u64>) -> Option<String> {
     let Entry { pid, used, .. } = entry;
-    if *pid == 0 || *pid > MAX_PID {
+    if *pid == 0 || MAX_PID.is_some_and(|max| *pid > max) {
         return Some(format!("a process with pid {pid}"));
     }
     match (used.lower(), total) {
@@ -113,6 +120,24 @@ fn merged(one: &Reading, other: Reading) -> Reading {
         (Some(one), Some(other)) => Reading::between(one.0.min(other.0), one.1.max(other.1)),
         (None, Some(_)) => other,
         (_, None) => one.clone(),
+    }
+}
+
+/// What a process holds in two instances of a divided GPU: those have memory of their own, but compute instances of one
+/// GPU instance share theirs, so it is all or a part of the sum.
+fn together(one: &Reading, other: &Reading) -> Reading {
+    let Some(lower) = one.lower().max(other.lower()) else { return one.clone() };
+    match one.upper().zip(other.upper()) {
+        Some((one, other)) => Reading::between(lower, one.saturating_add(other)),
+        None => Reading::AtLeast(lower),
+    }
+}
+
+fn either(one: Work, other: Work) -> Work {
+    Work {
+        compute: one.compute || other.compute,
+        graphics: one.graphics || other.graphics,
+        mps: one.mps || other.mps,
     }
 }
 
@@ -148,6 +173,16 @@ mod tests {
         assert_eq!((rows, gaps.len()), (vec![(5, seven.clone(), both)], 0));
         let (rows, _) = finish(&[(5, seven, COMPUTE), (5, Reading::Known(9), GRAPHICS)]);
         assert_eq!(rows[0].1, Reading::Between { lower: 7, upper: 9 });
+    }
+
+    #[test]
+    fn a_process_in_two_instances_is_one_row() {
+        let (three, four) = (Reading::Known(3), Reading::Known(4));
+        assert_eq!(together(&three, &four), Reading::Between { lower: 4, upper: 7 });
+        let unknown = Reading::Unknown(Unavailable::DriverSaysNotAvailable);
+        assert_eq!(together(&three, &unknown), Reading::AtLeast(3));
+        assert_eq!(together(&unknown, &three), Reading::AtLeast(3));
+        assert_eq!(together(&unknown, &unknown), unknown);
     }
 
     #[test]

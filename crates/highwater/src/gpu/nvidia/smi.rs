@@ -68,6 +68,11 @@ impl Smi {
             }
         };
         trace(|| format!("nvidia-smi: processes {rows:?}"));
+        let is_known = |uuid: &String| devices.iter().any(|device| device.uuid.as_ref() == Some(uuid));
+        for row in rows.iter().filter(|row| !is_known(&row.uuid)) {
+            let why = Unavailable::Implausible(format!("process {} on a device that is not listed", row.pid));
+            into.gaps.push(Gap { what: format!("nvidia-smi, {}", row.uuid), why });
+        }
         for device in devices {
             let mut device = device.clone();
             self.read(&mut device);

@@ -248,7 +248,11 @@ impl Library {
         let mut stats = Accounting::default();
         let get = present(self.functions.accounting_stats)?;
         // SAFETY: `stats` is the struct that this function writes.
-        Code::check(unsafe { get(device, pid, (&raw mut stats).cast()) })?;
+        match Code::check(unsafe { get(device, pid, (&raw mut stats).cast()) }) {
+            // Not accounted.
+            Err(Code::NOT_FOUND) => return Err(Code::NO_DATA),
+            told => told?,
+        }
         // Those of one that ended belong to an earlier process with this pid.
         if stats.is_running == 0 {
             return Err(Code::NO_DATA);

@@ -179,7 +179,11 @@ fn reason(error: &libloading::Error) -> String {
 /// Whether the loader says that there is no such file, and not that a library which this one needs is missing.
 fn is_not_found(name: &str, text: &str) -> bool {
     let says_so = ["cannot open shared object file", "No such file", "no such file"];
-    cfg!(windows) || (text.contains(name) && says_so.iter().any(|phrase| text.contains(phrase)))
+    // musl, linked statically.
+    let cannot_load = text.contains("Dynamic loading not supported");
+    cfg!(windows)
+        || cannot_load
+        || (text.contains(name) && says_so.iter().any(|phrase| text.contains(phrase)))
 }
 
 #[cfg(test)]
