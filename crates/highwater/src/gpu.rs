@@ -16,9 +16,13 @@
 
 mod backend;
 mod device;
+#[cfg(all(feature = "drm", target_os = "linux"))]
+pub(crate) mod drm;
 mod figure;
 mod info;
 mod monitor;
+#[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]
+mod nvidia;
 mod shared;
 mod usage;
 

@@ -2,7 +2,44 @@
 
 use std::{env, fs};
 
-use crate::{Roots, record::Host};
+use crate::{Error, Roots, record::Host};
+
+/// The RAM of the machine at one instant, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_field_names)] // The unit belongs to the name.
+#[non_exhaustive]
+pub struct Ram {
+    /// Physical memory without what the kernel's image and firmware took (`MemTotal`).
+    pub total_bytes: Option<u64>,
+    /// What programs can still get without swapping: free memory, and caches that can be dropped. The kernel's
+    /// estimate (`MemAvailable`, Linux 3.14).
+    pub available_bytes: Option<u64>,
+    /// How much the container that we run in may use, where that is less.
+    pub container_limit_bytes: Option<u64>,
+}
+
+impl Ram {
+    /// Of the machine whose procfs stands where `roots` says.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where `meminfo` cannot be read.
+    pub fn read(roots: &Roots) -> Result<Self, Error> {
+        let path = roots.proc.join("meminfo");
+        let text = fs::read_to_string(&path).map_err(|source| Error::Read { path, source })?;
+        let total_bytes = kib_of(&text, "MemTotal:");
+        #[cfg(target_os = "linux")]
+        let container_limit_bytes = crate::cgroup::memory_limit(roots, total_bytes);
+        #[cfg(not(target_os = "linux"))]
+        let container_limit_bytes = None;
+        Ok(Self { total_bytes, available_bytes: kib_of(&text, "MemAvailable:"), container_limit_bytes })
+    }
+
+    /// What is not available: total without available.
+    #[must_use]
+    pub fn used_bytes(&self) -> Option<u64> {
+        self.total_bytes?.checked_sub(self.available_bytes?)
+    }
+}
 
 /// Everything the record says about the machine; what cannot be had is `None`.
 pub(crate) fn host(roots: &Roots) -> Host {
@@ -63,8 +100,12 @@ fn cpus() -> Option<u32> {
 
 /// `MemTotal` of `/proc/meminfo`: physical memory without what the kernel's image and firmware took.
 fn memory_bytes(roots: &Roots) -> Option<u64> {
-    let text = fs::read_to_string(roots.proc.join("meminfo")).ok()?;
-    let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix(" kB")?;
+    kib_of(&fs::read_to_string(roots.proc.join("meminfo")).ok()?, "MemTotal:")
+}
+
+/// A value of `meminfo` in bytes.
+fn kib_of(text: &str, key: &str) -> Option<u64> {
+    let kib = text.lines().find_map(|line| line.strip_prefix(key))?.trim().strip_suffix(" kB")?;
     kib.parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -99,6 +140,11 @@ mod tests {
         assert_eq!(memory_bytes(&roots), None);
         fs::write(tree.path().join("meminfo"), "MemTotal:       24689732 kB\nMemFree:  1 kB\n").unwrap();
         assert_eq!(memory_bytes(&roots), Some(24_689_732 * 1024));
+        let ram = Ram::read(&roots).unwrap();
+        assert_eq!((ram.available_bytes, ram.used_bytes()), (None, None), "unknown is never 0");
+        fs::write(tree.path().join("meminfo"), "MemTotal: 100 kB\nMemFree: 1 kB\nMemAvailable: 60 kB\n")
+            .unwrap();
+        assert_eq!(Ram::read(&roots).unwrap().used_bytes(), Some(40 * 1024));
     }
 
     #[cfg(target_os = "linux")]

@@ -29,7 +29,7 @@ pub use gpu::{
     process_gpu_info,
 };
 #[cfg(feature = "record")]
-pub use host::{host_name, rank as job_rank};
+pub use host::{Ram, host_name, rank as job_rank};
 #[cfg(feature = "job")]
 pub use job::Job;
 pub use process::{ProcessId, ProcessMemory, process_rss};

@@ -11,12 +11,14 @@
 //! # Ok::<(), highwater::Error>(())
 //! ```
 
+mod facts;
 #[cfg(target_os = "linux")]
 #[cfg_attr(not(feature = "job"), allow(dead_code))] // The job reads more files of a process than this module.
 pub(crate) mod linux;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
 
+pub use self::facts::{ProcessFacts, all_processes, cpu_step};
 #[cfg(target_os = "linux")]
 use self::linux as os;
 #[cfg(not(target_os = "linux"))]

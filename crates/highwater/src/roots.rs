@@ -2,6 +2,13 @@
 
 use std::path::PathBuf;
 
+/// Device nodes of this machine.
+#[cfg(all(feature = "drm", target_os = "linux"))]
+pub(crate) const DEV: &str = "/dev";
+/// Names of PCI devices, where the packages `pciutils` or `hwdata` put them.
+#[cfg(all(feature = "drm", target_os = "linux"))]
+pub(crate) const PCI_IDS: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"];
+
 /// The mount points that everything is read from. A value, never a global, so that tests can point elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {

@@ -6,20 +6,37 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use regex_lite::Regex;
 
-/// How much memory does this job use, and how high did it rise?
+use crate::{
+    fits::FitsArgs,
+    place::{NoPlace, Place},
+    ps::PsArgs,
+    watch::WatchArgs,
+};
+
+/// How much memory does this job use, how high did it rise, and who holds what on the GPU?
 ///
-/// Runs a command, follows all its descendants, and says how much memory they used together. Every figure
-/// says what it counts and how sure it is.
+/// `hwm run` runs a command, follows all its descendants, and says how much memory they used together. Without a
+/// command: the memory of each GPU, and the machine's RAM. Every figure says what it counts and how sure it is.
 #[derive(Debug, Parser)]
-#[command(name = "hwm", version = env!("HWM_VERSION"), after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "hwm", version = env!("HWM_VERSION"), after_help = EXAMPLES)]
 pub(crate) struct Cli {
+    /// Without a command: print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    pub(crate) verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Run(RunArgs),
+    Ps(PsArgs),
+    Watch(WatchArgs),
+    Fits(FitsArgs),
     /// Say what can be measured on this machine, and what would make the rest possible.
     Doctor(crate::doctor::DoctorArgs),
     Man(ManArgs),
@@ -98,6 +115,9 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SOURCE", value_enum, default_value_t = Lineage::Auto, hide_default_value = true)]
     pub(crate) lineage: Lineage,
 
+    #[command(flatten)]
+    pub(crate) no_place: NoPlace,
+
     /// The command and its arguments; options after CMD belong to CMD.
     #[arg(required = true, trailing_var_arg = true, value_names = ["CMD", "ARGS"])]
     pub(crate) command: Vec<OsString>,
@@ -142,6 +162,11 @@ Examples:
   hwm run --json=mem.json -- make -j8     keep the record for scripts
   hwm run --json -- cargo test > mem.json
   hwm run --help                          all options of the main verb
+  hwm                                     how full are the GPUs and the RAM?
+  hwm ps                                  who holds GPU memory?
+  hwm ps --all --min 1G                   who holds 1 GiB or more, of RAM or on a GPU?
+  hwm watch --interval 1s > gpu.jsonl     the same over time
+  hwm fits 8G && ./train.py               only if 8 GiB are free on a GPU
   hwm completions bash                    completions for the shell
 ";
 
@@ -184,7 +209,7 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn parse_pattern(text: &str) -> Result<Regex, String> {
+pub(crate) fn parse_pattern(text: &str) -> Result<Regex, String> {
     Regex::new(text).map_err(|error| {
         format!("{error}; put a backslash before each of . + * ? ( ) | [ ] {{ }} ^ $ that is meant literally")
     })
@@ -204,7 +229,7 @@ mod tests {
     fn run_args(args: &[&str]) -> RunArgs {
         let line = ["hwm", "run"].iter().chain(args);
         match Cli::try_parse_from(line).expect("parses").verb {
-            Verb::Run(args) => args,
+            Some(Verb::Run(args)) => args,
             other => panic!("{other:?}"),
         }
     }

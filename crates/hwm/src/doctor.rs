@@ -9,19 +9,37 @@ use anstyle::{AnsiColor, Style};
 use highwater::{
     Roots,
     doctor::{Examined, State, examine},
+    gpu::Monitor,
 };
+
+use crate::output::{print, text};
 
 /// Say what can be measured on this machine, mechanism by mechanism, and what would make the rest possible.
 ///
 /// Each mechanism is tried, never guessed; nothing is left behind.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct DoctorArgs {
     /// Print JSON, one object a mechanism.
     #[arg(long)]
     json: bool,
+
+    /// Print what the GPU sources saw, raw, a line each; to look for the reason of a figure.
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  hwm doctor               what works here, what does not, why, and what would help
+  hwm doctor --json | jq '.[] | select(.state == \"missing\")'
+  hwm doctor --raw         what the GPU drivers said, word by word, for a report about a wrong figure
+";
+
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    if args.raw {
+        return raw();
+    }
     let examined = examine(&Roots::default());
     let mut stdout = anstream::stdout().lock();
     let written = if args.json { json(&mut stdout, &examined) } else { table(&mut stdout, &examined) };
@@ -30,6 +48,16 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         other => Ok(other.map(|()| ExitCode::SUCCESS)?),
     }
+}
+
+fn raw() -> anyhow::Result<ExitCode> {
+    let lines = Monitor::new().raw();
+    let mut text: String = lines.iter().map(|line| text::printable(line) + "\n").collect();
+    if lines.is_empty() {
+        text.push_str("no GPU source has anything to show\n");
+    }
+    print(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn json(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
@@ -54,7 +82,7 @@ fn table(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
         match state {
             State::Works { detail } => {
                 if let Some(detail) = detail {
-                    write!(to, ": {detail}")?;
+                    write!(to, ": {}", text::printable(detail))?;
                 }
                 if !in_use {
                     write!(to, " {DIM}(available; not used by this version){DIM:#}")?;
@@ -64,7 +92,7 @@ fn table(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
                 if !in_use {
                     write!(to, " {DIM}(not used by this version){DIM:#}")?;
                 }
-                write!(to, "\n     {why}")?;
+                write!(to, "\n     {}", text::printable(why))?;
                 if let Some(remedy) = remedy {
                     write!(to, "\n     {remedy}")?;
                 }

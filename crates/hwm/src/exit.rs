@@ -7,6 +7,10 @@
 //! | 125 | `run` | bad usage, or our own failure, before the job started |
 //! | 126 | `run` | the command is there but cannot be executed (as `env` and `timeout` say it) |
 //! | 127 | `run` | the command was not found |
+//! | 0 | `ps`, `watch` | all that was asked for was found |
+//! | 1 | `ps`, `watch` | nothing was found, and nothing can be missing |
+//! | 2 | `ps`, `watch` | some may be missing: a driver fails, or processes are protected; or bad usage |
+//! | 0, 1, 2 | `fits` | yes, no, unknown; or bad usage (2) |
 //! | 0 | others | done |
 //! | 1 | others | failed |
 //! | 2 | others | bad usage |
@@ -19,6 +23,10 @@ use highwater::{Error, record};
 
 /// A verb other than `run` failed.
 pub(crate) const FAILURE: u8 = 1;
+/// `ps`, `watch`: nothing was found; `fits`: no.
+pub(crate) const NOTHING: u8 = 1;
+/// `ps`, `watch`: some may be missing; `fits`: unknown.
+pub(crate) const INCOMPLETE: u8 = 2;
 /// Bad usage of a verb other than `run`.
 pub(crate) const USAGE: u8 = 2;
 /// `run`: bad usage, or our own failure before the job started.

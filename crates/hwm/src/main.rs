@@ -1,15 +1,23 @@
-//! `hwm`: how much memory does this job use, and how high did it rise?
+//! `hwm`: how much memory does this job use, how high did it rise, and who holds what on the GPU?
 
 mod args;
+mod devices;
 mod doctor;
 mod exit;
+mod fits;
 mod generate;
+mod look;
 mod output;
 mod paths;
+mod place;
+mod ps;
 mod run;
 mod signals;
 mod startup;
+mod units;
 mod usage;
+mod users;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -17,18 +25,41 @@ use args::{Cli, Verb};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let verb = match Cli::try_parse() {
-        Ok(cli) => cli.verb,
+    let Cli { json, place, verb } = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => return usage::explain(&error),
     };
+    if let Some(verb) = &verb
+        && let Some(code) = usage::check_front(verb, json, &place)
+    {
+        return code;
+    }
+    // What 1 says for these is an answer, not a failure.
+    let failure = match verb {
+        Some(Verb::Ps(_) | Verb::Watch(_) | Verb::Fits(_)) => exit::INCOMPLETE,
+        _ => exit::FAILURE,
+    };
     let done = match verb {
-        Verb::Run(args) => return run::run(args),
-        Verb::Doctor(args) => doctor::run(&args),
-        Verb::Man(args) => generate::man(&args),
-        Verb::Completions(args) => generate::completions(&args),
+        None => devices::run(&place, json),
+        Some(Verb::Run(args)) => return run::run(args),
+        Some(Verb::Ps(mut args)) => {
+            args.place = args.place.or(place);
+            ps::run(args)
+        }
+        Some(Verb::Watch(mut args)) => {
+            args.place = args.place.or(place);
+            watch::run(args)
+        }
+        Some(Verb::Fits(mut args)) => {
+            args.place = args.place.or(place);
+            fits::run(&args)
+        }
+        Some(Verb::Doctor(args)) => doctor::run(&args),
+        Some(Verb::Man(args)) => generate::man(&args),
+        Some(Verb::Completions(args)) => generate::completions(&args),
     };
     done.unwrap_or_else(|error| {
         output::complain(format_args!("{error:#}"));
-        ExitCode::from(exit::FAILURE)
+        ExitCode::from(failure)
     })
 }

@@ -4,9 +4,15 @@
 pub(crate) mod checkpoint;
 pub(crate) mod csv;
 pub(crate) mod destination;
+pub(crate) mod devices;
+pub(crate) mod document;
+pub(crate) mod figure;
 pub(crate) mod json;
 pub(crate) mod listed;
+pub(crate) mod processes;
 pub(crate) mod summary;
+pub(crate) mod table;
+pub(crate) mod terminal;
 pub(crate) mod text;
 pub(crate) mod timeline;
 
@@ -23,4 +29,23 @@ pub(crate) fn complain(message: impl Display) {
 /// Something went wrong that does not touch the job's exit code.
 pub(crate) fn warn(message: impl Display) {
     complain(format_args!("warning: {message}"));
+}
+
+/// Writes all of it to standard output. `false`: the reader has seen enough (`| head -1`), which is no failure.
+pub(crate) fn print(text: &[u8]) -> std::io::Result<bool> {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// A document and a newline, for people and programs.
+pub(crate) fn print_json(document: &impl serde::Serialize) -> anyhow::Result<bool> {
+    Ok(print(document::escaped(&(serde_json::to_string_pretty(document)? + "\n")).as_bytes())?)
+}
+
+/// A document as one line.
+pub(crate) fn print_json_line(document: &impl serde::Serialize) -> anyhow::Result<bool> {
+    Ok(print(document::escaped(&(serde_json::to_string(document)? + "\n")).as_bytes())?)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use elsewhere::Signals;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::Signals;
+pub(crate) use linux::{Signals, take_over};
 
 /// A second TERM or HUP within this time is the same one: `timeout` sends TERM to its child and at once to the
 /// whole group.
@@ -93,34 +93,10 @@ mod linux {
     }
 
     impl Signals {
-        /// Blocks the watched signals. To be called before any thread starts. A signal that was ignored when we
-        /// started stays ignored, by us and by the job.
+        /// As [`take_over`].
         pub(crate) fn block() -> io::Result<Self> {
-            let finished = Arc::default();
             ignore_file_size_limit();
-            let watched: Vec<i32> = WATCHED.into_iter().filter(|signal| !is_ignored(*signal)).collect();
-            if watched.is_empty() {
-                return Ok(Self { source: None, finished });
-            }
-            let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-            // SAFETY: sigemptyset initialises the set; the others read it or add valid signal numbers to it.
-            // signalfd returns a new descriptor that nobody else owns, or -1 (signalfd(2)).
-            let source = unsafe {
-                libc::sigemptyset(set.as_mut_ptr());
-                for signal in watched {
-                    libc::sigaddset(set.as_mut_ptr(), signal);
-                }
-                let error = libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
-                if error != 0 {
-                    return Err(io::Error::from_raw_os_error(error));
-                }
-                let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC);
-                if fd == -1 {
-                    return Err(io::Error::last_os_error());
-                }
-                OwnedFd::from_raw_fd(fd)
-            };
-            Ok(Self { source: Some(source.into()), finished })
+            Ok(Self { source: take_over()?, finished: Arc::default() })
         }
 
         /// Starts to pass signals on to the job.
@@ -139,6 +115,34 @@ mod linux {
         pub(crate) fn job_ended(&self) {
             let _ = self.finished.set(Instant::now());
         }
+    }
+
+    /// Blocks the watched signals, to be read from the descriptor instead. To be called before any thread starts. A
+    /// signal that was ignored when we started stays ignored, by us and by the job; `None` where all were.
+    pub(crate) fn take_over() -> io::Result<Option<File>> {
+        let watched: Vec<i32> = WATCHED.into_iter().filter(|signal| !is_ignored(*signal)).collect();
+        if watched.is_empty() {
+            return Ok(None);
+        }
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigemptyset initialises the set; the others read it or add valid signal numbers to it.
+        // signalfd returns a new descriptor that nobody else owns, or -1 (signalfd(2)).
+        let source = unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            for signal in watched {
+                libc::sigaddset(set.as_mut_ptr(), signal);
+            }
+            let error = libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
+            if error != 0 {
+                return Err(io::Error::from_raw_os_error(error));
+            }
+            let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC);
+            if fd == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            OwnedFd::from_raw_fd(fd)
+        };
+        Ok(Some(source.into()))
     }
 
     /// A file of ours that grows beyond `RLIMIT_FSIZE` is an error of that write, and not our end (setrlimit(2)). The

@@ -4,7 +4,7 @@ use std::{env, process::ExitCode};
 
 use clap::error::ErrorKind;
 
-use crate::{exit, output::complain};
+use crate::{args::Verb, exit, output::complain, place::Place};
 
 /// Prints help, version or what is wrong with the command line; the exit code.
 pub(crate) fn explain(error: &clap::Error) -> ExitCode {
@@ -23,9 +23,15 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
             complain("no command to run; name it after the options, as in: hwm run -- cargo build");
             exit::of_usage(verb.as_deref())
         }
+        ErrorKind::MissingRequiredArgument if verb.as_deref() == Some("fits") => {
+            complain("no size; name one, as in: hwm fits 8G");
+            exit::of_usage(verb.as_deref())
+        }
         _ => {
             let help = match verb.as_deref() {
-                Some(verb @ ("run" | "doctor" | "man" | "completions")) => format!("hwm {verb} --help"),
+                Some(verb @ ("run" | "ps" | "watch" | "fits" | "doctor" | "man" | "completions")) => {
+                    format!("hwm {verb} --help")
+                }
                 _ => "hwm --help".to_owned(),
             };
             complain(format_args!("{} (see {help})", one_line(&error.render().to_string())));
@@ -34,10 +40,51 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// The first argument that is no option: clap does not say which verb an error belongs to.
+/// What stands before a verb that has no use for it; the exit code.
+pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<ExitCode> {
+    let (name, takes_place) = match verb {
+        Verb::Run(_) => ("run", false),
+        Verb::Ps(_) => ("ps", true),
+        Verb::Watch(_) => ("watch", true),
+        Verb::Fits(_) => ("fits", true),
+        Verb::Doctor(_) => ("doctor", false),
+        Verb::Man(_) => ("man", false),
+        Verb::Completions(_) => ("completions", false),
+    };
+    let is_misplaced = match verb {
+        Verb::Run(args) => args.no_place.is_given() || place.is_given(),
+        _ => !takes_place && place.is_given(),
+    };
+    if is_misplaced {
+        complain(format_args!(
+            "--procfs and --sysfs are for hwm, hwm ps, hwm watch and hwm fits; hwm {name} works on this machine"
+        ));
+        return Some(exit::of_usage(Some(name)));
+    }
+    if json {
+        match verb {
+            Verb::Run(_) | Verb::Ps(_) | Verb::Doctor(_) => {
+                complain(format_args!("--json belongs behind the verb, as in: hwm {name} --json"));
+            }
+            Verb::Watch(_) => complain("hwm watch needs no --json: it always prints JSON lines"),
+            _ => complain(format_args!("hwm {name} has no --json")),
+        }
+        return Some(exit::of_usage(Some(name)));
+    }
+    None
+}
+
+/// The first argument that is no option, nor belongs to one: clap does not say which verb an error belongs to.
 fn verb() -> Option<String> {
-    let words = env::args_os().skip(1).filter_map(|word| word.into_string().ok());
-    words.into_iter().find(|word| !word.starts_with('-'))
+    let mut words = env::args_os().skip(1).filter_map(|word| word.into_string().ok());
+    while let Some(word) = words.next() {
+        if matches!(word.as_str(), "--procfs" | "--sysfs") {
+            words.next();
+        } else if !word.starts_with('-') {
+            return Some(word);
+        }
+    }
+    None
 }
 
 /// clap's message and tips without its usage and help lines.

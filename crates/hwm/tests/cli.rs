@@ -32,21 +32,34 @@ fn help() {
     assert_data_eq!(
         stdout(&["--help"]),
         str![[r#"
-How much memory does this job use, and how high did it rise?
+How much memory does this job use, how high did it rise, and who holds what on the GPU?
 
-Runs a command, follows all its descendants, and says how much memory they used together. Every
-figure says what it counts and how sure it is.
+`hwm run` runs a command, follows all its descendants, and says how much memory they used together.
+Without a command: the memory of each GPU, and the machine's RAM. Every figure says what it counts
+and how sure it is.
 
-Usage: hwm <COMMAND>
+Usage: hwm [OPTIONS] [COMMAND]
 
 Commands:
   run          Run a command and measure it with all its descendants
+  ps           List the processes that hold GPU memory, on every vendor's devices
+  watch        Follow what processes hold on GPUs over time, as JSON lines
+  fits         Say whether SIZE is free on a GPU now
   doctor       Say what can be measured on this machine, and what would make the rest possible
   man          Print the man page, or write all of them into a directory
   completions  Print the completions for a shell, or write those of all shells into a directory
   help         Print this message or the help of the given subcommand(s)
 
 Options:
+      --json
+          Without a command: print JSON
+
+      --procfs <DIR>
+          Read procfs at DIR instead of /proc (in a container: the host's, mounted there)
+
+      --sysfs <DIR>
+          Read sysfs at DIR instead of /sys
+
   -h, --help
           Print help (see a summary with '-h')
 
@@ -58,6 +71,11 @@ Examples:
   hwm run --json=mem.json -- make -j8     keep the record for scripts
   hwm run --json -- cargo test > mem.json
   hwm run --help                          all options of the main verb
+  hwm                                     how full are the GPUs and the RAM?
+  hwm ps                                  who holds GPU memory?
+  hwm ps --all --min 1G                   who holds 1 GiB or more, of RAM or on a GPU?
+  hwm watch --interval 1s > gpu.jsonl     the same over time
+  hwm fits 8G && ./train.py               only if 8 GiB are free on a GPU
   hwm completions bash                    completions for the shell
 
 "#]]
@@ -173,6 +191,291 @@ cannot be executed; 125 bad usage or a failure of hwm itself before the job star
 
 Ctrl-C reaches the job as usual and the summary is printed. TERM, HUP, USR1, USR2 and ALRM sent to
 hwm are passed on to the job; a second TERM or HUP, half a second later or more, kills all of it.
+
+"#]]
+    );
+}
+
+#[test]
+fn help_of_ps() {
+    assert_data_eq!(
+        stdout(&["ps", "--help"]),
+        str![[r#"
+List the processes that hold GPU memory, on every vendor's devices.
+
+One row a process and device: memory on the card (VRAM), system RAM mapped for the GPU (GTT; part of
+it may be in RSS too, so never add them), and who it is. What is unknown is shown as ? and explained
+on standard error, where one line always says how many there are and whether that is all.
+
+Usage: hwm ps [OPTIONS]
+
+Options:
+      --pid <N>
+          Only this process. May be given several times
+
+      --device <N>
+          Only on the device with this index (`hwm` lists them)
+
+      --min <SIZE>
+          Only what holds SIZE or more, or may: 500M, 2GiB (1024-based), 2GB (1000-based)
+
+      --filter <REGEX>
+          Only processes whose name matches
+
+      --all
+          Also the processes that hold no GPU memory, with their RAM
+
+      --sort <COLUMN>
+          Sort by this; amounts from the highest down
+
+          Possible values:
+          - vram: Memory on the card
+          - gtt:  System RAM mapped for the GPU
+          - rss:  Resident set
+          - cpu:  Use of the processors
+          - pid:  Process id
+          - name: Name
+          
+          [default: vram]
+
+      --no-wait
+          Look once, at once: no CPU % and no use of engines, which need two looks 200 ms apart
+
+      --json
+          Print JSON, with bounds, sources and reasons
+
+      --procfs <DIR>
+          Read procfs at DIR instead of /proc (in a container: the host's, mounted there)
+
+      --sysfs <DIR>
+          Read sysfs at DIR instead of /sys
+
+  -h, --help
+          Print help (see a summary with '-h')
+
+Examples:
+  hwm ps                          who holds GPU memory
+  hwm ps --min 1G --sort rss      the large ones, by their RAM
+  hwm ps --device 0 --filter python
+  hwm ps --all --min 500M         every process that holds 500 MiB somewhere, RAM included
+  hwm ps --pid 4711 --json        one process, for scripts
+  hwm ps | awk 'NR>1 {print $1}'  the pids
+  hwm ps --json | jq '.processes[] | [.pid, .vram_bytes]'
+  hwm ps --procfs /host/proc      in a container with the host's /proc mounted there
+
+In a container NVIDIA's driver names processes by the host's pids: run it with --pid=host, or as
+above.
+
+Marks: ? unknown; - none; ≥ at least; ≤ at most; ~ below this, bounds in --json; CPU% <5: less than
+the kernel counts in 200 ms.
+
+Exit codes: 0 all were found; 1 there are none; 2 some may be missing (a driver fails, or processes
+are protected: run as root), or bad usage.
+
+"#]]
+    );
+}
+
+#[test]
+fn help_of_watch() {
+    assert_data_eq!(
+        stdout(&["watch", "--help"]),
+        str![[r#"
+Follow what processes hold on GPUs over time, as JSON lines.
+
+A `start`, a `sample` every so often, and at the end, or at Ctrl-C or TERM, a `summary` with the
+highest values that were seen. With --pid it ends when those processes have ended.
+
+Usage: hwm watch [OPTIONS]
+
+Options:
+  -i, --interval <TIME>
+          Time between samples: 500ms, 5s, 1m
+          
+          [default: 5s]
+
+      --duration <TIME>
+          End after this time: 30s, 10m, 2h [default: go on until Ctrl-C]
+
+      --pid <N>
+          Only this process. May be given several times
+
+      --device <N>
+          Only on the device with this index (`hwm` lists them)
+
+      --min <SIZE>
+          Only what holds SIZE or more, or may: 500M, 2GiB (1024-based), 2GB (1000-based)
+
+      --filter <REGEX>
+          Only processes whose name matches
+
+      --all
+          Also the processes that hold no GPU memory, with their RAM
+
+      --procfs <DIR>
+          Read procfs at DIR instead of /proc (in a container: the host's, mounted there)
+
+      --sysfs <DIR>
+          Read sysfs at DIR instead of /sys
+
+  -h, --help
+          Print help (see a summary with '-h')
+
+Examples:
+  hwm watch > gpu.jsonl                           every 5 s until Ctrl-C
+  hwm watch --interval 500ms --pid 4711           until process 4711 ends
+  hwm watch --duration 10m | jq -c 'select(.event == "summary")'
+  hwm watch --device 0 --min 1G | jq -c '[.time, (.processes[]? | [.pid, .vram_bytes])]'
+
+The highest values are those seen in samples: between them memory may have been higher. The peak of
+a job that you start yourself: hwm run.
+
+Exit codes: as hwm ps, over all samples: 0 complete; 1 nothing was ever found; 2 some may be
+missing, or bad usage.
+
+"#]]
+    );
+}
+
+#[test]
+fn help_of_fits() {
+    assert_data_eq!(
+        stdout(&["fits", "--help"]),
+        str![[r#"
+Say whether SIZE is free on a GPU now.
+
+Without --device: on any single one. What a program needs beside its data is not counted: a CUDA
+context takes some hundred MiB, and free memory may lie in pieces.
+
+Usage: hwm fits [OPTIONS] <SIZE>
+
+Arguments:
+  <SIZE>
+          How much: 8G, 500M, 2GiB (1024-based), 8GB (1000-based)
+
+Options:
+      --device <N>
+          Only on the device with this index (`hwm` lists them)
+
+      --procfs <DIR>
+          Read procfs at DIR instead of /proc (in a container: the host's, mounted there)
+
+      --sysfs <DIR>
+          Read sysfs at DIR instead of /sys
+
+  -h, --help
+          Print help (see a summary with '-h')
+
+Examples:
+  hwm fits 8G                         on any GPU; the line says on which
+  hwm fits 12GiB --device 1
+  hwm fits 8G && ./train.py           only if it fits
+  until hwm fits 8G; do sleep 60; done
+
+Exit codes: 0 yes; 1 no; 2 unknown (a driver does not say what is free), or bad usage.
+
+"#]]
+    );
+}
+
+#[test]
+fn sizes_and_times_that_are_none() {
+    assert_data_eq!(
+        complaint(2, &["fits", "8X"]),
+        str![[r#"
+hwm: invalid value '8X' for '<SIZE>': give a size such as 8G, 512M or 1.5GiB (1024-based), 8GB (1000-based), or bytes (see hwm fits --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(2, &["fits"]),
+        str![[r#"
+hwm: no size; name one, as in: hwm fits 8G
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(2, &["ps", "--min", "lots"]),
+        str![[r#"
+hwm: invalid value 'lots' for '--min <SIZE>': give a size such as 8G, 512M or 1.5GiB (1024-based), 8GB (1000-based), or bytes (see hwm ps --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(2, &["watch", "--interval", "1ms"]),
+        str![[r#"
+hwm: invalid value '1ms' for '--interval <TIME>': give 10ms or more (see hwm watch --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(2, &["watch", "--duration", "0s"]),
+        str![[r#"
+hwm: invalid value '0s' for '--duration <TIME>': give a time above zero and below a year (see hwm watch --help)
+
+"#]]
+    );
+}
+
+#[test]
+fn options_of_ps_that_are_none() {
+    assert_data_eq!(
+        complaint(2, &["ps", "--sort", "ram"]),
+        str![[r#"
+hwm: invalid value 'ram' for '--sort <COLUMN>'; [possible values: vram, gtt, rss, cpu, pid, name]; a similar value exists: 'vram' (see hwm ps --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(2, &["ps", "--pid", "init"]),
+        str![[r#"
+hwm: invalid value 'init' for '--pid <N>': give a whole number (see hwm ps --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(2, &["ps", "--device", "all"]),
+        str![[r#"
+hwm: invalid value 'all' for '--device <N>': give a whole number (see hwm ps --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(2, &["ps", "--filter", "a("]),
+        str![[r#"
+hwm: invalid value 'a(' for '--filter <REGEX>': found open group without closing ')'; put a backslash before each of . + * ? ( ) | [ ] { } ^ $ that is meant literally (see hwm ps --help)
+
+"#]]
+    );
+}
+
+#[test]
+fn what_stands_before_the_wrong_verb() {
+    assert_data_eq!(
+        complaint(2, &["--json", "ps"]),
+        str![[r#"
+hwm: --json belongs behind the verb, as in: hwm ps --json
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(2, &["--procfs", "/no/such", "ps", "--bogus"]),
+        str![[r#"
+hwm: unexpected argument '--bogus' found (see hwm ps --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(125, &["--procfs", "/proc", "run", "--", "true"]),
+        str![[r#"
+hwm: --procfs and --sysfs are for hwm, hwm ps, hwm watch and hwm fits; hwm run works on this machine
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(2, &["--sysfs", "/sys", "doctor"]),
+        str![[r#"
+hwm: --procfs and --sysfs are for hwm, hwm ps, hwm watch and hwm fits; hwm doctor works on this machine
 
 "#]]
     );
@@ -348,7 +651,18 @@ fn pages_and_completions_for_packagers() {
     let name = dir.path().to_str().expect("text");
     stdout(&["man", "--dir", name]);
     stdout(&["completions", "--dir", name]);
-    for file in ["hwm.1", "hwm-run.1", "hwm-man.1", "hwm.bash", "_hwm", "hwm.fish", "_hwm.ps1"] {
+    for file in [
+        "hwm.1",
+        "hwm-run.1",
+        "hwm-ps.1",
+        "hwm-watch.1",
+        "hwm-fits.1",
+        "hwm-man.1",
+        "hwm.bash",
+        "_hwm",
+        "hwm.fish",
+        "_hwm.ps1",
+    ] {
         assert!(dir.path().join(file).is_file(), "{file}");
     }
     let page = fs::read_to_string(dir.path().join("hwm-run.1")).expect("read");

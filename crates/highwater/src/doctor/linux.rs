@@ -4,6 +4,7 @@ use crate::{Roots, doctor::Examined, doctor::State};
 
 mod cgroup;
 mod child;
+mod gpu;
 mod limits;
 mod perf;
 mod proc_connector;
@@ -41,6 +42,8 @@ const MECHANISMS: &[Mechanism] = &[
     used("seccomp notification", "--exact: exact peaks without privilege", seccomp::examine),
     used("taskstats", "exact peaks of killed processes too", taskstats::examine),
     used("cgroup", "the kernel's own peak of the whole job", cgroup::examine),
+    used("gpu devices", "memory of each GPU", gpu::devices),
+    used("gpu processes", "what each process holds on GPUs", gpu::processes),
 ];
 
 pub(super) fn examine(roots: &Roots) -> Vec<Examined> {

@@ -6,6 +6,7 @@ pub(crate) mod children;
 pub(crate) mod cmdline;
 mod decimal;
 mod directory;
+pub(super) mod facts;
 pub(crate) mod smaps_rollup;
 pub(crate) mod stat;
 pub(crate) mod statm;
@@ -22,6 +23,19 @@ use crate::{Error, Roots, Unavailable};
 /// `None` is the calling process.
 pub(super) fn id(roots: &Roots, pid: Option<u32>) -> Result<ProcessId, Error> {
     identify(&Directory::open(roots, pid)?)
+}
+
+/// Of all threads together, as long as one of them has memory.
+fn status(process: &Directory) -> Result<Status, Error> {
+    let status = parsed(process, "status", Status::parse)?;
+    if status.vm_rss_bytes.is_some() || status.threads == Some(1) {
+        return Ok(status);
+    }
+    // No mm: a zombie, a kernel thread, or only the main thread is gone. Threads come and go.
+    let with_memory = |thread: Directory| {
+        parsed(&thread, "status", Status::parse).ok().filter(|status| status.vm_rss_bytes.is_some())
+    };
+    Ok(process.threads().ok().and_then(|mut threads| threads.find_map(with_memory)).unwrap_or(status))
 }
 
 pub(super) fn memory(roots: &Roots, pid: Option<u32>) -> Result<ProcessMemory, Error> {
@@ -70,8 +84,11 @@ pub(super) fn rss(roots: &Roots, pid: Option<u32>) -> Result<u64, Error> {
 
 pub(super) fn name(roots: &Roots, pid: u32) -> Option<String> {
     let process = Directory::open(roots, Some(pid)).ok()?;
-    let of_arguments = process.read("cmdline").ok().and_then(|text| cmdline::command_name(&text));
-    of_arguments.or_else(|| Some(parsed(&process, "stat", Stat::parse).ok()?.comm))
+    of_arguments(&process).or_else(|| Some(parsed(&process, "stat", Stat::parse).ok()?.comm))
+}
+
+fn of_arguments(process: &Directory) -> Option<String> {
+    process.read("cmdline").ok().and_then(|text| cmdline::command_name(&text))
 }
 
 fn identify(process: &Directory) -> Result<ProcessId, Error> {

@@ -18,3 +18,19 @@ pub(super) fn rss(_: &Roots, _: Option<u32>) -> Result<u64, Error> {
 pub(super) fn name(_: &Roots, _: u32) -> Option<String> {
     None
 }
+
+pub(super) mod facts {
+    use crate::{Error, Roots, process::ProcessFacts};
+
+    pub(crate) fn of(_: &Roots, _: u32) -> Result<ProcessFacts, Error> {
+        Err(Error::Unsupported { what: "reading about a process" })
+    }
+
+    pub(crate) fn all(_: &Roots) -> Result<Vec<u32>, Error> {
+        Err(Error::Unsupported { what: "listing processes" })
+    }
+
+    pub(crate) fn ticks_per_second() -> u64 {
+        100
+    }
+}

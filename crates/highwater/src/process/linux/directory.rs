@@ -27,9 +27,7 @@ impl Directory {
             Ok(fd) => Ok(Self { fd, path, pid }),
             // Without procfs nothing is there, and that says nothing about the process.
             // ESRCH: it ended while its directory was being looked up (`proc_pid_make_inode`, fs/proc/base.c).
-            Err(Errno::NOENT | Errno::SRCH) if roots.proc.join("self").symlink_metadata().is_ok() => {
-                Err(Error::NoSuchProcess { pid })
-            }
+            Err(Errno::NOENT | Errno::SRCH) if holds_processes(roots) => Err(Error::NoSuchProcess { pid }),
             Err(errno) => Err(Error::Read { path, source: errno.into() }),
         }
     }
@@ -83,6 +81,12 @@ impl Directory {
             errno => Error::Read { path: self.path(file), source: errno.into() },
         }
     }
+}
+
+/// Whether procfs is there. A recorded tree may have no `self`.
+fn holds_processes(roots: &Roots) -> bool {
+    roots.proc.join("self").symlink_metadata().is_ok()
+        || super::facts::all(roots).is_ok_and(|pids| !pids.is_empty())
 }
 
 fn open_directory(parent: impl AsFd, path: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {

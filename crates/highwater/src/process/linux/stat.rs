@@ -4,6 +4,8 @@
 const PF_FORKNOEXEC: u64 = 0x40;
 /// On its way out: `PF_EXITING`.
 const PF_EXITING: u64 = 0x4;
+/// The kernel's own: `PF_KTHREAD`.
+const PF_KTHREAD: u64 = 0x20_0000;
 
 /// Who a process is. `C` holds the name: bytes of the text, or a string of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(crate) struct Stat<C = String> {
     pub session: Option<u32>,
     /// `PF_*` of include/linux/sched.h.
     pub flags: u64,
+    /// CPU time of all its threads in clock ticks, in user and kernel mode together.
+    pub cpu_ticks: u64,
     /// Threads of the process.
     pub threads: u64,
     /// When it started, in clock ticks since boot.
@@ -33,10 +37,11 @@ pub(crate) struct Stat<C = String> {
 impl Stat {
     /// As [`Stat::parse_bytes`], with the name as a string.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let Stat { pid, comm, state, ppid, group, session, flags, threads, start_ticks, image } =
-            Stat::parse_bytes(text)?;
+        let stat = Stat::parse_bytes(text)?;
+        let Stat { comm, pid, state, ppid, group, session, flags, cpu_ticks, threads, start_ticks, image } =
+            stat;
         let comm = String::from_utf8_lossy(comm).into_owned();
-        Some(Self { pid, comm, state, ppid, group, session, flags, threads, start_ticks, image })
+        Some(Self { pid, comm, state, ppid, group, session, flags, cpu_ticks, threads, start_ticks, image })
     }
 }
 
@@ -58,7 +63,8 @@ impl<'a> Stat<&'a [u8]> {
             group: number(fields.next()?).filter(|&group| group != 0),
             session: number(fields.next()?).filter(|&session| session != 0),
             flags: number(fields.nth(9 - 7)?)?,
-            threads: number(fields.nth(20 - 10)?)?,
+            cpu_ticks: number::<u64>(fields.nth(14 - 10)?)?.saturating_add(number(fields.next()?)?),
+            threads: number(fields.nth(20 - 16)?)?,
             start_ticks: number(fields.nth(22 - 21)?)?,
             image: None,
         };
@@ -74,6 +80,11 @@ impl<C> Stat<C> {
     /// On its way out, though it may still have its memory.
     pub(crate) fn is_exiting(&self) -> bool {
         self.flags & PF_EXITING != 0
+    }
+
+    /// Runs no program: a thread of the kernel.
+    pub(crate) fn is_kernel_thread(&self) -> bool {
+        self.flags & PF_KTHREAD != 0
     }
 
     /// Still the image that fork made: it runs its parent's program and shares its parent's pages.
@@ -116,6 +127,7 @@ mod tests {
                 group: Some(2125),
                 session: Some(2110),
                 flags: 4_194_304,
+                cpu_ticks: 3,
                 threads: 1,
                 start_ticks: 168_453,
                 image: image(94_123, 140),
@@ -149,6 +161,14 @@ mod tests {
         let forked = b"9 (sh) R 8 8 8 0 -1 4194368 1 0 0 0 0 0 0 0 20 0 1 0 55 1 1 \n";
         assert!(Stat::parse(forked).unwrap().has_not_exec());
         assert!(!Stat::parse(&with_comm(b"bash")).unwrap().has_not_exec());
+    }
+
+    #[test]
+    fn kernel_threads() {
+        let kthreadd = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 7 0 0 20 0 1 0 55 0 0 \n";
+        let stat = Stat::parse(kthreadd).unwrap();
+        assert_eq!((stat.is_kernel_thread(), stat.cpu_ticks), (true, 7));
+        assert!(!Stat::parse(&with_comm(b"bash")).unwrap().is_kernel_thread());
     }
 
     #[test]

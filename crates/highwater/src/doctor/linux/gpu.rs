@@ -1,0 +1,52 @@
+//! GPUs: which devices tell of their memory, and whether every process can be looked into.
+
+use crate::{
+    Roots,
+    doctor::State,
+    gpu::{Device, Gap, Monitor},
+};
+
+pub(super) fn devices(roots: &Roots) -> State {
+    let mut monitor = Monitor::with_roots(roots.clone());
+    let devices = monitor.devices();
+    let gaps = said(monitor.gaps());
+    match (devices.is_empty(), gaps.is_empty()) {
+        (true, true) => State::missing("no GPU was found, and no driver that could tell of one"),
+        (true, false) => State::missing(gaps).or("mend or reinstall the driver; hwm doctor --raw shows more"),
+        (false, true) => State::works_with(named(&devices)),
+        (false, false) => State::works_with(format!("{}; but {gaps}", named(&devices))),
+    }
+}
+
+pub(super) fn processes(roots: &Roots) -> State {
+    let mut monitor = Monitor::with_roots(roots.clone());
+    if monitor.count() == 0 {
+        return State::missing("no GPU was found");
+    }
+    let listing = monitor.usages();
+    let refused = listing.refused.len();
+    if refused > 0 {
+        return State::missing(format!("{refused} processes may not be looked into"))
+            .or("run as root to see them");
+    }
+    if !listing.gaps.is_empty() {
+        return State::missing(said(&listing.gaps));
+    }
+    let mut pids: Vec<u32> = listing.usages.iter().map(|usage| usage.pid).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    State::works_with(format!("{} hold some now", pids.len()))
+}
+
+fn named(devices: &[Device]) -> String {
+    let one = |device: &Device| {
+        let unread = if device.is_readable() { "" } else { " (its memory is unknown)" };
+        let driver = device.driver.as_deref().map_or_else(String::new, |driver| format!(" [{driver}]"));
+        format!("{} {}{driver}{unread}", device.index, device.label())
+    };
+    devices.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn said(gaps: &[Gap]) -> String {
+    gaps.iter().map(|gap| format!("{}: {}", gap.what, gap.why)).collect::<Vec<_>>().join("; ")
+}

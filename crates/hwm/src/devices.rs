@@ -1,0 +1,47 @@
+//! `hwm` without a verb: the memory of each GPU, and the machine's RAM.
+
+use std::process::ExitCode;
+
+use highwater::{
+    Ram,
+    gpu::{Device, Monitor},
+};
+
+use crate::{
+    look::Missing,
+    output::{
+        complain, devices,
+        document::{self, DeviceEntry, Devices, RamEntry, Schema},
+        print, print_json, terminal,
+    },
+    place::Place,
+};
+
+pub(crate) fn run(place: &Place, json: bool) -> anyhow::Result<ExitCode> {
+    let roots = place.roots();
+    let ram = Ram::read(&roots);
+    let mut monitor = Monitor::with_roots(roots);
+    let devices = monitor.devices();
+    let gaps: Vec<Missing> = monitor.gaps().iter().map(Missing::of).collect();
+    if json {
+        print_json(&Devices {
+            schema: Schema::DEVICES,
+            time: document::now(),
+            complete: gaps.is_empty() && ram.is_ok() && devices.iter().all(is_known),
+            gaps: &gaps,
+            ram: RamEntry(&ram),
+            devices: devices.iter().map(DeviceEntry).collect(),
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut text = Vec::new();
+    devices::write(&devices, &gaps, &ram, terminal::width(), &mut text)?;
+    if print(&text)? {
+        complain("more: hwm run -- COMMAND, hwm ps, hwm watch, hwm fits 8G; see hwm --help");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn is_known(device: &Device) -> bool {
+    [&device.used, &device.free, &device.total].iter().all(|figure| figure.reading.known().is_some())
+}

@@ -1,0 +1,143 @@
+//! `hwm fits`: whether so much memory is free on a GPU.
+
+use std::{collections::HashSet, process::ExitCode};
+
+use clap::Args;
+use highwater::gpu::{Device, DeviceId, Monitor, Reading};
+
+use crate::{
+    exit,
+    output::{complain, figure, print, text},
+    place::Place,
+    units,
+};
+
+/// Say whether SIZE is free on a GPU now.
+///
+/// Without --device: on any single one. What a program needs beside its data is not counted: a CUDA context takes
+/// some hundred MiB, and free memory may lie in pieces.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct FitsArgs {
+    /// How much: 8G, 500M, 2GiB (1024-based), 8GB (1000-based).
+    #[arg(value_name = "SIZE", value_parser = units::parse_size)]
+    pub(crate) size: u64,
+
+    /// Only on the device with this index (`hwm` lists them).
+    #[arg(long, value_name = "N", value_parser = units::parse_number)]
+    pub(crate) device: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hwm fits 8G                         on any GPU; the line says on which
+  hwm fits 12GiB --device 1
+  hwm fits 8G && ./train.py           only if it fits
+  until hwm fits 8G; do sleep 60; done
+
+Exit codes: 0 yes; 1 no; 2 unknown (a driver does not say what is free), or bad usage.
+";
+
+/// What one device, or all together, answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Answer {
+    No,
+    Unknown,
+    Yes,
+}
+
+pub(crate) fn run(args: &FitsArgs) -> anyhow::Result<ExitCode> {
+    let mut monitor = Monitor::with_roots(args.place.roots());
+    let devices = match args.device {
+        None => usable(monitor.devices()),
+        Some(index) => match monitor.device(index) {
+            Ok(device) => vec![device],
+            Err(error) => {
+                complain(error);
+                return Ok(exit::INCOMPLETE.into());
+            }
+        },
+    };
+    let gap = monitor.gaps().first().map(|gap| format!("{}: {}", gap.what, gap.why));
+    let gap = gap.filter(|_| args.device.is_none());
+    let (answer, why) = decide(args.size, &devices, gap.as_deref());
+    print(format!("{}\n", text::printable(&why)).as_bytes())?;
+    Ok(match answer {
+        Answer::Yes => ExitCode::SUCCESS,
+        Answer::No => exit::NOTHING.into(),
+        Answer::Unknown => exit::INCOMPLETE.into(),
+    })
+}
+
+/// Nothing runs on the whole of a device that is divided into instances.
+fn usable(devices: Vec<Device>) -> Vec<Device> {
+    let divided: HashSet<DeviceId> = devices.iter().filter_map(|device| device.parent.clone()).collect();
+    devices.into_iter().filter(|device| !divided.contains(&device.id)).collect()
+}
+
+/// `gap`: a driver that could not be asked, and may have devices.
+fn decide(size: u64, devices: &[Device], gap: Option<&str>) -> (Answer, String) {
+    let wanted = text::size(size);
+    let best = devices
+        .iter()
+        .map(|device| (fits(size, device), device))
+        // Of equals the one with most free memory, the first of those.
+        .max_by_key(|(answer, device)| (*answer, device.free.bytes(), std::cmp::Reverse(device.index)));
+    match (best, gap) {
+        (Some((Answer::Yes, device)), _) => {
+            (Answer::Yes, format!("yes: {wanted} fits on {}: {}", called(device), free(device)))
+        }
+        (Some((Answer::Unknown, device)), _) => {
+            // Bounds so near to the size that they would look the same.
+            let near = match device.free.reading {
+                Reading::Between { lower, upper } if !figure::is_marked(&device.free) => {
+                    format!("; {size} bytes wanted, {lower} to {upper} free")
+                }
+                _ => String::new(),
+            };
+            let why = format!("unknown: whether {wanted} fits on {}: {}{near}", called(device), free(device));
+            (Answer::Unknown, why)
+        }
+        (_, Some(gap)) => (Answer::Unknown, format!("unknown: {gap}")),
+        (Some((Answer::No, device)), None) => {
+            let most = if devices.len() > 1 { "on any GPU; most is free on" } else { "on" };
+            (Answer::No, format!("no: {wanted} does not fit {most} {}: {}", called(device), free(device)))
+        }
+        (None, None) => (Answer::No, "no: no GPU was found, and no driver that could tell of one".to_owned()),
+    }
+}
+
+fn fits(size: u64, device: &Device) -> Answer {
+    let free = &device.free.reading;
+    if free.lower().is_some_and(|lower| lower >= size) {
+        Answer::Yes
+    } else if free.upper().is_some_and(|upper| upper < size)
+        // More than there is in all cannot be free.
+        || device.total.reading.upper().is_some_and(|total| total < size)
+    {
+        Answer::No
+    } else {
+        Answer::Unknown
+    }
+}
+
+fn called(device: &Device) -> String {
+    match &device.name {
+        Some(name) => format!("GPU {} ({name})", device.index),
+        None => format!("GPU {} ({})", device.index, device.id),
+    }
+}
+
+fn free(device: &Device) -> String {
+    let unified = if device.unified == Some(true) { " (unified memory: the system's RAM)" } else { "" };
+    match device.free.reading.unknown() {
+        Some(why) => {
+            let total = device.total.bytes().map(|_| format!(" of {}", figure::said(&device.total)));
+            format!("what is free{} is not known: {why}{unified}", total.unwrap_or_default())
+        }
+        None => format!("{} free of {}{unified}", figure::said(&device.free), figure::said(&device.total)),
+    }
+}

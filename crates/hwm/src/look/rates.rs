@@ -1,0 +1,144 @@
+//! What two looks make: how busy a process kept processors and engines between them.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use highwater::{
+    gpu::{Engine, Usage},
+    process::{ProcessFacts, ProcessId, cpu_step},
+};
+
+use super::Holder;
+
+/// How busy a process kept the processors; 100 is one of them all the time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Cpu {
+    pub(crate) percent: f64,
+    /// How finely that is known: the kernel counts in ticks.
+    pub(crate) step_percent: f64,
+}
+
+/// How busy a process kept an engine; 100 is all engines of this name all the time.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Load {
+    pub(crate) name: String,
+    /// `None` where one of the two looks is missing, or the counter went back (a client was closed).
+    pub(crate) percent: Option<f64>,
+    pub(crate) capacity: u32,
+}
+
+/// The counters of one look.
+#[derive(Debug)]
+pub(super) struct Before {
+    at: Instant,
+    cpu: HashMap<u32, (ProcessId, Instant, Duration)>,
+    engines: HashMap<Holder, Vec<Engine>>,
+}
+
+impl Before {
+    pub(super) fn at(at: Instant) -> Self {
+        Self { at, cpu: HashMap::new(), engines: HashMap::new() }
+    }
+
+    pub(super) fn note_cpu(&mut self, facts: &ProcessFacts) {
+        self.cpu.insert(facts.id.pid, (facts.id, Instant::now(), facts.cpu_time));
+    }
+
+    pub(super) fn note_engines(&mut self, usage: &Usage) {
+        if !usage.engines.is_empty() {
+            self.engines.insert((usage.pid, usage.device.clone()), usage.engines.clone());
+        }
+    }
+
+    pub(super) fn cpu_since(&self, before: &Self, pid: u32) -> Option<Cpu> {
+        let (id, at, time) = self.cpu.get(&pid)?;
+        let (id_before, at_before, time_before) = before.cpu.get(&pid)?;
+        let passed = at.checked_duration_since(*at_before).filter(|passed| !passed.is_zero())?;
+        let used = time.checked_sub(*time_before)?;
+        // A pid may have been given to another process.
+        (id == id_before).then(|| Cpu {
+            percent: used.as_secs_f64() / passed.as_secs_f64() * 100.0,
+            step_percent: cpu_step().as_secs_f64() / passed.as_secs_f64() * 100.0,
+        })
+    }
+
+    pub(super) fn loads_since(&self, before: &Self, usage: &Usage) -> Vec<Load> {
+        let passed = self.at.duration_since(before.at);
+        let earlier = before.engines.get(&(usage.pid, usage.device.clone()));
+        let load = |engine: &Engine| {
+            let of_then = earlier.and_then(|engines| engines.iter().find(|then| then.name == engine.name));
+            Load {
+                name: engine.name.clone(),
+                percent: of_then.and_then(|then| {
+                    percent((then.busy, then.of), (engine.busy, engine.of), engine.capacity, passed)
+                }),
+                capacity: engine.capacity,
+            }
+        };
+        usage.engines.iter().map(load).collect()
+    }
+}
+
+/// From two readings of how much was done, and of how much could have been where that is counted too (cycles). Else
+/// what was done is in nanoseconds, and the time that passed is the whole. The clocks are not read at quite the same
+/// moment, so the result is cut at 100.
+fn percent(
+    then: (u64, Option<u64>),
+    now: (u64, Option<u64>),
+    capacity: u32,
+    passed: Duration,
+) -> Option<f64> {
+    let busy = now.0.checked_sub(then.0)?;
+    let whole = match (now.1, then.1) {
+        (Some(now), Some(then)) => u128::from(now.checked_sub(then)?),
+        (None, None) => passed.as_nanos(),
+        _ => return None,
+    } * u128::from(capacity.max(1));
+    match (busy, whole) {
+        // Its clock stood still.
+        (0, 0) => Some(0.0),
+        (_, 0) => None,
+        _ => Some((busy as f64 / whole as f64 * 100.0).min(100.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSED: Duration = Duration::from_millis(200);
+
+    #[test]
+    fn nanoseconds_and_cycles() {
+        assert_eq!(percent((0, None), (50_000_000, None), 1, PASSED), Some(25.0));
+        assert_eq!(percent((0, None), (50_000_000, None), 2, PASSED), Some(12.5));
+        assert_eq!(percent((100, Some(1000)), (150, Some(1100)), 1, PASSED), Some(50.0));
+        assert_eq!(percent((7, Some(9)), (7, Some(9)), 1, PASSED), Some(0.0));
+        assert_eq!(percent((0, None), (u64::MAX, None), 1, PASSED), Some(100.0));
+    }
+
+    #[test]
+    fn what_cannot_be_is_unknown() {
+        assert_eq!(percent((9, None), (5, None), 1, PASSED), None, "a client was closed");
+        assert_eq!(percent((1, Some(9)), (2, Some(5)), 1, PASSED), None);
+        assert_eq!(percent((1, Some(9)), (2, Some(9)), 1, PASSED), None);
+        assert_eq!(percent((1, None), (2, Some(9)), 1, PASSED), None);
+        assert_eq!(percent((0, None), (5, None), 0, Duration::ZERO), None);
+    }
+
+    #[test]
+    fn a_pid_given_to_another_process_has_no_rate() {
+        let own = ProcessFacts::read(&highwater::Roots::default(), std::process::id()).unwrap();
+        let (mut before, mut after) = (Before::at(Instant::now()), Before::at(Instant::now()));
+        before.note_cpu(&own);
+        let mut other = own.clone();
+        other.id.start_ticks += 1;
+        std::thread::sleep(Duration::from_millis(1));
+        after.note_cpu(&other);
+        assert_eq!(after.cpu_since(&before, own.id.pid), None);
+        after.note_cpu(&own);
+        assert!(after.cpu_since(&before, own.id.pid).is_some_and(|cpu| cpu.percent == 0.0));
+    }
+}

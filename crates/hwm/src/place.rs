@@ -1,0 +1,61 @@
+//! Where procfs and sysfs are: this machine's, the host's as mounted in a container, or a recorded tree.
+
+use std::path::PathBuf;
+
+use highwater::Roots;
+
+/// Options before or after the verb, for those verbs that read what is there.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Place {
+    /// Read procfs at DIR instead of /proc (in a container: the host's, mounted there).
+    #[arg(long, value_name = "DIR", value_parser = directory)]
+    pub(crate) procfs: Option<PathBuf>,
+
+    /// Read sysfs at DIR instead of /sys.
+    #[arg(long, value_name = "DIR", value_parser = directory)]
+    pub(crate) sysfs: Option<PathBuf>,
+}
+
+/// The same where they make no sense; only there to say so.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct NoPlace {
+    #[arg(long, value_name = "DIR", hide = true)]
+    procfs: Option<PathBuf>,
+
+    #[arg(long, value_name = "DIR", hide = true)]
+    sysfs: Option<PathBuf>,
+}
+
+impl NoPlace {
+    pub(crate) fn is_given(&self) -> bool {
+        self.procfs.is_some() || self.sysfs.is_some()
+    }
+}
+
+impl Place {
+    pub(crate) fn is_given(&self) -> bool {
+        self.procfs.is_some() || self.sysfs.is_some()
+    }
+
+    /// What stands behind the verb counts, then what stands before it.
+    pub(crate) fn or(self, before: Self) -> Self {
+        Self { procfs: self.procfs.or(before.procfs), sysfs: self.sysfs.or(before.sysfs) }
+    }
+
+    pub(crate) fn roots(&self) -> Roots {
+        let mut roots = Roots::default();
+        if let Some(proc) = &self.procfs {
+            roots.proc.clone_from(proc);
+        }
+        if let Some(sys) = &self.sysfs {
+            roots.sys.clone_from(sys);
+            roots.cgroup = sys.join("fs/cgroup");
+        }
+        roots
+    }
+}
+
+/// One that can be read.
+fn directory(text: &str) -> Result<PathBuf, String> {
+    std::fs::read_dir(text).map(|_| text.into()).map_err(|error| error.to_string())
+}

@@ -1,0 +1,66 @@
+//! Waiting for time to pass, for a request to stop, or for the reader to leave.
+
+use std::{io, time::Duration};
+
+/// Why waiting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    TimeUp,
+    /// INT, TERM, HUP or QUIT came.
+    Asked,
+    /// The other end of standard output was closed.
+    NobodyReads,
+}
+
+/// Takes over the signals that ask to stop, so that a summary can be written.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    #[cfg(target_os = "linux")]
+    signals: Option<std::fs::File>,
+}
+
+impl Waiter {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(target_os = "linux")]
+            signals: crate::signals::take_over()?,
+        })
+    }
+
+    #[cfg(target_os = "linux")]
+    #[allow(clippy::unused_self)] // elsewhere
+    pub(super) fn wait(&self, time: Duration) -> io::Result<Woken> {
+        use std::time::Instant;
+
+        use rustix::{
+            event::{PollFd, PollFlags, Timespec, poll},
+            io::Errno,
+        };
+
+        let until = Instant::now() + time;
+        let stdout = io::stdout();
+        loop {
+            // A closed pipe is told without being asked for (poll(2)).
+            let mut fds = vec![PollFd::new(&stdout, PollFlags::empty())];
+            fds.extend(self.signals.as_ref().map(|signals| PollFd::new(signals, PollFlags::IN)));
+            let left = until.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
+            match poll(&mut fds, Some(&left)) {
+                Ok(0) => return Ok(Woken::TimeUp),
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(errno.into()),
+                Ok(_) => {}
+            }
+            if fds.get(1).is_some_and(|signals| signals.revents().contains(PollFlags::IN)) {
+                return Ok(Woken::Asked);
+            }
+            return Ok(Woken::NobodyReads);
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn wait(&self, time: Duration) -> io::Result<Woken> {
+        std::thread::sleep(time);
+        Ok(Woken::TimeUp)
+    }
+}
