@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+/// The one file that is read often enough to spare it a path that is put together.
+#[cfg(target_os = "linux")]
+pub(crate) const OWN_STATM: &str = "/proc/self/statm";
+
 /// The mount points that everything is read from. A value, never a global, so that tests can point elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
