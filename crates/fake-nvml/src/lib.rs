@@ -1,4 +1,4 @@
-//! An NVML without a driver: it plays the situation that `FAKE_NVML` names (see [`scenario`]).
+//! An NVML without a driver: it plays the situation that `FAKE_NVML` names (see `scenario.rs`).
 //!
 //! A program gets it as the real one: by `dlopen("libnvidia-ml.so.1")`, from a directory in `LD_LIBRARY_PATH` where a
 //! copy of it lies under that name. Where `FAKE_NVML_LOG` names a file, each `init` and `shutdown` is written there with

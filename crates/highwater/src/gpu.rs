@@ -14,6 +14,7 @@
 //! }
 //! ```
 
+#[allow(dead_code)] // Each source can be left out.
 mod backend;
 mod device;
 #[cfg(all(feature = "drm", target_os = "linux"))]
@@ -26,6 +27,9 @@ mod nvidia;
 mod shared;
 mod usage;
 
+#[cfg(feature = "test-helpers")]
+#[doc(hidden)]
+pub use self::shared::while_held;
 pub(crate) use self::shared::with_monitor;
 pub use self::{
     device::{Device, DeviceId},
@@ -35,6 +39,12 @@ pub use self::{
     usage::{Engine, Gap, Listing, PidSpace, Usage, Work},
 };
 use crate::Error;
+
+/// Makes [`Snapshot`](crate::Snapshot) and the functions here look for devices again at the next call. What was found
+/// is remembered, also that there was none. As [`Monitor::refresh`], for the monitor that they share.
+pub fn refresh() {
+    with_monitor(Monitor::refresh);
+}
 
 /// How many devices there are.
 ///
@@ -69,8 +79,8 @@ pub fn device_info(index: u32) -> Result<GpuDeviceInfo, Error> {
 pub fn process_gpu_info(index: u32) -> Result<ProcessGpuInfo, Error> {
     with_monitor(|monitor| {
         let device = monitor.device(index)?;
-        let own = monitor.usages_of(&[std::process::id()].into());
-        own.usages.iter().find(|usage| usage.device == device.id).map_or_else(
+        let own = monitor.own_usages(Some(index));
+        own.usages.iter().find(|usage| usage.pid_space == PidSpace::Own).map_or_else(
             || Err(info::why_no_usage(&device, &own)),
             |usage| ProcessGpuInfo::of(&device, usage),
         )

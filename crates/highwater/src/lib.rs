@@ -7,6 +7,7 @@ mod cgroup;
 #[cfg(feature = "job")]
 pub mod doctor;
 mod error;
+mod fork;
 pub mod gpu;
 #[cfg(feature = "record")]
 #[cfg_attr(not(feature = "job"), allow(dead_code))]

@@ -118,7 +118,7 @@ impl ProcessMemory {
 /// # Errors
 /// As [`ProcessMemory::of_self`].
 pub fn process_rss() -> Result<u64, Error> {
-    os::rss(&Roots::default(), None)
+    os::own_rss()
 }
 
 /// Resident set size of the process `pid` in bytes, the cheapest way (`/proc/PID/statm`).
@@ -133,4 +133,9 @@ pub fn rss_of(pid: u32) -> Result<u64, Error> {
 /// What a process is called: the kernel's name for it, whole where its command line has it.
 pub(crate) fn name(roots: &Roots, pid: u32) -> Option<String> {
     os::name(roots, pid)
+}
+
+/// The pid of the calling process as the procfs there has it, which may be that of another pid namespace.
+pub(crate) fn own_pid(roots: &Roots) -> u32 {
+    os::own_pid(roots)
 }

@@ -8,6 +8,9 @@ pub(crate) const DEV: &str = "/dev";
 /// Names of PCI devices, where the packages `pciutils` or `hwdata` put them.
 #[cfg(all(feature = "drm", target_os = "linux"))]
 pub(crate) const PCI_IDS: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"];
+/// The one file that is read often enough to spare it a path that is put together.
+#[cfg(target_os = "linux")]
+pub(crate) const OWN_STATM: &str = "/proc/self/statm";
 
 /// The mount points that everything is read from. A value, never a global, so that tests can point elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]

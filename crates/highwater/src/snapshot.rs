@@ -1,8 +1,8 @@
 //! What this process uses at one instant: RAM, and GPU memory where there is some.
 
 use crate::{
-    Error, gpu,
-    gpu::{Device, Gap, GpuDeviceInfo, Monitor, ProcessGpuInfo, Usage, with_monitor},
+    Error,
+    gpu::{Device, Gap, GpuDeviceInfo, Listing, PidSpace, ProcessGpuInfo, Usage, with_monitor},
     process_rss,
 };
 
@@ -44,8 +44,10 @@ impl Snapshot {
     pub fn now(device: u32) -> Result<Self, Error> {
         let ram_bytes = process_rss()?;
         with_monitor(|monitor| match monitor.device(device) {
-            Ok(found) => Ok(Self::of(ram_bytes, Some(found), monitor)),
-            Err(Error::NoGpuSource | Error::Gpu { .. }) => Ok(Self::of(ram_bytes, None, monitor)),
+            Ok(found) => Ok(Self::of(ram_bytes, Some(found), &monitor.own_usages(Some(device)))),
+            Err(Error::NoGpuSource | Error::Gpu { .. }) => {
+                Ok(Self { gaps: monitor.gaps().to_vec(), ..Self::of(ram_bytes, None, &Listing::default()) })
+            }
             Err(error) => Err(error),
         })
     }
@@ -58,25 +60,30 @@ impl Snapshot {
         let ram_bytes = process_rss()?;
         with_monitor(|monitor| {
             let devices = monitor.devices();
-            Ok(devices.into_iter().map(|device| Self::of(ram_bytes, Some(device), monitor)).collect())
+            if devices.is_empty() {
+                return Ok(Vec::new());
+            }
+            let own = monitor.own_usages(None);
+            Ok(devices.into_iter().map(|device| Self::of(ram_bytes, Some(device), &own)).collect())
         })
     }
 
-    fn of(ram_bytes: u64, device: Option<Device>, monitor: &mut Monitor) -> Self {
-        let Some(device) = device else {
-            let gaps = monitor.gaps().to_vec();
-            return Self { ram_bytes, gpu: None, gpu_device: None, usage: None, device: None, gaps };
-        };
-        let listing = monitor.usages_of(&[std::process::id()].into());
-        let own = |usage: &Usage| usage.device == device.id && usage.pid_space == gpu::PidSpace::Own;
-        let usage = listing.usages.into_iter().find(own);
+    /// `own` is what the process holds, on this device and perhaps on others.
+    fn of(ram_bytes: u64, device: Option<Device>, own: &Listing) -> Self {
+        let usage = device.as_ref().and_then(|device| {
+            let here = |usage: &&Usage| usage.device == device.id && usage.pid_space == PidSpace::Own;
+            own.usages.iter().find(here).cloned()
+        });
         Self {
             ram_bytes,
-            gpu: usage.as_ref().and_then(|usage| ProcessGpuInfo::of(&device, usage).ok()),
-            gpu_device: GpuDeviceInfo::of(&device),
+            gpu: device
+                .as_ref()
+                .zip(usage.as_ref())
+                .and_then(|(device, usage)| ProcessGpuInfo::of(device, usage).ok()),
+            gpu_device: device.as_ref().and_then(GpuDeviceInfo::of),
             usage,
-            device: Some(device),
-            gaps: listing.gaps,
+            device,
+            gaps: own.gaps.clone(),
         }
     }
 }

@@ -41,8 +41,8 @@ pub(crate) trait Backend: Debug + Send {
     /// Reads the memory of one device that [`find`](Self::find) returned.
     fn read(&mut self, roots: &Roots, device: &mut Device);
 
-    /// Appends what processes hold on `devices` (those that this backend found, with their memory), who could not
-    /// be read, and what is missing.
+    /// Appends what processes hold on `devices` (those that this backend found, or some of them), who could not be
+    /// read, and what is missing.
     fn usages(&mut self, roots: &Roots, devices: &[Device], whose: Whose<'_>, into: &mut Listing);
 
     /// What it saw, raw, for the doctor: a line each.

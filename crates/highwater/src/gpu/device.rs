@@ -89,6 +89,7 @@ pub struct Device {
 
 impl Device {
     /// A device of which only the identity is known; every figure is `unknown`.
+    #[allow(dead_code)] // Each source can be left out.
     pub(crate) fn named(id: DeviceId, unknown: &Figure) -> Self {
         Self {
             index: 0,

@@ -1,25 +1,42 @@
 //! All sources of GPU figures of one machine, kept open.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range};
 
 use super::{
     Device, DeviceId, Gap, Listing,
     backend::{Backend, Whose},
 };
-use crate::{Error, Roots, Unavailable};
+use crate::{Error, Roots, Unavailable, fork::Generation, process};
 
 /// Keeps the drivers' sessions, and what never changes of the devices. Opening them may take long (NVML: up to
 /// seconds), reading then takes microseconds.
 ///
-/// A monitor belongs to the process that made it: after a fork the child needs one of its own.
+/// Sessions belong to the process that opened them. A forked child that asks an inherited monitor makes it open new ones
+/// there; the parent's are neither used nor closed.
+///
+/// ```
+/// let mut monitor = highwater::gpu::Monitor::new();
+/// println!("{} devices", monitor.count());
+/// monitor.refresh();
+/// println!("{} devices now", monitor.count());
+/// ```
 #[derive(Debug)]
 pub struct Monitor {
     roots: Roots,
-    backends: Vec<Box<dyn Backend>>,
-    /// With the place of the backend that found it; in the order of their indices.
-    devices: Vec<(usize, Device)>,
+    sources: Vec<Opened>,
+    /// In the order of their indices.
+    devices: Vec<Device>,
     gaps: Vec<Gap>,
+    /// The process that the sources belong to.
+    made_by: Option<Generation>,
     is_open: bool,
+}
+
+/// A source, and which of the devices it found.
+#[derive(Debug)]
+struct Opened {
+    backend: Box<dyn Backend>,
+    devices: Range<usize>,
 }
 
 impl Default for Monitor {
@@ -39,7 +56,8 @@ impl Monitor {
     /// recorded tree. Drivers are asked only where the tree is this machine's ([`Roots::is_this_machine`]).
     #[must_use]
     pub fn with_roots(roots: Roots) -> Self {
-        Self { roots, backends: Vec::new(), devices: Vec::new(), gaps: Vec::new(), is_open: false }
+        let (sources, devices, gaps) = (Vec::new(), Vec::new(), Vec::new());
+        Self { roots, sources, devices, gaps, made_by: None, is_open: false }
     }
 
     /// Where procfs and sysfs are read.
@@ -48,7 +66,8 @@ impl Monitor {
         &self.roots
     }
 
-    /// Looks for devices again: that there was none is remembered, too.
+    /// Makes the next question look for devices again. What was found is remembered, also that there was none: a driver
+    /// that is loaded later, or a card that is plugged in, shows after this.
     pub fn refresh(&mut self) {
         self.is_open = false;
     }
@@ -65,13 +84,15 @@ impl Monitor {
         &self.gaps
     }
 
-    /// All devices, with their memory now.
+    /// All devices, with their memory now. Figures that could not be had say why.
     pub fn devices(&mut self) -> Vec<Device> {
         self.open();
-        for (backend, device) in &mut self.devices {
-            self.backends[*backend].read(&self.roots, device);
+        for Opened { backend, devices } in &mut self.sources {
+            for device in &mut self.devices[devices.clone()] {
+                backend.read(&self.roots, device);
+            }
         }
-        self.devices.iter().map(|(_, device)| device.clone()).collect()
+        self.devices.clone()
     }
 
     /// One device, with its memory now.
@@ -86,50 +107,60 @@ impl Monitor {
                 self.gaps.first().map(|gap| Error::Gpu { what: gap.what.clone(), why: gap.why.clone() });
             return Err(failed.unwrap_or(Error::NoGpuSource));
         }
-        let place = usize::try_from(index).ok().and_then(|place| self.devices.get_mut(place));
-        let Some((backend, device)) = place else {
+        let of_index =
+            |source: &&mut Opened| place_of(index).is_some_and(|place| source.devices.contains(&place));
+        let source = self.sources.iter_mut().find(of_index);
+        let (Some(place), Some(source)) = (place_of(index), source) else {
             return Err(Error::DeviceIndexOutOfRange { index, count });
         };
-        self.backends[*backend].read(&self.roots, device);
+        let device = &mut self.devices[place];
+        source.backend.read(&self.roots, device);
         Ok(device.clone())
     }
 
     /// What every process holds on every device.
     pub fn usages(&mut self) -> Listing {
-        self.list(Whose::All)
+        self.list(Whose::All, None)
     }
 
     /// What these processes hold on every device. Where the kernel is asked, cost follows them and not the machine.
     pub fn usages_of(&mut self, pids: &HashSet<u32>) -> Listing {
-        self.list(Whose::Of(pids))
+        self.list(Whose::Of(pids), None)
+    }
+
+    /// What the calling process holds on the device of this index, or on all.
+    pub(crate) fn own_usages(&mut self, index: Option<u32>) -> Listing {
+        let own = process::own_pid(&self.roots);
+        self.list(Whose::Of(&[own].into()), index)
     }
 
     /// What the sources saw, raw, one line each; for people who look for the reason of a figure.
     pub fn raw(&mut self) -> Vec<String> {
         self.open();
         let mut lines = Vec::new();
-        for backend in &mut self.backends {
+        for Opened { backend, .. } in &mut self.sources {
             let name = backend.name();
             lines.extend(backend.raw(&self.roots).into_iter().map(|line| format!("{name}: {line}")));
         }
         lines
     }
 
-    fn list(&mut self, whose: Whose<'_>) -> Listing {
+    fn list(&mut self, whose: Whose<'_>, index: Option<u32>) -> Listing {
         self.open();
         let mut listing = Listing { gaps: self.gaps.clone(), ..Listing::default() };
-        for (place, backend) in self.backends.iter_mut().enumerate() {
-            let own: Vec<Device> = self
-                .devices
-                .iter()
-                .filter(|(of, _)| *of == place)
-                .map(|(_, device)| device.clone())
-                .collect();
+        let wanted = index.map_or(0..self.devices.len(), |index| {
+            place_of(index).map_or(0..0, |place| place..place.saturating_add(1))
+        });
+        for Opened { backend, devices } in &mut self.sources {
+            let own = devices.start.max(wanted.start)..devices.end.min(wanted.end);
             if !own.is_empty() {
-                backend.usages(&self.roots, &own, whose, &mut listing);
+                backend.usages(&self.roots, &self.devices[own], whose, &mut listing);
             }
         }
-        let order = |id: &DeviceId| self.devices.iter().position(|(_, device)| device.id == *id);
+        if let Some(device) = index.and_then(|index| self.devices.get(place_of(index)?)) {
+            listing.usages.retain(|usage| usage.device == device.id);
+        }
+        let order = |id: &DeviceId| self.devices.iter().position(|device| device.id == *id);
         listing.usages.sort_by_key(|usage| (order(&usage.device), usage.pid));
         listing.refused.sort_unstable();
         listing.refused.dedup();
@@ -137,33 +168,57 @@ impl Monitor {
     }
 
     fn open(&mut self) {
+        let process = Generation::current();
+        if self.made_by != Some(process) {
+            self.disown();
+            let opened = |backend| Opened { backend, devices: 0..0 };
+            self.sources = backends(self.roots.is_this_machine()).into_iter().map(opened).collect();
+            self.made_by = Some(process);
+            self.is_open = false;
+        }
         if self.is_open {
             return;
         }
         self.is_open = true;
-        if self.backends.is_empty() {
-            self.backends = backends(self.roots.is_this_machine());
-        }
         self.devices.clear();
         self.gaps.clear();
-        for (place, backend) in self.backends.iter_mut().enumerate() {
-            match backend.find(&self.roots) {
+        for source in &mut self.sources {
+            let start = self.devices.len();
+            match source.backend.find(&self.roots) {
                 Ok(found) => {
                     for device in found {
-                        // The first backend in the list knows it best.
-                        if !self.devices.iter().any(|(_, known)| known.id == device.id) {
-                            self.devices.push((place, device));
+                        // The first source in the list knows it best.
+                        if !self.devices.iter().any(|known| known.id == device.id) {
+                            self.devices.push(device);
                         }
                     }
                 }
                 Err(Unavailable::NoBackend(_)) => {}
-                Err(why) => self.gaps.push(Gap { what: backend.name().to_owned(), why }),
+                Err(why) => self.gaps.push(Gap { what: source.backend.name().to_owned(), why }),
             }
+            source.devices = start..self.devices.len();
         }
-        for (index, (_, device)) in self.devices.iter_mut().enumerate() {
+        for (index, device) in self.devices.iter_mut().enumerate() {
             device.index = u32::try_from(index).unwrap_or(u32::MAX);
         }
     }
+
+    /// Leaves the sources as they are, for good: they are another process's.
+    fn disown(&mut self) {
+        self.sources.drain(..).for_each(std::mem::forget);
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        if self.made_by != Some(Generation::current()) {
+            self.disown();
+        }
+    }
+}
+
+fn place_of(index: u32) -> Option<usize> {
+    usize::try_from(index).ok()
 }
 
 /// All that this build has. Those that know a device better come first.
@@ -178,3 +233,6 @@ fn backends(is_this_machine: bool) -> Vec<Box<dyn Backend>> {
     backends.push(Box::<super::drm::Drm>::default());
     backends
 }
+
+#[cfg(test)]
+mod tests;

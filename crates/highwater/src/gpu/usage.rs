@@ -32,6 +32,7 @@ pub struct Usage {
 
 impl Usage {
     /// A process on a device, as nothing but the memory is known of it.
+    #[allow(dead_code)] // Each source can be left out.
     pub(crate) fn new(pid: u32, device: DeviceId, vram: Figure, system: Figure) -> Self {
         Self {
             pid,

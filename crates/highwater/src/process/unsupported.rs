@@ -15,6 +15,14 @@ pub(super) fn rss(_: &Roots, _: Option<u32>) -> Result<u64, Error> {
     Err(Error::Unsupported { what: "reading a process's memory" })
 }
 
+pub(super) fn own_rss() -> Result<u64, Error> {
+    Err(Error::Unsupported { what: "reading a process's memory" })
+}
+
+pub(super) fn own_pid(_: &Roots) -> u32 {
+    std::process::id()
+}
+
 pub(super) fn name(_: &Roots, _: u32) -> Option<String> {
     None
 }

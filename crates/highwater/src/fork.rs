@@ -1,0 +1,113 @@
+//! Which process this is, across forks. A pid alone does not say: a descendant may get the pid of an ancestor that has
+//! ended, and the first process of every pid namespace is 1.
+
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+/// One process: different from all its ancestors that asked, whatever their pids. Nothing can be told from it about
+/// processes that are no ancestors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Generation(u64);
+
+/// Given out so far. A forked child goes on counting where its parent was.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+impl Generation {
+    /// That of the calling process. Takes no lock, which a fork could leave locked.
+    pub(crate) fn current() -> Self {
+        let stamp = stamp();
+        let pid = std::process::id();
+        let seen = stamp.load(Ordering::Acquire);
+        // Zero where the kernel has wiped it; the pid tells where it does not (before Linux 4.14, under emulators).
+        if seen != 0 && seen >> 32 == u64::from(pid) {
+            return Self(seen);
+        }
+        let count = COUNT.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let fresh = u64::from(pid) << 32 | u64::from(count);
+        match stamp.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Self(fresh),
+            // Another thread was first.
+            Err(other) => Self(other),
+        }
+    }
+}
+
+/// Where the generation is kept: in memory that is zero again in each forked child, if there is such.
+fn stamp() -> &'static AtomicU64 {
+    static STAMP: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
+    // Where nothing is wiped.
+    static PLAIN: AtomicU64 = AtomicU64::new(0);
+
+    // SAFETY: only `PLAIN` and whole pages of zeros are ever stored, and neither goes away.
+    if let Some(stamp) = unsafe { STAMP.load(Ordering::Acquire).as_ref() } {
+        return stamp;
+    }
+    let page = wiped::page();
+    let place = page.unwrap_or(&raw const PLAIN).cast_mut();
+    match STAMP.compare_exchange(std::ptr::null_mut(), place, Ordering::AcqRel, Ordering::Acquire) {
+        // SAFETY: as above.
+        Ok(_) => unsafe { &*place },
+        Err(first) => {
+            if let Some(page) = page {
+                wiped::give_back(page);
+            }
+            // SAFETY: as above; another thread stored it.
+            unsafe { &*first }
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod wiped {
+    use std::{ptr::null_mut, sync::atomic::AtomicU64};
+
+    use rustix::{
+        mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap},
+        param::page_size,
+    };
+
+    /// A page of zeros that is one of zeros again in every child (`MADV_WIPEONFORK`, Linux 4.14).
+    pub(super) fn page() -> Option<*const AtomicU64> {
+        // SAFETY: a new mapping, wherever the kernel likes.
+        let page = unsafe {
+            mmap_anonymous(null_mut(), page_size(), ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+        };
+        let page = page.ok()?;
+        // SAFETY: all of the mapping above, which nobody else knows.
+        if unsafe { madvise(page, page_size(), Advice::LinuxWipeOnFork) }.is_err() {
+            give_back(page.cast());
+            return None;
+        }
+        Some(page.cast())
+    }
+
+    pub(super) fn give_back(page: *const AtomicU64) {
+        // SAFETY: from `page`, and no reference to it was made.
+        let _ = unsafe { munmap(page.cast_mut().cast(), page_size()) };
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod wiped {
+    use std::sync::atomic::AtomicU64;
+
+    pub(super) fn page() -> Option<*const AtomicU64> {
+        None
+    }
+
+    pub(super) fn give_back(_: *const AtomicU64) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_for_all_threads() {
+        let of_threads: Vec<_> = (0..8).map(|_| std::thread::spawn(Generation::current)).collect();
+        let here = Generation::current();
+        for thread in of_threads {
+            assert_eq!(thread.join().unwrap(), here);
+        }
+        assert_eq!(Generation::current(), here);
+    }
+}
