@@ -155,7 +155,7 @@ extern "C" fn nvmlDeviceGetMemoryInfo(device: Handle, at: *mut MemoryV1) -> u32 
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlDeviceGetAddressingMode(device: Handle, at: *mut [u32; 2]) -> u32 {
-    let mode = if scenario::is("gb10") { 2 } else { 1 };
+    let mode = if scenario::is("gb10") || scenario::is("grace") { 2 } else { 1 };
     of(device, |_| put(at, [0x0100_0008, mode]))
 }
 

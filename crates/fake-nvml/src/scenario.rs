@@ -111,7 +111,7 @@ pub(crate) fn memory(place: Place) -> Result<[u64; 4], u32> {
     const TOTAL: u64 = 80 * GIB;
     const RESERVED: u64 = 506 * MIB;
     match (name(), place) {
-        ("gb10", _) => Err(code::NOT_SUPPORTED),
+        ("gb10", _) | ("no_memory_info", Place::Gpu(0)) => Err(code::NOT_SUPPORTED),
         ("mig", Place::Gpu(_)) => Err(code::NO_PERMISSION),
         ("garbage", _) => Ok([TOTAL, u64::MAX, u64::MAX / 3, 0x5a5a_5a5a_5a5a_5a5a]),
         (_, Place::Part(_)) => Ok([10 * GIB, 16 * MIB, 7 * GIB, 3 * GIB]),

@@ -49,10 +49,9 @@ impl Fake {
         };
         fs::write(dir.path().join("libnvidia-ml.so.1"), library).unwrap();
         if scenario.starts_with("smi") {
-            let program = dir.path().join("nvidia-smi");
-            fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nvml/nvidia-smi.sh"), &program).unwrap();
-            let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            fs::set_permissions(&program, executable).unwrap();
+            // Not a copy: one that another thread's fork still holds open for writing could not be run.
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nvml/nvidia-smi.sh");
+            std::os::unix::fs::symlink(script, dir.path().join("nvidia-smi")).unwrap();
         }
         Self { scenario: scenario.to_owned(), dir, prefix: Vec::new() }
     }
