@@ -9,6 +9,7 @@ mod paths;
 mod run;
 mod signals;
 mod startup;
+mod units;
 mod usage;
 
 use std::process::ExitCode;
