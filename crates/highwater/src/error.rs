@@ -94,6 +94,12 @@ pub enum Error {
         /// Why not; a driver's own code is kept in it.
         why: Unavailable,
     },
+    /// The limit of the job's cgroup cannot be set, so nothing would keep it.
+    #[error("the limit of a cgroup cannot be set: {why}")]
+    Limit {
+        /// Why not.
+        why: String,
+    },
     /// This system is not supported yet.
     #[error("{what} is not supported on this system")]
     Unsupported {

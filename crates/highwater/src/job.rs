@@ -32,12 +32,14 @@ mod events;
 mod follow;
 mod gpu;
 mod ledger;
+mod limits;
 mod linux;
 mod pace;
 mod rows;
 mod timeline;
 
 pub use control::Control;
+pub use limits::{LimitNotice, Limits, OnLimit};
 pub(crate) use linux::{Connector, JobGroup, Taskstats};
 pub use rows::Rows;
 
@@ -58,6 +60,7 @@ pub struct Job {
     exact: bool,
     cgroup: CgroupUse,
     gpu: bool,
+    limits: Limits,
     control: Control,
 }
 
@@ -130,6 +133,10 @@ pub trait Observer {
     fn started(&mut self, pid: u32) {
         let _ = pid;
     }
+    /// A limit is nearly reached, or exceeded: each once.
+    fn limit(&mut self, notice: &LimitNotice) {
+        let _ = notice;
+    }
     /// A sample was taken.
     fn sampled(&mut self, progress: &Progress<'_>) {
         let _ = progress;
@@ -180,6 +187,7 @@ impl Job {
             exact: false,
             cgroup: CgroupUse::default(),
             gpu: false,
+            limits: Limits::default(),
             control: Control::new(),
         }
     }
@@ -294,6 +302,15 @@ impl Job {
     #[must_use]
     pub fn gpu(mut self, gpu: bool) -> Self {
         self.gpu = gpu;
+        self
+    }
+
+    /// Watches limits, and ends the job that exceeds one (unless [`OnLimit::Warn`]): SIGTERM to the command and all its
+    /// descendants, SIGKILL to what is left after the grace, or at once if it grows on. With an adaptive pace looks
+    /// come the sooner the less headroom is left. [`Record::limits`] says what happened.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 

@@ -6,6 +6,7 @@
 
 mod gpu;
 mod job;
+mod limit;
 mod process;
 mod read;
 mod timeline;
@@ -16,6 +17,7 @@ pub use self::job::{
     Capture, Certainty, Downgrade, Exit, ExitCause, Host, IntervalMode, Lineage, Metric, Overhead,
     PeakFigure, PeakInterval, Peaks, PeaksFrom, Record, Tool,
 };
+pub use self::limit::{Exceeded, Limit, LimitAction, LimitEnd, Limited};
 pub use self::process::{Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks};
 pub use self::read::{ReadError, SchemaVersion};
 pub use self::timeline::{Group, GroupKey, Scope, Series, Timeline};

@@ -2,8 +2,8 @@
 #![cfg(feature = "record")]
 
 use highwater::record::{
-    Certainty, ExitCause, GpuScope, GpuSource, Lineage, Metric, PeakSource, PeaksFrom, ReadError, Record,
-    Scope,
+    Certainty, ExitCause, GpuScope, GpuSource, Limited, Lineage, Metric, PeakSource, PeaksFrom, ReadError,
+    Record, Scope,
 };
 use serde_json::{Value, json};
 
@@ -63,6 +63,9 @@ fn reads_version_1_2() {
     assert_eq!((nvidia.source, nvidia.vram.unwrap().scope), (GpuSource::Nvml, GpuScope::Job));
     assert_eq!((amd.vram, amd.processes_unknown), (None, 1), "unknown stays unknown");
     assert_eq!(record.processes[1].peak.vram.unwrap().bytes, 512 << 20);
+    let [total, process] = &record.limits[..] else { panic!("two limits") };
+    assert_eq!((total.of, total.exceeded.as_ref()), (Limited::TotalRss, None));
+    assert_eq!(process.exceeded.as_ref().unwrap().highest_bytes, Some(128 << 20));
     let series = &record.timeline.as_ref().unwrap().series[1];
     assert_eq!((series.metric, series.scope, series.id), (Metric::Vram, Scope::Device, Some(0)));
 }

@@ -7,9 +7,11 @@ use clap_complete::Shell;
 use regex_lite::Regex;
 
 use crate::{
+    exit,
     fits::FitsArgs,
     place::{NoPlace, Place},
     ps::PsArgs,
+    units,
     watch::WatchArgs,
 };
 
@@ -111,6 +113,41 @@ pub(crate) struct RunArgs {
     #[arg(long, visible_alias = "with-gpu")]
     pub(crate) gpu: bool,
 
+    /// End the job when the sum of its processes' RSS exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based).
+    #[arg(long, value_name = "SIZE", value_parser = parse_limit, help_heading = "Limits")]
+    pub(crate) max_total_rss: Option<u64>,
+
+    /// End the job when the RSS of one of its processes exceeds SIZE.
+    #[arg(long, value_name = "SIZE", value_parser = parse_limit, help_heading = "Limits")]
+    pub(crate) max_per_proc_rss: Option<u64>,
+
+    /// End the job when the sum of its PSS exceeds SIZE: shared pages count once. PSS is read once the RSS sum is over
+    /// SIZE, and at moments when no process comes or goes.
+    #[arg(long, value_name = "SIZE", value_parser = parse_limit, help_heading = "Limits")]
+    pub(crate) max_total_pss: Option<u64>,
+
+    /// Let the kernel keep the job's cgroup below SIZE (page cache and kernel memory count, too): it reclaims what it
+    /// can, then kills. Refused where no cgroup can be made.
+    #[arg(long, value_name = "SIZE", value_parser = parse_limit, conflicts_with = "no_cgroup", help_heading = "Limits")]
+    pub(crate) max_cgroup: Option<u64>,
+
+    /// What to do when a limit is exceeded.
+    #[arg(long, value_name = "ACTION", value_enum, default_value_t = OnLimit::Kill, help_heading = "Limits")]
+    pub(crate) on_limit: OnLimit,
+
+    /// Time between TERM and KILL for a job that is over a limit; one that grows past 1.2 times the limit meanwhile is
+    /// killed at once.
+    #[arg(long, value_name = "TIME", value_parser = units::parse_time, default_value = "5s", help_heading = "Limits")]
+    pub(crate) grace: Duration,
+
+    /// Exit code when a limit on the total ended the job, in place of 10.
+    #[arg(long, value_name = "CODE", default_value_t = exit::TOTAL_LIMIT, hide_default_value = true, help_heading = "Limits")]
+    pub(crate) total_limit_code: u8,
+
+    /// Exit code when the limit on single processes ended the job, in place of 11.
+    #[arg(long, value_name = "CODE", default_value_t = exit::PROCESS_LIMIT, hide_default_value = true, help_heading = "Limits")]
+    pub(crate) per_proc_limit_code: u8,
+
     /// Where births and ends of processes are learned from [default: the best that works here].
     #[arg(long, value_name = "SOURCE", value_enum, default_value_t = Lineage::Auto, hide_default_value = true)]
     pub(crate) lineage: Lineage,
@@ -121,6 +158,15 @@ pub(crate) struct RunArgs {
     /// The command and its arguments; options after CMD belong to CMD.
     #[arg(required = true, trailing_var_arg = true, value_names = ["CMD", "ARGS"])]
     pub(crate) command: Vec<OsString>,
+}
+
+/// What to do when a limit is exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnLimit {
+    /// End the whole job: TERM, then KILL.
+    Kill,
+    /// Say so on standard error.
+    Warn,
 }
 
 /// Where births, execs and ends of processes are learned from.
@@ -180,6 +226,7 @@ Examples:
   hwm run --include '^rustc$' -- cargo build
   hwm run --exact -- make -j8               the exact peak of every process, however short
   hwm run --gpu -- python train.py          GPU memory beside RAM
+  hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
 Output files: {pid} (of hwm), {host} and {rank} (Slurm, OpenMPI, PMI, torchrun) in their names are filled in. \
@@ -191,7 +238,8 @@ fail to start others, and to exit properly. sudo and other setuid programs of th
 and a program that wants a seccomp listener of its own (a container runtime, another hwm run --exact) is refused one \
 with EBUSY. A signal that comes right at an exec may make it fail with EINTR, which execve(2) never does otherwise.
 
-Exit codes: the job's own, or 128+n when signal n ended it; 127 command not found; 126 command cannot be \
+Exit codes: the job's own, or 128+n when signal n ended it; 10 and 11 when a limit on the total, or on a process, \
+ended it; 127 command not found; 126 command cannot be \
 executed; 125 bad usage or a failure of hwm itself before the job started.
 
 Ctrl-C reaches the job as usual and the summary is printed. TERM, HUP, USR1, USR2 and ALRM sent to hwm are passed on \
@@ -200,6 +248,14 @@ to the job; a second TERM or HUP, half a second later or more, kills all of it.
 
 /// Longest interval: above it a sampling interval is surely a mistake, and sums of times stay far from overflow.
 const LONGEST_INTERVAL_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A limit of 0 would end every job.
+fn parse_limit(text: &str) -> Result<u64, String> {
+    match units::parse_size(text)? {
+        0 => Err("a limit of 0 ends every job; give a size such as 8G".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
 
 fn parse_interval(text: &str) -> Result<Duration, String> {
     match text.trim().parse() {

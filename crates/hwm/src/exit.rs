@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | the job's own | `run` | how the job exited |
 //! | 128 + n | `run` | signal n ended the job |
+//! | 10 | `run` | a limit on the job's total, or of its cgroup, ended it |
+//! | 11 | `run` | the limit on single processes ended it |
 //! | 125 | `run` | bad usage, or our own failure, before the job started |
 //! | 126 | `run` | the command is there but cannot be executed (as `env` and `timeout` say it) |
 //! | 127 | `run` | the command was not found |
@@ -15,7 +17,7 @@
 //! | 1 | others | failed |
 //! | 2 | others | bad usage |
 //!
-//! 10 and 11 are kept for the limits on a job's total and on single processes.
+//! 10 and 11 can be changed by options, since a job may use them itself.
 
 use std::process::ExitCode;
 
@@ -29,6 +31,10 @@ pub(crate) const NOTHING: u8 = 1;
 pub(crate) const INCOMPLETE: u8 = 2;
 /// Bad usage of a verb other than `run`.
 pub(crate) const USAGE: u8 = 2;
+/// `run`: a limit on the total ended the job.
+pub(crate) const TOTAL_LIMIT: u8 = 10;
+/// `run`: the limit on single processes ended the job.
+pub(crate) const PROCESS_LIMIT: u8 = 11;
 /// `run`: bad usage, or our own failure before the job started.
 pub(crate) const NOT_RUN: u8 = 125;
 /// `run`: the command cannot be executed.

@@ -9,7 +9,11 @@ use std::{
 };
 
 use anyhow::Context;
-use highwater::{Job, job::Rows, record::Record};
+use highwater::{
+    Job,
+    job::{Pace, Rows},
+    record::{Limit, Limited, Record},
+};
 
 use crate::{
     args::RunArgs,
@@ -44,6 +48,12 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
 }
 
 fn measure(mut plan: Plan) -> Result<u8, Failure> {
+    if let (Pace::Fixed { interval, .. }, true) = (plan.pace, plan.has_limits()) {
+        warn(format_args!(
+            "with --interval the job is held to its limits every {} ms only",
+            interval.as_millis()
+        ));
+    }
     let signals = Signals::block().context("cannot take over the signals")?;
     let mut job = Job::new(&plan.program)
         .args(&plan.args)
@@ -54,6 +64,7 @@ fn measure(mut plan: Plan) -> Result<u8, Failure> {
         .exact(plan.exact)
         .cgroup(plan.cgroup)
         .gpu(plan.gpu)
+        .limits(plan.limits.clone())
         .inherited(startup::inherited());
     if plan.json_on_stdout {
         job = redirect_to_stderr(job).context("standard error")?;
@@ -71,10 +82,21 @@ fn measure(mut plan: Plan) -> Result<u8, Failure> {
     })?;
 
     report(&record, &plan);
+    if let Some(code) = limit_code(&record, plan.limit_codes) {
+        return Ok(code);
+    }
     Ok(exit::of_job(record.exit.as_ref()).unwrap_or_else(|| {
         warn("how the job ended could not be learned");
         exit::NOT_RUN
     }))
+}
+
+/// The code for a job that a limit has ended.
+fn limit_code<P>(record: &Record<P>, (total, process): (u8, u8)) -> Option<u8> {
+    let exceeded =
+        |limit: &&Limit| limit.exceeded.as_ref().is_some_and(|exceeded| exceeded.ended_by.is_some());
+    let limit = record.limits.iter().find(exceeded)?;
+    Some(if limit.of == Limited::ProcessRss { process } else { total })
 }
 
 #[cfg(unix)]

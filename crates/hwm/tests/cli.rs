@@ -164,6 +164,43 @@ Options:
   -h, --help
           Print help (see a summary with '-h')
 
+Limits:
+      --max-total-rss <SIZE>
+          End the job when the sum of its processes' RSS exceeds SIZE (8G, 512M: 1024-based; 8GB:
+          1000-based)
+
+      --max-per-proc-rss <SIZE>
+          End the job when the RSS of one of its processes exceeds SIZE
+
+      --max-total-pss <SIZE>
+          End the job when the sum of its PSS exceeds SIZE: shared pages count once. PSS is read
+          once the RSS sum is over SIZE, and at moments when no process comes or goes
+
+      --max-cgroup <SIZE>
+          Let the kernel keep the job's cgroup below SIZE (page cache and kernel memory count, too):
+          it reclaims what it can, then kills. Refused where no cgroup can be made
+
+      --on-limit <ACTION>
+          What to do when a limit is exceeded
+
+          Possible values:
+          - kill: End the whole job: TERM, then KILL
+          - warn: Say so on standard error
+          
+          [default: kill]
+
+      --grace <TIME>
+          Time between TERM and KILL for a job that is over a limit; one that grows past 1.2 times
+          the limit meanwhile is killed at once
+          
+          [default: 5s]
+
+      --total-limit-code <CODE>
+          Exit code when a limit on the total ended the job, in place of 10
+
+      --per-proc-limit-code <CODE>
+          Exit code when the limit on single processes ended the job, in place of 11
+
 Examples:
   hwm run -- cargo build --release          a summary on standard error when the build ends
   hwm run -i 200 -- ./program --arg foo     sample every 200 ms
@@ -173,6 +210,7 @@ Examples:
   hwm run --include '^rustc$' -- cargo build
   hwm run --exact -- make -j8               the exact peak of every process, however short
   hwm run --gpu -- python train.py          GPU memory beside RAM
+  hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
 Output files: {pid} (of hwm), {host} and {rank} (Slurm, OpenMPI, PMI, torchrun) in their names are
@@ -186,8 +224,9 @@ setuid programs of the job run without their privileges, and a program that want
 of its own (a container runtime, another hwm run --exact) is refused one with EBUSY. A signal that
 comes right at an exec may make it fail with EINTR, which execve(2) never does otherwise.
 
-Exit codes: the job's own, or 128+n when signal n ended it; 127 command not found; 126 command
-cannot be executed; 125 bad usage or a failure of hwm itself before the job started.
+Exit codes: the job's own, or 128+n when signal n ended it; 10 and 11 when a limit on the total, or
+on a process, ended it; 127 command not found; 126 command cannot be executed; 125 bad usage or a
+failure of hwm itself before the job started.
 
 Ctrl-C reaches the job as usual and the summary is printed. TERM, HUP, USR1, USR2 and ALRM sent to
 hwm are passed on to the job; a second TERM or HUP, half a second later or more, kills all of it.

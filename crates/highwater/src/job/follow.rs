@@ -1,5 +1,8 @@
 //! Following one job from its start to its end: the only place with a clock.
 
+mod devices;
+mod judge;
+
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     thread,
@@ -13,11 +16,12 @@ use rustix::{
 };
 
 use super::{
-    Job, Observer, Pace, Progress, Rows,
+    CgroupUse, Job, Observer, Pace, Progress, Rows,
     control::Order,
     events::{Reading, Sample},
     gpu::GpuWatch,
     ledger::{Closing, Header, Ledger},
+    limits::LimitWatch,
     linux::{
         launch::{self, Child, Command},
         members::{Changes, Members, News},
@@ -63,8 +67,12 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     // Before our own mark is read, and before the command: what was in use without it must be known.
     let gpu = job.gpu.then(|| GpuWatch::start(&job.roots, job.pace));
     let own_mark = own_mark_bytes(&job.roots).unwrap_or(u64::MAX);
-    let wanted = Wanted { lineage: job.lineage, exact: job.exact, cgroup: job.cgroup };
+    let cgroup = if job.limits.cgroup_bytes.is_some() { CgroupUse::Always } else { job.cgroup };
+    let wanted = Wanted { lineage: job.lineage, exact: job.exact, cgroup };
     let mut sources = Sources::prepare(wanted, &job.roots);
+    if let Some(bytes) = job.limits.cgroup_bytes {
+        sources.limit_charge(bytes).map_err(|why| Error::Limit { why })?;
+    }
     let command = Command {
         program: &job.program,
         args: &job.args,
@@ -124,6 +132,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
         cpu_before: thread_cpu(),
         charge: None,
         gpu,
+        limits: LimitWatch::new(&job.limits),
     };
     following.begin_gpu();
     following.record(first, true);
@@ -131,6 +140,9 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     // What the kernel told between the last look and the end.
     following.last_look();
     following.end_gpu();
+    if following.limits.watches_cgroup() {
+        following.judge(following.clock.elapsed(), &child, observer);
+    }
     following.charge = following.sources.charge();
     drop(subreaper);
     Ok(following.finish())
@@ -193,6 +205,7 @@ pub(super) struct Following {
     /// The kernel's own peak of the job's cgroup.
     charge: Option<PeakFigure>,
     gpu: Option<GpuWatch>,
+    limits: LimitWatch,
 }
 
 impl Following {
@@ -204,8 +217,10 @@ impl Following {
             let total = self.ledger.last_total().unwrap_or(0);
             observer.sampled(&self.progress(at));
             let waiting = self.members.root_lives() || (job.wait && !self.members.is_empty());
+            let seen = self.judge(at, child, observer);
+            let ending = self.killing_since.is_some() || self.limits.is_ending();
             let given_up = self.killing_since.is_some_and(|since| at > since + KILLING);
-            if given_up || !(waiting || self.killing_since.is_some() && !self.members.is_empty()) {
+            if given_up || !(waiting || ending && !self.members.is_empty()) {
                 break;
             }
             let cost = thread_cpu().saturating_sub(begin);
@@ -213,6 +228,9 @@ impl Following {
             let moved = total.abs_diff(self.previous_total) > self.previous_total / 64 + (256 << 10);
             self.previous_total = total;
             let mut pause = self.metronome.next(at, changes.any() || moved, cost);
+            if matches!(job.pace, Pace::Adaptive) || self.limits.is_ending() {
+                pause = self.limits.longest_pause(&seen).map_or(pause, |longest| pause.min(longest));
+            }
             if self.killing_since.is_some() {
                 self.signal_tree(child, Signal::KILL);
                 pause = pause.min(Duration::from_millis(2));
@@ -251,29 +269,6 @@ impl Following {
         let at = self.clock.elapsed();
         self.members.last_look(at, &mut self.sources, &mut self.news);
         self.record(at, true);
-    }
-
-    /// Says whose memory on GPUs is to be read.
-    fn begin_gpu(&mut self) {
-        let Some(gpu) = &self.gpu else { return };
-        gpu.follow(self.members.pids_and_ids());
-        if !gpu.is_open() {
-            self.ledger
-                .gpu_missed("the drivers did not answer in time; what came later was read all the same");
-        }
-    }
-
-    /// What was read of the GPUs since, into the ledger before its members are gone.
-    fn read_gpu(&mut self) {
-        for sample in self.gpu.as_mut().map(GpuWatch::drain).unwrap_or_default() {
-            self.ledger.gpu(sample.taken.saturating_duration_since(self.clock), &sample);
-        }
-    }
-
-    fn end_gpu(&mut self) {
-        for sample in self.gpu.as_mut().map(GpuWatch::finish).unwrap_or_default() {
-            self.ledger.gpu(sample.taken.saturating_duration_since(self.clock), &sample);
-        }
     }
 
     /// Hands what the last look showed to the ledger.
@@ -376,8 +371,10 @@ impl Following {
     }
 
     fn closing(&self, elapsed: Duration) -> Closing {
-        let exit =
-            self.members.root_exit().map(|waited| wait::exit(waited.exit, self.killing_since.is_some()));
+        let exit = self
+            .members
+            .root_exit()
+            .map(|waited| wait::exit(waited.exit, self.killing_since.is_some(), self.limits.is_ending()));
         let cpu = thread_cpu().saturating_sub(self.cpu_before);
         Closing {
             elapsed,
@@ -386,6 +383,7 @@ impl Following {
             lost_events: self.sources.lost(true),
             all_told: self.members.all_told(),
             cgroup: self.charge,
+            limits: self.limits.limits(),
             overhead: Some(Overhead { cpu_seconds: cpu.as_secs_f64() }),
         }
     }

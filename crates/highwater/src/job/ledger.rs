@@ -14,8 +14,8 @@ use super::{
     timeline::{TimelineFold, round},
 };
 use crate::record::{
-    Capture, Certainty, Downgrade, Exit, Group, Host, IntervalMode, Lineage, Metric, Overhead, PeakFigure,
-    Peaks, PeaksFrom, Process, Record, SchemaVersion, Timestamp, Tool,
+    Capture, Certainty, Downgrade, Exit, Group, Host, IntervalMode, Limit, Lineage, Metric, Overhead,
+    PeakFigure, Peaks, PeaksFrom, Process, Record, SchemaVersion, Timestamp, Tool,
 };
 
 mod groups;
@@ -48,6 +48,8 @@ pub(crate) struct Closing {
     pub(crate) all_told: bool,
     /// The kernel's own peak of the job's cgroup.
     pub(crate) cgroup: Option<PeakFigure>,
+    /// Limits, and how the job stood to them.
+    pub(crate) limits: Vec<Limit>,
 }
 
 /// One pass over the members' PSS in which nobody was born, exec'ed or ended.
@@ -221,6 +223,11 @@ impl Ledger {
         self.gpu.miss("all of it", reason.to_owned());
     }
 
+    /// Pid and name of a living member.
+    pub(crate) fn who_is(&self, id: MemberId) -> Option<(u32, String)> {
+        self.living.get(&id).map(|member| (member.pid, member.name.command.clone()))
+    }
+
     /// What the job held on all GPUs together, as read last.
     pub(crate) fn last_vram(&self) -> Option<u64> {
         self.gpu.last_total()
@@ -354,7 +361,7 @@ impl Ledger {
             },
             processes,
             groups,
-            limits: Vec::new(),
+            limits: closing.limits.clone(),
             findings: Vec::new(),
             timeline: None,
         }

@@ -26,7 +26,7 @@ pub struct GpuPeak {
     pub processes: u64,
     /// Those of them whose memory the driver did not tell.
     pub processes_unknown: u64,
-    /// The most processes of others that were seen on it at one time.
+    /// Processes that were seen on it before the job began.
     pub other_users: u64,
     /// Who says so.
     pub source: GpuSource,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GpuPeak, Group, Process, SchemaVersion, Timeline, Timestamp};
+use super::{GpuPeak, Group, Limit, Process, SchemaVersion, Timeline, Timestamp};
 
 /// What one run of a job used.
 ///
@@ -48,8 +48,8 @@ pub struct Record<P = Vec<Process>> {
     pub processes: P,
     /// Processes grouped by a key, largest peak first.
     pub groups: Vec<Group>,
-    /// Limits that were watched (none yet).
-    pub limits: Vec<serde_json::Value>,
+    /// Limits that were watched. Since 1.2; empty before.
+    pub limits: Vec<Limit>,
     /// What the analysis found (none yet).
     pub findings: Vec<serde_json::Value>,
     /// Memory over time; absent in a checkpoint.
@@ -130,6 +130,8 @@ pub enum ExitCause {
     Signaled,
     /// We ended the tree because we were told to stop twice.
     Killed,
+    /// We ended the tree because it exceeded a limit. Since 1.2.
+    Limit,
     /// It is gone, and how it ended could not be learned.
     Unknown,
     /// Something that a newer version wrote and this one does not know.

@@ -1,6 +1,7 @@
 //! The summary for humans: what the job used, by whom, and how well that is known.
 
 mod gpu;
+pub(crate) mod limits;
 mod measured;
 mod tally;
 
@@ -42,6 +43,9 @@ pub(crate) fn write<P>(
     write_peaks(record, tally, layout, out)?;
     for device in &record.peak.gpu {
         line(out, layout.width, &format!("GPU {}:", device.index), &gpu::sentence(device))?;
+    }
+    for limit in &record.limits {
+        line(out, layout.width, "Limit:", &limits::sentence(limit))?;
     }
     write_processes(record, tally, layout, out)?;
     write_groups(record, layout, out)?;

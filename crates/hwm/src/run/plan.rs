@@ -5,11 +5,11 @@ use std::ffi::OsString;
 use anyhow::{Context, bail};
 use highwater::{
     Error,
-    job::{CgroupUse, LineageFrom, Pace},
+    job::{CgroupUse, Limits, LineageFrom, OnLimit, Pace},
 };
 
 use crate::{
-    args::{Lineage, RunArgs},
+    args::{self, Lineage, RunArgs},
     output::{Destination, listed::Listed, timeline::TimelineFile},
     startup,
 };
@@ -25,6 +25,9 @@ pub(super) struct Plan {
     pub(super) gpu: bool,
     pub(super) cgroup: CgroupUse,
     pub(super) lineage: LineageFrom,
+    pub(super) limits: Limits,
+    /// Exit codes for a job that a limit on the total, or on a process, has ended.
+    pub(super) limit_codes: (u8, u8),
     pub(super) quiet: bool,
     pub(super) top: usize,
     pub(super) listed: Listed,
@@ -77,6 +80,17 @@ impl Plan {
             }
         }
 
+        let mut limits = Limits::default();
+        limits.total_rss_bytes = args.max_total_rss;
+        limits.process_rss_bytes = args.max_per_proc_rss;
+        limits.total_pss_bytes = args.max_total_pss;
+        limits.cgroup_bytes = args.max_cgroup;
+        limits.grace = args.grace;
+        limits.on_limit = match args.on_limit {
+            args::OnLimit::Kill => OnLimit::Kill,
+            args::OnLimit::Warn => OnLimit::Warn,
+        };
+
         // Last: it creates the file.
         let timeline = timeline
             .map(|destination| {
@@ -102,6 +116,8 @@ impl Plan {
                 Lineage::ProcConnector => LineageFrom::ProcConnector,
                 Lineage::Sampling => LineageFrom::Sampling,
             },
+            limits,
+            limit_codes: (args.total_limit_code, args.per_proc_limit_code),
             quiet: args.quiet,
             top: args.top,
             listed: Listed::new(args.include, args.exclude),
@@ -110,6 +126,12 @@ impl Plan {
             csv,
             timeline,
         })
+    }
+
+    /// Whether the job is held to a limit by looking at it.
+    pub(super) fn has_limits(&self) -> bool {
+        let Limits { total_rss_bytes, process_rss_bytes, total_pss_bytes, .. } = &self.limits;
+        total_rss_bytes.or(*process_rss_bytes).or(*total_pss_bytes).is_some()
     }
 
     /// What the user may have meant: `--json FILE` takes FILE for the command.

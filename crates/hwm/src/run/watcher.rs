@@ -1,8 +1,10 @@
 //! What happens while the job runs: the timeline grows, checkpoints are written.
 
-use highwater::job::{Observer, Progress};
+use highwater::job::{LimitNotice, Observer, Progress};
 
-use crate::output::{Destination, checkpoint::Checkpoints, json, timeline::TimelineFile};
+use crate::output::{
+    Destination, checkpoint::Checkpoints, json, summary::limits, timeline::TimelineFile, warn,
+};
 
 /// Sees each sample.
 #[derive(Debug)]
@@ -29,6 +31,10 @@ impl Observer for Watcher<'_> {
         if let Some(timeline) = &mut self.timeline {
             timeline.begin();
         }
+    }
+
+    fn limit(&mut self, notice: &LimitNotice) {
+        warn(limits::notice(notice));
     }
 
     fn sampled(&mut self, progress: &Progress<'_>) {

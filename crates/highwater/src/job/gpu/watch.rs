@@ -11,8 +11,8 @@ use std::{
 
 use super::{GpuSample, Held, OnDevice};
 use crate::{
-    Roots,
-    gpu::{Device, Listing, Monitor, PidSpace},
+    Roots, Unavailable,
+    gpu::{Device, Listing, Monitor, PidSpace, Source},
     job::{Pace, events::MemberId, linux::quiet_thread},
 };
 
@@ -103,10 +103,12 @@ impl GpuWatch {
 /// Reads until the job is over.
 fn read(roots: &Roots, pace: Pace, shared: &Shared, samples: &Sender<GpuSample>) {
     let mut monitor = Monitor::with_roots(roots.clone());
+    let mut is_first = true;
     loop {
         let members = shared.state.lock().unwrap_or_else(PoisonError::into_inner).members.clone();
         let begin = Instant::now();
-        let sample = sample(&mut monitor, &members);
+        let sample = sample(&mut monitor, &members, is_first);
+        is_first = false;
         let found_nothing = sample.devices.is_empty();
         let cost = begin.elapsed();
         // Nobody listens any more, or there is nothing to read.
@@ -125,17 +127,25 @@ fn read(roots: &Roots, pace: Pace, shared: &Shared, samples: &Sender<GpuSample>)
     }
 }
 
-fn sample(monitor: &mut Monitor, members: &HashMap<u32, MemberId>) -> GpuSample {
+/// `with_others`: whoever uses the devices is asked for, which costs a look at the whole machine; else the members.
+fn sample(monitor: &mut Monitor, members: &HashMap<u32, MemberId>, with_others: bool) -> GpuSample {
     let taken = Instant::now();
     let devices = monitor.devices();
-    let pids: HashSet<u32> = members.keys().copied().collect();
-    let listing = monitor.usages_of(&pids);
+    let listing = if with_others {
+        monitor.usages()
+    } else {
+        let pids: HashSet<u32> = members.keys().copied().collect();
+        monitor.usages_of(&pids)
+    };
     let devices = devices.into_iter().map(|device| on_device(device, &listing, members)).collect();
     GpuSample { taken, devices, gaps: listing.gaps }
 }
 
 fn on_device(device: Device, listing: &Listing, members: &HashMap<u32, MemberId>) -> OnDevice {
-    let mut on = OnDevice { device, rows: Vec::new(), others: 0, names_host_pids: false };
+    // Which device a gap belongs to is not told: it is that of whoever names processes by pids of the host.
+    let by_nvidia = matches!(device.used.source, Source::Nvml | Source::NvidiaSmi);
+    let names_host_pids = by_nvidia && listing.gaps.iter().any(|gap| gap.why == Unavailable::PidNamespace);
+    let mut on = OnDevice { device, rows: Vec::new(), others: 0, names_host_pids };
     for usage in listing.usages.iter().filter(|usage| usage.device == on.device.id) {
         let id = members.get(&usage.pid).filter(|_| usage.pid_space == PidSpace::Own);
         on.names_host_pids |= usage.pid_space == PidSpace::Host;

@@ -116,6 +116,33 @@ impl JobGroup {
         Some(!path.split('/').any(|part| part == name))
     }
 
+    /// Makes the kernel keep the charge below `bytes`.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub(crate) fn limit(&self, bytes: u64) -> io::Result<()> {
+        let file = match self.version {
+            Version::V1 => "memory.limit_in_bytes",
+            Version::V2 => "memory.max",
+        };
+        procs::write(&self.path, file, &bytes.to_string())?;
+        if self.version == Version::V2 {
+            // What is killed is the whole job (Linux 4.19); without it, the largest process.
+            let _ = procs::write(&self.path, "memory.oom.group", "1");
+        }
+        Ok(())
+    }
+
+    /// How many processes the kernel killed because of a limit of this group.
+    pub(crate) fn oom_kills(&self) -> Option<u64> {
+        let file = match self.version {
+            Version::V1 => "memory.oom_control", // `oom_kill`: Linux 4.13
+            Version::V2 => "memory.events",
+        };
+        let text = fs::read_to_string(self.path.join(file)).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    }
+
     /// The highest charge so far.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let file = match self.version {

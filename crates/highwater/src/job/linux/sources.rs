@@ -16,6 +16,9 @@ use crate::{
     record::{Certainty, Downgrade, Lineage, PeakFigure, PeaksFrom},
 };
 
+/// What a cgroup is wanted for.
+const CHARGE: &str = "the kernel's own peak of a cgroup";
+
 /// What is in use for one job.
 #[derive(Debug)]
 pub(crate) struct Sources {
@@ -105,7 +108,7 @@ impl Sources {
             match JobGroup::make(roots) {
                 Ok(group) => sources.group = Some(Rc::new(group)),
                 Err(reason) if is_root || wanted.cgroup == CgroupUse::Always => {
-                    sources.downgrade("the kernel's own peak of a cgroup", reason);
+                    sources.downgrade(CHARGE, reason);
                 }
                 Err(_) => {}
             }
@@ -266,6 +269,23 @@ impl Sources {
             + self.taskstats.as_ref().map_or(0, Taskstats::lost)
     }
 
+    /// Makes the kernel keep the job's charge below `bytes`.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub(crate) fn limit_charge(&mut self, bytes: u64) -> Result<(), String> {
+        let Some(group) = &self.group else {
+            let refused = self.downgrades.iter().find(|downgrade| downgrade.wanted == CHARGE);
+            return Err(refused.map_or("there is no cgroup for the job".to_owned(), |why| why.reason.clone()));
+        };
+        group.limit(bytes).map_err(|error| format!("{}: {error}", group.path().display()))
+    }
+
+    /// Whether the kernel has killed for the limit of the job's cgroup.
+    pub(crate) fn was_oom_killed(&self) -> bool {
+        self.group.as_ref().and_then(|group| group.oom_kills()).is_some_and(|kills| kills > 0)
+    }
+
     /// Looks whether living members have left the job's cgroup; so many at a time.
     pub(crate) fn look_for_strays(&mut self, roots: &Roots, members: impl Iterator<Item = u32>) {
         const LOOKED_AT: usize = 16;
@@ -282,7 +302,6 @@ impl Sources {
 
     /// Ends the job's cgroup, and says what the kernel kept of it.
     pub(crate) fn charge(&mut self) -> Option<PeakFigure> {
-        const WANTED: &str = "the kernel's own peak of a cgroup";
         let group = Rc::into_inner(self.group.take()?)?;
         let (bytes, path) = (group.peak_bytes(), group.path().to_owned());
         if let Err(error) = group.remove() {
@@ -290,15 +309,15 @@ impl Sources {
         }
         // A process of whatever kind is charged for its stacks: nothing means that the command could not get in.
         match bytes {
-            Some(0) => self.downgrade(WANTED, "the command could not enter the group made for it".to_owned()),
-            None => self.downgrade(WANTED, "it could not be read at the end".to_owned()),
+            Some(0) => self.downgrade(CHARGE, "the command could not enter the group made for it".to_owned()),
+            None => self.downgrade(CHARGE, "it could not be read at the end".to_owned()),
             Some(bytes) => {
                 let strays = self.strays.len();
                 if strays > 0 {
                     let reason = format!(
                         "at least {strays} of its processes left the group that was made for the job"
                     );
-                    self.downgrade(WANTED, reason);
+                    self.downgrade(CHARGE, reason);
                 }
                 let certainty = if strays == 0 { Certainty::Exact } else { Certainty::AtLeast };
                 return Some(PeakFigure { bytes, certainty, at_seconds: None });

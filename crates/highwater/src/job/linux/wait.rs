@@ -57,12 +57,13 @@ pub(crate) fn process_exit(status: i32) -> ProcessExit {
 }
 
 /// How the command ended, as the record has it.
-pub(crate) fn exit(waited: ProcessExit, killed_by_us: bool) -> Exit {
+pub(crate) fn exit(waited: ProcessExit, killed_by_us: bool, over_limit: bool) -> Exit {
     Exit {
         code: waited.code,
         signal: waited.signal,
         signal_name: waited.signal.map(signal_name),
         cause: match waited.signal {
+            _ if over_limit => ExitCause::Limit,
             Some(libc::SIGKILL) if killed_by_us => ExitCause::Killed,
             Some(_) => ExitCause::Signaled,
             None => ExitCause::Exited,

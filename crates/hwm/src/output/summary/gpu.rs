@@ -18,10 +18,9 @@ pub(super) fn sentence(device: &GpuPeak) -> String {
     if device.processes_unknown > 0 {
         parts.push(format!("of {} processes the driver does not tell", device.processes_unknown));
     }
-    if device.vram.is_some_and(|vram| vram.scope == GpuScope::Device) && device.other_users > 0 {
-        parts.push(format!("{} processes use it, the job's among them", device.other_users));
-    } else if device.other_users > 0 {
-        parts.push(format!("{} processes of others use it too", device.other_users));
+    if device.other_users > 0 {
+        let processes = if device.other_users == 1 { "process" } else { "processes" };
+        parts.push(format!("{} {processes} of others used it when the job began", device.other_users));
     }
     let total = device.total_bytes.map(|bytes| format!(" of {}", text::size(bytes))).unwrap_or_default();
     let name = device.name.as_deref().unwrap_or(&device.id);
@@ -75,7 +74,7 @@ mod tests {
         shared_card.other_users = 3;
         let text = sentence(&shared_card);
         assert!(text.starts_with("≤ 1.00 GiB (the device's rise"), "{text}");
-        assert!(text.contains("3 processes use it"), "{text}");
+        assert!(text.contains("3 processes of others used it"), "{text}");
         assert!(sentence(&device(None)).starts_with("unknown"));
         let mut unused = device(None);
         unused.processes = 0;

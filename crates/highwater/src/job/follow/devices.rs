@@ -1,0 +1,29 @@
+//! What is read of GPUs beside the job, on its way into the ledger.
+
+use super::Following;
+use crate::job::gpu::GpuWatch;
+
+impl Following {
+    /// Says whose memory on GPUs is to be read.
+    pub(super) fn begin_gpu(&mut self) {
+        let Some(gpu) = &self.gpu else { return };
+        gpu.follow(self.members.pids_and_ids());
+        if !gpu.is_open() {
+            self.ledger
+                .gpu_missed("the drivers did not answer in time; what came later was read all the same");
+        }
+    }
+
+    /// What was read of the GPUs since, into the ledger before its members are gone.
+    pub(super) fn read_gpu(&mut self) {
+        for sample in self.gpu.as_mut().map(GpuWatch::drain).unwrap_or_default() {
+            self.ledger.gpu(sample.taken.saturating_duration_since(self.clock), &sample);
+        }
+    }
+
+    pub(super) fn end_gpu(&mut self) {
+        for sample in self.gpu.as_mut().map(GpuWatch::finish).unwrap_or_default() {
+            self.ledger.gpu(sample.taken.saturating_duration_since(self.clock), &sample);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Holding a job to its limits.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::Following;
+use crate::job::{
+    Observer,
+    limits::{LimitNotice, Seen, Step},
+    linux::launch::Child,
+};
+
+impl Following {
+    /// Judges the last look by the limits, and does what they ask for.
+    pub(super) fn judge(&mut self, at: Duration, child: &Child, observer: &mut dyn Observer) -> Seen {
+        let largest = self.members.readings().iter().filter(|reading| !reading.shares_map);
+        let largest = largest.max_by_key(|reading| reading.rss).map(|reading| (reading.id, reading.rss));
+        let total_rss = self.ledger.last_total();
+        let over_pss = self.limits.wants_pss(at, total_rss);
+        let seen = Seen {
+            at,
+            total_rss,
+            largest,
+            total_pss: over_pss.then(|| self.pss_for_limit(at)).flatten(),
+            oom_killed: self.limits.watches_cgroup() && self.sources.was_oom_killed(),
+        };
+        let mut steps = Vec::new();
+        self.limits.judge(&seen, &mut steps);
+        for step in steps {
+            match step {
+                Step::Say { of, limit, bytes, is_exceeded } => {
+                    let culprit = largest.and_then(|(id, _)| self.ledger.who_is(id));
+                    if let Some((pid, command)) = culprit.as_ref().filter(|_| is_exceeded) {
+                        self.limits.blame(of, *pid, command);
+                    }
+                    observer.limit(&LimitNotice {
+                        of,
+                        limit_bytes: limit,
+                        bytes,
+                        is_exceeded,
+                        ends_the_job: is_exceeded && self.limits.is_ending(),
+                        culprit,
+                    });
+                }
+                Step::Terminate => self.signal_tree(child, Signal::TERM),
+                Step::Kill => {
+                    self.killing_since.get_or_insert(at);
+                    self.signal_tree(child, Signal::KILL);
+                }
+            }
+        }
+        seen
+    }
+
+    /// PSS of the whole job; `None` if somebody came or went meanwhile, so that pages may have been counted twice.
+    fn pss_for_limit(&mut self, at: Duration) -> Option<u64> {
+        let begin = Instant::now();
+        let pass = self.passes.pass(at, &self.members);
+        let changes = self.look(self.clock.elapsed(), false);
+        self.limits.pss_cost(self.clock.elapsed(), begin.elapsed());
+        if changes.any() {
+            self.ledger.pss_disturbed();
+            return None;
+        }
+        self.ledger.pss(pass);
+        Some(pass.bytes)
+    }
+}

@@ -1,0 +1,413 @@
+//! Limits on a running job: when one is exceeded, what is to be done, and how soon to look again. Knows no system.
+
+use std::time::Duration;
+
+use super::{events::MemberId, timeline::round};
+use crate::record::{Exceeded, Limit, LimitAction, LimitEnd, Limited};
+
+/// A limit is nearly reached at this share of it.
+const NEAR: (u64, u64) = (9, 10);
+/// A job that is to end, and grows beyond this share of its limit meanwhile, is killed at once.
+const FAR: (u64, u64) = (6, 5);
+/// With a limit in sight the next look comes before so much memory per second could fill the headroom.
+const FASTEST_GROWTH: u64 = 2 << 30;
+/// And never sooner than this.
+const SHORTEST: Duration = Duration::from_millis(5);
+/// While the job is ending.
+const ENDING: Duration = Duration::from_millis(2);
+/// Passes over PSS may take this share of the time.
+const PSS_SHARE: u32 = 10;
+
+/// Limits on the memory of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_field_names)] // The unit belongs to the name.
+#[non_exhaustive]
+pub struct Limits {
+    /// The most that the sum of all members' RSS may be.
+    pub total_rss_bytes: Option<u64>,
+    /// The most that the RSS of each process may be.
+    pub process_rss_bytes: Option<u64>,
+    /// The most that the sum of all members' PSS may be: shared pages count once. Read only once the RSS sum is over
+    /// it, for it is dear, and only while no member comes or goes.
+    pub total_pss_bytes: Option<u64>,
+    /// The most that the job's cgroup may be charged. The kernel keeps this one: it reclaims, and then kills.
+    pub cgroup_bytes: Option<u64>,
+    /// What to do.
+    pub on_limit: OnLimit,
+    /// Between asking the job to end (SIGTERM) and ending it (SIGKILL).
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            total_rss_bytes: None,
+            process_rss_bytes: None,
+            total_pss_bytes: None,
+            cgroup_bytes: None,
+            on_limit: OnLimit::default(),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What to do about a job that exceeds a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnLimit {
+    /// End it, with all its descendants.
+    #[default]
+    Kill,
+    /// Say so.
+    Warn,
+}
+
+/// A limit is nearly reached, or exceeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitNotice {
+    /// What is limited.
+    pub of: Limited,
+    /// The limit.
+    pub limit_bytes: u64,
+    /// What was read.
+    pub bytes: u64,
+    /// Whether it is exceeded; else it is near.
+    pub is_exceeded: bool,
+    /// Whether the job is ended for it.
+    pub ends_the_job: bool,
+    /// The process that holds most: pid and name.
+    pub culprit: Option<(u32, String)>,
+}
+
+/// What one look at the job showed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) at: Duration,
+    pub(crate) total_rss: Option<u64>,
+    /// Who holds most, and how much.
+    pub(crate) largest: Option<(MemberId, u64)>,
+    /// Where it was just read.
+    pub(crate) total_pss: Option<u64>,
+    /// The kernel has killed a process for the limit of the job's cgroup.
+    pub(crate) oom_killed: bool,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Said once.
+    Say { of: Limited, limit: u64, bytes: u64, is_exceeded: bool },
+    /// Ask the whole job to end.
+    Terminate,
+    /// End it.
+    Kill,
+}
+
+/// The limits of one job, and how it stands to them.
+#[derive(Debug)]
+pub(crate) struct LimitWatch {
+    watched: Vec<Watched>,
+    on_limit: OnLimit,
+    grace: Duration,
+    ending: Option<Ending>,
+    next_pss: Duration,
+}
+
+#[derive(Debug)]
+struct Watched {
+    of: Limited,
+    limit: u64,
+    was_near: bool,
+    exceeded: Option<Exceeded>,
+}
+
+#[derive(Debug)]
+struct Ending {
+    since: Duration,
+    of: Limited,
+    killed: bool,
+}
+
+impl LimitWatch {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let all = [
+            (Limited::TotalRss, limits.total_rss_bytes),
+            (Limited::ProcessRss, limits.process_rss_bytes),
+            (Limited::TotalPss, limits.total_pss_bytes),
+            (Limited::Cgroup, limits.cgroup_bytes),
+        ];
+        let watched = all.into_iter().filter_map(|(of, limit)| {
+            limit.map(|limit| Watched { of, limit, was_near: false, exceeded: None })
+        });
+        Self {
+            watched: watched.collect(),
+            on_limit: limits.on_limit,
+            grace: limits.grace,
+            ending: None,
+            next_pss: Duration::ZERO,
+        }
+    }
+
+    /// Whether the job is being ended for a limit.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Whether the kernel keeps a limit for us.
+    pub(crate) fn watches_cgroup(&self) -> bool {
+        self.watched.iter().any(|watched| watched.of == Limited::Cgroup)
+    }
+
+    /// Whether PSS is to be read now.
+    pub(crate) fn wants_pss(&self, at: Duration, total_rss: Option<u64>) -> bool {
+        let limit = self.watched.iter().find(|watched| watched.of == Limited::TotalPss);
+        let over = limit.zip(total_rss).is_some_and(|(watched, rss)| rss > watched.limit);
+        over && at >= self.next_pss && self.ending.is_none()
+    }
+
+    /// A pass over PSS that ended `at` took so long.
+    pub(crate) fn pss_cost(&mut self, at: Duration, took: Duration) {
+        self.next_pss = at + took * PSS_SHARE;
+    }
+
+    /// Judges what was seen.
+    pub(crate) fn judge(&mut self, seen: &Seen, steps: &mut Vec<Step>) {
+        for watched in &mut self.watched {
+            let Some(bytes) = seen.of(watched.of) else { continue };
+            let limit = watched.limit;
+            if let Some(exceeded) = &mut watched.exceeded {
+                exceeded.highest_bytes = exceeded.highest_bytes.max(Some(bytes));
+            } else if bytes > limit {
+                watched.exceeded = Some(Exceeded {
+                    bytes: Some(bytes),
+                    highest_bytes: Some(bytes),
+                    at_seconds: Some(round(seen.at.as_secs_f64())),
+                    pid: None,
+                    command: None,
+                    ended_by: None,
+                });
+                steps.push(Step::Say { of: watched.of, limit, bytes, is_exceeded: true });
+                if self.on_limit == OnLimit::Kill && self.ending.is_none() {
+                    self.ending = Some(Ending { since: seen.at, of: watched.of, killed: false });
+                    steps.push(Step::Terminate);
+                }
+            } else if !watched.was_near && bytes >= limit / NEAR.1 * NEAR.0 {
+                watched.was_near = true;
+                steps.push(Step::Say { of: watched.of, limit, bytes, is_exceeded: false });
+            }
+            if let Some(ending) =
+                self.ending.as_mut().filter(|ending| ending.of == watched.of && !ending.killed)
+                && bytes > limit.saturating_mul(FAR.0) / FAR.1
+            {
+                ending.killed = true;
+                steps.push(Step::Kill);
+            }
+        }
+        if seen.oom_killed {
+            self.kernel_killed(seen.at, steps);
+        }
+        if let Some(ending) = self.ending.as_mut().filter(|ending| !ending.killed)
+            && seen.at.saturating_sub(ending.since) >= self.grace
+        {
+            ending.killed = true;
+            steps.push(Step::Kill);
+        }
+    }
+
+    /// Who held most when a limit was exceeded.
+    pub(crate) fn blame(&mut self, of: Limited, pid: u32, command: &str) {
+        if let Some(exceeded) = self.exceeded(of) {
+            (exceeded.pid, exceeded.command) = (Some(pid), Some(command.to_owned()));
+        }
+    }
+
+    /// The kernel has killed a process for the cgroup's limit; the others are ours to end.
+    fn kernel_killed(&mut self, at: Duration, steps: &mut Vec<Step>) {
+        let watched = self.watched.iter_mut().find(|watched| watched.of == Limited::Cgroup);
+        let Some(watched) = watched.filter(|watched| watched.exceeded.is_none()) else { return };
+        watched.exceeded = Some(Exceeded {
+            bytes: None,
+            highest_bytes: None,
+            at_seconds: Some(round(at.as_secs_f64())),
+            pid: None,
+            command: None,
+            ended_by: None,
+        });
+        let limit = watched.limit;
+        steps.push(Step::Say { of: Limited::Cgroup, limit, bytes: limit, is_exceeded: true });
+        if self.on_limit == OnLimit::Kill && self.ending.is_none() {
+            self.ending = Some(Ending { since: at, of: Limited::Cgroup, killed: false });
+            steps.push(Step::Terminate);
+        }
+    }
+
+    /// The longest pause until the next look.
+    pub(crate) fn longest_pause(&self, seen: &Seen) -> Option<Duration> {
+        if self.ending.is_some() {
+            return Some(ENDING);
+        }
+        self.watched
+            .iter()
+            .filter(|watched| watched.exceeded.is_none())
+            .filter_map(|watched| {
+                let held = match watched.of {
+                    // It cannot be more than this.
+                    Limited::TotalPss => seen.total_rss,
+                    of => seen.of(of),
+                };
+                let headroom = watched.limit.saturating_sub(held?);
+                Some(Duration::from_secs_f64(headroom as f64 / FASTEST_GROWTH as f64).max(SHORTEST))
+            })
+            .min()
+    }
+
+    /// As the record has them.
+    pub(crate) fn limits(&self) -> Vec<Limit> {
+        let action = match self.on_limit {
+            OnLimit::Kill => LimitAction::Kill,
+            OnLimit::Warn => LimitAction::Warn,
+        };
+        let limit = |watched: &Watched| {
+            let mut exceeded = watched.exceeded.clone();
+            if let Some((exceeded, ending)) = exceeded.as_mut().zip(self.ending.as_ref())
+                && ending.of == watched.of
+            {
+                exceeded.ended_by = Some(match (watched.of, ending.killed) {
+                    (Limited::Cgroup, _) => LimitEnd::Oom,
+                    (_, true) => LimitEnd::Kill,
+                    (_, false) => LimitEnd::Term,
+                });
+            }
+            Limit { of: watched.of, limit_bytes: watched.limit, action, exceeded }
+        };
+        self.watched.iter().map(limit).collect()
+    }
+
+    fn exceeded(&mut self, of: Limited) -> Option<&mut Exceeded> {
+        self.watched.iter_mut().find(|watched| watched.of == of)?.exceeded.as_mut()
+    }
+}
+
+impl Seen {
+    fn of(&self, of: Limited) -> Option<u64> {
+        match of {
+            Limited::TotalRss => self.total_rss,
+            Limited::ProcessRss => self.largest.map(|(_, bytes)| bytes),
+            Limited::TotalPss => self.total_pss,
+            Limited::Cgroup | Limited::Other => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn watch(change: impl FnOnce(&mut Limits)) -> LimitWatch {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        LimitWatch::new(&limits)
+    }
+
+    fn seen(ms: u64, total: u64, largest: u64) -> Seen {
+        Seen {
+            at: Duration::from_millis(ms),
+            total_rss: Some(total * MIB),
+            largest: Some((MemberId(0), largest * MIB)),
+            total_pss: None,
+            oom_killed: false,
+        }
+    }
+
+    fn steps(watch: &mut LimitWatch, seen: &Seen) -> Vec<Step> {
+        let mut steps = Vec::new();
+        watch.judge(seen, &mut steps);
+        steps
+    }
+
+    #[test]
+    fn near_is_said_once_and_over_ends_the_job() {
+        let mut watch = watch(|limits| limits.total_rss_bytes = Some(100 * MIB));
+        assert_eq!(steps(&mut watch, &seen(0, 50, 50)), []);
+        let near = steps(&mut watch, &seen(1, 95, 95));
+        assert!(matches!(near[..], [Step::Say { is_exceeded: false, .. }]), "{near:?}");
+        assert_eq!(steps(&mut watch, &seen(2, 96, 96)), []);
+        assert_eq!(steps(&mut watch, &seen(3, 100, 100)), [], "the limit itself is allowed");
+        let over = steps(&mut watch, &seen(4, 101, 101));
+        assert!(matches!(over[..], [Step::Say { is_exceeded: true, .. }, Step::Terminate]), "{over:?}");
+        assert_eq!(steps(&mut watch, &seen(5, 110, 110)), [], "it is ending");
+        assert_eq!(steps(&mut watch, &seen(6, 121, 121)), [Step::Kill], "it grows on");
+        assert_eq!(steps(&mut watch, &seen(9_000, 150, 150)), [], "once");
+        let limit = &watch.limits()[0];
+        let exceeded = limit.exceeded.clone().unwrap();
+        assert_eq!((exceeded.bytes, exceeded.highest_bytes), (Some(101 * MIB), Some(150 * MIB)));
+        assert_eq!(exceeded.ended_by, Some(LimitEnd::Kill));
+    }
+
+    #[test]
+    fn grace_ends() {
+        let mut watch = watch(|limits| {
+            limits.process_rss_bytes = Some(100 * MIB);
+            limits.grace = Duration::from_secs(1);
+        });
+        assert_eq!(steps(&mut watch, &seen(0, 500, 101)).len(), 2);
+        assert_eq!(steps(&mut watch, &seen(999, 500, 101)), []);
+        assert_eq!(steps(&mut watch, &seen(1_000, 1, 1)), [Step::Kill]);
+    }
+
+    #[test]
+    fn warned_of_only() {
+        let mut watch = watch(|limits| {
+            limits.total_rss_bytes = Some(100 * MIB);
+            limits.on_limit = OnLimit::Warn;
+        });
+        let said = steps(&mut watch, &seen(0, 300, 300));
+        assert!(matches!(said[..], [Step::Say { is_exceeded: true, .. }]), "{said:?}");
+        assert_eq!(steps(&mut watch, &seen(60_000, 300, 300)), []);
+        assert!(!watch.is_ending());
+        assert_eq!(watch.limits()[0].exceeded.as_ref().unwrap().ended_by, None);
+    }
+
+    #[test]
+    fn what_the_kernel_killed_for_ends_the_rest() {
+        let mut watch = watch(|limits| limits.cgroup_bytes = Some(100 * MIB));
+        assert_eq!(steps(&mut watch, &seen(0, 500, 500)), [], "its charge is not RSS");
+        let over = steps(&mut watch, &Seen { oom_killed: true, ..seen(1, 10, 10) });
+        assert!(matches!(over[..], [Step::Say { is_exceeded: true, .. }, Step::Terminate]), "{over:?}");
+        assert_eq!(steps(&mut watch, &Seen { oom_killed: true, ..seen(2, 10, 10) }), []);
+        assert_eq!(watch.limits()[0].exceeded.as_ref().unwrap().ended_by, Some(LimitEnd::Oom));
+    }
+
+    #[test]
+    fn unknown_exceeds_nothing() {
+        let mut watch = watch(|limits| limits.total_rss_bytes = Some(1));
+        let nothing =
+            Seen { at: Duration::ZERO, total_rss: None, largest: None, total_pss: None, oom_killed: false };
+        assert_eq!(steps(&mut watch, &nothing), []);
+        assert_eq!(watch.longest_pause(&nothing), None);
+    }
+
+    #[test]
+    fn pss_is_read_only_over_its_limit_and_seldom() {
+        let mut watch = watch(|limits| limits.total_pss_bytes = Some(100 * MIB));
+        let second = Duration::from_secs(1);
+        assert!(!watch.wants_pss(second, Some(100 * MIB)));
+        assert!(watch.wants_pss(second, Some(101 * MIB)));
+        watch.pss_cost(second, Duration::from_millis(10));
+        assert!(!watch.wants_pss(second + Duration::from_millis(99), Some(101 * MIB)));
+        assert!(watch.wants_pss(second + Duration::from_millis(100), Some(101 * MIB)));
+        assert_eq!(steps(&mut watch, &seen(0, 500, 500)), [], "RSS over a limit on PSS is none");
+        let over = Seen { total_pss: Some(101 * MIB), ..seen(1, 500, 500) };
+        assert_eq!(steps(&mut watch, &over).len(), 2);
+    }
+
+    #[test]
+    fn looks_come_sooner_as_the_headroom_shrinks() {
+        let watch = watch(|limits| limits.total_rss_bytes = Some(1024 * MIB));
+        assert_eq!(watch.longest_pause(&seen(0, 0, 0)), Some(Duration::from_millis(500)));
+        assert_eq!(watch.longest_pause(&seen(0, 1023, 0)), Some(SHORTEST));
+    }
+}

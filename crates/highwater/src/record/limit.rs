@@ -1,0 +1,88 @@
+//! Limits that were watched while the job ran, as the record has them.
+
+use serde::{Deserialize, Serialize};
+
+/// A limit, and whether it was exceeded. Since 1.2.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Limit {
+    /// What was limited.
+    pub of: Limited,
+    /// The most that was allowed.
+    pub limit_bytes: u64,
+    /// What was to happen.
+    pub action: LimitAction,
+    /// What happened; `null` where the limit was kept, as far as was seen.
+    pub exceeded: Option<Exceeded>,
+}
+
+/// What a limit is set for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Limited {
+    /// The sum of all members' RSS.
+    TotalRss,
+    /// The RSS of each process by itself.
+    ProcessRss,
+    /// The sum of all members' PSS.
+    TotalPss,
+    /// The charge of the job's cgroup; the kernel itself keeps this limit.
+    Cgroup,
+    /// Something that a newer version wrote and this one does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// What happens when a limit is exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LimitAction {
+    /// The whole job is ended.
+    Kill,
+    /// It is said, and nothing more.
+    Warn,
+    /// Something that a newer version wrote and this one does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// How a limit was exceeded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Exceeded {
+    /// What was read when it was noticed; `null` where the kernel keeps the limit.
+    pub bytes: Option<u64>,
+    /// The highest that was read from then on; beyond the limit, this is the overshoot.
+    pub highest_bytes: Option<u64>,
+    /// When it was noticed; `null` where the kernel does not tell.
+    pub at_seconds: Option<f64>,
+    /// The process that held most at that moment: the culprit, or the first to look at.
+    pub pid: Option<u32>,
+    /// What it is called.
+    pub command: Option<String>,
+    /// What ended the job; `null` where nothing did.
+    pub ended_by: Option<LimitEnd>,
+}
+
+/// What ended a job that exceeded a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LimitEnd {
+    /// SIGTERM was enough.
+    Term,
+    /// SIGKILL, after the grace or because it grew on.
+    Kill,
+    /// The kernel's OOM killer, for the cgroup's limit.
+    Oom,
+    /// Something that a newer version wrote and this one does not know.
+    #[serde(other)]
+    Other,
+}

@@ -1,0 +1,74 @@
+//! What became of a limit, while the job runs and in the summary.
+
+use highwater::{
+    job::LimitNotice,
+    record::{Limit, LimitAction, LimitEnd, Limited},
+};
+
+use super::text;
+
+/// Said once, while the job runs.
+pub(crate) fn notice(notice: &LimitNotice) -> String {
+    let (what, limit) = (name(notice.of), text::size(notice.limit_bytes));
+    if notice.of == Limited::Cgroup {
+        return format!(
+            "the kernel killed a process of the job: its cgroup reached {limit}{}",
+            ending(notice)
+        );
+    }
+    let who = notice.culprit.as_ref().map(|(pid, command)| format!("; most has pid {pid}, {command}"));
+    let who = who.unwrap_or_default();
+    let bytes = text::size(notice.bytes);
+    if notice.is_exceeded {
+        format!("{what} is {bytes}, over the limit of {limit}{who}{}", ending(notice))
+    } else {
+        format!("{what} is {bytes}, near the limit of {limit}{who}")
+    }
+}
+
+fn ending(notice: &LimitNotice) -> &'static str {
+    if notice.ends_the_job { "; the job is ended" } else { "" }
+}
+
+/// For the summary.
+pub(super) fn sentence(limit: &Limit) -> String {
+    let (what, most) = (name(limit.of), text::size(limit.limit_bytes));
+    let Some(exceeded) = &limit.exceeded else {
+        return format!("{what} at most {most}: kept, as far as was seen");
+    };
+    let mut parts = vec![match exceeded.bytes {
+        Some(bytes) => format!("{what} exceeded {most}: {}", text::size(bytes)),
+        None => format!("{what} reached {most}"),
+    }];
+    if let Some(at) = exceeded.at_seconds {
+        parts[0] += &format!(" at {}", text::duration(at));
+    }
+    if let Some((pid, command)) = exceeded.pid.zip(exceeded.command.as_ref()) {
+        parts.push(format!("most had pid {pid}, {}", text::printable(command)));
+    }
+    if let Some(over) = exceeded.highest_bytes.map(|highest| highest.saturating_sub(limit.limit_bytes)) {
+        let percent = over as f64 * 100.0 / limit.limit_bytes.max(1) as f64;
+        parts.push(format!("overshoot {} ({percent:.0} %)", text::size(over)));
+    }
+    parts.push(
+        match (limit.action, exceeded.ended_by) {
+            (_, Some(LimitEnd::Term)) => "the job was ended (TERM)",
+            (_, Some(LimitEnd::Kill)) => "the job was killed (KILL)",
+            (_, Some(LimitEnd::Oom)) => "the kernel killed for it, and the rest was ended",
+            (LimitAction::Warn, None) => "the job was left alone",
+            _ => "the job had another end",
+        }
+        .to_owned(),
+    );
+    parts.join("; ")
+}
+
+fn name(of: Limited) -> &'static str {
+    match of {
+        Limited::TotalRss => "total RSS",
+        Limited::ProcessRss => "RSS of a process",
+        Limited::TotalPss => "total PSS",
+        Limited::Cgroup => "cgroup charge",
+        _ => "memory",
+    }
+}

@@ -1,0 +1,188 @@
+//! Jobs that exceed a limit: ended as a whole, with a code and words that say why.
+#![cfg(target_os = "linux")]
+
+mod programs;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+struct Run {
+    output: Output,
+    record: Value,
+}
+
+impl Run {
+    fn code(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
+    /// The limit of this kind.
+    fn limit(&self, of: &str) -> &Value {
+        let limits = self.record["limits"].as_array().expect("limits");
+        limits.iter().find(|limit| limit["of"] == of).expect("the limit that was set")
+    }
+}
+
+/// `hwm run OPTIONS -- COMMAND`, where `{workload}` stands for the programs of known size.
+fn run(options: &[&str], command: &[&str]) -> Run {
+    let dir = tempfile::tempdir().expect("a directory");
+    let json = dir.path().join("record.json");
+    let workload = programs::workload().expect("built").to_str().expect("text");
+    let mut hwm = Command::new(programs::HWM);
+    hwm.args(["run", "-q", &format!("--json={}", json.display())]).args(options).arg("--");
+    hwm.args(command.iter().map(|word| word.replace("{workload}", workload)));
+    let output = hwm.output().expect("hwm starts");
+    let record = fs::read(&json).map_or(Value::Null, |text| serde_json::from_slice(&text).expect("a record"));
+    Run { output, record }
+}
+
+/// 1 GiB a second, in steps of 10 ms.
+const FAST: [&str; 3] = ["{workload}", "leak", "2000"];
+
+#[test]
+fn each_limit_ends_the_job_and_has_its_code() {
+    for (option, of, code) in [
+        ("--max-total-rss=100M", "total_rss", 10),
+        ("--max-per-proc-rss=100M", "process_rss", 11),
+        ("--max-total-pss=100M", "total_pss", 10),
+    ] {
+        let run = run(&[option], &["{workload}", "leak", "300", "30"]);
+        assert_eq!(run.code(), Some(code), "{option}: {}", run.said());
+        assert_eq!(run.record["exit"]["cause"], "limit");
+        let exceeded = &run.limit(of)["exceeded"];
+        assert!(exceeded["bytes"].as_u64().unwrap() > 100 << 20, "{exceeded}");
+        assert!(exceeded["at_seconds"].is_f64() && exceeded["pid"].is_u64(), "{exceeded}");
+        assert_eq!((&exceeded["command"], &exceeded["ended_by"]), (&"workload".into(), &"term".into()));
+        assert_eq!(run.said().matches("over the limit of 100 MiB").count(), 1, "{}", run.said());
+    }
+}
+
+#[test]
+fn codes_can_be_changed() {
+    let job = ["{workload}", "leak", "300", "30"];
+    assert_eq!(run(&["--max-total-rss=100M", "--total-limit-code=77"], &job).code(), Some(77));
+    assert_eq!(run(&["--max-per-proc-rss=100M", "--per-proc-limit-code=78"], &job).code(), Some(78));
+}
+
+#[test]
+fn a_job_that_keeps_its_limits_is_left_alone() {
+    let run = run(&["--max-total-rss=1G", "--max-per-proc-rss=1G"], &["sh", "-c", "exit 3"]);
+    assert_eq!((run.code(), run.said().as_str()), (Some(3), ""));
+    assert_eq!(run.limit("total_rss")["exceeded"], Value::Null);
+    assert_eq!(run.record["exit"]["cause"], "exited");
+}
+
+#[test]
+fn warned_of_and_left_alone() {
+    let run = run(&["--max-total-rss=100M", "--on-limit=warn"], &["{workload}", "leak", "200", "20"]);
+    assert_eq!(run.code(), Some(0), "{}", run.said());
+    assert_eq!(run.said().matches("near the limit").count(), 1, "{}", run.said());
+    let exceeded = &run.limit("total_rss")["exceeded"];
+    assert_eq!(exceeded["ended_by"], Value::Null);
+    assert!(exceeded["highest_bytes"].as_u64().unwrap() > 180 << 20, "{exceeded}");
+}
+
+#[test]
+fn fast_growth_is_caught_early() {
+    let run = run(&["--max-total-rss=500M"], &[&FAST[..], &["100"]].concat());
+    assert_eq!(run.code(), Some(10), "{}", run.said());
+    // What it held at its end, by the kernel's mark and not by our sample.
+    let peak = run.record["peak"]["rss"]["bytes"].as_u64().unwrap();
+    assert!(peak <= 600 << 20, "{} MiB", peak >> 20);
+}
+
+#[test]
+fn deaf_and_growing_is_killed_at_once() {
+    let script = "trap '' TERM; exec {workload} leak 2000 100";
+    let run = run(&["--max-total-rss=500M", "--grace=60s"], &["sh", "-c", script]);
+    assert_eq!(run.code(), Some(10), "{}", run.said());
+    assert_eq!(run.limit("total_rss")["exceeded"]["ended_by"], "kill");
+    assert!(run.record["peak"]["rss"]["bytes"].as_u64().unwrap() < 700 << 20);
+}
+
+/// Whether any process has this word in its arguments.
+fn lives(word: &str) -> bool {
+    fs::read_dir("/proc").expect("procfs").flatten().any(|process| {
+        let has_word = |text: Vec<u8>| text.windows(word.len()).any(|part| part == word.as_bytes());
+        let is_zombie = |path: &Path| {
+            let stat = fs::read_to_string(path.join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'))
+        };
+        fs::read(process.path().join("cmdline")).is_ok_and(has_word) && !is_zombie(&process.path())
+    })
+}
+
+#[test]
+fn nothing_survives() {
+    for time in 0..20 {
+        let word = format!("survivor-{}-{time}", std::process::id());
+        // A daemon in a session of its own, a deaf one, a child of a child; then too much memory.
+        let deaf = format!("trap '' TERM; while :; do sleep 0.05; done # {word}");
+        let script = format!(
+            "setsid sh -c \"{deaf}\" & (sh -c \"sleep 60 # {word}\" &); sh -c \"{deaf}\" & exec {{workload}} leak 300 30"
+        );
+        let run = run(&["--max-total-rss=100M", "--grace=300ms"], &["sh", "-c", &script]);
+        assert_eq!(run.code(), Some(10), "{}", run.said());
+        for _ in 0..50 {
+            if !lives(&word) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!lives(&word), "run {time} left somebody: {}", run.record["capture"]);
+    }
+}
+
+#[test]
+fn shared_memory_is_no_reason_to_end_a_job_by_its_pss() {
+    let job = ["{workload}", "shared-workers", "cow", "8", "100"];
+    let kept = run(&["--max-total-pss=250M"], &job);
+    assert_eq!(kept.code(), Some(0), "{}", kept.said());
+    assert!(kept.record["peak"]["rss"]["bytes"].as_u64().unwrap() > 800 << 20);
+    assert_eq!(run(&["--max-total-rss=250M"], &job).code(), Some(10));
+}
+
+#[test]
+fn the_kernel_keeps_the_limit_of_a_cgroup() {
+    let run = run(&["--max-cgroup=100M"], &["{workload}", "leak", "300", "30"]);
+    if run.code() == Some(125) {
+        assert!(run.said().contains("the limit of a cgroup cannot be set: "), "{}", run.said());
+        return eprintln!("skipped: {}", run.said());
+    }
+    assert_eq!(run.code(), Some(10), "{}", run.said());
+    assert_eq!(run.limit("cgroup")["exceeded"]["ended_by"], "oom");
+}
+
+#[test]
+fn a_fixed_interval_is_said_to_be_all() {
+    let run = run(&["--max-total-rss=1G", "-i", "500"], &["true"]);
+    assert!(run.said().contains("every 500 ms only"), "{}", run.said());
+}
+
+#[test]
+fn what_is_no_limit() {
+    for (options, what) in [
+        (&["--max-total-rss=8X"][..], "give a size such as 8G"),
+        (&["--max-total-rss=0"], "a limit of 0 ends every job"),
+        (&["--max-per-proc-rss="], "give a size"),
+        (&["--on-limit=ignore"], "[possible values: kill, warn]"),
+        (&["--grace=-1s"], "give a time"),
+        (&["--max-cgroup=1G", "--no-cgroup"], "cannot be used with"),
+        (&["--total-limit-code=300"], "300 is not in 0..=255"),
+    ] {
+        let run = run(options, &["true"]);
+        assert_eq!(run.code(), Some(125), "{options:?}");
+        assert!(run.said().contains(what), "{options:?}: {}", run.said());
+    }
+}
