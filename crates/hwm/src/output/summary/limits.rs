@@ -36,13 +36,11 @@ pub(super) fn sentence(limit: &Limit) -> String {
     let Some(exceeded) = &limit.exceeded else {
         return format!("{what} at most {most}: kept, as far as was seen");
     };
+    let at = exceeded.at_seconds.map(|at| format!(" at {}", text::duration(at))).unwrap_or_default();
     let mut parts = vec![match exceeded.bytes {
-        Some(bytes) => format!("{what} exceeded {most}: {}", text::size(bytes)),
-        None => format!("{what} reached {most}"),
+        Some(bytes) => format!("{what} exceeded {most}: {}{at}", text::size(bytes)),
+        None => format!("{what} reached {most}{at}"),
     }];
-    if let Some(at) = exceeded.at_seconds {
-        parts[0] += &format!(" at {}", text::duration(at));
-    }
     if let Some((pid, command)) = exceeded.pid.zip(exceeded.command.as_ref()) {
         parts.push(format!("most had pid {pid}, {}", text::printable(command)));
     }
