@@ -347,6 +347,29 @@ fn raw_lines_name_what_was_seen() {
 }
 
 #[test]
+fn the_procfs_of_this_machine() {
+    // A device in a tree, processes as they are, and a descriptor of ours whose name ends as that of a device node.
+    let tree = Tree::new();
+    tree.card(4000, "0000:03:00.0", "xe");
+    tree.write("dri/card4000", "");
+    let file = std::fs::File::open(tree.roots().proc.join("../dri/card4000")).unwrap();
+    let roots = Roots { sys: tree.roots().sys, ..Roots::default() };
+    let mut monitor = crate::gpu::Monitor::with_roots(roots);
+    let own = std::process::id();
+    for listing in [monitor.usages(), monitor.usages_of(&HashSet::from([own]))] {
+        assert_eq!(rows(&listing), [(own, "0000:03:00.0", None)]);
+        assert!(!listing.refused.contains(&own));
+    }
+    drop(file);
+    let listing = monitor.usages();
+    assert_eq!(rows(&listing), []);
+    // Whoever may not be looked into is not passed over.
+    let init = std::fs::read_dir("/proc/1/fd")
+        .is_ok_and(|mut fds| fds.next().is_none_or(|fd| fd.is_ok_and(|fd| fd.path().read_link().is_ok())));
+    assert_eq!(listing.refused.contains(&1), !init);
+}
+
+#[test]
 fn this_machine() {
     let mut monitor = crate::gpu::Monitor::with_roots(Roots::default());
     let listing = monitor.usages();
