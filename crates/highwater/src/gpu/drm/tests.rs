@@ -177,6 +177,8 @@ fn the_driver_names_the_device_where_the_node_is_another() {
     // As seen from a container; and a node that sysfs has not.
     tree.fd(50, 3, "/dev/dri/renderD200", &text.replace("drm-client-id:\t1", "drm-client-id:\t2"));
     tree.fd(60, 3, "/dev/dri/renderD200", &xe(3, 10));
+    // Somebody's file.
+    tree.fd(70, 3, "/home/dri/card7", "pos:\t0\n");
     let listing = tree.monitor().usages();
     let expected = [(40, "0000:83:00.0", Some(10 * MIB)), (50, "0000:83:00.0", Some(10 * MIB))];
     assert_eq!(rows(&listing), expected);

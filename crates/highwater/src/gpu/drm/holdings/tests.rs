@@ -149,6 +149,24 @@ fn sharing_that_is_not_told_may_be_all() {
 }
 
 #[test]
+fn amdgpu_of_6_10_says_what_is_shared_of_its_own_key() {
+    let text = |id| {
+        format!(
+            "drm-client-id: {id}\ndrm-memory-vram: 1000 KiB\ndrm-shared-vram: 400 KiB\ndrm-memory-gtt: 0 KiB\n"
+        )
+    };
+    let usage = of("amdgpu", &[&text(1), &text(2)]);
+    assert_eq!(usage.vram.reading, Reading::Between { lower: 1600 * KIB, upper: 2000 * KIB });
+    assert_eq!(usage.vram.kind, Kind::Allocated);
+}
+
+#[test]
+fn an_apu_without_any_vram_is_unified() {
+    let usage = of("amdgpu", &["drm-client-id: 1\ndrm-total-gtt: 10 MiB\ndrm-resident-gtt: 8 MiB\n"]);
+    assert_eq!((usage.vram.reading, usage.vram.pool), (Reading::Known(8 * MIB), Pool::Unified));
+}
+
+#[test]
 fn clients_that_nothing_tells_apart_may_be_one() {
     let text = "drm-driver: v3d\ndrm-total-memory: 10\ndrm-resident-memory: 10\ndrm-shared-memory: 0\n";
     assert_eq!(of("v3d", &[text]).vram.reading, Reading::Known(10));
