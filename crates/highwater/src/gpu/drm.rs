@@ -28,7 +28,7 @@ use std::collections::HashMap;
 
 use self::{cards::Cards, fdinfo::Id};
 use super::{
-    Device, Figure, Gap, Kind, Listing, Reading, Scope, Source, Usage,
+    Device, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Usage,
     backend::{Backend, Whose},
 };
 use crate::{Roots, Unavailable};
@@ -174,9 +174,10 @@ impl Drm {
         }
         for ((pid, card), bytes) in sums {
             let Some(Some(device)) = devices.get(card) else { continue };
-            // What graphics hold is not in it.
+            // What graphics hold is not in it. On APUs it lies in GTT (since 6.10), not in the carve-out.
             let reading = Reading::AtLeast(bytes);
-            let vram = Figure::new(reading, Scope::Process, device.total.pool, Kind::Allocated, Source::Kfd);
+            let pool = if device.unified == Some(true) { Pool::Unified } else { device.total.pool };
+            let vram = Figure::new(reading, Scope::Process, pool, Kind::Allocated, Source::Kfd);
             match usages.iter_mut().find(|usage| usage.pid == pid && usage.device == device.id) {
                 Some(usage) if usage.vram.reading.unknown().is_some() => usage.vram = vram,
                 Some(_) => {}
@@ -191,7 +192,7 @@ impl Drm {
                     let system = Figure::new(
                         Reading::Unknown(why),
                         Scope::Process,
-                        super::Pool::System,
+                        Pool::System,
                         Kind::Resident,
                         Source::Kfd,
                     );

@@ -12,6 +12,9 @@ use crate::{
 /// Devices made of software.
 const NOT_DEVICES: [&str; 2] = ["vgem", "vkms"];
 
+/// The platform devices of amdgpu's partitions (`amdgpu_xcp_drv.c`).
+const PARTITION: &str = "amdgpu_xcp";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Card {
     pub(super) id: DeviceId,
@@ -89,6 +92,11 @@ impl Cards {
                 let node =
                     Node { path: format!("{dev}/{name}"), number: number(&class.join(name).join("dev")) };
                 let card = Card::read(&class.join(name), name);
+                // Nodes of a partition (MI300) belong to a device that does not say whose; what its clients' texts
+                // name is the whole device.
+                if card.id.as_str().starts_with(PARTITION) {
+                    continue;
+                }
                 match found.iter_mut().find(|known| known.id == card.id) {
                     Some(known) => known.nodes.push(node),
                     None => found.push(Card { nodes: vec![node], ..card }),

@@ -44,7 +44,8 @@ pub(super) struct Region {
     pub(super) active: Option<u64>,
     pub(super) resident: Option<u64>,
     pub(super) purgeable: Option<u64>,
-    /// amdgpu's own `drm-memory-*` (and `vram mem`): before 6.13 where buffers were wanted, since then as `resident`.
+    /// amdgpu's own `drm-memory-*` (and `vram mem`): what is placed there. Whether all of it has pages differs from
+    /// version to version; since 6.13 it is `resident` once more.
     pub(super) memory: Option<u64>,
 }
 
@@ -84,7 +85,9 @@ impl Client {
             b"client-name" => set(&mut self.name, value),
             b"client-id" => {
                 let Some(id) = number(value) else { return false };
-                self.id = Some(Id::Client(id));
+                // Some kernels of 6.x print two for amdgpu (that of the DRM core, and its own), each unique: any will
+                // do, as long as it is always the same one.
+                self.id = self.id.max(Some(Id::Client(id)));
                 true
             }
             _ => self.take_engine(key, value).unwrap_or_else(|| self.take_region(key, value)),

@@ -2,7 +2,7 @@
 //! is open we are a client ourselves). `i915_drm.h` and `xe_drm.h` of include/uapi/drm.
 //!
 //! Opening asks for the group `render`, and without `CAP_PERFMON` both drivers answer as if nothing were used: i915
-//! then says that all is left, xe that 0 is used. Neither is taken for a figure.
+//! then says that all is left, xe that 0 is used. Neither is taken for a figure. xe wakes the device to answer.
 
 use std::path::Path;
 
@@ -62,6 +62,8 @@ pub(super) fn regions(driver: Driver, dev: &Path, nodes: &[Node]) -> Result<Regi
                 };
                 return parse(driver, &answer.map_err(why)?);
             }
+            // That one is refused says more than that another is not there.
+            Err(_) if refusal == Unavailable::PermissionDenied => {}
             Err(errno) => refusal = why(errno),
         }
     }

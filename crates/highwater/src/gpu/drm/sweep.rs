@@ -142,6 +142,10 @@ impl<'a> Walk<'a> {
                 Err(errno) => return Err(errno),
             };
             let Some(card) = self.card_of(node, client.as_ref().ok()) else {
+                // Any file may have such a name.
+                if client == Err(Unavailable::NotProvided) {
+                    continue;
+                }
                 let what = format!("/dev/{node}");
                 self.gap(Gap { what, why: Unavailable::Failed("a device that sysfs does not show".into()) });
                 continue;

@@ -177,6 +177,8 @@ fn the_driver_names_the_device_where_the_node_is_another() {
     // As seen from a container; and a node that sysfs has not.
     tree.fd(50, 3, "/dev/dri/renderD200", &text.replace("drm-client-id:\t1", "drm-client-id:\t2"));
     tree.fd(60, 3, "/dev/dri/renderD200", &xe(3, 10));
+    // Somebody's file.
+    tree.fd(70, 3, "/home/dri/card7", "pos:\t0\n");
     let listing = tree.monitor().usages();
     let expected = [(40, "0000:83:00.0", Some(10 * MIB)), (50, "0000:83:00.0", Some(10 * MIB))];
     assert_eq!(rows(&listing), expected);
@@ -344,6 +346,33 @@ fn raw_lines_name_what_was_seen() {
         assert!(lines.contains(expected), "{expected} in {lines}");
     }
     assert!(!lines.contains('\u{1b}'), "{lines}");
+}
+
+#[test]
+fn the_procfs_of_this_machine() {
+    // A device in a tree, processes as they are, and a descriptor of ours whose name ends as that of a device node.
+    let tree = Tree::new();
+    tree.card(4000, "0000:03:00.0", "xe");
+    tree.write("dri/card4000", "");
+    let file = std::fs::File::open(tree.roots().proc.join("../dri/card4000")).unwrap();
+    let roots = Roots { sys: tree.roots().sys, ..Roots::default() };
+    let mut monitor = crate::gpu::Monitor::with_roots(roots);
+    let own = std::process::id();
+    for listing in [monitor.usages(), monitor.usages_of(&HashSet::from([own]))] {
+        assert_eq!(rows(&listing), [(own, "0000:03:00.0", None)]);
+        assert!(!listing.refused.contains(&own));
+    }
+    drop(file);
+    let listing = monitor.usages();
+    assert_eq!(rows(&listing), []);
+    // Whoever may not be looked into is not passed over, nor are those that are hidden.
+    if !std::path::Path::new("/proc/1").exists() {
+        assert!(listing.gaps.iter().any(|gap| gap.why == Unavailable::PermissionDenied), "{listing:?}");
+        return;
+    }
+    let is_open = std::fs::read_dir("/proc/1/fd")
+        .is_ok_and(|mut fds| fds.next().is_none_or(|fd| fd.is_ok_and(|fd| fd.path().read_link().is_ok())));
+    assert_eq!(listing.refused.contains(&1), !is_open);
 }
 
 #[test]

@@ -55,6 +55,17 @@ fn displays_are_no_gpus() {
 }
 
 #[test]
+fn partitions_are_no_devices() {
+    let uevent = "DRIVER=amdgpu\nPCI_SLOT_NAME=0000:05:00.0\n";
+    let cards = find(&[
+        ("drm/renderD128", "0000:05:00.0", uevent),
+        ("drm/renderD129", "amdgpu_xcp_1", ""),
+        ("drm/renderD130", "amdgpu_xcp.2", ""),
+    ]);
+    assert_eq!((cards.listed.len(), cards.ignored.len()), (1, 0));
+}
+
+#[test]
 fn intel_in_the_processor_and_on_a_card() {
     let uevent = |address| format!("DRIVER=i915\nPCI_SLOT_NAME={address}\n");
     let cards = find(&[

@@ -50,6 +50,13 @@ fn a_client_id_outweighs_a_pasid() {
 }
 
 #[test]
+fn two_client_ids_of_one_client() {
+    for text in ["drm-client-id:\t30\ndrm-client-id:\t217\n", "drm-client-id:\t217\ndrm-client-id:\t30\n"] {
+        assert_eq!(client(text).id, Some(Id::Client(217)), "{text}");
+    }
+}
+
+#[test]
 fn every_tile_of_xe_and_its_clocks() {
     let client = client(
         "drm-driver:\txe\ndrm-total-vram0:\t1 MiB\ndrm-total-vram1:\t2 MiB\ndrm-cycles-rcs:\t28257900\n\

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::gpu::{DeviceId, drm::fdinfo::Client};
 
@@ -149,6 +151,24 @@ fn sharing_that_is_not_told_may_be_all() {
 }
 
 #[test]
+fn amdgpu_of_6_10_says_what_is_shared_of_its_own_key() {
+    let text = |id| {
+        format!(
+            "drm-client-id: {id}\ndrm-memory-vram: 1000 KiB\ndrm-shared-vram: 400 KiB\ndrm-memory-gtt: 0 KiB\n"
+        )
+    };
+    let usage = of("amdgpu", &[&text(1), &text(2)]);
+    assert_eq!(usage.vram.reading, Reading::Between { lower: 1600 * KIB, upper: 2000 * KIB });
+    assert_eq!(usage.vram.kind, Kind::Allocated);
+}
+
+#[test]
+fn an_apu_without_any_vram_is_unified() {
+    let usage = of("amdgpu", &["drm-client-id: 1\ndrm-total-gtt: 10 MiB\ndrm-resident-gtt: 8 MiB\n"]);
+    assert_eq!((usage.vram.reading, usage.vram.pool), (Reading::Known(8 * MIB), Pool::Unified));
+}
+
+#[test]
 fn clients_that_nothing_tells_apart_may_be_one() {
     let text = "drm-driver: v3d\ndrm-total-memory: 10\ndrm-resident-memory: 10\ndrm-shared-memory: 0\n";
     assert_eq!(of("v3d", &[text]).vram.reading, Reading::Known(10));
@@ -182,4 +202,25 @@ fn names_are_kept_as_they_are() {
 fn huge_sums_do_not_overflow() {
     let text = |id| format!("drm-client-id: {id}\ndrm-total-vram0: {0}\ndrm-resident-vram0: {0}\n", u64::MAX);
     assert_eq!(of("xe", &[&text(1), &text(2)]).vram.reading, Reading::Known(u64::MAX));
+}
+
+proptest! {
+    /// Buffers, each held by some of a process's three clients, by others too or not, with pages or without: what the
+    /// process really holds lies within the bounds.
+    #[test]
+    fn the_truth_lies_within_the_bounds(buffers in prop::collection::vec((1_u64..1000, 1_u8..8, any::<bool>(), any::<bool>()), 0..12)) {
+        let sum = |wanted: &dyn Fn(u8, bool, bool) -> bool| -> u64 {
+            buffers.iter().filter(|(_, holders, others, pages)| wanted(*holders, *others, *pages)).map(|buffer| buffer.0).sum()
+        };
+        let texts: Vec<String> = (0..3).map(|client| {
+            let holds = |holders: u8| holders >> client & 1 == 1;
+            let total = sum(&|holders, _, _| holds(holders));
+            let shared = sum(&|holders, others, _| holds(holders) && (others || holders.count_ones() > 1));
+            let resident = sum(&|holders, _, pages| holds(holders) && pages);
+            format!("drm-client-id: {client}\ndrm-total-vram0: {total}\ndrm-shared-vram0: {shared}\ndrm-resident-vram0: {resident}\n")
+        }).collect();
+        let truth = sum(&|_, _, pages| pages);
+        let reading = of("xe", &texts.iter().map(String::as_str).collect::<Vec<_>>()).vram.reading;
+        prop_assert!(reading.lower() <= Some(truth) && Some(truth) <= reading.upper(), "{} {:?}", truth, reading);
+    }
 }
