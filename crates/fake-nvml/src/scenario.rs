@@ -137,7 +137,11 @@ pub(crate) type Row = (u32, u64, u32, u32);
 pub(crate) fn rows(list: List, place: Place, own: u32) -> Result<Vec<Row>, u32> {
     const NONE: u32 = u32::MAX;
     let whole = |rows: &[(u32, u64)]| Ok(rows.iter().map(|(pid, used)| (*pid, *used, NONE, NONE)).collect());
+    if let ("rows", Place::Gpu(0), List::Compute) = (name(), place, list) {
+        return whole(&told_rows());
+    }
     match (name(), place, list) {
+        ("rows", ..) => Ok(Vec::new()),
         ("mig", Place::Gpu(_), _) | ("graphics_refused", Place::Gpu(0), List::Graphics) => {
             Err(code::NO_PERMISSION)
         }
@@ -165,6 +169,18 @@ pub(crate) fn rows(list: List, place: Place, own: u32) -> Result<Vec<Row>, u32> 
         (_, Place::Gpu(1), List::Mps) => whole(&[(4400, 512 * MIB)]),
         _ => Ok(Vec::new()),
     }
+}
+
+/// In `rows`: what a job says of itself, a line each of a pid and MiB, in the file that `FAKE_NVML_ROWS` names.
+fn told_rows() -> Vec<(u32, u64)> {
+    let file = env::var_os("FAKE_NVML_ROWS").unwrap_or_default();
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| {
+            let (pid, mib) = line.split_once(' ')?;
+            Some((pid.parse().ok()?, mib.parse::<u64>().ok()? * MIB))
+        })
+        .collect()
 }
 
 /// The highest that a process has held, where accounting is on: bytes, and whether it still runs.

@@ -83,6 +83,7 @@ Examples:
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // The text is as long as it is.
 fn help_of_run() {
     assert_data_eq!(
         stdout(&["run", "--help"]),

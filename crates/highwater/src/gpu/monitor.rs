@@ -30,6 +30,8 @@ pub struct Monitor {
     /// The process that the sources belong to.
     made_by: Option<Generation>,
     is_open: bool,
+    /// Whether sources may start programs of their own to ask.
+    may_start_programs: bool,
 }
 
 /// A source, and which of the devices it found.
@@ -57,7 +59,15 @@ impl Monitor {
     #[must_use]
     pub fn with_roots(roots: Roots) -> Self {
         let (sources, devices, gaps) = (Vec::new(), Vec::new(), Vec::new());
-        Self { roots, sources, devices, gaps, made_by: None, is_open: false }
+        Self { roots, sources, devices, gaps, made_by: None, is_open: false, may_start_programs: true }
+    }
+
+    /// For use beside a job, which must not find children of ours among its own.
+    #[cfg(all(feature = "job", target_os = "linux"))]
+    pub(crate) fn beside_a_job(roots: Roots) -> Self {
+        let mut monitor = Self::with_roots(roots);
+        monitor.may_start_programs = false;
+        monitor
     }
 
     /// Where procfs and sysfs are read.
@@ -172,7 +182,10 @@ impl Monitor {
         if self.made_by != Some(process) {
             self.disown();
             let opened = |backend| Opened { backend, devices: 0..0 };
-            self.sources = backends(self.roots.is_this_machine()).into_iter().map(opened).collect();
+            self.sources = backends(self.roots.is_this_machine(), self.may_start_programs)
+                .into_iter()
+                .map(opened)
+                .collect();
             self.made_by = Some(process);
             self.is_open = false;
         }
@@ -223,11 +236,11 @@ fn place_of(index: u32) -> Option<usize> {
 
 /// All that this build has. Those that know a device better come first.
 #[allow(unused_mut, unused_variables, clippy::vec_init_then_push)] // Each may be left out.
-fn backends(is_this_machine: bool) -> Vec<Box<dyn Backend>> {
+fn backends(is_this_machine: bool, may_start_programs: bool) -> Vec<Box<dyn Backend>> {
     let mut backends: Vec<Box<dyn Backend>> = Vec::new();
     #[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]
     if is_this_machine {
-        backends.push(Box::new(super::nvidia::Nvidia::default()));
+        backends.push(Box::new(super::nvidia::Nvidia::new(may_start_programs)));
     }
     #[cfg(all(feature = "drm", target_os = "linux"))]
     backends.push(Box::<super::drm::Drm>::default());

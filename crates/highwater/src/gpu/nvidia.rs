@@ -29,6 +29,8 @@ pub(crate) struct Nvidia {
     way: Way,
     /// Why a way was not taken.
     refused: Vec<String>,
+    /// Whether nvidia-smi may be run.
+    may_start_programs: bool,
 }
 
 /// How the driver is asked.
@@ -104,6 +106,10 @@ impl Backend for Nvidia {
 }
 
 impl Nvidia {
+    pub(crate) fn new(may_start_programs: bool) -> Self {
+        Self { may_start_programs, ..Self::default() }
+    }
+
     #[cfg(feature = "nvml")]
     fn find_by_nvml(&mut self) -> Result<Vec<Device>, Unavailable> {
         if let Way::Nvml(session) = &mut self.way {
@@ -138,6 +144,9 @@ impl Nvidia {
 
     #[cfg(feature = "nvidia-smi-fallback")]
     fn find_by_smi(&mut self) -> Result<Vec<Device>, Unavailable> {
+        if !self.may_start_programs {
+            return Err(Unavailable::NoBackend("nvidia-smi is not run beside a job".into()));
+        }
         match smi::Smi::find() {
             Ok((smi, devices)) => {
                 self.way = Way::Smi(smi);
@@ -151,9 +160,13 @@ impl Nvidia {
     }
 
     #[cfg(not(feature = "nvidia-smi-fallback"))]
-    #[allow(clippy::unused_self)] // As the other.
     fn find_by_smi(&mut self) -> Result<Vec<Device>, Unavailable> {
-        Err(Unavailable::NoBackend("built without nvidia-smi".into()))
+        let why = if self.may_start_programs {
+            "built without nvidia-smi"
+        } else {
+            "nvidia-smi is not run beside a job"
+        };
+        Err(Unavailable::NoBackend(why.into()))
     }
 }
 

@@ -9,6 +9,8 @@ mod refusals;
 mod run;
 mod situations;
 mod storms;
+#[path = "../programs/tiny.rs"]
+mod tiny;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -64,7 +64,7 @@ impl Place {
     /// A program of `kib` that lives `ms`, and its size.
     pub(crate) fn tiny(&self, kib: u64, ms: u64) -> (PathBuf, u64) {
         let file = self.path(&format!("tiny-{kib}-{ms}"));
-        let bytes = programs::make_tiny(&file, kib, ms).unwrap();
+        let bytes = crate::tiny::make_tiny(&file, kib, ms).unwrap();
         (file, bytes)
     }
 

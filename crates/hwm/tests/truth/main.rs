@@ -9,6 +9,8 @@ mod measured;
 mod programs;
 mod rows;
 mod run;
+#[path = "../programs/tiny.rs"]
+mod tiny;
 
 use std::sync::{Mutex, PoisonError};
 

@@ -114,7 +114,7 @@ pub(crate) fn run(row: &Row) -> Result<Run, Failed> {
         }
         Program::Tiny(kib) => {
             let file = dir.path().join("tiny");
-            let rss = programs::make_tiny(&file, kib, 1000)?;
+            let rss = crate::tiny::make_tiny(&file, kib, 1000)?;
             hwm.arg(&file);
             Some(Truth { rss, pss: None })
         }

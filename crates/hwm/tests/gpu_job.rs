@@ -1,0 +1,162 @@
+//! `hwm run --gpu` on a job that holds GPU memory, as a fake NVML tells it.
+#![cfg(target_os = "linux")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use highwater::record::{Certainty, GpuScope, GpuSource, Metric, Record, Scope};
+use tempfile::TempDir;
+
+const HWM: &str = env!("CARGO_BIN_EXE_hwm");
+const MIB: u64 = 1 << 20;
+
+/// A directory with the library, which plays a scenario for whoever finds it there.
+struct Fake(TempDir);
+
+impl Fake {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::copy(library(), dir.path().join("libnvidia-ml.so.1")).expect("it is built");
+        Self(dir)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// `hwm run --gpu OPTIONS -- sh -c SCRIPT`; `$ROWS` is the file of what the job holds.
+    fn run(&self, scenario: &str, options: &[&str], script: &str) -> (Output, Record) {
+        let json = self.file("record.json");
+        let mut hwm = Command::new(HWM);
+        hwm.args(["run", "--gpu", &format!("--json={}", json.display())]).args(options);
+        hwm.args(["--", "sh", "-c", script]);
+        hwm.env("LD_LIBRARY_PATH", self.0.path()).env("FAKE_NVML", scenario);
+        hwm.env("FAKE_NVML_ROWS", self.file("rows")).env("ROWS", self.file("rows"));
+        let output = hwm.output().expect("hwm starts");
+        let record = Record::from_json(&fs::read(json).expect("written")).expect("a record");
+        (output, record)
+    }
+}
+
+fn library() -> PathBuf {
+    let profile_dir = Path::new(HWM).parent().expect("hwm lies in a directory");
+    let target_dir = profile_dir.parent().expect("in a target directory");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--package", "fake-nvml", "--target-dir"]).arg(target_dir);
+    if profile_dir.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    let path = profile_dir.join("libfake_nvml.so");
+    assert!(path.exists(), "no {}, and {cargo:?}: {built:?}", path.display());
+    path
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Two processes of the job and a stranger; the job's sum is highest in the middle.
+const STORY: &str = r#"
+    echo "1 5000" > $ROWS; sleep 0.3
+    sh -c 'sleep 1' & child=$!
+    printf '%s\n' "1 5000" "$$ 1000" "$child 200" > $ROWS.new; mv $ROWS.new $ROWS; sleep 0.3
+    printf '%s\n' "1 5000" "$$ 100" "$child 900" > $ROWS.new; mv $ROWS.new $ROWS; sleep 0.3
+    kill $child; exit 3
+"#;
+
+#[test]
+fn the_jobs_own_part_over_time_and_at_its_peak() {
+    let fake = Fake::new();
+    fs::write(fake.file("rows"), "1 5000\n").unwrap();
+    let (csv, timeline) = (fake.file("a.csv"), fake.file("a.time"));
+    let options = ["--csv", csv.to_str().unwrap(), "--timeline", timeline.to_str().unwrap()];
+    let (output, record) = fake.run("rows", &options, STORY);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+
+    let [first, second] = &record.peak.gpu[..] else { panic!("{:?}", record.peak.gpu) };
+    let vram = first.vram.expect("the driver tells it");
+    assert_eq!((vram.bytes, vram.scope, vram.certainty), (1200 * MIB, GpuScope::Job, Certainty::Sampled));
+    assert_eq!((first.source, first.processes, first.other_users), (GpuSource::Nvml, 2, 1));
+    assert_eq!((second.vram, second.processes), (None, 0), "of the other card the job holds nothing");
+
+    let peak = |command: &str| {
+        let rows = record.processes.iter().filter(|process| process.command == command);
+        rows.filter_map(|process| process.peak.vram).map(|peak| peak.bytes / MIB).max()
+    };
+    assert_eq!(peak("sh"), Some(1000), "{:?}", record.processes);
+    assert_eq!(record.processes.iter().filter_map(|process| process.peak.vram).count(), 2);
+
+    let series = record.timeline.as_ref().unwrap().series.iter();
+    let series: Vec<_> = series.filter(|series| series.metric == Metric::Vram).collect();
+    assert_eq!((series[0].scope, series[0].id), (Scope::Device, Some(0)));
+    assert_eq!(series[0].max.iter().flatten().max(), Some(&(1200 * MIB)));
+
+    let csv = fs::read_to_string(csv).unwrap();
+    assert!(csv.lines().any(|row| row.ends_with(&format!(",{}", 1000 * 1024))), "{csv}");
+    let timeline = fs::read_to_string(timeline).unwrap();
+    assert!(timeline.lines().any(|row| row.ends_with(&format!(",{}", 1200 * 1024))), "{timeline}");
+    let summary = said(&output);
+    assert!(summary.contains("GPU 0:            1.17 GiB"), "{summary}");
+    assert!(summary.contains("GPU 1:            not used by the job"), "{summary}");
+}
+
+#[test]
+fn unknown_is_said_and_never_0() {
+    let fake = Fake::new();
+    // Its rows are those of processes that are not the job's; none of them is known.
+    let (output, record) = fake.run("not_available", &[], "sleep 0.1");
+    assert!(output.status.success());
+    assert!(record.peak.gpu.iter().all(|device| device.vram.is_none()), "{:?}", record.peak.gpu);
+    let (_, broken) = fake.run("mismatch", &[], "sleep 0.1");
+    assert!(broken.peak.gpu.is_empty());
+    let reasons: Vec<_> = broken.capture.downgrades.iter().map(|why| why.reason.as_str()).collect();
+    assert!(reasons.iter().any(|reason| reason.contains("code 18")), "{reasons:?}");
+}
+
+#[test]
+fn in_a_container_the_devices_rise() {
+    let fake = Fake::new();
+    let made =
+        Command::new("unshare").args(["--map-root-user", "--pid", "--fork", "--mount-proc", "true"]).output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        return eprintln!("skipped: no pid namespace can be made here");
+    }
+    let json = fake.file("record.json");
+    let mut hwm = Command::new("unshare");
+    hwm.args(["--map-root-user", "--pid", "--fork", "--mount-proc", HWM, "run", "--gpu", "--no-cgroup"]);
+    hwm.args([&format!("--json={}", json.display()), "--", "sleep", "0.3"]);
+    hwm.env("LD_LIBRARY_PATH", fake.0.path()).env("FAKE_NVML", "host_pid");
+    let output = hwm.output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let record = Record::from_json(&fs::read(json).unwrap()).unwrap();
+    let vram = record.peak.gpu[0].vram.expect("the rise of the device");
+    assert_eq!((vram.scope, vram.certainty, vram.bytes), (GpuScope::Device, Certainty::AtMost, 0));
+    assert_eq!(record.peak.gpu[0].processes, 0);
+    assert!(record.processes.iter().all(|process| process.peak.vram.is_none()));
+    assert!(said(&output).contains("the device's rise"), "{}", said(&output));
+}
+
+#[test]
+fn a_slow_driver_delays_the_start_and_nothing_else() {
+    let fake = Fake::new();
+    let (output, record) = fake.run("slow_init", &[], "exit 4");
+    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(record.peak.gpu.len(), 2);
+}
+
+#[test]
+fn descriptors_of_the_driver_do_not_reach_the_job() {
+    let fake = Fake::new();
+    let script = "ls -l /proc/self/fd";
+    let list = |gpu: &[&str]| {
+        let mut hwm = Command::new(HWM);
+        hwm.args(["run", "-q"]).args(gpu).args(["--", "sh", "-c", script]);
+        hwm.env("LD_LIBRARY_PATH", fake.0.path()).env("FAKE_NVML", "normal");
+        String::from_utf8(hwm.output().unwrap().stdout).unwrap().lines().count()
+    };
+    assert_eq!(list(&["--gpu"]), list(&[]));
+}
