@@ -295,8 +295,9 @@ impl Sources {
             Some(bytes) => {
                 let strays = self.strays.len();
                 if strays > 0 {
-                    let reason =
-                        format!("at least {strays} of its processes left the group that was made for the job");
+                    let reason = format!(
+                        "at least {strays} of its processes left the group that was made for the job"
+                    );
                     self.downgrade(WANTED, reason);
                 }
                 let certainty = if strays == 0 { Certainty::Exact } else { Certainty::AtLeast };
