@@ -172,8 +172,8 @@ fn total_peak(peak: &PeakInterval) -> String {
     if let Some([from, to]) = peak.between_seconds {
         notes.push(format!(
             "from the kernel's marks, between {} and {}",
-            text::duration(from),
-            text::duration(to)
+            text::moment(from),
+            text::moment(to)
         ));
     }
     let size = with_certainty(peak.bytes, peak.certainty);

@@ -47,6 +47,11 @@ pub(crate) fn duration(seconds: f64) -> String {
     format!("{:02}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
 }
 
+/// `30.2 ms`, `152.11 s`: a moment in a job, as fine as two of them must be told apart.
+pub(crate) fn moment(seconds: f64) -> String {
+    if seconds < 0.9995 { duration(seconds) } else { format!("{seconds:.2} s") }
+}
+
 /// Makes control characters, and those that turn the direction of writing, visible: a process may call itself
 /// `\x1b[31m`.
 pub(crate) fn printable(text: &str) -> String {
