@@ -41,19 +41,36 @@ pub(crate) fn spikes_in_turn(children: usize, size: usize, high: Duration) {
 /// Parent, child and grandchild, each there from the start, holding 50, 100 and 70 MiB; the first two
 /// overlap, then the last two: the peak is 170 MiB, the sum of the three marks 220.
 pub(crate) fn generations() {
-    let phase = |before, size: usize, time| {
-        sleep(ms(before));
+    let (child_has_grown, parent_has_freed, grandchild_has_grown) = (Pipe::new(), Pipe::new(), Pipe::new());
+    let grow = |size: usize| {
         let block = Block::new(size << 20);
         meter::settle();
+        block
+    };
+    let hold = |block: Block, time| {
         sleep(ms(time));
         drop(block);
     };
+    // Nobody grows or frees at the same time as another, however busy the machine is.
     let child = fork(|| {
-        let grandchild = fork(|| phase(600, 70, 300));
-        phase(200, 100, 600);
+        let grandchild = fork(|| {
+            parent_has_freed.hear();
+            sleep(ms(200));
+            let block = grow(70);
+            grandchild_has_grown.say();
+            hold(block, 400);
+        });
+        sleep(ms(200));
+        let block = grow(100);
+        child_has_grown.say();
+        grandchild_has_grown.hear();
+        hold(block, 200);
         wait(grandchild);
     });
-    phase(0, 50, 400);
+    let block = grow(50);
+    child_has_grown.hear();
+    hold(block, 200);
+    parent_has_freed.say();
     wait(child);
 }
 
