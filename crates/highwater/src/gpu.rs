@@ -20,6 +20,8 @@ mod device;
 mod figure;
 mod info;
 mod monitor;
+#[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]
+mod nvidia;
 mod shared;
 mod usage;
 

@@ -57,6 +57,8 @@ pub struct Device {
     pub index: u32,
     /// Which one it is, across calls.
     pub id: DeviceId,
+    /// What its maker's tools call it for good (`GPU-6f0e...`, `MIG-41b3...`), where there is such a name.
+    pub uuid: Option<String>,
     /// What it is called, if anybody says.
     pub name: Option<String>,
     /// Its kernel driver (`nvidia`, `amdgpu`, `xe`).
@@ -92,6 +94,7 @@ impl Device {
         Self {
             index: 0,
             id,
+            uuid: None,
             name: None,
             driver: None,
             driver_version: None,

@@ -41,6 +41,19 @@ impl Reading {
         }
     }
 
+    /// The value to the nearest MiB: the middle of bounds that only say how somebody rounded (`nvidia-smi` prints whole
+    /// MiB). For those who need one plain number; `None` where more than that is open.
+    #[must_use]
+    pub fn to_the_mib(&self) -> Option<u64> {
+        match *self {
+            Self::Known(bytes) => Some(bytes),
+            Self::Between { lower, upper } if upper.checked_sub(lower)? <= 2 << 20 => {
+                Some(lower + (upper - lower) / 2)
+            }
+            _ => None,
+        }
+    }
+
     /// What it is not less than, if anything is known of that.
     #[must_use]
     pub fn lower(&self) -> Option<u64> {
@@ -208,6 +221,7 @@ mod tests {
             (both.lower(), both.upper(), both.bytes(), both.known()),
             (Some(3), Some(5), Some(5), None)
         );
+        assert_eq!((both.to_the_mib(), Reading::between(0, 3 << 20).to_the_mib()), (Some(4), None));
         assert_eq!(Reading::AtLeast(4).upper(), None);
         assert_eq!(Reading::AtMost(4).lower(), Some(0));
     }

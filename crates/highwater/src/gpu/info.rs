@@ -4,6 +4,8 @@ use super::{Device, Listing, PidSpace, Reading, Source, Usage};
 use crate::{Error, Roots, Unavailable};
 
 /// The memory of one device in plain numbers. There is none of it where one of the three is unknown.
+///
+/// From `nvidia-smi` the numbers are right to the MiB; [`Device`] has their bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::struct_field_names)] // The unit belongs to the name.
 #[non_exhaustive]
@@ -31,10 +33,10 @@ impl GpuDeviceInfo {
         Some(Self {
             index: device.index,
             name: device.name.clone(),
-            total_bytes: device.total.reading.known()?,
-            free_bytes: device.free.reading.known()?,
-            used_bytes: device.used.reading.known()?,
-            reserved_bytes: device.reserved.reading.known(),
+            total_bytes: device.total.reading.to_the_mib()?,
+            free_bytes: device.free.reading.to_the_mib()?,
+            used_bytes: device.used.reading.to_the_mib()?,
+            reserved_bytes: device.reserved.reading.to_the_mib(),
             driver_version: device.driver_version.clone(),
         })
     }
@@ -64,14 +66,11 @@ impl ProcessGpuInfo {
     /// # Errors
     /// [`Error::Gpu`] with the reason where it is unknown, or has bounds only.
     pub(crate) fn of(device: &Device, usage: &Usage) -> Result<Self, Error> {
+        if let Some(used_bytes) = usage.vram.reading.to_the_mib() {
+            let source = GpuQuerySource::of(usage.vram.source);
+            return Ok(Self { used_bytes, is_per_process: true, source });
+        }
         let why = match &usage.vram.reading {
-            Reading::Known(used_bytes) => {
-                return Ok(Self {
-                    used_bytes: *used_bytes,
-                    is_per_process: true,
-                    source: GpuQuerySource::of(usage.vram.source),
-                });
-            }
             Reading::Unknown(why) => why.clone(),
             bounds => Unavailable::Failed(format!("only bounds are known: {bounds:?}")),
         };
@@ -100,7 +99,7 @@ impl GpuProcessEntry {
         Self {
             pid: usage.pid,
             name: is_ours.then(|| crate::process::name(roots, usage.pid)).flatten(),
-            used_bytes: usage.vram.reading.known(),
+            used_bytes: usage.vram.reading.to_the_mib(),
             source: GpuQuerySource::of(usage.vram.source),
         }
     }

@@ -225,6 +225,10 @@ fn place_of(index: u32) -> Option<usize> {
 #[allow(unused_mut, unused_variables)] // Each may be left out.
 fn backends(is_this_machine: bool) -> Vec<Box<dyn Backend>> {
     let mut backends: Vec<Box<dyn Backend>> = Vec::new();
+    #[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]
+    if is_this_machine {
+        backends.push(Box::new(super::nvidia::Nvidia::default()));
+    }
     backends
 }
 

@@ -1,0 +1,41 @@
+//! An NVML without a driver: it plays the situation that `FAKE_NVML` names (see [`scenario`]).
+//!
+//! A program gets it as the real one: by `dlopen("libnvidia-ml.so.1")`, from a directory in `LD_LIBRARY_PATH` where a
+//! copy of it lies under that name. Where `FAKE_NVML_LOG` names a file, each `init` and `shutdown` is written there with
+//! the process's id.
+//!
+//! Signatures and layouts are those of `nvml.h`.
+
+mod device;
+mod lists;
+mod scenario;
+mod session;
+mod text;
+
+/// `nvmlReturn_t`.
+pub(crate) mod code {
+    pub(crate) const SUCCESS: u32 = 0;
+    pub(crate) const UNINITIALIZED: u32 = 1;
+    pub(crate) const INVALID_ARGUMENT: u32 = 2;
+    pub(crate) const NOT_SUPPORTED: u32 = 3;
+    pub(crate) const NO_PERMISSION: u32 = 4;
+    pub(crate) const NOT_FOUND: u32 = 6;
+    pub(crate) const INSUFFICIENT_SIZE: u32 = 7;
+    pub(crate) const DRIVER_NOT_LOADED: u32 = 9;
+    pub(crate) const FUNCTION_NOT_FOUND: u32 = 13;
+    pub(crate) const GPU_IS_LOST: u32 = 15;
+    pub(crate) const LIB_RM_VERSION_MISMATCH: u32 = 18;
+}
+
+/// `nvmlDevice_t`: a number of ours, see [`scenario::Place`].
+pub(crate) type Handle = usize;
+
+/// Writes an answer.
+pub(crate) fn put<T>(at: *mut T, value: T) -> u32 {
+    if at.is_null() {
+        return code::INVALID_ARGUMENT;
+    }
+    // SAFETY: the caller of an NVML function hands in room for its answer; perhaps not aligned, as ctypes may.
+    unsafe { at.write_unaligned(value) };
+    code::SUCCESS
+}

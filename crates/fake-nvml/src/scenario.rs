@@ -1,0 +1,179 @@
+//! What is played. Each variant is a situation that somebody has met, or that `nvml.h` allows.
+
+use std::{env, sync::OnceLock};
+
+use crate::{Handle, code};
+
+/// `NVML_VALUE_NOT_AVAILABLE` as an amount.
+pub(crate) const NOT_AVAILABLE: u64 = u64::MAX;
+
+const GIB: u64 = 1 << 30;
+const MIB: u64 = 1 << 20;
+
+/// The name of the situation.
+pub(crate) fn name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| env::var("FAKE_NVML").unwrap_or_else(|_| "normal".to_owned()))
+}
+
+pub(crate) fn is(name: &str) -> bool {
+    self::name() == name
+}
+
+/// What `nvmlInit` returns.
+pub(crate) fn init() -> u32 {
+    match name() {
+        "mismatch" => code::LIB_RM_VERSION_MISMATCH,
+        "driver_not_loaded" => code::DRIVER_NOT_LOADED,
+        "abort" => std::process::abort(),
+        _ => code::SUCCESS,
+    }
+}
+
+/// A device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Gpu(u32),
+    /// Of the first GPU (MIG).
+    Part(u32),
+}
+
+impl Place {
+    pub(crate) fn of(handle: Handle) -> Option<Self> {
+        match handle {
+            0x10..0x20 => Some(Self::Gpu(u32::try_from(handle - 0x10).ok()?)),
+            0x20..0x30 => Some(Self::Part(u32::try_from(handle - 0x20).ok()?)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn handle(self) -> Handle {
+        match self {
+            Self::Gpu(index) => 0x10 + index as usize,
+            Self::Part(place) => 0x20 + place as usize,
+        }
+    }
+
+    pub(crate) fn bus_id(self) -> Option<&'static str> {
+        match self {
+            Self::Gpu(0) => Some("00000000:3B:00.0"),
+            Self::Gpu(_) => Some("00000000:AF:00.0"),
+            Self::Part(_) => None,
+        }
+    }
+
+    pub(crate) fn uuid(self) -> &'static str {
+        match self {
+            Self::Gpu(0) => "GPU-00000000-aaaa-bbbb-cccc-000000000000",
+            Self::Gpu(_) => "GPU-00000001-aaaa-bbbb-cccc-000000000001",
+            Self::Part(0) => "MIG-00000000-1111-2222-3333-000000000000",
+            Self::Part(_) => "MIG-00000002-1111-2222-3333-000000000002",
+        }
+    }
+
+    pub(crate) fn model(self) -> &'static str {
+        match self {
+            Self::Part(_) => "NVIDIA Fake 80GB MIG 1g.10gb",
+            Self::Gpu(_) if is("gb10") => "NVIDIA GB10",
+            Self::Gpu(_) => "NVIDIA Fake 80GB",
+        }
+    }
+
+    /// What all questions about it are answered with, if not an answer.
+    pub(crate) fn refusal(self) -> u32 {
+        if is("gpu_lost_later") && self == Self::Gpu(1) { code::GPU_IS_LOST } else { code::SUCCESS }
+    }
+}
+
+pub(crate) fn gpus() -> u32 {
+    match name() {
+        "gb10" | "mig" | "mig_privileged" => 1,
+        "no_gpus" => 0,
+        _ => 2,
+    }
+}
+
+pub(crate) fn is_divided() -> bool {
+    is("mig") || is("mig_privileged")
+}
+
+/// The GPU instance and the compute instance of a part. There is none in the second place.
+pub(crate) fn instance(place: u32) -> Option<(u32, u32)> {
+    match place {
+        0 => Some((1, 0)),
+        2 => Some((3, 0)),
+        _ => None,
+    }
+}
+
+/// Total, reserved, free, used (bytes).
+pub(crate) fn memory(place: Place) -> Result<[u64; 4], u32> {
+    const TOTAL: u64 = 80 * GIB;
+    const RESERVED: u64 = 506 * MIB;
+    match (name(), place) {
+        ("gb10", _) | ("no_memory_info", Place::Gpu(0)) => Err(code::NOT_SUPPORTED),
+        ("mig", Place::Gpu(_)) => Err(code::NO_PERMISSION),
+        ("garbage", _) => Ok([TOTAL, u64::MAX, u64::MAX / 3, 0x5a5a_5a5a_5a5a_5a5a]),
+        (_, Place::Part(_)) => Ok([10 * GIB, 16 * MIB, 7 * GIB, 3 * GIB]),
+        // Used contains what is reserved.
+        (_, Place::Gpu(0)) => Ok([TOTAL, RESERVED, TOTAL - RESERVED - 5 * GIB, RESERVED + 5 * GIB]),
+        // Used does not.
+        (_, Place::Gpu(_)) => Ok([TOTAL, RESERVED, TOTAL - RESERVED - GIB, GIB]),
+    }
+}
+
+/// A list of processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum List {
+    Compute,
+    Graphics,
+    Mps,
+}
+
+/// A row: pid, bytes, GPU instance, compute instance.
+pub(crate) type Row = (u32, u64, u32, u32);
+
+/// The rows of a list, for a program whose pid is `own`.
+pub(crate) fn rows(list: List, place: Place, own: u32) -> Result<Vec<Row>, u32> {
+    const NONE: u32 = u32::MAX;
+    let whole = |rows: &[(u32, u64)]| Ok(rows.iter().map(|(pid, used)| (*pid, *used, NONE, NONE)).collect());
+    match (name(), place, list) {
+        ("mig", Place::Gpu(_), _) | ("graphics_refused", Place::Gpu(0), List::Graphics) => {
+            Err(code::NO_PERMISSION)
+        }
+        // The list of the whole has the rows of its parts, and one of a part that we were not given.
+        ("mig_privileged", Place::Gpu(_), List::Compute) => {
+            Ok(vec![(own, 2 * GIB, 1, 0), (4242, GIB, 3, 0), (4300, GIB, 5, 0)])
+        }
+        (_, Place::Part(0), List::Compute) => Ok(vec![(own, 2 * GIB, 1, 0)]),
+        (_, Place::Part(2), List::Compute) => Ok(vec![(4242, GIB, 3, 0)]),
+        ("not_available", Place::Gpu(0), List::Compute) => {
+            whole(&[(own, NOT_AVAILABLE), (4242, NOT_AVAILABLE)])
+        }
+        ("host_pid", Place::Gpu(0), List::Compute) => whole(&[(2, GIB), (4_000_000, 2 * GIB)]),
+        ("used_gt_total", Place::Gpu(0), List::Compute) => whole(&[(own, 3 * GIB), (4242, 81 * GIB)]),
+        ("pid0", Place::Gpu(0), List::Compute) => whole(&[(0, GIB), (own, 3 * GIB)]),
+        ("growing", Place::Gpu(0), List::Compute) => {
+            Ok((0..300).map(|place| (5000 + place, MIB, NONE, NONE)).collect())
+        }
+        ("same_pid", Place::Gpu(0), _) => whole(&[(own, 3 * GIB)]),
+        ("same_pid_apart", Place::Gpu(0), List::Compute) => whole(&[(own, 3 * GIB), (4242, NOT_AVAILABLE)]),
+        ("same_pid_apart", Place::Gpu(0), List::Graphics) => whole(&[(own, 4 * GIB), (4242, GIB)]),
+        ("no_graphics_list", _, List::Graphics | List::Mps) => Err(code::NOT_SUPPORTED),
+        (_, Place::Gpu(0), List::Compute) => whole(&[(own, 3 * GIB), (4242, 2 * GIB)]),
+        (_, Place::Gpu(0), List::Graphics) => whole(&[(4300, 64 * MIB)]),
+        (_, Place::Gpu(1), List::Mps) => whole(&[(4400, 512 * MIB)]),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The highest that a process has held, where accounting is on: bytes, and whether it still runs.
+pub(crate) fn peak(pid: u32, own: u32) -> Option<(u64, bool)> {
+    match pid {
+        _ if pid == own => Some((6 * GIB, true)),
+        4242 => Some((NOT_AVAILABLE, true)),
+        // Of an earlier process with that pid.
+        4300 => Some((70 * GIB, false)),
+        _ => None,
+    }
+}

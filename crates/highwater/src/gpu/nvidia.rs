@@ -1,0 +1,287 @@
+//! NVIDIA's devices: through NVML, or the program `nvidia-smi` where NVML cannot be used (a static build, a broken
+//! installation).
+//!
+//! What a process holds is what the driver allocated for it on that device, its contexts included. Managed memory
+//! (`cudaMallocManaged`) is in no process's figure, only in the device's.
+//!
+//! A crash inside NVML ends the program that loaded it: nothing in the same process can catch that.
+
+mod memory;
+#[cfg(feature = "nvml")]
+mod nvml;
+mod pid_space;
+mod processes;
+#[cfg(feature = "nvidia-smi-fallback")]
+mod smi;
+
+#[cfg(target_os = "linux")]
+use std::{fs, path::Path};
+
+use super::{
+    Device, Gap, Listing, PidSpace,
+    backend::{Backend, Whose},
+};
+use crate::{Roots, Unavailable};
+
+/// The source, opened at the first question and kept.
+#[derive(Debug, Default)]
+pub(crate) struct Nvidia {
+    way: Way,
+    /// Why a way was not taken.
+    refused: Vec<String>,
+}
+
+/// How the driver is asked.
+#[derive(Debug, Default)]
+enum Way {
+    #[default]
+    None,
+    #[cfg(feature = "nvml")]
+    Nvml(Box<nvml::Session>),
+    #[cfg(feature = "nvidia-smi-fallback")]
+    Smi(smi::Smi),
+}
+
+impl Backend for Nvidia {
+    fn name(&self) -> &'static str {
+        "nvidia"
+    }
+
+    fn find(&mut self, roots: &Roots) -> Result<Vec<Device>, Unavailable> {
+        self.refused.clear();
+        let why = match self.find_by_nvml() {
+            Ok(devices) => return Ok(devices),
+            Err(why) => why,
+        };
+        let why = settled(why, roots);
+        if is_without_driver(&why) {
+            return Err(why);
+        }
+        match self.find_by_smi() {
+            Ok(devices) => Ok(devices),
+            // NVML knows better what is wrong.
+            Err(_) if !matches!(why, Unavailable::NoBackend(_)) => Err(why),
+            Err(why) => Err(settled(why, roots)),
+        }
+    }
+
+    fn read(&mut self, _: &Roots, device: &mut Device) {
+        match &mut self.way {
+            Way::None => {}
+            #[cfg(feature = "nvml")]
+            Way::Nvml(session) => session.read(device),
+            #[cfg(feature = "nvidia-smi-fallback")]
+            Way::Smi(smi) => smi.read(device),
+        }
+    }
+
+    fn usages(&mut self, roots: &Roots, devices: &[Device], whose: Whose<'_>, into: &mut Listing) {
+        let pid_space = pid_space::of(roots);
+        if pid_space == PidSpace::Host {
+            into.gaps.push(Gap { what: self.name().to_owned(), why: Unavailable::PidNamespace });
+        }
+        let wanted = Wanted { pid_space, whose };
+        match &mut self.way {
+            Way::None => {}
+            #[cfg(feature = "nvml")]
+            Way::Nvml(session) => session.usages(devices, wanted, into),
+            #[cfg(feature = "nvidia-smi-fallback")]
+            Way::Smi(smi) => smi.usages(devices, wanted, into),
+        }
+    }
+
+    fn raw(&mut self, _: &Roots) -> Vec<String> {
+        let mut lines = self.refused.clone();
+        match &mut self.way {
+            Way::None => {}
+            #[cfg(feature = "nvml")]
+            Way::Nvml(session) => lines.extend(session.raw()),
+            #[cfg(feature = "nvidia-smi-fallback")]
+            Way::Smi(_) => lines.extend(smi::Smi::raw()),
+        }
+        lines
+    }
+}
+
+impl Nvidia {
+    #[cfg(feature = "nvml")]
+    fn find_by_nvml(&mut self) -> Result<Vec<Device>, Unavailable> {
+        if let Way::Nvml(session) = &mut self.way {
+            match session.find() {
+                Ok(devices) => return Ok(devices),
+                Err(why) => self.refused.push(format!("NVML, as opened before: {why}")),
+            }
+        }
+        // Closes the old session first.
+        self.way = Way::None;
+        let opened = nvml::Session::open().and_then(|mut session| {
+            let devices = session.find()?;
+            Ok((session, devices))
+        });
+        match opened {
+            Ok((session, devices)) => {
+                self.way = Way::Nvml(Box::new(session));
+                Ok(devices)
+            }
+            Err(why) => {
+                self.refused.push(format!("NVML: {why}"));
+                Err(why)
+            }
+        }
+    }
+
+    #[cfg(not(feature = "nvml"))]
+    #[allow(clippy::unused_self)] // As the other.
+    fn find_by_nvml(&mut self) -> Result<Vec<Device>, Unavailable> {
+        Err(Unavailable::NoBackend("built without NVML".into()))
+    }
+
+    #[cfg(feature = "nvidia-smi-fallback")]
+    fn find_by_smi(&mut self) -> Result<Vec<Device>, Unavailable> {
+        match smi::Smi::find() {
+            Ok((smi, devices)) => {
+                self.way = Way::Smi(smi);
+                Ok(devices)
+            }
+            Err(why) => {
+                self.refused.push(format!("nvidia-smi: {why}"));
+                Err(why)
+            }
+        }
+    }
+
+    #[cfg(not(feature = "nvidia-smi-fallback"))]
+    #[allow(clippy::unused_self)] // As the other.
+    fn find_by_smi(&mut self) -> Result<Vec<Device>, Unavailable> {
+        Err(Unavailable::NoBackend("built without nvidia-smi".into()))
+    }
+}
+
+/// Whose processes are asked for, and what the driver's pids mean to us.
+#[derive(Debug, Clone, Copy)]
+struct Wanted<'a> {
+    pid_space: PidSpace,
+    whose: Whose<'a>,
+}
+
+impl Wanted<'_> {
+    /// Whether the driver's `pid` is meant. A pid of the host is never taken for one of ours.
+    fn holds(self, pid: u32) -> bool {
+        match self.pid_space {
+            PidSpace::Own => self.whose.holds(pid),
+            PidSpace::Host => matches!(self.whose, Whose::All),
+        }
+    }
+}
+
+/// Whether all that is wrong is that the driver is not loaded, or has nothing to drive.
+fn is_without_driver(why: &Unavailable) -> bool {
+    // NVML_ERROR_DRIVER_NOT_LOADED and NVML_ERROR_GPU_NOT_FOUND; nvidia-smi ends with the first, too.
+    matches!(why, Unavailable::DriverBroken { code: 9 | 28, .. })
+}
+
+/// What a failure means on this machine: where there is neither a device nor a driver it is no reason to worry; where
+/// there is a driver, that nothing can ask it is one.
+fn settled(why: Unavailable, roots: &Roots) -> Unavailable {
+    match why {
+        Unavailable::NoBackend(text) if has_driver(roots) => {
+            Unavailable::Failed(format!("the driver is loaded, but nothing here can ask it: {text}"))
+        }
+        why if is_without_driver(&why) && !has_device(roots) => Unavailable::NoBackend(why.to_string()),
+        why => why,
+    }
+}
+
+/// Whether the kernel has the driver loaded. Seen from containers, too, that were not given the library.
+#[cfg(target_os = "linux")]
+fn has_driver(roots: &Roots) -> bool {
+    roots.proc.join("driver/nvidia/version").exists()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_driver(_: &Roots) -> bool {
+    false
+}
+
+/// Whether the machine has a device of NVIDIA's that ought to have a driver. Elsewhere than on Linux nobody knows.
+#[cfg(target_os = "linux")]
+fn has_device(roots: &Roots) -> bool {
+    // Windows' subsystem hands devices through without PCI; integrated ones are not on it.
+    if roots.sys.join("class/misc/dxg").exists() || has_driver(roots) {
+        return true;
+    }
+    let starts = |file: &Path, with: &str| fs::read_to_string(file).is_ok_and(|text| text.starts_with(with));
+    match fs::read_dir(roots.sys.join("bus/pci/devices")) {
+        // Class 03: display controllers, with those that have no connectors.
+        Ok(devices) => devices
+            .flatten()
+            .map(|entry| entry.path())
+            .any(|device| starts(&device.join("vendor"), "0x10de") && starts(&device.join("class"), "0x03")),
+        // No PCI at all.
+        Err(_) => false,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_device(_: &Roots) -> bool {
+    true
+}
+
+/// Tells the program's logger what was seen, if it wants that.
+#[cfg(feature = "debug-output")]
+fn trace(line: impl FnOnce() -> String) {
+    if log::log_enabled!(log::Level::Debug) {
+        log::debug!("{}", line());
+    }
+}
+
+#[cfg(not(feature = "debug-output"))]
+#[inline]
+fn trace(_: impl FnOnce() -> String) {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn roots(files: &[(&str, &str)]) -> (tempfile::TempDir, Roots) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let file = dir.path().join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        let of = |name| dir.path().join(name);
+        let roots = Roots { proc: of("proc"), sys: of("sys"), cgroup: of("sys/fs/cgroup") };
+        (dir, roots)
+    }
+
+    const CARD: [(&str, &str); 2] = [
+        ("sys/bus/pci/devices/0000:01:00.0/vendor", "0x10de\n"),
+        ("sys/bus/pci/devices/0000:01:00.0/class", "0x030200\n"),
+    ];
+
+    fn not_loaded() -> Unavailable {
+        Unavailable::DriverBroken { code: 9, text: "not loaded".into() }
+    }
+
+    #[test]
+    fn a_driver_that_is_not_loaded_is_a_fault_where_there_is_a_device() {
+        let (_dir, with) = roots(&CARD);
+        assert_eq!(settled(not_loaded(), &with), not_loaded());
+        let other = [("sys/bus/pci/devices/0000:01:00.0/vendor", "0x1002\n"), CARD[1]];
+        let audio = [CARD[0], ("sys/bus/pci/devices/0000:01:00.0/class", "0x040300\n")];
+        for files in [&[][..], &other, &audio] {
+            let (_dir, without) = roots(files);
+            assert!(matches!(settled(not_loaded(), &without), Unavailable::NoBackend(_)), "{files:?}");
+        }
+    }
+
+    #[test]
+    fn a_driver_that_nothing_can_ask_is_not_an_absent_one() {
+        let absent = Unavailable::NoBackend("no library".into());
+        let (_dir, bare) = roots(&[]);
+        assert_eq!(settled(absent.clone(), &bare), absent);
+        let (_dir, loaded) = roots(&[("proc/driver/nvidia/version", "NVRM version: ...")]);
+        assert!(matches!(settled(absent, &loaded), Unavailable::Failed(_)));
+    }
+}

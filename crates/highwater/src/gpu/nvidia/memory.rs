@@ -1,0 +1,117 @@
+//! A device's memory: the four numbers as they are, and how they fit together.
+//!
+//! NVIDIA's documentation contradicts itself about whether `used` contains what the driver keeps for itself. So the
+//! numbers are kept raw, and the identity that holds between them is found.
+
+use crate::{
+    Unavailable,
+    gpu::{Device, Figure, Kind, Pool, Reading, Scope, Source},
+};
+
+/// The numbers of one device, in bytes or in bounds; each may be missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Amounts {
+    pub(super) total: Reading,
+    pub(super) used: Reading,
+    pub(super) free: Reading,
+    pub(super) reserved: Reading,
+}
+
+impl Amounts {
+    /// All unknown for the same reason.
+    pub(super) fn unknown(why: &Unavailable) -> Self {
+        let unknown = Reading::Unknown(why.clone());
+        Self { total: unknown.clone(), used: unknown.clone(), free: unknown.clone(), reserved: unknown }
+    }
+
+    /// Puts them into `device`.
+    pub(super) fn store(self, device: &mut Device, source: Source) {
+        let scope = scope_of(device);
+        let pool = pool_of(device);
+        device.used_contains_reserved = self.used_contains_reserved();
+        let total = self.total.upper();
+        let figure =
+            |reading: Reading, kind: Kind| Figure::new(within(reading, total), scope, pool, kind, source);
+        device.used = figure(self.used, Kind::Resident);
+        device.free = figure(self.free, Kind::Free);
+        device.reserved = figure(self.reserved, Kind::Resident);
+        let total = match self.total {
+            Reading::Known(0) => Reading::Unknown(Unavailable::Implausible("a total of 0 bytes".into())),
+            total => total,
+        };
+        device.total = Figure::new(total, scope, pool, Kind::Capacity, source);
+    }
+
+    /// From the identity that holds; `None` where both do or none.
+    fn used_contains_reserved(&self) -> Option<bool> {
+        let (total, used, free) = (self.total.known()?, self.used.known()?, self.free.known()?);
+        let contains = used.checked_add(free)? == total;
+        let Some(reserved) = self.reserved.known() else {
+            // Version 1: what is not free is all in `used`, whoever has it.
+            return contains.then_some(true);
+        };
+        let excludes = used.checked_add(free)?.checked_add(reserved)? == total;
+        (contains != excludes).then_some(contains)
+    }
+}
+
+/// Whose memory the figures of `device` are.
+pub(super) fn scope_of(device: &Device) -> Scope {
+    if device.parent.is_some() { Scope::Instance } else { Scope::Device }
+}
+
+/// Where the memory of `device` lies.
+pub(super) fn pool_of(device: &Device) -> Pool {
+    if device.unified == Some(true) { Pool::Unified } else { Pool::Dedicated }
+}
+
+/// A part that is more than the whole is not printed as a figure.
+fn within(part: Reading, total: Option<u64>) -> Reading {
+    match (part.lower(), total) {
+        (Some(part), Some(total)) if part > total => {
+            Reading::Unknown(Unavailable::Implausible(format!("{part} bytes of {total}")))
+        }
+        _ => part,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::DeviceId;
+
+    fn amounts(total: u64, used: u64, free: u64, reserved: Option<u64>) -> Amounts {
+        let reserved = reserved.map_or(Reading::Unknown(Unavailable::NotSupported), Reading::Known);
+        let known = Reading::Known;
+        Amounts { total: known(total), used: known(used), free: known(free), reserved }
+    }
+
+    #[test]
+    fn the_identity_that_holds_is_found() {
+        assert_eq!(amounts(100, 30, 70, Some(10)).used_contains_reserved(), Some(true));
+        assert_eq!(amounts(100, 20, 70, Some(10)).used_contains_reserved(), Some(false));
+        assert_eq!(amounts(100, 30, 70, Some(0)).used_contains_reserved(), None, "both hold");
+        assert_eq!(amounts(100, 25, 70, Some(10)).used_contains_reserved(), None, "neither holds");
+        assert_eq!(amounts(100, 30, 70, None).used_contains_reserved(), Some(true), "version 1");
+        assert_eq!(amounts(100, u64::MAX, 70, Some(1)).used_contains_reserved(), None);
+        assert_eq!(Amounts::unknown(&Unavailable::NotSupported).used_contains_reserved(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_is_unknown() {
+        let nobody = Figure::new(
+            Reading::Unknown(Unavailable::NotSupported),
+            Scope::Device,
+            Pool::Dedicated,
+            Kind::Resident,
+            Source::Nvml,
+        );
+        let mut device = Device::named(DeviceId::new("0000:01:00.0"), &nobody);
+        amounts(100, 170, 20, None).store(&mut device, Source::Nvml);
+        assert!(matches!(device.used.reading, Reading::Unknown(Unavailable::Implausible(_))));
+        assert_eq!(device.free.bytes(), Some(20));
+        assert_eq!((device.total.bytes(), device.total.kind), (Some(100), Kind::Capacity));
+        amounts(0, 0, 0, Some(0)).store(&mut device, Source::Nvml);
+        assert!(matches!(device.total.reading, Reading::Unknown(Unavailable::Implausible(_))));
+    }
+}

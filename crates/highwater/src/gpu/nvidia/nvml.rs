@@ -1,0 +1,265 @@
+//! A session of NVML: opened once, kept, closed by the process that opened it.
+
+mod calls;
+mod codes;
+mod library;
+mod rows;
+
+use self::{
+    calls::{List, Memory},
+    codes::Code,
+    library::{Handle, Library},
+    rows::Row,
+};
+use super::{
+    Wanted,
+    memory::Amounts,
+    processes::{self, Entry, Processes},
+    trace,
+};
+use crate::{
+    Unavailable,
+    gpu::{Device, DeviceId, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Usage, Work},
+};
+
+/// What is asked through.
+#[derive(Debug)]
+pub(super) struct Session {
+    library: Library,
+    /// The process that opened it. A forked child must not use it, nor close it.
+    pid: u32,
+    devices: Vec<Known>,
+}
+
+/// A device as the session knows it, by the identity that it gave to others.
+#[derive(Debug)]
+struct Known {
+    id: DeviceId,
+    handle: Result<Handle, Code>,
+    /// Of a part (MIG): of which device, and its GPU and compute instance.
+    part: Option<(DeviceId, Option<(u32, u32)>)>,
+}
+
+impl Session {
+    /// Loads the library and initializes it. Takes up to seconds where no process keeps the driver awake.
+    pub(super) fn open() -> Result<Self, Unavailable> {
+        let library = Library::load()?;
+        // Dropped without a shutdown, which belongs to a successful initialization alone.
+        library.init()?;
+        trace(|| format!("NVML {:?}, driver {:?}", library.nvml_version(), library.driver_version()));
+        Ok(Self { library, pid: std::process::id(), devices: Vec::new() })
+    }
+
+    /// The library, if this is still the process that initialized it.
+    fn library(&self) -> Result<&Library, Code> {
+        if self.pid == std::process::id() { Ok(&self.library) } else { Err(Code::UNINITIALIZED) }
+    }
+
+    fn known(&self, id: &DeviceId) -> Option<&Known> {
+        self.devices.iter().find(|known| known.id == *id)
+    }
+
+    /// The devices, each followed by its parts.
+    pub(super) fn find(&mut self) -> Result<Vec<Device>, Unavailable> {
+        let library = self.library()?;
+        let driver_version = library.driver_version().ok();
+        let mut known = Vec::new();
+        let mut devices = Vec::new();
+        for index in 0..library.count()?.min(MAX_DEVICES) {
+            let handle = library.by_index(index);
+            let mut device = identify(library, handle, &format!("nvidia{index}"));
+            device.driver_version.clone_from(&driver_version);
+            let parent = device.id.clone();
+            known.push(Known { id: parent.clone(), handle, part: None });
+            devices.push(device);
+            let Ok(handle) = handle else { continue };
+            for (place, part) in parts(library, handle) {
+                let mut device = identify_part(library, part, &parent, place);
+                device.driver_version.clone_from(&driver_version);
+                let part_of = Some((parent.clone(), library.instance(part).ok()));
+                known.push(Known { id: device.id.clone(), handle: Ok(part), part: part_of });
+                devices.push(device);
+            }
+        }
+        self.devices = known;
+        Ok(devices)
+    }
+
+    /// Reads the memory of one device.
+    pub(super) fn read(&self, device: &mut Device) {
+        let told = self.library().and_then(|library| library.memory(self.handle(&device.id)?));
+        trace(|| format!("{}: memory {told:?}", device.id));
+        amounts(told).store(device, Source::Nvml);
+    }
+
+    fn handle(&self, id: &DeviceId) -> Result<Handle, Code> {
+        self.known(id).ok_or(Code::NOT_FOUND)?.handle
+    }
+
+    /// What processes hold on `devices`.
+    pub(super) fn usages(&self, devices: &[Device], wanted: Wanted<'_>, into: &mut Listing) {
+        for device in devices {
+            let mut device = device.clone();
+            // What a row can be at most.
+            self.read(&mut device);
+            let mut processes = Processes::of(&device, Source::Nvml);
+            let mut refusals: Vec<(Unavailable, Vec<&str>)> = Vec::new();
+            for list in List::ALL {
+                match self.rows(list, &device.id) {
+                    Ok(rows) => {
+                        rows.iter().filter(|row| !self.is_of_a_part(&device.id, row)).for_each(|row| {
+                            processes.add(entry(list, row));
+                        });
+                    }
+                    // A device that knows no graphics has no such list.
+                    Err(Unavailable::NotSupported) if list != List::Compute => {}
+                    Err(why) => match refusals.iter_mut().find(|(known, _)| *known == why) {
+                        Some((_, lists)) => lists.push(list.name()),
+                        None => refusals.push((why, vec![list.name()])),
+                    },
+                }
+            }
+            let (mut usages, gaps) = processes.finish(wanted.pid_space, |pid| wanted.holds(pid));
+            self.add_peaks(&device, &mut usages);
+            into.usages.extend(usages);
+            into.gaps.extend(gaps);
+            into.gaps.extend(refusals.into_iter().map(|(why, lists)| {
+                let what = format!("{}, processes ({})", processes::label(&device), lists.join(", "));
+                Gap { what, why }
+            }));
+        }
+    }
+
+    fn rows(&self, list: List, id: &DeviceId) -> Result<Vec<Row>, Unavailable> {
+        let rows = self.library()?.processes(list, self.handle(id)?);
+        trace(|| format!("{id}: {} processes {rows:?}", list.name()));
+        rows
+    }
+
+    /// Whether a row in the list of the whole device stands in that of one of its parts, too.
+    fn is_of_a_part(&self, whole: &DeviceId, row: &Row) -> bool {
+        row.instance.is_some()
+            && self.devices.iter().any(|known| {
+                matches!(&known.part, Some((parent, instance)) if parent == whole && *instance == row.instance)
+            })
+    }
+
+    /// The highest that each process has held, where root has switched the driver's accounting on.
+    fn add_peaks(&self, device: &Device, usages: &mut [Usage]) {
+        let (Ok(library), Ok(handle)) = (self.library(), self.handle(&device.id)) else { return };
+        if usages.is_empty() || library.accounts(handle) != Ok(true) {
+            return;
+        }
+        for usage in usages {
+            let peak = match library.peak(handle, usage.pid) {
+                Ok(Some(bytes)) => Reading::Known(bytes),
+                Ok(None) => Reading::Unknown(Unavailable::DriverSaysNotAvailable),
+                Err(code) => Reading::Unknown(code.into()),
+            };
+            let Figure { scope, pool, .. } = usage.vram;
+            usage.peak = Some(Figure::new(peak, scope, pool, Kind::Peak, Source::NvmlAccounting));
+        }
+    }
+
+    /// What NVML says, raw.
+    pub(super) fn raw(&self) -> Vec<String> {
+        let Ok(library) = self.library() else {
+            return vec![format!("opened by process {}, not by this one", self.pid)];
+        };
+        let text = |told: Result<String, Code>| told.unwrap_or_else(|code| format!("{code:?}"));
+        let (driver, nvml) = (text(library.driver_version()), text(library.nvml_version()));
+        let mut lines = vec![format!("{}: NVML {nvml}, driver {driver}", library.name)];
+        for Known { id, handle, part } in &self.devices {
+            let Ok(handle) = *handle else {
+                lines.push(format!("{id}: no handle: {handle:?}"));
+                continue;
+            };
+            let (name, uuid) = (text(library.name(handle)), text(library.uuid(handle)));
+            lines.push(format!("{id}: {name}, {uuid}, part {part:?}"));
+            lines.push(format!("{id}: memory {:?}", library.memory(handle)));
+            lines.push(format!("{id}: accounting {:?}", library.accounts(handle)));
+            for list in List::ALL {
+                lines.push(format!("{id}: {} {:?}", list.name(), library.processes(list, handle)));
+            }
+        }
+        lines
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A forked child has a copy of the session, but NVML in it is the parent's: it is left as it is.
+        if self.pid == std::process::id() {
+            self.library.shutdown();
+            self.library.unload();
+        }
+    }
+}
+
+/// More devices than any machine has: what says so is broken.
+const MAX_DEVICES: u32 = 1024;
+
+/// A device of which nothing is read yet. `otherwise`: what it is called if it does not tell where it is.
+fn identify(library: &Library, handle: Result<Handle, Code>, otherwise: &str) -> Device {
+    let uuid = handle.and_then(|handle| library.uuid(handle)).ok();
+    let address = handle.and_then(|handle| library.bus_id(handle)).ok().map(|bus_id| DeviceId::new(&bus_id));
+    let id = address
+        .filter(|id| id.pci().is_some())
+        .unwrap_or_else(|| DeviceId::new(uuid.as_deref().unwrap_or(otherwise)));
+    let why = handle.err().map_or(Unavailable::DriverSaysNotAvailable, Unavailable::from);
+    let mut device = Device::named(id, &unknown(why, Scope::Device));
+    device.uuid = uuid;
+    device.name = handle.and_then(|handle| library.name(handle)).ok();
+    device.driver = Some("nvidia".to_owned());
+    // nvml.h: "iGPU does not use a dedicated framebuffer but instead shares memory with the system. As a result,
+    // NVML_ERROR_NOT_SUPPORTED"; others may say that, too, but do not use the processor's page tables.
+    device.unified = handle.ok().and_then(|handle| {
+        let has_none = library.memory(handle) == Err(Code::NOT_SUPPORTED);
+        (has_none && library.shares_page_tables(handle) == Ok(true)).then_some(true)
+    });
+    device
+}
+
+fn identify_part(library: &Library, part: Handle, parent: &DeviceId, place: u32) -> Device {
+    let uuid = library.uuid(part).ok();
+    let id = uuid.clone().unwrap_or_else(|| format!("{parent}/{place}"));
+    let unknown = unknown(Unavailable::DriverSaysNotAvailable, Scope::Instance);
+    let mut device = Device::named(DeviceId::new(&id), &unknown);
+    device.uuid = uuid;
+    device.name = library.name(part).ok();
+    device.driver = Some("nvidia".to_owned());
+    device.parent = Some(parent.clone());
+    device
+}
+
+/// The parts of a divided GPU (MIG), with their places. Where we may not look at the whole we may at these.
+fn parts(library: &Library, handle: Handle) -> Vec<(u32, Handle)> {
+    if library.is_divided(handle) != Ok(true) {
+        return Vec::new();
+    }
+    let count = library.part_count(handle).unwrap_or(0).min(MAX_DEVICES);
+    (0..count).filter_map(|place| Some((place, library.part(handle, place).ok()?))).collect()
+}
+
+fn unknown(why: Unavailable, scope: Scope) -> Figure {
+    Figure::new(Reading::Unknown(why), scope, Pool::Dedicated, Kind::Resident, Source::Nvml)
+}
+
+fn amounts(told: Result<Memory, Code>) -> Amounts {
+    match told {
+        Ok(Memory { total, used, free, reserved }) => Amounts {
+            total: Reading::Known(total),
+            used: Reading::Known(used),
+            free: Reading::Known(free),
+            reserved: reserved.map_or(Reading::Unknown(Unavailable::NotSupported), Reading::Known),
+        },
+        Err(code) => Amounts::unknown(&code.into()),
+    }
+}
+
+fn entry(list: List, row: &Row) -> Entry {
+    let work =
+        Work { compute: list != List::Graphics, graphics: list == List::Graphics, mps: list == List::Mps };
+    let used = row.used.map_or(Reading::Unknown(Unavailable::DriverSaysNotAvailable), Reading::Known);
+    Entry { pid: row.pid, instance: row.instance, used, work }
+}

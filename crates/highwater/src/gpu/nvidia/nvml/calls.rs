@@ -1,0 +1,332 @@
+//! NVML's functions, called. All `unsafe` calls of a session are here.
+
+use std::{
+    ffi::{c_char, c_void},
+    ptr,
+};
+
+use super::{
+    codes::Code,
+    library::{DeviceNumber, DeviceText, Handle, Library, SystemText},
+    rows::{self, Layout, Row},
+};
+use crate::Unavailable;
+
+/// The most rows that a list is given room for. More has no machine.
+const MAX_ROWS: usize = 1 << 16;
+
+/// How often a list that grows while it is read is read again.
+const TRIES: u32 = 8;
+
+/// A list of processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum List {
+    Compute,
+    Graphics,
+    Mps,
+}
+
+impl List {
+    pub(crate) const ALL: [Self; 3] = [Self::Compute, Self::Graphics, Self::Mps];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Compute => "compute",
+            Self::Graphics => "graphics",
+            Self::Mps => "MPS",
+        }
+    }
+}
+
+/// A device's memory as NVML has it, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Memory {
+    pub(crate) total: u64,
+    pub(crate) free: u64,
+    pub(crate) used: u64,
+    /// Version 2 alone tells.
+    pub(crate) reserved: Option<u64>,
+}
+
+/// `nvmlMemory_t`.
+#[repr(C)]
+#[derive(Default)]
+struct MemoryV1 {
+    total: u64,
+    free: u64,
+    used: u64,
+}
+
+/// `nvmlMemory_v2_t`.
+#[repr(C)]
+#[derive(Default)]
+struct MemoryV2 {
+    version: u32,
+    total: u64,
+    reserved: u64,
+    free: u64,
+    used: u64,
+}
+
+/// `nvmlPciInfo_t` (version 3; the older ones are shorter), with room to spare.
+#[repr(C)]
+struct Pci {
+    bus_id_legacy: [u8; 16],
+    /// Domain, bus, device, device's id, subsystem's id.
+    numbers: [u32; 5],
+    bus_id: [u8; 32],
+    spare: [u64; 16],
+}
+
+/// `nvmlAccountingStats_t`.
+#[repr(C)]
+#[derive(Default)]
+struct Accounting {
+    utilization: [u32; 2],
+    max_memory: u64,
+    time: u64,
+    start: u64,
+    is_running: u32,
+    reserved: [u32; 5],
+}
+
+/// `nvmlDeviceAddressingMode_v1_t`.
+#[repr(C)]
+struct Addressing {
+    version: u32,
+    value: u32,
+}
+
+/// `NVML_STRUCT_VERSION`: the size, and the version in the highest byte.
+#[allow(clippy::cast_possible_truncation)] // A struct of a few bytes.
+const fn version_of<T>(version: u32) -> u32 {
+    size_of::<T>() as u32 | version << 24
+}
+
+/// Calls the versions of a function that the library has, newest first, until one answers anything but that it has no
+/// such function or struct. Returns the place of the one that succeeded.
+fn newest<F: Copy>(versions: &[Option<F>], mut call: impl FnMut(usize, F) -> u32) -> Result<usize, Code> {
+    let mut last = Code::FUNCTION_NOT_FOUND;
+    for (place, function) in versions.iter().enumerate() {
+        let Some(function) = *function else { continue };
+        match Code::check(call(place, function)) {
+            Ok(()) => return Ok(place),
+            Err(code) if code.is_of_version() => last = code,
+            Err(code) => return Err(code),
+        }
+    }
+    Err(last)
+}
+
+fn present<F: Copy>(function: Option<F>) -> Result<F, Code> {
+    function.ok_or(Code::FUNCTION_NOT_FOUND)
+}
+
+/// The text up to the first NUL; none where the bytes are no text, which must not get to anybody's terminal.
+fn text(bytes: &[u8]) -> Result<String, Code> {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let text = bytes[..end].trim_ascii();
+    let is_text = !text.is_empty() && text.iter().all(|byte| (b' '..=b'~').contains(byte));
+    if is_text { Ok(String::from_utf8_lossy(text).into_owned()) } else { Err(Code::NO_DATA) }
+}
+
+impl Library {
+    pub(super) fn init(&self) -> Result<(), Code> {
+        // SAFETY: takes nothing.
+        newest(&self.functions.init, |_, init| unsafe { init() }).map(drop)
+    }
+
+    pub(super) fn shutdown(&self) {
+        if let Some(shutdown) = self.functions.shutdown {
+            // SAFETY: takes nothing, and belongs to the `init` of this session: NVML counts them.
+            unsafe { shutdown() };
+        }
+    }
+
+    pub(super) fn driver_version(&self) -> Result<String, Code> {
+        system_text(self.functions.driver_version)
+    }
+
+    pub(super) fn nvml_version(&self) -> Result<String, Code> {
+        system_text(self.functions.nvml_version)
+    }
+
+    pub(super) fn count(&self) -> Result<u32, Code> {
+        let mut count = 0;
+        // SAFETY: `count` is a number to write to.
+        newest(&self.functions.count, |_, get| unsafe { get(&raw mut count) })?;
+        Ok(count)
+    }
+
+    pub(super) fn by_index(&self, index: u32) -> Result<Handle, Code> {
+        let mut handle = Handle(ptr::null_mut());
+        // SAFETY: `handle` is one to write to.
+        newest(&self.functions.by_index, |_, get| unsafe { get(index, &raw mut handle) })?;
+        Ok(handle)
+    }
+
+    pub(super) fn name(&self, device: Handle) -> Result<String, Code> {
+        device_text(self.functions.name, device)
+    }
+
+    pub(super) fn uuid(&self, device: Handle) -> Result<String, Code> {
+        device_text(self.functions.uuid, device)
+    }
+
+    pub(super) fn bus_id(&self, device: Handle) -> Result<String, Code> {
+        let mut pci = Pci { bus_id_legacy: [0; 16], numbers: [0; 5], bus_id: [0; 32], spare: [0; 16] };
+        // SAFETY: all versions of the struct fit into `pci`.
+        let place = newest(&self.functions.pci, |_, get| unsafe { get(device, (&raw mut pci).cast()) })?;
+        if place == 0 { text(&pci.bus_id) } else { text(&pci.bus_id_legacy) }
+    }
+
+    pub(super) fn memory(&self, device: Handle) -> Result<Memory, Code> {
+        let [second, first] = self.functions.memory;
+        let mut v2 = MemoryV2 { version: version_of::<MemoryV2>(2), ..MemoryV2::default() };
+        // SAFETY: `v2` is the struct that this function writes.
+        let told = present(second)
+            .and_then(|get| Code::check(unsafe { get(device, (&raw mut v2).cast::<c_void>()) }));
+        match told {
+            Ok(()) => {
+                let MemoryV2 { total, reserved, free, used, .. } = v2;
+                return Ok(Memory { total, free, used, reserved: Some(reserved) });
+            }
+            Err(code)
+                if code.is_of_version() || matches!(code, Code::NOT_SUPPORTED | Code::INVALID_ARGUMENT) => {}
+            Err(code) => return Err(code),
+        }
+        let mut v1 = MemoryV1::default();
+        // SAFETY: `v1` is the struct that this function writes.
+        Code::check(unsafe { present(first)?(device, (&raw mut v1).cast()) })?;
+        Ok(Memory { total: v1.total, free: v1.free, used: v1.used, reserved: None })
+    }
+
+    /// One list of processes.
+    pub(super) fn processes(&self, list: List, device: Handle) -> Result<Vec<Row>, Unavailable> {
+        let versions = match list {
+            List::Compute => &self.functions.compute,
+            List::Graphics => &self.functions.graphics,
+            List::Mps => &self.functions.mps,
+        };
+        let mut wanted = 64;
+        for _ in 0..TRIES {
+            let (mut room, capacity) = rows::room(wanted);
+            let mut count = 0;
+            let told = newest(versions, |_, get| {
+                room.fill(u64::from_ne_bytes([rows::SENTINEL; 8]));
+                count = u32::try_from(capacity).unwrap_or(u32::MAX);
+                // SAFETY: there is room for `count` rows of any known size, and more.
+                unsafe { get(device, &raw mut count, room.as_mut_ptr().cast()) }
+            });
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            match told {
+                Ok(place) => {
+                    let layout = if place < 2 { Layout::V2 } else { Layout::V1 };
+                    let bytes: Vec<u8> = room.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                    return rows::rows(&bytes, count, capacity, layout);
+                }
+                // New processes may come before the next call.
+                Err(Code::INSUFFICIENT_SIZE) => wanted = count.max(capacity).saturating_mul(5) / 4 + 16,
+                Err(code) => return Err(code.into()),
+            }
+            if wanted > MAX_ROWS {
+                return Err(Unavailable::Implausible(format!("a list of {count} processes")));
+            }
+        }
+        Err(Unavailable::Failed(format!(
+            "the list of processes grew each of the {TRIES} times that it was read"
+        )))
+    }
+
+    /// Whether the driver keeps the peaks of processes.
+    pub(super) fn accounts(&self, device: Handle) -> Result<bool, Code> {
+        device_number(self.functions.accounting_mode, device).map(|mode| mode == 1)
+    }
+
+    /// The highest memory of a running process in bytes; `None` within: the driver says that it is not available.
+    pub(super) fn peak(&self, device: Handle, pid: u32) -> Result<Option<u64>, Code> {
+        let mut stats = Accounting::default();
+        let get = present(self.functions.accounting_stats)?;
+        // SAFETY: `stats` is the struct that this function writes.
+        match Code::check(unsafe { get(device, pid, (&raw mut stats).cast()) }) {
+            // Not accounted.
+            Err(Code::NOT_FOUND) => return Err(Code::NO_DATA),
+            told => told?,
+        }
+        // Those of one that ended belong to an earlier process with this pid.
+        if stats.is_running == 0 {
+            return Err(Code::NO_DATA);
+        }
+        Ok(Some(stats.max_memory).filter(|bytes| *bytes != u64::MAX))
+    }
+
+    /// Whether the device uses the processor's page tables (`NVML_DEVICE_ADDRESSING_MODE_ATS`).
+    pub(super) fn shares_page_tables(&self, device: Handle) -> Result<bool, Code> {
+        let mut mode = Addressing { version: version_of::<Addressing>(1), value: 0 };
+        let get = present(self.functions.addressing_mode)?;
+        // SAFETY: `mode` is the struct that this function writes.
+        Code::check(unsafe { get(device, (&raw mut mode).cast()) })?;
+        Ok(mode.value == 2)
+    }
+
+    /// Whether the GPU is divided (MIG).
+    pub(super) fn is_divided(&self, device: Handle) -> Result<bool, Code> {
+        let (mut now, mut pending) = (0, 0);
+        let get = present(self.functions.mig_mode)?;
+        // SAFETY: both are numbers to write to.
+        Code::check(unsafe { get(device, &raw mut now, &raw mut pending) })?;
+        Ok(now == 1)
+    }
+
+    /// How many parts there may be.
+    pub(super) fn part_count(&self, device: Handle) -> Result<u32, Code> {
+        device_number(self.functions.mig_count, device)
+    }
+
+    pub(super) fn part(&self, device: Handle, index: u32) -> Result<Handle, Code> {
+        let mut part = Handle(ptr::null_mut());
+        // SAFETY: `part` is a handle to write to.
+        Code::check(unsafe { present(self.functions.mig_device)?(device, index, &raw mut part) })?;
+        Ok(part)
+    }
+
+    /// Of a part: its GPU instance and its compute instance.
+    pub(super) fn instance(&self, part: Handle) -> Result<(u32, u32), Code> {
+        let gpu = device_number(self.functions.gpu_instance, part)?;
+        Ok((gpu, device_number(self.functions.compute_instance, part)?))
+    }
+}
+
+/// Longer than any text that NVML has room for (96).
+const TEXT: u32 = 128;
+
+fn system_text(get: Option<SystemText>) -> Result<String, Code> {
+    let mut bytes = [0_u8; TEXT as usize];
+    // SAFETY: `bytes` has the length that the function is told.
+    Code::check(unsafe { present(get)?(bytes.as_mut_ptr().cast::<c_char>(), TEXT) })?;
+    text(&bytes)
+}
+
+fn device_text(get: Option<DeviceText>, device: Handle) -> Result<String, Code> {
+    let mut bytes = [0_u8; TEXT as usize];
+    // SAFETY: `bytes` has the length that the function is told.
+    Code::check(unsafe { present(get)?(device, bytes.as_mut_ptr().cast::<c_char>(), TEXT) })?;
+    text(&bytes)
+}
+
+fn device_number(get: Option<DeviceNumber>, device: Handle) -> Result<u32, Code> {
+    let mut number = 0;
+    // SAFETY: `number` is one to write to.
+    Code::check(unsafe { present(get)?(device, &raw mut number) })?;
+    Ok(number)
+}
+
+// As nvml.h has them.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(
+    size_of::<MemoryV1>() == 24
+        && size_of::<MemoryV2>() == 40
+        && size_of::<Accounting>() == 56
+        && version_of::<MemoryV2>(2) == 0x0200_0028
+        && version_of::<Addressing>(1) == 0x0100_0008
+);

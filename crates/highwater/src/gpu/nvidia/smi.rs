@@ -1,0 +1,128 @@
+//! The program `nvidia-smi`, asked where NVML cannot be.
+//!
+//! It prints whole MiB and does not say how it rounds, so its figures are bounds. It lists processes that compute, and
+//! no others.
+
+mod run;
+mod table;
+
+use std::time::{Duration, Instant};
+
+use self::table::Gpu;
+use super::{
+    Wanted,
+    memory::Amounts,
+    processes::{Entry, Processes},
+    trace,
+};
+use crate::{
+    Unavailable,
+    gpu::{Device, DeviceId, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Work},
+};
+
+/// One start of the program tells of all devices. Its answer is good for those that are read right after the first.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// What it said last.
+#[derive(Debug)]
+pub(super) struct Smi {
+    gpus: Vec<Gpu>,
+    at: Instant,
+    /// Why it did not answer, at the last time.
+    failure: Option<Unavailable>,
+}
+
+impl Smi {
+    /// Starts the program.
+    pub(super) fn find() -> Result<(Self, Vec<Device>), Unavailable> {
+        let gpus = gpus()?;
+        let devices = gpus.iter().map(identify).collect();
+        Ok((Self { gpus, at: Instant::now(), failure: None }, devices))
+    }
+
+    pub(super) fn read(&mut self, device: &mut Device) {
+        if self.at.elapsed() > FRESH {
+            match gpus() {
+                Ok(gpus) => (self.gpus, self.failure) = (gpus, None),
+                Err(why) => self.failure = Some(why),
+            }
+            self.at = Instant::now();
+        }
+        let told = self.gpus.iter().find(|gpu| id(gpu) == device.id);
+        let amounts = match (&self.failure, told) {
+            (Some(why), _) => Amounts::unknown(why),
+            (None, None) => Amounts::unknown(&Unavailable::Failed("nvidia-smi no longer lists it".into())),
+            (None, Some(gpu)) => gpu.amounts.clone(),
+        };
+        amounts.store(device, Source::NvidiaSmi);
+    }
+
+    pub(super) fn usages(&mut self, devices: &[Device], wanted: Wanted<'_>, into: &mut Listing) {
+        let what = "nvidia-smi, processes (graphics)".to_owned();
+        into.gaps.push(Gap { what, why: Unavailable::Failed("it lists those that compute alone".into()) });
+        let rows = match run::nvidia_smi(&table::APPS).and_then(|text| table::apps(&text)) {
+            Ok(rows) => rows,
+            Err(why) => {
+                into.gaps.push(Gap { what: "nvidia-smi, processes (compute)".to_owned(), why });
+                return;
+            }
+        };
+        trace(|| format!("nvidia-smi: processes {rows:?}"));
+        let is_known = |uuid: &String| devices.iter().any(|device| device.uuid.as_ref() == Some(uuid));
+        for row in rows.iter().filter(|row| !is_known(&row.uuid)) {
+            let why = Unavailable::Implausible(format!("process {} on a device that is not listed", row.pid));
+            into.gaps.push(Gap { what: format!("nvidia-smi, {}", row.uuid), why });
+        }
+        for device in devices {
+            let mut device = device.clone();
+            self.read(&mut device);
+            let mut processes = Processes::of(&device, Source::NvidiaSmi);
+            for row in rows.iter().filter(|row| Some(&row.uuid) == device.uuid.as_ref()) {
+                let work = Work { compute: true, ..Work::default() };
+                processes.add(Entry { pid: row.pid, instance: None, used: row.used.clone(), work });
+            }
+            let (usages, gaps) = processes.finish(wanted.pid_space, |pid| wanted.holds(pid));
+            into.usages.extend(usages);
+            into.gaps.extend(gaps);
+        }
+    }
+
+    pub(super) fn raw() -> Vec<String> {
+        let mut lines = Vec::new();
+        for query in [&table::GPUS[..], &table::APPS] {
+            let told = run::nvidia_smi(query);
+            let text = told.unwrap_or_else(|why| why.to_string());
+            lines.extend(text.lines().map(|line| format!("{}: {line}", query[0])));
+        }
+        lines
+    }
+}
+
+fn gpus() -> Result<Vec<Gpu>, Unavailable> {
+    let gpus = match run::nvidia_smi(&table::GPUS) {
+        // Drivers before R510 know no `memory.reserved`, and refuse the whole question.
+        Err(Unavailable::DriverBroken { code: 2, .. }) => {
+            table::gpus(&run::nvidia_smi(&table::GPUS_BEFORE_R510)?, false)?
+        }
+        told => table::gpus(&told?, true)?,
+    };
+    trace(|| format!("nvidia-smi: devices {gpus:?}"));
+    Ok(gpus)
+}
+
+/// As NVML's session would name it.
+fn id(gpu: &Gpu) -> DeviceId {
+    let address = DeviceId::new(&gpu.bus_id);
+    if address.pci().is_some() { address } else { DeviceId::new(&gpu.uuid) }
+}
+
+fn identify(gpu: &Gpu) -> Device {
+    let unknown = Reading::Unknown(Unavailable::DriverSaysNotAvailable);
+    let unknown = Figure::new(unknown, Scope::Device, Pool::Dedicated, Kind::Resident, Source::NvidiaSmi);
+    let mut device = Device::named(id(gpu), &unknown);
+    device.uuid = Some(gpu.uuid.clone());
+    device.name.clone_from(&gpu.name);
+    device.driver = Some("nvidia".to_owned());
+    device.driver_version.clone_from(&gpu.driver_version);
+    device
+}

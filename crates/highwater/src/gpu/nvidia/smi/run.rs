@@ -1,0 +1,110 @@
+//! Starting the program, with an end to our patience.
+
+use std::{
+    io::{self, Read},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use crate::Unavailable;
+
+/// Waking a driver up takes seconds; a broken one never answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// More than it has to say about any machine.
+const MAX_OUTPUT: u64 = 1 << 20;
+
+/// What `nvidia-smi` prints when asked for `arguments`.
+pub(super) fn nvidia_smi(arguments: &[&str]) -> Result<String, Unavailable> {
+    output(program().args(arguments), PATIENCE)
+}
+
+#[cfg(not(windows))]
+fn program() -> Command {
+    Command::new("nvidia-smi")
+}
+
+/// From where drivers put it: neither the program's directory nor the current one is looked in.
+#[cfg(windows)]
+fn program() -> Command {
+    let system = std::env::var_os("SystemRoot").unwrap_or_else(|| "C:\\Windows".into());
+    Command::new(std::path::Path::new(&system).join("System32").join("nvidia-smi.exe"))
+}
+
+/// What a program prints; its exit code, with the first line, where it is not 0.
+fn output(program: &mut Command, patience: Duration) -> Result<String, Unavailable> {
+    let command = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Unavailable::NoBackend("no program nvidia-smi".into()),
+        io::ErrorKind::PermissionDenied => Unavailable::PermissionDenied,
+        _ => Unavailable::Failed(format!("nvidia-smi: {error}")),
+    })?;
+    let text = read(&mut child, patience);
+    if text.is_none() {
+        // It may have ended meanwhile.
+        let _ = child.kill();
+    }
+    let status = child.wait();
+    let text =
+        text.ok_or_else(|| Unavailable::Failed(format!("nvidia-smi did not answer in {patience:?}")))?;
+    let status = status.map_err(|error| Unavailable::Failed(format!("nvidia-smi: {error}")))?;
+    if status.success() {
+        return Ok(text);
+    }
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    // The code for a machine without a device.
+    if first.starts_with("No devices were found") {
+        return Ok(String::new());
+    }
+    let Some(code) = status.code() else {
+        return Err(Unavailable::Failed(format!("nvidia-smi: {status}")));
+    };
+    let text = format!("nvidia-smi says: {}", first.trim().chars().take(200).collect::<String>());
+    Err(Unavailable::DriverBroken { code: code.into(), text })
+}
+
+/// All that it prints; `None` if that takes too long.
+fn read(child: &mut Child, patience: Duration) -> Option<String> {
+    let output = child.stdout.take()?;
+    let (tell, told) = mpsc::channel();
+    let reader = thread::Builder::new().name("nvidia-smi".into()).spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = output.take(MAX_OUTPUT).read_to_end(&mut bytes);
+        // Nobody listens any more after the time is over.
+        let _ = tell.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    reader.ok()?;
+    told.recv_timeout(patience).ok()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, patience: Duration) -> Result<String, Unavailable> {
+        output(Command::new("sh").args(["-c", script]), patience)
+    }
+
+    #[test]
+    fn what_it_says() {
+        let patience = Duration::from_secs(30);
+        assert_eq!(shell("echo GPU-1, 5, 6", patience), Ok("GPU-1, 5, 6\n".into()));
+        assert_eq!(shell("echo No devices were found; exit 6", patience), Ok(String::new()));
+        let text = "nvidia-smi says: Failed to initialize NVML".into();
+        assert_eq!(
+            shell("echo Failed to initialize NVML; exit 18", patience),
+            Err(Unavailable::DriverBroken { code: 18, text })
+        );
+        assert!(matches!(shell("kill -9 $$", patience), Err(Unavailable::Failed(_))));
+        let absent = output(&mut Command::new("/nonexistent/nvidia-smi"), patience);
+        assert!(matches!(absent, Err(Unavailable::NoBackend(_))));
+    }
+
+    #[test]
+    fn one_that_hangs_is_not_waited_for() {
+        let told = shell("exec sleep 100", Duration::from_millis(50));
+        assert!(matches!(told, Err(Unavailable::Failed(text)) if text.contains("did not answer")));
+    }
+}

@@ -1,0 +1,120 @@
+//! NVIDIA's backend against an NVML that plays what drivers have done, loaded as the real one is. What must be said in
+//! each situation stands, literally, in `nvml/scenarios.txt`.
+#![cfg(all(target_os = "linux", feature = "nvml"))]
+
+#[path = "nvml/child.rs"]
+mod child;
+#[path = "nvml/fake.rs"]
+mod fake;
+
+use std::{collections::BTreeMap, fs, os::unix::process::ExitStatusExt};
+
+use self::fake::Fake;
+
+/// What is expected, by the name of the situation.
+fn expected() -> BTreeMap<&'static str, String> {
+    let text = include_str!("nvml/scenarios.txt");
+    let normal = text.split("\n== normal:").nth(1).unwrap();
+    let devices: Vec<&str> = normal
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with("device ") || line.starts_with(' '))
+        .collect();
+    let sections =
+        text.split("\n== ").skip(1).map(|section| section.split_once('\n').unwrap_or((section, "")));
+    sections
+        .map(|(head, lines)| {
+            let lines = lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let lines = lines.flat_map(|line| match line {
+                "(devices as in normal)" => devices.clone(),
+                _ => vec![line],
+            });
+            (head.split(':').next().unwrap_or(head), lines.map(|line| line.to_owned() + "\n").collect())
+        })
+        .collect()
+}
+
+/// In a container the driver's pids are the host's; the tests that are not about that look past it.
+fn past_the_container(told: &str) -> String {
+    if is_host() {
+        return told.to_owned();
+    }
+    let lines = told.lines().filter(|line| !line.contains("by the pids of the host"));
+    lines.map(|line| line.replace("host:", "") + "\n").collect()
+}
+
+fn is_host() -> bool {
+    fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.to_str() == Some("pid:[4026531836]"))
+}
+
+#[test]
+fn every_situation_is_told_as_the_table_has_it() {
+    let mut wrong = Vec::new();
+    for (name, lines) in expected() {
+        // Those that other tests play.
+        if name.starts_with('(') {
+            continue;
+        }
+        let told = past_the_container(&Fake::new(name).tell("list"));
+        if told != lines {
+            wrong.push(format!("== {name}\n{told}-- but the table has\n{lines}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn in_a_container_no_pid_of_the_host_is_taken_for_ours() {
+    let Some(mut fake) = Fake::new("host_pid").in_a_namespace() else {
+        eprintln!("skipped: no new pid namespace can be made here");
+        return;
+    };
+    assert_eq!(fake.tell("list"), expected()["(host_pid, in a container)"]);
+    assert_eq!(fake.tell("own"), expected()["(host_pid, in a container, our own)"]);
+}
+
+#[test]
+fn plain_numbers() {
+    if is_host() {
+        assert_eq!(Fake::new("normal").tell("own"), expected()["(normal, our own)"]);
+        assert_eq!(Fake::new("not_available").tell("own"), expected()["(not_available, our own)"]);
+    }
+}
+
+#[test]
+fn one_session_however_often_it_is_asked() {
+    let mut fake = Fake::new("slow_init");
+    let told = fake.tell("often");
+    let log = fake.log();
+    assert_eq!(log.matches("init").count(), 2, "one for the process, one for a monitor of its own: {log}");
+    assert_eq!(log.matches("shutdown").count(), 1, "that of the monitor: {log}");
+    assert_eq!(told, "100 snapshots\n");
+}
+
+#[test]
+fn a_forked_child_neither_uses_nor_ends_its_parents_session() {
+    let mut fake = Fake::new("normal");
+    let told = fake.tell("fork");
+    assert_eq!(told, expected()["(normal, in a forked child)"]);
+    let log = fake.log();
+    let of = |what: &str| log.lines().filter(|line| line.starts_with(what)).collect::<Vec<_>>();
+    let (inits, ends) = (of("init"), of("shutdown"));
+    // Two in the parent (a monitor and the shared one), and the child's own.
+    assert_eq!(inits.len(), 3, "{log}");
+    assert_eq!(ends.len(), 1, "the parent's monitor alone: {log}");
+    assert_eq!(ends[0].trim_start_matches("shutdown"), inits[0].trim_start_matches("init"), "{log}");
+}
+
+#[test]
+fn what_the_doctor_sees() {
+    let told = Fake::new("stride32").tell("raw");
+    assert!(told.contains("driver 570.133.20"), "{told}");
+    assert!(told.contains("Row { pid: 4242, used: Some(2147483648), instance: None }"), "{told}");
+}
+
+/// Nothing in the same process can outlive a driver's library that aborts: who must, asks in a process of its own.
+#[test]
+fn a_crash_in_the_library_ends_the_process() {
+    let status = Fake::new("abort").status("list");
+    assert_eq!(status.signal(), Some(6), "{status:?}");
+}

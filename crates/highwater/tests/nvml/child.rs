@@ -1,0 +1,152 @@
+//! What runs in a process of its own, with the library that its environment names, and writes lines of what it was told.
+
+use std::{collections::HashSet, env, fmt::Write, fs, process};
+
+use highwater::{
+    Snapshot,
+    gpu::{self, Device, Figure, Gap, Listing, Monitor, PidSpace, Reading, Usage},
+};
+
+/// Not a test: what the tests start.
+#[test]
+#[ignore = "runs as the child of the other tests"]
+fn as_a_child() {
+    let Ok(what) = env::var("CHILD") else { return };
+    let told = match what.as_str() {
+        "list" => list(),
+        "own" => own(),
+        "often" => often(),
+        "fork" => return fork(),
+        "raw" => Monitor::new().raw().join("\n"),
+        other => panic!("{other}"),
+    };
+    tell(&told);
+}
+
+fn tell(told: &str) {
+    fs::write(env::var_os("TOLD").unwrap(), told).unwrap();
+}
+
+fn list() -> String {
+    let mut monitor = Monitor::new();
+    let mut told = String::new();
+    for device in monitor.devices() {
+        told += &device_line(&device);
+    }
+    told + &listing_lines(&monitor.usages())
+}
+
+/// What is told of this process alone: by the long way, and in plain numbers.
+fn own() -> String {
+    let mut told = listing_lines(&Monitor::new().usages_of(&HashSet::from([process::id()])));
+    let snapshot = Snapshot::now(0).unwrap();
+    let numbers = snapshot.gpu.map(|gpu| gpu.used_bytes);
+    writeln!(told, "snapshot {numbers:?}, device {:?}", snapshot.gpu_device.map(|device| device.used_bytes))
+        .unwrap();
+    match gpu::process_gpu_info(0) {
+        Ok(info) => writeln!(told, "process {} {:?}", info.used_bytes, info.source).unwrap(),
+        Err(error) => writeln!(told, "process: {error}").unwrap(),
+    }
+    for index in [1, 7] {
+        match gpu::device_info(index) {
+            Ok(info) => writeln!(told, "device {index}: {} free", info.free_bytes).unwrap(),
+            Err(error) => writeln!(told, "device {index}: {error}").unwrap(),
+        }
+    }
+    let names = gpu::gpu_processes(0).unwrap().into_iter();
+    let rows = names.map(|entry| format!("{} {:?}", pid(entry.pid), entry.used_bytes));
+    writeln!(told, "processes {}", rows.collect::<Vec<_>>().join(", ")).unwrap();
+    told
+}
+
+fn often() -> String {
+    for _ in 0..100 {
+        Snapshot::now(0).unwrap();
+    }
+    drop(Monitor::new().devices());
+    // Never asked, so never opened.
+    drop(Monitor::new());
+    "100 snapshots\n".into()
+}
+
+/// The parent's monitor and the shared one, used in a forked child.
+fn fork() {
+    let mut monitor = Monitor::new();
+    assert!(monitor.devices()[0].is_readable());
+    Snapshot::now(0).unwrap();
+    // SAFETY: this is the only thread that does anything; the child ends without unwinding into the test's harness.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let mut told = format!("parent's session: {}", device_line(&monitor.devices()[0]));
+        drop(monitor);
+        let device = Snapshot::now(0).unwrap().device.unwrap();
+        write!(told, "child's session: {}", device_line(&device)).unwrap();
+        tell(&told);
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: the child is ours, and `status` is a number to write to.
+    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!((waited, status), (child, 0));
+    assert!(monitor.devices()[0].is_readable(), "the parent's session lives on");
+}
+
+fn device_line(device: &Device) -> String {
+    let mut line = format!("device {} {}", device.index, device.id);
+    for (label, text) in [("", &device.name), ("driver ", &device.driver_version), ("", &device.uuid)] {
+        let text = text.as_deref().unwrap_or("-");
+        write!(line, ", {label}{text}").unwrap();
+    }
+    if let Some(parent) = &device.parent {
+        write!(line, ", part of {parent}").unwrap();
+    }
+    if let Some(unified) = device.unified {
+        write!(line, ", unified {unified}").unwrap();
+    }
+    line.push('\n');
+    let figures = [("total", &device.total), ("used", &device.used), ("free", &device.free)];
+    for (label, figure) in figures.into_iter().chain([("reserved", &device.reserved)]) {
+        writeln!(line, "  {label} {} ({:?}, {:?})", reading(figure), figure.scope, figure.source).unwrap();
+    }
+    if let Some(contains) = device.used_contains_reserved {
+        writeln!(line, "  used {} reserved", if contains { "contains" } else { "excludes" }).unwrap();
+    }
+    line
+}
+
+fn listing_lines(listing: &Listing) -> String {
+    let mut told: String = listing.usages.iter().map(usage_line).collect();
+    for Gap { what, why, .. } in &listing.gaps {
+        writeln!(told, "gap {what}: {why}").unwrap();
+    }
+    assert_eq!((listing.vanished, listing.refused.len()), (0, 0));
+    told
+}
+
+fn usage_line(usage: &Usage) -> String {
+    let space = if usage.pid_space == PidSpace::Host { "host:" } else { "" };
+    let mut line = format!("usage {space}{} on {}: {}", pid(usage.pid), usage.device, reading(&usage.vram));
+    let work = [(usage.work.compute, "compute"), (usage.work.graphics, "graphics"), (usage.work.mps, "mps")];
+    for (_, name) in work.into_iter().filter(|(does, _)| *does) {
+        write!(line, " {name}").unwrap();
+    }
+    if let Some(peak) = &usage.peak {
+        write!(line, ", peak {}", reading(peak)).unwrap();
+    }
+    line.push('\n');
+    line
+}
+
+fn pid(pid: u32) -> String {
+    if pid == process::id() { "self".into() } else { pid.to_string() }
+}
+
+fn reading(figure: &Figure) -> String {
+    match &figure.reading {
+        Reading::Known(bytes) => bytes.to_string(),
+        Reading::Between { lower, upper } => format!("{lower}..{upper}"),
+        Reading::Unknown(why) => format!("unknown: {why}"),
+        other => format!("{other:?}"),
+    }
+}
