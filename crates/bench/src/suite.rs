@@ -16,6 +16,7 @@ mod crowd;
 mod delays;
 mod fork_heavy;
 mod gnu_time;
+mod gpu_sweep;
 mod measure;
 mod naive;
 mod own_rss;
@@ -49,6 +50,7 @@ enum Benchmark {
     SampleCost,
     Delays,
     GnuTime,
+    GpuSweep,
 }
 
 impl Benchmark {
@@ -61,6 +63,7 @@ impl Benchmark {
             Self::SampleCost => sample_cost::run(setup),
             Self::Delays => delays::run(setup),
             Self::GnuTime => gnu_time::run(setup),
+            Self::GpuSweep => gpu_sweep::run(setup),
         }
     }
 }

@@ -17,6 +17,8 @@
 #[allow(dead_code)] // Each source can be left out.
 mod backend;
 mod device;
+#[cfg(all(feature = "drm", target_os = "linux"))]
+pub(crate) mod drm;
 mod figure;
 mod info;
 mod monitor;

@@ -46,3 +46,10 @@ pub type HypomnesisError = Error;
 pub fn fuzz_kernel_text(text: &[u8]) {
     process::linux::any_text::parse(text);
 }
+
+/// Hands any bytes to the parser of DRM clients' fdinfo; for `fuzz/`.
+#[cfg(all(fuzzing, target_os = "linux", feature = "drm"))]
+#[doc(hidden)]
+pub fn fuzz_fdinfo(text: &[u8]) {
+    gpu::drm::any_text::parse(text);
+}

@@ -5,6 +5,12 @@ use std::path::PathBuf;
 /// The one file that is read often enough to spare it a path that is put together.
 #[cfg(target_os = "linux")]
 pub(crate) const OWN_STATM: &str = "/proc/self/statm";
+/// Device nodes of this machine.
+#[cfg(all(feature = "drm", target_os = "linux"))]
+pub(crate) const DEV: &str = "/dev";
+/// Names of PCI devices, where the packages `pciutils` or `hwdata` put them.
+#[cfg(all(feature = "drm", target_os = "linux"))]
+pub(crate) const PCI_IDS: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"];
 
 /// The mount points that everything is read from. A value, never a global, so that tests can point elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use rustix::{
     io::pread,
     process::{Resource, Rlimit, getrlimit, setrlimit},
-    time::{ClockId, clock_gettime},
+    time::{ClockId, Timespec, clock_gettime},
 };
 
 use super::{Setup, crowd::Crowd, measure, naive, record};
@@ -99,11 +99,16 @@ fn resident_kept(statm: &File) -> Option<u64> {
 }
 
 /// Microseconds of CPU time per call, over `times` calls: a busy machine shall not count.
-fn time(times: u32, sample: impl Fn() -> u64) -> f64 {
+pub(super) fn time(times: u32, sample: impl Fn() -> u64) -> f64 {
     let start = clock_gettime(ClockId::ThreadCPUTime);
     for _ in 0..times {
         std::hint::black_box(sample());
     }
+    since(start, times)
+}
+
+/// As [`time`], of calls since `start` (of this thread's CPU clock).
+pub(super) fn since(start: Timespec, times: u32) -> f64 {
     let end = clock_gettime(ClockId::ThreadCPUTime);
     let (seconds, nanoseconds) = (end.tv_sec - start.tv_sec, end.tv_nsec - start.tv_nsec);
     (seconds as f64 * 1e6 + nanoseconds as f64 / 1e3) / f64::from(times)

@@ -222,13 +222,15 @@ fn place_of(index: u32) -> Option<usize> {
 }
 
 /// All that this build has. Those that know a device better come first.
-#[allow(unused_mut, unused_variables)] // Each may be left out.
+#[allow(unused_mut, unused_variables, clippy::vec_init_then_push)] // Each may be left out.
 fn backends(is_this_machine: bool) -> Vec<Box<dyn Backend>> {
     let mut backends: Vec<Box<dyn Backend>> = Vec::new();
     #[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]
     if is_this_machine {
         backends.push(Box::new(super::nvidia::Nvidia::default()));
     }
+    #[cfg(all(feature = "drm", target_os = "linux"))]
+    backends.push(Box::<super::drm::Drm>::default());
     backends
 }
 

@@ -15,7 +15,8 @@ pub struct Usage {
     /// Memory on the card (see [`Figure::pool`]: `Unified` where the device has none of its own). What clients share
     /// counts in full in each, so the sum over processes may exceed what is used.
     pub vram: Figure,
-    /// System RAM mapped for the GPU; never add it to RSS, which may contain it.
+    /// System RAM that its buffers take: mapped for the GPU, or moved there from the card. Never add it to RSS, which may
+    /// contain it. Unknown (`NotSupported`) where `vram` is `Unified`, and so all there is.
     pub system: Figure,
     /// The highest that `vram` has been, where the driver keeps that.
     pub peak: Option<Figure>,

@@ -1,0 +1,92 @@
+//! `/sys/class/kfd/kfd`: what processes have allocated through `ROCm`, in VRAM. The same memory is in the fdinfo of
+//! their render nodes, so these figures are never added: they stand in where fdinfo shows nothing of a process on a
+//! device, and are a second witness for the doctor. `kfd_procfs_show` in `kfd_process.c`.
+
+use std::path::Path;
+
+use super::{cards::Card, sysfs};
+use crate::{Roots, gpu::DeviceId};
+
+/// What one process has on one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) pid: u32,
+    /// The place of the device among the cards.
+    pub(super) card: usize,
+    /// KFD's number of it.
+    pub(super) gpu: u64,
+    pub(super) bytes: u64,
+}
+
+/// Whether the pids here are those of the procfs: KFD knows the host's only.
+pub(super) fn has_our_pids(roots: &Roots) -> bool {
+    // PROC_PID_INIT_INO of include/linux/proc_ns.h. A recorded tree may have no `self`; it was recorded as a whole.
+    std::fs::read_link(roots.proc.join("self/ns/pid"))
+        .map_or(!roots.is_this_machine(), |namespace| namespace == Path::new("pid:[4026531836]"))
+}
+
+/// All that KFD tells, of devices that are among `cards`. Nothing where there is no KFD.
+pub(super) fn held(roots: &Roots, cards: &[Card]) -> Vec<Held> {
+    let kfd = roots.sys.join("class/kfd/kfd");
+    let processes = kfd.join("proc");
+    let pids: Vec<u32> =
+        sysfs::names(&processes).unwrap_or_default().iter().filter_map(|n| n.parse().ok()).collect();
+    if pids.is_empty() {
+        return Vec::new();
+    }
+    let gpus = gpus(&kfd.join("topology/nodes"), cards);
+    let mut held = Vec::<Held>::new();
+    for pid in pids {
+        let process = processes.join(pid.to_string());
+        for &(gpu, card) in &gpus {
+            // One that ended, or has nothing to do with this device.
+            let Ok(bytes) = sysfs::number(&process.join(format!("vram_{gpu}"))) else { continue };
+            held.push(Held { pid, card, gpu, bytes });
+        }
+    }
+    held
+}
+
+/// KFD's numbers of the cards.
+fn gpus(nodes: &Path, cards: &[Card]) -> Vec<(u64, usize)> {
+    let mut gpus = Vec::new();
+    for name in sysfs::names(nodes).unwrap_or_default() {
+        let node = nodes.join(name);
+        // 0: a processor.
+        let Some(gpu) = sysfs::number(&node.join("gpu_id")).ok().filter(|&gpu| gpu != 0) else { continue };
+        let Some(id) = sysfs::text(&node.join("properties")).ok().and_then(|text| address(&text)) else {
+            continue;
+        };
+        if let Some(card) = cards.iter().position(|card| card.id == id) {
+            gpus.push((gpu, card));
+        }
+    }
+    gpus
+}
+
+/// The PCI address in a node's properties (`kfd_topology.c`): `location_id` has the bus in bits 8 to 15, and device and
+/// function below; partitions of a device have more above.
+fn address(properties: &str) -> Option<DeviceId> {
+    let property = |name: &str| {
+        properties
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
+    };
+    let (location, domain) = (property("location_id")?, property("domain").unwrap_or(0));
+    let (bus, device, function) = (location >> 8 & 0xff, location >> 3 & 0x1f, location & 7);
+    Some(DeviceId::new(&format!("{domain:04x}:{bus:02x}:{device:02x}.{function}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_of_a_node() {
+        let of = |text: &str| address(text).map(|id| id.to_string());
+        assert_eq!(of("simd_count 128\nlocation_id 768\ndomain 0\n").as_deref(), Some("0000:03:00.0"));
+        assert_eq!(of("location_id 50465\ndomain 1\n").as_deref(), Some("0001:c5:04.1"));
+        assert_eq!(of("location_id 768\n").as_deref(), Some("0000:03:00.0"));
+        assert_eq!(of("location_idx 768\n"), None);
+    }
+}

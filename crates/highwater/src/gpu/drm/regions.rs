@@ -1,0 +1,190 @@
+//! Which of a driver's memory regions lie on the card and which are system RAM, and what that makes of a client.
+//!
+//! | driver | since | on the card | system RAM |
+//! |---|---|---|---|
+//! | amdgpu | 5.14, 5.19, 6.13 | `vram` (on an APU a carve-out of RAM) | `gtt` (mapped for the GPU), `cpu` (evicted) |
+//! | i915 | 6.8 | `local0`, `stolen-local0` | `system0` |
+//! | xe | 6.8 | `vram0`, `vram1`, ... (one a tile), `stolen` of a card | `gtt` (mapped for the GPU), `system` (not mapped) |
+//! | i915 and xe, integrated | | | all they have, `stolen-system0` and `stolen` (carved out) included |
+//! | msm, panfrost, panthor, v3d | 6.5 to 6.15 | | `memory` |
+//! | amdxdna, ivpu (NPUs) | 6.19 or so | | `memory` |
+//!
+//! `gds`, `gws`, `oa`, `doorbell` of amdgpu are no memory that anybody runs out of: they count nowhere. A driver that is
+//! not in the table is read by the same names, for drivers share them.
+
+use super::fdinfo::{Client, Region};
+use crate::gpu::Kind;
+
+/// Where a region lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On the card.
+    Card,
+    /// What firmware set aside: on a card's own memory where it has some, else of the system's.
+    CarveOut,
+    /// System RAM.
+    System,
+}
+
+struct Regions {
+    driver: &'static str,
+    card: &'static [&'static str],
+    carve_out: &'static [&'static str],
+    system: &'static [&'static str],
+}
+
+/// Names without the number at their end.
+const TABLE: &[Regions] = &[
+    Regions { driver: "amdgpu", card: &["vram"], carve_out: &[], system: &["gtt", "cpu"] },
+    Regions {
+        driver: "i915",
+        card: &["local", "stolen-local"],
+        carve_out: &["stolen-system"],
+        system: &["system"],
+    },
+    Regions { driver: "xe", card: &["vram"], carve_out: &["stolen"], system: &["gtt", "system"] },
+    memory_only("msm"),
+    memory_only("panfrost"),
+    memory_only("panthor"),
+    memory_only("v3d"),
+    memory_only("amdxdna_accel_driver"),
+    memory_only("intel_vpu"),
+];
+
+/// Of drivers that are not in the table.
+const ANY: Regions = Regions {
+    driver: "",
+    card: &["vram", "local", "stolen-local"],
+    carve_out: &["stolen", "stolen-system"],
+    system: &["gtt", "system", "cpu", "memory"],
+};
+
+const fn memory_only(driver: &'static str) -> Regions {
+    Regions { driver, card: &[], carve_out: &[], system: &["memory"] }
+}
+
+/// `None`: not a region that counts.
+pub(super) fn place(driver: Option<&str>, region: &str) -> Option<Place> {
+    let of_driver = TABLE.iter().find(|regions| Some(regions.driver) == driver).unwrap_or(&ANY);
+    let kind = region.trim_end_matches(|last: char| last.is_ascii_digit());
+    let places = [
+        (of_driver.card, Place::Card),
+        (of_driver.carve_out, Place::CarveOut),
+        (of_driver.system, Place::System),
+    ];
+    places.into_iter().find(|(names, _)| names.contains(&kind)).map(|(_, place)| place)
+}
+
+/// Whether the driver accounts memory by client (in some version of it), going by the name of its kernel module.
+pub(super) fn accounts_memory(driver: &str) -> bool {
+    // Modules are called by their own name; what they write into fdinfo is their DRM name.
+    TABLE.iter().any(|regions| regions.driver == driver) || matches!(driver, "amdxdna" | "ivpu" | "adreno")
+}
+
+/// A client's memory in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Amount {
+    pub(super) bytes: u64,
+    /// The part that surely no other client has; 0 where nobody says.
+    pub(super) private: u64,
+    pub(super) kind: Kind,
+}
+
+/// What a client holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holding {
+    /// On a device with memory of its own: there, and in system RAM. `None`: not told.
+    Card { card: Option<Amount>, system: Option<Amount> },
+    /// On a device that uses the system's RAM.
+    Unified(Amount),
+    /// The driver does not say.
+    Untold,
+}
+
+impl Holding {
+    /// `driver` is the kernel module of the device, for old texts that do not name it.
+    pub(super) fn of(client: &Client, driver: Option<&str>) -> Self {
+        let driver = client.driver.as_deref().or(driver);
+        let in_place = |wanted: &[Place]| {
+            let wanted = wanted.to_vec();
+            client
+                .regions
+                .iter()
+                .filter(move |(name, _)| place(driver, name).is_some_and(|place| wanted.contains(&place)))
+                .map(|(_, region)| region)
+        };
+        if in_place(&[Place::Card]).next().is_some() {
+            let card = amount(&in_place(&[Place::Card, Place::CarveOut]));
+            return Self::Card { card, system: amount(&in_place(&[Place::System])) };
+        }
+        amount(&in_place(&[Place::System, Place::CarveOut])).map_or(Self::Untold, Self::Unified)
+    }
+}
+
+/// The sum over regions: of what is resident where each says so, else of what is allocated, which is another kind.
+fn amount<'a>(regions: &(impl Iterator<Item = &'a Region> + Clone)) -> Option<Amount> {
+    let sum = |read: fn(&Region) -> Option<u64>, kind| {
+        let mut sum = Amount { bytes: 0, private: 0, kind };
+        for region in regions.clone() {
+            let bytes = read(region)?;
+            sum.bytes = sum.bytes.saturating_add(bytes);
+            // What is shared is told of the total; as much of it as can be is taken to be resident.
+            let private = region.shared.map_or(0, |shared| bytes.saturating_sub(shared));
+            sum.private = sum.private.saturating_add(private);
+        }
+        Some(sum)
+    };
+    // An empty region has nothing resident. But where none says what is resident, nothing is known of it.
+    let says_resident = regions.clone().any(|region| region.resident.is_some());
+    let resident = if says_resident {
+        sum(|region| region.resident.or(region.total.filter(|&total| total == 0)), Kind::Resident)
+    } else {
+        None
+    };
+    let some = regions.clone().next().is_some();
+    some.then(|| resident.or_else(|| sum(|region| region.total.or(region.memory), Kind::Allocated))).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_region_of_every_driver() {
+        type Names = &'static [&'static str];
+        let table: [(&str, Names, Names, Names); 5] = [
+            ("amdgpu", &["vram"], &["gtt", "cpu"], &["gds", "gws", "oa", "doorbell", "mmio-remap"]),
+            ("i915", &["local0", "stolen-local0"], &["system0"], &["memory"]),
+            ("xe", &["vram0", "vram1", "vram15"], &["gtt", "system"], &["local0"]),
+            ("panthor", &[], &["memory"], &["vram"]),
+            ("someday", &["vram0", "local1"], &["gtt", "memory", "system0"], &["cycles", "", "0"]),
+        ];
+        for (driver, card, system, nowhere) in table {
+            let all = |regions: &[&str], expected| {
+                for region in regions {
+                    assert_eq!(place(Some(driver), region), expected, "{driver} {region}");
+                }
+            };
+            all(card, Some(Place::Card));
+            all(system, Some(Place::System));
+            all(nowhere, None);
+        }
+        assert_eq!(place(Some("i915"), "stolen-system0"), Some(Place::CarveOut));
+        assert_eq!(place(Some("xe"), "stolen"), Some(Place::CarveOut));
+    }
+
+    #[test]
+    fn what_is_not_told_to_be_resident_is_allocated() {
+        let told = Region { total: Some(10), resident: Some(4), shared: Some(1), ..Region::default() };
+        let untold = Region { total: Some(10), ..Region::default() };
+        let empty = Region { total: Some(0), ..Region::default() };
+        let amount = |regions: &[Region]| super::amount(&regions.iter());
+        let expected = |bytes, private, kind| Some(Amount { bytes, private, kind });
+        assert_eq!(amount(&[told]), expected(4, 3, Kind::Resident));
+        assert_eq!(amount(&[told, empty]), expected(4, 3, Kind::Resident));
+        assert_eq!(amount(&[told, untold]), expected(20, 9, Kind::Allocated));
+        assert_eq!(amount(&[empty]), expected(0, 0, Kind::Allocated));
+        assert_eq!(amount(&[]), None);
+        assert_eq!(amount(&[Region { shared: Some(3), ..Region::default() }]), None);
+    }
+}

@@ -1,0 +1,307 @@
+//! One walk over `/proc/PID/fd` finds the clients of all drivers.
+//!
+//! What a descriptor is, its link says (`/dev/dri/renderD128`): no file is opened or asked by its name, so a tree that
+//! was recorded elsewhere reads the same. Only the fdinfo of descriptors of our devices is read: for the driver that is
+//! work, and it may wake the device. Nothing is kept of descriptors and processes that have nothing to do with devices.
+
+use std::mem::MaybeUninit;
+
+use rustix::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw},
+    io::{Errno, read},
+};
+
+use super::{
+    cards::{Card, Cards},
+    fdinfo::Client,
+};
+use crate::{
+    Roots, Unavailable,
+    gpu::{DeviceId, Gap, Listing, backend::Whose},
+};
+
+/// Longer than any text of a driver; a longer one is not read to its end.
+const LONGEST_TEXT: usize = 1 << 16;
+
+/// What one process holds on one device.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) pid: u32,
+    /// The place of the device among the cards.
+    pub(super) card: usize,
+    /// No client twice; the reason where a text could not be read, or tells of nothing.
+    pub(super) clients: Vec<Result<Client, Unavailable>>,
+}
+
+/// Finds the clients of those processes and adds to `listing` who could not be read.
+pub(super) fn sweep(roots: &Roots, cards: &Cards, whose: Whose<'_>, listing: &mut Listing) -> Vec<Found> {
+    let mut found = Vec::new();
+    let proc = match openat(CWD, &roots.proc, DIRECTORY, Mode::empty()) {
+        Ok(proc) => proc,
+        Err(errno) => {
+            listing.gaps.push(gap(&roots.proc.to_string_lossy(), errno));
+            return found;
+        }
+    };
+    let mut walk = Walk::new(cards);
+    match whose {
+        Whose::All => {
+            let mut names = [MaybeUninit::uninit(); 16 << 10];
+            let mut entries = RawDir::new(&proc, &mut names);
+            let mut sees_init = false;
+            while let Some(entry) = entries.next() {
+                let entry = match entry {
+                    Ok(entry) => entry,
+                    Err(errno) => {
+                        listing.gaps.push(gap(&roots.proc.to_string_lossy(), errno));
+                        break;
+                    }
+                };
+                let Some(pid) = decimal(entry.file_name().to_bytes()) else { continue };
+                sees_init |= pid == 1;
+                walk.process(proc.as_fd(), pid, listing, &mut found);
+            }
+            if !sees_init {
+                // Every pid namespace has a process 1, as long as it lives.
+                let what = "processes of others (hidepid)".to_owned();
+                listing.gaps.push(Gap { what, why: Unavailable::PermissionDenied });
+            }
+        }
+        Whose::Of(pids) => {
+            for &pid in pids {
+                walk.process(proc.as_fd(), pid, listing, &mut found);
+            }
+        }
+    }
+    listing.gaps.append(&mut walk.gaps);
+    found
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+struct Walk<'a> {
+    cards: &'a Cards,
+    text: Vec<u8>,
+    /// One of a kind.
+    gaps: Vec<Gap>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(cards: &'a Cards) -> Self {
+        Self { cards, text: Vec::new(), gaps: Vec::new() }
+    }
+
+    fn process(&mut self, proc: BorrowedFd<'_>, pid: u32, listing: &mut Listing, found: &mut Vec<Found>) {
+        let start = found.len();
+        if let Err(errno) = self.descriptors(proc, pid, found) {
+            self.failed(pid, errno, listing);
+        }
+        // A text that the kernel refuses: some kernels ask for more than to see the link.
+        let is_refused = |found: &Found| found.clients.contains(&Err(Unavailable::PermissionDenied));
+        if found[start..].iter().any(is_refused) {
+            listing.refused.push(pid);
+        }
+    }
+
+    /// What it means that the descriptors of a process could not be listed.
+    fn failed(&mut self, pid: u32, errno: Errno, listing: &mut Listing) {
+        match errno {
+            // Of another user, one that is not dumpable, or (EPERM) behind `hidepid=1`.
+            Errno::ACCESS | Errno::PERM => listing.refused.push(pid),
+            Errno::NOENT | Errno::SRCH => listing.vanished = listing.vanished.saturating_add(1),
+            errno => self.gap(gap("/proc/PID/fd", errno)),
+        }
+    }
+
+    /// What was found before an error stays.
+    fn descriptors(&mut self, proc: BorrowedFd<'_>, pid: u32, found: &mut Vec<Found>) -> Result<(), Errno> {
+        let start = found.len();
+        let directory = openat(proc, format!("{pid}/fd"), DIRECTORY, Mode::empty())?;
+        let mut names = [MaybeUninit::uninit(); 8 << 10];
+        let mut entries = RawDir::new(&directory, &mut names);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(number) = decimal(name.to_bytes()) else { continue };
+            let mut link = [MaybeUninit::uninit(); 128];
+            let link = match readlinkat_raw(&directory, name, &mut link) {
+                Ok((link, _)) => link,
+                // Closed just now, or the process has ended: the end of the list tells.
+                Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(errno),
+            };
+            let Some(node) = node(link) else { continue };
+            if self.cards.ignored.iter().any(|ignored| ignored == node) {
+                continue;
+            }
+            let client = match self.read(&directory, number) {
+                Ok(()) => Client::parse(&self.text).ok_or(Unavailable::NotProvided),
+                Err(Errno::NOENT) => continue,
+                Err(Errno::ACCESS | Errno::PERM) => Err(Unavailable::PermissionDenied),
+                Err(errno) => return Err(errno),
+            };
+            let Some(card) = self.card_of(node, client.as_ref().ok()) else {
+                // Any file may have such a name.
+                if client == Err(Unavailable::NotProvided) {
+                    continue;
+                }
+                let what = format!("/dev/{node}");
+                self.gap(Gap { what, why: Unavailable::Failed("a device that sysfs does not show".into()) });
+                continue;
+            };
+            let known = found[start..].iter().position(|found| found.card == card);
+            let place = known.map_or(found.len(), |place| start + place);
+            if known.is_none() {
+                found.push(Found { pid, card, clients: Vec::new() });
+            }
+            add(&mut found[place].clients, client);
+        }
+        Ok(())
+    }
+
+    /// The card that the driver names; in a container the node may have another name. Else the one that the node means.
+    fn card_of(&self, node: &str, client: Option<&Client>) -> Option<usize> {
+        let pdev = client.and_then(|client| client.pdev.as_deref()).map(DeviceId::new);
+        let is_told = |card: &Card| Some(&card.id) == pdev.as_ref();
+        let is_named = |card: &Card| card.nodes.iter().any(|known| known.path == node);
+        let listed = &self.cards.listed;
+        listed.iter().position(is_told).or_else(|| listed.iter().position(is_named))
+    }
+
+    /// The text of a descriptor's fdinfo. By way of the directory that is open: the process cannot have become another.
+    fn read(&mut self, directory: &OwnedFd, number: u32) -> Result<(), Errno> {
+        let path = format!("../fdinfo/{number}");
+        let fd = openat(directory, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut length = 0;
+        loop {
+            if self.text.len() < length + 4096 {
+                self.text.resize(length + 4096, 0);
+            }
+            match read(&fd, &mut self.text[length..]) {
+                Ok(0) => break,
+                Ok(count) => length += count,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+            if length >= LONGEST_TEXT {
+                break;
+            }
+        }
+        self.text.truncate(length);
+        Ok(())
+    }
+
+    fn gap(&mut self, gap: Gap) {
+        if self.gaps.len() < 16 && !self.gaps.contains(&gap) {
+            self.gaps.push(gap);
+        }
+    }
+}
+
+/// A client that has come already, through another descriptor, says the same again.
+fn add(clients: &mut Vec<Result<Client, Unavailable>>, client: Result<Client, Unavailable>) {
+    let is_there = match &client {
+        Ok(client) if client.id.is_some() => clients.iter().flatten().any(|known| known.id == client.id),
+        // Nothing tells these apart, so they may be different ones.
+        Ok(_) => false,
+        Err(why) => clients.iter().any(|known| known.as_ref().err() == Some(why)),
+    };
+    if !is_there {
+        clients.push(client);
+    }
+}
+
+/// `dri/card0`, `dri/renderD128` or `accel/accel0` of a link. What stands before them is left aside: it is `/dev` as the
+/// process sees it, which may lie elsewhere for us.
+fn node(link: &[u8]) -> Option<&str> {
+    // Most are sockets, pipes and files: decided by their last byte. A node that was removed has this mark.
+    let link = link.strip_suffix(b" (deleted)").unwrap_or(link);
+    if !link.last()?.is_ascii_digit() {
+        return None;
+    }
+    let name = link.iter().rposition(|&byte| byte == b'/')?;
+    let directory = link[..name].iter().rposition(|&byte| byte == b'/')?;
+    let number = |prefix: &[u8]| {
+        let number = link[name + 1..].strip_prefix(prefix)?;
+        number.iter().all(u8::is_ascii_digit).then_some(())
+    };
+    match &link[directory + 1..name] {
+        b"dri" => number(b"renderD").or_else(|| number(b"card"))?,
+        b"accel" => number(b"accel")?,
+        _ => return None,
+    }
+    std::str::from_utf8(&link[directory + 1..]).ok()
+}
+
+fn decimal(text: &[u8]) -> Option<u32> {
+    // Most entries of /proc that are no processes begin with a letter.
+    if !text.first()?.is_ascii_digit() {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn gap(what: &str, errno: Errno) -> Gap {
+    let why = match errno {
+        Errno::ACCESS | Errno::PERM => Unavailable::PermissionDenied,
+        errno => Unavailable::Failed(std::io::Error::from(errno).to_string()),
+    };
+    Gap { what: what.to_owned(), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_device_nodes() {
+        for (link, expected) in [
+            ("/dev/dri/card0", Some("dri/card0")),
+            ("/dev/dri/renderD129", Some("dri/renderD129")),
+            ("/dev/accel/accel0", Some("accel/accel0")),
+            ("/dev/dri/card0 (deleted)", Some("dri/card0")),
+            // Of a mount that is gone, the path from its own root.
+            ("/dri/renderD128", Some("dri/renderD128")),
+            ("/newroot/dev/dri/renderD128", Some("dri/renderD128")),
+            ("/dev/dri/by-path/pci-0000:03:00.0-card", None),
+            ("/dev/dri/card0-1", None),
+            ("/dev/dri/card", None),
+            ("/dev/nvidia0", None),
+            ("/dev/snd/card0", None),
+            ("socket:[12345]", None),
+            ("/dmabuf:7", None),
+            ("anon_inode:[eventfd]", None),
+            ("dri/card0", None),
+            ("5", None),
+            ("", None),
+        ] {
+            assert_eq!(node(link.as_bytes()), expected, "{link}");
+        }
+    }
+
+    #[test]
+    fn each_failure_is_told() {
+        let (cards, mut listing) = (Cards::default(), Listing::default());
+        let mut walk = Walk::new(&cards);
+        for (pid, errno) in
+            [Errno::ACCESS, Errno::PERM, Errno::NOENT, Errno::SRCH, Errno::MFILE, Errno::MFILE]
+                .into_iter()
+                .enumerate()
+        {
+            walk.failed(u32::try_from(pid).unwrap(), errno, &mut listing);
+        }
+        assert_eq!((listing.refused, listing.vanished, walk.gaps.len()), (vec![0, 1], 2, 1));
+    }
+
+    #[test]
+    fn a_client_without_an_id_may_be_another() {
+        let mut clients = Vec::new();
+        let client = |text: &str| Client::parse(text.as_bytes()).ok_or(Unavailable::NotProvided);
+        for text in ["drm-client-id: 5\n", "drm-client-id: 5\n", "drm-driver: x\n", "drm-driver: x\n", "", ""]
+        {
+            add(&mut clients, client(text));
+        }
+        assert_eq!(clients.len(), 4);
+    }
+}

@@ -1,0 +1,72 @@
+//! Machines made of files.
+
+use std::{fs, os::unix::fs::symlink};
+
+use crate::{Roots, gpu::Monitor};
+
+pub(super) struct Tree {
+    directory: tempfile::TempDir,
+}
+
+impl Tree {
+    /// A machine with a process 1 that has nothing to do with GPUs.
+    pub(super) fn new() -> Self {
+        let tree = Self { directory: tempfile::tempdir().unwrap() };
+        tree.write("proc/meminfo", "MemTotal:       16000000 kB\nMemFree:        1 kB\n");
+        tree.link("proc/1/fd/0", "/dev/null");
+        tree
+    }
+
+    pub(super) fn roots(&self) -> Roots {
+        let at = |name| self.directory.path().join(name);
+        Roots { proc: at("proc"), sys: at("sys"), cgroup: at("cgroup") }
+    }
+
+    pub(super) fn monitor(&self) -> Monitor {
+        Monitor::with_roots(self.roots())
+    }
+
+    pub(super) fn write(&self, path: &str, text: &str) {
+        let path = self.directory.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(super) fn link(&self, path: &str, target: &str) {
+        let path = self.directory.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(target, path).unwrap();
+    }
+
+    pub(super) fn remove(&self, path: &str) {
+        fs::remove_dir_all(self.directory.path().join(path)).unwrap();
+    }
+
+    /// A PCI device with a card node and a render node.
+    pub(super) fn card(&self, number: u32, address: &str, driver: &str) {
+        let uevent = format!("DRIVER={driver}\nPCI_SLOT_NAME={address}\n");
+        self.device(number, address, &uevent);
+    }
+
+    pub(super) fn device(&self, number: u32, name: &str, uevent: &str) {
+        self.write(&format!("sys/devices/{name}/uevent"), uevent);
+        for (node, minor) in
+            [(format!("card{number}"), number), (format!("renderD{}", 128 + number), 128 + number)]
+        {
+            let node = format!("sys/class/drm/{node}");
+            self.write(&format!("{node}/dev"), &format!("226:{minor}\n"));
+            self.link(&format!("{node}/device"), &format!("../../../devices/{name}"));
+        }
+    }
+
+    /// A file in the sysfs directory of a device.
+    pub(super) fn of_device(&self, name: &str, file: &str, text: &str) {
+        self.write(&format!("sys/devices/{name}/{file}"), text);
+    }
+
+    /// A descriptor of a process.
+    pub(super) fn fd(&self, pid: u32, fd: u32, link: &str, text: &str) {
+        self.link(&format!("proc/{pid}/fd/{fd}"), link);
+        self.write(&format!("proc/{pid}/fdinfo/{fd}"), text);
+    }
+}
