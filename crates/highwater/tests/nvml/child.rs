@@ -77,10 +77,10 @@ fn fork() {
     // SAFETY: this is the only thread that does anything; the child ends without unwinding into the test's harness.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let mut told = format!("parent's session: {}", device_line(&monitor.devices()[0]));
+        let mut told = format!("inherited monitor: {}", device_line(&monitor.devices()[0]));
         drop(monitor);
         let device = Snapshot::now(0).unwrap().device.unwrap();
-        write!(told, "child's session: {}", device_line(&device)).unwrap();
+        write!(told, "shared monitor: {}", device_line(&device)).unwrap();
         tell(&told);
         // SAFETY: ends the process.
         unsafe { libc::_exit(0) };
