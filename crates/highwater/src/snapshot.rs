@@ -69,7 +69,7 @@ impl Snapshot {
     }
 
     /// `own` is what the process holds, on this device and perhaps on others.
-    fn of(ram_bytes: u64, device: Option<Device>, own: &Listing) -> Self {
+    pub(crate) fn of(ram_bytes: u64, device: Option<Device>, own: &Listing) -> Self {
         let usage = device.as_ref().and_then(|device| {
             let here = |usage: &&Usage| usage.device == device.id && usage.pid_space == PidSpace::Own;
             own.usages.iter().find(here).cloned()
