@@ -46,7 +46,11 @@ impl Snapshot {
     fn why_no_vram(&self) -> String {
         match self.usage.as_ref().map(|usage| &usage.vram.reading) {
             Some(Reading::Unknown(why)) => return why.to_string(),
-            Some(_) => return "only bounds are known".into(),
+            Some(bounds) => {
+                let end =
+                    |bytes: Option<u64>| bytes.map_or_else(|| "unknown".into(), |bytes| amount(mib(bytes)));
+                return format!("only bounds are known, {} to {}", end(bounds.lower()), end(bounds.upper()));
+            }
             None => {}
         }
         match (self.gaps.first(), &self.device) {

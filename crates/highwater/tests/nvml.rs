@@ -111,6 +111,12 @@ fn a_forked_child_neither_uses_nor_ends_its_parents_session() {
 }
 
 #[test]
+fn that_there_was_no_driver_is_remembered_until_a_refresh() {
+    let told = Fake::new("normal").tell("later");
+    assert_eq!(told, "not installed: 0, false\ninstalled: 0, false\nafter a refresh: 2, true\n");
+}
+
+#[test]
 fn what_the_doctor_sees() {
     let told = Fake::new("stride32").tell("raw");
     assert!(told.contains("driver 570.133.20"), "{told}");

@@ -73,9 +73,9 @@ fn an_unknown_side_is_no_zero() {
     let text = report.format_delta("x");
     assert!(text.contains("before: no GPU was found; after: nvidia: the process ended"), "{text}");
 
-    let bounds = on("0000:01:00.0", 3, Reading::AtLeast(5));
+    let bounds = on("0000:01:00.0", 3, Reading::AtLeast(5 * MIB));
     let report = MemoryReport::new(bounds.clone(), bounds);
-    assert!(report.format_delta("x").ends_with("VRAM unknown: only bounds are known\n"));
+    assert!(report.format_delta("x").ends_with("VRAM unknown: only bounds are known, 5 MiB to unknown\n"));
     let nothing = Snapshot { usage: None, gpu: None, ..vram(3, 0) };
     let text = MemoryReport::new(nothing, vram(3, 1)).format_delta("x");
     assert!(text.ends_with("before: 0000:01:00.0 tells of nothing that this process holds\n"), "{text}");
