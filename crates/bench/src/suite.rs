@@ -22,6 +22,7 @@ mod naive;
 mod own_rss;
 mod programs;
 mod sample_cost;
+mod snapshots;
 mod unrelated;
 
 /// Measures what hwm costs and prints a Markdown table. See docs/benchmarks.md.
@@ -51,6 +52,7 @@ enum Benchmark {
     Delays,
     GnuTime,
     GpuSweep,
+    Snapshots,
 }
 
 impl Benchmark {
@@ -64,6 +66,7 @@ impl Benchmark {
             Self::Delays => delays::run(setup),
             Self::GnuTime => gnu_time::run(setup),
             Self::GpuSweep => gpu_sweep::run(setup),
+            Self::Snapshots => snapshots::run(setup),
         }
     }
 }

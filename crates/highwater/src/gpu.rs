@@ -4,6 +4,19 @@
 //! with what it counts and who says so. A device's figure never stands in a process's. [`Monitor`] keeps the
 //! drivers' sessions open; [`Snapshot`](crate::Snapshot) and the functions here share one for the whole process.
 //!
+//! All amounts are bytes. What each source counts and who may ask it, `docs/metrics.md` says; in short:
+//!
+//! | vendor | device | process | system |
+//! |---|---|---|---|
+//! | NVIDIA | NVML, else `nvidia-smi` | the same; in containers not (pids are the host's) | Linux; Windows without its per-process part |
+//! | AMD | sysfs of amdgpu | fdinfo, else KFD | Linux |
+//! | Intel | query calls of i915 and xe | fdinfo | Linux |
+//! | Arm, Broadcom, Qualcomm; NPUs | the RAM, as they have no other | fdinfo | Linux |
+//!
+//! Where none of them can tell there is no device, and no error: a machine without a GPU is no failure. A driver that is
+//! there and fails is a [`Gap`]. No call panics on what a driver says; a crash inside a vendor's library ends the
+//! process. After a fork the child's first call opens sessions of its own.
+//!
 //! ```
 //! let mut monitor = highwater::gpu::Monitor::new();
 //! for device in monitor.devices() {

@@ -21,8 +21,12 @@ mod perf_event;
 pub mod process;
 #[cfg(feature = "record")]
 pub mod record;
+#[cfg(feature = "report")]
+pub mod report;
 mod roots;
 mod snapshot;
+#[cfg(feature = "test-helpers")]
+pub mod test_helpers;
 
 pub use error::{Error, Unavailable};
 pub use gpu::{
@@ -34,8 +38,12 @@ pub use host::{Ram, host_name, rank as job_rank};
 #[cfg(feature = "job")]
 pub use job::Job;
 pub use process::{ProcessId, ProcessMemory, process_rss};
+#[cfg(feature = "report")]
+pub use report::MemoryReport;
 pub use roots::Roots;
 pub use snapshot::Snapshot;
+#[cfg(feature = "test-helpers")]
+pub use test_helpers::{GpuDeviceInfoBuilder, GpuProcessEntryBuilder};
 
 /// The name of [`Error`] in programs that come from hypomnesis.
 pub type HypomnesisError = Error;

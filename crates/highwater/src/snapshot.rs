@@ -37,10 +37,13 @@ pub struct Snapshot {
 impl Snapshot {
     /// Now, with the device of this index. RAM is always there; the GPU's figures are `None` where there is none.
     ///
-    /// The first call opens the drivers' libraries, which may take long; they stay open.
+    /// The first call opens the drivers' libraries, which may take long; they stay open. Later calls take microseconds
+    /// (two where there is no GPU). What devices there are is remembered, also that there is none:
+    /// [`gpu::refresh`](crate::gpu::refresh) looks again. It may be called in a forked child, which opens sessions of its
+    /// own and waits for no lock of its parent's.
     ///
     /// # Errors
-    /// As [`process_rss`]. [`Error::DeviceIndexOutOfRange`] where there are devices, but none of this index.
+    /// As [`process_rss`], so always on systems other than Linux. [`Error::DeviceIndexOutOfRange`] where there are devices, but none of this index.
     pub fn now(device: u32) -> Result<Self, Error> {
         let ram_bytes = process_rss()?;
         with_monitor(|monitor| match monitor.device(device) {
@@ -69,7 +72,7 @@ impl Snapshot {
     }
 
     /// `own` is what the process holds, on this device and perhaps on others.
-    fn of(ram_bytes: u64, device: Option<Device>, own: &Listing) -> Self {
+    pub(crate) fn of(ram_bytes: u64, device: Option<Device>, own: &Listing) -> Self {
         let usage = device.as_ref().and_then(|device| {
             let here = |usage: &&Usage| usage.device == device.id && usage.pid_space == PidSpace::Own;
             own.usages.iter().find(here).cloned()

@@ -99,14 +99,21 @@ fn a_forked_child_neither_uses_nor_ends_its_parents_session() {
     let log = fake.log();
     let of = |what: &str| log.lines().filter(|line| line.starts_with(what)).collect::<Vec<_>>();
     let (inits, ends) = (of("init"), of("shutdown"));
-    // A monitor and the shared one, in the parent and again in the child.
-    assert_eq!(inits.len(), 4, "{log}");
-    // Each process ends the session of its monitor, and no other's.
-    let process = |line: &&str| line.rsplit(' ').next().unwrap().to_owned();
-    let (begun, ended): (Vec<_>, Vec<_>) =
-        (inits.iter().map(process).collect(), ends.iter().map(process).collect());
-    assert_eq!(ended.len(), 2, "{log}");
-    assert!(ended[0] != ended[1] && ended.iter().all(|process| begun.contains(process)), "{log}");
+    let pid = |line: &str| line.rsplit(' ').next().map(str::to_owned);
+    let (parent, child) = (pid(inits[0]), pid(inits[2]));
+    assert_ne!(parent, child, "{log}");
+    // In each: a monitor, which is dropped, and the shared one.
+    assert_eq!(
+        inits.iter().map(|line| pid(line)).collect::<Vec<_>>(),
+        [&parent, &parent, &child, &child].map(Clone::clone)
+    );
+    assert_eq!(ends.iter().map(|line| pid(line)).collect::<Vec<_>>(), [child, parent]);
+}
+
+#[test]
+fn that_there_was_no_driver_is_remembered_until_a_refresh() {
+    let told = Fake::new("normal").tell("later");
+    assert_eq!(told, "not installed: 0, false\ninstalled: 0, false\nafter a refresh: 2, true\n");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, waitpid};
 
-use super::{measure::monotonic, naive};
+use super::{measure::monotonic, naive, snapshots};
 
 /// First argument of this program when it plays a job.
 pub(super) const VERB: &str = "job";
@@ -44,6 +44,7 @@ fn play(args: &[&str], started: Duration) -> Result<ExitCode> {
             churn(count.parse()?, alive.parse()?, Duration::from_millis(millis.parse()?))?;
         }
         ["stamp", millis] => stamp(started, Duration::from_millis(millis.parse()?))?,
+        ["snapshots"] => snapshots::play()?,
         ["naive", way, program, ref args @ ..] => return naive::wrap(way.parse()?, program, args),
         _ => bail!("no such job"),
     }

@@ -1,6 +1,6 @@
 //! What runs in a process of its own, with the library that its environment names, and writes lines of what it was told.
 
-use std::{collections::HashSet, env, fmt::Write, fs, process};
+use std::{collections::HashSet, env, fmt::Write, fs, path::PathBuf, process};
 
 use highwater::{
     Snapshot,
@@ -17,6 +17,7 @@ fn as_a_child() {
         "own" => own(),
         "often" => often(),
         "fork" => return fork(),
+        "later" => later(),
         "raw" => Monitor::new().raw().join("\n"),
         other => panic!("{other}"),
     };
@@ -69,6 +70,25 @@ fn often() -> String {
     "100 snapshots\n".into()
 }
 
+/// The driver is installed while the process runs.
+fn later() -> String {
+    let library = PathBuf::from(env::var_os("LD_LIBRARY_PATH").unwrap()).join("libnvidia-ml.so.1");
+    let aside = library.with_extension("aside");
+    let mut told = String::new();
+    let mut ask = |when: &str| {
+        let snapshot = Snapshot::now(0).unwrap();
+        let count = gpu::device_count().unwrap();
+        writeln!(told, "{when}: {count}, {}", snapshot.device.is_some()).unwrap();
+    };
+    fs::rename(&library, &aside).unwrap();
+    ask("not installed");
+    fs::rename(&aside, &library).unwrap();
+    ask("installed");
+    gpu::refresh();
+    ask("after a refresh");
+    told
+}
+
 /// The parent's monitor and the shared one, used in a forked child.
 fn fork() {
     let mut monitor = Monitor::new();
@@ -77,10 +97,10 @@ fn fork() {
     // SAFETY: this is the only thread that does anything; the child ends without unwinding into the test's harness.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let mut told = format!("parent's monitor: {}", device_line(&monitor.devices()[0]));
+        let mut told = format!("inherited monitor: {}", device_line(&monitor.devices()[0]));
         drop(monitor);
         let device = Snapshot::now(0).unwrap().device.unwrap();
-        write!(told, "child's session: {}", device_line(&device)).unwrap();
+        write!(told, "shared monitor: {}", device_line(&device)).unwrap();
         tell(&told);
         // SAFETY: ends the process.
         unsafe { libc::_exit(0) };

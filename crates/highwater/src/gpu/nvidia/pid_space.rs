@@ -9,9 +9,15 @@ use crate::{Roots, gpu::PidSpace};
 #[cfg(target_os = "linux")]
 pub(super) fn of(roots: &Roots) -> PidSpace {
     let own = roots.proc.join("self");
-    let status = std::fs::read_to_string(own.join("status")).unwrap_or_default();
     let namespace = std::fs::read_link(own.join("ns/pid")).ok();
-    classify(&status, namespace.as_ref().and_then(|link| link.to_str()))
+    let namespace = namespace.as_ref().and_then(|link| link.to_str());
+    match classify("", namespace) {
+        PidSpace::Own => PidSpace::Own,
+        // Dearer to read, and seldom needed.
+        PidSpace::Host => {
+            classify(&std::fs::read_to_string(own.join("status")).unwrap_or_default(), namespace)
+        }
+    }
 }
 
 /// Elsewhere there are no such namespaces.

@@ -6,7 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{Error, ProcessId, ProcessMemory, Roots, Unavailable, process::rss_of};
+use crate::{
+    Error, ProcessId, ProcessMemory, Roots, Unavailable,
+    process::{own_pid, process_rss, rss_of},
+};
 
 fn of_self() -> u32 {
     std::process::id()
@@ -34,6 +37,22 @@ fn held_memory_shows() {
     let grown = rss_of(of_self()).unwrap() - before;
     std::hint::black_box(&held);
     assert!(grown > (SIZE as u64) * 9 / 10, "{grown}");
+}
+
+#[test]
+fn the_short_way_to_our_own_size_says_the_same() {
+    let (own, other) = (process_rss().unwrap(), rss_of(of_self()).unwrap());
+    assert!(own.abs_diff(other) < 32 << 20, "{own} {other}");
+}
+
+#[test]
+fn our_pid_is_the_one_of_that_procfs() {
+    assert_eq!(own_pid(&Roots::default()), of_self());
+    let tree = tempfile::tempdir().unwrap();
+    let roots = Roots { proc: tree.path().to_owned(), ..Roots::default() };
+    assert_eq!(own_pid(&roots), of_self(), "a recorded tree does not know us");
+    std::os::unix::fs::symlink("81234", tree.path().join("self")).unwrap();
+    assert_eq!(own_pid(&roots), 81234);
 }
 
 #[test]

@@ -1,0 +1,180 @@
+//! Figures made up, for the tests of programs that use this library (feature `test-helpers`). Nothing here is measured;
+//! a program that is not a test has no use for it. What real figures would be derived from others is derived here too.
+//!
+//! The types have public fields but cannot be built by name outside this library, so that they may gain fields. What
+//! is made here can then be changed field by field:
+//!
+//! ```
+//! use highwater::{GpuDeviceInfo, Snapshot, gpu::{Device, DeviceId, Reading, Usage}};
+//!
+//! let card = GpuDeviceInfo::builder().name(Some("Card".into())).total_bytes(16 << 30).build();
+//! assert_eq!((card.total_bytes, card.used_bytes, card.reserved_bytes), (16 << 30, 0, None));
+//!
+//! let mut device = Device::made_up(DeviceId::new("0000:03:00.0"));
+//! device.total.reading = Reading::Known(16 << 30);
+//! let mut usage = Usage::made_up(std::process::id(), device.id.clone());
+//! usage.vram.reading = Reading::Known(1 << 30);
+//! let snapshot = Snapshot::made_up(50 << 20, Some(device), Some(usage));
+//! assert_eq!(snapshot.gpu.unwrap().used_bytes, 1 << 30);
+//! assert_eq!(snapshot.gpu_device, None, "how much is free and used was not said");
+//! ```
+
+use crate::{
+    GpuDeviceInfo, GpuProcessEntry, GpuQuerySource, Snapshot, Unavailable,
+    gpu::{Device, DeviceId, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Usage},
+};
+
+/// Builds a [`GpuDeviceInfo`]. Amounts that are not set are 0, what may be absent is absent.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct GpuDeviceInfoBuilder(GpuDeviceInfo);
+
+impl GpuDeviceInfo {
+    /// A device to be made up.
+    pub fn builder() -> GpuDeviceInfoBuilder {
+        GpuDeviceInfoBuilder(Self {
+            index: 0,
+            name: None,
+            total_bytes: 0,
+            free_bytes: 0,
+            used_bytes: 0,
+            reserved_bytes: None,
+            driver_version: None,
+        })
+    }
+}
+
+impl GpuDeviceInfoBuilder {
+    /// [`GpuDeviceInfo::index`].
+    pub fn index(mut self, index: u32) -> Self {
+        self.0.index = index;
+        self
+    }
+
+    /// [`GpuDeviceInfo::name`].
+    pub fn name(mut self, name: Option<String>) -> Self {
+        self.0.name = name;
+        self
+    }
+
+    /// [`GpuDeviceInfo::total_bytes`].
+    pub fn total_bytes(mut self, bytes: u64) -> Self {
+        self.0.total_bytes = bytes;
+        self
+    }
+
+    /// [`GpuDeviceInfo::free_bytes`].
+    pub fn free_bytes(mut self, bytes: u64) -> Self {
+        self.0.free_bytes = bytes;
+        self
+    }
+
+    /// [`GpuDeviceInfo::used_bytes`].
+    pub fn used_bytes(mut self, bytes: u64) -> Self {
+        self.0.used_bytes = bytes;
+        self
+    }
+
+    /// [`GpuDeviceInfo::reserved_bytes`].
+    pub fn reserved_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.0.reserved_bytes = bytes;
+        self
+    }
+
+    /// [`GpuDeviceInfo::driver_version`].
+    pub fn driver_version(mut self, version: Option<String>) -> Self {
+        self.0.driver_version = version;
+        self
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn build(self) -> GpuDeviceInfo {
+        self.0
+    }
+}
+
+/// Builds a [`GpuProcessEntry`]. What is not set is pid 0, unknown, and from NVML.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct GpuProcessEntryBuilder(GpuProcessEntry);
+
+impl GpuProcessEntry {
+    /// A process to be made up.
+    pub fn builder() -> GpuProcessEntryBuilder {
+        GpuProcessEntryBuilder(Self { pid: 0, name: None, used_bytes: None, source: GpuQuerySource::Nvml })
+    }
+}
+
+impl GpuProcessEntryBuilder {
+    /// [`GpuProcessEntry::pid`].
+    pub fn pid(mut self, pid: u32) -> Self {
+        self.0.pid = pid;
+        self
+    }
+
+    /// [`GpuProcessEntry::name`].
+    pub fn name(mut self, name: Option<String>) -> Self {
+        self.0.name = name;
+        self
+    }
+
+    /// [`GpuProcessEntry::used_bytes`]; a plain number is one that is known.
+    pub fn used_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.0.used_bytes = bytes.into();
+        self
+    }
+
+    /// [`GpuProcessEntry::source`].
+    pub fn source(mut self, source: GpuQuerySource) -> Self {
+        self.0.source = source;
+        self
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn build(self) -> GpuProcessEntry {
+        self.0
+    }
+}
+
+impl Device {
+    /// A card of which nothing is known but which one it is: every figure is [`Unavailable::NotProvided`].
+    #[must_use]
+    pub fn made_up(id: DeviceId) -> Self {
+        let mut device = Self::named(id, &unknown(Scope::Device, Pool::Dedicated));
+        device.total.kind = Kind::Capacity;
+        device.free.kind = Kind::Free;
+        device
+    }
+}
+
+impl Usage {
+    /// A process on a device; what it holds is [`Unavailable::NotProvided`].
+    #[must_use]
+    pub fn made_up(pid: u32, device: DeviceId) -> Self {
+        let figure = |pool| unknown(Scope::Process, pool);
+        Self::new(pid, device, figure(Pool::Dedicated), figure(Pool::System))
+    }
+}
+
+impl Gap {
+    /// A driver or device that could not be asked.
+    #[must_use]
+    pub fn made_up(what: &str, why: Unavailable) -> Self {
+        Self { what: what.into(), why }
+    }
+}
+
+impl Snapshot {
+    /// Of a process with so much RAM, that holds so much on the device, if there is one. The plain numbers follow as they
+    /// do from real ones; a usage of another device does not count.
+    #[must_use]
+    pub fn made_up(ram_bytes: u64, device: Option<Device>, usage: Option<Usage>) -> Self {
+        Self::of(ram_bytes, device, &Listing { usages: usage.into_iter().collect(), ..Listing::default() })
+    }
+}
+
+fn unknown(scope: Scope, pool: Pool) -> Figure {
+    Figure::new(Reading::Unknown(Unavailable::NotProvided), scope, pool, Kind::Allocated, Source::Nvml)
+}
