@@ -54,8 +54,9 @@ fn own() -> String {
             Err(error) => writeln!(told, "device {index}: {error}").unwrap(),
         }
     }
-    let names = gpu::gpu_processes(0).unwrap().into_iter();
-    let rows = names.map(|entry| format!("{} {:?}", pid(entry.pid), entry.used_bytes));
+    let mut entries = gpu::gpu_processes(0).unwrap();
+    entries.sort_by_key(|entry| entry.pid == process::id());
+    let rows = entries.iter().map(|entry| format!("{} {:?}", pid(entry.pid), entry.used_bytes));
     writeln!(told, "processes {}", rows.collect::<Vec<_>>().join(", ")).unwrap();
     told
 }
@@ -136,7 +137,13 @@ fn device_line(device: &Device) -> String {
 }
 
 fn listing_lines(listing: &Listing) -> String {
-    let mut told: String = listing.usages.iter().map(usage_line).collect();
+    // Rows stand by pid, and ours may be any: the table has us last on each device.
+    let mut told = String::new();
+    for rows in listing.usages.chunk_by(|one, other| one.device == other.device) {
+        assert!(rows.is_sorted_by_key(|usage| usage.pid));
+        let (own, others): (Vec<_>, Vec<_>) = rows.iter().partition(|usage| usage.pid == process::id());
+        told.extend(others.into_iter().chain(own).map(usage_line));
+    }
     for Gap { what, why, .. } in &listing.gaps {
         writeln!(told, "gap {what}: {why}").unwrap();
     }
