@@ -12,6 +12,14 @@ pub(crate) struct Generation(u64);
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 impl Generation {
+    /// Its number among its ancestors that asked.
+    #[cfg(feature = "nvml")]
+    pub(crate) fn number(self) -> u32 {
+        #[allow(clippy::cast_possible_truncation)] // The low half is the count.
+        let number = self.0 as u32;
+        number
+    }
+
     /// That of the calling process. Takes no lock, which a fork could leave locked.
     pub(crate) fn current() -> Self {
         let stamp = stamp();

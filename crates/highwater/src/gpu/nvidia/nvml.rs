@@ -3,12 +3,14 @@
 mod calls;
 mod codes;
 mod library;
+mod loading;
 mod rows;
 
 use self::{
     calls::{List, Memory},
     codes::Code,
     library::{Handle, Library},
+    loading::Loading,
     rows::Row,
 };
 use super::{
@@ -19,6 +21,7 @@ use super::{
 };
 use crate::{
     Unavailable,
+    fork::Generation,
     gpu::{Device, DeviceId, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Usage, Work},
 };
 
@@ -27,7 +30,7 @@ use crate::{
 pub(super) struct Session {
     library: Library,
     /// The process that opened it. A forked child must not use it, nor close it.
-    pid: u32,
+    opened_by: Generation,
     devices: Vec<Known>,
 }
 
@@ -43,16 +46,20 @@ struct Known {
 impl Session {
     /// Loads the library and initializes it. Takes up to seconds where no process keeps the driver awake.
     pub(super) fn open() -> Result<Self, Unavailable> {
+        let _inside = Loading::begin().ok_or_else(|| {
+            let why = "this process was forked while another thread of its parent was opening the library";
+            Unavailable::Failed(why.to_owned())
+        })?;
         let library = Library::load()?;
         // Dropped without a shutdown, which belongs to a successful initialization alone.
         library.init()?;
         trace(|| format!("NVML {:?}, driver {:?}", library.nvml_version(), library.driver_version()));
-        Ok(Self { library, pid: std::process::id(), devices: Vec::new() })
+        Ok(Self { library, opened_by: Generation::current(), devices: Vec::new() })
     }
 
     /// The library, if this is still the process that initialized it.
     fn library(&self) -> Result<&Library, Code> {
-        if self.pid == std::process::id() { Ok(&self.library) } else { Err(Code::UNINITIALIZED) }
+        if self.opened_by == Generation::current() { Ok(&self.library) } else { Err(Code::UNINITIALIZED) }
     }
 
     fn known(&self, id: &DeviceId) -> Option<&Known> {
@@ -164,7 +171,7 @@ impl Session {
     /// What NVML says, raw.
     pub(super) fn raw(&self) -> Vec<String> {
         let Ok(library) = self.library() else {
-            return vec![format!("opened by process {}, not by this one", self.pid)];
+            return vec!["opened by a process that this one was forked from".to_owned()];
         };
         let text = |told: Result<String, Code>| told.unwrap_or_else(|code| format!("{code:?}"));
         let (driver, nvml) = (text(library.driver_version()), text(library.nvml_version()));
@@ -189,7 +196,9 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // A forked child has a copy of the session, but NVML in it is the parent's: it is left as it is.
-        if self.pid == std::process::id() {
+        if self.opened_by == Generation::current()
+            && let Some(_inside) = Loading::begin()
+        {
             self.library.shutdown();
             self.library.unload();
         }

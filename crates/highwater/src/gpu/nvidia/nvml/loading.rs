@@ -1,0 +1,69 @@
+//! Being inside the system's loader, which a fork may catch half way.
+//!
+//! dlopen(3) and dlclose(3) change lists that a child forked meanwhile by another thread finds half changed, and the C
+//! library does not mend them: its own dlopen may then crash. So who is inside is counted, beside the process that
+//! counts; a child that inherits a count other than zero never goes inside.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::fork::Generation;
+
+/// Threads inside in the low half; in the high half, which process counts.
+static INSIDE: AtomicU64 = AtomicU64::new(0);
+
+/// This thread is inside.
+pub(super) struct Loading(());
+
+impl Loading {
+    /// `None` in a process that was forked while another thread was inside.
+    pub(super) fn begin() -> Option<Self> {
+        let own = Generation::current().number();
+        let mut seen = INSIDE.load(Ordering::Acquire);
+        loop {
+            let count = after(seen, own)?;
+            let now = u64::from(own) << 32 | u64::from(count);
+            match INSIDE.compare_exchange(seen, now, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(Self(())),
+                Err(other) => seen = other,
+            }
+        }
+    }
+}
+
+/// How many are inside once one more is; `None` where some never come out.
+fn after(seen: u64, own: u32) -> Option<u32> {
+    #[allow(clippy::cast_possible_truncation)] // The two halves.
+    let (process, count) = ((seen >> 32) as u32, seen as u32);
+    match count {
+        0 => Some(1),
+        _ if process == own => count.checked_add(1),
+        _ => None,
+    }
+}
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        INSIDE.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_inherited_keeps_us_out() {
+        assert_eq!(after(0, 7), Some(1));
+        assert_eq!(after(7 << 32 | 1, 7), Some(2));
+        assert_eq!(after(6 << 32, 7), Some(1), "nobody was inside when we were forked");
+        assert_eq!(after(6 << 32 | 1, 7), None);
+    }
+
+    #[test]
+    fn in_and_out_again() {
+        let (one, two) = (Loading::begin(), Loading::begin());
+        assert!(one.is_some() && two.is_some());
+        drop((one, two));
+        assert!(Loading::begin().is_some());
+    }
+}
