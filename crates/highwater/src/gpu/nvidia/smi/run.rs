@@ -37,8 +37,11 @@ fn program() -> Command {
 fn output(program: &mut Command, patience: Duration) -> Result<String, Unavailable> {
     let command = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Unavailable::NoBackend("no program nvidia-smi".into()),
-        io::ErrorKind::PermissionDenied => Unavailable::PermissionDenied,
+        io::ErrorKind::PermissionDenied if is_in_path() => Unavailable::PermissionDenied,
+        // A directory of `PATH` that may not be searched is refused, too (execvp(3)).
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            Unavailable::NoBackend("no program nvidia-smi".into())
+        }
         _ => Unavailable::Failed(format!("nvidia-smi: {error}")),
     })?;
     let text = read(&mut child, patience);
@@ -63,6 +66,12 @@ fn output(program: &mut Command, patience: Duration) -> Result<String, Unavailab
     };
     let text = format!("nvidia-smi says: {}", first.trim().chars().take(200).collect::<String>());
     Err(Unavailable::DriverBroken { code: code.into(), text })
+}
+
+/// Whether the program is there, and refused.
+fn is_in_path() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join("nvidia-smi").exists())
 }
 
 /// All that it prints; `None` if that takes too long.
