@@ -3,6 +3,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod descendants;
 mod discovery;
+mod ended;
 mod keeper;
 pub(crate) mod launch;
 mod lifetimes;

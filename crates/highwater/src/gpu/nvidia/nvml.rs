@@ -58,7 +58,7 @@ impl Session {
     }
 
     /// The library, if this is still the process that initialized it.
-    fn library(&self) -> Result<&Library, Code> {
+    fn nvml(&self) -> Result<&Library, Code> {
         if self.opened_by == Generation::current() { Ok(&self.library) } else { Err(Code::UNINITIALIZED) }
     }
 
@@ -68,7 +68,7 @@ impl Session {
 
     /// The devices, each followed by its parts.
     pub(super) fn find(&mut self) -> Result<Vec<Device>, Unavailable> {
-        let library = self.library()?;
+        let library = self.nvml()?;
         let driver_version = library.driver_version().ok();
         let mut known = Vec::new();
         let mut devices = Vec::new();
@@ -94,7 +94,7 @@ impl Session {
 
     /// Reads the memory of one device.
     pub(super) fn read(&self, device: &mut Device) {
-        let told = self.library().and_then(|library| library.memory(self.handle(&device.id)?));
+        let told = self.nvml().and_then(|library| library.memory(self.handle(&device.id)?));
         trace(|| format!("{}: memory {told:?}", device.id));
         amounts(told).store(device, Source::Nvml);
     }
@@ -138,7 +138,7 @@ impl Session {
     }
 
     fn rows(&self, list: List, id: &DeviceId) -> Result<Vec<Row>, Unavailable> {
-        let rows = self.library()?.processes(list, self.handle(id)?);
+        let rows = self.nvml()?.processes(list, self.handle(id)?);
         trace(|| format!("{id}: {} processes {rows:?}", list.name()));
         rows
     }
@@ -153,7 +153,7 @@ impl Session {
 
     /// The highest that each process has held, where root has switched the driver's accounting on.
     fn add_peaks(&self, device: &Device, usages: &mut [Usage]) {
-        let (Ok(library), Ok(handle)) = (self.library(), self.handle(&device.id)) else { return };
+        let (Ok(library), Ok(handle)) = (self.nvml(), self.handle(&device.id)) else { return };
         if usages.is_empty() || library.accounts(handle) != Ok(true) {
             return;
         }
@@ -170,7 +170,7 @@ impl Session {
 
     /// What NVML says, raw.
     pub(super) fn raw(&self) -> Vec<String> {
-        let Ok(library) = self.library() else {
+        let Ok(library) = self.nvml() else {
             return vec!["opened by a process that this one was forked from".to_owned()];
         };
         let text = |told: Result<String, Code>| told.unwrap_or_else(|code| format!("{code:?}"));

@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     descendants::{Descendants, read_stat},
+    ended::Ended,
     member::{Member, Seen},
     sources::Sources,
     wait::{self, Ending, Waited},
@@ -51,29 +52,19 @@ pub(crate) struct Members {
     /// Children of ours that do not belong to the job.
     pub(super) not_ours: Option<u32>,
     /// Ended children of ours that could not be waited for yet.
-    to_wait: Vec<Ended>,
+    pub(super) to_wait: Vec<Ended>,
     /// What the kernel tells: where it is not whole, `/proc` is asked again.
     pub(super) told: super::told::Telling,
     /// Processes found by the last walk beside the kernel's news of which no news has come yet, and those of the walk before.
     pub(super) unannounced: HashSet<u32>,
     pub(super) suspects: HashSet<u32>,
     /// The mark that we ourselves had when the command was forked: `ru_maxrss` up to it may be ours.
-    own_mark: u64,
+    pub(super) own_mark: u64,
     /// The command itself: its pid, and how it ended. Its life is told by wait4, never by `/proc`.
     pub(super) root: u32,
-    root_ending: Ending,
+    pub(super) root_ending: Ending,
     readings: Vec<Reading>,
     pub(super) text: Vec<u8>,
-}
-
-/// A member that has ended.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ended {
-    pub(super) pid: u32,
-    pub(super) id: MemberId,
-    pub(super) moment: Moment,
-    /// Until when it may have held its memory.
-    pub(super) freed: Duration,
 }
 
 /// What changed in a look at the whole job.
@@ -409,49 +400,5 @@ impl Members {
         member.exec();
         (member.image, member.named) = (image, true);
         news.push(moment, Event::Exec { id: member.id, name });
-    }
-
-    /// A member has ended; it is taken off the list by the caller.
-    pub(super) fn ended(&mut self, ended: Ended, news: &mut News) {
-        let Ended { pid, id, .. } = ended;
-        if self.by_pid.get(&pid) == Some(&id) {
-            self.by_pid.remove(&pid);
-        }
-        self.bury(ended, news);
-    }
-
-    /// Waits for an ended process, and tells of its end; later, if it is ours and not quite dead. Only a child of ours
-    /// can be waited for; for all others this is one refused call.
-    fn bury(&mut self, ended: Ended, news: &mut News) {
-        let Ended { pid, id, moment, freed } = ended;
-        let ending = wait::try_wait(pid);
-        if pid == self.root && self.root_lives() {
-            self.root_ending = ending;
-        }
-        if ending == Ending::NotYet {
-            self.to_wait.push(ended);
-            return;
-        }
-        let waited = ending.waited();
-        if let Some(Waited { exit, max_rss_bytes }) = waited {
-            news.push(moment, Event::Exit { id, exit });
-            news.push(moment, Event::MaxRss { id, bytes: max_rss_bytes });
-        }
-        news.push(moment, Event::Gone { id, freed });
-        // After its own last mark has been counted: only what exceeds that is news.
-        if let Some(waited) = waited {
-            self.note_max(waited.max_rss_bytes, moment, news);
-        }
-    }
-
-    fn wait_again(&mut self, news: &mut News) {
-        for ended in std::mem::take(&mut self.to_wait) {
-            self.bury(ended, news);
-        }
-    }
-
-    /// `ru_maxrss` says that some process reached it, but up to our own mark that may have been our fork.
-    pub(super) fn note_max(&self, bytes: u64, moment: Moment, news: &mut News) {
-        news.push(moment, Event::WaitedMax { bytes, may_be_ours: bytes <= self.own_mark });
     }
 }

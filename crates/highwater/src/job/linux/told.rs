@@ -9,9 +9,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     descendants::read_stat,
+    ended::Ended,
     lifetimes::{Lifetime, What},
     member::Member,
-    members::{Ended, Members, News},
+    members::{Members, News},
     sources::{Sources, Told},
     taskstats::TaskEnd,
 };

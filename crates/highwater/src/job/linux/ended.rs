@@ -1,0 +1,65 @@
+//! Members that have ended: waited for where they are ours, and told of.
+
+use std::time::Duration;
+
+use super::{
+    members::{Members, News},
+    wait::{self, Ending, Waited},
+};
+use crate::job::events::{Event, MemberId, Moment};
+
+/// A member that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) pid: u32,
+    pub(super) id: MemberId,
+    pub(super) moment: Moment,
+    /// Until when it may have held its memory.
+    pub(super) freed: Duration,
+}
+
+impl Members {
+    /// A member has ended; it is taken off the list by the caller.
+    pub(super) fn ended(&mut self, ended: Ended, news: &mut News) {
+        let Ended { pid, id, .. } = ended;
+        if self.by_pid.get(&pid) == Some(&id) {
+            self.by_pid.remove(&pid);
+        }
+        self.bury(ended, news);
+    }
+
+    /// Waits for an ended process, and tells of its end; later, if it is ours and not quite dead. Only a child of ours
+    /// can be waited for; for all others this is one refused call.
+    fn bury(&mut self, ended: Ended, news: &mut News) {
+        let Ended { pid, id, moment, freed } = ended;
+        let ending = wait::try_wait(pid);
+        if pid == self.root && self.root_lives() {
+            self.root_ending = ending;
+        }
+        if ending == Ending::NotYet {
+            self.to_wait.push(ended);
+            return;
+        }
+        let waited = ending.waited();
+        if let Some(Waited { exit, max_rss_bytes }) = waited {
+            news.push(moment, Event::Exit { id, exit });
+            news.push(moment, Event::MaxRss { id, bytes: max_rss_bytes });
+        }
+        news.push(moment, Event::Gone { id, freed });
+        // After its own last mark has been counted: only what exceeds that is news.
+        if let Some(waited) = waited {
+            self.note_max(waited.max_rss_bytes, moment, news);
+        }
+    }
+
+    pub(super) fn wait_again(&mut self, news: &mut News) {
+        for ended in std::mem::take(&mut self.to_wait) {
+            self.bury(ended, news);
+        }
+    }
+
+    /// `ru_maxrss` says that some process reached it, but up to our own mark that may have been our fork.
+    pub(super) fn note_max(&self, bytes: u64, moment: Moment, news: &mut News) {
+        news.push(moment, Event::WaitedMax { bytes, may_be_ours: bytes <= self.own_mark });
+    }
+}
