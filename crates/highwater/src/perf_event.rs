@@ -12,12 +12,8 @@ const PERF_TYPE_SOFTWARE: u32 = 1;
 const PERF_COUNT_SW_DUMMY: u64 = 9;
 /// `PERF_SAMPLE_TID` and `PERF_SAMPLE_TIME`: what stands at the end of each record.
 const SAMPLE_TYPE: u64 = 1 << 1 | 1 << 2;
-/// `PERF_SAMPLE_RAW`: what a tracepoint brings along.
-const SAMPLE_RAW: u64 = 1 << 10;
 /// `PERF_FORMAT_LOST` (Linux 6.0).
 const FORMAT_LOST: u64 = 1 << 4;
-const PERF_TYPE_TRACEPOINT: u32 = 2;
-const EXCLUDE_KERNEL: u32 = 5;
 /// Bits of the word of flags: inherit, `exclude_kernel`, `exclude_hv`, comm, task, `sample_id_all`,
 /// `comm_exec`, `use_clockid`.
 const FLAGS: [u32; 8] = [1, 5, 6, 9, 13, 18, 24, 25];
@@ -26,33 +22,27 @@ const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
 /// Opens the events of `pid` (0: of this thread) and of all that it will fork, as far as they happen on `cpu` (-1:
 /// any).
 ///
-/// With a `tracepoint` (its id), which only root may open, each hit of it is reported, too.
+/// Not the tracepoint of new tasks beside it, which would say who shares its parent's memory map: only root may open
+/// it, and closing it takes 35 ms (`tracepoint_synchronize_unregister`).
 ///
 /// # Errors
 /// EACCES or EPERM where users may not (`perf_event_paranoid` above 2, a container's seccomp profile), ENODEV for a
 /// processor that is offline.
-pub(crate) fn open(pid: i32, cpu: i32, tracepoint: Option<u64>) -> io::Result<OwnedFd> {
-    match open_with(pid, cpu, tracepoint, FORMAT_LOST) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => open_with(pid, cpu, tracepoint, 0),
+pub(crate) fn open(pid: i32, cpu: i32) -> io::Result<OwnedFd> {
+    match open_with(pid, cpu, FORMAT_LOST) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => open_with(pid, cpu, 0),
         opened => opened,
     }
 }
 
-fn open_with(pid: i32, cpu: i32, tracepoint: Option<u64>, read_format: u64) -> io::Result<OwnedFd> {
+fn open_with(pid: i32, cpu: i32, read_format: u64) -> io::Result<OwnedFd> {
     let mut attr = [0_u64; ATTR_WORDS];
     let size = u32::try_from(size_of_val(&attr)).unwrap_or(0);
     (attr[0], attr[1], attr[3]) = (two(PERF_TYPE_SOFTWARE, size), PERF_COUNT_SW_DUMMY, SAMPLE_TYPE);
-    if let Some(id) = tracepoint {
-        // Each hit is a sample: a period of 1.
-        (attr[0], attr[1], attr[2]) = (two(PERF_TYPE_TRACEPOINT, size), id, 1);
-        attr[3] |= SAMPLE_RAW;
-    }
     attr[4] = read_format;
     // The flags are a bit field, which big-endian machines fill from the other end.
     attr[5] = FLAGS
         .iter()
-        // Tracepoints are the kernel's.
-        .filter(|&&bit| tracepoint.is_none() || bit != EXCLUDE_KERNEL)
         .map(|bit| if cfg!(target_endian = "little") { 1_u64 << bit } else { 1 << (63 - bit) })
         .sum();
     attr[11] = two(0, libc::CLOCK_MONOTONIC.unsigned_abs());

@@ -5,7 +5,7 @@ use std::{fs, io};
 use crate::{Roots, doctor::State, perf_event};
 
 pub(super) fn examine(roots: &Roots) -> State {
-    match perf_event::open(0, -1, None) {
+    match perf_event::open(0, -1) {
         Ok(_) => State::works(),
         Err(error) => {
             let paranoid = fs::read_to_string(roots.proc.join("sys/kernel/perf_event_paranoid")).ok();

@@ -13,9 +13,8 @@ pub(crate) struct Lifetime {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
-    /// A task of process `parent` made `tid`: a new process where `tid == pid`, else a thread more of `pid`. Whether
-    /// a new process runs in its parent's memory map (vfork), where the source tells.
-    Fork { pid: u32, tid: u32, parent: u32, shares_map: Option<bool> },
+    /// A task of process `parent` made `tid`: a new process where `tid == pid`, else a thread more of `pid`.
+    Fork { pid: u32, tid: u32, parent: u32 },
     /// Process `pid` runs another program now; `comm` is its name, where the source tells it.
     Exec { pid: u32, comm: Option<String> },
     /// The task has ended and let go of its memory map; with its last task, the process has. `status` as wait4(2)

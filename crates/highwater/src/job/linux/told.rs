@@ -177,8 +177,8 @@ impl Members {
 
     fn lifetime(&mut self, at: Duration, what: What, news: &mut News) {
         match what {
-            What::Fork { pid, tid, parent, shares_map } if pid == tid => {
-                self.forked(at, pid, parent, shares_map, news);
+            What::Fork { pid, tid, parent } if pid == tid => {
+                self.forked(at, pid, parent, news);
             }
             What::Fork { pid, .. } => {
                 if let Some(member) = self.member(pid)
@@ -198,7 +198,7 @@ impl Members {
         Some(&mut self.list[index])
     }
 
-    fn forked(&mut self, at: Duration, pid: u32, parent: u32, shares_map: Option<bool>, news: &mut News) {
+    fn forked(&mut self, at: Duration, pid: u32, parent: u32, news: &mut News) {
         self.unannounced.remove(&pid);
         if let Some(member) = self.member(pid) {
             if at <= member.known_until {
@@ -221,13 +221,9 @@ impl Members {
         let id = self.new_id(pid);
         let mut member = Member::new(id, pid, true, at);
         member.told = true;
-        member.shares_map = shares_map == Some(true);
         member.parent = self.by_pid.get(&parent).copied();
         self.list.push(member);
         news.push(Moment::exactly(at), Event::Born { id, pid, ppid: parent, name: None, forked: true });
-        if let Some(shares) = shares_map {
-            news.push(Moment::exactly(at), Event::SharesMap { id, shares });
-        }
     }
 
     fn exec_told(&mut self, at: Duration, pid: u32, comm: Option<String>, news: &mut News) {

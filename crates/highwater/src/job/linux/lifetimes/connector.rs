@@ -228,7 +228,7 @@ impl<'a> Event<'a> {
             PROC_EVENT_FORK => {
                 let (parent, tid, pid) = (self.word(1)?, self.word(2)?, self.word(3)?);
                 // The kernel names the task's real_parent, and a thread's is that of its process.
-                What::Fork { pid, tid, parent: if tid == pid { parent } else { pid }, shares_map: None }
+                What::Fork { pid, tid, parent: if tid == pid { parent } else { pid } }
             }
             PROC_EVENT_EXEC => What::Exec { pid: self.word(1)?, comm: None },
             PROC_EVENT_EXIT => {

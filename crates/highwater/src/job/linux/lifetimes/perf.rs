@@ -4,14 +4,13 @@
 //! once the new memory map is in place (`begin_new_exec`, fs/exec.c), and an exit when the task ends (`do_exit`,
 //! kernel/exit.c): after it has let go of its map, since Linux 6.18 before.
 
-mod newtask;
 mod record;
 mod ring;
 
 use std::{fs, io, os::fd::OwnedFd};
 
-use self::{newtask::NewTask, record::Record, ring::Ring};
-use super::{Lifetime, What};
+use self::{record::Record, ring::Ring};
+use super::Lifetime;
 use crate::{Roots, perf_event};
 
 /// Pages of one buffer, as many as `perf_event_mlock_kb` gives each user by default: 2,800 processes fit into it.
@@ -20,15 +19,11 @@ const PAGES_AT_LEAST: usize = 4;
 /// Pages of all buffers together, on machines of many processors.
 const PAGES_IN_ALL: usize = 2048;
 
-/// Makes a task that shares its maker's memory map: clone(2).
-const CLONE_VM: u64 = 0x100;
-
 /// The buffers of one job.
 #[derive(Debug)]
 pub(crate) struct Perf {
     /// Never polled: each end of a process wakes whoever polls (`perf_event_exit_event`, kernel/events/core.c).
     buffers: Vec<(OwnedFd, Ring)>,
-    newtask: Option<NewTask>,
     lost: u64,
     record: Vec<u8>,
 }
@@ -43,10 +38,9 @@ impl Perf {
         let cpus = online_cpus(roots)?;
         let root = i32::try_from(root).map_err(io::Error::other)?;
         let share = (PAGES_IN_ALL / cpus.len().max(1)).max(PAGES_AT_LEAST);
-        let newtask = NewTask::find().ok();
         let mut pages = PAGES.min(1 << share.ilog2());
         loop {
-            match Self::with_pages(root, &cpus, pages, newtask) {
+            match Self::with_pages(root, &cpus, pages) {
                 // Too much for perf_event_mlock_kb, or for the machine.
                 Err(error)
                     if matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOMEM))
@@ -59,11 +53,11 @@ impl Perf {
         }
     }
 
-    fn with_pages(root: i32, cpus: &[i32], pages: usize, newtask: Option<NewTask>) -> io::Result<Self> {
+    fn with_pages(root: i32, cpus: &[i32], pages: usize) -> io::Result<Self> {
         let page_size = rustix::param::page_size();
         let mut buffers = Vec::new();
         for &cpu in cpus {
-            match perf_event::open(root, cpu, newtask.map(|newtask| newtask.id)) {
+            match perf_event::open(root, cpu) {
                 Ok(event) => {
                     let ring = Ring::map(&event, pages * page_size, page_size)?;
                     buffers.push((event, ring));
@@ -76,25 +70,14 @@ impl Perf {
         if buffers.is_empty() {
             return Err(io::Error::other("no processor to watch"));
         }
-        Ok(Self { buffers, newtask, lost: 0, record: Vec::new() })
+        Ok(Self { buffers, lost: 0, record: Vec::new() })
     }
 
     /// Appends what was recorded up to now, one processor after the other.
     pub(crate) fn drain(&mut self, into: &mut Vec<Lifetime>) {
         for (_, ring) in &mut self.buffers {
-            let newtask = self.newtask;
-            let first = into.len();
             let whole = ring.drain(&mut self.record, |record| match Record::parse(record) {
                 Some(Record::Lifetime(lifetime)) => into.push(lifetime),
-                // Of the fork before it.
-                Some(Record::Hit(raw)) => {
-                    let flags = newtask.and_then(|newtask| newtask.flags(raw));
-                    if let Some(Lifetime { what: What::Fork { shares_map, .. }, .. }) =
-                        into.get_mut(first..).and_then(<[_]>::last_mut)
-                    {
-                        *shares_map = flags.map(|flags| flags & CLONE_VM != 0);
-                    }
-                }
                 Some(Record::Lost(count)) => self.lost += count,
                 Some(Record::Other) => {}
                 None => self.lost += 1,
@@ -152,7 +135,7 @@ mod tests {
         let mut shell = Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
         let root = i32::try_from(shell.id()).unwrap();
         let cpus = online_cpus(&Roots::default()).unwrap();
-        let watched = Perf::with_pages(root, &cpus, PAGES_AT_LEAST, None);
+        let watched = Perf::with_pages(root, &cpus, PAGES_AT_LEAST);
         shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
         shell.wait().unwrap();
         let mut perf = match watched {

@@ -29,7 +29,7 @@ fn what(code: u32, data: &[u32]) -> Option<What> {
 
 #[test]
 fn reads_each_kind() {
-    let process = What::Fork { pid: 30, tid: 30, parent: 10, shares_map: None };
+    let process = What::Fork { pid: 30, tid: 30, parent: 10 };
     assert_eq!(what(PROC_EVENT_FORK, &[11, 10, 30, 30]), Some(process));
     assert_eq!(what(PROC_EVENT_EXEC, &[31, 30]), Some(What::Exec { pid: 30, comm: None }));
     let exit = What::Exit { pid: 30, tid: 31, status: Some(9) };
@@ -40,7 +40,7 @@ fn reads_each_kind() {
 #[test]
 fn a_thread_is_of_its_own_process() {
     // The kernel gives the process's parent, 10, as the parent of the thread.
-    let thread = What::Fork { pid: 30, tid: 31, parent: 30, shares_map: None };
+    let thread = What::Fork { pid: 30, tid: 31, parent: 30 };
     assert_eq!(what(PROC_EVENT_FORK, &[10, 10, 31, 30]), Some(thread));
 }
 
@@ -124,7 +124,7 @@ fn tells_the_life_of_a_child() {
     assert_eq!(
         kinds.iter().map(|(_, what)| (*what).clone()).collect::<Vec<_>>(),
         [
-            What::Fork { pid, tid: pid, parent, shares_map: None },
+            What::Fork { pid, tid: pid, parent },
             What::Exec { pid, comm: None },
             What::Exit { pid, tid: pid, status: Some(status.into_raw()) },
         ]
@@ -140,7 +140,7 @@ fn tells_of_threads() {
     let tid =
         thread::spawn(|| rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()).join().unwrap();
     let pid = std::process::id();
-    let fork = What::Fork { pid, tid, parent: pid, shares_map: None };
+    let fork = What::Fork { pid, tid, parent: pid };
     let all = told_until(&mut connector, |all| {
         all.iter().any(|life| matches!(life.what, What::Exit { tid: of, .. } if of == tid))
     });

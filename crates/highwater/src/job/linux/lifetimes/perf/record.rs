@@ -8,7 +8,6 @@ const PERF_RECORD_LOST: u32 = 2;
 const PERF_RECORD_COMM: u32 = 3;
 const PERF_RECORD_EXIT: u32 = 4;
 const PERF_RECORD_FORK: u32 = 7;
-const PERF_RECORD_SAMPLE: u32 = 9;
 const PERF_RECORD_LOST_SAMPLES: u32 = 13;
 /// The name changed because of an exec.
 const PERF_RECORD_MISC_COMM_EXEC: u16 = 1 << 13;
@@ -16,18 +15,16 @@ const PERF_RECORD_MISC_COMM_EXEC: u16 = 1 << 13;
 const SAMPLE_ID: usize = 16;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Record<'a> {
+pub(super) enum Record {
     Lifetime(Lifetime),
-    /// A tracepoint was hit; what it brings along.
-    Hit(&'a [u8]),
     /// So many records were dropped.
     Lost(u64),
     Other,
 }
 
-impl<'a> Record<'a> {
+impl Record {
     /// `None`: too short for what it says it is.
-    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let kind = u32::from_ne_bytes(*bytes.first_chunk()?);
         let misc = u16::from_ne_bytes(*bytes.get(4..)?.first_chunk()?);
         let body = bytes.get(8..)?;
@@ -35,19 +32,12 @@ impl<'a> Record<'a> {
         let long = |at: usize| Some(u64::from_ne_bytes(*body.get(at..)?.first_chunk()?));
         let at = || Some(Duration::from_nanos(u64::from_ne_bytes(*bytes.last_chunk()?)));
         let what = match kind {
-            PERF_RECORD_FORK => {
-                What::Fork { pid: word(0)?, parent: word(4)?, tid: word(8)?, shares_map: None }
-            }
+            PERF_RECORD_FORK => What::Fork { pid: word(0)?, parent: word(4)?, tid: word(8)? },
             PERF_RECORD_EXIT => What::Exit { pid: word(0)?, tid: word(8)?, status: None },
             PERF_RECORD_COMM if misc & PERF_RECORD_MISC_COMM_EXEC != 0 => {
                 let name = body.get(8..body.len().checked_sub(SAMPLE_ID)?)?;
                 let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
                 What::Exec { pid: word(0)?, comm: Some(String::from_utf8_lossy(name).into_owned()) }
-            }
-            PERF_RECORD_SAMPLE => {
-                // Task, time, then the length of what follows.
-                let length = usize::try_from(word(16)?).ok()?;
-                return body.get(20..)?.get(..length).map(Self::Hit);
             }
             PERF_RECORD_LOST => return long(8).map(Self::Lost),
             PERF_RECORD_LOST_SAMPLES => return long(0).map(Self::Lost),
@@ -82,7 +72,7 @@ mod tests {
         let at = Duration::from_millis(1500);
         let told = |what| Some(Record::Lifetime(Lifetime { at, what }));
         let task = words(&[11, 10, 12, 10, 0, 0]);
-        let fork = told(What::Fork { pid: 11, tid: 12, parent: 10, shares_map: None });
+        let fork = told(What::Fork { pid: 11, tid: 12, parent: 10 });
         assert_eq!(Record::parse(&record(PERF_RECORD_FORK, 0, &task)), fork);
         let exit = told(What::Exit { pid: 11, tid: 12, status: None });
         assert_eq!(Record::parse(&record(PERF_RECORD_EXIT, 0, &task)), exit);
@@ -94,9 +84,6 @@ mod tests {
             Some(Record::Other),
             "a mere renaming"
         );
-        let hit = [words(&[10, 10, 0, 0, 3]), b"abc".to_vec()].concat();
-        assert_eq!(Record::parse(&record(PERF_RECORD_SAMPLE, 0, &hit)), Some(Record::Hit(b"abc")));
-        assert_eq!(Record::parse(&record(PERF_RECORD_SAMPLE, 0, &words(&[0, 0, 0, 0, 900]))), None, "cut");
         let lost = [7_u64.to_ne_bytes(), 42_u64.to_ne_bytes()].concat();
         assert_eq!(Record::parse(&record(PERF_RECORD_LOST, 0, &lost)), Some(Record::Lost(42)));
     }
