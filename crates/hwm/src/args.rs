@@ -20,6 +20,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Run(RunArgs),
+    Compare(crate::compare::CompareArgs),
     /// Say what can be measured on this machine, and what would make the rest possible.
     Doctor(crate::doctor::DoctorArgs),
     Man(ManArgs),
@@ -141,6 +142,7 @@ Examples:
   hwm run -- cargo build --release        how much memory does this build need?
   hwm run --json=mem.json -- make -j8     keep the record for scripts
   hwm run --json -- cargo test > mem.json
+  hwm compare base.json mem.json          what grew since then?
   hwm run --help                          all options of the main verb
   hwm completions bash                    completions for the shell
 ";

@@ -10,6 +10,9 @@
 //! | 0 | others | done |
 //! | 1 | others | failed |
 //! | 2 | others | bad usage |
+//! | 1 | `compare`, `ci-check` | a regression or a leak |
+//! | 2 | `compare`, `ci-check` | bad usage, or it could not be compared |
+//! | the job's own | `ci-check` | unless it is 0 |
 //!
 //! 10 and 11 are kept for the limits on a job's total and on single processes.
 
@@ -21,6 +24,10 @@ use highwater::{Error, record};
 pub(crate) const FAILURE: u8 = 1;
 /// Bad usage of a verb other than `run`.
 pub(crate) const USAGE: u8 = 2;
+/// `compare`, `ci-check`: something grew.
+pub(crate) const REGRESSION: u8 = 1;
+/// `compare`, `ci-check`: a record cannot be read, or what decides is not known.
+pub(crate) const NOT_COMPARED: u8 = 2;
 /// `run`: bad usage, or our own failure before the job started.
 pub(crate) const NOT_RUN: u8 = 125;
 /// `run`: the command cannot be executed.

@@ -1,14 +1,18 @@
 //! `hwm`: how much memory does this job use, and how high did it rise?
 
 mod args;
+mod compare;
 mod doctor;
 mod exit;
 mod generate;
+mod judgement;
 mod output;
 mod paths;
 mod run;
 mod signals;
 mod startup;
+#[allow(dead_code)] // Other verbs need the rest.
+mod units;
 mod usage;
 
 use std::process::ExitCode;
@@ -23,6 +27,7 @@ fn main() -> ExitCode {
     };
     let done = match verb {
         Verb::Run(args) => return run::run(args),
+        Verb::Compare(args) => return compare::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Man(args) => generate::man(&args),
         Verb::Completions(args) => generate::completions(&args),

@@ -25,7 +25,9 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
         }
         _ => {
             let help = match verb.as_deref() {
-                Some(verb @ ("run" | "doctor" | "man" | "completions")) => format!("hwm {verb} --help"),
+                Some(verb @ ("run" | "compare" | "ci-check" | "doctor" | "man" | "completions")) => {
+                    format!("hwm {verb} --help")
+                }
                 _ => "hwm --help".to_owned(),
             };
             complain(format_args!("{} (see {help})", one_line(&error.render().to_string())));

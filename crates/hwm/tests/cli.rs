@@ -41,6 +41,7 @@ Usage: hwm <COMMAND>
 
 Commands:
   run          Run a command and measure it with all its descendants
+  compare      Say what grew from one record to another: the job's total, and group by group
   doctor       Say what can be measured on this machine, and what would make the rest possible
   man          Print the man page, or write all of them into a directory
   completions  Print the completions for a shell, or write those of all shells into a directory
@@ -57,6 +58,7 @@ Examples:
   hwm run -- cargo build --release        how much memory does this build need?
   hwm run --json=mem.json -- make -j8     keep the record for scripts
   hwm run --json -- cargo test > mem.json
+  hwm compare base.json mem.json          what grew since then?
   hwm run --help                          all options of the main verb
   hwm completions bash                    completions for the shell
 

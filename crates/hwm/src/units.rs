@@ -1,0 +1,121 @@
+//! Sizes and times as people type them.
+
+use std::time::Duration;
+
+/// Longest time that is surely meant.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// Shortest interval: a look costs milliseconds.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+/// `8G`, `512MiB` (1024-based), `8GB` (1000-based), `1.5T`; a bare number counts bytes.
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong =
+        || "give a size such as 8G, 512M or 1.5GiB (1024-based), 8GB (1000-based), or bytes".to_owned();
+    let (number, unit) = split(text).ok_or_else(wrong)?;
+    let (letter, rest) = unit.split_at_checked(unit.len().min(1)).ok_or_else(wrong)?;
+    let power = match letter.to_ascii_lowercase().as_str() {
+        "" => 0,
+        "b" if rest.is_empty() => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        "p" => 5,
+        _ => return Err(wrong()),
+    };
+    let base: f64 = match rest.to_ascii_lowercase().as_str() {
+        "" | "ib" | "i" => 1024.0,
+        "b" => 1000.0,
+        _ => return Err(wrong()),
+    };
+    whole(number, base.powi(power)).ok_or_else(|| "that is more than 64 bits can count".to_owned())
+}
+
+/// `5s`, `500ms`, `2m`, `1.5h`; a bare number counts seconds.
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
+    let wrong = || "give a time such as 500ms, 5s, 10m or 2h".to_owned();
+    let (number, unit) = split(text).ok_or_else(wrong)?;
+    let unit = match unit {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(number.parse::<f64>().map_err(|_| wrong())? * unit)
+        .ok()
+        .filter(|time| !time.is_zero() && *time <= LONGEST)
+        .ok_or_else(|| "give a time above zero and below a year".to_owned())
+}
+
+/// As [`parse_time`], not below what a look costs.
+pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
+    let time = parse_time(text)?;
+    if time < SHORTEST_INTERVAL { Err("give 10ms or more".to_owned()) } else { Ok(time) }
+}
+
+/// A pid or an index.
+pub(crate) fn parse_number(text: &str) -> Result<u32, String> {
+    text.trim().parse().map_err(|_| "give a whole number".to_owned())
+}
+
+/// The number and the unit behind it.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    number.parse::<f64>().ok()?;
+    Some((number, unit.trim_start()))
+}
+
+/// The product, exact where the number is whole.
+fn whole(number: &str, factor: f64) -> Option<u64> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // powers of 1024 and 1000 up to 2^50
+    if let Ok(number) = number.parse::<u64>() {
+        return number.checked_mul(factor as u64);
+    }
+    let value = number.parse::<f64>().ok()? * factor;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: below 2^64
+    (value < 18_446_744_073_709_551_616.0).then_some(value.round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("512", 512),
+            ("512B", 512),
+            ("8G", 8 << 30),
+            ("8g", 8 << 30),
+            ("8 GiB", 8 << 30),
+            ("8GB", 8_000_000_000),
+            ("1.5K", 1536),
+            ("100kb", 100_000),
+            ("2T", 2 << 40),
+            (".5M", 1 << 19),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "G", "8X", "8Gb/s", "-1", "1..2", "1e3", "99999999999P", "8 bytes", "8BB", "8é"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, milliseconds) in
+            [("5", 5000), ("5s", 5000), ("500ms", 500), ("1.5s", 1500), ("2m", 120_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(parse_time(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "0", "0s", "-1s", "5 parsecs", "9999999h", "s"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
+        assert!(parse_interval("1ms").is_err());
+    }
+}
