@@ -21,6 +21,7 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     Run(RunArgs),
     Compare(crate::compare::CompareArgs),
+    CiCheck(crate::ci_check::CiCheckArgs),
     /// Say what can be measured on this machine, and what would make the rest possible.
     Doctor(crate::doctor::DoctorArgs),
     Man(ManArgs),

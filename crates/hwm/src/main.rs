@@ -1,6 +1,7 @@
 //! `hwm`: how much memory does this job use, and how high did it rise?
 
 mod args;
+mod ci_check;
 mod compare;
 mod doctor;
 mod exit;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let done = match verb {
         Verb::Run(args) => return run::run(args),
         Verb::Compare(args) => return compare::run(&args),
+        Verb::CiCheck(args) => return ci_check::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Man(args) => generate::man(&args),
         Verb::Completions(args) => generate::completions(&args),

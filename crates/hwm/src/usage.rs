@@ -30,10 +30,15 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
                 }
                 _ => "hwm --help".to_owned(),
             };
-            complain(format_args!("{} (see {help})", one_line(&error.render().to_string())));
+            complain(format_args!("{} (see {help})", message(error)));
             exit::of_usage(verb.as_deref())
         }
     }
+}
+
+/// What is wrong, in one line.
+pub(crate) fn message(error: &clap::Error) -> String {
+    one_line(&error.render().to_string())
 }
 
 /// The first argument that is no option: clap does not say which verb an error belongs to.

@@ -42,6 +42,7 @@ Usage: hwm <COMMAND>
 Commands:
   run          Run a command and measure it with all its descendants
   compare      Say what grew from one record to another: the job's total, and group by group
+  ci-check     Run a command, or take a record, compare it with a baseline, and tell the CI
   doctor       Say what can be measured on this machine, and what would make the rest possible
   man          Print the man page, or write all of them into a directory
   completions  Print the completions for a shell, or write those of all shells into a directory

@@ -22,7 +22,6 @@ enum Why {
 }
 
 impl CannotRead {
-    #[allow(dead_code)] // Asked soon.
     /// There is no such file.
     pub(crate) fn is_missing(&self) -> bool {
         matches!(&self.why, Why::Io(error) if error.kind() == io::ErrorKind::NotFound)

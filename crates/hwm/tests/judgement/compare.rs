@@ -104,12 +104,12 @@ fn intervals_that_overlap() {
 Base:      base.json (make all)
 Candidate: new.json (make all)
 
-             base  candidate            change
-Peak RSS  400 MiB    500 MiB  +100 MiB (+25 %)  no evidence: intervals overlap
+               base  candidate            change
+Peak RSS  ≥ 400 MiB    500 MiB  +100 MiB (+25 %)  no evidence: intervals overlap
 
 Warning: single run on each side: how far runs differ by themselves is not known
 
-No evidence: Peak RSS grew by 100 MiB (+25 %), and what was measured does not prove it; hwm run --exact narrows the intervals.
+No evidence: Peak RSS grew by 100 MiB (+25 %), from up to 490 MiB to 480 MiB or more, and what was measured does not prove it; hwm run --exact narrows the intervals.
 
 "#]]
     );

@@ -11,13 +11,18 @@ use crate::judgement::Judgement;
 /// What a row is about.
 pub(crate) fn name(what: &Quantity) -> String {
     match what {
-        Quantity::Total { metric } => format!("Peak {}", metric_name(*metric)),
+        Quantity::Total { metric } => total(*metric),
         Quantity::Cgroup => "cgroup peak (page cache too)".to_owned(),
         Quantity::Vram { index, .. } => format!("GPU {index} memory"),
         Quantity::Gtt { index, .. } => format!("GPU {index} mapped RAM"),
         Quantity::Group { command } => command.clone(),
         _ => "something that this hwm does not know".to_owned(),
     }
+}
+
+/// The job's total in a metric.
+pub(crate) fn total(metric: Metric) -> String {
+    format!("Peak {}", metric_name(metric))
 }
 
 fn metric_name(metric: Metric) -> &'static str {
@@ -38,6 +43,8 @@ pub(crate) fn side(side: &Side) -> String {
     };
     let sign = match (side.lower_bytes, side.upper_bytes) {
         (_, None) => "≥ ",
+        // The figure is the lower end itself, and the upper one is far.
+        (Some(lower), Some(upper)) if lower == bytes && upper.saturating_sub(lower) > bytes / 50 => "≥ ",
         (Some(0), Some(_)) if bytes > 0 => "≤ ",
         _ => "",
     };
@@ -100,7 +107,8 @@ pub(crate) fn conclusion(judgement: &Judgement) -> String {
     parts.join(" ")
 }
 
-fn of_comparison(comparison: &Comparison) -> String {
+/// What is said of the comparison alone.
+pub(crate) fn of_comparison(comparison: &Comparison) -> String {
     let rows = |verdict: Verdict| {
         let rows = comparison.totals.iter().chain(&comparison.groups);
         rows.filter(move |row| row.decides && row.verdict == verdict)
@@ -146,6 +154,13 @@ pub(crate) fn grown(row: &Row) -> String {
     };
     match (row.reason, row.change_bytes) {
         (Reason::New, _) => format!("{name} is new ({})", side(&row.candidate)),
+        (Reason::IntervalsOverlap, _) => {
+            let highest = row.base.upper_bytes.map_or_else(|| "any height".to_owned(), text::size);
+            let lowest = text::size_or_unknown(row.candidate.lower_bytes);
+            let grown = change(row);
+            let grown = grown.trim_start_matches('+');
+            format!("{name} grew by {grown}, from up to {highest} to {lowest} or more")
+        }
         (_, Some(_)) => format!("{name} grew by {}", change(row).trim_start_matches('+')),
         (_, None) => format!("{name}: {}", verdict(row)),
     }
