@@ -11,6 +11,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::table::{self, Row};
 
+mod compare;
 mod cpu_bound;
 mod crowd;
 mod delays;
@@ -49,6 +50,7 @@ enum Benchmark {
     SampleCost,
     Delays,
     GnuTime,
+    Compare,
 }
 
 impl Benchmark {
@@ -61,6 +63,7 @@ impl Benchmark {
             Self::SampleCost => sample_cost::run(setup),
             Self::Delays => delays::run(setup),
             Self::GnuTime => gnu_time::run(setup),
+            Self::Compare => compare::run(setup),
         }
     }
 }
