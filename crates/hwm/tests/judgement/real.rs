@@ -73,3 +73,37 @@ fn the_jobs_own_failure_comes_first() {
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(127), &b""[..]));
     assert!(!place.path().join("none").exists() && !place.path().join("base").exists());
 }
+
+/// The examples find hwm in the path.
+fn example(place: &Place, args: &[&str]) -> Option<i32> {
+    let beside = Path::new(HWM).parent().expect("a directory");
+    let path = format!("{}:{}", beside.display(), std::env::var("PATH").unwrap_or_default());
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/ci/");
+    let (file, args) = args.split_first().expect("an example");
+    let mut command = Command::new(format!("{examples}{file}"));
+    command.args(args).current_dir(place.path()).env("PATH", path);
+    let output = command.output().unwrap_or_else(|error| panic!("{file}: {error}"));
+    output.status.code()
+}
+
+#[test]
+fn the_example_for_shells() {
+    let place = Place::with(&[]);
+    let workload = workload().expect("the workloads").to_str().expect("text");
+    let check = |mib: &str| example(&place, &["check.sh", "runs", workload, "hold", mib, "100"]);
+    assert_eq!([check("40"), check("40"), check("140")], [Some(0), Some(0), Some(1)]);
+    assert_eq!(example(&place, &["check.sh", "runs", "sh", "-c", "exit 9"]), Some(9));
+}
+
+#[test]
+fn the_example_for_python() {
+    let has_python = Command::new("python3").arg("--version").output().is_ok();
+    if !has_python {
+        return;
+    }
+    let place = Place::with(&[]);
+    let workload = workload().expect("the workloads").to_str().expect("text");
+    let check = |limit: &str| example(&place, &["check.py", limit, workload, "hold", "40", "100"]);
+    assert_eq!([check("100"), check("20")], [Some(0), Some(1)]);
+    assert_eq!(example(&place, &["check.py", "20", "sh", "-c", "exit 9"]), Some(9));
+}
