@@ -159,11 +159,16 @@ const WARM_UPS: [f64; 5] = [0.1, 0.2, 0.3, 0.4, 0.5];
 /// A part grew if it has this share of what an even growth would give it.
 const GREW: f64 = 0.25;
 /// So many parts must have grown.
-const GROWN_PARTS: usize = 4;
+const GROWN_PARTS: usize = 5;
 /// No part may have more than this share of the growth: that would be one large allocation.
-const LARGEST_PART: f64 = 0.4;
+const LARGEST_PART: f64 = 1.0 / 3.0;
 /// Two bottoms farther apart than this part of the time are no evidence for growth all along between them.
 const FARTHEST: f64 = 0.3;
+/// The floor must have risen by this part of how far the series usually stands above it: the lowest points of mere
+/// noise rise and fall by less.
+const WORTH: f64 = 0.5;
+/// All of the series must have risen by this part of what its floor did.
+const RISEN: f64 = 0.7;
 /// The last quarter must have kept this share of the mean rate: else it comes to rest.
 const LAST_RATE: f64 = 0.65;
 
@@ -201,6 +206,18 @@ impl Course {
     }
 }
 
+/// How far the series usually stands above its floor: the median.
+fn scatter(minima: &[Point], kept: &[Point], end: f64) -> f64 {
+    let judged = minima.iter().filter(|point| point.at <= end);
+    let mut above: Vec<f64> =
+        judged.map(|point| point.bytes - floor::at(kept, point.at, f64::INFINITY)).collect();
+    if above.is_empty() {
+        return 0.0;
+    }
+    let middle = above.len() / 2;
+    above.select_nth_unstable_by(middle, f64::total_cmp).1.max(0.0)
+}
+
 fn growth_of(minima: &[Point], rules: &LeakRules) -> Option<Growth> {
     let kept = floor::kept(minima);
     let (begin, end) = (minima.first()?.at, kept.last()?.at);
@@ -216,6 +233,9 @@ fn growth_of(minima: &[Point], rules: &LeakRules) -> Option<Growth> {
     if gain < (rules.floor_bytes as f64).max(1.0) || gain < low * rules.min_growth_percent.max(0.0) / 100.0 {
         return None;
     }
+    if gain < scatter(minima, &kept, end) * WORTH {
+        return None;
+    }
     let parts: Vec<f64> = (0..PARTS).map(|part| (border(part + 1) - border(part)) / gain).collect();
     let even = 1.0 / PARTS as f64;
     let grown = parts.iter().filter(|part| **part >= GREW * even).count();
@@ -223,6 +243,12 @@ fn growth_of(minima: &[Point], rules: &LeakRules) -> Option<Growth> {
     let goes_on = last_quarter >= LAST_RATE / 4.0;
     let is_spread = grown >= GROWN_PARTS && parts.iter().all(|part| *part <= LARGEST_PART);
     if !goes_on || !is_spread {
+        return None;
+    }
+    // Whatever stands above the floor must have risen with it: the floor of noise rises by its own making, as it is the
+    // least of ever fewer readings.
+    let judged: Vec<Point> = minima.iter().filter(|point| point.at <= end).copied().collect();
+    if floor::slope(&judged).is_none_or(|slope| slope * length < gain * RISEN) {
         return None;
     }
     // It begins where the floor was last at its first height, or nearly so.
