@@ -11,6 +11,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::table::{self, Row};
 
+mod compare;
 mod cpu_bound;
 mod crowd;
 mod delays;
@@ -53,6 +54,7 @@ enum Benchmark {
     GnuTime,
     GpuSweep,
     Snapshots,
+    Compare,
 }
 
 impl Benchmark {
@@ -67,6 +69,7 @@ impl Benchmark {
             Self::GnuTime => gnu_time::run(setup),
             Self::GpuSweep => gpu_sweep::run(setup),
             Self::Snapshots => snapshots::run(setup),
+            Self::Compare => compare::run(setup),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! highwater measures memory: how much a process or a whole job (a command and all its descendants) uses, and
 //! how high it rose. Every figure says what it counts, where it comes from and how sure it is; unknown is never 0.
 
+#[cfg(feature = "record")]
+pub mod analysis;
 #[cfg(all(feature = "record", target_os = "linux"))]
 #[cfg_attr(not(feature = "job"), allow(dead_code))] // For the job's record alone.
 mod cgroup;

@@ -39,6 +39,8 @@ pub(crate) enum Verb {
     Ps(PsArgs),
     Watch(WatchArgs),
     Fits(FitsArgs),
+    Compare(crate::compare::CompareArgs),
+    CiCheck(crate::ci_check::CiCheckArgs),
     /// Say what can be measured on this machine, and what would make the rest possible.
     Doctor(crate::doctor::DoctorArgs),
     Man(ManArgs),
@@ -207,6 +209,7 @@ Examples:
   hwm run -- cargo build --release        how much memory does this build need?
   hwm run --json=mem.json -- make -j8     keep the record for scripts
   hwm run --json -- cargo test > mem.json
+  hwm compare base.json mem.json          what grew since then?
   hwm run --help                          all options of the main verb
   hwm                                     how full are the GPUs and the RAM?
   hwm ps                                  who holds GPU memory?

@@ -16,6 +16,9 @@
 //! | 0 | others | done |
 //! | 1 | others | failed |
 //! | 2 | others | bad usage |
+//! | 1 | `compare`, `ci-check` | a regression or a leak |
+//! | 2 | `compare`, `ci-check` | bad usage, or it could not be compared |
+//! | the job's own | `ci-check` | unless it is 0 |
 //!
 //! 10 and 11 can be changed by options, since a job may use them itself.
 
@@ -35,6 +38,10 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const TOTAL_LIMIT: u8 = 10;
 /// `run`: the limit on single processes ended the job.
 pub(crate) const PROCESS_LIMIT: u8 = 11;
+/// `compare`, `ci-check`: something grew.
+pub(crate) const REGRESSION: u8 = 1;
+/// `compare`, `ci-check`: a record cannot be read, or what decides is not known.
+pub(crate) const NOT_COMPARED: u8 = 2;
 /// `run`: bad usage, or our own failure before the job started.
 pub(crate) const NOT_RUN: u8 = 125;
 /// `run`: the command cannot be executed.

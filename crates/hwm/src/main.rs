@@ -1,11 +1,14 @@
 //! `hwm`: how much memory does this job use, how high did it rise, and who holds what on the GPU?
 
 mod args;
+mod ci_check;
+mod compare;
 mod devices;
 mod doctor;
 mod exit;
 mod fits;
 mod generate;
+mod judgement;
 mod look;
 mod output;
 mod paths;
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
     let done = match verb {
         None => devices::run(&place, json),
         Some(Verb::Run(args)) => return run::run(args),
+        Some(Verb::Compare(args)) => return compare::run(&args),
+        Some(Verb::CiCheck(args)) => return ci_check::run(&args),
         Some(Verb::Ps(mut args)) => {
             args.place = args.place.or(place);
             ps::run(args)

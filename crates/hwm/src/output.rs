@@ -2,6 +2,8 @@
 //! the file and no format.
 
 pub(crate) mod checkpoint;
+pub(crate) mod ci;
+pub(crate) mod comparison;
 pub(crate) mod csv;
 pub(crate) mod destination;
 pub(crate) mod devices;

@@ -39,12 +39,16 @@ impl From<anyhow::Error> for Failure {
 
 /// Runs the job; its exit code, or ours when it could not be started.
 pub(crate) fn run(args: RunArgs) -> ExitCode {
+    ExitCode::from(code_of(args))
+}
+
+/// The same as a number, for verbs that go on from there.
+pub(crate) fn code_of(args: RunArgs) -> u8 {
     let done = Plan::check(args).map_err(Failure::from).and_then(measure);
-    let code = done.unwrap_or_else(|failure| {
+    done.unwrap_or_else(|failure| {
         complain(failure.message);
         failure.code
-    });
-    ExitCode::from(code)
+    })
 }
 
 fn measure(mut plan: Plan) -> Result<u8, Failure> {

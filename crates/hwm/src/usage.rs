@@ -29,12 +29,15 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
         }
         _ => {
             let help = match verb.as_deref() {
-                Some(verb @ ("run" | "ps" | "watch" | "fits" | "doctor" | "man" | "completions")) => {
+                Some(
+                    verb @ ("run" | "compare" | "ci-check" | "ps" | "watch" | "fits" | "doctor" | "man"
+                    | "completions"),
+                ) => {
                     format!("hwm {verb} --help")
                 }
                 _ => "hwm --help".to_owned(),
             };
-            complain(format_args!("{} (see {help})", one_line(&error.render().to_string())));
+            complain(format_args!("{} (see {help})", message(error)));
             exit::of_usage(verb.as_deref())
         }
     }
@@ -47,6 +50,8 @@ pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<Exit
         Verb::Ps(_) => ("ps", true),
         Verb::Watch(_) => ("watch", true),
         Verb::Fits(_) => ("fits", true),
+        Verb::Compare(_) => ("compare", false),
+        Verb::CiCheck(_) => ("ci-check", false),
         Verb::Doctor(_) => ("doctor", false),
         Verb::Man(_) => ("man", false),
         Verb::Completions(_) => ("completions", false),
@@ -63,7 +68,7 @@ pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<Exit
     }
     if json {
         match verb {
-            Verb::Run(_) | Verb::Ps(_) | Verb::Doctor(_) => {
+            Verb::Run(_) | Verb::Ps(_) | Verb::Compare(_) | Verb::Doctor(_) => {
                 complain(format_args!("--json belongs behind the verb, as in: hwm {name} --json"));
             }
             Verb::Watch(_) => complain("hwm watch needs no --json: it always prints JSON lines"),
@@ -72,6 +77,11 @@ pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<Exit
         return Some(exit::of_usage(Some(name)));
     }
     None
+}
+
+/// What is wrong, in one line.
+pub(crate) fn message(error: &clap::Error) -> String {
+    one_line(&error.render().to_string())
 }
 
 /// The first argument that is no option, nor belongs to one: clap does not say which verb an error belongs to.

@@ -22,6 +22,8 @@ Commands:
   ps           List the processes that hold GPU memory, on every vendor's devices
   watch        Follow what processes hold on GPUs over time, as JSON lines
   fits         Say whether SIZE is free on a GPU now
+  compare      Say what grew from one record to another: the job's total, and group by group
+  ci-check     Run a command, or take a record, compare it with a baseline, and tell the CI
   doctor       Say what can be measured on this machine, and what would make the rest possible
   man          Print the man page, or write all of them into a directory
   completions  Print the completions for a shell, or write those of all shells into a directory
@@ -47,6 +49,7 @@ Examples:
   hwm run -- cargo build --release        how much memory does this build need?
   hwm run --json=mem.json -- make -j8     keep the record for scripts
   hwm run --json -- cargo test > mem.json
+  hwm compare base.json mem.json          what grew since then?
   hwm run --help                          all options of the main verb
   hwm                                     how full are the GPUs and the RAM?
   hwm ps                                  who holds GPU memory?

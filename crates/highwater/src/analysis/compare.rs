@@ -1,0 +1,301 @@
+//! What grew from some records to others of the same job.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::{
+    Warning,
+    figure::{self, Figure, Seen},
+    judge::{Reason, Rules, Side, Verdict, judge, judge_new},
+    warning,
+};
+use crate::record::{Certainty, GpuFigure, GpuPeak, GpuScope, Metric, Record};
+
+/// What was compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Quantity {
+    /// The job's total.
+    Total {
+        /// In which metric.
+        metric: Metric,
+    },
+    /// The kernel's peak of the job's cgroup, page cache included.
+    Cgroup,
+    /// Memory on a device.
+    Vram {
+        /// Its place in the list of devices.
+        index: u32,
+        /// Which one it is.
+        id: String,
+    },
+    /// System RAM mapped for a device.
+    Gtt {
+        /// Its place in the list of devices.
+        index: u32,
+        /// Which one it is.
+        id: String,
+    },
+    /// Processes that share a command.
+    Group {
+        /// The command.
+        command: String,
+    },
+}
+
+/// One quantity on both sides.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Row {
+    /// What it is.
+    pub what: Quantity,
+    /// In the base.
+    pub base: Side,
+    /// In the candidate.
+    pub candidate: Side,
+    /// From the base's median to the candidate's.
+    pub change_bytes: Option<i64>,
+    /// The same in percent of the base; `null` also where the base is 0.
+    pub change_percent: Option<f64>,
+    /// The judgement.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// Whether a regression here makes the whole one; other rows explain.
+    pub decides: bool,
+}
+
+/// The result of [`compare`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// Of all rows that decide.
+    pub verdict: Verdict,
+    /// The rules that were applied.
+    pub rules: Rules,
+    /// The totals; the primary metric first.
+    pub totals: Vec<Row>,
+    /// The groups, those that changed most first.
+    pub groups: Vec<Row>,
+    /// What makes it weaker.
+    pub warnings: Vec<Warning>,
+}
+
+impl Comparison {
+    /// The total in the primary metric.
+    pub fn primary(&self) -> Option<&Row> {
+        self.totals.first()
+    }
+}
+
+/// Compares records of a job with earlier ones. Several on a side are runs of the same job: their medians are
+/// compared, and their spread says what is noise.
+///
+/// The whole is a [`Verdict::Regression`] where one row that decides is; [`Verdict::Unknown`] where the primary
+/// total cannot be judged, or memory on a device that the base knows; else [`Verdict::NoEvidence`] where growth is
+/// not proven.
+pub fn compare<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: Rules) -> Comparison {
+    let mut totals = totals(base, candidate, &rules);
+    totals.extend(devices(base, candidate, &rules));
+    let groups = groups(base, candidate, &rules);
+    let verdict = overall(&totals, &groups);
+    Comparison { verdict, rules, totals, groups, warnings: warning::all(base, candidate) }
+}
+
+fn overall(totals: &[Row], groups: &[Row]) -> Verdict {
+    let deciding = || totals.iter().chain(groups).filter(|row| row.decides);
+    let cannot_tell = |(place, row): (usize, &Row)| {
+        let lost = matches!(row.what, Quantity::Vram { .. }) && row.base.bytes.is_some();
+        row.verdict == Verdict::Unknown && (place == 0 || lost)
+    };
+    if deciding().any(|row| row.verdict == Verdict::Regression) {
+        Verdict::Regression
+    } else if totals.is_empty() || totals.iter().enumerate().any(cannot_tell) {
+        Verdict::Unknown
+    } else if deciding().any(|row| row.verdict == Verdict::NoEvidence) {
+        Verdict::NoEvidence
+    } else {
+        Verdict::Fine
+    }
+}
+
+impl Row {
+    fn judged(what: Quantity, base: &[Seen], candidate: &[Seen], rules: &Rules, decides: bool) -> Self {
+        let (base, candidate) = (Side::of(base), Side::of(candidate));
+        let judgement = judge(&base, &candidate, rules);
+        Self::with(what, base, candidate, judgement, decides)
+    }
+
+    /// The two sides count different things: a difference between them means nothing.
+    fn not_the_same(&mut self) {
+        (self.verdict, self.reason) = (Verdict::Unknown, Reason::NotTheSame);
+        (self.change_bytes, self.change_percent) = (None, None);
+    }
+
+    fn with(
+        what: Quantity,
+        base: Side,
+        candidate: Side,
+        (verdict, reason): (Verdict, Reason),
+        decides: bool,
+    ) -> Self {
+        let both = base.bytes.zip(candidate.bytes);
+        let change_bytes = both.map(|(before, after)| {
+            let change = i128::from(after) - i128::from(before);
+            i64::try_from(change).unwrap_or(if change < 0 { i64::MIN } else { i64::MAX })
+        });
+        let change_percent = both
+            .filter(|(before, _)| *before > 0)
+            .map(|(before, after)| (after as f64 - before as f64) / before as f64 * 100.0);
+        Self { what, base, candidate, change_bytes, change_percent, verdict, reason, decides }
+    }
+}
+
+/// The figures of a checkpoint may still rise: they are not known.
+fn read<P>(records: &[Record<P>], figure: impl Fn(&Record<P>) -> Option<Figure>) -> Vec<Seen> {
+    records.iter().map(|record| Seen::from(figure(record).filter(|_| record.complete))).collect()
+}
+
+fn totals<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> Vec<Row> {
+    let metrics = || base.iter().map(|r| r.primary_metric).chain(candidate.iter().map(|r| r.primary_metric));
+    let metric = metrics().next().unwrap_or(Metric::Rss);
+    let what = Quantity::Total { metric };
+    let mut rows =
+        vec![Row::judged(what, &read(base, figure::total), &read(candidate, figure::total), rules, true)];
+    if metrics().any(|other| other != metric) {
+        rows.iter_mut().for_each(Row::not_the_same);
+    }
+    let mut add = |what, base: Vec<Seen>, candidate: Vec<Seen>, decides| {
+        let row = Row::judged(what, &base, &candidate, rules, decides);
+        // Measured nowhere: nothing to compare.
+        if row.base.known + row.candidate.known > 0 {
+            rows.push(row);
+        }
+    };
+    let pss = Quantity::Total { metric: Metric::Pss };
+    add(pss, read(base, figure::pss), read(candidate, figure::pss), true);
+    // Page cache is in it, which depends on what ran before: it explains and does not decide.
+    add(Quantity::Cgroup, read(base, figure::cgroup), read(candidate, figure::cgroup), false);
+    rows
+}
+
+/// What a device is called by the two sides: its id, else its place in the list.
+fn devices<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> Vec<Row> {
+    let mut known: Vec<(u32, &str)> = Vec::new();
+    let all = base.iter().flat_map(|r| &r.peak.gpu).chain(candidate.iter().flat_map(|r| &r.peak.gpu));
+    for device in all {
+        if !known.iter().any(|&(index, id)| id == device.id || index == device.index) {
+            known.push((device.index, &device.id));
+        }
+    }
+    let mut rows = Vec::new();
+    for (index, id) in known {
+        let row = |what, part: fn(&GpuPeak) -> (Option<GpuFigure>, Option<u64>), decides| {
+            let of = |gpu: &[GpuPeak], complete: bool| {
+                let device = find(gpu, index, id).filter(|_| complete)?;
+                let (figure, cap) = part(device);
+                Some((figure::on_gpu(device, figure, cap)?, figure?.scope))
+            };
+            let before: Vec<_> = base.iter().map(|r| of(&r.peak.gpu, r.complete)).collect();
+            let after: Vec<_> = candidate.iter().map(|r| of(&r.peak.gpu, r.complete)).collect();
+            let seen = |of: &[Option<(Figure, GpuScope)>]| -> Vec<Seen> {
+                of.iter().map(|one| Seen::from(one.map(|(figure, _)| figure))).collect()
+            };
+            let mut row = Row::judged(what, &seen(&before), &seen(&after), rules, decides);
+            let mut scopes = before.iter().chain(&after).flatten().map(|(_, scope)| *scope);
+            let first = scopes.next();
+            if scopes.any(|scope| Some(scope) != first) {
+                row.not_the_same();
+            }
+            row
+        };
+        let id = id.to_owned();
+        rows.push(row(Quantity::Vram { index, id: id.clone() }, |d| (d.vram, d.total_bytes), true));
+        let gtt = row(Quantity::Gtt { index, id }, |d| (d.gtt, None), false);
+        if gtt.base.known + gtt.candidate.known > 0 {
+            rows.push(gtt);
+        }
+    }
+    rows
+}
+
+fn find<'a>(gpu: &'a [GpuPeak], index: u32, id: &str) -> Option<&'a GpuPeak> {
+    gpu.iter().find(|device| device.id == id).or_else(|| gpu.iter().find(|device| device.index == index))
+}
+
+fn groups<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> Vec<Row> {
+    let (before, after) = (Groups::of(base), Groups::of(candidate));
+    let base_saw_all = !base.is_empty()
+        && base.iter().all(|r| r.complete && r.capture.processes_seen_is == Certainty::Exact);
+    let only_after = after.order.iter().filter(|key| !before.seen.contains_key(*key));
+    let mut rows: Vec<Row> = before
+        .order
+        .iter()
+        .chain(only_after)
+        .map(|key| {
+            let (one, two) = (Side::of(&before.get(key)), Side::of(&after.get(key)));
+            let absent = |side: &Side| side.runs > 0 && side.absent == side.runs;
+            let judgement = if absent(&one) {
+                judge_new(&two, base_saw_all, rules)
+            } else if absent(&two) {
+                (Verdict::Fine, Reason::Gone)
+            } else {
+                judge(&one, &two, rules)
+            };
+            let what = Quantity::Group { command: key.0.to_owned() };
+            Row::with(what, one, two, judgement, rules.groups_decide)
+        })
+        .collect();
+    // Stable: where nothing changed, the largest group stays first.
+    rows.sort_by_key(|row| std::cmp::Reverse(change(row)));
+    rows
+}
+
+/// How much a group changed; one that came or went, by all of it.
+fn change(row: &Row) -> u64 {
+    match (row.base.bytes, row.candidate.bytes) {
+        (Some(before), Some(after)) => before.abs_diff(after),
+        (one, two) => one.or(two).unwrap_or(0),
+    }
+}
+
+/// The groups of one side: by command, and by order where a record has one command more than once.
+struct Groups<'a> {
+    order: Vec<(&'a str, usize)>,
+    /// By record; the vector ends with the last record that has the group.
+    seen: HashMap<(&'a str, usize), Vec<Seen>>,
+    /// What a record says of groups that it does not list.
+    otherwise: Vec<Seen>,
+}
+
+impl<'a> Groups<'a> {
+    fn of<P>(records: &'a [Record<P>]) -> Self {
+        let otherwise: Vec<Seen> =
+            records.iter().map(|r| if r.complete { Seen::Absent } else { Seen::Unknown }).collect();
+        let mut groups = Self { order: Vec::new(), seen: HashMap::new(), otherwise };
+        for (place, record) in records.iter().enumerate().filter(|(_, record)| record.complete) {
+            let mut times: HashMap<&str, usize> = HashMap::new();
+            for group in &record.groups {
+                let nth = times.entry(&group.key).or_default();
+                let key = (group.key.as_str(), *nth);
+                *nth += 1;
+                let order = &mut groups.order;
+                let seen = groups.seen.entry(key).or_insert_with(|| {
+                    order.push(key);
+                    Vec::new()
+                });
+                seen.extend_from_slice(&groups.otherwise[seen.len()..place]);
+                seen.push(Seen::from(group.peak_bytes.map(Figure::point)));
+            }
+        }
+        groups
+    }
+
+    fn get(&self, key: &(&str, usize)) -> Vec<Seen> {
+        let mut seen = self.seen.get(key).cloned().unwrap_or_default();
+        seen.extend_from_slice(&self.otherwise[seen.len()..]);
+        seen
+    }
+}

@@ -1,0 +1,83 @@
+//! The figures of one record, as intervals.
+
+use crate::record::{Certainty, GpuFigure, GpuPeak, PeakFigure, Record};
+
+/// A figure and where the truth lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Figure {
+    pub(super) bytes: u64,
+    pub(super) lower: u64,
+    /// `None`: nothing bounds it from above.
+    pub(super) upper: Option<u64>,
+}
+
+impl Figure {
+    /// Taken at its word.
+    pub(super) fn point(bytes: u64) -> Self {
+        Self { bytes, lower: bytes, upper: Some(bytes) }
+    }
+
+    /// As its certainty says. `cap` is what it cannot exceed in any case. A sampled figure is taken at its word.
+    fn with(bytes: u64, lower: u64, certainty: Certainty, cap: Option<u64>) -> Self {
+        let lower = lower.min(bytes);
+        match certainty {
+            Certainty::AtLeast => Self { bytes, lower, upper: cap.map(|cap| cap.max(bytes)) },
+            Certainty::AtMost => Self { bytes, lower: 0, upper: Some(bytes) },
+            _ => Self { bytes, lower, upper: Some(bytes) },
+        }
+    }
+}
+
+/// A figure in one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    Known(Figure),
+    /// It was not measured, or could not be.
+    Unknown,
+    /// There is no such group.
+    Absent,
+}
+
+impl Seen {
+    pub(super) fn figure(&self) -> Option<Figure> {
+        match self {
+            Self::Known(figure) => Some(*figure),
+            Self::Unknown | Self::Absent => None,
+        }
+    }
+}
+
+impl From<Option<Figure>> for Seen {
+    fn from(figure: Option<Figure>) -> Self {
+        figure.map_or(Self::Unknown, Self::Known)
+    }
+}
+
+/// The total in the primary metric.
+pub(super) fn total<P>(record: &Record<P>) -> Option<Figure> {
+    if let Some(peak) = record.peak.rss {
+        // A bound on the wrong side of the estimate would make up certainty.
+        let lower = peak.lower_bytes.min(peak.bytes);
+        return Some(Figure { bytes: peak.bytes, lower, upper: Some(peak.upper_bytes.max(peak.bytes)) });
+    }
+    record.max_total_rss_kib.map(|kib| Figure::point(kib.saturating_mul(1024)))
+}
+
+/// The total in PSS. No page counts more in PSS than in RSS, so the upper end of RSS bounds it.
+pub(super) fn pss<P>(record: &Record<P>) -> Option<Figure> {
+    let cap = record.peak.rss.map(|rss| rss.upper_bytes);
+    record.peak.pss.map(|peak| Figure::with(peak.bytes, peak.bytes, peak.certainty, cap))
+}
+
+/// The kernel's peak of the job's cgroup.
+pub(super) fn cgroup<P>(record: &Record<P>) -> Option<Figure> {
+    record.peak.cgroup.map(|PeakFigure { bytes, certainty, .. }| Figure::with(bytes, bytes, certainty, None))
+}
+
+/// Memory on a device, or mapped for it.
+pub(super) fn on_gpu(device: &GpuPeak, figure: Option<GpuFigure>, cap: Option<u64>) -> Option<Figure> {
+    let figure = figure?;
+    // A driver that tells nothing of a member leaves the figure open upwards.
+    let certainty = if device.processes_unknown > 0 { Certainty::AtLeast } else { figure.certainty };
+    Some(Figure::with(figure.bytes, figure.lower_bytes, certainty, cap))
+}

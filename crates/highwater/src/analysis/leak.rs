@@ -1,0 +1,262 @@
+//! Memory that went on growing while a job ran: judged on the floor of each series, after warm-up.
+
+use serde::Serialize;
+
+use super::floor::{self, Point};
+use crate::record::{Metric, Process, Record, Scope, Series, Timeline};
+
+/// What counts as a leak.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct LeakRules {
+    /// The floor must have grown by this much, in percent of what it was after warm-up.
+    pub min_growth_percent: f64,
+    /// For at least this long.
+    pub min_duration_seconds: f64,
+    /// By at least this much.
+    pub floor_bytes: u64,
+}
+
+impl Default for LeakRules {
+    fn default() -> Self {
+        Self { min_growth_percent: 50.0, min_duration_seconds: 60.0, floor_bytes: 1 << 20 }
+    }
+}
+
+/// How sure a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Sureness {
+    /// It grew in every part of the time, for twice the time that is asked for.
+    Clear,
+    /// It grew in most parts of it.
+    Probable,
+}
+
+/// Memory that went on growing.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Leak {
+    /// Whose it is.
+    pub scope: Scope,
+    /// What grew.
+    pub metric: Metric,
+    /// Place in the record's `processes`, or the device's index.
+    pub id: Option<u64>,
+    /// Process id, where it is a process.
+    pub pid: Option<u32>,
+    /// Its command.
+    pub command: Option<String>,
+    /// Robust slope of the floor.
+    pub bytes_per_minute: u64,
+    /// When the growth began.
+    pub began_seconds: f64,
+    /// Until when it was seen.
+    pub until_seconds: f64,
+    /// The floor when it began.
+    pub from_bytes: u64,
+    /// The floor at the end.
+    pub to_bytes: u64,
+    /// How sure it is.
+    pub sureness: Sureness,
+}
+
+/// What [`find_leaks`] found, and what it could not judge.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct LeakReport {
+    /// The rules that were applied.
+    pub rules: LeakRules,
+    /// The job's total first, then the fastest.
+    pub leaks: Vec<Leak>,
+    /// Series that were judged.
+    pub judged: usize,
+    /// Series that were too short or had too few readings; nothing is said of them.
+    pub too_short: usize,
+    /// Whether the job's total could be judged. Where it could not, no leak found means nothing.
+    pub total_judged: bool,
+}
+
+/// Looks for growth that goes on, in the job's total, each process that has a series, and each device.
+pub fn find_leaks(record: &Record<Vec<Process>>, rules: LeakRules) -> LeakReport {
+    let mut report = LeakReport { rules, leaks: Vec::new(), judged: 0, too_short: 0, total_judged: false };
+    let Some(timeline) = &record.timeline else { return report };
+    let judged = |series: &&Series| matches!(series.scope, Scope::Total | Scope::Process | Scope::Device);
+    for series in timeline.series.iter().filter(judged) {
+        let points = without_teardown(points(timeline, series));
+        let Some(course) = Course::of(&points, &rules) else {
+            report.too_short += 1;
+            continue;
+        };
+        report.judged += 1;
+        report.total_judged |= series.scope == Scope::Total;
+        let Some(growth) = course.growth(&rules) else { continue };
+        let process = match (series.scope, series.id.and_then(|id| usize::try_from(id).ok())) {
+            (Scope::Process, Some(row)) => record.processes.get(row),
+            _ => None,
+        };
+        report.leaks.push(Leak {
+            scope: series.scope,
+            metric: series.metric,
+            id: series.id,
+            pid: process.map(|process| process.pid),
+            command: process.map(|process| process.command.clone()),
+            bytes_per_minute: bytes(growth.bytes_per_second * 60.0),
+            began_seconds: growth.from.at,
+            until_seconds: growth.to.at,
+            from_bytes: bytes(growth.from.bytes),
+            to_bytes: bytes(growth.to.bytes),
+            sureness: growth.sureness,
+        });
+    }
+    let fastest = |leak: &Leak| (leak.scope != Scope::Total, std::cmp::Reverse(leak.bytes_per_minute));
+    report.leaks.sort_by_key(fastest);
+    report
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // casts of floats saturate
+fn bytes(value: f64) -> u64 {
+    value.round() as u64
+}
+
+/// The series as points in order of time: the lowest reading of each column. Whatever cannot be so is passed over.
+fn points(timeline: &Timeline, series: &Series) -> Vec<Point> {
+    let seconds = timeline.seconds.get(series.first..).unwrap_or_default();
+    let mut points: Vec<Point> = Vec::with_capacity(series.bytes.len());
+    for (index, &at) in seconds.iter().enumerate().take(series.bytes.len().max(series.min.len())) {
+        let reading = |values: &[Option<u64>]| values.get(index).copied().flatten();
+        let Some(bytes) = reading(&series.min).or_else(|| reading(&series.bytes)) else { continue };
+        if at.is_finite() && points.last().is_none_or(|last| last.at < at) {
+            points.push(Point { at, bytes: bytes as f64 });
+        }
+    }
+    points
+}
+
+/// Part of the time at the end in which a fall is taken for the end of the job, not for a release.
+const TEARDOWN: f64 = 0.05;
+
+/// Without the last readings of a process that gives its memory back because it ends.
+fn without_teardown(mut points: Vec<Point>) -> Vec<Point> {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return points };
+    let begin = last.at - (last.at - first.at) * TEARDOWN;
+    // The last reading may stand alone in its part of the time.
+    let begin = points.partition_point(|point| point.at < begin).min(points.len().saturating_sub(2));
+    let highest = points[begin..].iter().map(|point| point.bytes).fold(0.0, f64::max);
+    while points.len() > begin + 1 && points.last().is_some_and(|last| last.bytes < highest / 2.0) {
+        points.pop();
+    }
+    points
+}
+
+/// Fewer windows with a reading than this tell nothing.
+const WINDOWS_AT_LEAST: usize = 12;
+/// Parts of the time after warm-up.
+const PARTS: usize = 8;
+/// Warm-up is tried as each of these parts of a series: it is not known how long it takes.
+const WARM_UPS: [f64; 5] = [0.1, 0.2, 0.3, 0.4, 0.5];
+/// A part grew if it has this share of what an even growth would give it.
+const GREW: f64 = 0.25;
+/// So many parts must have grown.
+const GROWN_PARTS: usize = 5;
+/// No part may have more than this share of the growth: that would be one large allocation.
+const LARGEST_PART: f64 = 1.0 / 3.0;
+/// Two bottoms farther apart than this part of the time are no evidence for growth all along between them.
+const FARTHEST: f64 = 0.3;
+/// The floor must have risen by this part of how far the series usually stands above it: the lowest points of mere
+/// noise rise and fall by less.
+const WORTH: f64 = 0.5;
+/// All of the series must have risen by this part of what its floor did.
+const RISEN: f64 = 0.7;
+/// The last quarter must have kept this share of the mean rate: else it comes to rest.
+const LAST_RATE: f64 = 0.65;
+
+/// A series that is long enough to be judged.
+struct Course {
+    minima: Vec<Point>,
+}
+
+/// Growth that goes on.
+struct Growth {
+    from: Point,
+    to: Point,
+    bytes_per_second: f64,
+    sureness: Sureness,
+}
+
+impl Course {
+    fn of(points: &[Point], rules: &LeakRules) -> Option<Self> {
+        let length = points.last()?.at - points.first()?.at;
+        let minima = floor::window_minima(points);
+        // After the shortest warm-up enough must be left.
+        let left = length * (1.0 - WARM_UPS[0]);
+        (left > 0.0 && left >= rules.min_duration_seconds && minima.len() >= WINDOWS_AT_LEAST)
+            .then_some(Self { minima })
+    }
+
+    /// The longest stretch to the end in which it grew all along.
+    fn growth(&self, rules: &LeakRules) -> Option<Growth> {
+        let (first, last) = (self.minima.first()?, self.minima.last()?);
+        WARM_UPS.iter().find_map(|warm_up| {
+            let begin = first.at + (last.at - first.at) * warm_up;
+            let begin = self.minima.partition_point(|point| point.at < begin);
+            growth_of(&self.minima[begin..], rules)
+        })
+    }
+}
+
+/// How far the series usually stands above its floor: the median.
+fn scatter(minima: &[Point], kept: &[Point], end: f64) -> f64 {
+    let judged = minima.iter().filter(|point| point.at <= end);
+    let mut above: Vec<f64> =
+        judged.map(|point| point.bytes - floor::at(kept, point.at, f64::INFINITY)).collect();
+    if above.is_empty() {
+        return 0.0;
+    }
+    let middle = above.len() / 2;
+    above.select_nth_unstable_by(middle, f64::total_cmp).1.max(0.0)
+}
+
+fn growth_of(minima: &[Point], rules: &LeakRules) -> Option<Growth> {
+    let kept = floor::kept(minima);
+    let (begin, end) = (minima.first()?.at, kept.last()?.at);
+    let length = end - begin;
+    if length <= 0.0 || length < rules.min_duration_seconds {
+        return None;
+    }
+    let border =
+        |part: usize| floor::at(&kept, begin + length * part as f64 / PARTS as f64, length * FARTHEST);
+    let (low, high) = (border(0), border(PARTS));
+    let gain = high - low;
+    // The least that counts is a byte, whatever the rules say.
+    if gain < (rules.floor_bytes as f64).max(1.0) || gain < low * rules.min_growth_percent.max(0.0) / 100.0 {
+        return None;
+    }
+    if gain < scatter(minima, &kept, end) * WORTH {
+        return None;
+    }
+    let parts: Vec<f64> = (0..PARTS).map(|part| (border(part + 1) - border(part)) / gain).collect();
+    let even = 1.0 / PARTS as f64;
+    let grown = parts.iter().filter(|part| **part >= GREW * even).count();
+    let last_quarter: f64 = parts[PARTS - PARTS / 4..].iter().sum();
+    let goes_on = last_quarter >= LAST_RATE / 4.0;
+    let is_spread = grown >= GROWN_PARTS && parts.iter().all(|part| *part <= LARGEST_PART);
+    if !goes_on || !is_spread {
+        return None;
+    }
+    // Whatever stands above the floor must have risen with it: the floor of noise rises by its own making, as it is the
+    // least of ever fewer readings.
+    let judged: Vec<Point> = minima.iter().filter(|point| point.at <= end).copied().collect();
+    if floor::slope(&judged).is_none_or(|slope| slope * length < gain * RISEN) {
+        return None;
+    }
+    // It begins where the floor was last at its first height, or nearly so.
+    let start = kept.iter().rev().find(|point| point.bytes <= low + gain / 20.0);
+    let from = start.copied().filter(|point| point.at > begin).unwrap_or(Point { at: begin, bytes: low });
+    let rising: Vec<Point> = kept.iter().filter(|point| point.at >= from.at).copied().collect();
+    let bytes_per_second = floor::slope(&rising).filter(|slope| *slope > 0.0).unwrap_or(gain / length);
+    let clear = grown == PARTS && length >= 2.0 * rules.min_duration_seconds;
+    let sureness = if clear { Sureness::Clear } else { Sureness::Probable };
+    Some(Growth { from, to: Point { at: end, bytes: high }, bytes_per_second, sureness })
+}

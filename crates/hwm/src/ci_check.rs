@@ -1,0 +1,225 @@
+//! `hwm ci-check`: run a command or take a record, compare with the baseline, and tell the CI in its own language.
+
+mod outputs;
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Parser;
+use highwater::{analysis::Verdict, record::Record};
+use tempfile::TempDir;
+
+use crate::{
+    args::{Cli, RunArgs, Verb},
+    exit,
+    judgement::{Judgement, RuleArgs, read},
+    output::{
+        Destination,
+        ci::{Baseline, Report, text},
+        complain, warn,
+    },
+    paths, run, usage,
+};
+use outputs::{OutputArgs, Outputs};
+
+/// Run a command, or take a record, compare it with a baseline, and tell the CI.
+///
+/// Without a baseline the check passes and says how to keep one. On GitHub the step's summary, its outputs and
+/// annotations are written by themselves.
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "hwm ci-check [OPTIONS] (--record FILE | [--] CMD [ARGS...])", after_help = EXAMPLES)]
+pub(crate) struct CiCheckArgs {
+    /// Judge this record; no command is run.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["command", "json", "run_option"])]
+    record: Option<PathBuf>,
+
+    /// Compare with this record, if it exists.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+
+    /// Keep the record as the baseline: where there is none, and where nothing grew.
+    #[arg(long, requires = "baseline")]
+    update_baseline: bool,
+
+    /// Keep the record of the command.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// An option of hwm run for the command, such as --run-option=--exact. May be given several times.
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    run_option: Vec<OsString>,
+
+    #[command(flatten)]
+    rules: RuleArgs,
+
+    /// List at most N groups.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+
+    #[command(flatten)]
+    outputs: OutputArgs,
+
+    /// The command and its arguments; options after CMD belong to CMD.
+    #[arg(trailing_var_arg = true, value_names = ["CMD", "ARGS"])]
+    command: Vec<OsString>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hwm ci-check --baseline base.json --update-baseline -- cargo test
+  hwm ci-check --baseline base.json --max-increase 10% --floor 50M --junit mem.xml -- make check
+  hwm ci-check --record mem.json --baseline base.json --benchmark-json bench.json
+  hwm ci-check --baseline base.json --run-option=--exact --json mem.json -- ./run-tests
+
+On GitHub (GITHUB_ACTIONS=true) it prints ::error and ::warning lines; a summary is appended to the file that \
+GITHUB_STEP_SUMMARY names, and verdict, peak_bytes and others to that of GITHUB_OUTPUT.
+
+Exit codes: the job's own unless it is 0 (125, 126 and 127 as of hwm run); else 0 no regression, or no baseline yet; \
+1 a regression, or a leak with --detect-leaks; 2 bad usage, or it could not be compared. The baseline and the \
+output files are checked before the command starts.
+";
+
+pub(crate) fn run(args: &CiCheckArgs) -> ExitCode {
+    ExitCode::from(check(args).unwrap_or_else(|error| {
+        complain(format_args!("{error:#}"));
+        exit::NOT_COMPARED
+    }))
+}
+
+fn check(args: &CiCheckArgs) -> anyhow::Result<u8> {
+    if args.record.is_none() && args.command.is_empty() {
+        bail!("nothing to check; name a record (--record mem.json) or a command (-- cargo test)");
+    }
+    let outputs = Outputs::check(&args.outputs)?;
+    let base = base(args.baseline.as_deref())?;
+    let keep = match &args.baseline {
+        Some(file) if args.update_baseline => Some(Destination::check("--baseline", file)?),
+        _ => None,
+    };
+    let Taken { record, file, code, place } = take(args)?;
+    let (record, code) = match record {
+        Ok(record) => (record, code),
+        // It was not started, or hwm run has said what went wrong.
+        Err(_) if code != 0 => return Ok(code),
+        Err(error) => return Err(error),
+    };
+
+    let records = std::slice::from_ref(&record);
+    let bases = args.baseline.iter().filter(|_| base.is_some()).cloned().collect();
+    let shown = if place.is_some() { PathBuf::from("this run") } else { file.clone() };
+    let judgement = Judgement::of((bases, base.as_slice()), (vec![shown], records), &args.rules);
+    let failed = (code != 0).then_some(code);
+    let updated = keep.filter(|_| is_worth_keeping(&record, &judgement, failed)).map(|to| {
+        // As it was written, with what a newer version may have put into it.
+        to.write(|out| out.write_all(&fs::read(&file)?)).map_err(|error| format!("{}: {error}", to.name()))
+    });
+    if let Some(Err(error)) = &updated {
+        warn(format_args!("the baseline could not be kept: {error}"));
+    }
+    let baseline = match (&args.baseline, &base) {
+        _ if matches!(updated, Some(Ok(()))) => Baseline::Updated,
+        (None, _) => Baseline::NotGiven,
+        (Some(_), Some(_)) => Baseline::There,
+        (Some(to), None) => Baseline::Missing { to: to.clone(), from: place.is_none().then(|| file.clone()) },
+    };
+    let name = args.outputs.name(&record);
+    let report = Report { name, record: &record, judgement: &judgement, failed, baseline, top: args.top };
+    print(&report);
+    outputs.write(&report);
+    Ok(if code == 0 { judgement.code() } else { code })
+}
+
+/// The baseline; `None` where there is none yet. Whatever else is wrong with it is said before the command starts.
+fn base(file: Option<&Path>) -> anyhow::Result<Option<Record>> {
+    match file.map(read) {
+        None => Ok(None),
+        Some(Ok(record)) => Ok(Some(record)),
+        Some(Err(error)) if error.is_missing() => Ok(None),
+        Some(Err(error)) => bail!("--baseline {error}"),
+    }
+}
+
+/// The record to judge.
+struct Taken {
+    record: anyhow::Result<Record>,
+    /// Where it stands.
+    file: PathBuf,
+    /// How the job ended.
+    code: u8,
+    /// The temporary directory in which the file stands, if nobody asked to keep it; it goes with this.
+    place: Option<TempDir>,
+}
+
+/// Reads the record, or runs the command for it.
+fn take(args: &CiCheckArgs) -> anyhow::Result<Taken> {
+    if let Some(file) = &args.record {
+        let record = Ok(read(file).map_err(|error| anyhow!("--record {error}"))?);
+        return Ok(Taken { record, file: file.clone(), code: 0, place: None });
+    }
+    let place = if args.json.is_some() {
+        None
+    } else {
+        Some(tempfile::tempdir().context("no temporary directory for the record")?)
+    };
+    let file = match (&args.json, &place) {
+        (Some(file), _) => paths::expand(file).with_context(|| format!("--json {}", file.display()))?,
+        (None, place) => place.as_ref().map_or(Path::new(""), TempDir::path).join("record.json"),
+    };
+    let before = state(&file);
+    let code = run::code_of(run_args(args, &file)?);
+    let record = if before.is_some() && state(&file) == before {
+        Err(anyhow!("{}: the run wrote no record", file.display()))
+    } else {
+        read(&file).map_err(|error| anyhow!("{error}"))
+    };
+    Ok(Taken { record, file, code, place })
+}
+
+/// What shows that a file was written: an earlier run may have left a record there.
+fn state(file: &Path) -> Option<(u64, Option<SystemTime>)> {
+    let metadata = fs::metadata(file).ok()?;
+    Some((metadata.len(), metadata.modified().ok()))
+}
+
+/// The command line of `hwm run` that was asked for: any of its options can be used.
+fn run_args(args: &CiCheckArgs, json: &Path) -> anyhow::Result<RunArgs> {
+    let mut option = OsString::from("--json=");
+    option.push(json);
+    let mut line = vec!["hwm".into(), "run".into()];
+    line.extend_from_slice(&args.run_option);
+    line.extend([option, "--".into()]);
+    line.extend_from_slice(&args.command);
+    match Cli::try_parse_from(line) {
+        Ok(Cli { verb: Some(Verb::Run(args)), .. }) => Ok(args),
+        Ok(_) => bail!("--run-option takes options of hwm run"),
+        Err(error) => bail!("--run-option: {} (see hwm run --help)", usage::message(&error)),
+    }
+}
+
+/// A run that failed, grew or is not known is no baseline.
+fn is_worth_keeping(record: &Record, judgement: &Judgement, failed: Option<u8>) -> bool {
+    let known = record.peak.rss.is_some() || record.max_total_rss_kib.is_some();
+    failed.is_none() && known && judgement.verdict == Verdict::Fine
+}
+
+fn print(report: &Report<'_>) {
+    let mut shown = Vec::new();
+    let written = text::write(report, &mut shown).and_then(|()| {
+        let mut stdout = anstream::stdout().lock();
+        stdout.write_all(&shown)?;
+        stdout.flush()
+    });
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            warn(format_args!("standard output: {error}"));
+        }
+        _ => {}
+    }
+}

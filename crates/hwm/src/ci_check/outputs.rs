@@ -1,0 +1,130 @@
+//! The files that a check leaves behind, found out before the command starts.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use highwater::record::Record;
+
+use crate::output::{
+    Destination,
+    ci::{Report, benchmark, github, junit, markdown},
+    warn,
+};
+
+/// What to leave behind.
+#[derive(Debug, clap::Args)]
+pub(super) struct OutputArgs {
+    /// Name of the check in reports [default: the command's base name].
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Write the report as Markdown.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+
+    /// Write verdict, `peak_bytes` and others as lines `key=value` (a dotenv report for GitLab).
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+
+    /// Write the report as `JUnit` XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
+    /// Write the peaks for github-action-benchmark (customSmallerIsBetter).
+    #[arg(long, value_name = "FILE")]
+    benchmark_json: Option<PathBuf>,
+
+    /// Write the peaks for Bencher (Bencher Metric Format).
+    #[arg(long, value_name = "FILE")]
+    bencher_json: Option<PathBuf>,
+}
+
+impl OutputArgs {
+    pub(super) fn name(&self, record: &Record) -> String {
+        let program = || record.command.first().map(Path::new).and_then(Path::file_name);
+        self.name.clone().or_else(|| Some(program()?.to_string_lossy().into_owned())).unwrap_or_default()
+    }
+}
+
+/// Writes one format.
+type Format = fn(&Report<'_>, &mut dyn Write) -> io::Result<()>;
+
+/// Where everything goes.
+pub(super) struct Outputs {
+    /// Files of ours.
+    files: Vec<(Destination, Format)>,
+    /// Files of the CI, to which others write too.
+    shared: Vec<(PathBuf, File, Format)>,
+    annotate: bool,
+}
+
+impl Outputs {
+    pub(super) fn check(args: &OutputArgs) -> anyhow::Result<Self> {
+        let asked: [(&str, &Option<PathBuf>, Format); 5] = [
+            ("--markdown", &args.markdown, markdown::write),
+            ("--env-file", &args.env_file, github::outputs),
+            ("--junit", &args.junit, junit::write),
+            ("--benchmark-json", &args.benchmark_json, benchmark::github),
+            ("--bencher-json", &args.bencher_json, benchmark::bencher),
+        ];
+        let mut files: Vec<(Destination, Format)> = Vec::new();
+        for (option, path, format) in asked {
+            let Some(path) = path else { continue };
+            if path.as_os_str() == "-" {
+                bail!("{option} needs a file; standard output is {option} /dev/stdout");
+            }
+            let destination = Destination::check(option, path)?;
+            if files.iter().any(|(other, _)| other.is_same(&destination)) {
+                bail!("two outputs both write to {}; give them different files", destination.name());
+            }
+            files.push((destination, format));
+        }
+        let mut shared: Vec<(PathBuf, File, Format)> = Vec::new();
+        let given: [(&str, Format); 2] =
+            [("GITHUB_STEP_SUMMARY", markdown::write), ("GITHUB_OUTPUT", github::outputs)];
+        for (variable, format) in given {
+            let Some(path) = set(variable).map(PathBuf::from) else { continue };
+            let file = OpenOptions::new().append(true).create(true).open(&path);
+            let file = file.with_context(|| format!("{variable} {}", path.display()))?;
+            shared.push((path, file, format));
+        }
+        let annotate = set("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+        Ok(Self { files, shared, annotate })
+    }
+
+    /// Writes all of it. The command is over: what fails here is a warning.
+    pub(super) fn write(mut self, report: &Report<'_>) {
+        if self.annotate {
+            let mut lines = Vec::new();
+            let written = github::annotations(report, &mut lines)
+                .and_then(|()| io::stdout().write_all(&lines))
+                .and_then(|()| io::stdout().flush());
+            if let Err(error) = written {
+                warn(format_args!("standard output: {error}"));
+            }
+        }
+        for (destination, format) in &self.files {
+            if let Err(error) = destination.write(|out| format(report, out)) {
+                warn(format_args!("cannot write {}: {error}", destination.name()));
+            }
+        }
+        for (path, file, format) in &mut self.shared {
+            // As one write: others append to the same file.
+            let mut content = Vec::new();
+            if let Err(error) = format(report, &mut content).and_then(|()| file.write_all(&content)) {
+                warn(format_args!("cannot write {}: {error}", path.display()));
+            }
+        }
+    }
+}
+
+/// An environment variable that holds something.
+fn set(variable: &str) -> Option<OsString> {
+    env::var_os(variable).filter(|value| !value.is_empty())
+}

@@ -1,0 +1,166 @@
+//! What a check says, in the languages of CI systems.
+
+pub(crate) mod benchmark;
+pub(crate) mod github;
+pub(crate) mod junit;
+pub(crate) mod markdown;
+pub(crate) mod text;
+
+use std::path::PathBuf;
+
+use highwater::{
+    analysis::Verdict,
+    record::{Certainty, Metric, Record},
+};
+
+use super::{comparison::words, text::size};
+use crate::judgement::Judgement;
+
+/// All that a check found.
+#[derive(Debug)]
+pub(crate) struct Report<'a> {
+    /// What it is called.
+    pub(crate) name: String,
+    pub(crate) record: &'a Record,
+    pub(crate) judgement: &'a Judgement,
+    /// The job's exit code, if it failed.
+    pub(crate) failed: Option<u8>,
+    pub(crate) baseline: Baseline,
+    /// How many groups are listed.
+    pub(crate) top: usize,
+}
+
+/// What became of the baseline.
+#[derive(Debug)]
+pub(crate) enum Baseline {
+    NotGiven,
+    /// There is none yet; `from` is the file that could become it.
+    Missing {
+        to: PathBuf,
+        from: Option<PathBuf>,
+    },
+    There,
+    /// This record is it now.
+    Updated,
+}
+
+impl Report<'_> {
+    /// The verdict as scripts see it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self.judgement.verdict {
+            _ if self.failed.is_some() => "job_failed",
+            Verdict::Regression => "regression",
+            _ if self.judgement.comparison.is_none() => "no_baseline",
+            Verdict::Fine => "fine",
+            Verdict::NoEvidence => "no_evidence",
+            _ => "unknown",
+        }
+    }
+
+    /// What to say of a job that failed.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let signal = self.record.exit.as_ref().and_then(|exit| exit.signal_name.clone());
+        self.failed.map(|code| match signal {
+            Some(signal) => format!("The job was killed by {signal} (exit code {code})."),
+            None => format!("The job failed with exit code {code}."),
+        })
+    }
+
+    /// The peak beside the container's limit.
+    pub(crate) fn beside_limit(&self) -> Option<String> {
+        let limit = self.record.host.container_limit_bytes.filter(|limit| *limit > 0)?;
+        let peak = figures(self.record).into_iter().next()?;
+        let bytes = peak.bytes?;
+        let part = bytes as f64 / limit as f64 * 100.0;
+        let (name, peak, limit) = (peak.name, size(bytes), size(limit));
+        Some(format!("{name}: {peak} of the container's {limit} ({part:.0} %)."))
+    }
+
+    /// How to get a baseline, or what became of it.
+    pub(crate) fn about_baseline(&self) -> Option<String> {
+        match &self.baseline {
+            Baseline::There => None,
+            Baseline::Updated => Some("This record is the baseline now.".to_owned()),
+            Baseline::NotGiven => Some("Nothing to compare with: no --baseline was given.".to_owned()),
+            Baseline::Missing { to, .. } if self.failed.is_some() => {
+                Some(format!("There is no baseline {} yet, and a job that failed makes none.", to.display()))
+            }
+            Baseline::Missing { to, from: Some(from) } => Some(format!(
+                "There is no baseline {0} yet, so this passes. To keep this run as one: cp {1} {0} \
+                 (or use --update-baseline).",
+                to.display(),
+                from.display()
+            )),
+            Baseline::Missing { to, from: None } => Some(format!(
+                "There is no baseline {} yet, so this passes. To keep a run as one use --update-baseline, or \
+                 --json FILE and cp.",
+                to.display()
+            )),
+        }
+    }
+}
+
+/// One peak of a record.
+#[derive(Debug)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    /// For scripts.
+    pub(crate) slug: String,
+    /// `None`: not known.
+    pub(crate) bytes: Option<u64>,
+    /// Both ends, where they are known.
+    pub(crate) lower: Option<u64>,
+    pub(crate) upper: Option<u64>,
+}
+
+impl Figure {
+    pub(crate) fn shown(&self) -> String {
+        let Some(bytes) = self.bytes else { return "unknown".to_owned() };
+        let sign = match (self.lower, self.upper) {
+            (Some(_), None) => "≥ ",
+            (None, Some(_)) => "≤ ",
+            (Some(lower), Some(upper)) if upper.saturating_sub(lower) > bytes / 50 => {
+                return format!("{} ({} to {})", size(bytes), size(lower), size(upper));
+            }
+            _ => "",
+        };
+        format!("{sign}{}", size(bytes))
+    }
+}
+
+/// The peaks of a record; the total in the primary metric first.
+pub(crate) fn figures(record: &Record) -> Vec<Figure> {
+    let figure = |name: String, slug: String, bytes: u64, lower: u64, certainty: Certainty| Figure {
+        name,
+        slug,
+        bytes: Some(bytes),
+        lower: (certainty != Certainty::AtMost).then_some(lower),
+        upper: (certainty != Certainty::AtLeast).then_some(bytes),
+    };
+    let peak = record.peak.rss;
+    let bytes = peak.map(|peak| peak.bytes);
+    let mut figures = vec![Figure {
+        name: words::total(record.primary_metric),
+        slug: "peak-memory".to_owned(),
+        bytes: bytes.or(record.max_total_rss_kib.map(|kib| kib.saturating_mul(1024))),
+        lower: peak.map(|peak| peak.lower_bytes),
+        upper: peak.map(|peak| peak.upper_bytes),
+    }];
+    if let Some(pss) = record.peak.pss {
+        let name = words::total(Metric::Pss);
+        figures.push(figure(name, "peak-pss".to_owned(), pss.bytes, pss.bytes, pss.certainty));
+    }
+    if let Some(cgroup) = record.peak.cgroup {
+        let (name, slug) = ("cgroup peak (page cache too)".to_owned(), "peak-cgroup".to_owned());
+        figures.push(figure(name, slug, cgroup.bytes, cgroup.bytes, cgroup.certainty));
+    }
+    for device in &record.peak.gpu {
+        let (name, slug) =
+            (format!("GPU {} memory", device.index), format!("peak-gpu-{}-memory", device.index));
+        figures.push(match device.vram {
+            Some(vram) => figure(name, slug, vram.bytes, vram.lower_bytes, vram.certainty),
+            None => Figure { name, slug, bytes: None, lower: None, upper: None },
+        });
+    }
+    figures
+}

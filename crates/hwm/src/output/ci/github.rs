@@ -1,0 +1,98 @@
+//! GitHub's workflow commands (annotations) and outputs of a step.
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
+use highwater::analysis::{Verdict, WarningKind};
+
+use super::{Baseline, Report, figures};
+use crate::output::comparison::words;
+
+/// Annotations of one step are cut off by GitHub after ten of a kind.
+const MOST: usize = 10;
+
+/// `::error title=...::...` and the like.
+pub(crate) fn annotations(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut say = |kind: &str, title: &str, message: &str| {
+        let title = format!("{title} ({})", report.name);
+        writeln!(out, "::{kind} title={}::{}", property(&title), data(message))
+    };
+    if let Some(failure) = report.failure() {
+        say("error", "Job failed", &failure)?;
+    }
+    let leaks = report.judgement.leaks.iter().flatten().flat_map(|leaks| &leaks.leaks);
+    for leak in leaks.take(MOST) {
+        say("error", "Memory leak", &words::leak(leak))?;
+    }
+    if let Some(comparison) = &report.judgement.comparison {
+        let said = words::of_comparison(comparison);
+        match comparison.verdict {
+            Verdict::Fine if comparison.totals.iter().all(|row| row.verdict != Verdict::Unknown) => {}
+            Verdict::Fine | Verdict::NoEvidence => say("warning", "Memory", &said)?,
+            Verdict::Regression => say("error", "Memory regression", &said)?,
+            _ => say("error", "Memory cannot be compared", &said)?,
+        }
+        // That a run stands alone is the rule in CI.
+        let weighty = comparison.warnings.iter().filter(|warning| warning.kind != WarningKind::SingleRun);
+        for warning in weighty.take(MOST) {
+            say("warning", "Memory", &warning.text)?;
+        }
+    }
+    match (&report.baseline, report.about_baseline()) {
+        (Baseline::Missing { .. } | Baseline::NotGiven, Some(said)) => {
+            say("notice", "Memory baseline", &said)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `key=value`, one a line; what is not known is `unknown`.
+pub(crate) fn outputs(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let figures = figures(report.record);
+    let peak = figures.first();
+    let row = report.judgement.comparison.as_ref().and_then(|comparison| comparison.primary());
+    writeln!(out, "verdict={}", report.word())?;
+    writeln!(out, "peak_bytes={}", or_unknown(peak.and_then(|peak| peak.bytes)))?;
+    writeln!(out, "peak_lower_bytes={}", or_unknown(peak.and_then(|peak| peak.lower)))?;
+    writeln!(out, "peak_upper_bytes={}", or_unknown(peak.and_then(|peak| peak.upper)))?;
+    writeln!(out, "peak={}", peak.map_or_else(|| "unknown".to_owned(), super::Figure::shown))?;
+    writeln!(out, "container_limit_bytes={}", or_unknown(report.record.host.container_limit_bytes))?;
+    writeln!(out, "baseline_bytes={}", or_unknown(row.and_then(|row| row.base.bytes)))?;
+    writeln!(out, "increase_bytes={}", or_unknown(row.and_then(|row| row.change_bytes)))?;
+    let percent = row.and_then(|row| row.change_percent).map(|percent| format!("{percent:.2}"));
+    writeln!(out, "increase_percent={}", or_unknown(percent))?;
+    let leaks = report.judgement.leaks.as_ref().map(|leaks| {
+        let all_judged = leaks.iter().all(|report| report.total_judged);
+        let found: usize = leaks.iter().map(|report| report.leaks.len()).sum();
+        // None found where nothing could be judged is not none.
+        (found > 0 || all_judged).then_some(found)
+    });
+    writeln!(out, "leaks={}", or_unknown(leaks.flatten()))
+}
+
+fn or_unknown(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), |value| value.to_string())
+}
+
+/// As `@actions/core` escapes the text of a command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// As it escapes a property.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_escaped() {
+        assert_eq!(data("5 %\r\n::error::x"), "5 %25%0D%0A::error::x");
+        assert_eq!(property("a: b, 5%\n"), "a%3A b%2C 5%25%0A");
+    }
+}

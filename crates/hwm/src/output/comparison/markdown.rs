@@ -1,0 +1,88 @@
+//! A judgement as Markdown.
+
+use std::io::{self, Write};
+
+use highwater::analysis::{Row, Verdict};
+
+use super::{text, words};
+use crate::judgement::Judgement;
+
+/// Writes the tables.
+pub(crate) fn write(judgement: &Judgement, top: usize, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(comparison) = &judgement.comparison {
+        writeln!(out, "{}\n", escape(&words::conclusion(judgement)))?;
+        head("", out)?;
+        for row in &comparison.totals {
+            line(row, out)?;
+        }
+        let listed = &comparison.groups[..comparison.groups.len().min(top)];
+        if !listed.is_empty() {
+            let more = comparison.groups.len() - listed.len();
+            let more = if more > 0 { format!(", {more} more not shown") } else { String::new() };
+            writeln!(out, "\n<details><summary>Groups by command{more}</summary>\n")?;
+            head("group", out)?;
+            for row in listed {
+                line(row, out)?;
+            }
+            writeln!(out, "\n</details>")?;
+        }
+        if !comparison.warnings.is_empty() {
+            writeln!(out)?;
+        }
+        for warning in &comparison.warnings {
+            writeln!(out, "- Warning: {}", escape(&warning.text))?;
+        }
+    }
+    let leaks = judgement.leaks.iter().flatten().enumerate();
+    let mut lines = leaks
+        .flat_map(|(place, report)| words::leaks(report).into_iter().map(move |line| (place, line)))
+        .peekable();
+    if lines.peek().is_some() {
+        writeln!(out)?;
+    }
+    for (place, line) in lines {
+        writeln!(out, "- {}{}", escape(&line), escape(&words::file_of(judgement, place)))?;
+    }
+    Ok(())
+}
+
+fn head(first: &str, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "| {first} | base | candidate | change | verdict |")?;
+    writeln!(out, "|---|---:|---:|---:|---|")
+}
+
+fn line(row: &Row, out: &mut dyn Write) -> io::Result<()> {
+    let verdict = words::verdict(row);
+    let strong = if row.decides && row.verdict == Verdict::Regression { "**" } else { "" };
+    let (base, candidate) = (words::side(&row.base), words::side(&row.candidate));
+    let name = escape(&words::name(&row.what));
+    writeln!(out, "| {name} | {base} | {candidate} | {} | {strong}{verdict}{strong} |", words::change(row))
+}
+
+/// Text that shall stand for itself: a process may be called `|<b>*x*`.
+pub(crate) fn escape(plain: &str) -> String {
+    let mut escaped = String::with_capacity(plain.len());
+    for character in text::printable(plain).chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '@' => {
+                escaped.push('\\');
+                escaped.push(character);
+            }
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_for_themselves() {
+        assert_eq!(escape("a|b <i>*x*\n`"), "a\\|b &lt;i&gt;\\*x\\*\\\\n\\`");
+    }
+}
