@@ -19,13 +19,13 @@ use tempfile::TempDir;
 use crate::{
     args::{Cli, RunArgs, Verb},
     exit,
-    judgement::{Judgement, RuleArgs, read},
+    judgement::{Judgement, RuleArgs},
     output::{
         Destination,
         ci::{Baseline, Report, text},
         complain, warn,
     },
-    paths, run, usage,
+    paths, records, run, usage,
 };
 use outputs::{OutputArgs, Outputs};
 
@@ -138,7 +138,7 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<u8> {
 
 /// The baseline; `None` where there is none yet. Whatever else is wrong with it is said before the command starts.
 fn base(file: Option<&Path>) -> anyhow::Result<Option<Record>> {
-    match file.map(read) {
+    match file.map(records::read_ended) {
         None => Ok(None),
         Some(Ok(record)) => Ok(Some(record)),
         Some(Err(error)) if error.is_missing() => Ok(None),
@@ -160,7 +160,7 @@ struct Taken {
 /// Reads the record, or runs the command for it.
 fn take(args: &CiCheckArgs) -> anyhow::Result<Taken> {
     if let Some(file) = &args.record {
-        let record = Ok(read(file).map_err(|error| anyhow!("--record {error}"))?);
+        let record = Ok(records::read_ended(file).map_err(|error| anyhow!("--record {error}"))?);
         return Ok(Taken { record, file: file.clone(), code: 0, place: None });
     }
     let place = if args.json.is_some() {
@@ -177,7 +177,7 @@ fn take(args: &CiCheckArgs) -> anyhow::Result<Taken> {
     let record = if before.is_some() && state(&file) == before {
         Err(anyhow!("{}: the run wrote no record", file.display()))
     } else {
-        read(&file).map_err(|error| anyhow!("{error}"))
+        records::read_ended(&file).map_err(|error| anyhow!("{error}"))
     };
     Ok(Taken { record, file, code, place })
 }

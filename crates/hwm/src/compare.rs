@@ -10,8 +10,9 @@ use highwater::record::Record;
 
 use crate::{
     exit,
-    judgement::{CannotRead, Judgement, RuleArgs, read},
+    judgement::{Judgement, RuleArgs},
     output::{comparison, complain},
+    records::{self, CannotRead},
 };
 
 /// Say what grew from one record to another: the job's total, and group by group.
@@ -73,8 +74,9 @@ pub(crate) fn run(args: &CompareArgs) -> ExitCode {
 }
 
 fn judge(args: &CompareArgs) -> Result<u8, CannotRead> {
-    let read_all =
-        |files: &[PathBuf]| files.iter().map(|file| read(file)).collect::<Result<Vec<Record>, _>>();
+    let read_all = |files: &[PathBuf]| {
+        files.iter().map(|file| records::read_ended(file)).collect::<Result<Vec<Record>, _>>()
+    };
     let bases: Vec<PathBuf> = std::iter::once(&args.base).chain(&args.more_bases).cloned().collect();
     let (base, candidate) = (read_all(&bases)?, read_all(&args.candidates)?);
     let judgement = Judgement::of((bases, &base), (args.candidates.clone(), &candidate), &args.rules);

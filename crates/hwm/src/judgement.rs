@@ -1,7 +1,5 @@
 //! What `compare` and `ci-check` share: the rules as options, the records, and the judgement of them.
 
-mod records;
-
 use std::{path::PathBuf, time::Duration};
 
 use highwater::{
@@ -11,7 +9,6 @@ use highwater::{
 use serde::Serialize;
 
 use crate::{exit, units};
-pub(crate) use records::{CannotRead, read};
 
 /// What counts as growth.
 #[derive(Debug, Clone, clap::Args)]

@@ -14,6 +14,7 @@ mod output;
 mod paths;
 mod place;
 mod ps;
+mod records;
 mod run;
 mod signals;
 mod startup;
