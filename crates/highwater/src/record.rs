@@ -11,6 +11,7 @@ mod process;
 mod read;
 mod timeline;
 mod timestamp;
+mod usage;
 
 pub use self::gpu::{GpuFigure, GpuPeak, GpuScope, GpuSource};
 pub use self::job::{
@@ -20,5 +21,9 @@ pub use self::job::{
 pub use self::limit::{Exceeded, Limit, LimitAction, LimitEnd, Limited};
 pub use self::process::{Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks};
 pub use self::read::{ReadError, SchemaVersion};
-pub use self::timeline::{Group, GroupKey, Scope, Series, Timeline};
+pub use self::timeline::{Counter, CounterMetric, CounterUnit, Group, GroupKey, Scope, Series, Timeline};
 pub use self::timestamp::Timestamp;
+pub use self::usage::{
+    Attached, CpuTime, Faults, Io, OomEvidence, OomKills, OomVictim, Pressure, PressureOf, ProcessUsage,
+    Usage, UsageSource,
+};

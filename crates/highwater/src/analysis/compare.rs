@@ -10,7 +10,7 @@ use super::{
     judge::{Reason, Rules, Side, Verdict, judge, judge_new},
     warning,
 };
-use crate::record::{Certainty, GpuFigure, GpuPeak, GpuScope, Metric, Record};
+use crate::record::{Certainty, GpuFigure, GpuPeak, GpuScope, GroupKey, Metric, Record};
 
 /// What was compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -277,7 +277,7 @@ impl<'a> Groups<'a> {
         let mut groups = Self { order: Vec::new(), seen: HashMap::new(), otherwise };
         for (place, record) in records.iter().enumerate().filter(|(_, record)| record.complete) {
             let mut times: HashMap<&str, usize> = HashMap::new();
-            for group in &record.groups {
+            for group in record.groups.iter().filter(|group| group.by == GroupKey::Command) {
                 let nth = times.entry(&group.key).or_default();
                 let key = (group.key.as_str(), *nth);
                 *nth += 1;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::record::{
     Capture, Certainty, Downgrade, Exit, Group, Host, IntervalMode, Limit, Lineage, Metric, Overhead,
-    PeakFigure, Peaks, PeaksFrom, Process, Record, SchemaVersion, Timestamp, Tool,
+    PeakFigure, Peaks, PeaksFrom, Process, Record, SchemaVersion, Timestamp, Tool, Usage,
 };
 
 mod groups;
@@ -345,8 +345,17 @@ impl Ledger {
             exit: closing.exit.clone(),
             primary_metric: Metric::Rss,
             max_total_rss_kib: rss.map(|peak| peak.bytes / 1024),
-            peak: Peaks { rss, pss: self.pss_figure(), cgroup: closing.cgroup, gpu: self.gpu.peaks() },
+            peak: Peaks {
+                rss,
+                pss: self.pss_figure(),
+                cgroup: closing.cgroup,
+                swap: None,
+                gpu: self.gpu.peaks(),
+            },
+            usage: Usage::default(),
+            oom: None,
             capture: Capture {
+                attached: None,
                 lineage,
                 peaks,
                 lost_events: closing.lost_events,

@@ -164,7 +164,7 @@ impl TimelineFold {
         series.extend(self.gpu_series());
         series.extend(members.into_values());
         series.extend(other);
-        record::Timeline { seconds, series }
+        record::Timeline { seconds, series, counters: Vec::new() }
     }
 
     fn gpu_series(&self) -> impl Iterator<Item = record::Series> {

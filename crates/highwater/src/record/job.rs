@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GpuPeak, Group, Limit, Process, SchemaVersion, Timeline, Timestamp};
+use super::{Attached, GpuPeak, Group, Limit, OomKills, Process, SchemaVersion, Timeline, Timestamp, Usage};
 
 /// What one run of a job used.
 ///
@@ -42,6 +42,12 @@ pub struct Record<P = Vec<Process>> {
     pub max_total_rss_kib: Option<u64>,
     /// The job's peaks, metric by metric.
     pub peak: Peaks,
+    /// What it used beside memory. Since 1.3.
+    #[serde(default)]
+    pub usage: Usage,
+    /// Kills for want of memory; `null` where none is known of. Since 1.3.
+    #[serde(default)]
+    pub oom: Option<OomKills>,
     /// How all this was measured, and what could not be seen.
     pub capture: Capture,
     /// One row a process, in the order in which they were first seen.
@@ -191,6 +197,9 @@ pub struct Peaks {
     pub pss: Option<PeakFigure>,
     /// The kernel's peak for the job's own cgroup: includes page cache, counts shared pages once.
     pub cgroup: Option<PeakFigure>,
+    /// Peak of the sum of all members' swap in one sample. Since 1.3.
+    #[serde(default)]
+    pub swap: Option<PeakFigure>,
     /// GPU memory, device by device, where it was asked for. Since 1.2; empty before.
     pub gpu: Vec<GpuPeak>,
 }
@@ -240,6 +249,9 @@ pub struct PeakFigure {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Capture {
+    /// The process that was attached to; `null` where the job was started by us. Since 1.3.
+    #[serde(default)]
+    pub attached: Option<Attached>,
     /// Where births and deaths were learned from.
     pub lineage: Lineage,
     /// Where the processes' peaks come from.

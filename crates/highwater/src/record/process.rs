@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Certainty, Timestamp};
+use super::{Certainty, ProcessUsage, Timestamp};
 
 /// One process of the job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,12 @@ pub struct Process {
     pub still_running: bool,
     /// Its peaks.
     pub peak: ProcessPeaks,
+    /// Its highest RSS before it was attached to: its mark at that moment. `null` where it began later. Since 1.3.
+    #[serde(default)]
+    pub mark_before_bytes: Option<u64>,
+    /// What it used beside memory, where that was asked for. Since 1.3.
+    #[serde(default)]
+    pub usage: Option<ProcessUsage>,
     /// The programs it ran one after the other, where it exec'ed more than once.
     pub images: Vec<Image>,
     /// How it ended, where that could be learned.
@@ -48,7 +54,7 @@ pub struct Process {
 pub struct ProcessPeaks {
     /// Resident set size.
     pub rss: Option<ProcessPeak>,
-    /// Swap (not yet measured).
+    /// Swap. Since 1.3; `null` before.
     pub swap: Option<ProcessPeak>,
     /// Memory on GPUs, over all devices together, where it was asked for. Since 1.2.
     #[serde(default)]

@@ -24,7 +24,7 @@ impl SchemaVersion {
     /// The major version written and read.
     pub const MAJOR: u32 = 1;
     /// The minor version written.
-    pub const MINOR: u32 = 2;
+    pub const MINOR: u32 = 3;
 
     /// The version that this library writes.
     pub fn current() -> Self {

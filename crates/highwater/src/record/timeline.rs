@@ -19,6 +19,13 @@ pub struct Group {
     pub peak_bytes: Option<u64>,
     /// When that was; `null` where a single process's mark gave it.
     pub at_seconds: Option<f64>,
+    /// By `tree`: index into `processes` of the one that stands for the group, which is that process with all that
+    /// descends from it. Since 1.3.
+    #[serde(default)]
+    pub id: Option<u64>,
+    /// By `tree`: that of the process it was started by, if that is of the job. Since 1.3.
+    #[serde(default)]
+    pub parent: Option<u64>,
 }
 
 /// What processes are grouped by.
@@ -29,6 +36,14 @@ pub struct Group {
 pub enum GroupKey {
     /// [`Process::command`](super::Process::command).
     Command,
+    /// [`Process::exe`](super::Process::exe). Since 1.3.
+    Exe,
+    /// The pid of the parent when the process was first seen. Since 1.3.
+    Ppid,
+    /// What a pattern found in the command line. Since 1.3.
+    CommandLine,
+    /// A process with all its descendants: groups lie within each other, so never add them up. Since 1.3.
+    Tree,
     /// Something that a newer version wrote and this one does not know.
     #[serde(other)]
     Other,
@@ -44,6 +59,65 @@ pub struct Timeline {
     pub seconds: Vec<f64>,
     /// The series.
     pub series: Vec<Series>,
+    /// What only grows: CPU time, bytes read and written. Since 1.3; empty where it was not asked for.
+    #[serde(default)]
+    pub counters: Vec<Counter>,
+}
+
+/// Something that is counted up, as it stood at each column's moment: the difference of two columns over the time
+/// between them is the rate. Since 1.3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Counter {
+    /// What it counts.
+    pub metric: CounterMetric,
+    /// In which unit.
+    pub unit: CounterUnit,
+    /// Whose it is: `total` or `process`.
+    pub scope: Scope,
+    /// Index into `processes` for a process, `null` otherwise.
+    pub id: Option<u64>,
+    /// Column of the first value.
+    pub first: usize,
+    /// From the start of the measurement up to each column's moment; `null` where it was not read.
+    pub values: Vec<Option<u64>>,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CounterMetric {
+    /// CPU time in user mode and in the kernel together.
+    CpuTime,
+    /// As [`Io::read_bytes`](super::Io::read_bytes).
+    Read,
+    /// As [`Io::written_bytes`](super::Io::written_bytes).
+    Written,
+    /// As [`Io::storage_read_bytes`](super::Io::storage_read_bytes).
+    StorageRead,
+    /// As [`Io::storage_written_bytes`](super::Io::storage_written_bytes).
+    StorageWritten,
+    /// Something that a newer version wrote and this one does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// The unit of a counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CounterUnit {
+    /// Time.
+    Microseconds,
+    /// Amounts.
+    Bytes,
+    /// Something that a newer version wrote and this one does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// One line of the timeline.

@@ -144,7 +144,7 @@ fn devices() {
 fn what_makes_it_weaker_is_said() {
     let mut candidate = record(400, &[]);
     candidate.command.push("--more".to_owned());
-    candidate.schema.minor += 1;
+    candidate.schema.minor = highwater::record::SchemaVersion::MINOR + 1;
     candidate.host.cpus = Some(64);
     candidate.capture.peaks = highwater::record::PeaksFrom::Marks;
     candidate.exit.as_mut().unwrap().code = Some(3);

@@ -8,7 +8,7 @@ mod tally;
 use std::io::{self, Write};
 
 use anstyle::Style;
-use highwater::record::{Certainty, Exit, IntervalMode, Metric, PeakInterval, Record};
+use highwater::record::{Certainty, Exit, GroupKey, IntervalMode, Metric, PeakInterval, Record};
 
 use super::{listed::Listed, text};
 pub(crate) use tally::Tally;
@@ -222,7 +222,11 @@ fn write_processes<P>(
 }
 
 fn write_groups<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let listed: Vec<_> = record.groups.iter().filter(|group| layout.listed.lists(&group.key)).collect();
+    let listed: Vec<_> = record
+        .groups
+        .iter()
+        .filter(|group| group.by == GroupKey::Command && layout.listed.lists(&group.key))
+        .collect();
     let rows: Vec<_> = listed
         .iter()
         .take(layout.top)

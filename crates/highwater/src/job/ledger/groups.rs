@@ -87,6 +87,8 @@ impl Groups {
                     processes: group.processes,
                     peak_bytes: group.peak,
                     at_seconds: group.at.map(|at| round(at.as_secs_f64())),
+                    id: None,
+                    parent: None,
                 }
             })
             // A name that a process had only before an exec counts nobody.

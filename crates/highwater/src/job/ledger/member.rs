@@ -163,6 +163,8 @@ impl Member {
             end_seconds: end.map(|end| round(end.as_secs_f64())),
             still_running: end.is_none(),
             peak: ProcessPeaks { rss, ..ProcessPeaks::default() },
+            mark_before_bytes: None,
+            usage: None,
             images,
             exit: self.exit,
         }
