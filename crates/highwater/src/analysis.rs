@@ -11,5 +11,5 @@ mod warning;
 
 pub use self::compare::{Comparison, Quantity, Row, compare};
 pub use self::judge::{Reason, Rules, Side, Verdict};
-pub use self::leak::{Leak, LeakReport, LeakRules, Sureness, find_leaks};
+pub use self::leak::{LeakReport, LeakRules, find_leaks, find_leaks_in};
 pub use self::warning::{Warning, WarningKind};

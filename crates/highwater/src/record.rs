@@ -4,6 +4,7 @@
 //! `*_seconds` count from the start of the job on a monotonic clock. A figure that is not known is absent
 //! (`null`), never 0. `docs/record.md` explains each field, `docs/record.schema.json` is made from these types.
 
+mod finding;
 mod gpu;
 mod job;
 mod limit;
@@ -13,6 +14,7 @@ mod timeline;
 mod timestamp;
 mod usage;
 
+pub use self::finding::{Finding, Leak, LeakSearch, Sureness};
 pub use self::gpu::{GpuFigure, GpuPeak, GpuScope, GpuSource};
 pub use self::job::{
     Capture, Certainty, Downgrade, Exit, ExitCause, Host, IntervalMode, Lineage, Metric, Overhead,

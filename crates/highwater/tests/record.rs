@@ -2,8 +2,8 @@
 #![cfg(feature = "record")]
 
 use highwater::record::{
-    Certainty, ExitCause, GpuScope, GpuSource, Limited, Lineage, Metric, PeakSource, PeaksFrom, ReadError,
-    Record, Scope,
+    Certainty, ExitCause, Finding, GpuScope, GpuSource, Limited, Lineage, Metric, PeakSource, PeaksFrom,
+    ReadError, Record, Scope, Sureness,
 };
 use serde_json::{Value, json};
 
@@ -121,6 +121,33 @@ fn passes_over_what_a_newer_minor_version_adds() {
     assert_eq!(record.processes[0].peak.rss.unwrap().source, PeakSource::Other);
     assert!(record.schema.is_newer_minor());
     assert_eq!(record.processes.len(), 3);
+}
+
+#[test]
+fn findings_of_newer_versions_are_passed_over() {
+    let mut newer = document();
+    let leak = json!({
+        "kind": "leak", "scope": "process", "metric": "rss", "id": 1, "pid": 8473, "command": "cc1",
+        "bytes_per_minute": 1_048_576, "began_seconds": 0.5, "until_seconds": 2.5, "from_bytes": 1_048_576,
+        "to_bytes": 1_572_864, "sureness": "clear",
+    });
+    newer["findings"] = json!([leak, {"kind": "comet", "scope": "total", "tail": [1, 2]}]);
+    newer["leak_search"] = json!({
+        "min_growth_percent": 50.0, "min_duration_seconds": 60.0, "floor_bytes": 1_048_576, "judged": 3,
+        "too_short": 1, "total_judged": true,
+    });
+    let record = read(&newer).unwrap();
+    let [Finding::Leak(found), Finding::Other] = &record.findings[..] else {
+        panic!("{:?}", record.findings)
+    };
+    assert_eq!((found.scope, found.pid, found.sureness), (Scope::Process, Some(8473), Sureness::Clear));
+    assert_eq!(record.leak_search.map(|search| search.judged), Some(3));
+    let written = serde_json::to_value(&record).unwrap();
+    assert_eq!((&written["findings"][0], &written["leak_search"]), (&leak, &newer["leak_search"]));
+    newer["findings"][0]["sureness"] = json!("absolute");
+    let Finding::Leak(found) = &read(&newer).unwrap().findings[0] else { panic!("a leak") };
+    assert_eq!(found.sureness, Sureness::Other);
+    assert_eq!(read(&document()).unwrap().leak_search, None, "version 1.2 does not know it");
 }
 
 #[test]

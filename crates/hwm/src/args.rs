@@ -9,6 +9,7 @@ use regex_lite::Regex;
 use crate::{
     exit,
     fits::FitsArgs,
+    leaks::LeakArgs,
     place::{NoPlace, Place},
     ps::PsArgs,
     units,
@@ -41,6 +42,7 @@ pub(crate) enum Verb {
     Fits(FitsArgs),
     Compare(crate::compare::CompareArgs),
     CiCheck(crate::ci_check::CiCheckArgs),
+    Leaks(crate::leaks::LeaksArgs),
     /// Say what can be measured on this machine, and what would make the rest possible.
     Doctor(crate::doctor::DoctorArgs),
     Man(ManArgs),
@@ -150,6 +152,9 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "CODE", default_value_t = exit::PROCESS_LIMIT, hide_default_value = true, help_heading = "Limits")]
     pub(crate) per_proc_limit_code: u8,
 
+    #[command(flatten)]
+    pub(crate) leaks: LeakArgs,
+
     /// Where births and ends of processes are learned from [default: the best that works here].
     #[arg(long, value_name = "SOURCE", value_enum, default_value_t = Lineage::Auto, hide_default_value = true)]
     pub(crate) lineage: Lineage,
@@ -230,6 +235,7 @@ Examples:
   hwm run --exact -- make -j8               the exact peak of every process, however short
   hwm run --gpu -- python train.py          GPU memory beside RAM
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
+  hwm run --detect-leaks -- ./server        does its memory go on growing?
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
 Output files: {pid} (of hwm), {host} and {rank} (Slurm, OpenMPI, PMI, torchrun) in their names are filled in. \

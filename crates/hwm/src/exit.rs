@@ -18,6 +18,7 @@
 //! | 2 | others | bad usage |
 //! | 1 | `compare`, `ci-check` | a regression or a leak |
 //! | 2 | `compare`, `ci-check` | bad usage, or it could not be compared |
+//! | 0, 1, 2 | `leaks` | none, a leak, cannot be told; or bad usage (2) |
 //! | the job's own | `ci-check` | unless it is 0 |
 //!
 //! 10 and 11 can be changed by options, since a job may use them itself.

@@ -9,6 +9,7 @@ mod exit;
 mod fits;
 mod generate;
 mod judgement;
+mod leaks;
 mod look;
 mod output;
 mod paths;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Some(Verb::Run(args)) => return run::run(args),
         Some(Verb::Compare(args)) => return compare::run(&args),
         Some(Verb::CiCheck(args)) => return ci_check::run(&args),
+        Some(Verb::Leaks(args)) => leaks::run(&args),
         Some(Verb::Ps(mut args)) => {
             args.place = args.place.or(place);
             ps::run(args)

@@ -10,6 +10,7 @@ pub(crate) mod devices;
 pub(crate) mod document;
 pub(crate) mod figure;
 pub(crate) mod json;
+pub(crate) mod leaks;
 pub(crate) mod listed;
 pub(crate) mod processes;
 pub(crate) mod summary;

@@ -17,8 +17,8 @@ use highwater::{
 
 use crate::{
     args::RunArgs,
-    exit,
-    output::{complain, csv, json, summary, warn},
+    exit, leaks,
+    output::{self, complain, csv, json, summary, warn},
     signals::Signals,
     startup,
 };
@@ -80,11 +80,14 @@ fn measure(mut plan: Plan) -> Result<u8, Failure> {
     let ran = job.run_observed(&mut watcher);
     signals.job_ended();
     watcher.finish();
-    let record = ran.map_err(|error| Failure {
+    let mut record = ran.map_err(|error| Failure {
         code: exit::of_error(&error),
         message: format!("{error}{}", plan.hint(&error)),
     })?;
 
+    if let Some(rules) = plan.leaks {
+        leaks::judge(&mut record, rules);
+    }
     report(&record, &plan);
     if let Some(code) = limit_code(&record, plan.limit_codes) {
         return Ok(code);
@@ -127,8 +130,12 @@ fn report(record: &Record<Rows>, plan: &Plan) {
     {
         warn(format_args!("cannot write {}: {error}", to.name()));
     }
-    if !plan.quiet
-        && let Err(error) = summarize(record, plan)
+    if plan.quiet {
+        // Without the summary nobody would be told.
+        for leak in output::leaks::among(&record.findings) {
+            warn(format_args!("leak: {}", output::leaks::sentence(leak)));
+        }
+    } else if let Err(error) = summarize(record, plan)
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         warn(format_args!("the summary is not complete: {error}"));

@@ -55,6 +55,15 @@ pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
     if time < SHORTEST_INTERVAL { Err("give 10ms or more".to_owned()) } else { Ok(time) }
 }
 
+/// `5%`, `0.5 %`, `5`.
+pub(crate) fn parse_percent(text: &str) -> Result<f64, String> {
+    let wrong = || "give a percentage of 0 or more, such as 5% or 0.5%".to_owned();
+    let number = text.trim();
+    let number = number.strip_suffix('%').unwrap_or(number).trim_end();
+    let is_plain = number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    number.parse::<f64>().ok().filter(|value| is_plain && value.is_finite()).ok_or_else(wrong)
+}
+
 /// A pid or an index.
 pub(crate) fn parse_number(text: &str) -> Result<u32, String> {
     text.trim().parse().map_err(|_| "give a whole number".to_owned())
@@ -83,6 +92,16 @@ fn whole(number: &str, factor: f64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentages() {
+        for (text, value) in [("5%", 5.0), ("0.5 %", 0.5), (" 12 ", 12.0), ("0", 0.0), ("250%", 250.0)] {
+            assert_eq!(parse_percent(text), Ok(value), "{text}");
+        }
+        for text in ["", "%", "-5%", "five", "5%%", "inf", "nan", "1e3", "5 percent", "1,5%"] {
+            assert!(parse_percent(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes() {

@@ -2,7 +2,7 @@
 
 use std::{env, process::ExitCode};
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::{args::Verb, exit, output::complain, place::Place};
 
@@ -19,7 +19,7 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
             let _ = error.print();
             exit::of_usage(verb.as_deref())
         }
-        ErrorKind::MissingRequiredArgument if verb.as_deref() == Some("run") => {
+        ErrorKind::MissingRequiredArgument if verb.as_deref() == Some("run") && lacks_command(error) => {
             complain("no command to run; name it after the options, as in: hwm run -- cargo build");
             exit::of_usage(verb.as_deref())
         }
@@ -30,8 +30,8 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
         _ => {
             let help = match verb.as_deref() {
                 Some(
-                    verb @ ("run" | "compare" | "ci-check" | "ps" | "watch" | "fits" | "doctor" | "man"
-                    | "completions"),
+                    verb @ ("run" | "compare" | "ci-check" | "leaks" | "ps" | "watch" | "fits" | "doctor"
+                    | "man" | "completions"),
                 ) => {
                     format!("hwm {verb} --help")
                 }
@@ -40,6 +40,14 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
             complain(format_args!("{} (see {help})", message(error)));
             exit::of_usage(verb.as_deref())
         }
+    }
+}
+
+/// Whether the command is what is missing: options may need others, too.
+fn lacks_command(error: &clap::Error) -> bool {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(missing)) => missing.iter().any(|name| name.starts_with("<CMD>")),
+        _ => true,
     }
 }
 
@@ -52,6 +60,7 @@ pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<Exit
         Verb::Fits(_) => ("fits", true),
         Verb::Compare(_) => ("compare", false),
         Verb::CiCheck(_) => ("ci-check", false),
+        Verb::Leaks(_) => ("leaks", false),
         Verb::Doctor(_) => ("doctor", false),
         Verb::Man(_) => ("man", false),
         Verb::Completions(_) => ("completions", false),
@@ -68,7 +77,7 @@ pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<Exit
     }
     if json {
         match verb {
-            Verb::Run(_) | Verb::Ps(_) | Verb::Compare(_) | Verb::Doctor(_) => {
+            Verb::Run(_) | Verb::Ps(_) | Verb::Compare(_) | Verb::Leaks(_) | Verb::Doctor(_) => {
                 complain(format_args!("--json belongs behind the verb, as in: hwm {name} --json"));
             }
             Verb::Watch(_) => complain("hwm watch needs no --json: it always prints JSON lines"),

@@ -4,6 +4,7 @@
 //! `WORKLOAD_TRUTH=FILE` in the environment a run leaves one JSON line there: the peak it made (see [`meter`]).
 
 mod clones;
+mod courses;
 mod family;
 mod images;
 mod memory;
@@ -23,6 +24,9 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   hold 200 1000                hold that much for that long
   spike 500 20 3000            a spike of so much and so long inside a run of so long
   leak 300 30                  grow to that much in that many steps of 20 ms
+  course steady 100 6000       a course over so long, up to that much: steady, rising-teeth, flat-teeth, warm-up, cache,
+                               late, level
+  one-leaks 8 60 6000          so many workers, of which one leaks up to that much over so long
   killed 120 9                 hold that much for 100 ms, then die by that signal
   spikes-in-turn 4 150 20      children alive all along, each spikes once, one after the other
   generations                  parent 50, child 100, grandchild 70: peak 100 + 70
@@ -96,6 +100,12 @@ fn main() {
         "hold" => single::hold(a.mib(0, 200), a.time(1, 1000)),
         "spike" => single::spike(a.mib(0, 500), a.time(1, 20), a.time(2, 3000)),
         "leak" => single::leak(a.mib(0, 300), a.number(1, 30)),
+        "course" => {
+            let course =
+                a.text(0).and_then(courses::named).unwrap_or_else(|| usage("course needs a known name"));
+            courses::follow(course, a.mib(1, 100), a.time(2, 6000));
+        }
+        "one-leaks" => courses::one_leaks(a.number(0, 8), a.mib(1, 60), a.time(2, 6000)),
         "killed" => single::killed(a.mib(0, 120), a.number(1, 9)),
         "spikes-in-turn" => family::spikes_in_turn(a.number(0, 4), a.mib(1, 150), a.time(2, 20)),
         "generations" => family::generations(),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::floor::{self, Point};
-use crate::record::{Metric, Process, Record, Scope, Series, Timeline};
+use crate::record::{Finding, Leak, LeakSearch, Process, Record, Scope, Series, Sureness, Timeline};
 
 /// What counts as a leak.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -23,85 +23,70 @@ impl Default for LeakRules {
     }
 }
 
-/// How sure a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Sureness {
-    /// It grew in every part of the time, for twice the time that is asked for.
-    Clear,
-    /// It grew in most parts of it.
-    Probable,
-}
-
-/// Memory that went on growing.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Leak {
-    /// Whose it is.
-    pub scope: Scope,
-    /// What grew.
-    pub metric: Metric,
-    /// Place in the record's `processes`, or the device's index.
-    pub id: Option<u64>,
-    /// Process id, where it is a process.
-    pub pid: Option<u32>,
-    /// Its command.
-    pub command: Option<String>,
-    /// Robust slope of the floor.
-    pub bytes_per_minute: u64,
-    /// When the growth began.
-    pub began_seconds: f64,
-    /// Until when it was seen.
-    pub until_seconds: f64,
-    /// The floor when it began.
-    pub from_bytes: u64,
-    /// The floor at the end.
-    pub to_bytes: u64,
-    /// How sure it is.
-    pub sureness: Sureness,
-}
-
 /// What [`find_leaks`] found, and what it could not judge.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LeakReport {
-    /// The rules that were applied.
-    pub rules: LeakRules,
+    /// The rules, and in how much was looked.
+    pub search: LeakSearch,
     /// The job's total first, then the fastest.
     pub leaks: Vec<Leak>,
-    /// Series that were judged.
-    pub judged: usize,
-    /// Series that were too short or had too few readings; nothing is said of them.
-    pub too_short: usize,
-    /// Whether the job's total could be judged. Where it could not, no leak found means nothing.
-    pub total_judged: bool,
+}
+
+impl LeakReport {
+    /// Puts it into the record that it is about, in place of what an earlier search found.
+    pub fn enter<P>(self, record: &mut Record<P>) {
+        record.findings.retain(|finding| !matches!(finding, Finding::Leak(_)));
+        record.findings.extend(self.leaks.into_iter().map(Finding::Leak));
+        record.leak_search = Some(self.search);
+    }
 }
 
 /// Looks for growth that goes on, in the job's total, each process that has a series, and each device.
 pub fn find_leaks(record: &Record<Vec<Process>>, rules: LeakRules) -> LeakReport {
-    let mut report = LeakReport { rules, leaks: Vec::new(), judged: 0, too_short: 0, total_judged: false };
-    let Some(timeline) = &record.timeline else { return report };
+    let process = |row: usize| record.processes.get(row);
+    find_leaks_in(record, rules, |row| process(row).map(|process| (process.pid, process.command.clone())))
+}
+
+/// The same for a record whose rows are not in memory: `who` tells pid and command of the row at a place, and is asked
+/// only for processes that leak.
+pub fn find_leaks_in<P>(
+    record: &Record<P>,
+    rules: LeakRules,
+    mut who: impl FnMut(usize) -> Option<(u32, String)>,
+) -> LeakReport {
+    let LeakRules { min_growth_percent, min_duration_seconds, floor_bytes } = rules;
+    let mut search = LeakSearch {
+        min_growth_percent,
+        min_duration_seconds,
+        floor_bytes,
+        judged: 0,
+        too_short: 0,
+        total_judged: false,
+    };
+    let mut leaks = Vec::new();
+    let Some(timeline) = &record.timeline else { return LeakReport { search, leaks } };
     let judged = |series: &&Series| matches!(series.scope, Scope::Total | Scope::Process | Scope::Device);
     for series in timeline.series.iter().filter(judged) {
         let points = without_teardown(points(timeline, series));
         let Some(course) = Course::of(&points, &rules) else {
-            report.too_short += 1;
+            search.too_short += 1;
             continue;
         };
-        report.judged += 1;
-        report.total_judged |= series.scope == Scope::Total;
+        search.judged += 1;
+        search.total_judged |= series.scope == Scope::Total;
         let Some(growth) = course.growth(&rules) else { continue };
         let process = match (series.scope, series.id.and_then(|id| usize::try_from(id).ok())) {
-            (Scope::Process, Some(row)) => record.processes.get(row),
+            (Scope::Process, Some(row)) => who(row),
             _ => None,
         };
-        report.leaks.push(Leak {
+        let (pid, command) = process.unzip();
+        leaks.push(Leak {
             scope: series.scope,
             metric: series.metric,
             id: series.id,
-            pid: process.map(|process| process.pid),
-            command: process.map(|process| process.command.clone()),
+            pid,
+            command,
             bytes_per_minute: bytes(growth.bytes_per_second * 60.0),
             began_seconds: growth.from.at,
             until_seconds: growth.to.at,
@@ -111,8 +96,8 @@ pub fn find_leaks(record: &Record<Vec<Process>>, rules: LeakRules) -> LeakReport
         });
     }
     let fastest = |leak: &Leak| (leak.scope != Scope::Total, std::cmp::Reverse(leak.bytes_per_minute));
-    report.leaks.sort_by_key(fastest);
-    report
+    leaks.sort_by_key(fastest);
+    LeakReport { search, leaks }
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // casts of floats saturate
@@ -136,6 +121,9 @@ fn points(timeline: &Timeline, series: &Series) -> Vec<Point> {
 
 /// Part of the time at the end in which a fall is taken for the end of the job, not for a release.
 const TEARDOWN: f64 = 0.05;
+/// A fall at the very end counts as the end of the job from this part of what was held on: freeing takes the kernel
+/// time, so that a reading may come in the midst of it.
+const FALL: f64 = 0.05;
 
 /// Without the last readings of a process that gives its memory back because it ends.
 fn without_teardown(mut points: Vec<Point>) -> Vec<Point> {
@@ -144,7 +132,14 @@ fn without_teardown(mut points: Vec<Point>) -> Vec<Point> {
     // The last reading may stand alone in its part of the time.
     let begin = points.partition_point(|point| point.at < begin).min(points.len().saturating_sub(2));
     let highest = points[begin..].iter().map(|point| point.bytes).fold(0.0, f64::max);
+    if points.last().is_some_and(|last| last.bytes > highest * (1.0 - FALL)) {
+        return points;
+    }
     while points.len() > begin + 1 && points.last().is_some_and(|last| last.bytes < highest / 2.0) {
+        points.pop();
+    }
+    // What was read in the midst of the fall.
+    while points.len() > begin + 1 && points[points.len() - 1].bytes < points[points.len() - 2].bytes {
         points.pop();
     }
     points

@@ -372,6 +372,7 @@ impl Ledger {
             groups,
             limits: closing.limits.clone(),
             findings: Vec::new(),
+            leak_search: None,
             timeline: None,
         }
     }

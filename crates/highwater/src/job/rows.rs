@@ -60,6 +60,11 @@ impl Rows {
         self.index.iter().map(|entry| self.read(entry.place))
     }
 
+    /// The row at a place; `None` beyond the last.
+    pub fn get(&self, index: usize) -> Option<io::Result<Process>> {
+        self.index.get(index).map(|entry| self.read(entry.place))
+    }
+
     /// The rows that were not spilled, in the order in which their processes ended.
     pub(super) fn in_memory(&self) -> impl Iterator<Item = &Process> {
         self.memory.iter()
@@ -223,6 +228,7 @@ impl Record<Rows> {
             groups,
             limits,
             findings,
+            leak_search,
             timeline,
         } = self;
         Ok(Record {
@@ -248,6 +254,7 @@ impl Record<Rows> {
             groups,
             limits,
             findings,
+            leak_search,
             timeline,
         })
     }

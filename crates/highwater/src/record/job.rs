@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attached, GpuPeak, Group, Limit, OomKills, Process, SchemaVersion, Timeline, Timestamp, Usage};
+use super::{
+    Attached, Finding, GpuPeak, Group, LeakSearch, Limit, OomKills, Process, SchemaVersion, Timeline,
+    Timestamp, Usage,
+};
 
 /// What one run of a job used.
 ///
@@ -56,8 +59,11 @@ pub struct Record<P = Vec<Process>> {
     pub groups: Vec<Group>,
     /// Limits that were watched. Since 1.2; empty before.
     pub limits: Vec<Limit>,
-    /// What the analysis found (none yet).
-    pub findings: Vec<serde_json::Value>,
+    /// What the analysis found. Since 1.3; empty before.
+    pub findings: Vec<Finding>,
+    /// That leaks were looked for, and in how much; `null` where they were not. Since 1.3.
+    #[serde(default)]
+    pub leak_search: Option<LeakSearch>,
     /// Memory over time; absent in a checkpoint.
     pub timeline: Option<Timeline>,
 }

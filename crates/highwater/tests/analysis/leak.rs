@@ -1,6 +1,9 @@
 //! What is a leak and what is none.
 
-use highwater::analysis::{LeakReport, LeakRules, Sureness, find_leaks};
+use highwater::{
+    analysis::{LeakReport, LeakRules, find_leaks},
+    record::Sureness,
+};
 
 use crate::made::{add_series, course};
 
@@ -13,7 +16,7 @@ fn shape(of: impl Fn(f64) -> f64) -> Vec<f64> {
 
 fn judged(mib: &[f64]) -> LeakReport {
     let report = find_leaks(&course(1.0, mib), LeakRules::default());
-    assert!(report.total_judged);
+    assert!(report.search.total_judged);
     report
 }
 
@@ -48,6 +51,17 @@ fn a_leak_after_a_large_start() {
 #[test]
 fn a_leak_and_then_the_end_of_the_job() {
     assert_eq!(judged(&shape(|s| if s < 395.0 { 100.0 + s } else { 0.0 })).leaks.len(), 1);
+    // Read in the midst of being freed; with and without a reading after it.
+    for half_freed in [395.0, 399.0] {
+        for part in [0.9, 0.7, 0.5, 0.2] {
+            let report = judged(&shape(|s| match s - half_freed {
+                ..0.0 => 100.0 + s,
+                0.0 => (100.0 + s) * part,
+                _ => 0.0,
+            }));
+            assert_eq!(report.leaks.len(), 1, "{half_freed} s, {part}");
+        }
+    }
 }
 
 #[test]
@@ -66,7 +80,7 @@ fn one_worker_of_many() {
     let report = find_leaks(&record, LeakRules::default());
     let [leak] = &report.leaks[..] else { panic!("{report:?}") };
     assert_eq!((leak.id, leak.command.as_deref(), leak.pid), (Some(1), Some("cc1"), Some(8473)));
-    assert_eq!((report.judged, report.too_short), (51, 0));
+    assert_eq!((report.search.judged, report.search.too_short), (51, 0));
 }
 
 /// A tooth of so many seconds.
@@ -145,12 +159,12 @@ fn memory_that_falls_or_rests() {
 #[test]
 fn what_is_too_short_is_not_called_free_of_leaks() {
     let report = find_leaks(&course(0.1, &shape(|s| 100.0 + s)), LeakRules::default());
-    assert_eq!((report.total_judged, report.too_short, report.leaks.len()), (false, 1, 0));
+    assert_eq!((report.search.total_judged, report.search.too_short, report.leaks.len()), (false, 1, 0));
     let few = find_leaks(&course(60.0, &[1.0, 2.0, 3.0]), LeakRules::default());
-    assert!(!few.total_judged);
+    assert!(!few.search.total_judged);
     let mut none = course(1.0, &[]);
     none.timeline = None;
-    assert!(!find_leaks(&none, LeakRules::default()).total_judged);
+    assert!(!find_leaks(&none, LeakRules::default()).search.total_judged);
 }
 
 /// A value of 0 to 1 that looks random.

@@ -11,7 +11,7 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use highwater::analysis::{Row, Verdict};
 
-use super::text;
+use super::{leaks, text};
 use crate::judgement::Judgement;
 
 const BOLD: Style = Style::new().bold();
@@ -62,7 +62,7 @@ pub(crate) fn write(judgement: &Judgement, top: usize, out: &mut dyn Write) -> i
         writeln!(out)?;
     }
     for (place, report) in judgement.leaks.iter().flatten().enumerate() {
-        for line in words::leaks(report) {
+        for line in leaks::lines(&report.search, &report.leaks) {
             let style = if report.leaks.is_empty() { PLAIN } else { BAD };
             let file = words::file_of(judgement, place);
             writeln!(out, "{style}{}{style:#}{file}", text::printable(&line))?;

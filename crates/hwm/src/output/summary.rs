@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 use highwater::record::{Certainty, Exit, GroupKey, IntervalMode, Metric, PeakInterval, Record};
 
-use super::{listed::Listed, text};
+use super::{leaks, listed::Listed, text};
 pub(crate) use tally::Tally;
 
 const BOLD: Style = Style::new().bold();
@@ -47,6 +47,7 @@ pub(crate) fn write<P>(
     for limit in &record.limits {
         line(out, layout.width, "Limit:", &limits::sentence(limit))?;
     }
+    write_findings(record, layout, out)?;
     write_processes(record, tally, layout, out)?;
     write_groups(record, layout, out)?;
     write_still_running(record, tally, layout, out)?;
@@ -188,6 +189,18 @@ fn with_certainty(bytes: u64, certainty: Certainty) -> String {
         _ => "",
     };
     format!("{sign}{}", text::size(bytes))
+}
+
+fn write_findings<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
+    for leak in leaks::among(&record.findings) {
+        line(out, layout.width, "Leak:", &leaks::sentence(leak))?;
+    }
+    match &record.leak_search {
+        Some(search) if leaks::among(&record.findings).next().is_none() => {
+            line(out, layout.width, "Leaks:", &leaks::nothing(search))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn write_processes<P>(

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use anyhow::{Context, bail};
 use highwater::{
     Error,
+    analysis::LeakRules,
     job::{CgroupUse, Limits, LineageFrom, OnLimit, Pace},
 };
 
@@ -26,6 +27,7 @@ pub(super) struct Plan {
     pub(super) cgroup: CgroupUse,
     pub(super) lineage: LineageFrom,
     pub(super) limits: Limits,
+    pub(super) leaks: Option<LeakRules>,
     /// Exit codes for a job that a limit on the total, or on a process, has ended.
     pub(super) limit_codes: (u8, u8),
     pub(super) quiet: bool,
@@ -117,6 +119,7 @@ impl Plan {
                 Lineage::Sampling => LineageFrom::Sampling,
             },
             limits,
+            leaks: args.leaks.rules(),
             limit_codes: (args.total_limit_code, args.per_proc_limit_code),
             quiet: args.quiet,
             top: args.top,

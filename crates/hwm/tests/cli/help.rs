@@ -24,6 +24,7 @@ Commands:
   fits         Say whether SIZE is free on a GPU now
   compare      Say what grew from one record to another: the job's total, and group by group
   ci-check     Run a command, or take a record, compare it with a baseline, and tell the CI
+  leaks        Look for memory that went on growing while a job ran
   doctor       Say what can be measured on this machine, and what would make the rest possible
   man          Print the man page, or write all of them into a directory
   completions  Print the completions for a shell, or write those of all shells into a directory
@@ -182,6 +183,21 @@ Limits:
       --per-proc-limit-code <CODE>
           Exit code when the limit on single processes ended the job, in place of 11
 
+Leaks:
+      --detect-leaks
+          Look for memory that went on growing, in the job's total, in each process and on each
+          device
+
+      --leak-min-growth <PERCENT>
+          A leak's floor grew by this much after warm-up
+          
+          [default: 50%]
+
+      --leak-min-duration <TIME>
+          For at least this long
+          
+          [default: 60s]
+
 Examples:
   hwm run -- cargo build --release          a summary on standard error when the build ends
   hwm run -i 200 -- ./program --arg foo     sample every 200 ms
@@ -192,6 +208,7 @@ Examples:
   hwm run --exact -- make -j8               the exact peak of every process, however short
   hwm run --gpu -- python train.py          GPU memory beside RAM
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
+  hwm run --detect-leaks -- ./server        does its memory go on growing?
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
 Output files: {pid} (of hwm), {host} and {rank} (Slurm, OpenMPI, PMI, torchrun) in their names are

@@ -3,9 +3,12 @@
 
 mod ci;
 mod compare;
+mod leaks;
 mod made;
 #[path = "../programs/mod.rs"]
 #[allow(dead_code)]
 mod programs;
 #[cfg(target_os = "linux")]
 mod real;
+#[cfg(target_os = "linux")]
+mod real_leaks;

@@ -107,16 +107,3 @@ fn the_example_for_python() {
     assert_eq!([check("100"), check("20")], [Some(0), Some(1)]);
     assert_eq!(example(&place, &["check.py", "20", "sh", "-c", "exit 9"]), Some(9));
 }
-
-#[test]
-fn a_leak_is_found_and_what_stays_level_is_none() {
-    let place = Place::with(&[]);
-    measure(&place, "level", &["hold", "200", "2500"]);
-    // 1.5 MiB every 20 ms.
-    measure(&place, "leak", &["leak", "200", "130"]);
-    let options = ["--detect-leaks", "--leak-min-duration", "1s", "--floor", "1G"];
-    let text = place.says(1, &[&["compare", "level", "leak"], &options[..]].concat());
-    assert!(text.contains("Leak: the job's total: ") && text.contains(", workload: "), "{text}");
-    let text = place.says(0, &[&["compare", "leak", "level"], &options[..]].concat());
-    assert!(text.contains("Leaks: none found in 2 series"), "{text}");
-}

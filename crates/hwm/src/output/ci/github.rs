@@ -8,7 +8,7 @@ use std::{
 use highwater::analysis::{Verdict, WarningKind};
 
 use super::{Baseline, Report, figures};
-use crate::output::comparison::words;
+use crate::output::{comparison::words, leaks};
 
 /// Annotations of one step are cut off by GitHub after ten of a kind.
 const MOST: usize = 10;
@@ -22,9 +22,9 @@ pub(crate) fn annotations(report: &Report<'_>, out: &mut dyn Write) -> io::Resul
     if let Some(failure) = report.failure() {
         say("error", "Job failed", &failure)?;
     }
-    let leaks = report.judgement.leaks.iter().flatten().flat_map(|leaks| &leaks.leaks);
-    for leak in leaks.take(MOST) {
-        say("error", "Memory leak", &words::leak(leak))?;
+    let found = report.judgement.leaks.iter().flatten().flat_map(|report| &report.leaks);
+    for leak in found.take(MOST) {
+        say("error", "Memory leak", &format!("Leak: {}", leaks::sentence(leak)))?;
     }
     if let Some(comparison) = &report.judgement.comparison {
         let said = words::of_comparison(comparison);
@@ -64,7 +64,7 @@ pub(crate) fn outputs(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()
     let percent = row.and_then(|row| row.change_percent).map(|percent| format!("{percent:.2}"));
     writeln!(out, "increase_percent={}", or_unknown(percent))?;
     let leaks = report.judgement.leaks.as_ref().map(|leaks| {
-        let all_judged = leaks.iter().all(|report| report.total_judged);
+        let all_judged = leaks.iter().all(|report| report.search.total_judged);
         let found: usize = leaks.iter().map(|report| report.leaks.len()).sum();
         // None found where nothing could be judged is not none.
         (found > 0 || all_judged).then_some(found)

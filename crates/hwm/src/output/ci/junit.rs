@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use highwater::analysis::{Row, Verdict};
 
 use super::{Report, figures};
-use crate::output::comparison::words;
+use crate::output::{comparison::words, leaks};
 
 /// How a case went.
 enum Outcome {
@@ -58,13 +58,13 @@ fn cases(report: &Report<'_>) -> Vec<(String, Outcome)> {
             cases.push((figure.name, Outcome::Skipped(said)));
         }
     }
-    for leaks in report.judgement.leaks.iter().flatten() {
-        let said = words::leaks(leaks).join("\n");
+    for found in report.judgement.leaks.iter().flatten() {
+        let said = leaks::lines(&found.search, &found.leaks).join("\n");
         cases.push((
             "leaks".to_owned(),
-            match leaks.leaks.is_empty() {
+            match found.leaks.is_empty() {
                 false => Outcome::Failed(said),
-                true if leaks.total_judged => Outcome::Passed(said),
+                true if found.search.total_judged => Outcome::Passed(said),
                 true => Outcome::Skipped(said),
             },
         ));

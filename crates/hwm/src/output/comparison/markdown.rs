@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use highwater::analysis::{Row, Verdict};
 
-use super::{text, words};
+use super::{leaks, text, words};
 use crate::judgement::Judgement;
 
 /// Writes the tables.
@@ -33,9 +33,11 @@ pub(crate) fn write(judgement: &Judgement, top: usize, out: &mut dyn Write) -> i
             writeln!(out, "- Warning: {}", escape(&warning.text))?;
         }
     }
-    let leaks = judgement.leaks.iter().flatten().enumerate();
-    let mut lines = leaks
-        .flat_map(|(place, report)| words::leaks(report).into_iter().map(move |line| (place, line)))
+    let reports = judgement.leaks.iter().flatten().enumerate();
+    let mut lines = reports
+        .flat_map(|(place, report)| {
+            leaks::lines(&report.search, &report.leaks).into_iter().map(move |line| (place, line))
+        })
         .peekable();
     if lines.peek().is_some() {
         writeln!(out)?;

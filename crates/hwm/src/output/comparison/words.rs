@@ -1,8 +1,8 @@
 //! A judgement in words, the same in each format.
 
 use highwater::{
-    analysis::{Comparison, Leak, LeakReport, Quantity, Reason, Row, Side, Sureness, Verdict},
-    record::{Metric, Scope},
+    analysis::{Comparison, Quantity, Reason, Row, Side, Verdict},
+    record::Metric,
 };
 
 use super::text;
@@ -25,7 +25,7 @@ pub(crate) fn total(metric: Metric) -> String {
     format!("Peak {}", metric_name(metric))
 }
 
-fn metric_name(metric: Metric) -> &'static str {
+pub(crate) fn metric_name(metric: Metric) -> &'static str {
     match metric {
         Metric::Rss => "RSS",
         Metric::Pss => "PSS",
@@ -173,48 +173,6 @@ fn list(parts: &[String]) -> String {
         1..=FEW => parts.join(", "),
         more => format!("{}, and {} more", parts[..FEW].join(", "), more - FEW),
     }
-}
-
-/// What is said of leaks in one record.
-pub(crate) fn leaks(report: &LeakReport) -> Vec<String> {
-    if !report.leaks.is_empty() {
-        return report.leaks.iter().map(leak).collect();
-    }
-    let rules = &report.rules;
-    if !report.total_judged {
-        let least = text::duration(rules.min_duration_seconds);
-        return vec![format!(
-            "Leaks: cannot tell; the record's timeline is too short or has too few readings to show growth over {least}"
-        )];
-    }
-    let short = match report.too_short {
-        0 => String::new(),
-        short => format!(" ({short} more were too short to judge)"),
-    };
-    vec![format!("Leaks: none found in {} series{short}", report.judged)]
-}
-
-/// One leak.
-pub(crate) fn leak(leak: &Leak) -> String {
-    let whose = match (leak.scope, leak.pid, &leak.command) {
-        (Scope::Total, ..) => "the job's total".to_owned(),
-        (Scope::Process, Some(pid), Some(command)) => format!("pid {pid}, {command}"),
-        (Scope::Device, ..) => format!("GPU {}", leak.id.map_or_else(|| "?".to_owned(), |id| id.to_string())),
-        _ => "a process that the record does not name".to_owned(),
-    };
-    let sure = match leak.sureness {
-        Sureness::Clear => "grew all along",
-        _ => "grew most of the time",
-    };
-    format!(
-        "Leak: {whose}: {} a minute, from {} at {} to {} at {} ({sure}; floor of its {})",
-        text::size(leak.bytes_per_minute),
-        text::size(leak.from_bytes),
-        text::duration(leak.began_seconds),
-        text::size(leak.to_bytes),
-        text::duration(leak.until_seconds),
-        metric_name(leak.metric)
-    )
 }
 
 /// Which candidate, where there is more than one.

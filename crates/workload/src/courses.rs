@@ -1,0 +1,68 @@
+//! Memory that follows a course over time: leaks, and what only looks like one.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    memory::Block,
+    meter,
+    process::{fork, ms, sleep, wait},
+};
+
+/// What is held, as a part of the size, when so much of the time has passed (both 0 to 1).
+type Course = fn(f64) -> f64;
+
+/// Teeth in a run.
+const TEETH: f64 = 16.0;
+
+fn tooth(part: f64) -> f64 {
+    (part * TEETH).fract()
+}
+
+/// The course of this name.
+pub(crate) fn named(name: &str) -> Option<Course> {
+    Some(match name {
+        "steady" => |part| 0.1 + 0.9 * part,
+        // Half of a tooth is never given back.
+        "rising-teeth" => |part| 0.1 + 0.7 * (part * TEETH).floor() / TEETH + 0.2 * tooth(part),
+        "flat-teeth" => |part| 0.1 + 0.9 * tooth(part),
+        "warm-up" => |part| 0.05 + 0.95 * (part / 0.3).min(1.0),
+        "cache" => |part| 0.05 + 0.95 * (1.0 - (-part * 6.0).exp()),
+        "late" => |part| if part < 0.75 { 0.1 } else { 1.0 },
+        "level" => |_| 1.0,
+        _ => return None,
+    })
+}
+
+/// Memory is taken and given back in pieces of this size.
+const PIECE: usize = 128 << 10;
+
+/// Follows the course up to `size`, for `time`.
+pub(crate) fn follow(course: Course, size: usize, time: Duration) {
+    let mut held: Vec<Block> = Vec::with_capacity(size / PIECE + 1);
+    let begun = Instant::now();
+    meter::settle();
+    loop {
+        let part = begun.elapsed().as_secs_f64() / time.as_secs_f64();
+        if part >= 1.0 {
+            return;
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let pieces = (size as f64 * course(part)) as usize / PIECE;
+        held.truncate(pieces);
+        while held.len() < pieces {
+            held.push(Block::new(PIECE));
+        }
+        sleep(ms(10));
+    }
+}
+
+/// So many workers that hold a quarter of `size` each; the second one leaks up to `size`.
+pub(crate) fn one_leaks(workers: usize, size: usize, time: Duration) {
+    let worker = |place: usize| {
+        let (course, size): (Course, _) =
+            if place == 1 { (|part| 0.1 + 0.9 * part, size) } else { (|_| 1.0, size / 4) };
+        fork(|| follow(course, size, time))
+    };
+    let pids: Vec<_> = (0..workers).map(worker).collect();
+    pids.into_iter().for_each(wait);
+}
