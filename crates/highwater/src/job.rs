@@ -18,9 +18,9 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    os::fd::OwnedFd,
+    fs::File,
     path::PathBuf,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::{Error, Roots, record::Record};
@@ -33,15 +33,41 @@ mod follow;
 mod gpu;
 mod ledger;
 mod limits;
+#[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+mod news;
 mod pace;
 mod rows;
 mod timeline;
+#[cfg(windows)]
+mod windows;
 
 pub use control::Control;
 pub use limits::{LimitNotice, Limits, OnLimit};
+#[cfg(target_os = "linux")]
+use linux as os;
+#[cfg(target_os = "linux")]
 pub(crate) use linux::{Connector, JobGroup, Taskstats};
+#[cfg(target_os = "macos")]
+use macos as os;
 pub use rows::Rows;
+#[cfg(windows)]
+use windows as os;
+
+/// When the job's time began.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    wall: SystemTime,
+    clock: Instant,
+}
+
+impl Start {
+    fn now() -> Self {
+        Self { wall: SystemTime::now(), clock: Instant::now() }
+    }
+}
 
 /// A command to run and measure.
 #[derive(Debug)]
@@ -50,7 +76,7 @@ pub struct Job {
     args: Vec<OsString>,
     env: Vec<(OsString, Option<OsString>)>,
     current_dir: Option<PathBuf>,
-    stdout: Option<OwnedFd>,
+    stdout: Option<File>,
     roots: Roots,
     pace: Pace,
     wait: bool,
@@ -234,10 +260,10 @@ impl Job {
         self
     }
 
-    /// Where the job's standard output goes instead of ours.
+    /// Where the job's standard output goes instead of ours: a file, or a descriptor (`OwnedFd`) or handle (`OwnedHandle`).
     #[must_use]
-    pub fn stdout(mut self, to: OwnedFd) -> Self {
-        self.stdout = Some(to);
+    pub fn stdout(mut self, to: impl Into<File>) -> Self {
+        self.stdout = Some(to.into());
         self
     }
 

@@ -15,14 +15,18 @@ mod facts;
 #[cfg(target_os = "linux")]
 #[cfg_attr(not(feature = "job"), allow(dead_code))] // The job reads more files of a process than this module.
 pub(crate) mod linux;
-#[cfg(not(target_os = "linux"))]
-mod unsupported;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(windows)]
+mod windows;
 
 pub use self::facts::{ProcessFacts, all_processes, cpu_step};
 #[cfg(target_os = "linux")]
 use self::linux as os;
-#[cfg(not(target_os = "linux"))]
-use self::unsupported as os;
+#[cfg(target_os = "macos")]
+use self::macos as os;
+#[cfg(windows)]
+use self::windows as os;
 use crate::{Error, Roots, Unavailable};
 
 /// Which process: the kernel gives a pid to another process once its owner is gone, so the start belongs to it.

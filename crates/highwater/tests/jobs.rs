@@ -46,7 +46,7 @@ fn environment_directory_and_stdout_are_the_callers_choice() {
         .env("HIGHWATER_TEST", "set")
         .env_remove("HOME")
         .current_dir(directory.path())
-        .stdout(File::create(&out).unwrap().into());
+        .stdout(File::create(&out).unwrap());
     assert_eq!(job.run().unwrap().exit.unwrap().code, Some(0));
     let place = directory.path().canonicalize().unwrap();
     assert_eq!(std::fs::read_to_string(out).unwrap().trim(), format!("set  {}", place.display()));

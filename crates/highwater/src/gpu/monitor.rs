@@ -63,7 +63,7 @@ impl Monitor {
     }
 
     /// For use beside a job, which must not find children of ours among its own.
-    #[cfg(all(feature = "job", target_os = "linux"))]
+    #[cfg(feature = "job")]
     pub(crate) fn beside_a_job(roots: Roots) -> Self {
         let mut monitor = Self::with_roots(roots);
         monitor.may_start_programs = false;

@@ -1,11 +1,8 @@
 //! Reaching a running job from other threads.
 
-use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::event::{EventfdFlags, eventfd};
+use super::os::Wake;
 
 /// A handle with which other threads reach a running job. It may be used before the job starts, too; after the
 /// job's end it does nothing.
@@ -17,8 +14,8 @@ pub struct Control {
 #[derive(Debug)]
 struct Shared {
     orders: Mutex<Vec<Order>>,
-    /// Wakes the job's thread. `None` where no descriptor could be had: orders wait for the next sample then.
-    wake: Option<OwnedFd>,
+    /// Wakes the job's thread.
+    wake: Wake,
 }
 
 /// What the job's thread is asked to do.
@@ -30,8 +27,7 @@ pub(super) enum Order {
 
 impl Control {
     pub(super) fn new() -> Self {
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok();
-        Self { shared: Arc::new(Shared { orders: Mutex::default(), wake }) }
+        Self { shared: Arc::new(Shared { orders: Mutex::default(), wake: Wake::new() }) }
     }
 
     /// Sends `signal` (its number) to the command; once that has ended, to all that is left of the job.
@@ -46,20 +42,15 @@ impl Control {
 
     fn order(&self, order: Order) {
         self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
-        if let Some(wake) = &self.shared.wake {
-            // Fails only when it is full, and then the thread is awake anyway.
-            let _ = rustix::io::write(wake, &1u64.to_ne_bytes());
-        }
+        self.shared.wake.ring();
     }
 
-    pub(super) fn wake(&self) -> Option<BorrowedFd<'_>> {
-        self.shared.wake.as_ref().map(AsFd::as_fd)
+    pub(super) fn wake(&self) -> &Wake {
+        &self.shared.wake
     }
 
     pub(super) fn take(&self) -> Vec<Order> {
-        if let Some(wake) = &self.shared.wake {
-            let _ = rustix::io::read(wake, &mut [0; 8]);
-        }
+        self.shared.wake.silence();
         std::mem::take(&mut self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

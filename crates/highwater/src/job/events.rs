@@ -117,3 +117,32 @@ pub(crate) struct Sample<'a> {
     /// Everything that happened up to this moment has been told.
     pub(crate) told_until: Duration,
 }
+
+/// Whether the same members held about the same in two looks. What moves between them makes a sum that was read
+/// meanwhile, process by process, wrong by as much at the most.
+pub(crate) fn stood_still(before: &[Reading], after: &[Reading]) -> bool {
+    let total: u64 = before.iter().map(|reading| reading.rss).sum();
+    let moved: u64 = before.iter().zip(after).map(|(before, after)| before.rss.abs_diff(after.rss)).sum();
+    before.len() == after.len() && moved <= tolerance(total)
+}
+
+/// How much of `total` bytes may move while it counts as standing still.
+pub(crate) fn tolerance(total: u64) -> u64 {
+    total / 48 + (256 << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn memory_that_changes_hands_is_not_still() {
+        let reading = |id, mib| Reading { id: MemberId(id), rss: mib * MIB, mark: None, shares_map: false };
+        let before = [reading(0, 100), reading(1, 1)];
+        assert!(stood_still(&before, &before));
+        assert!(!stood_still(&before, &[reading(0, 1), reading(1, 100)]));
+        assert!(!stood_still(&before, &before[..1]));
+    }
+}

@@ -29,6 +29,14 @@ pub(crate) struct Header {
     pub(crate) command: Vec<String>,
     pub(crate) started: SystemTime,
     pub(crate) interval: Option<Duration>,
+    pub(crate) origin: Origin,
+}
+
+/// Where a job's figures come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    /// What a reading counts.
+    pub(crate) metric: Metric,
     pub(crate) lineage: Lineage,
     pub(crate) peaks: PeaksFrom,
     /// How far each process's counters may read low, on kernels that batch them.
@@ -246,7 +254,7 @@ impl Ledger {
     }
 
     fn close(&mut self, id: MemberId, member: &Member, end: Option<Moment>) {
-        if !self.header.lineage.is_told_by_the_kernel() && member.showed_only_its_parent() {
+        if !self.header.origin.lineage.is_told_by_the_kernel() && member.showed_only_its_parent() {
             self.seen -= 1;
             self.seen_dead += 1;
             return;
@@ -308,10 +316,10 @@ impl Ledger {
     ) -> Record<P> {
         let all_told = closing.all_told && closing.lost_events == 0 && self.seen_dead == 0;
         // Perf events tell of an end before the memory is gone (Linux 6.18): how long that takes is a guess.
-        let ends_are_known = self.header.lineage == Lineage::ProcConnector;
+        let ends_are_known = self.header.origin.lineage == Lineage::ProcConnector;
         let mut rss = self.estimate.interval(all_told && ends_are_known);
-        let Header { tool, host, command, started, interval, lineage, peaks, slack_bytes } =
-            self.header.clone();
+        let Header { tool, host, command, started, interval, origin } = self.header.clone();
+        let Origin { metric, lineage, peaks, slack_bytes } = origin;
         if let Some(rss) = &mut rss {
             rss.slack_bytes = slack_bytes.map(|bytes| bytes * self.estimate.images_at_upper());
         }
@@ -343,7 +351,7 @@ impl Ledger {
             interval_mode: if interval.is_some() { IntervalMode::Fixed } else { IntervalMode::Adaptive },
             samples: self.samples,
             exit: closing.exit.clone(),
-            primary_metric: Metric::Rss,
+            primary_metric: metric,
             max_total_rss_kib: rss.map(|peak| peak.bytes / 1024),
             peak: Peaks {
                 rss,

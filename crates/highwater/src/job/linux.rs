@@ -1,22 +1,38 @@
 //! Following a job on Linux: launching it, finding its members, reading their memory, ending them.
 
-pub(crate) mod cgroup;
-pub(crate) mod descendants;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+mod cgroup;
+mod descendants;
 mod discovery;
 mod ended;
 mod keeper;
-pub(crate) mod launch;
+mod launch;
 mod lifetimes;
 mod member;
-pub(crate) mod members;
-pub(crate) mod pss;
+mod members;
+mod open_devices;
+mod pss;
 pub(crate) mod quiet_thread;
-pub(crate) mod sources;
-pub(crate) mod subreaper;
+mod sources;
+mod subreaper;
 mod taskstats;
-pub(crate) mod told;
-pub(crate) mod wait;
+mod told;
+mod tree;
+mod wait;
+mod wake;
 
 pub(crate) use cgroup::JobGroup;
 pub(crate) use lifetimes::connector::Connector;
+pub(crate) use open_devices::OpenDevices;
 pub(crate) use taskstats::Taskstats;
+pub(crate) use tree::Tree;
+pub(crate) use wake::Wake;
+
+/// CPU time of this thread.
+pub(crate) fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}

@@ -4,7 +4,6 @@ use std::{
     cmp::Reverse,
     fs::File,
     io::{self, BufWriter, Seek, SeekFrom, Write},
-    os::unix::fs::FileExt,
 };
 
 use serde::{Serialize, Serializer, ser::SerializeSeq};
@@ -182,10 +181,29 @@ fn write_row(file: &mut BufWriter<File>, text: &[u8]) -> io::Result<u64> {
 fn read_row(file: &File, place: Place) -> io::Result<Vec<u8>> {
     let offset = place.0 & !IN_FILE;
     let mut length = [0; 4];
-    file.read_exact_at(&mut length, offset)?;
+    read_at(file, &mut length, offset)?;
     let mut text = vec![0; u32::from_ne_bytes(length) as usize];
-    file.read_exact_at(&mut text, offset + 4)?;
+    read_at(file, &mut text, offset + 4)?;
     Ok(text)
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, into, offset)
+}
+
+/// This moves the file's position as well: rows are read back when no more are written, or before the position is set.
+#[cfg(windows)]
+fn read_at(file: &File, mut into: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !into.is_empty() {
+        let read = std::os::windows::fs::FileExt::seek_read(file, into, offset)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        into = &mut into[read..];
+        offset += read as u64;
+    }
+    Ok(())
 }
 
 impl Serialize for Rows {

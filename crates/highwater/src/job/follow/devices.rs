@@ -7,7 +7,7 @@ impl Following {
     /// Says whose memory on GPUs is to be read.
     pub(super) fn begin_gpu(&mut self) {
         let Some(gpu) = &self.gpu else { return };
-        gpu.follow(self.members.pids_and_ids());
+        gpu.follow(self.tree.pids_and_ids());
         if !gpu.is_open() {
             self.ledger
                 .gpu_missed("the drivers did not answer in time; what came later was read all the same");

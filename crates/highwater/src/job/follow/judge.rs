@@ -2,19 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use super::Following;
 use crate::job::{
     Observer,
     limits::{LimitNotice, Seen, Step},
-    linux::launch::Child,
 };
 
 impl Following {
     /// Judges the last look by the limits, and does what they ask for.
-    pub(super) fn judge(&mut self, at: Duration, child: &Child, observer: &mut dyn Observer) -> Seen {
-        let largest = self.members.readings().iter().filter(|reading| !reading.shares_map);
+    pub(super) fn judge(&mut self, at: Duration, observer: &mut dyn Observer) -> Seen {
+        let largest = self.tree.readings().iter().filter(|reading| !reading.shares_map);
         let largest = largest.max_by_key(|reading| reading.rss).map(|reading| (reading.id, reading.rss));
         let total_rss = self.ledger.last_total();
         let over_pss = self.limits.wants_pss(at, total_rss);
@@ -23,7 +20,7 @@ impl Following {
             total_rss,
             largest,
             total_pss: over_pss.then(|| self.pss_for_limit(at)).flatten(),
-            oom_killed: self.limits.watches_cgroup() && self.sources.was_oom_killed(),
+            oom_killed: self.limits.watches_cgroup() && self.tree.kernel_enforced(),
         };
         let mut steps = Vec::new();
         self.limits.judge(&seen, &mut steps);
@@ -43,10 +40,10 @@ impl Following {
                         culprit,
                     });
                 }
-                Step::Terminate => self.signal_tree(child, Signal::TERM),
+                Step::Terminate => self.tree.terminate(),
                 Step::Kill => {
                     self.killing_since.get_or_insert(at);
-                    self.signal_tree(child, Signal::KILL);
+                    self.tree.kill();
                 }
             }
         }
@@ -56,7 +53,7 @@ impl Following {
     /// PSS of the whole job; `None` if somebody came or went meanwhile, so that pages may have been counted twice.
     fn pss_for_limit(&mut self, at: Duration) -> Option<u64> {
         let begin = Instant::now();
-        let pass = self.passes.pass(at, &self.members);
+        let pass = self.tree.pss(at)?;
         let changes = self.look(self.clock.elapsed(), false);
         self.limits.pss_cost(self.clock.elapsed(), begin.elapsed());
         if changes.any() {

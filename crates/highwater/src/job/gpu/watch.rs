@@ -2,8 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fs,
-    os::fd::RawFd,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
@@ -15,7 +13,11 @@ use super::{GpuSample, Held, OnDevice};
 use crate::{
     Roots, Unavailable,
     gpu::{Device, Listing, Monitor, PidSpace, Source},
-    job::{Pace, events::MemberId, linux::quiet_thread},
+    job::{
+        Pace,
+        events::MemberId,
+        os::{OpenDevices, quiet_thread},
+    },
 };
 
 /// Drivers are given so long to open: NVML takes seconds where no persistence daemon runs.
@@ -109,11 +111,11 @@ fn read(roots: &Roots, pace: Pace, shared: &Shared, samples: &Sender<GpuSample>)
     loop {
         let members = shared.state.lock().unwrap_or_else(PoisonError::into_inner).members.clone();
         let begin = Instant::now();
-        let open_before = if is_first { devices_open(roots) } else { Vec::new() };
+        let open_before = is_first.then(|| OpenDevices::now(roots));
         let sample = sample(&mut monitor, &members, is_first);
-        if is_first {
-            keep_from_the_job(roots, &open_before);
-            is_first = false;
+        is_first = false;
+        if let Some(open_before) = open_before {
+            open_before.keep_later_ones_from_the_job(roots);
         }
         let found_nothing = sample.devices.is_empty();
         let cost = begin.elapsed();
@@ -129,26 +131,6 @@ fn read(roots: &Roots, pace: Pace, shared: &Shared, samples: &Sender<GpuSample>)
         let waited = shared.changed.wait_timeout_while(state, pause, |state| !state.over);
         if waited.unwrap_or_else(PoisonError::into_inner).0.over {
             return;
-        }
-    }
-}
-
-/// Our descriptors of devices.
-fn devices_open(roots: &Roots) -> Vec<RawFd> {
-    let Ok(descriptors) = fs::read_dir(roots.proc.join("self/fd")) else { return Vec::new() };
-    descriptors
-        .flatten()
-        .filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target.starts_with("/dev/")))
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect()
-}
-
-/// What a driver's library has opened since must not reach the job, which would find it open.
-fn keep_from_the_job(roots: &Roots, open_before: &[RawFd]) {
-    for descriptor in devices_open(roots) {
-        if !open_before.contains(&descriptor) {
-            // SAFETY: a number and a flag; a descriptor that is closed meanwhile is an error and no more.
-            unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
     }
 }

@@ -4,13 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
-use super::{Closing, Header, Ledger, PssPass};
+use super::{Closing, Header, Ledger, Origin, PssPass};
 use crate::{
     job::{
         Rows,
         events::{Event, LastMark, MemberId, Moment, Name, Reading, Sample, Timed},
     },
-    record::{Certainty, Host, Lineage, PeakSource, PeaksFrom, Process, ProcessExit, Record, Tool},
+    record::{Certainty, Host, Lineage, Metric, PeakSource, PeaksFrom, Process, ProcessExit, Record, Tool},
 };
 
 const MIB: u64 = 1 << 20;
@@ -38,9 +38,7 @@ fn ledger_with(lineage: Lineage) -> Ledger {
         command: vec!["job".into()],
         started: SystemTime::UNIX_EPOCH,
         interval: None,
-        lineage,
-        peaks: PeaksFrom::Marks,
-        slack_bytes: None,
+        origin: Origin { metric: Metric::Rss, lineage, peaks: PeaksFrom::Marks, slack_bytes: None },
     })
 }
 

@@ -5,11 +5,14 @@ use std::{collections::HashMap, fs, path::PathBuf};
 use super::{
     descendants::{read_into, read_stat},
     member::{Member, same_map},
-    members::{Members, News},
+    members::Members,
     wait,
 };
 use crate::{
-    job::events::{Event, MemberId, Moment, Name},
+    job::{
+        events::{Event, MemberId, Moment, Name},
+        news::News,
+    },
     process::linux::{cmdline, stat::Stat},
 };
 

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    members::{Members, News},
+    members::Members,
     wait::{self, Ending, Waited},
 };
-use crate::job::events::{Event, MemberId, Moment};
+use crate::job::{
+    events::{Event, MemberId, Moment},
+    news::News,
+};
 
 /// A member that has ended.
 #[derive(Debug, Clone, Copy)]

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     Roots,
-    job::events::{Event, MemberId, Moment, Name, Reading, Timed},
+    job::{
+        events::{Event, MemberId, Moment, Name, Reading, Timed},
+        news::{Look, News},
+    },
     record::Lineage,
 };
 
@@ -65,53 +68,6 @@ pub(crate) struct Members {
     pub(super) root_ending: Ending,
     readings: Vec<Reading>,
     pub(super) text: Vec<u8>,
-}
-
-/// What changed in a look at the whole job.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    pub(crate) births: u32,
-    pub(crate) ends: u32,
-    pub(crate) execs: u32,
-}
-
-/// A look at the whole job.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Look {
-    pub(crate) changes: Changes,
-    /// Whether every member's mark was read.
-    pub(crate) marks: bool,
-}
-
-impl Changes {
-    pub(crate) fn any(self) -> bool {
-        self != Self::default()
-    }
-}
-
-/// What a look finds out: events for the ledger, and how many of each.
-#[derive(Debug, Default)]
-pub(crate) struct News {
-    pub(super) events: Vec<Timed>,
-    pub(super) changes: Changes,
-}
-
-impl News {
-    pub(super) fn push(&mut self, moment: Moment, event: Event) {
-        match event {
-            Event::Born { .. } => self.changes.births += 1,
-            Event::Exec { .. } => self.changes.execs += 1,
-            Event::Gone { .. } => self.changes.ends += 1,
-            _ => {}
-        }
-        self.events.push(Timed { moment, event });
-    }
-
-    /// Hands over what happened.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Timed> + '_ {
-        self.changes = Changes::default();
-        self.events.drain(..)
-    }
 }
 
 impl Members {

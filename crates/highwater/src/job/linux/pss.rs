@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{descendants::read_into, members::Members};
 use crate::{
     Roots,
-    job::{events::Reading, ledger::PssPass},
+    job::{events::tolerance, ledger::PssPass},
     process::linux::smaps_rollup::SmapsRollup,
 };
 
@@ -108,25 +108,9 @@ impl PssPasses {
     }
 }
 
-/// Whether the same members held about the same before and after a pass. What moves meanwhile makes the pass wrong
-/// by as much at the most.
-pub(crate) fn stood_still(before: &[Reading], after: &[Reading]) -> bool {
-    let total: u64 = before.iter().map(|reading| reading.rss).sum();
-    let moved: u64 = before.iter().zip(after).map(|(before, after)| before.rss.abs_diff(after.rss)).sum();
-    before.len() == after.len() && moved <= tolerance(total)
-}
-
-/// How much may move during a pass over `total` bytes.
-fn tolerance(total: u64) -> u64 {
-    total / 48 + (256 << 10)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::events::MemberId;
-
-    const MIB: u64 = 1 << 20;
 
     #[test]
     fn waits_for_the_top_of_a_rise() {
@@ -139,15 +123,6 @@ mod tests {
         assert!(passes.due(ms(40), 2 * gib));
         passes.counted(2 * gib);
         assert!(!passes.due(ms(50), 2 * gib));
-    }
-
-    #[test]
-    fn memory_that_changes_hands_is_not_still() {
-        let reading = |id, mib| Reading { id: MemberId(id), rss: mib * MIB, mark: None, shares_map: false };
-        let before = [reading(0, 100), reading(1, 1)];
-        assert!(stood_still(&before, &before));
-        assert!(!stood_still(&before, &[reading(0, 1), reading(1, 100)]));
-        assert!(!stood_still(&before, &before[..1]));
     }
 
     #[test]

@@ -12,12 +12,15 @@ use super::{
     ended::Ended,
     lifetimes::{Lifetime, What},
     member::Member,
-    members::{Members, News},
+    members::Members,
     sources::{Sources, Told},
     taskstats::TaskEnd,
 };
 use crate::{
-    job::events::{Event, LastMark, Moment, Name},
+    job::{
+        events::{Event, LastMark, Moment, Name},
+        news::News,
+    },
     record::PeakSource,
 };
 

@@ -8,9 +8,10 @@ use crate::{
         events::{Event, LastMark, Moment},
         linux::{
             descendants::{read_into, read_stat},
-            members::{Members, News},
+            members::Members,
             wait,
         },
+        news::News,
     },
     process::linux::statm::Statm,
     record::PeakSource,

@@ -9,8 +9,9 @@ use crate::{
         linux::{
             keeper::{Held, HeldAt},
             member::Member,
-            members::{Members, News},
+            members::Members,
         },
+        news::News,
     },
     record::{PeakSource, ProcessExit},
 };

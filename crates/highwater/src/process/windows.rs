@@ -1,4 +1,4 @@
-//! Systems on which a process cannot be measured yet.
+//! Memory of one process on Windows: not yet.
 
 use super::{ProcessId, ProcessMemory};
 use crate::{Error, Roots};
