@@ -1,4 +1,7 @@
-//! Puts the text of `hwm --version` together: version, commit, build date, target.
+//! Puts the text of `hwm --version` together (version, commit, build date, target), and provides the page of `hwm view`.
+
+#[path = "build/page.rs"]
+mod page;
 
 use std::{env, fs, path::Path, process::Command, time::SystemTime};
 
@@ -10,6 +13,7 @@ fn main() {
     let commit = commit().map_or(String::new(), |commit| format!("commit {commit}, "));
     let date = build_date();
     println!("cargo::rustc-env=HWM_VERSION={version} ({commit}built {date}, {target})");
+    page::provide(Path::new(&env::var_os("OUT_DIR").expect("set by Cargo")));
 }
 
 /// The commit of this checkout, or the one that `cargo package` noted down in a published crate.

@@ -40,6 +40,7 @@ pub(crate) enum Verb {
     Ps(PsArgs),
     Watch(WatchArgs),
     Fits(FitsArgs),
+    View(crate::view::ViewArgs),
     Compare(crate::compare::CompareArgs),
     CiCheck(crate::ci_check::CiCheckArgs),
     Leaks(crate::leaks::LeaksArgs),
@@ -75,6 +76,10 @@ pub(crate) struct RunArgs {
     /// Write one row a sample as CSV while the job runs.
     #[arg(long, value_name = "FILE")]
     pub(crate) timeline: Option<PathBuf>,
+
+    /// Write a page of charts to FILE, for any browser and without network (see hwm view --help).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 
     /// Print no summary.
     #[arg(short, long)]
@@ -214,6 +219,7 @@ Examples:
   hwm run -- cargo build --release        how much memory does this build need?
   hwm run --json=mem.json -- make -j8     keep the record for scripts
   hwm run --json -- cargo test > mem.json
+  hwm view mem.json --open                look at it: charts in the browser
   hwm compare base.json mem.json          what grew since then?
   hwm run --help                          all options of the main verb
   hwm                                     how full are the GPUs and the RAM?
@@ -231,6 +237,7 @@ Examples:
   hwm run --json -- cargo test > mem.json   the record on stdout, the tests' output on stderr
   hwm run -q --json=mem.json -- make -j8    the record in a file, no summary
   hwm run --csv procs.csv --timeline time.csv -- ./train.py
+  hwm run --html report.html -- make -j8    a page of charts
   hwm run --include '^rustc$' -- cargo build
   hwm run --exact -- make -j8               the exact peak of every process, however short
   hwm run --gpu -- python train.py          GPU memory beside RAM

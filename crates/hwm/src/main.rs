@@ -22,6 +22,7 @@ mod startup;
 mod units;
 mod usage;
 mod users;
+mod view;
 mod watch;
 
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
             args.place = args.place.or(place);
             fits::run(&args)
         }
+        Some(Verb::View(args)) => view::run(&args),
         Some(Verb::Doctor(args)) => doctor::run(&args),
         Some(Verb::Man(args)) => generate::man(&args),
         Some(Verb::Completions(args)) => generate::completions(&args),

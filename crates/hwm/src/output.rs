@@ -9,6 +9,7 @@ pub(crate) mod destination;
 pub(crate) mod devices;
 pub(crate) mod document;
 pub(crate) mod figure;
+pub(crate) mod html;
 pub(crate) mod json;
 pub(crate) mod leaks;
 pub(crate) mod listed;

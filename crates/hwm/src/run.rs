@@ -18,7 +18,7 @@ use highwater::{
 use crate::{
     args::RunArgs,
     exit, leaks,
-    output::{self, complain, csv, json, summary, warn},
+    output::{self, complain, csv, html, json, summary, warn},
     signals::Signals,
     startup,
 };
@@ -127,6 +127,12 @@ fn report(record: &Record<Rows>, plan: &Plan) {
     }
     if let Some(to) = &plan.csv
         && let Err(error) = to.write(|out| csv::write(record.processes.iter(), &plan.listed, out))
+    {
+        warn(format_args!("cannot write {}: {error}", to.name()));
+    }
+    if let Some((page, to)) = &plan.html
+        && let Err(error) = html::payload::Packed::new(record, record.processes.iter())
+            .and_then(|packed| to.write(|out| page.write(&[packed], out)))
     {
         warn(format_args!("cannot write {}: {error}", to.name()));
     }

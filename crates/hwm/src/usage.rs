@@ -2,9 +2,17 @@
 
 use std::{env, process::ExitCode};
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{
+    CommandFactory,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
-use crate::{args::Verb, exit, output::complain, place::Place};
+use crate::{
+    args::{Cli, Verb},
+    exit,
+    output::complain,
+    place::Place,
+};
 
 /// Prints help, version or what is wrong with the command line; the exit code.
 pub(crate) fn explain(error: &clap::Error) -> ExitCode {
@@ -28,15 +36,8 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
             exit::of_usage(verb.as_deref())
         }
         _ => {
-            let help = match verb.as_deref() {
-                Some(
-                    verb @ ("run" | "compare" | "ci-check" | "leaks" | "ps" | "watch" | "fits" | "doctor"
-                    | "man" | "completions"),
-                ) => {
-                    format!("hwm {verb} --help")
-                }
-                _ => "hwm --help".to_owned(),
-            };
+            let known = verb.as_deref().filter(|verb| Cli::command().find_subcommand(verb).is_some());
+            let help = known.map_or("hwm --help".to_owned(), |verb| format!("hwm {verb} --help"));
             complain(format_args!("{} (see {help})", message(error)));
             exit::of_usage(verb.as_deref())
         }
@@ -58,6 +59,7 @@ pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<Exit
         Verb::Ps(_) => ("ps", true),
         Verb::Watch(_) => ("watch", true),
         Verb::Fits(_) => ("fits", true),
+        Verb::View(_) => ("view", false),
         Verb::Compare(_) => ("compare", false),
         Verb::CiCheck(_) => ("ci-check", false),
         Verb::Leaks(_) => ("leaks", false),

@@ -11,7 +11,7 @@ use highwater::{
 
 use crate::{
     args::{self, Lineage, RunArgs},
-    output::{Destination, listed::Listed, timeline::TimelineFile},
+    output::{Destination, html::Page, listed::Listed, timeline::TimelineFile},
     startup,
 };
 
@@ -36,6 +36,7 @@ pub(super) struct Plan {
     pub(super) json: Option<Destination>,
     pub(super) json_on_stdout: bool,
     pub(super) csv: Option<Destination>,
+    pub(super) html: Option<(Page, Destination)>,
     pub(super) timeline: Option<TimelineFile>,
 }
 
@@ -72,15 +73,19 @@ impl Plan {
         };
         let csv = file("--csv", args.csv)?;
         let timeline = file("--timeline", args.timeline)?;
-        let outputs: Vec<_> = [("--json", &json), ("--csv", &csv), ("--timeline", &timeline)]
-            .into_iter()
-            .filter_map(|(option, destination)| Some((option, destination.as_ref()?)))
-            .collect();
+        let html = file("--html", args.html)?;
+        let outputs: Vec<_> =
+            [("--json", &json), ("--csv", &csv), ("--timeline", &timeline), ("--html", &html)]
+                .into_iter()
+                .filter_map(|(option, destination)| Some((option, destination.as_ref()?)))
+                .collect();
         for (index, (option, one)) in outputs.iter().enumerate() {
             if let Some((other, _)) = outputs[..index].iter().find(|(_, two)| one.is_same(two)) {
                 bail!("{other} and {option} both write to {}; give them different files", one.name());
             }
         }
+
+        let html = html.map(|to| Page::built_in().context("--html").map(|page| (page, to))).transpose()?;
 
         let mut limits = Limits::default();
         limits.total_rss_bytes = args.max_total_rss;
@@ -127,6 +132,7 @@ impl Plan {
             json,
             json_on_stdout,
             csv,
+            html,
             timeline,
         })
     }

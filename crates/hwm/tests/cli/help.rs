@@ -22,6 +22,7 @@ Commands:
   ps           List the processes that hold GPU memory, on every vendor's devices
   watch        Follow what processes hold on GPUs over time, as JSON lines
   fits         Say whether SIZE is free on a GPU now
+  view         Look at a record: a page of charts for the browser
   compare      Say what grew from one record to another: the job's total, and group by group
   ci-check     Run a command, or take a record, compare it with a baseline, and tell the CI
   leaks        Look for memory that went on growing while a job ran
@@ -50,6 +51,7 @@ Examples:
   hwm run -- cargo build --release        how much memory does this build need?
   hwm run --json=mem.json -- make -j8     keep the record for scripts
   hwm run --json -- cargo test > mem.json
+  hwm view mem.json --open                look at it: charts in the browser
   hwm compare base.json mem.json          what grew since then?
   hwm run --help                          all options of the main verb
   hwm                                     how full are the GPUs and the RAM?
@@ -96,6 +98,9 @@ Options:
 
       --timeline <FILE>
           Write one row a sample as CSV while the job runs
+
+      --html <FILE>
+          Write a page of charts to FILE, for any browser and without network (see hwm view --help)
 
   -q, --quiet
           Print no summary
@@ -204,6 +209,7 @@ Examples:
   hwm run --json -- cargo test > mem.json   the record on stdout, the tests' output on stderr
   hwm run -q --json=mem.json -- make -j8    the record in a file, no summary
   hwm run --csv procs.csv --timeline time.csv -- ./train.py
+  hwm run --html report.html -- make -j8    a page of charts
   hwm run --include '^rustc$' -- cargo build
   hwm run --exact -- make -j8               the exact peak of every process, however short
   hwm run --gpu -- python train.py          GPU memory beside RAM
@@ -410,6 +416,43 @@ Examples:
   until hwm fits 8G; do sleep 60; done
 
 Exit codes: 0 yes; 1 no; 2 unknown (a driver does not say what is free), or bad usage.
+
+"#]]
+    );
+}
+
+#[test]
+fn help_of_view() {
+    assert_data_eq!(
+        stdout(&["view", "--help"]),
+        str![[r#"
+Look at a record: a page of charts for the browser.
+
+The page is one file that needs no network: memory over time by process or group, a lane for each
+process, and a table that follows the moment or the range that is chosen.
+
+Usage: hwm view [OPTIONS] <RECORD>
+
+Arguments:
+  <RECORD>
+          The record, as hwm run --json=FILE wrote it; - reads standard input
+
+Options:
+      --html <FILE>
+          Write the page to FILE
+
+      --open
+          Show the page in the browser; without --html it is a temporary file
+
+  -h, --help
+          Print help (see a summary with '-h')
+
+Examples:
+  hwm view mem.json --html mem.html            one file, to keep or to send
+  hwm view mem.json --open                     look at it now
+  hwm run --html mem.html -- cargo build       run and write the page in one go
+
+Exit codes: 0 done; 1 a record cannot be read, or the page cannot be written or shown; 2 bad usage.
 
 "#]]
     );

@@ -1,0 +1,58 @@
+//! A record, or two, as one page that needs nothing else: the built viewer with the records packed into it.
+
+pub(crate) mod payload;
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+use payload::Packed;
+
+/// The built viewer; `None` where hwm was built without it.
+const PAGE: Option<&str> = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+/// Where the records go in the page: the content of a script element that no browser runs.
+const PLACE: &str = "hwm:payload";
+
+/// What to say where there is none.
+const NO_PAGE: &str = "this hwm was built without its page, so it writes no HTML: build it where Node.js 20.19 or \
+     newer and npm are (`cargo clean -p hwm`, then `cargo build` again), or take a released hwm";
+
+/// The viewer, to put records into.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page {
+    before: &'static str,
+    after: &'static str,
+}
+
+impl Page {
+    /// The viewer that hwm was built with.
+    pub(crate) fn built_in() -> anyhow::Result<Self> {
+        let (before, after) = PAGE.and_then(|page| page.split_once(PLACE)).context(NO_PAGE)?;
+        Ok(Self { before, after })
+    }
+
+    /// Writes the page with these runs in it. What comes from the job stands in base64 alone: nothing of it can be
+    /// taken for markup.
+    pub(crate) fn write(&self, runs: &[Packed], out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(self.before.as_bytes())?;
+        payload::write(runs, out)?;
+        out.write_all(self.after.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_one_place_for_the_records_and_loads_nothing() {
+        let Some(page) = PAGE else { return };
+        assert_eq!(page.matches(PLACE).count(), 1);
+        assert!(page.contains("Content-Security-Policy") && page.contains("default-src 'none'"));
+        for outside in ["src=\"http", "href=\"http", "url(http", "@import"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+        // uPlot's licence asks for its notice in every copy.
+        assert!(page.contains("Leon Sorokin") && page.contains("Permission is hereby granted"));
+    }
+}

@@ -1,0 +1,233 @@
+//! Records as the page reads them: a JSON head and columns of numbers, gzip, base64.
+//!
+//! In order: the head's length (4 bytes, little-endian), the head, then what the head names, each number a varint
+//! (LEB128): run by run the moments (microseconds, each from the one before), then series by series its values.
+//! A value is 0 where none was read, else 1 + zigzag(steps from the one known before), in units of `unit` bytes.
+//! Series in which samples were merged go on with two more columns: how far the minimum lies below and the maximum
+//! above the value (above 0 where there is none), 0 for none, else 1 + steps. `viewer/src/payload.ts` reads it.
+
+use std::io::{self, Write};
+
+use base64::{engine::general_purpose::STANDARD, write::EncoderWriter};
+use flate2::{Compression, write::GzEncoder};
+use highwater::record::{Metric, Process, Record, Scope, Series, Timeline};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// One run, ready to be written.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    head: Value,
+    columns: Vec<u8>,
+}
+
+/// Writes the runs as base64 text.
+pub(super) fn write(runs: &[Packed], out: &mut dyn Write) -> io::Result<()> {
+    let heads: Vec<&Value> = runs.iter().map(|run| &run.head).collect();
+    let head = serde_json::to_vec(&json!({ "format": 1, "runs": heads }))?;
+    let length = u32::try_from(head.len()).map_err(|_| io::Error::other("too much for one page"))?;
+    let mut gzip = GzEncoder::new(EncoderWriter::new(out, &STANDARD), Compression::default());
+    gzip.write_all(&length.to_le_bytes())?;
+    gzip.write_all(&head)?;
+    for run in runs {
+        gzip.write_all(&run.columns)?;
+    }
+    gzip.finish()?.finish().map(drop)
+}
+
+impl Packed {
+    /// Packs a record, with its rows from where they are.
+    pub(crate) fn new<P>(
+        record: &Record<P>,
+        rows: impl Iterator<Item = io::Result<Process>>,
+    ) -> io::Result<Self> {
+        let mut processes = Columns::default();
+        for row in rows {
+            processes.push(row?);
+        }
+        let mut columns = Vec::new();
+        let timeline = record.timeline.as_ref().map(|timeline| pack_timeline(timeline, &mut columns));
+        let head = json!({
+            "schema": record.schema,
+            "newer_minor": record.schema.is_newer_minor(),
+            "complete": record.complete,
+            "tool": record.tool,
+            "host": record.host,
+            "command": record.command,
+            "start_time": record.start_time,
+            "end_time": record.end_time,
+            "duration_seconds": record.duration_seconds,
+            "interval_ms": record.interval_ms,
+            "interval_mode": record.interval_mode,
+            "samples": record.samples,
+            "exit": record.exit,
+            "primary_metric": record.primary_metric,
+            "max_total_rss_kib": record.max_total_rss_kib,
+            "peak": record.peak,
+            "capture": record.capture,
+            "groups": record.groups,
+            "limits": record.limits,
+            "findings": record.findings,
+            "processes": processes,
+            "timeline": timeline,
+        });
+        Ok(Self { head, columns })
+    }
+}
+
+/// The rows, column by column; texts as indices into `texts`.
+#[derive(Debug, Default, Serialize)]
+struct Columns {
+    texts: Texts,
+    pid: Vec<u32>,
+    ppid: Vec<u32>,
+    command: Vec<usize>,
+    exe: Vec<Option<usize>>,
+    args: Vec<Option<usize>>,
+    start: Vec<f64>,
+    /// `null`: still running.
+    end: Vec<Option<f64>>,
+    peak: Vec<Option<u64>>,
+    certainty: Vec<Option<usize>>,
+    source: Vec<Option<usize>>,
+    vram: Vec<Option<u64>>,
+    /// The programs it ran one after the other, joined.
+    images: Vec<Option<usize>>,
+    code: Vec<Option<i32>>,
+    signal: Vec<Option<i32>>,
+}
+
+impl Columns {
+    fn push(&mut self, row: Process) {
+        let peak = row.peak.rss;
+        let word = |value: Option<Value>| Some(value?.as_str()?.to_owned());
+        let certainty = word(peak.and_then(|peak| serde_json::to_value(peak.certainty).ok()));
+        let source = word(peak.and_then(|peak| serde_json::to_value(peak.source).ok()));
+        let programs: Vec<&str> = row.images.iter().map(|image| image.command.as_str()).collect();
+        self.pid.push(row.pid);
+        self.ppid.push(row.ppid);
+        self.images.push((!programs.is_empty()).then(|| self.texts.add(programs.join(" → "))));
+        self.command.push(self.texts.add(row.command));
+        self.exe.push(row.exe.map(|exe| self.texts.add(exe)));
+        self.args.push(row.args.map(|args| self.texts.add(args.join(" "))));
+        self.start.push(row.start_seconds);
+        self.end.push(row.end_seconds);
+        self.peak.push(peak.map(|peak| peak.bytes));
+        self.certainty.push(certainty.map(|word| self.texts.add(word)));
+        self.source.push(source.map(|word| self.texts.add(word)));
+        self.vram.push(row.peak.vram.map(|peak| peak.bytes));
+        self.code.push(row.exit.and_then(|exit| exit.code));
+        self.signal.push(row.exit.and_then(|exit| exit.signal));
+    }
+}
+
+/// Each text once.
+#[derive(Debug, Default)]
+struct Texts {
+    list: Vec<String>,
+    places: std::collections::HashMap<String, usize>,
+}
+
+impl Texts {
+    fn add(&mut self, text: String) -> usize {
+        if let Some(&place) = self.places.get(&text) {
+            return place;
+        }
+        self.list.push(text.clone());
+        self.places.insert(text, self.list.len() - 1);
+        self.list.len() - 1
+    }
+}
+
+impl Serialize for Texts {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.list.serialize(serializer)
+    }
+}
+
+/// What the page can draw: what only a newer version knows is left out and counted.
+fn pack_timeline(timeline: &Timeline, columns: &mut Vec<u8>) -> Value {
+    let mut before = 0;
+    for &seconds in &timeline.seconds {
+        let now = micros(seconds).max(before);
+        varint(now - before, columns);
+        before = now;
+    }
+    let is_known = |series: &&Series| series.metric != Metric::Other && series.scope != Scope::Unknown;
+    let known: Vec<&Series> = timeline.series.iter().filter(is_known).collect();
+    let series: Vec<Value> = known.iter().map(|series| pack_series(series, columns)).collect();
+    json!({
+        "columns": timeline.seconds.len(),
+        "unknown_series": timeline.series.len() - known.len(),
+        "series": series,
+    })
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A float that does not fit saturates.
+fn micros(seconds: f64) -> u64 {
+    (seconds * 1e6).round() as u64
+}
+
+fn pack_series(series: &Series, columns: &mut Vec<u8>) -> Value {
+    let all = [&series.bytes, &series.min, &series.max];
+    let unit =
+        all.iter().flat_map(|values| values.iter().flatten()).fold(0, |unit, &value| gcd(unit, value)).max(1);
+    let mut before = 0;
+    for value in &series.bytes {
+        match value {
+            None => columns.push(0),
+            Some(bytes) => {
+                let steps = bytes / unit;
+                varint(zigzag(steps.cast_signed().wrapping_sub_unsigned(before)) + 1, columns);
+                before = steps;
+            }
+        }
+    }
+    let is_merged = series.min != series.bytes || series.max != series.bytes;
+    if is_merged {
+        for (bound, is_min) in [(&series.min, true), (&series.max, false)] {
+            for (place, bytes) in series.bytes.iter().enumerate() {
+                let distance = bound.get(place).copied().flatten().map(|bound| match bytes {
+                    None => bound,
+                    Some(bytes) if is_min => bytes.saturating_sub(bound),
+                    Some(bytes) => bound.saturating_sub(*bytes),
+                });
+                varint(distance.map_or(0, |distance| distance / unit + 1), columns);
+            }
+        }
+    }
+    json!({
+        "metric": series.metric,
+        "scope": series.scope,
+        "id": series.id,
+        "first": series.first,
+        "length": series.bytes.len(),
+        "unit": unit,
+        "merged": is_merged,
+    })
+}
+
+fn gcd(mut one: u64, mut other: u64) -> u64 {
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+fn varint(mut value: u64, out: &mut Vec<u8>) {
+    loop {
+        let byte = value.to_le_bytes()[0] & 0x7f;
+        value >>= 7;
+        if value == 0 {
+            return out.push(byte);
+        }
+        out.push(byte | 0x80);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! `hwm view`: a record as a page.
+
+mod browser;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use highwater::record::Record;
+
+use crate::{
+    output::{
+        Destination,
+        html::{Page, payload::Packed},
+        warn,
+    },
+    records,
+};
+
+/// Look at a record: a page of charts for the browser.
+///
+/// The page is one file that needs no network: memory over time by process or group, a lane for each process, and a
+/// table that follows the moment or the range that is chosen.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ViewArgs {
+    /// The record, as hwm run --json=FILE wrote it; - reads standard input.
+    #[arg(value_name = "RECORD")]
+    record: PathBuf,
+
+    /// Write the page to FILE.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Show the page in the browser; without --html it is a temporary file.
+    #[arg(long)]
+    open: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hwm view mem.json --html mem.html            one file, to keep or to send
+  hwm view mem.json --open                     look at it now
+  hwm run --html mem.html -- cargo build       run and write the page in one go
+
+Exit codes: 0 done; 1 a record cannot be read, or the page cannot be written or shown; 2 bad usage.
+";
+
+pub(crate) fn run(args: &ViewArgs) -> anyhow::Result<ExitCode> {
+    if args.html.is_none() && !args.open {
+        return in_terminal(args);
+    }
+    let page = Page::built_in()?;
+    let packed = [pack(&args.record)?];
+    let destination = match &args.html {
+        Some(path) if path.as_os_str() == "-" => Destination::stdout()?,
+        Some(path) => Destination::check("--html", path)?,
+        None => Destination::check("--open", &browser::temporary()?)?,
+    };
+    destination
+        .write(|out| page.write(&packed, out))
+        .with_context(|| format!("cannot write {}", destination.name()))?;
+    if args.open {
+        browser::open(Path::new(&destination.name().to_string()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pack(file: &Path) -> anyhow::Result<Packed> {
+    let record: Record = records::read(file).map_err(anyhow::Error::msg)?;
+    if !record.complete {
+        warn(format_args!("{}: a checkpoint, its job had not ended: it has no timeline", file.display()));
+    }
+    Ok(Packed::new(&record, record.processes.iter().cloned().map(Ok))?)
+}
+
+/// The record in the terminal.
+fn in_terminal(_: &ViewArgs) -> anyhow::Result<ExitCode> {
+    bail!("name a file for the page, as in: hwm view RECORD.json --html report.html")
+}

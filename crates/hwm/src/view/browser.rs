@@ -1,0 +1,61 @@
+//! Showing a page in the user's browser.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+
+/// How long to wait for the opener to say that it failed; some stay as long as the browser.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A file for a page that nobody named. It stays: the browser reads it when it likes.
+pub(crate) fn temporary() -> io::Result<PathBuf> {
+    let file = tempfile::Builder::new().prefix("hwm-").suffix(".html").tempfile()?;
+    Ok(file.into_temp_path().keep()?)
+}
+
+/// Shows the page.
+pub(crate) fn open(page: &Path) -> anyhow::Result<()> {
+    let page = std::fs::canonicalize(page).unwrap_or_else(|_| page.to_owned());
+    let hint = || format!("open {} in a browser", page.display());
+    let mut command = opener(&page);
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child =
+        command.spawn().with_context(|| format!("no browser was started by {name}: {}", hint()))?;
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => bail!("{name} failed ({status}): {}", hint()),
+            None => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "macos")]
+fn opener(page: &Path) -> Command {
+    let mut command = Command::new("open");
+    command.arg(page);
+    command
+}
+
+#[cfg(windows)]
+fn opener(page: &Path) -> Command {
+    let mut command = Command::new("rundll32");
+    command.arg("url.dll,FileProtocolHandler").arg(page);
+    command
+}
+
+#[cfg(not(any(target_os = "macos", windows)))]
+fn opener(page: &Path) -> Command {
+    let mut command = Command::new("xdg-open");
+    command.arg(page);
+    command
+}

@@ -1,0 +1,207 @@
+/** Memory over time: layers stacked on each other, the peak, limits and findings marked. */
+
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { addTo, gather, pick, stack } from "./decimate.ts";
+import { h, themed } from "./dom.ts";
+import * as format from "./format.ts";
+import type { Layer } from "./layers.ts";
+import { drawMarks, marksOf, type Mark } from "./marks.ts";
+import { faded, GREY } from "./palette.ts";
+import type { Picture } from "./picture.ts";
+import { firstAtLeast, valueAt, type Run } from "./run.ts";
+import type { State } from "./state.ts";
+import { axisTime, sizeSplits, timeSplits } from "./axes.ts";
+
+/** Width of the axis, the same in chart and lanes so that moments stand below each other. */
+export const AXIS = 72;
+const HEIGHT = 340;
+
+export class Chart {
+  readonly element = h("div", { class: "plot", tabindex: 0, role: "img" });
+  private plot: uPlot | null = null;
+  private picture: Picture | null = null;
+  private only: Layer | null = null;
+  private marks: Mark[] = [];
+  private range: [number, number] = [0, 1];
+  private columns: number[] = [];
+
+  constructor(
+    private readonly run: Run,
+    private readonly state: State,
+    private readonly hovered: (seconds: number | null, x: number, y: number) => void,
+  ) {
+    new ResizeObserver(() => {
+      const width = this.element.clientWidth;
+      if (!this.plot || width === 0 || width === this.plot.width) return;
+      this.plot.setSize({ width, height: HEIGHT });
+      this.fill();
+    }).observe(this.element);
+  }
+
+  /** Draws these layers; `only` one of them, where it is isolated. */
+  show(picture: Picture, only: Layer | null, range: [number, number]): void {
+    const redo = this.picture !== picture || this.only !== only || !this.plot;
+    this.picture = picture;
+    this.only = only;
+    this.range = range;
+    this.marks = marksOf(this.run, picture.metric, only !== null);
+    if (redo) this.make();
+    else this.fill();
+  }
+
+  /** Draws anew in the colours of the theme. */
+  repaint(): void {
+    if (this.picture) this.make();
+  }
+
+  redraw(): void {
+    this.plot?.redraw(false);
+  }
+
+  /** The place of a moment on the page, for what must line up with it. */
+  position(seconds: number): number {
+    return this.plot ? this.plot.valToPos(seconds, "x") + this.plot.over.offsetLeft : 0;
+  }
+
+  private lines(): { layers: Layer[]; rest: boolean } {
+    const picture = this.picture as Picture;
+    if (this.only) return { layers: [this.only], rest: false };
+    return { layers: picture.shown, rest: picture.small.length > 0 };
+  }
+
+  private make(): void {
+    const picture = this.picture as Picture;
+    const { layers, rest } = this.lines();
+    this.plot?.destroy();
+    // The highest edge is painted first, the lower ones over it.
+    const fills = layers.map((layer) => picture.colourOf(layer));
+    if (rest) fills.push(GREY);
+    const series: uPlot.Series[] = [{}];
+    const isDark = themed("color-scheme") === "dark" || themed("--dark") === "1";
+    for (const fill of fills.toReversed()) {
+      series.push({ fill: faded(fill, isDark ? 0.92 : 0.88), width: 0, stroke: fill, points: { show: false } });
+    }
+    series.push({ stroke: themed("--line"), width: 1.5, points: { show: false } });
+    const options: uPlot.Options = {
+      width: Math.max(200, this.element.clientWidth),
+      height: HEIGHT,
+      padding: [18, 0, 0, 0],
+      legend: { show: false },
+      series,
+      scales: {
+        x: { time: false, range: () => this.range },
+        y: { range: () => [0, this.top()] },
+      },
+      axes: [
+        {
+          stroke: themed("--muted"),
+          grid: { stroke: themed("--grid"), width: 1 },
+          ticks: { stroke: themed("--grid"), size: 5 },
+          font: "12px system-ui, sans-serif",
+          size: 34,
+          splits: (_plot, _axis, min, max) => timeSplits(min, max, this.element.clientWidth / 110),
+          values: (_plot, splits) => splits.map((split) => axisTime(split, splits)),
+        },
+        {
+          stroke: themed("--muted"),
+          grid: { stroke: themed("--grid"), width: 1 },
+          ticks: { show: false },
+          font: "12px system-ui, sans-serif",
+          size: AXIS,
+          splits: (_plot, _axis, min, max) => sizeSplits(min, max, picture.metric),
+          values: (_plot, splits) => splits.map((split) => (split === 0 ? "0" : format.value(picture.metric, split).replace(/\.0+ /, " "))),
+        },
+      ],
+      cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
+      hooks: {
+        draw: [(plot) => drawMarks(plot, this.marks, this.state.view.at, picture.metric)],
+        setCursor: [
+          (plot) => {
+            const { left, top } = plot.cursor;
+            const inside = left !== undefined && left >= 0 && top !== undefined;
+            const box = plot.over.getBoundingClientRect();
+            this.hovered(inside ? plot.posToVal(left, "x") : null, box.left + (left ?? 0), box.top + (top ?? 0));
+          },
+        ],
+        setSelect: [
+          (plot) => {
+            const { left, width } = plot.select;
+            if (width < 4) return;
+            const range: [number, number] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
+            plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+            this.state.set({ range });
+          },
+        ],
+      },
+    };
+    this.plot = new uPlot(options, this.data(), this.element);
+  }
+
+  private fill(): void {
+    this.plot?.setData(this.data(), true);
+  }
+
+  /** Highest value that must fit in. */
+  private top(): number {
+    const [from, to] = this.range;
+    const { moments } = this.run;
+    const picture = this.picture as Picture;
+    const line = this.only ?? { first: 0, values: picture.total };
+    const begin = Math.max(0, firstAtLeast(moments, from) - 1);
+    const end = Math.min(moments.length, firstAtLeast(moments, to) + 1);
+    let most = 0;
+    for (let column = begin; column < end; column++) {
+      const value = valueAt(line, column);
+      if (value > most) most = value;
+    }
+    for (const mark of this.marks) {
+      if (mark.kind === "peak" && mark.to >= from && mark.from <= to) most = Math.max(most, mark.value);
+      // A limit is worth some height, not a picture of emptiness.
+      if (mark.kind === "limit" && mark.value <= most * 1.6) most = Math.max(most, mark.value);
+    }
+    return most > 0 ? most * 1.06 : 1;
+  }
+
+  private data(): uPlot.AlignedData {
+    const { moments } = this.run;
+    const picture = this.picture as Picture;
+    const { layers, rest } = this.lines();
+    const buckets = Math.max(100, Math.round(((this.element.clientWidth || 1000) - AXIS) / 1.5));
+    const total = this.only ? spread(this.only, moments.length) : picture.total;
+    const [from, to] = this.range;
+    this.columns = pick(moments, total, from, to, buckets);
+    const columns = this.columns;
+    const values = layers.map((layer) => gather(layer, columns));
+    if (rest) {
+      const small = new Float64Array(columns.length);
+      for (const layer of picture.small) addTo(small, layer, columns);
+      values.push(small);
+    }
+    const edges = stack(values);
+    const xs = columns.map((column) => moments[column] as number);
+    const top = columns.map((column) => nanToNull(total[column] as number));
+    return [xs, ...edges.toReversed().map((edge) => Array.from(edge)), top] as uPlot.AlignedData;
+  }
+
+  describe(): void {
+    const { peak, duration_seconds } = this.run.head;
+    const metric = format.metricName(this.picture?.metric ?? "rss");
+    const words = peak.rss ? `, peak ${format.bytes(peak.rss.bytes)}` : "";
+    this.element.setAttribute(
+      "aria-label",
+      `${metric} over ${format.seconds(duration_seconds)}${words}. Arrow keys move the chosen moment, plus and minus zoom, ` +
+        "0 shows all. The table below has the same figures.",
+    );
+  }
+}
+
+function nanToNull(value: number): number | null {
+  return Number.isNaN(value) ? null : value;
+}
+
+function spread(layer: Layer, length: number): Float64Array {
+  const values = new Float64Array(length).fill(NaN);
+  values.set(layer.values.subarray(0, length - layer.first), layer.first);
+  return values;
+}

@@ -1,0 +1,191 @@
+/** Whose run it was, and its figures at a glance. */
+
+import { h } from "./dom.ts";
+import * as format from "./format.ts";
+import type { Head, PeakInterval } from "./payload.ts";
+import type { Run } from "./run.ts";
+
+export function header(run: Run, ...tools: HTMLElement[]): HTMLElement {
+  const { head } = run;
+  const command = head.command.join(" ");
+  return h(
+    "header",
+    {},
+    h("div", { class: "title" }, h("h1", { title: command }, command || "no command"), h("div", { class: "tools" }, ...tools)),
+    h("p", { class: "facts" }, facts(head)),
+    ...notes(run).map((note) => h("p", { class: "note", role: "note" }, note)),
+  );
+}
+
+export function facts(head: Head): string {
+  const { host } = head;
+  const where = [host.name, host.os, host.cpus ? `${host.cpus} CPUs` : null, host.memory_bytes ? format.bytes(host.memory_bytes) : null];
+  return [
+    `${format.seconds(head.duration_seconds)}`,
+    exit(head),
+    where.filter(Boolean).join(", "),
+    head.start_time.replace("T", " ").replace("Z", " UTC"),
+    `${format.count(head.samples)} samples, ${head.interval_mode === "fixed" ? "every" : "adaptive, every"} ${head.interval_ms} ms${head.interval_mode === "fixed" ? "" : " on average"}`,
+  ].join("  ·  ");
+}
+
+export function exit(head: Head): string {
+  if (!head.complete) return "still running when this was written";
+  if (!head.exit) return "how it ended is not known";
+  const { code, signal, signal_name, cause } = head.exit;
+  const why = cause === "limit" ? ", ended for a limit" : cause === "killed" ? ", ended by hwm" : "";
+  if (signal !== null) return `ended by ${signal_name ?? `signal ${signal}`}${why}`;
+  return code === null ? "how it ended is not known" : `exit code ${code}${why}`;
+}
+
+/** What must be known before any figure is read. */
+function notes(run: Run): string[] {
+  const { head } = run;
+  const found: string[] = [];
+  if (!head.complete) found.push("This is a checkpoint: the job had not ended when it was written, so there is no timeline, and the figures are those so far.");
+  else if (!head.timeline || head.timeline.columns === 0) found.push("The record has no timeline: nothing was sampled while the job ran.");
+  if (head.newer_minor) found.push(`The record comes from a newer highwater (${head.schema.major}.${head.schema.minor}): what this page does not know is left out.`);
+  if (head.timeline && head.timeline.unknown_series > 0) found.push(`${head.timeline.unknown_series} series of the record are of a kind that this page does not know.`);
+  if (run.count === 0) found.push("No process was seen: the record has no rows.");
+  return found;
+}
+
+export function tiles(run: Run, actions: { peak: () => void; largest: (row: number) => void }): HTMLElement {
+  const { head } = run;
+  const all: HTMLElement[] = [];
+  const { rss, pss, cgroup, gpu } = head.peak;
+  all.push(peakTile(rss, actions.peak));
+  if (pss) all.push(tile("Peak PSS", format.sign(pss.certainty) + format.bytes(pss.bytes), "shared pages counted once", format.certainty(pss.certainty)));
+  for (const { name, id, vram } of gpu) {
+    const scope = vram?.scope === "device" ? "rise of the whole device" : "of this job";
+    if (vram) all.push(tile(`GPU: ${name ?? id}`, format.sign(vram.certainty) + format.bytes(vram.bytes), scope, format.certainty(vram.certainty)));
+  }
+  if (cgroup) all.push(tile("Cgroup peak", format.sign(cgroup.certainty) + format.bytes(cgroup.bytes), "with page cache and kernel memory", format.certainty(cgroup.certainty)));
+  const largest = largestRow(run);
+  if (largest !== null) {
+    const certainty = run.text(head.processes.certainty[largest]);
+    const element = tile(
+      "Largest process",
+      format.sign(certainty) + format.bytes(run.peak(largest)),
+      `${run.command(largest)} ${run.pid(largest)}`,
+      format.certainty(certainty),
+    );
+    all.push(clickable(element, () => actions.largest(largest)));
+  }
+  const seen = head.capture;
+  all.push(
+    tile(
+      "Processes",
+      (seen.processes_seen_is === "exact" ? "" : "≥ ") + format.count(seen.processes_seen),
+      [
+        seen.processes_seen_is === "exact" ? "none was missed" : "short ones may have been missed",
+        seen.processes_left_out > 0 ? `${format.count(seen.processes_left_out)} rows left out` : "",
+        seen.processes_still_running > 0 ? `${seen.processes_still_running} still running` : "",
+      ]
+        .filter(Boolean)
+        .join(", "),
+      how(head),
+    ),
+  );
+  for (const limit of head.limits) all.push(limitTile(limit));
+  return h("div", { class: "tiles" }, ...all);
+}
+
+function tile(name: string, figure: string, words: string, title: string): HTMLElement {
+  return h("div", { class: "tile", title }, h("div", { class: "name" }, name), h("div", { class: "figure" }, figure), h("div", { class: "words" }, words));
+}
+
+function clickable(element: HTMLElement, action: () => void): HTMLElement {
+  const button = h("button", { type: "button", class: `${element.className} action`, title: element.title, onclick: action });
+  button.append(...element.childNodes);
+  return button;
+}
+
+function peakTile(peak: PeakInterval | null, action: () => void): HTMLElement {
+  if (!peak) return tile("Peak memory", "?", "nothing could be read", "");
+  const { at_seconds: at, between_seconds: between } = peak;
+  const when = at !== null ? `at ${format.moment(at)}` : between ? `between ${format.moment(between[0])} and ${format.moment(between[1])}` : "";
+  const element = tile("Peak memory", format.sign(peak.certainty) + format.bytes(peak.bytes), when, `${format.certainty(peak.certainty)}. Sum of all processes' RSS: shared pages count in each.`);
+  element.classList.add("hero");
+  if (peak.certainty !== "exact" && peak.upper_bytes > 0) element.append(interval(peak));
+  return clickable(element, action);
+}
+
+/** The bounds as a picture: where in between the estimate lies. */
+function interval(peak: PeakInterval): HTMLElement {
+  const span = peak.upper_bytes - peak.lower_bytes;
+  const dot = h("i", { class: "dot" });
+  dot.style.left = `${span > 0 ? ((peak.bytes - peak.lower_bytes) / span) * 100 : 50}%`;
+  const sure = (rigorous: boolean) => (rigorous ? "surely not" : "probably not");
+  return h(
+    "div",
+    {
+      class: "interval",
+      title: `${sure(peak.lower_rigorous)} below ${format.bytes(peak.lower_bytes)}, ${sure(peak.upper_rigorous)} above ${format.bytes(peak.upper_bytes)}`,
+    },
+    h("span", {}, format.bytes(peak.lower_bytes)),
+    h("div", { class: "track" }, dot),
+    h("span", {}, format.bytes(peak.upper_bytes)),
+  );
+}
+
+const LIMITED: Record<string, string> = {
+  total_rss: "Limit, total RSS",
+  process_rss: "Limit, one process",
+  total_pss: "Limit, total PSS",
+  cgroup: "Limit, cgroup",
+};
+
+function limitTile({ of, limit_bytes, exceeded, action }: Head["limits"][number]): HTMLElement {
+  const who = exceeded?.command ? `${exceeded.command} ${exceeded.pid ?? ""} held most` : "";
+  const end = exceeded?.ended_by ? `job ended (${exceeded.ended_by.toUpperCase()})` : action === "warn" ? "warned" : "";
+  const words = exceeded
+    ? [`exceeded${exceeded.at_seconds !== null ? ` at ${format.moment(exceeded.at_seconds)}` : ""}`, end, who].filter(Boolean).join(", ")
+    : "kept, as far as was seen";
+  const element = tile(LIMITED[of] ?? "Limit", format.bytes(limit_bytes), words, "");
+  if (exceeded) element.classList.add("bad");
+  return element;
+}
+
+function largestRow(run: Run): number | null {
+  let largest: number | null = null;
+  for (let row = 0; row < run.count; row++) {
+    const peak = run.peak(row);
+    if (peak !== null && (largest === null || peak > (run.peak(largest) ?? -1))) largest = row;
+  }
+  return largest;
+}
+
+const LINEAGE: Record<string, string> = {
+  children: "births and ends seen at intervals",
+  scan: "births and ends seen at intervals",
+  perf: "births and ends from the kernel's perf events",
+  proc_connector: "births and ends from the kernel's proc connector",
+};
+const PEAKS: Record<string, string> = {
+  marks: "peaks from the kernel's marks, read while processes lived",
+  samples: "peaks from samples alone",
+  taskstats: "exact peaks from the kernel's exit records",
+  exit_notify: "exact peaks, read at each exit",
+  exit_notify_and_taskstats: "exact peaks, read at each exit and from exit records",
+};
+
+export function how(head: Head): string {
+  const { lineage, peaks } = head.capture;
+  return [LINEAGE[lineage] ?? `births from ${lineage}`, PEAKS[peaks] ?? `peaks from ${peaks}`].join("; ");
+}
+
+/** How it was measured, for those who want to know. */
+export function measured(run: Run): HTMLElement {
+  const { head } = run;
+  const { capture } = head;
+  const lines = [
+    how(head),
+    `${format.count(capture.processes_without_exact_peak)} of ${format.count(capture.processes_seen)} processes without an exact peak`,
+    capture.lost_events > 0 ? `${format.count(capture.lost_events)} events were lost` : "no events were lost",
+    capture.overhead ? `measuring took ${format.seconds(capture.overhead.cpu_seconds)} of CPU time` : "",
+    ...capture.downgrades.map(({ wanted, reason }) => `${wanted}: ${reason}`),
+    `highwater ${head.tool.version} (${head.tool.target}), ${head.host.os} ${head.host.kernel ?? ""}`,
+  ];
+  return h("details", { class: "measured" }, h("summary", {}, "How this was measured"), h("ul", {}, ...lines.filter(Boolean).map((line) => h("li", {}, line))));
+}

@@ -1,0 +1,162 @@
+/** What is drawn over the layers: the peak, limits, findings and the chosen moment. */
+
+import type uPlot from "uplot";
+import { themed } from "./dom.ts";
+import * as format from "./format.ts";
+import type { Run } from "./run.ts";
+
+export interface Mark {
+  kind: "peak" | "limit" | "exceeded" | "finding";
+  value: number;
+  /** The same where it is one moment. */
+  from: number;
+  to: number;
+  /** Where a finding's line ends. */
+  toValue?: number;
+  words: string;
+}
+
+const LIMITED: Record<string, [string, string]> = {
+  total_rss: ["rss", "limit on the total RSS"],
+  total_pss: ["pss", "limit on the total PSS"],
+  cgroup: ["rss", "limit of the cgroup"],
+};
+
+export function marksOf(run: Run, metric: string, isolated: boolean): Mark[] {
+  const { peak, limits } = run.head;
+  const marks: Mark[] = [];
+  if (isolated) return marks;
+  if (metric === "rss" && peak.rss) {
+    const { bytes, at_seconds, between_seconds, certainty } = peak.rss;
+    const words = `peak ${format.sign(certainty)}${format.bytes(bytes)}`;
+    if (at_seconds !== null) marks.push({ kind: "peak", value: bytes, from: at_seconds, to: at_seconds, words });
+    else if (between_seconds) {
+      const [from, to] = between_seconds;
+      marks.push({ kind: "peak", value: bytes, from, to, words: `${words}, told by the kernel's marks` });
+    }
+  }
+  if (metric === "pss" && peak.pss?.at_seconds != null) {
+    const { bytes, at_seconds: at, certainty } = peak.pss;
+    marks.push({ kind: "peak", value: bytes, from: at, to: at, words: `peak ${format.sign(certainty)}${format.bytes(bytes)}` });
+  }
+  for (const limit of limits) {
+    const [of, name] = LIMITED[limit.of] ?? [null, ""];
+    if (of !== metric) continue;
+    marks.push({
+      kind: "limit",
+      value: limit.limit_bytes,
+      from: -Infinity,
+      to: Infinity,
+      words: `${name}: ${format.bytes(limit.limit_bytes)}`,
+    });
+    const at = limit.exceeded?.at_seconds ?? null;
+    if (limit.exceeded && at !== null) {
+      const value = limit.exceeded.bytes ?? limit.limit_bytes;
+      const by = limit.exceeded.command ? ` by ${limit.exceeded.command}` : "";
+      marks.push({ kind: "exceeded", value, from: at, to: at, words: `exceeded${by}` });
+    }
+  }
+  return marks;
+}
+
+export function drawMarks(plot: uPlot, marks: Mark[], at: number | null, _metric: string): void {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio || 1;
+  const x = (seconds: number) => plot.valToPos(seconds, "x", true);
+  const y = (value: number) => plot.valToPos(value, "y", true);
+  const top = plot.scales.y?.max ?? 0;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, 0, bbox.width, bbox.top + bbox.height);
+  ctx.clip();
+  ctx.font = `600 ${12 * ratio}px system-ui, sans-serif`;
+  ctx.textBaseline = "bottom";
+  for (const mark of marks) {
+    if (mark.kind === "limit") {
+      const above = mark.value > top;
+      const place = above ? bbox.top : y(mark.value);
+      ctx.strokeStyle = ctx.fillStyle = themed("--limit");
+      if (!above) {
+        ctx.lineWidth = 1.5 * ratio;
+        ctx.setLineDash([6 * ratio, 4 * ratio]);
+        line(ctx, bbox.left, place, bbox.left + bbox.width, place);
+        ctx.setLineDash([]);
+      }
+      ctx.textAlign = "right";
+      label(ctx, `${mark.words}${above ? ", above this picture ↑" : ""}`, bbox.left + bbox.width - 6 * ratio, place + (above ? 14 : -3) * ratio, ratio);
+    }
+    if (mark.kind === "finding") {
+      ctx.strokeStyle = ctx.fillStyle = themed("--finding");
+      ctx.lineWidth = 2 * ratio;
+      ctx.setLineDash([3 * ratio, 3 * ratio]);
+      line(ctx, x(mark.from), y(mark.value), x(mark.to), y(mark.toValue ?? mark.value));
+      ctx.setLineDash([]);
+      ctx.textAlign = "right";
+      label(ctx, mark.words, Math.min(x(mark.to), bbox.left + bbox.width) - 6 * ratio, y(mark.toValue ?? mark.value) - 6 * ratio, ratio);
+    }
+    if (mark.kind === "exceeded") {
+      ctx.strokeStyle = ctx.fillStyle = themed("--limit");
+      ctx.lineWidth = 1.5 * ratio;
+      line(ctx, x(mark.from), bbox.top, x(mark.from), bbox.top + bbox.height);
+      ctx.textAlign = x(mark.from) > bbox.left + bbox.width / 2 ? "right" : "left";
+      label(ctx, mark.words, x(mark.from) + (ctx.textAlign === "left" ? 5 : -5) * ratio, bbox.top + bbox.height - 6 * ratio, ratio);
+    }
+    if (mark.kind === "peak") drawPeak(ctx, mark, x, y, bbox, ratio);
+  }
+  if (at !== null) {
+    ctx.strokeStyle = themed("--accent");
+    ctx.lineWidth = 1.5 * ratio;
+    line(ctx, x(at), bbox.top, x(at), bbox.top + bbox.height);
+  }
+  ctx.restore();
+}
+
+type Place = (value: number) => number;
+
+/** A sampled peak is a point. One that only a mark tells of has no sample: a bracket over the time in which it was. */
+function drawPeak(ctx: CanvasRenderingContext2D, mark: Mark, x: Place, y: Place, bbox: uPlot.BBox, ratio: number): void {
+  const [left, right] = [x(mark.from), x(mark.to)];
+  const place = y(mark.value);
+  if (right < bbox.left || left > bbox.left + bbox.width) return;
+  ctx.strokeStyle = ctx.fillStyle = themed("--peak");
+  ctx.lineWidth = 1.5 * ratio;
+  const middle = (left + right) / 2;
+  if (mark.from === mark.to) {
+    ctx.beginPath();
+    ctx.arc(middle, place, 4.5 * ratio, 0, 2 * Math.PI);
+    ctx.fill();
+    ctx.strokeStyle = themed("--surface");
+    ctx.stroke();
+  } else {
+    const half = Math.max((right - left) / 2, 5 * ratio);
+    ctx.setLineDash([3 * ratio, 2 * ratio]);
+    line(ctx, middle - half, place, middle + half, place);
+    ctx.setLineDash([]);
+    for (const end of [middle - half, middle + half]) line(ctx, end, place, end, place + 6 * ratio);
+  }
+  const width = ctx.measureText(mark.words).width;
+  ctx.textAlign = "left";
+  ctx.fillStyle = themed("--peak");
+  const clamped = Math.max(bbox.left + 4 * ratio, Math.min(middle - width / 2, bbox.left + bbox.width - width - 4 * ratio));
+  label(ctx, mark.words, clamped, place - 7 * ratio, ratio);
+}
+
+function label(ctx: CanvasRenderingContext2D, words: string, x: number, y: number, ratio: number): void {
+  const fill = ctx.fillStyle;
+  const { lineWidth, strokeStyle } = ctx;
+  ctx.strokeStyle = themed("--surface");
+  ctx.lineWidth = 4 * ratio;
+  ctx.lineJoin = "round";
+  ctx.strokeText(words, x, y);
+  ctx.fillStyle = fill;
+  ctx.fillText(words, x, y);
+  ctx.lineWidth = lineWidth;
+  ctx.strokeStyle = strokeStyle;
+}
+
+function line(ctx: CanvasRenderingContext2D, x1: number, y1: number, x2: number, y2: number): void {
+  ctx.beginPath();
+  ctx.moveTo(x1, y1);
+  ctx.lineTo(x2, y2);
+  ctx.stroke();
+}

@@ -1,0 +1,231 @@
+/** Reads what hwm packed into the page; crates/hwm/src/output/html/payload.rs describes the format. */
+
+export interface Figure {
+  bytes: number;
+  certainty: string;
+  at_seconds: number | null;
+}
+
+export interface PeakInterval extends Figure {
+  lower_bytes: number;
+  upper_bytes: number;
+  lower_rigorous: boolean;
+  upper_rigorous: boolean;
+  between_seconds: [number, number] | null;
+}
+
+export interface GpuFigure extends Figure {
+  lower_bytes: number;
+  scope: string;
+}
+
+export interface GpuPeak {
+  index: number;
+  name: string | null;
+  id: string;
+  total_bytes: number | null;
+  vram: GpuFigure | null;
+  gtt: GpuFigure | null;
+}
+
+export interface Limit {
+  of: string;
+  limit_bytes: number;
+  action: string;
+  exceeded: {
+    bytes: number | null;
+    highest_bytes: number | null;
+    at_seconds: number | null;
+    pid: number | null;
+    command: string | null;
+    ended_by: string | null;
+  } | null;
+}
+
+export interface SeriesHead {
+  metric: string;
+  scope: string;
+  id: number | null;
+  first: number;
+  length: number;
+  unit: number;
+  merged: boolean;
+}
+
+/** The processes, column by column; texts are indices into `texts`. */
+export interface ProcessColumns {
+  texts: string[];
+  pid: number[];
+  ppid: number[];
+  command: number[];
+  exe: (number | null)[];
+  args: (number | null)[];
+  start: number[];
+  end: (number | null)[];
+  peak: (number | null)[];
+  certainty: (number | null)[];
+  source: (number | null)[];
+  vram: (number | null)[];
+  images: (number | null)[];
+  code: (number | null)[];
+  signal: (number | null)[];
+}
+
+export interface Head {
+  schema: { major: number; minor: number };
+  newer_minor: boolean;
+  complete: boolean;
+  tool: { version: string; target: string };
+  host: {
+    name: string | null;
+    os: string;
+    kernel: string | null;
+    cpus: number | null;
+    memory_bytes: number | null;
+  };
+  command: string[];
+  start_time: string;
+  end_time: string;
+  duration_seconds: number;
+  interval_ms: number;
+  interval_mode: string;
+  samples: number;
+  exit: { code: number | null; signal: number | null; signal_name: string | null; cause: string } | null;
+  primary_metric: string;
+  max_total_rss_kib: number | null;
+  peak: {
+    rss: PeakInterval | null;
+    pss: Figure | null;
+    cgroup: Figure | null;
+    gpu: GpuPeak[];
+  };
+  capture: {
+    lineage: string;
+    peaks: string;
+    lost_events: number;
+    processes_seen: number;
+    processes_seen_is: string;
+    processes_without_exact_peak: number;
+    processes_left_out: number;
+    processes_still_running: number;
+    downgrades: { wanted: string; reason: string }[];
+    overhead: { cpu_seconds: number } | null;
+  };
+  limits: Limit[];
+  findings: unknown[];
+  processes: ProcessColumns;
+  timeline: { columns: number; unknown_series: number; series: SeriesHead[] } | null;
+}
+
+/** One line over time. What was not read is NaN. */
+export interface Series {
+  head: SeriesHead;
+  first: number;
+  values: Float64Array;
+  /** Extremes within each column, where samples were merged. */
+  low: Float64Array | null;
+  high: Float64Array | null;
+}
+
+export interface Unpacked {
+  head: Head;
+  moments: Float64Array;
+  series: Series[];
+}
+
+const FORMAT = 1;
+
+/** All runs in the page. */
+export async function unpack(base64: string): Promise<Unpacked[]> {
+  return decode(await gunzip(fromBase64(base64)));
+}
+
+export function decode(bytes: Uint8Array): Unpacked[] {
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  const text = new TextDecoder().decode(bytes.subarray(4, 4 + length));
+  const head = JSON.parse(text) as { format: number; runs: Head[] };
+  if (head.format !== FORMAT) throw new Error(`the data has format ${head.format}, the page reads ${FORMAT}`);
+  const reader = new Reader(bytes, 4 + length);
+  return head.runs.map((run) => ({
+    head: run,
+    moments: reader.moments(run.timeline?.columns ?? 0),
+    series: (run.timeline?.series ?? []).map((series) => reader.series(series)),
+  }));
+}
+
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  const native = (Uint8Array as unknown as { fromBase64?: (text: string) => Uint8Array<ArrayBuffer> }).fromBase64;
+  if (native) return native.call(Uint8Array, text);
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at);
+  return bytes;
+}
+
+async function gunzip(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+class Reader {
+  constructor(
+    private readonly bytes: Uint8Array,
+    private at: number,
+  ) {}
+
+  moments(count: number): Float64Array {
+    const moments = new Float64Array(count);
+    let micros = 0;
+    for (let column = 0; column < count; column++) {
+      micros += this.number();
+      moments[column] = micros / 1e6;
+    }
+    return moments;
+  }
+
+  series(head: SeriesHead): Series {
+    const values = new Float64Array(head.length);
+    let steps = 0;
+    for (let column = 0; column < head.length; column++) {
+      const code = this.number();
+      if (code === 0) {
+        values[column] = NaN;
+        continue;
+      }
+      // Zigzag: the lowest bit is the sign. Above 2^53 nothing is exact, and no memory is that large.
+      const zigzag = code - 1;
+      const half = Math.floor(zigzag / 2);
+      steps += zigzag % 2 === 0 ? half : -half - 1;
+      values[column] = steps * head.unit;
+    }
+    const low = head.merged ? this.distances(head, values, -1) : null;
+    const high = head.merged ? this.distances(head, values, 1) : null;
+    return { head, first: head.first, values, low, high };
+  }
+
+  private distances(head: SeriesHead, values: Float64Array, sign: number): Float64Array {
+    const bounds = new Float64Array(head.length);
+    for (let column = 0; column < head.length; column++) {
+      const code = this.number();
+      const value = values[column] as number;
+      const distance = (code - 1) * head.unit;
+      bounds[column] = code === 0 ? NaN : Number.isNaN(value) ? distance : value + sign * distance;
+    }
+    return bounds;
+  }
+
+  private number(): number {
+    let byte = this.bytes[this.at++];
+    if (byte === undefined) throw new Error("the data of this page is cut short");
+    if (byte < 128) return byte;
+    let value = byte & 127;
+    let weight = 128;
+    do {
+      byte = this.bytes[this.at++];
+      if (byte === undefined) throw new Error("the data of this page is cut short");
+      value += (byte & 127) * weight;
+      weight *= 128;
+    } while (byte > 127);
+    return value;
+  }
+}

@@ -1,0 +1,174 @@
+/** The page of one run. */
+
+import { Chart } from "./chart.ts";
+import { controls, type Controls } from "./controls.ts";
+import { h } from "./dom.ts";
+import * as format from "./format.ts";
+import { header, measured, tiles } from "./header.ts";
+import { Lanes } from "./lanes.ts";
+import { layersOf, type Layer } from "./layers.ts";
+import { legend } from "./legend.ts";
+import { Navigator } from "./navigate.ts";
+import { paint, type Picture } from "./picture.ts";
+import type { Run } from "./run.ts";
+import { fromHash, State, type View } from "./state.ts";
+import { Table } from "./table.ts";
+import { atMoment, Tip } from "./tip.ts";
+
+export function single(run: Run, app: HTMLElement): void {
+  const metrics = run.metrics;
+  const commands = new Set(run.head.processes.command).size;
+  const initial: View = {
+    metric: metrics[0] ?? run.head.primary_metric,
+    by: run.count > 8 && commands > 1 ? "command" : "process",
+    range: null,
+    at: null,
+    only: null,
+    filter: "",
+    sort: "value",
+    descending: true,
+    theme: null,
+  };
+  const state = new State(fromHash(location.hash, initial), initial);
+  if (!metrics.includes(state.view.metric)) state.view.metric = initial.metric;
+  const navigator = new Navigator(run, state);
+  const tip = new Tip();
+  let picture: Picture = paint(run, state.view.metric, state.view.by);
+
+  const names = h("div", { class: "names" });
+  const gutter = () => names.offsetWidth;
+  const chart = new Chart(run, state, (seconds, x, y) => {
+    tip.show(seconds === null ? null : atMoment(run, picture, seconds), x, y);
+    lanes.point(seconds);
+  });
+  const lanes = new Lanes(run, state, gutter, (words, x, y, seconds) => {
+    tip.show(words, x, y);
+    lanes.point(seconds);
+  });
+  const table = new Table(run, state);
+  const panel: Controls = controls(state, metrics, run);
+  const note = h("p", { class: "note" });
+
+  const time = (clientX: number): number | null => {
+    const over = chart.element.querySelector(".u-over");
+    if (!over) return null;
+    const box = over.getBoundingClientRect();
+    if (clientX < box.left || clientX > box.right) return null;
+    const [from, to] = navigator.range;
+    return from + ((clientX - box.left) / box.width) * (to - from);
+  };
+  const width = () => chart.element.querySelector(".u-over")?.clientWidth || 1;
+  navigator.attach(chart.element, time, width);
+  click(chart.element, (event) => {
+    const seconds = time(event.clientX);
+    if (seconds === null) return;
+    const column = run.columnAt(seconds);
+    state.set({ at: column < 0 ? seconds : (run.moments[column] as number) });
+  });
+  lanes.element.addEventListener(
+    "wheel",
+    (event) => {
+      // Without a modifier the lanes scroll.
+      const around = time(event.clientX);
+      if (!event.ctrlKey || around === null) return;
+      event.preventDefault();
+      navigator.zoom(Math.exp(Math.max(-100, Math.min(100, event.deltaY)) * 0.003), around);
+    },
+    { passive: false },
+  );
+  window.addEventListener("keydown", (event) => {
+    const target = event.target as HTMLElement;
+    if (target.closest("input, select, textarea")) {
+      if (event.key === "Escape") target.blur();
+      return;
+    }
+    if (event.key === "/") {
+      event.preventDefault();
+      return panel.search.focus();
+    }
+    // Arrows scroll a table or the lanes that have the focus.
+    if (target.closest(".scroller") && /^(Arrow(Up|Down)|Page|Home|End)/.test(event.key)) return;
+    if (navigator.key(event)) event.preventDefault();
+  });
+
+  const hasTimeline = run.moments.length > 0;
+  app.append(
+    header(run, panel.theme, panel.keys),
+    tiles(run, {
+      peak: () => navigator.peak(),
+      largest: (row) => state.set({ only: state.view.only === `p${row}` ? null : `p${row}` }),
+    }),
+    panel.element,
+    h("section", { class: "sheet", hidden: !hasTimeline }, names, chart.element),
+    note,
+    h("section", { class: "lanesheet", hidden: run.count === 0 }, lanes.element),
+    table.element,
+    measured(run),
+    tip.element,
+  );
+
+  const update = (view: View, changed: Set<keyof View> | null): void => {
+    const has = (...keys: (keyof View)[]) => !changed || keys.some((key) => changed.has(key));
+    if (has("metric", "by")) picture = paint(run, view.metric, view.by);
+    if (has("theme")) panel.dress();
+    const only = layerFor(run, picture, view.only);
+    const rows = chosen(run, view, only);
+    const range = navigator.range;
+    const all = has("metric", "by", "theme");
+    if (has("metric", "by", "range", "only", "theme")) {
+      if (changed?.has("theme")) chart.repaint();
+      chart.show(picture, only, range);
+      chart.describe();
+    } else if (has("at")) chart.redraw();
+    if (all || has("at", "only")) names.replaceChildren(legend(run, picture, state));
+    if (has("metric", "by", "range", "filter", "theme")) lanes.show(picture, range, filtered(run, view.filter));
+    else lanes.draw();
+    if (has("metric", "by", "range", "at", "only", "filter", "sort", "descending")) table.show(picture, range, rows);
+    panel.update(view, only, range);
+    const capped = picture.layers.some((layer) => layer.kind === "rest");
+    note.hidden = !capped;
+    if (capped) note.textContent = `The record keeps lines of ${format.count(run.rows(view.metric).size)} processes; the others, all smaller, are one grey layer. Their own peaks stand in the table.`;
+  };
+  lanes.reopen = () => lanes.show(picture, navigator.range, filtered(run, state.view.filter));
+  state.listen(update);
+  update(state.view, null);
+}
+
+/** A click that was no drag. */
+function click(element: HTMLElement, action: (event: MouseEvent) => void): void {
+  let down: [number, number] | null = null;
+  element.addEventListener("pointerdown", (event) => (down = event.shiftKey ? null : [event.clientX, event.clientY]), true);
+  element.addEventListener("pointerup", (event) => {
+    if (down && Math.abs(event.clientX - down[0]) < 4 && Math.abs(event.clientY - down[1]) < 4) action(event);
+    down = null;
+  });
+}
+
+/** The isolated layer; a single process may be isolated in whatever groups. */
+function layerFor(run: Run, picture: Picture, key: string | null): Layer | null {
+  if (key === null) return null;
+  const found = picture.layers.find((layer) => layer.key === key);
+  if (found) return found;
+  return layersOf(run, picture.metric, "process").find((layer) => layer.key === key) ?? null;
+}
+
+/** Rows that the filter leaves; null for all. */
+export function filtered(run: Run, filter: string): Set<number> | null {
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) return null;
+  const rows = new Set<number>();
+  for (let row = 0; row < run.count; row++) {
+    const text = [run.command(row), String(run.pid(row)), run.exe(row), run.text(run.head.processes.args[row]), run.text(run.head.processes.images[row])]
+      .join(" ")
+      .toLowerCase();
+    if (words.every((word) => text.includes(word))) rows.add(row);
+  }
+  return rows;
+}
+
+function chosen(run: Run, view: View, only: Layer | null): Set<number> | null {
+  const rows = filtered(run, view.filter);
+  // A single row stays among the others, marked: another click lets go of it.
+  if (!only || only.kind !== "group") return rows;
+  return new Set(only.rows.filter((row) => !rows || rows.has(row)));
+}

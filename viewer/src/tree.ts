@@ -1,0 +1,64 @@
+/** Who started whom, from pids and times: a pid may come again, so the parent is the one that lived then. */
+
+import type { ProcessColumns } from "./payload.ts";
+
+export class Tree {
+  /** Row of the parent; -1 where it is none of the job's. */
+  readonly parent: Int32Array;
+  readonly depth: Int32Array;
+  /** All rows, each after its parent, siblings in the order of their birth. */
+  readonly order: number[];
+  readonly children: number[][];
+  readonly roots: number[] = [];
+
+  constructor(processes: ProcessColumns) {
+    const { pid, ppid, start, end } = processes;
+    const count = pid.length;
+    const byPid = new Map<number, number[]>();
+    const byBirth = Array.from({ length: count }, (_, row) => row).sort(
+      (one, other) => (start[one] as number) - (start[other] as number) || one - other,
+    );
+    this.parent = new Int32Array(count).fill(-1);
+    this.depth = new Int32Array(count);
+    this.children = Array.from({ length: count }, () => []);
+    // By birth: whoever is known already was born before, so no circle can come about.
+    for (const row of byBirth) {
+      const born = start[row] as number;
+      const candidates = byPid.get(ppid[row] as number) ?? [];
+      // One that had ended by then was seen to end too early, or the pid came again unseen: better than no parent.
+      const alive = candidates.findLast((candidate) => (end[candidate] ?? Infinity) >= born);
+      this.parent[row] = alive ?? candidates.at(-1) ?? -1;
+      const parent = this.parent[row] as number;
+      (parent < 0 ? this.roots : (this.children[parent] as number[])).push(row);
+      const same = byPid.get(pid[row] as number);
+      if (same) same.push(row);
+      else byPid.set(pid[row] as number, [row]);
+    }
+    this.order = [];
+    const open = [...this.roots].reverse();
+    for (let row = open.pop(); row !== undefined; row = open.pop()) {
+      this.order.push(row);
+      const parent = this.parent[row] as number;
+      this.depth[row] = parent < 0 ? 0 : (this.depth[parent] as number) + 1;
+      const below = this.children[row] as number[];
+      for (let at = below.length - 1; at >= 0; at--) open.push(below[at] as number);
+    }
+  }
+
+  /** For each row the top of its branch: the trunk is what has a single child all the way, its rows stand alone. */
+  branches(): Int32Array {
+    const top = new Int32Array(this.parent.length).fill(-1);
+    const trunk = new Set<number>();
+    let level = this.roots;
+    while (level.length === 1) {
+      const only = level[0] as number;
+      trunk.add(only);
+      level = this.children[only] as number[];
+    }
+    for (const row of this.order) {
+      const parent = this.parent[row] as number;
+      top[row] = trunk.has(row) || parent < 0 || trunk.has(parent) ? row : (top[parent] as number);
+    }
+    return top;
+  }
+}
