@@ -35,7 +35,8 @@ use crate::{Error, Roots, Unavailable};
 pub struct ProcessId {
     /// The process id, in the pid namespace of the mounted procfs.
     pub pid: u32,
-    /// When it started, in clock ticks since boot (Linux: field 22 of `/proc/PID/stat`, 10 ms a tick as a rule).
+    /// When it started, as the system counts it. Linux: in clock ticks since boot (field 22 of `/proc/PID/stat`, 10 ms a
+    /// tick as a rule). Windows: in 100 ns since 1601. macOS: in microseconds since 1970.
     pub start_ticks: u64,
 }
 
@@ -81,6 +82,74 @@ pub struct ProcessMemory {
     /// with its parent's size. May read some 100 KiB low (the kernel counts in batches).
     /// Source: `VmHWM` of `/proc/PID/status`.
     pub peak_rss_bytes: Result<u64, Unavailable>,
+    /// Working set in bytes (Windows): pages of it in RAM that it can reach without a fault, shared ones included.
+    /// Trimming moves pages out of it that stay in RAM, so it is no RSS.
+    /// Source: `WorkingSetSize` of `GetProcessMemoryInfo`.
+    pub working_set_bytes: Result<u64, Unavailable>,
+    /// The highest its working set has been, in bytes (Windows). Source: `PeakWorkingSetSize`.
+    pub peak_working_set_bytes: Result<u64, Unavailable>,
+    /// Private bytes (Windows): memory it has committed that it shares with nobody, in RAM or not.
+    /// Source: `PrivateUsage`.
+    pub private_bytes: Result<u64, Unavailable>,
+    /// Its commit charge in bytes (Windows): what it may fill of RAM and page files. Source: `PagefileUsage`.
+    pub commit_bytes: Result<u64, Unavailable>,
+    /// The highest its commit charge has been, in bytes (Windows). Source: `PeakPagefileUsage`.
+    pub peak_commit_bytes: Result<u64, Unavailable>,
+    /// Physical footprint in bytes (macOS): dirty memory of its own, compressed or swapped out or not, and what the
+    /// graphics driver holds for it. Source: `ri_phys_footprint` of `proc_pid_rusage`.
+    pub phys_footprint_bytes: Result<u64, Unavailable>,
+    /// The highest its footprint has been, in bytes (macOS). Source: `ri_lifetime_max_phys_footprint`.
+    pub peak_phys_footprint_bytes: Result<u64, Unavailable>,
+}
+
+impl ProcessMemory {
+    /// A process of which nothing is known, and why.
+    pub(crate) fn unknown(id: ProcessId, why: &Unavailable) -> Self {
+        let why = || Err(why.clone());
+        Self {
+            id,
+            rss_bytes: why(),
+            pss_bytes: why(),
+            uss_bytes: why(),
+            swap_bytes: why(),
+            swap_pss_bytes: why(),
+            peak_rss_bytes: why(),
+            working_set_bytes: why(),
+            peak_working_set_bytes: why(),
+            private_bytes: why(),
+            commit_bytes: why(),
+            peak_commit_bytes: why(),
+            phys_footprint_bytes: why(),
+            peak_phys_footprint_bytes: why(),
+        }
+    }
+}
+
+/// The figure that stands for a process's memory on this system, where there is room for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Primary {
+    /// [`ProcessMemory::rss_bytes`] (Linux).
+    Rss,
+    /// [`ProcessMemory::working_set_bytes`] (Windows).
+    WorkingSet,
+    /// [`ProcessMemory::phys_footprint_bytes`] (macOS).
+    PhysFootprint,
+}
+
+/// That of this system: what [`process_rss`], [`rss_of`] and [`ProcessFacts::rss_bytes`] hold here.
+pub const PRIMARY: Primary = os::PRIMARY;
+
+impl Primary {
+    /// What to call it to people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Rss => "RSS",
+            Self::WorkingSet => "working set",
+            Self::PhysFootprint => "footprint",
+        }
+    }
 }
 
 impl ProcessMemory {
@@ -112,7 +181,8 @@ impl ProcessMemory {
     }
 }
 
-/// Resident set size of the calling process in bytes: one small file, `/proc/self/statm`.
+/// Resident set size of the calling process in bytes: one small file, `/proc/self/statm`. On Windows its working set, on
+/// macOS its physical footprint ([`PRIMARY`]).
 ///
 /// ```
 /// assert!(highwater::process_rss()? > 0);
@@ -125,7 +195,7 @@ pub fn process_rss() -> Result<u64, Error> {
     os::own_rss()
 }
 
-/// Resident set size of the process `pid` in bytes, the cheapest way (`/proc/PID/statm`).
+/// Resident set size of the process `pid` in bytes, the cheapest way (`/proc/PID/statm`). Elsewhere as [`process_rss`].
 ///
 /// # Errors
 /// As [`ProcessId::of`]; and [`Error::Read`] with [`Unavailable::NoMemoryMap`] inside for a zombie and a kernel

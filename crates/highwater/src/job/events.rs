@@ -79,6 +79,9 @@ pub(crate) enum Event {
     Exit { id: MemberId, exit: ProcessExit },
     /// It was waited for by us: its `ru_maxrss` in bytes is at least its own peak, maybe more.
     MaxRss { id: MemberId, bytes: u64 },
+    /// The highest that its commit charge has been, in bytes; `is_final` where nothing can be added any more (Windows).
+    #[cfg_attr(not(windows), allow(dead_code))] // Other systems keep no such mark.
+    Commit { id: MemberId, bytes: u64, is_final: bool },
     /// A process was seen only after its end, so nothing of its memory could be read.
     SeenDead,
     /// Our own `wait4` on the command or an orphan reported this `ru_maxrss`: some process of the job reached it,

@@ -13,7 +13,7 @@ use super::{
     control::Order,
     events::{self, Reading, Sample},
     gpu::GpuWatch,
-    ledger::{Closing, Header, Ledger},
+    ledger::{Closing, Header, Kept, Ledger},
     limits::LimitWatch,
     news::Changes,
     os::{Tree, thread_cpu},
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     Error,
-    record::{Exit, ExitCause, Overhead, PeakFigure, PeaksFrom, Record, Tool},
+    record::{Exit, ExitCause, Overhead, PeaksFrom, Record, Tool},
 };
 
 /// One mark reading may cost this share of the time until the next.
@@ -67,7 +67,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
         killing_since: None,
         previous_total: 0,
         cpu_before: thread_cpu(),
-        charge: None,
+        kept: Kept::default(),
         gpu,
         limits: LimitWatch::new(&job.limits),
     };
@@ -80,7 +80,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     if following.limits.watches_cgroup() {
         following.judge(following.clock.elapsed(), observer);
     }
-    following.charge = following.tree.end();
+    following.kept = following.tree.end();
     Ok(following.finish())
 }
 
@@ -98,8 +98,7 @@ pub(super) struct Following {
     killing_since: Option<Duration>,
     previous_total: u64,
     cpu_before: Duration,
-    /// The kernel's own peak of the job as a whole.
-    charge: Option<PeakFigure>,
+    kept: Kept,
     gpu: Option<GpuWatch>,
     limits: LimitWatch,
 }
@@ -212,7 +211,7 @@ impl Following {
             downgrades: self.tree.downgrades(),
             lost_events: self.tree.lost(),
             all_told: self.tree.all_told(),
-            cgroup: self.charge,
+            kept: self.kept,
             limits: self.limits.limits(),
             overhead: Some(Overhead { cpu_seconds: cpu.as_secs_f64() }),
         }

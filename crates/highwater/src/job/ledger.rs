@@ -54,10 +54,19 @@ pub(crate) struct Closing {
     pub(crate) lost_events: u64,
     /// The kernel told of every birth, exec and end.
     pub(crate) all_told: bool,
-    /// The kernel's own peak of the job's cgroup.
-    pub(crate) cgroup: Option<PeakFigure>,
+    /// What the kernel itself kept of the job.
+    pub(crate) kept: Kept,
     /// Limits, and how the job stood to them.
     pub(crate) limits: Vec<Limit>,
+}
+
+/// Peaks of the job as a whole that the kernel itself kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Kept {
+    /// Of its cgroup's charge.
+    pub(crate) cgroup: Option<PeakFigure>,
+    /// Of what it committed.
+    pub(crate) commit: Option<PeakFigure>,
 }
 
 /// One pass over the members' PSS in which nobody was born, exec'ed or ended.
@@ -183,6 +192,11 @@ impl Ledger {
             Event::MaxRss { id, bytes } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     member.cap = Some(bytes);
+                }
+            }
+            Event::Commit { id, bytes, is_final } => {
+                if let Some(member) = self.living.get_mut(&id) {
+                    member.commit = Some((bytes, is_final));
                 }
             }
             Event::SeenDead => self.seen_dead += 1,
@@ -356,7 +370,8 @@ impl Ledger {
             peak: Peaks {
                 rss,
                 pss: self.pss_figure(),
-                cgroup: closing.cgroup,
+                cgroup: closing.kept.cgroup,
+                commit: closing.kept.commit,
                 swap: None,
                 gpu: self.gpu.peaks(),
             },

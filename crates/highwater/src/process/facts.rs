@@ -26,11 +26,13 @@ pub struct ProcessFacts {
     pub name: String,
     /// Whether it is a thread of the kernel, which has no memory of its own.
     pub is_kernel_thread: bool,
-    /// One letter, as in ps: `R` runs, `S` sleeps, `D` waits for a device, `T` is stopped, `Z` has ended.
+    /// One letter, as in ps: `R` runs, `S` sleeps, `D` waits for a device, `T` is stopped, `Z` has ended; `?` where the
+    /// system does not tell (Windows).
     pub state: char,
     /// The user who started it (the real user id), as this user namespace numbers them; `None` where unreadable.
     pub uid: Option<u32>,
-    /// Resident set size in bytes, as [`ProcessMemory::rss_bytes`](super::ProcessMemory::rss_bytes).
+    /// Resident set size in bytes, as [`ProcessMemory::rss_bytes`](super::ProcessMemory::rss_bytes). On other systems than
+    /// Linux what [`PRIMARY`](super::PRIMARY) says.
     pub rss_bytes: Result<u64, Unavailable>,
     /// CPU time of all its threads since it started, in steps of [`cpu_step`]. That of children is not in it.
     pub cpu_time: Duration,

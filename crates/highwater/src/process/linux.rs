@@ -20,8 +20,10 @@ use rustix::{
 };
 
 use self::{directory::Directory, smaps_rollup::SmapsRollup, stat::Stat, statm::Statm, status::Status};
-use super::{ProcessId, ProcessMemory};
+use super::{Primary, ProcessId, ProcessMemory};
 use crate::{Error, Roots, Unavailable, roots::OWN_STATM};
+
+pub(super) const PRIMARY: Primary = Primary::Rss;
 
 /// `None` is the calling process.
 pub(super) fn id(roots: &Roots, pid: Option<u32>) -> Result<ProcessId, Error> {
@@ -58,15 +60,16 @@ pub(super) fn memory(roots: &Roots, pid: Option<u32>) -> Result<ProcessMemory, E
             }
         }
     }
+    // What is of other systems stays `NotProvided` here, too.
     let absent = || Err(Unavailable::NoMemoryMap);
     Ok(ProcessMemory {
-        id,
         rss_bytes: absent(),
         pss_bytes: absent(),
         uss_bytes: absent(),
         swap_bytes: absent(),
         swap_pss_bytes: absent(),
         peak_rss_bytes: absent(),
+        ..ProcessMemory::unknown(id, &Unavailable::NotProvided)
     })
 }
 
@@ -142,13 +145,13 @@ fn with_rollup(id: ProcessId, directory: &Directory, status: &Status) -> Process
         Err(reason) => Err(reason.clone()),
     };
     ProcessMemory {
-        id,
         rss_bytes: of_status(status.vm_rss_bytes),
         pss_bytes: of_rollup(|rollup| rollup.pss_bytes),
         uss_bytes: of_rollup(|rollup| rollup.uss_bytes),
         swap_bytes: of_status(status.vm_swap_bytes),
         swap_pss_bytes: of_rollup(|rollup| rollup.swap_pss_bytes),
         peak_rss_bytes: of_status(status.vm_hwm_bytes),
+        ..ProcessMemory::unknown(id, &Unavailable::NotProvided)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Memory of one process on macOS: not yet.
 
-use super::{ProcessId, ProcessMemory};
+use super::{Primary, ProcessId, ProcessMemory};
 use crate::{Error, Roots};
+
+pub(super) const PRIMARY: Primary = Primary::PhysFootprint;
 
 pub(super) fn id(_: &Roots, _: Option<u32>) -> Result<ProcessId, Error> {
     Err(Error::Unsupported { what: "identifying a process" })

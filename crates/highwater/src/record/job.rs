@@ -203,6 +203,9 @@ pub struct Peaks {
     pub pss: Option<PeakFigure>,
     /// The kernel's peak for the job's own cgroup: includes page cache, counts shared pages once.
     pub cgroup: Option<PeakFigure>,
+    /// The kernel's peak of what the whole job has committed (Windows: its Job Object's `PeakJobMemoryUsed`). Since 1.3.
+    #[serde(default)]
+    pub commit: Option<PeakFigure>,
     /// Peak of the sum of all members' swap in one sample. Since 1.3.
     #[serde(default)]
     pub swap: Option<PeakFigure>,
@@ -299,6 +302,10 @@ pub enum Lineage {
     Perf,
     /// The proc connector.
     ProcConnector,
+    /// The completion port of a Job Object (Windows). Since 1.3.
+    JobObject,
+    /// kqueue's process events, and the walk of parents (macOS). Since 1.3.
+    Kqueue,
     /// Something that a newer version wrote and this one does not know.
     #[serde(other)]
     Other,
@@ -307,7 +314,7 @@ pub enum Lineage {
 impl Lineage {
     /// Whether the kernel tells of each birth, exec and end, so that no process is too short to be seen.
     pub fn is_told_by_the_kernel(self) -> bool {
-        matches!(self, Self::Perf | Self::ProcConnector)
+        matches!(self, Self::Perf | Self::ProcConnector | Self::JobObject)
     }
 }
 
@@ -327,6 +334,9 @@ pub enum PeaksFrom {
     ExitNotify,
     /// Both of these.
     ExitNotifyAndTaskstats,
+    /// The kernel's marks, read again after each process's end through what was kept of it (Windows: its handle).
+    /// Since 1.3.
+    AfterEnd,
     /// Something that a newer version wrote and this one does not know.
     #[serde(other)]
     Other,

@@ -54,6 +54,9 @@ pub struct Process {
 pub struct ProcessPeaks {
     /// Resident set size.
     pub rss: Option<ProcessPeak>,
+    /// Commit charge (Windows). Since 1.3.
+    #[serde(default)]
+    pub commit: Option<ProcessPeak>,
     /// Swap. Since 1.3; `null` before.
     pub swap: Option<ProcessPeak>,
     /// Memory on GPUs, over all devices together, where it was asked for. Since 1.2.
@@ -84,6 +87,8 @@ pub enum PeakSource {
     ExitNotify,
     /// The kernel's exit record.
     Taskstats,
+    /// The kernel's mark, read after the process's end through what was kept of it (Windows: its handle). Since 1.3.
+    AfterEnd,
     /// A BPF program at its exit.
     Bpf,
     /// The kernel's high-water mark, as last read while it lived.

@@ -37,6 +37,8 @@ pub(super) struct Member {
     pub(super) exit: Option<ProcessExit>,
     /// What it cannot have exceeded: its `ru_maxrss`.
     pub(super) cap: Option<u64>,
+    /// The highest it has committed, and whether that is the last word.
+    pub(super) commit: Option<(u64, bool)>,
 }
 
 impl Member {
@@ -64,6 +66,7 @@ impl Member {
             images: Vec::new(),
             exit: None,
             cap: None,
+            commit: None,
         }
     }
 
@@ -162,11 +165,20 @@ impl Member {
             start_seconds: round(self.first.as_secs_f64()),
             end_seconds: end.map(|end| round(end.as_secs_f64())),
             still_running: end.is_none(),
-            peak: ProcessPeaks { rss, ..ProcessPeaks::default() },
+            peak: ProcessPeaks { rss, commit: self.commit.map(commit_peak), ..ProcessPeaks::default() },
             mark_before_bytes: None,
             usage: None,
             images,
             exit: self.exit,
         }
+    }
+}
+
+/// The kernel keeps this mark exactly; what came after it was last read is missing.
+fn commit_peak((bytes, is_final): (u64, bool)) -> ProcessPeak {
+    if is_final {
+        ProcessPeak { bytes, source: PeakSource::AfterEnd, certainty: Certainty::Exact }
+    } else {
+        ProcessPeak { bytes, source: PeakSource::MarkSampled, certainty: Certainty::AtLeast }
     }
 }

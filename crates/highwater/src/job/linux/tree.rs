@@ -27,11 +27,11 @@ use crate::{
     job::{
         CgroupUse, Job, Start,
         events::{MemberId, Reading, Timed},
-        ledger::{Origin, PssPass},
+        ledger::{Kept, Origin, PssPass},
         news::{Look, News},
     },
     process::linux::status::Status,
-    record::{Downgrade, Exit, Metric, PeakFigure},
+    record::{Downgrade, Exit, Metric},
 };
 
 /// Descendants that outlive the command are watched for their end one by one, up to so many.
@@ -289,11 +289,11 @@ impl Tree {
         self.members.all_told()
     }
 
-    /// The job is over: leaves everything as it was, and says what the kernel itself kept as the job's peak.
-    pub(crate) fn end(&mut self) -> Option<PeakFigure> {
-        let charge = self.sources.charge();
+    /// The job is over: leaves everything as it was, and says what the kernel itself kept of the job.
+    pub(crate) fn end(&mut self) -> Kept {
+        let kept = Kept { cgroup: self.sources.charge(), ..Kept::default() };
         self.subreaper = None;
-        charge
+        kept
     }
 }
 

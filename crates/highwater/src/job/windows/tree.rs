@@ -8,10 +8,10 @@ use crate::{
     job::{
         Job, Start,
         events::{MemberId, Reading, Timed},
-        ledger::{Origin, PssPass},
+        ledger::{Kept, Origin, PssPass},
         news::Look,
     },
-    record::{Downgrade, Exit, PeakFigure},
+    record::{Downgrade, Exit},
 };
 
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Tree {
         match self.0 {}
     }
 
-    pub(crate) fn end(&mut self) -> Option<PeakFigure> {
+    pub(crate) fn end(&mut self) -> Kept {
         match self.0 {}
     }
 }

@@ -13,12 +13,15 @@ pub(super) fn sentence<P>(record: &Record<P>) -> String {
             Lineage::Scan => "descendants found by scanning /proc at each sample".to_owned(),
             Lineage::Perf => "births and deaths from the kernel's perf events".to_owned(),
             Lineage::ProcConnector => "births and deaths from the kernel's proc connector".to_owned(),
+            Lineage::JobObject => "births and deaths from the Job Object".to_owned(),
+            Lineage::Kqueue => "births and deaths from kqueue and the tree of parents".to_owned(),
             _ => "descendants found in a way that this hwm does not know".to_owned(),
         },
         match capture.peaks {
             PeaksFrom::Marks => "peaks from the kernel's marks".to_owned(),
             PeaksFrom::Samples => "peaks from samples alone".to_owned(),
             PeaksFrom::Taskstats => "peaks from the kernel's exit records".to_owned(),
+            PeaksFrom::AfterEnd => "peaks kept by the kernel, read again after each end".to_owned(),
             PeaksFrom::ExitNotify => "peaks read while processes were held at their exec and exit".to_owned(),
             PeaksFrom::ExitNotifyAndTaskstats => {
                 "peaks from the kernel's exit records, and read while processes were held at their exec and exit"
