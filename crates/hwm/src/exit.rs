@@ -21,7 +21,8 @@
 //! | 0, 1, 2 | `leaks` | none, a leak, cannot be told; or bad usage (2) |
 //! | the job's own | `ci-check` | unless it is 0 |
 //!
-//! 10 and 11 can be changed by options, since a job may use them itself.
+//! 10 and 11 can be changed by options, since a job may use them itself. They also stand for a limit that was found
+//! exceeded when the job was over, unless it failed by itself.
 
 use std::process::ExitCode;
 

@@ -12,7 +12,7 @@ use anyhow::Context;
 use highwater::{
     Job,
     job::{Pace, Rows},
-    record::{Limit, Limited, Record},
+    record::{Limit, LimitAction, Limited, Record},
 };
 
 use crate::{
@@ -98,11 +98,14 @@ fn measure(mut plan: Plan) -> Result<u8, Failure> {
     }))
 }
 
-/// The code for a job that a limit has ended.
+/// The code for a job that a limit has ended, or that was to be ended for one which it exceeded unseen: unless it failed
+/// by itself.
 fn limit_code<P>(record: &Record<P>, (total, process): (u8, u8)) -> Option<u8> {
-    let exceeded =
-        |limit: &&Limit| limit.exceeded.as_ref().is_some_and(|exceeded| exceeded.ended_by.is_some());
-    let limit = record.limits.iter().find(exceeded)?;
+    let ended = |limit: &&Limit| limit.exceeded.as_ref().is_some_and(|exceeded| exceeded.ended_by.is_some());
+    let unseen = |limit: &&Limit| limit.exceeded.is_some() && limit.action == LimitAction::Kill;
+    let is_well = exit::of_job(record.exit.as_ref()) == Some(0);
+    let limit = record.limits.iter().find(ended);
+    let limit = limit.or_else(|| record.limits.iter().find(unseen).filter(|_| is_well))?;
     Some(if limit.of == Limited::ProcessRss { process } else { total })
 }
 

@@ -111,6 +111,45 @@ fn deaf_and_growing_is_killed_at_once() {
     assert!(run.record["peak"]["rss"]["bytes"].as_u64().unwrap() < 700 << 20);
 }
 
+/// So seldom looked at that no look falls into the job's life.
+const UNSEEN: &str = "--interval=60000";
+
+#[test]
+fn what_the_kernel_kept_shows_that_a_limit_was_exceeded_unseen() {
+    for (option, of, code) in
+        [("--max-total-rss=50M", "total_rss", 10), ("--max-per-proc-rss=50M", "process_rss", 11)]
+    {
+        let run = run(&[option, UNSEEN], &["{workload}", "hold", "150", "100"]);
+        assert_eq!(run.code(), Some(code), "{option}: {}", run.said());
+        let exceeded = &run.limit(of)["exceeded"];
+        assert!(exceeded["bytes"].as_u64().unwrap() > 150 << 20, "{exceeded}");
+        assert_eq!(exceeded["ended_by"], Value::Null);
+        assert_eq!(run.record["exit"]["cause"], "exited");
+        assert_eq!(run.said().matches("noticed at the job's end only").count(), 1, "{}", run.said());
+    }
+}
+
+#[test]
+fn a_limit_exceeded_unseen_changes_no_failures_code_and_none_where_only_a_warning_was_asked_for() {
+    let failed = run(&["--max-total-rss=50M", UNSEEN], &["sh", "-c", "{workload} hold 100 50; exit 3"]);
+    assert_eq!(failed.code(), Some(3), "{}", failed.said());
+    assert!(failed.limit("total_rss")["exceeded"].is_object());
+    let warned =
+        run(&["--max-total-rss=50M", "--on-limit=warn", UNSEEN], &["{workload}", "hold", "100", "50"]);
+    assert_eq!(warned.code(), Some(0), "{}", warned.said());
+    assert!(warned.limit("total_rss")["exceeded"].is_object());
+}
+
+#[test]
+fn the_overshoot_reaches_up_to_what_the_kernel_kept() {
+    let run =
+        run(&["--max-per-proc-rss=50M", "--on-limit=warn"], &["{workload}", "spike", "300", "1", "100"]);
+    let highest = run.limit("process_rss")["exceeded"]["highest_bytes"].as_u64().expect("exceeded");
+    let rows = run.record["processes"].as_array().expect("rows");
+    let peak = rows.iter().filter_map(|row| row["peak"]["rss"]["bytes"].as_u64()).max().expect("a peak");
+    assert!(highest >= peak && peak > 50 << 20, "{highest} {peak}");
+}
+
 /// Whether any process has this word in its arguments.
 fn lives(word: &str) -> bool {
     fs::read_dir("/proc").expect("procfs").flatten().any(|process| {

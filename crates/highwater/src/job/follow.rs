@@ -14,7 +14,7 @@ use super::{
     events::{self, Reading, Sample},
     gpu::GpuWatch,
     ledger::{Closing, Header, Kept, Ledger},
-    limits::LimitWatch,
+    limits::{self, LimitWatch},
     news::Changes,
     os::{Tree, thread_cpu},
     pace::Metronome,
@@ -81,7 +81,11 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
         following.judge(following.clock.elapsed(), observer);
     }
     following.kept = following.tree.end();
-    Ok(following.finish())
+    let mut record = following.finish();
+    for notice in limits::judge_afterwards(&mut record) {
+        observer.limit(&notice);
+    }
+    Ok(record)
 }
 
 /// What we were built for, as `x86_64-linux`.

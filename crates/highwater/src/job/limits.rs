@@ -1,7 +1,10 @@
 //! Limits on a running job: when one is exceeded, what is to be done, and how soon to look again. Knows no system.
 
+mod afterwards;
+
 use std::time::Duration;
 
+pub(crate) use self::afterwards::judge as judge_afterwards;
 use super::{events::MemberId, timeline::round};
 use crate::record::{Exceeded, Limit, LimitAction, LimitEnd, Limited};
 
@@ -76,6 +79,8 @@ pub struct LimitNotice {
     pub is_exceeded: bool,
     /// Whether the job is ended for it.
     pub ends_the_job: bool,
+    /// Whether the job was over when it was noticed: by its peaks, which the kernel kept.
+    pub is_over: bool,
     /// The process that holds most: pid and name.
     pub culprit: Option<(u32, String)>,
 }

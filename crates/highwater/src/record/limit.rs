@@ -56,11 +56,12 @@ pub enum LimitAction {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Exceeded {
-    /// What was read when it was noticed; `null` where the kernel keeps the limit.
+    /// What was read when it was noticed, or a peak that showed it when the job was over; `null` where the kernel keeps
+    /// the limit.
     pub bytes: Option<u64>,
-    /// The highest that was read from then on; beyond the limit, this is the overshoot.
+    /// The highest that is known, the job's peaks included; beyond the limit, this is the overshoot.
     pub highest_bytes: Option<u64>,
-    /// When it was noticed; `null` where the kernel does not tell.
+    /// When it was noticed; `null` where the kernel does not tell, or only a peak showed it.
     pub at_seconds: Option<f64>,
     /// The process that held most at that moment: the culprit, or the first to look at.
     pub pid: Option<u32>,

@@ -37,6 +37,7 @@ impl Following {
                         bytes,
                         is_exceeded,
                         ends_the_job: is_exceeded && self.limits.is_ending(),
+                        is_over: false,
                         culprit,
                     });
                 }

@@ -19,7 +19,11 @@ pub(crate) fn notice(notice: &LimitNotice) -> String {
     let who = notice.culprit.as_ref().map(|(pid, command)| format!("; most has pid {pid}, {command}"));
     let who = who.unwrap_or_default();
     let bytes = text::size(notice.bytes);
-    if notice.is_exceeded {
+    if notice.is_over {
+        let who = notice.culprit.as_ref().map(|(pid, command)| format!("; it had pid {pid}, {command}"));
+        let who = who.unwrap_or_default();
+        format!("{what} was {bytes}, over the limit of {limit}, which was noticed at the job's end only{who}")
+    } else if notice.is_exceeded {
         format!("{what} is {bytes}, over the limit of {limit}{who}{}", ending(notice))
     } else {
         format!("{what} is {bytes}, near the limit of {limit}{who}")
@@ -54,7 +58,7 @@ pub(super) fn sentence(limit: &Limit) -> String {
             (_, Some(LimitEnd::Kill)) => "the job was killed (KILL)",
             (_, Some(LimitEnd::Oom)) => "the kernel killed for it, and the rest was ended",
             (LimitAction::Warn, None) => "the job was left alone",
-            _ => "the job had another end",
+            _ => "the job had another end before it was noticed",
         }
         .to_owned(),
     );

@@ -1,0 +1,79 @@
+//! What the job's peaks say of its limits once it is over: the kernel keeps marks of what nobody looked at in time.
+
+use super::LimitNotice;
+use crate::{
+    job::Rows,
+    record::{Certainty, Exceeded, Limit, Limited, Record},
+};
+
+/// A peak, when it was, and whose.
+struct Peak {
+    bytes: u64,
+    at_seconds: Option<f64>,
+    of: Option<(u32, String)>,
+}
+
+/// Sets right the limits of a record whose job is over, and tells of each that was exceeded unseen.
+pub(crate) fn judge(record: &mut Record<Rows>) -> Vec<LimitNotice> {
+    let mut limits = std::mem::take(&mut record.limits);
+    let notices = limits.iter_mut().filter_map(|limit| judge_one(limit, peak(record, limit.of)?)).collect();
+    record.limits = limits;
+    notices
+}
+
+fn judge_one(limit: &mut Limit, Peak { bytes, at_seconds, of }: Peak) -> Option<LimitNotice> {
+    if let Some(exceeded) = &mut limit.exceeded {
+        exceeded.highest_bytes = exceeded.highest_bytes.map(|highest| highest.max(bytes));
+        return None;
+    }
+    if bytes <= limit.limit_bytes {
+        return None;
+    }
+    let (pid, command) = of.clone().unzip();
+    limit.exceeded = Some(Exceeded {
+        bytes: Some(bytes),
+        highest_bytes: Some(bytes),
+        at_seconds,
+        pid,
+        command,
+        ended_by: None,
+    });
+    Some(LimitNotice {
+        of: limit.of,
+        limit_bytes: limit.limit_bytes,
+        bytes,
+        is_exceeded: true,
+        ends_the_job: false,
+        is_over: true,
+        culprit: of,
+    })
+}
+
+/// What was surely held. The kernel keeps the limit of a cgroup, so no peak of it is above.
+fn peak(record: &Record<Rows>, of: Limited) -> Option<Peak> {
+    match of {
+        Limited::TotalRss => {
+            let rss = record.peak.rss.as_ref()?;
+            let at_seconds = rss.at_seconds.filter(|_| rss.lower_bytes == rss.bytes);
+            Some(Peak { bytes: rss.lower_bytes, at_seconds, of: None })
+        }
+        Limited::TotalPss => {
+            let is_sure = |certainty| matches!(certainty, Certainty::Exact | Certainty::AtLeast);
+            let pss = record.peak.pss.as_ref().filter(|pss| is_sure(pss.certainty))?;
+            Some(Peak { bytes: pss.bytes, at_seconds: pss.at_seconds, of: None })
+        }
+        Limited::ProcessRss => {
+            // A row that cannot be read back is missing in the record, too.
+            let rows = record.processes.iter().flatten();
+            let peaks = rows.filter_map(|row| {
+                let rss = row.peak.rss.filter(|rss| rss.certainty != Certainty::AtMost)?;
+                Some(Peak { bytes: rss.bytes, at_seconds: None, of: Some((row.pid, row.command)) })
+            });
+            // What is rigorous about the job's peak is that a single process reached it; which one, may be unknown.
+            let rss = record.peak.rss.as_ref().filter(|rss| rss.lower_rigorous);
+            let nobody = rss.map(|rss| Peak { bytes: rss.lower_bytes, at_seconds: None, of: None });
+            nobody.into_iter().chain(peaks).max_by_key(|peak| peak.bytes)
+        }
+        Limited::Cgroup | Limited::Other => None,
+    }
+}
