@@ -212,7 +212,7 @@ impl Following {
         Closing {
             elapsed,
             exit: self.tree.exit(self.killing_since.is_some(), self.limits.is_ending()),
-            downgrades: self.tree.downgrades(),
+            downgrades: self.tree.downgrades().into_iter().chain(self.limits.missing()).collect(),
             lost_events: self.tree.lost(),
             all_told: self.tree.all_told(),
             kept: self.kept,

@@ -74,6 +74,8 @@ pub(crate) struct Kept {
 pub(crate) struct PssPass {
     pub(crate) at: Duration,
     pub(crate) bytes: u64,
+    /// The same without those.
+    pub(crate) at_least: u64,
     /// Members that were left at their RSS because their PSS could not be read.
     pub(crate) capped: u64,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 pub(crate) use self::afterwards::judge as judge_afterwards;
 use super::{events::MemberId, timeline::round};
-use crate::record::{Exceeded, Limit, LimitAction, LimitEnd, Limited};
+use crate::record::{Downgrade, Exceeded, Limit, LimitAction, LimitEnd, Limited};
 
 /// A limit is nearly reached at this share of it.
 const NEAR: (u64, u64) = (9, 10);
@@ -117,6 +117,16 @@ pub(crate) struct LimitWatch {
     grace: Duration,
     ending: Option<Ending>,
     next_pss: Duration,
+    pss: PssLooks,
+}
+
+/// What became of the passes over PSS.
+#[derive(Debug, Default)]
+struct PssLooks {
+    counted: u64,
+    disturbed: u64,
+    /// The most processes that one of them could not read.
+    unread: u64,
 }
 
 #[derive(Debug)]
@@ -151,6 +161,7 @@ impl LimitWatch {
             grace: limits.grace,
             ending: None,
             next_pss: Duration::ZERO,
+            pss: PssLooks::default(),
         }
     }
 
@@ -168,12 +179,39 @@ impl LimitWatch {
     pub(crate) fn wants_pss(&self, at: Duration, total_rss: Option<u64>) -> bool {
         let limit = self.watched.iter().find(|watched| watched.of == Limited::TotalPss);
         let over = limit.zip(total_rss).is_some_and(|(watched, rss)| rss > watched.limit);
-        over && at >= self.next_pss && self.ending.is_none()
+        // A job that is ending for another limit needs no such look; one that ends for this may grow too far.
+        let matters =
+            self.ending.as_ref().is_none_or(|ending| ending.of == Limited::TotalPss && !ending.killed);
+        over && matters && at >= self.next_pss
     }
 
     /// A pass over PSS that ended `at` took so long.
     pub(crate) fn pss_cost(&mut self, at: Duration, took: Duration) {
         self.next_pss = at + took * PSS_SHARE;
+    }
+
+    /// It counts; `unread` processes could not be read, so it is a lower bound.
+    pub(crate) fn pss_counted(&mut self, unread: u64) {
+        self.pss.counted += 1;
+        self.pss.unread = self.pss.unread.max(unread);
+    }
+
+    /// It does not count, for somebody came or went.
+    pub(crate) fn pss_disturbed(&mut self) {
+        self.pss.disturbed += 1;
+    }
+
+    /// What the job was not held to, and why.
+    pub(crate) fn missing(&self) -> Option<Downgrade> {
+        let PssLooks { counted, disturbed, unread } = self.pss;
+        let reason = if unread > 0 {
+            format!("that of {unread} processes could not be read, and was counted as nothing")
+        } else if counted == 0 && disturbed > 0 {
+            format!("processes came or went during each of the {disturbed} times that it was read")
+        } else {
+            return None;
+        };
+        Some(Downgrade { wanted: "the limit on total PSS".to_owned(), reason })
     }
 
     /// Judges what was seen.
@@ -407,6 +445,22 @@ mod tests {
         assert_eq!(steps(&mut watch, &seen(0, 500, 500)), [], "RSS over a limit on PSS is none");
         let over = Seen { total_pss: Some(101 * MIB), ..seen(1, 500, 500) };
         assert_eq!(steps(&mut watch, &over).len(), 2);
+        assert!(watch.wants_pss(second * 2, Some(500 * MIB)), "it may grow on while it ends");
+        let far = Seen { total_pss: Some(121 * MIB), ..seen(2, 500, 500) };
+        assert_eq!(steps(&mut watch, &far), [Step::Kill]);
+        assert!(!watch.wants_pss(second * 3, Some(500 * MIB)));
+    }
+
+    #[test]
+    fn a_pss_that_was_never_known_is_said() {
+        let mut watch = watch(|limits| limits.total_pss_bytes = Some(MIB));
+        assert_eq!(watch.missing(), None);
+        watch.pss_disturbed();
+        assert!(watch.missing().is_some_and(|missing| missing.reason.contains("came or went")));
+        watch.pss_counted(0);
+        assert_eq!(watch.missing(), None);
+        watch.pss_counted(3);
+        assert!(watch.missing().is_some_and(|missing| missing.reason.contains("3 processes")));
     }
 
     #[test]

@@ -51,17 +51,21 @@ impl Following {
         seen
     }
 
-    /// PSS of the whole job; `None` if somebody came or went meanwhile, so that pages may have been counted twice.
+    /// What PSS the whole job surely has; `None` if somebody came or went meanwhile, so that pages may have been
+    /// counted twice.
     fn pss_for_limit(&mut self, at: Duration) -> Option<u64> {
         let begin = Instant::now();
-        let pass = self.tree.pss(at)?;
+        let pass = self.tree.pss_of_all(at)?;
         let changes = self.look(self.clock.elapsed(), false);
         self.limits.pss_cost(self.clock.elapsed(), begin.elapsed());
         if changes.any() {
+            self.limits.pss_disturbed();
             self.ledger.pss_disturbed();
             return None;
         }
+        self.limits.pss_counted(pass.capped);
         self.ledger.pss(pass);
-        Some(pass.bytes)
+        // Those that could not be read may have all of their pages in common.
+        Some(pass.at_least)
     }
 }

@@ -269,7 +269,7 @@ fn a_window_waits_for_the_last_mark_of_one_that_was_ending() {
 fn pss_keeps_the_highest_pass_or_says_why_there_is_none() {
     let mut best = ledger();
     for (at, bytes) in [(1, 10 * MIB), (2, 30 * MIB), (3, 20 * MIB)] {
-        best.pss(PssPass { at: ms(at), bytes, capped: 0 });
+        best.pss(PssPass { at: ms(at), bytes, at_least: bytes, capped: 0 });
     }
     let pss = finish(best, 4).0.peak.pss.unwrap();
     assert_eq!((pss.bytes, pss.certainty, pss.at_seconds), (30 * MIB, Certainty::AtLeast, Some(0.002)));
@@ -320,7 +320,7 @@ proptest! {
                     event(&mut ledger, at, Event::Last { id: MemberId(id), mark });
                 }
                 5 => event(&mut ledger, at, Event::WaitedMax { bytes: rss, may_be_ours: flag }),
-                6 => ledger.pss(PssPass { at, bytes: rss, capped: more % 2 }),
+                6 => ledger.pss(PssPass { at, bytes: rss, at_least: 0, capped: more % 2 }),
                 7 | 11.. => {
                     let readings: Vec<Reading> = (0..next)
                         .map(|id| Reading { shares_map: flag && id % 2 == 1, ..reading(id, rss, rss + more) })

@@ -75,19 +75,33 @@ impl PssPasses {
             || self.spent.as_secs_f64() + cost <= share + START.as_secs_f64()
     }
 
-    /// Reads all members. The caller looks at the job again afterwards and says whether the pass counts.
+    /// Reads all members that are read quickly. The caller looks at the job again afterwards and says whether the pass
+    /// counts.
     pub(crate) fn pass(&mut self, at: Duration, members: &Members) -> PssPass {
+        self.read(at, members.maps(), LONGEST_READ)
+    }
+
+    /// Reads all members, however long that takes: the job may be ended for what it shows.
+    pub(crate) fn pass_over_all(&mut self, at: Duration, members: &Members) -> PssPass {
+        self.read(at, members.maps(), Duration::MAX)
+    }
+
+    /// `maps`: pids, and their RSS.
+    fn read(&mut self, at: Duration, maps: impl Iterator<Item = (u32, u64)>, longest: Duration) -> PssPass {
         let begin = Instant::now();
-        let (mut bytes, mut capped, mut read) = (0, 0, 0);
-        for (pid, rss) in members.maps() {
-            let too_long = rss as f64 * self.seconds_per_byte > LONGEST_READ.as_secs_f64();
+        let (mut bytes, mut at_least, mut capped, mut read) = (0, 0, 0, 0);
+        for (pid, rss) in maps {
+            let too_long = rss as f64 * self.seconds_per_byte > longest.as_secs_f64();
             let path = self.roots.proc.join(format!("{pid}/smaps_rollup"));
             let pss = (!too_long && read_into(&path, &mut self.text))
                 .then(|| SmapsRollup::parse(&self.text))
                 .flatten()
                 .and_then(|rollup| rollup.pss_bytes);
-            read += if pss.is_some() { rss } else { 0 };
-            capped += u64::from(pss.is_none());
+            if let Some(pss) = pss {
+                (read, at_least) = (read + rss, at_least + pss);
+            } else {
+                capped += 1;
+            }
             bytes += pss.unwrap_or(rss);
         }
         let took = begin.elapsed();
@@ -98,7 +112,7 @@ impl PssPasses {
             let measured = took.as_secs_f64() / read as f64;
             self.seconds_per_byte = f64::midpoint(self.seconds_per_byte, measured);
         }
-        PssPass { at, bytes, capped }
+        PssPass { at, bytes, at_least, capped }
     }
 
     /// The pass at `rss` bytes counted.
@@ -123,6 +137,17 @@ mod tests {
         assert!(passes.due(ms(40), 2 * gib));
         passes.counted(2 * gib);
         assert!(!passes.due(ms(50), 2 * gib));
+    }
+
+    #[test]
+    fn what_is_not_read_is_no_evidence_against_a_job() {
+        let mut passes = PssPasses::new(&Roots::default());
+        let maps = || [(std::process::id(), 1 << 40), (u32::MAX, 1 << 30)].into_iter();
+        let quick = passes.read(Duration::ZERO, maps(), LONGEST_READ);
+        assert_eq!((quick.bytes, quick.at_least, quick.capped), ((1 << 40) + (1 << 30), 0, 2));
+        let all = passes.read(Duration::ZERO, maps(), Duration::MAX);
+        assert_eq!(all.capped, 1, "there is no such process as the second");
+        assert!(all.at_least > 0 && all.bytes == all.at_least + (1 << 30), "{all:?}");
     }
 
     #[test]

@@ -184,6 +184,10 @@ impl Tree {
         Some(self.passes.pass(at, &self.members))
     }
 
+    pub(crate) fn pss_of_all(&mut self, at: Duration) -> Option<PssPass> {
+        Some(self.passes.pass_over_all(at, &self.members))
+    }
+
     /// The pass at `total` bytes counted.
     pub(crate) fn pss_counted(&mut self, total: u64) {
         self.passes.counted(total);

@@ -74,6 +74,10 @@ impl Tree {
         match self.0 {}
     }
 
+    pub(crate) fn pss_of_all(&mut self, _: Duration) -> Option<PssPass> {
+        None
+    }
+
     pub(crate) fn pss_counted(&mut self, _: u64) {
         match self.0 {}
     }
