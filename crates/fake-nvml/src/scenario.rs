@@ -57,6 +57,7 @@ impl Place {
     pub(crate) fn bus_id(self) -> Option<&'static str> {
         match self {
             Self::Gpu(0) => Some("00000000:3B:00.0"),
+            Self::Gpu(_) if is("one_address") => Some("00000000:3B:00.0"),
             Self::Gpu(_) => Some("00000000:AF:00.0"),
             Self::Part(_) => None,
         }
@@ -113,6 +114,9 @@ pub(crate) fn memory(place: Place) -> Result<[u64; 4], u32> {
     match (name(), place) {
         ("gb10", _) | ("no_memory_info", Place::Gpu(0)) => Err(code::NOT_SUPPORTED),
         ("mig", Place::Gpu(_)) => Err(code::NO_PERMISSION),
+        ("all_zero", _) => Ok([0; 4]),
+        ("no_amounts", _) => Ok([NOT_AVAILABLE; 4]),
+        ("more_than_all", _) => Ok([TOTAL, 0, TOTAL - GIB, TOTAL - GIB]),
         ("garbage", _) => Ok([TOTAL, u64::MAX, u64::MAX / 3, 0x5a5a_5a5a_5a5a_5a5a]),
         (_, Place::Part(_)) => Ok([10 * GIB, 16 * MIB, 7 * GIB, 3 * GIB]),
         // Used contains what is reserved.

@@ -37,6 +37,7 @@ mod info;
 mod monitor;
 #[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]
 mod nvidia;
+mod plausible;
 mod shared;
 mod usage;
 

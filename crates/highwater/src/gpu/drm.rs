@@ -30,6 +30,7 @@ use self::{cards::Cards, fdinfo::Id};
 use super::{
     Device, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Usage,
     backend::{Backend, Whose},
+    plausible,
 };
 use crate::{Roots, Unavailable};
 
@@ -96,6 +97,7 @@ impl Backend for Drm {
             usage.shared_with.retain(|&pid| pid != found.pid);
             usage.shared_with.sort_unstable();
             usage.shared_with.dedup();
+            plausible::check_usage(&mut usage, device.total.reading.upper());
             usages.push(usage);
         }
         self.add_kfd(roots, &cards, whose, &into.refused, &mut usages);

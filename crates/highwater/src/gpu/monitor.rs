@@ -5,6 +5,7 @@ use std::{collections::HashSet, ops::Range};
 use super::{
     Device, DeviceId, Gap, Listing,
     backend::{Backend, Whose},
+    plausible,
 };
 use crate::{Error, Roots, Unavailable, fork::Generation, process};
 
@@ -100,6 +101,7 @@ impl Monitor {
         for Opened { backend, devices } in &mut self.sources {
             for device in &mut self.devices[devices.clone()] {
                 backend.read(&self.roots, device);
+                plausible::check_device(device);
             }
         }
         self.devices.clone()
@@ -125,6 +127,7 @@ impl Monitor {
         };
         let device = &mut self.devices[place];
         source.backend.read(&self.roots, device);
+        plausible::check_device(device);
         Ok(device.clone())
     }
 

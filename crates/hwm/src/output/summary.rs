@@ -119,7 +119,9 @@ fn write_peaks<P>(
     match &record.peak.pss {
         Some(pss) => {
             let mut value = with_certainty(pss.bytes, pss.certainty);
-            if record.peak.rss.is_some_and(|rss| differ(rss.bytes, pss.bytes)) {
+            if pss.certainty == Certainty::Sampled {
+                value.push_str(" (too high: some processes are in it with their RSS)");
+            } else if record.peak.rss.is_some_and(|rss| differ(rss.bytes, pss.bytes)) {
                 value.push_str(" (shared pages counted once");
                 if pss.certainty == Certainty::AtLeast {
                     value.push_str("; seen in samples only, it may have been higher");

@@ -101,6 +101,30 @@ fn a_client_of_three_processes() {
 }
 
 #[test]
+fn more_than_there_is_is_no_figure() {
+    let tree = Tree::new();
+    tree.card(0, "0000:03:00.0", "amdgpu");
+    for (file, mib) in [("vram_total", 8), ("vram_used", 9), ("gtt_total", 8), ("gtt_used", 1)] {
+        tree.of_device("0000:03:00.0", &format!("mem_info_{file}"), &format!("{}\n", mib * MIB));
+    }
+    let held = |resident| format!("drm-total-vram:\t20 MiB\ndrm-resident-vram:\t{resident} MiB\n");
+    tree.fd(40, 3, "/dev/dri/renderD128", &client("amdgpu", 1, &held(8)));
+    tree.fd(50, 3, "/dev/dri/renderD128", &client("amdgpu", 2, &held(9)));
+    let mut monitor = tree.monitor();
+    let device = &monitor.devices()[0];
+    for figure in [&device.used, &device.free] {
+        assert!(matches!(figure.reading, Reading::Unknown(Unavailable::Implausible(_))), "{figure:?}");
+    }
+    assert_eq!((device.total.bytes(), device.system_used.bytes()), (Some(8 * MIB), Some(MIB)));
+    let id = "0000:03:00.0";
+    assert_eq!(rows(&monitor.usages()), [(40, id, Some(8 * MIB)), (50, id, None)]);
+    tree.of_device(id, "mem_info_vram_total", "0\n");
+    tree.of_device(id, "mem_info_vram_used", "0\n");
+    let device = &monitor.devices()[0];
+    assert!(!device.is_readable(), "{device:?}");
+}
+
+#[test]
 fn an_apu_has_its_model_in_gtt() {
     let tree = Tree::new();
     tree.card(1, "0000:c5:00.0", "amdgpu");

@@ -5,7 +5,7 @@
 
 use crate::{
     Unavailable,
-    gpu::{Device, Figure, Kind, Pool, Reading, Scope, Source},
+    gpu::{Device, Figure, Kind, Pool, Reading, Scope, Source, plausible},
 };
 
 /// The numbers of one device, in bytes or in bounds; each may be missing.
@@ -29,17 +29,13 @@ impl Amounts {
         let scope = scope_of(device);
         let pool = pool_of(device);
         device.used_contains_reserved = self.used_contains_reserved();
-        let total = self.total.upper();
-        let figure =
-            |reading: Reading, kind: Kind| Figure::new(within(reading, total), scope, pool, kind, source);
+        let figure = |reading: Reading, kind: Kind| Figure::new(reading, scope, pool, kind, source);
+        device.total = figure(self.total, Kind::Capacity);
         device.used = figure(self.used, Kind::Resident);
         device.free = figure(self.free, Kind::Free);
         device.reserved = figure(self.reserved, Kind::Resident);
-        let total = match self.total {
-            Reading::Known(0) => Reading::Unknown(Unavailable::Implausible("a total of 0 bytes".into())),
-            total => total,
-        };
-        device.total = Figure::new(total, scope, pool, Kind::Capacity, source);
+        // What processes hold is judged by it.
+        plausible::check_device(device);
     }
 
     /// From the identity that holds; `None` where both do or none.
@@ -63,16 +59,6 @@ pub(super) fn scope_of(device: &Device) -> Scope {
 /// Where the memory of `device` lies.
 pub(super) fn pool_of(device: &Device) -> Pool {
     if device.unified == Some(true) { Pool::Unified } else { Pool::Dedicated }
-}
-
-/// A part that is more than the whole is not printed as a figure.
-fn within(part: Reading, total: Option<u64>) -> Reading {
-    match (part.lower(), total) {
-        (Some(part), Some(total)) if part > total => {
-            Reading::Unknown(Unavailable::Implausible(format!("{part} bytes of {total}")))
-        }
-        _ => part,
-    }
 }
 
 #[cfg(test)]
@@ -112,6 +98,8 @@ mod tests {
         assert_eq!(device.free.bytes(), Some(20));
         assert_eq!((device.total.bytes(), device.total.kind), (Some(100), Kind::Capacity));
         amounts(0, 0, 0, Some(0)).store(&mut device, Source::Nvml);
-        assert!(matches!(device.total.reading, Reading::Unknown(Unavailable::Implausible(_))));
+        for figure in [&device.total, &device.used, &device.free] {
+            assert!(matches!(figure.reading, Reading::Unknown(Unavailable::Implausible(_))), "{figure:?}");
+        }
     }
 }

@@ -75,6 +75,7 @@ impl Session {
         for index in 0..library.count()?.min(MAX_DEVICES) {
             let handle = library.by_index(index);
             let mut device = identify(library, handle, &format!("nvidia{index}"));
+            set_apart(&mut device, &devices, index);
             device.driver_version.clone_from(&driver_version);
             let parent = device.id.clone();
             known.push(Known { id: parent.clone(), handle, part: None });
@@ -82,6 +83,9 @@ impl Session {
             let Ok(handle) = handle else { continue };
             for (place, part) in parts(library, handle) {
                 let mut device = identify_part(library, part, &parent, place);
+                if devices.iter().any(|other: &Device| other.id == device.id) {
+                    device.id = DeviceId::new(&format!("{parent}/{place}"));
+                }
                 device.driver_version.clone_from(&driver_version);
                 let part_of = Some((parent.clone(), library.instance(part).ok()));
                 known.push(Known { id: device.id.clone(), handle: Ok(part), part: part_of });
@@ -229,6 +233,15 @@ fn identify(library: &Library, handle: Result<Handle, Code>, otherwise: &str) ->
     device
 }
 
+/// Two devices are two, whatever a driver calls them: one that bears another's address goes by its own name.
+fn set_apart(device: &mut Device, others: &[Device], index: u32) {
+    let is_taken = |id: &DeviceId| others.iter().any(|other| other.id == *id);
+    if is_taken(&device.id) {
+        let uuid = device.uuid.as_deref().map(DeviceId::new).filter(|id| !is_taken(id));
+        device.id = uuid.unwrap_or_else(|| DeviceId::new(&format!("nvidia{index}")));
+    }
+}
+
 fn identify_part(library: &Library, part: Handle, parent: &DeviceId, place: u32) -> Device {
     let uuid = library.uuid(part).ok();
     let id = uuid.clone().unwrap_or_else(|| format!("{parent}/{place}"));
@@ -257,12 +270,21 @@ fn unknown(why: Unavailable, scope: Scope) -> Figure {
 fn amounts(told: Result<Memory, Code>) -> Amounts {
     match told {
         Ok(Memory { total, used, free, reserved }) => Amounts {
-            total: Reading::Known(total),
-            used: Reading::Known(used),
-            free: Reading::Known(free),
-            reserved: reserved.map_or(Reading::Unknown(Unavailable::NotSupported), Reading::Known),
+            total: amount(total),
+            used: amount(used),
+            free: amount(free),
+            reserved: reserved.map_or(Reading::Unknown(Unavailable::NotSupported), amount),
         },
         Err(code) => Amounts::unknown(&code.into()),
+    }
+}
+
+/// `NVML_VALUE_NOT_AVAILABLE` is documented for rows alone, but is no amount anywhere.
+fn amount(bytes: u64) -> Reading {
+    if bytes == u64::MAX {
+        Reading::Unknown(Unavailable::DriverSaysNotAvailable)
+    } else {
+        Reading::Known(bytes)
     }
 }
 
