@@ -184,6 +184,8 @@ impl Tree {
         Some(self.passes.pass(at, &self.members))
     }
 
+    /// The same, however long it takes: the job may be ended for what it shows.
+    #[allow(clippy::unnecessary_wraps)] // As above.
     pub(crate) fn pss_of_all(&mut self, at: Duration) -> Option<PssPass> {
         Some(self.passes.pass_over_all(at, &self.members))
     }
