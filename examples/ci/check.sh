@@ -6,10 +6,8 @@ dir=${1:?usage: check.sh DIR CMD [ARGS...]}
 shift
 mkdir -p "$dir"
 
-for run in 1 2 3; do
-    # The command's own failure comes first.
-    hwm run -q --json="$dir/new-$run.json" -- "$@"
-done
+# It stops at a run that fails: the command's own failure comes first.
+hwm run -q --repeat 3 --json="$dir/new-{n}.json" -- "$@"
 
 if ! [ -e "$dir/base-1.json" ]; then
     for run in 1 2 3; do cp "$dir/new-$run.json" "$dir/base-$run.json"; done

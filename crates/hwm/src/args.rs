@@ -12,6 +12,7 @@ use crate::{
     leaks::LeakArgs,
     place::{NoPlace, Place},
     ps::PsArgs,
+    run::RepeatArgs,
     units,
     watch::WatchArgs,
 };
@@ -53,7 +54,7 @@ pub(crate) enum Verb {
 /// Run a command and measure it with all its descendants.
 ///
 /// The summary goes to standard error when the job ends; the job's exit code is passed through.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(override_usage = "hwm run [OPTIONS] [--] CMD [ARGS...]", after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
     /// Sample every MS milliseconds [default: adaptive, quick while things change, slow when still].
@@ -160,6 +161,9 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) leaks: LeakArgs,
 
+    #[command(flatten)]
+    pub(crate) repeat: RepeatArgs,
+
     /// Where births and ends of processes are learned from [default: the best that works here].
     #[arg(long, value_name = "SOURCE", value_enum, default_value_t = Lineage::Auto, hide_default_value = true)]
     pub(crate) lineage: Lineage,
@@ -170,6 +174,13 @@ pub(crate) struct RunArgs {
     /// The command and its arguments; options after CMD belong to CMD.
     #[arg(required = true, trailing_var_arg = true, value_names = ["CMD", "ARGS"])]
     pub(crate) command: Vec<OsString>,
+}
+
+impl RunArgs {
+    /// The names of all output files.
+    pub(crate) fn outputs(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        [&mut self.json, &mut self.csv, &mut self.timeline, &mut self.html].into_iter().flatten()
+    }
 }
 
 /// What to do when a limit is exceeded.
@@ -243,9 +254,11 @@ Examples:
   hwm run --gpu -- python train.py          GPU memory beside RAM
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   hwm run --detect-leaks -- ./server        does its memory go on growing?
+  hwm run --repeat 5 --json='mem-{n}.json' -- ./bench    median and spread of five runs
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
-Output files: {pid} (of hwm), {host} and {rank} (Slurm, OpenMPI, PMI, torchrun) in their names are filled in. \
+Output files: {pid} (of hwm), {host}, {rank} (Slurm, OpenMPI, PMI, torchrun) and {n} (number of the run) in their \
+names are filled in. \
 They are checked before the job starts; later trouble with them costs a warning, never the job's exit code.
 
 --exact runs the job under no_new_privs and a seccomp filter that asks a small process, the memory-keeper, at each \
@@ -254,7 +267,7 @@ fail to start others, and to exit properly. sudo and other setuid programs of th
 and a program that wants a seccomp listener of its own (a container runtime, another hwm run --exact) is refused one \
 with EBUSY. A signal that comes right at an exec may make it fail with EINTR, which execve(2) never does otherwise.
 
-Exit codes: the job's own, or 128+n when signal n ended it; 10 and 11 when a limit on the total, or on a process, \
+Exit codes: the job's own (with --repeat of the first run that failed), or 128+n when signal n ended it; 10 and 11 when a limit on the total, or on a process, \
 ended it; 127 command not found; 126 command cannot be \
 executed; 125 bad usage or a failure of hwm itself before the job started.
 

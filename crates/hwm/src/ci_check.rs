@@ -173,7 +173,7 @@ fn take(args: &CiCheckArgs) -> anyhow::Result<Taken> {
         (None, place) => place.as_ref().map_or(Path::new(""), TempDir::path).join("record.json"),
     };
     let before = state(&file);
-    let code = run::code_of(run_args(args, &file)?);
+    let code = run::code_of(&run_args(args, &file)?);
     let record = if before.is_some() && state(&file) == before {
         Err(anyhow!("{}: the run wrote no record", file.display()))
     } else {
@@ -197,6 +197,9 @@ fn run_args(args: &CiCheckArgs, json: &Path) -> anyhow::Result<RunArgs> {
     line.extend([option, "--".into()]);
     line.extend_from_slice(&args.command);
     match Cli::try_parse_from(line) {
+        Ok(Cli { verb: Some(Verb::Run(args)), .. }) if args.repeat.is_given() => {
+            bail!("--run-option=--repeat: a check judges one run; use hwm run --repeat and hwm compare")
+        }
         Ok(Cli { verb: Some(Verb::Run(args)), .. }) => Ok(args),
         Ok(_) => bail!("--run-option takes options of hwm run"),
         Err(error) => bail!("--run-option: {} (see hwm run --help)", usage::message(&error)),

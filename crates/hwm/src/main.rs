@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     };
     let done = match verb {
         None => devices::run(&place, json),
-        Some(Verb::Run(args)) => return run::run(args),
+        Some(Verb::Run(args)) => return run::run(&args),
         Some(Verb::Compare(args)) => return compare::run(&args),
         Some(Verb::CiCheck(args)) => return ci_check::run(&args),
         Some(Verb::Leaks(args)) => leaks::run(&args),

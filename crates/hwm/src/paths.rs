@@ -18,9 +18,17 @@ pub(crate) fn expand(path: &Path) -> anyhow::Result<PathBuf> {
         "pid" => Ok(process::id().to_string()),
         "host" => host().context("{host}: the name of this machine cannot be read"),
         "rank" => rank().with_context(|| format!("{{rank}}: none of {} is set", RANKS.join(", "))),
-        _ => bail!("{{{name}}} is unknown in a file name; there are {{pid}}, {{host}} and {{rank}}"),
+        _ => bail!("{{{name}}} is unknown in a file name; there are {{pid}}, {{host}}, {{rank}}, and of hwm run {{n}}"),
     })
     .map(PathBuf::from)
+}
+
+/// The name for the run of this number.
+pub(crate) fn with_number(path: &Path, number: u32) -> PathBuf {
+    match path.to_str() {
+        Some(text) => text.replace("{n}", &number.to_string()).into(),
+        None => path.to_owned(),
+    }
 }
 
 /// Replaces each `{letters}`; other braces stand for themselves.

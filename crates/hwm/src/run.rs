@@ -1,6 +1,7 @@
 //! `hwm run`: check, run the job, report.
 
 mod plan;
+mod repeat;
 mod watcher;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 use anyhow::Context;
 use highwater::{
     Job,
-    job::{Pace, Rows},
+    job::{Inherited, Pace, Rows},
     record::{Limit, LimitAction, Limited, Record},
 };
 
@@ -23,6 +24,7 @@ use crate::{
     startup,
 };
 use plan::Plan;
+pub(crate) use repeat::RepeatArgs;
 use watcher::Watcher;
 
 /// The job was not run.
@@ -38,27 +40,54 @@ impl From<anyhow::Error> for Failure {
 }
 
 /// Runs the job; its exit code, or ours when it could not be started.
-pub(crate) fn run(args: RunArgs) -> ExitCode {
+pub(crate) fn run(args: &RunArgs) -> ExitCode {
     ExitCode::from(code_of(args))
 }
 
 /// The same as a number, for verbs that go on from there.
-pub(crate) fn code_of(args: RunArgs) -> u8 {
-    let done = Plan::check(args).map_err(Failure::from).and_then(measure);
-    done.unwrap_or_else(|failure| {
+pub(crate) fn code_of(args: &RunArgs) -> u8 {
+    run_all(args).unwrap_or_else(|failure| {
         complain(failure.message);
         failure.code
     })
 }
 
-fn measure(mut plan: Plan) -> Result<u8, Failure> {
-    if let (Pace::Fixed { interval, .. }, true) = (plan.pace, plan.has_limits()) {
+fn run_all(args: &RunArgs) -> Result<u8, Failure> {
+    let plans = repeat::plans(args)?;
+    if let Some(Plan { pace: Pace::Fixed { interval, .. }, .. }) =
+        plans.first().filter(|plan| plan.has_limits())
+    {
         warn(format_args!(
             "with --interval the job is held to its limits every {} ms only",
             interval.as_millis()
         ));
     }
-    let signals = Signals::block().context("cannot take over the signals")?;
+    let mut session = Session::begin()?;
+    repeat::run(plans, args.repeat.keep_going, &mut session)
+}
+
+/// What this process does once for all runs of the job.
+struct Session {
+    signals: Signals,
+    /// Found before anything of it was changed for the first run.
+    inherited: Inherited,
+}
+
+impl Session {
+    fn begin() -> Result<Self, Failure> {
+        let signals = Signals::block().context("cannot take over the signals")?;
+        Ok(Self { signals, inherited: startup::inherited() })
+    }
+
+    /// Somebody wants all of it to end.
+    fn was_asked_to_end(&self) -> bool {
+        self.signals.asked_to_end()
+    }
+}
+
+/// Runs the job once and leaves behind what was asked for; the exit code, and the record.
+fn measure(mut plan: Plan, session: &mut Session) -> Result<(u8, Record<Rows>), Failure> {
+    let timeline = plan.open_timeline()?;
     let mut job = Job::new(&plan.program)
         .args(&plan.args)
         .pace(plan.pace)
@@ -69,16 +98,15 @@ fn measure(mut plan: Plan) -> Result<u8, Failure> {
         .cgroup(plan.cgroup)
         .gpu(plan.gpu)
         .limits(plan.limits.clone())
-        .inherited(startup::inherited());
+        .inherited(session.inherited.clone());
     if plan.json_on_stdout {
         job = redirect_to_stderr(job).context("standard error")?;
     }
-    signals.forward_to(job.control()).context("cannot take over the signals")?;
+    session.signals.forward_to(job.control()).context("cannot take over the signals")?;
 
-    let timeline = plan.timeline.take();
     let mut watcher = Watcher::new(timeline, plan.json.as_ref());
     let ran = job.run_observed(&mut watcher);
-    signals.job_ended();
+    session.signals.job_ended();
     watcher.finish();
     let mut record = ran.map_err(|error| Failure {
         code: exit::of_error(&error),
@@ -89,13 +117,12 @@ fn measure(mut plan: Plan) -> Result<u8, Failure> {
         leaks::judge(&mut record, rules);
     }
     report(&record, &plan);
-    if let Some(code) = limit_code(&record, plan.limit_codes) {
-        return Ok(code);
-    }
-    Ok(exit::of_job(record.exit.as_ref()).unwrap_or_else(|| {
+    let code = limit_code(&record, plan.limit_codes).or_else(|| exit::of_job(record.exit.as_ref()));
+    let code = code.unwrap_or_else(|| {
         warn("how the job ended could not be learned");
         exit::NOT_RUN
-    }))
+    });
+    Ok((code, record))
 }
 
 /// The code for a job that a limit has ended, or that was to be ended for one which it exceeded unseen: unless it failed
@@ -152,16 +179,26 @@ fn report(record: &Record<Rows>, plan: &Plan) {
 }
 
 fn summarize(record: &Record<Rows>, plan: &Plan) -> io::Result<()> {
+    if !plan.turn.is_alone() {
+        let (number, of) = (plan.turn.number, plan.turn.of);
+        return print(|width, out| summary::runs::one(record, number, of, width, out));
+    }
     let tally = summary::Tally::of(record.processes.iter(), plan.top, &plan.listed)?;
-    let layout = summary::Layout {
-        width: terminal_width(),
-        top: plan.top,
-        listed: &plan.listed,
-        csv: plan.csv.as_ref().map(|csv| csv.name().to_string()),
-    };
-    // As one write, so that it does not mix with what still-running processes print.
+    print(|width, out| {
+        let layout = summary::Layout {
+            width,
+            top: plan.top,
+            listed: &plan.listed,
+            csv: plan.csv.as_ref().map(|csv| csv.name().to_string()),
+        };
+        summary::write(record, &tally, &layout, out)
+    })
+}
+
+/// As one write, so that it does not mix with what still-running processes print.
+fn print(write: impl FnOnce(usize, &mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut text = Vec::new();
-    summary::write(record, &tally, &layout, &mut text)?;
+    write(terminal_width(), &mut text)?;
     anstream::stderr().write_all(&text)
 }
 

@@ -63,7 +63,7 @@ mod linux {
         mem::MaybeUninit,
         os::fd::{FromRawFd, OwnedFd},
         process, ptr,
-        sync::{Arc, OnceLock},
+        sync::{Arc, Mutex, MutexGuard, PoisonError},
         thread,
         time::Instant,
     };
@@ -87,34 +87,57 @@ mod linux {
     /// The watched signals, blocked in this thread and in those it starts.
     #[derive(Debug)]
     pub(crate) struct Signals {
-        /// `None` when nothing is left to watch (all were ignored when we started, as under nohup).
+        /// `None` when nothing is left to watch (all were ignored when we started, as under nohup), and once it is
+        /// watched.
         source: Option<File>,
-        finished: Arc<OnceLock<Instant>>,
+        now: Arc<Mutex<Now>>,
+    }
+
+    /// Who gets the signals, between this thread and the one that reads them.
+    #[derive(Debug, Default)]
+    struct Now {
+        job: Option<Control>,
+        policy: Policy,
+        /// When the job ended.
+        finished: Option<Instant>,
+        asked_to_end: bool,
     }
 
     impl Signals {
         /// As [`take_over`].
         pub(crate) fn block() -> io::Result<Self> {
             ignore_file_size_limit();
-            Ok(Self { source: take_over()?, finished: Arc::default() })
+            Ok(Self { source: take_over()?, now: Arc::default() })
         }
 
-        /// Starts to pass signals on to the job.
-        pub(crate) fn forward_to(&self, control: Control) -> io::Result<()> {
-            let Some(source) = &self.source else { return Ok(()) };
-            let source = source.try_clone()?;
-            let finished = Arc::clone(&self.finished);
+        /// From now on signals go to this job.
+        pub(crate) fn forward_to(&mut self, control: Control) -> io::Result<()> {
+            {
+                let mut now = lock(&self.now);
+                *now = Now { job: Some(control), asked_to_end: now.asked_to_end, ..Now::default() };
+            }
+            let Some(source) = self.source.take() else { return Ok(()) };
+            let now = Arc::clone(&self.now);
             thread::Builder::new()
                 .name("signals".to_owned())
                 .stack_size(256 * 1024)
-                .spawn(move || watch(source, &control, &finished))?;
+                .spawn(move || watch(source, &now))?;
             Ok(())
         }
 
         /// The job has ended. From now on only a report that hangs keeps us here, and a signal ends that.
         pub(crate) fn job_ended(&self) {
-            let _ = self.finished.set(Instant::now());
+            lock(&self.now).finished = Some(Instant::now());
         }
+
+        /// Whether a signal came that ends a program unless it handles it.
+        pub(crate) fn asked_to_end(&self) -> bool {
+            lock(&self.now).asked_to_end
+        }
+    }
+
+    fn lock(now: &Mutex<Now>) -> MutexGuard<'_, Now> {
+        now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Blocks the watched signals, to be read from the descriptor instead. To be called before any thread starts. A
@@ -161,8 +184,7 @@ mod linux {
         }
     }
 
-    fn watch(mut source: File, control: &Control, finished: &OnceLock<Instant>) {
-        let mut policy = Policy::default();
+    fn watch(mut source: File, now: &Mutex<Now>) {
         // One read gives one or more whole structs signalfd_siginfo of 128 bytes (signalfd(2)).
         let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
         while source.read_exact(&mut info).is_ok() {
@@ -170,15 +192,19 @@ mod linux {
             let signal = i32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
             let code = i32::from_ne_bytes([info[8], info[9], info[10], info[11]]);
             let is_message = matches!(signal, libc::SIGUSR1 | libc::SIGUSR2 | libc::SIGALRM);
-            if is_message && finished.get().is_none() {
+            let mut now = lock(now);
+            let Some(control) = now.job.clone() else { continue };
+            if is_message && now.finished.is_none() {
                 control.signal(signal);
             }
             if is_message {
                 continue;
             }
+            now.asked_to_end = true;
             let stops = matches!(signal, libc::SIGTERM | libc::SIGHUP);
             let terminal = code == libc::SI_KERNEL;
-            match policy.decide(Instant::now(), stops, terminal, finished.get().copied()) {
+            let finished = now.finished;
+            match now.policy.decide(Instant::now(), stops, terminal, finished) {
                 Action::Nothing => {}
                 Action::Forward => control.signal(signal),
                 Action::KillTree => control.kill_tree(),
@@ -203,11 +229,15 @@ mod elsewhere {
             Ok(Self)
         }
 
-        pub(crate) fn forward_to(&self, _control: Control) -> io::Result<()> {
+        pub(crate) fn forward_to(&mut self, _control: Control) -> io::Result<()> {
             Ok(())
         }
 
         pub(crate) fn job_ended(&self) {}
+
+        pub(crate) fn asked_to_end(&self) -> bool {
+            false
+        }
     }
 }
 

@@ -104,6 +104,14 @@ pub fn compare<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: Rules) 
     Comparison { verdict, rules, totals, groups, warnings: warning::all(base, candidate) }
 }
 
+/// Median and spread of each total that is known in any of several runs of one job; the primary metric first, known or
+/// not.
+pub fn totals_of_runs<P>(runs: &[Record<P>]) -> Vec<(Quantity, Side)> {
+    let (nothing, rules) = (<&[Record<P>]>::default(), Rules::default());
+    let rows = totals(nothing, runs, &rules).into_iter().chain(devices(nothing, runs, &rules));
+    rows.map(|row| (row.what, row.candidate)).collect()
+}
+
 fn overall(totals: &[Row], groups: &[Row]) -> Verdict {
     let deciding = || totals.iter().chain(groups).filter(|row| row.decides);
     let cannot_tell = |(place, row): (usize, &Row)| {

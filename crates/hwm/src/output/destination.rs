@@ -48,13 +48,22 @@ impl Destination {
         self.name.display()
     }
 
+    /// The name.
+    pub(crate) fn path(&self) -> &Path {
+        &self.name
+    }
+
     /// Whether two outputs would overwrite each other.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        match (&self.kind, &other.kind) {
-            (Kind::Replace(one), Kind::Replace(two)) => one == two,
-            (Kind::InPlace(one), Kind::InPlace(two)) => one == two && !is_device(one),
-            (Kind::Descriptor(one, _), Kind::Descriptor(two, _)) => one == two,
-            _ => false,
+        self.place().is_some_and(|place| other.place() == Some(place))
+    }
+
+    /// What no two outputs may have in common; `None` where they may, as a device.
+    pub(crate) fn place(&self) -> Option<PathBuf> {
+        match &self.kind {
+            Kind::Replace(file) => Some(file.clone()),
+            Kind::InPlace(file) => (!is_device(file)).then(|| file.clone()),
+            Kind::Descriptor(number, _) => Some(format!("/dev/fd/{number}").into()),
         }
     }
 

@@ -3,6 +3,7 @@
 mod gpu;
 pub(crate) mod limits;
 mod measured;
+pub(crate) mod runs;
 mod tally;
 
 use std::io::{self, Write};

@@ -9,6 +9,7 @@ use highwater::{
     job::{CgroupUse, Limits, LineageFrom, OnLimit, Pace},
 };
 
+use super::repeat::Turn;
 use crate::{
     args::{self, Lineage, RunArgs},
     output::{Destination, html::Page, listed::Listed, timeline::TimelineFile},
@@ -37,11 +38,12 @@ pub(super) struct Plan {
     pub(super) json_on_stdout: bool,
     pub(super) csv: Option<Destination>,
     pub(super) html: Option<(Page, Destination)>,
-    pub(super) timeline: Option<TimelineFile>,
+    pub(super) timeline: Option<Destination>,
+    pub(super) turn: Turn,
 }
 
 impl Plan {
-    pub(super) fn check(args: RunArgs) -> anyhow::Result<Self> {
+    pub(super) fn check(args: RunArgs, turn: Turn) -> anyhow::Result<Self> {
         let mut command = args.command.into_iter();
         let program = command.next().unwrap_or_default();
         if program.is_empty() {
@@ -74,17 +76,6 @@ impl Plan {
         let csv = file("--csv", args.csv)?;
         let timeline = file("--timeline", args.timeline)?;
         let html = file("--html", args.html)?;
-        let outputs: Vec<_> =
-            [("--json", &json), ("--csv", &csv), ("--timeline", &timeline), ("--html", &html)]
-                .into_iter()
-                .filter_map(|(option, destination)| Some((option, destination.as_ref()?)))
-                .collect();
-        for (index, (option, one)) in outputs.iter().enumerate() {
-            if let Some((other, _)) = outputs[..index].iter().find(|(_, two)| one.is_same(two)) {
-                bail!("{other} and {option} both write to {}; give them different files", one.name());
-            }
-        }
-
         let html = html.map(|to| Page::built_in().context("--html").map(|page| (page, to))).transpose()?;
 
         let mut limits = Limits::default();
@@ -98,14 +89,7 @@ impl Plan {
             args::OnLimit::Warn => OnLimit::Warn,
         };
 
-        // Last: it creates the file.
-        let timeline = timeline
-            .map(|destination| {
-                let name = destination.name().to_string();
-                TimelineFile::open(destination, args.interval).with_context(|| format!("--timeline {name}"))
-            })
-            .transpose()?;
-        Ok(Self {
+        let plan = Self {
             program,
             args: command.collect(),
             pace,
@@ -134,7 +118,38 @@ impl Plan {
             csv,
             html,
             timeline,
-        })
+            turn,
+        };
+        let outputs: Vec<_> = plan.outputs().collect();
+        for (index, (option, one)) in outputs.iter().enumerate() {
+            if let Some((other, _)) = outputs[..index].iter().find(|(_, two)| one.is_same(two)) {
+                bail!("{other} and {option} both write to {}; give them different files", one.name());
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The files that are written, with the options that name them.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = (&'static str, &Destination)> {
+        [
+            ("--json", self.json.as_ref()),
+            ("--csv", self.csv.as_ref()),
+            ("--timeline", self.timeline.as_ref()),
+            ("--html", self.html.as_ref().map(|(_, to)| to)),
+        ]
+        .into_iter()
+        .filter_map(|(option, output)| Some((option, output?)))
+    }
+
+    /// Opens the file that grows while the job runs, and creates it.
+    pub(super) fn open_timeline(&mut self) -> anyhow::Result<Option<TimelineFile>> {
+        let Some(to) = self.timeline.take() else { return Ok(None) };
+        let name = to.name().to_string();
+        let interval = match self.pace {
+            Pace::Fixed { interval, .. } => Some(interval),
+            _ => None,
+        };
+        TimelineFile::open(to, interval).map(Some).with_context(|| format!("--timeline {name}"))
     }
 
     /// Whether the job is held to a limit by looking at it.

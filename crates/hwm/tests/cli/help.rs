@@ -203,6 +203,16 @@ Leaks:
           
           [default: 60s]
 
+Repeating:
+      --repeat <N>
+          Run the command N times, one after the other, and say the median and the spread. Each run
+          has a record of its own: 
+           in the names of output files is its number. It stops at a run that fails
+
+      --keep-going
+          With --repeat: go on after a run that failed. The exit code is that of the first that did,
+          and the median counts those that did not
+
 Examples:
   hwm run -- cargo build --release          a summary on standard error when the build ends
   hwm run -i 200 -- ./program --arg foo     sample every 200 ms
@@ -215,11 +225,13 @@ Examples:
   hwm run --gpu -- python train.py          GPU memory beside RAM
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   hwm run --detect-leaks -- ./server        does its memory go on growing?
+  hwm run --repeat 5 --json='mem-
+.json' -- ./bench    median and spread of five runs
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
-Output files: {pid} (of hwm), {host} and {rank} (Slurm, OpenMPI, PMI, torchrun) in their names are
-filled in. They are checked before the job starts; later trouble with them costs a warning, never
-the job's exit code.
+Output files: {pid} (of hwm), {host}, {rank} (Slurm, OpenMPI, PMI, torchrun) and 
+ (number of the run) in their names are filled in. They are checked before the job starts; later
+ trouble with them costs a warning, never the job's exit code.
 
 --exact runs the job under no_new_privs and a seccomp filter that asks a small process, the
 memory-keeper, at each exec and exit. It stays until the job is over, even if hwm is killed. Never
@@ -228,9 +240,9 @@ setuid programs of the job run without their privileges, and a program that want
 of its own (a container runtime, another hwm run --exact) is refused one with EBUSY. A signal that
 comes right at an exec may make it fail with EINTR, which execve(2) never does otherwise.
 
-Exit codes: the job's own, or 128+n when signal n ended it; 10 and 11 when a limit on the total, or
-on a process, ended it; 127 command not found; 126 command cannot be executed; 125 bad usage or a
-failure of hwm itself before the job started.
+Exit codes: the job's own (with --repeat of the first run that failed), or 128+n when signal n ended
+it; 10 and 11 when a limit on the total, or on a process, ended it; 127 command not found; 126
+command cannot be executed; 125 bad usage or a failure of hwm itself before the job started.
 
 Ctrl-C reaches the job as usual and the summary is printed. TERM, HUP, USR1, USR2 and ALRM sent to
 hwm are passed on to the job; a second TERM or HUP, half a second later or more, kills all of it.

@@ -232,7 +232,7 @@ hwm: --csv needs a file; standard output is --csv /dev/stdout
     assert_data_eq!(
         complaint(125, &["run", "--json={user}.json", "--", "true"]),
         str![[r#"
-hwm: --json {user}.json: {user} is unknown in a file name; there are {pid}, {host} and {rank}
+hwm: --json {user}.json: {user} is unknown in a file name; there are {pid}, {host}, {rank}, and of hwm run {n}
 
 "#]]
     );
