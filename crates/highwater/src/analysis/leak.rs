@@ -129,8 +129,8 @@ const FALL: f64 = 0.05;
 fn without_teardown(mut points: Vec<Point>) -> Vec<Point> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return points };
     let begin = last.at - (last.at - first.at) * TEARDOWN;
-    // The last reading may stand alone in its part of the time.
-    let begin = points.partition_point(|point| point.at < begin).min(points.len().saturating_sub(2));
+    // From the last reading before it on: there may be few in it.
+    let begin = points.partition_point(|point| point.at < begin).saturating_sub(1);
     let highest = points[begin..].iter().map(|point| point.bytes).fold(0.0, f64::max);
     if points.last().is_some_and(|last| last.bytes > highest * (1.0 - FALL)) {
         return points;
