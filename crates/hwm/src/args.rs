@@ -42,6 +42,7 @@ pub(crate) enum Verb {
     Watch(WatchArgs),
     Fits(FitsArgs),
     View(crate::view::ViewArgs),
+    Export(crate::export::ExportArgs),
     Compare(crate::compare::CompareArgs),
     CiCheck(crate::ci_check::CiCheckArgs),
     Leaks(crate::leaks::LeaksArgs),
@@ -232,6 +233,7 @@ Examples:
   hwm run --json -- cargo test > mem.json
   hwm view mem.json --open                look at it: charts in the browser
   hwm compare base.json mem.json          what grew since then?
+  hwm export mem.json --format csv        for other tools: traces, CSV, Parquet
   hwm run --help                          all options of the main verb
   hwm                                     how full are the GPUs and the RAM?
   hwm ps                                  who holds GPU memory?

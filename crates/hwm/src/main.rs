@@ -6,6 +6,7 @@ mod compare;
 mod devices;
 mod doctor;
 mod exit;
+mod export;
 mod fits;
 mod generate;
 mod judgement;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
             fits::run(&args)
         }
         Some(Verb::View(args)) => view::run(&args),
+        Some(Verb::Export(args)) => export::run(&args),
         Some(Verb::Doctor(args)) => doctor::run(&args),
         Some(Verb::Man(args)) => generate::man(&args),
         Some(Verb::Completions(args)) => generate::completions(&args),

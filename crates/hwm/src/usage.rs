@@ -63,6 +63,7 @@ pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<Exit
         Verb::Compare(_) => ("compare", false),
         Verb::CiCheck(_) => ("ci-check", false),
         Verb::Leaks(_) => ("leaks", false),
+        Verb::Export(_) => ("export", false),
         Verb::Doctor(_) => ("doctor", false),
         Verb::Man(_) => ("man", false),
         Verb::Completions(_) => ("completions", false),

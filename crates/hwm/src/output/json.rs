@@ -4,9 +4,39 @@ use std::io::{self, Write};
 
 use highwater::record::Record;
 use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
+use super::document::escaped;
 
 /// Writes the record and a newline.
 pub(crate) fn write<P: Serialize>(record: &Record<P>, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, record)?;
     out.write_all(b"\n")
+}
+
+/// Writes a value on one line; no terminal obeys the names in it.
+pub(crate) fn write_line(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(&mut *out, Guarded))?;
+    out.write_all(b"\n")
+}
+
+/// Compact, with escapes for what JSON leaves as it is and a terminal would obey.
+struct Guarded;
+
+impl Formatter for Guarded {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        out.write_all(escaped(fragment).as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_terminal_obeys_a_line() {
+        let mut out = Vec::new();
+        write_line(&["a\u{9b}31m\"\u{202e}\x1b"], &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "[\"a\\u009b31m\\\"\\u202e\\u001b\"]\n");
+    }
 }

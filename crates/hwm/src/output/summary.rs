@@ -9,9 +9,10 @@ mod tally;
 use std::io::{self, Write};
 
 use anstyle::Style;
-use highwater::record::{Certainty, Exit, GroupKey, IntervalMode, Metric, PeakInterval, Record};
+use highwater::record::{Certainty, Exit, GroupKey, IntervalMode, PeakInterval, Record};
 
 use super::{leaks, listed::Listed, text};
+pub(crate) use measured::sentence as measured;
 pub(crate) use tally::Tally;
 
 const BOLD: Style = Style::new().bold();
@@ -53,7 +54,7 @@ pub(crate) fn write<P>(
     write_groups(record, layout, out)?;
     write_still_running(record, tally, layout, out)?;
     writeln!(out)?;
-    line(out, layout.width, "Measured:", &measured::sentence(record))
+    line(out, layout.width, "Measured:", &measured(record))
 }
 
 /// A label and its value, which goes on below itself when it is long.
@@ -93,25 +94,13 @@ fn bad_end(exit: &Exit) -> Option<String> {
     }
 }
 
-/// The name of the metric that the compatible fields hold.
-fn metric_name(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Rss => "RSS",
-        Metric::Pss => "PSS",
-        Metric::Swap => "swap",
-        Metric::WorkingSet => "working set",
-        Metric::PhysFootprint => "phys_footprint",
-        _ => "memory",
-    }
-}
-
 fn write_peaks<P>(
     record: &Record<P>,
     tally: &Tally,
     layout: &Layout<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let label = format!("Max total {}:", metric_name(record.primary_metric));
+    let label = format!("Max total {}:", text::metric(record.primary_metric));
     let total = record.max_total_rss_kib.map(|kib| kib.saturating_mul(1024));
     match &record.peak.rss {
         Some(peak) => line(out, layout.width, &label, &total_peak(peak))?,
@@ -154,7 +143,7 @@ fn differ(one: u64, two: u64) -> bool {
 }
 
 /// The estimate, its interval where it matters, and where it comes from.
-fn total_peak(peak: &PeakInterval) -> String {
+pub(crate) fn total_peak(peak: &PeakInterval) -> String {
     if peak.certainty == Certainty::AtMost {
         return with_certainty(peak.bytes, peak.certainty);
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use highwater::record::{CounterMetric, Metric};
+
 /// 1024-based, three significant digits: `534 MiB`, `6.40 GiB`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -27,6 +29,31 @@ pub(crate) fn size(bytes: u64) -> String {
 /// The size, or `unknown`; never 0 for what is not known.
 pub(crate) fn size_or_unknown(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "unknown".to_owned(), size)
+}
+
+/// What people call a metric.
+pub(crate) fn metric(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Rss => "RSS",
+        Metric::Pss => "PSS",
+        Metric::Swap => "swap",
+        Metric::WorkingSet => "working set",
+        Metric::PhysFootprint => "phys_footprint",
+        Metric::Vram => "VRAM",
+        _ => "memory",
+    }
+}
+
+/// What people call something that is counted up.
+pub(crate) fn counter_metric(metric: CounterMetric) -> &'static str {
+    match metric {
+        CounterMetric::CpuTime => "CPU time",
+        CounterMetric::Read => "read",
+        CounterMetric::Written => "written",
+        CounterMetric::StorageRead => "read from storage",
+        CounterMetric::StorageWritten => "written to storage",
+        _ => "used",
+    }
 }
 
 /// KiB as MiB with two decimals, as the CSV files have it.

@@ -23,6 +23,7 @@ Commands:
   watch        Follow what processes hold on GPUs over time, as JSON lines
   fits         Say whether SIZE is free on a GPU now
   view         Look at a record: a page of charts for the browser
+  export       Write a record in a format that another tool reads
   compare      Say what grew from one record to another: the job's total, and group by group
   ci-check     Run a command, or take a record, compare it with a baseline, and tell the CI
   leaks        Look for memory that went on growing while a job ran
@@ -53,6 +54,7 @@ Examples:
   hwm run --json -- cargo test > mem.json
   hwm view mem.json --open                look at it: charts in the browser
   hwm compare base.json mem.json          what grew since then?
+  hwm export mem.json --format csv        for other tools: traces, CSV, Parquet
   hwm run --help                          all options of the main verb
   hwm                                     how full are the GPUs and the RAM?
   hwm ps                                  who holds GPU memory?

@@ -35,7 +35,7 @@ fn ending(notice: &LimitNotice) -> &'static str {
 }
 
 /// For the summary.
-pub(super) fn sentence(limit: &Limit) -> String {
+pub(crate) fn sentence(limit: &Limit) -> String {
     let (what, most) = (name(limit.of), text::size(limit.limit_bytes));
     let Some(exceeded) = &limit.exceeded else {
         return format!("{what} at most {most}: kept, as far as was seen");

@@ -5,7 +5,7 @@ use highwater::record::{Certainty, Lineage, PeaksFrom, Record};
 use super::text;
 
 /// How births and deaths were learned, where the peaks come from, how many processes were seen, what is missing.
-pub(super) fn sentence<P>(record: &Record<P>) -> String {
+pub(crate) fn sentence<P>(record: &Record<P>) -> String {
     let capture = &record.capture;
     let mut parts = vec![
         match capture.lineage {

@@ -1,0 +1,177 @@
+//! `hwm export`: a record for other tools.
+
+use std::{
+    fs,
+    io::{self, BufWriter, IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use highwater::record::Record;
+
+use crate::{
+    exit,
+    output::{
+        Destination, complain,
+        export::{chrome_trace, firefox_profiler, samples},
+        warn,
+    },
+    paths, records,
+};
+
+/// Write a record in a format that another tool reads.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ExportArgs {
+    /// The record of hwm run --json=FILE; - is standard input.
+    record: PathBuf,
+
+    /// The format to write.
+    #[arg(short, long, value_enum)]
+    format: Format,
+
+    /// Write to PATH instead of standard output; with --format parquet a directory, made if need be.
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+}
+
+/// A format of another tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Trace events, for Perfetto (ui.perfetto.dev) and Chrome.
+    ChromeTrace,
+    /// A profile, for the Firefox Profiler (profiler.firefox.com).
+    FirefoxProfiler,
+    /// Memory over time, one row a figure.
+    Csv,
+    /// Tables for SQL and data frames: samples, processes and run.
+    Parquet,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hwm export mem.json --format chrome-trace -o mem.trace.json   open it in https://ui.perfetto.dev
+  hwm export mem.json --format firefox-profiler -o mem.profile.json
+  hwm export mem.json --format csv | head
+  hwm export mem.json --format parquet -o mem.parquet
+  duckdb -c \"select max(bytes) from 'mem.parquet/samples.parquet' where scope = 'total'\"
+  hwm run --json -- make | hwm export - --format csv
+
+What is not known is left out of traces, empty in CSV, and NULL in Parquet; it is never 0.
+
+Exit codes: 0 written; 1 the record cannot be read or the output cannot be written; 2 bad usage.
+";
+
+pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
+    if let Some(mistake) = args.mistake() {
+        complain(mistake);
+        return Ok(ExitCode::from(exit::USAGE));
+    }
+    let to = To::check(args)?;
+    let record = records::read(&args.record).map_err(anyhow::Error::msg)?;
+    if record.timeline.is_none() {
+        let why = if record.complete { "" } else { ": its job had not ended when it was written" };
+        warn(format_args!("{} has no memory over time{why}", records::name(&args.record)));
+    }
+    match to {
+        To::Stdout => {
+            let stdout = io::stdout();
+            let for_terminal = stdout.is_terminal();
+            let mut out = BufWriter::new(stdout.lock());
+            match write(args.format, &record, for_terminal, &mut out).and_then(|()| out.flush()) {
+                // A reader that stops early (`| head -1`) is no failure.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                written => written.context("standard output")?,
+            }
+        }
+        To::File(file) => file
+            .write(|out| write(args.format, &record, false, out))
+            .with_context(|| file.name().to_string())?,
+        To::Directory(directory) => write_tables(&record, &directory)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl ExportArgs {
+    /// `-` is standard output.
+    fn file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| *path != Path::new("-"))
+    }
+
+    /// What parses and makes no sense.
+    fn mistake(&self) -> Option<String> {
+        let same =
+            |file: &Path| file.exists() && fs::canonicalize(file).ok() == fs::canonicalize(&self.record).ok();
+        match self.file() {
+            None if self.format == Format::Parquet => {
+                Some("the tables are three files: name a directory for them, as in -o mem.parquet".to_owned())
+            }
+            Some(file) if same(file) => {
+                Some(format!("--output {}: this is the record itself", file.display()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Where it goes.
+#[derive(Debug)]
+enum To {
+    Stdout,
+    File(Destination),
+    /// The directory of the tables.
+    Directory(PathBuf),
+}
+
+impl To {
+    /// Before the record is read: it may come from a job that runs for hours.
+    fn check(args: &ExportArgs) -> anyhow::Result<Self> {
+        match (args.format, args.file()) {
+            (Format::Parquet, _) if cfg!(not(feature = "parquet")) => {
+                bail!(
+                    "this hwm was built without Parquet; cargo install hwm --features parquet builds one with it"
+                )
+            }
+            (Format::Parquet, Some(directory)) => Ok(Self::Directory(paths::expand(directory)?)),
+            (_, Some(file)) => Ok(Self::File(Destination::check("--output", file)?)),
+            (_, None) => Ok(Self::Stdout),
+        }
+    }
+}
+
+fn write(format: Format, record: &Record, for_terminal: bool, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::ChromeTrace => chrome_trace::write(record, out),
+        Format::FirefoxProfiler => firefox_profiler::write(record, out),
+        Format::Csv => samples::write(record, for_terminal, out),
+        Format::Parquet => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+#[cfg(feature = "parquet")]
+fn write_tables(record: &Record, directory: &Path) -> anyhow::Result<()> {
+    use crate::output::export::tables;
+
+    if let Err(error) = fs::create_dir(directory)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(error).context(format!("--output {}", directory.display()));
+    }
+    let tables = [tables::samples(record), tables::processes(record), tables::run(record)];
+    let mut files = Vec::new();
+    for table in tables {
+        let file = directory.join(table.name).with_extension("parquet");
+        files.push((Destination::check("--output", &file)?, table));
+    }
+    for (file, table) in files {
+        let bytes = table.to_bytes()?;
+        file.write(|out| out.write_all(&bytes)).with_context(|| file.name().to_string())?;
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "parquet"))]
+fn write_tables(_record: &Record, _directory: &Path) -> anyhow::Result<()> {
+    bail!("built without Parquet")
+}
