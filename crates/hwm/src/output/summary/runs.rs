@@ -11,7 +11,7 @@ use super::{bad_end, line, total_peak};
 use crate::output::{
     comparison::words,
     leaks,
-    text::{command_line, duration, shorten, size, size_or_unknown},
+    text::{command_line, duration, metric as metric_name, shorten, size, size_or_unknown},
 };
 
 /// What one run used.
@@ -25,7 +25,7 @@ pub(crate) fn one<P>(
     let total = record.max_total_rss_kib.map(|kib| kib.saturating_mul(1024));
     let peak = record.peak.rss.as_ref().map_or_else(|| size_or_unknown(total), total_peak);
     let ended = record.exit.as_ref().and_then(bad_end).map(|ended| format!(", {ended}")).unwrap_or_default();
-    let metric = text::metric(record.primary_metric);
+    let metric = metric_name(record.primary_metric);
     let took = duration(record.duration_seconds);
     line(out, width, &format!("Run {number} of {of}:"), &format!("{metric} {peak}, {took}{ended}"))?;
     for leak in leaks::among(&record.findings) {
@@ -81,7 +81,7 @@ pub(crate) fn write<P>(
 
 fn label(what: &Quantity) -> String {
     match what {
-        Quantity::Total { metric } => format!("Max total {}:", text::metric(*metric)),
+        Quantity::Total { metric } => format!("Max total {}:", metric_name(*metric)),
         Quantity::Cgroup => "cgroup peak:".to_owned(),
         Quantity::Vram { index, .. } => format!("GPU {index}:"),
         Quantity::Gtt { index, .. } => format!("GPU {index} mapped:"),
