@@ -23,6 +23,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use self::used::UsageWanted;
 use crate::{Error, Roots, record::Record};
 
 mod bound;
@@ -41,6 +42,7 @@ mod news;
 mod pace;
 mod rows;
 mod timeline;
+mod used;
 #[cfg(windows)]
 mod windows;
 
@@ -86,6 +88,7 @@ pub struct Job {
     exact: bool,
     cgroup: CgroupUse,
     gpu: bool,
+    usage: UsageWanted,
     limits: Limits,
     control: Control,
 }
@@ -184,6 +187,13 @@ pub struct Progress<'a> {
     pub process_count: u64,
     /// What they hold on all GPUs together, as read last; `None` where that is not known or was not asked for.
     pub vram_bytes: Option<u64>,
+    /// The sum of the members' swap, as read last.
+    pub swap_bytes: Option<u64>,
+    /// CPU time of the job so far, as read last; `None` where that was not asked for.
+    pub cpu_time: Option<Duration>,
+    /// Bytes read and written by the job so far, as read last, in the order of the record's `Io`: through calls, then
+    /// from and to storage; `None` where that was not asked for.
+    pub io_bytes: Option<[u64; 4]>,
     following: &'a follow::Following,
 }
 
@@ -213,6 +223,7 @@ impl Job {
             exact: false,
             cgroup: CgroupUse::default(),
             gpu: false,
+            usage: UsageWanted::default(),
             limits: Limits::default(),
             control: Control::new(),
         }
@@ -328,6 +339,21 @@ impl Job {
     #[must_use]
     pub fn gpu(mut self, gpu: bool) -> Self {
         self.gpu = gpu;
+        self
+    }
+
+    /// Also reads the CPU time and page faults of each process (`Process::usage`), over time and in the end. The job's
+    /// total ([`Record::usage`]) is known without this, too.
+    #[must_use]
+    pub fn cpu(mut self, cpu: bool) -> Self {
+        self.usage.cpu = cpu;
+        self
+    }
+
+    /// Also reads what each process reads and writes (`Process::usage`), over time and in the end.
+    #[must_use]
+    pub fn io(mut self, io: bool) -> Self {
+        self.usage.io = io;
         self
     }
 

@@ -124,6 +124,14 @@ pub(crate) struct RunArgs {
     #[arg(long, visible_alias = "with-gpu")]
     pub(crate) gpu: bool,
 
+    /// Also measure CPU time and page faults, process by process and over time.
+    #[arg(long)]
+    pub(crate) with_cpu: bool,
+
+    /// Also measure what is read and written, process by process and over time.
+    #[arg(long)]
+    pub(crate) with_io: bool,
+
     /// End the job when the sum of its processes' RSS exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based).
     #[arg(long, value_name = "SIZE", value_parser = parse_limit, help_heading = "Limits")]
     pub(crate) max_total_rss: Option<u64>,
@@ -254,6 +262,7 @@ Examples:
   hwm run --include '^rustc$' -- cargo build
   hwm run --exact -- make -j8               the exact peak of every process, however short
   hwm run --gpu -- python train.py          GPU memory beside RAM
+  hwm run --with-cpu --with-io -- make -j8  CPU time and I/O beside memory
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   hwm run --detect-leaks -- ./server        does its memory go on growing?
   hwm run --repeat 5 --json='mem-{n}.json' -- ./bench    median and spread of five runs

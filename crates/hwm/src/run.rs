@@ -97,6 +97,8 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(u8, Record<Rows>), 
         .exact(plan.exact)
         .cgroup(plan.cgroup)
         .gpu(plan.gpu)
+        .cpu(plan.with_cpu)
+        .io(plan.with_io)
         .limits(plan.limits.clone())
         .inherited(session.inherited.clone());
     if plan.json_on_stdout {
@@ -189,6 +191,7 @@ fn summarize(record: &Record<Rows>, plan: &Plan) -> io::Result<()> {
             width,
             top: plan.top,
             listed: &plan.listed,
+            with_cpu: plan.with_cpu,
             csv: plan.csv.as_ref().map(|csv| csv.name().to_string()),
         };
         summary::write(record, &tally, &layout, out)

@@ -16,6 +16,7 @@ mod single;
 mod storm;
 mod threads;
 mod tiny;
+mod usage;
 
 use process::ms;
 
@@ -45,6 +46,9 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   sibling 200 300              a child made with CLONE_PARENT holds it; its maker ends at once
   guest 200 300 [PROGRAM]      a child made with CLONE_VM grows once its maker has ended, or exec'ed PROGRAM
   tiny FILE 800 1000           write a program that holds so many KiB for so long, to be run by itself
+  burn 300                     a child uses so much CPU time, then the same by itself
+  copy FILE 20                 a child writes it and reads it back, then half of it by itself
+  fault 64                     touch so much, a page fault a page
   nothing                      exit at once";
 
 /// The arguments after the situation's name.
@@ -122,6 +126,12 @@ fn main() {
             _ => usage("shared-workers needs cow or shared"),
         },
         "same-pid" => same_pid::twice(a.mib(0, 20), a.mib(1, 40)),
+        "burn" => usage::burn_family(a.time(0, 300)),
+        "copy" => {
+            let file = a.text(0).unwrap_or_else(|| usage("copy needs a FILE"));
+            usage::copy(file.as_ref(), a.mib(1, 20));
+        }
+        "fault" => usage::fault(a.mib(0, 64)),
         "storm" => storm::storm(a.number(0, 2000), a.time(1, 5), a.number(2, 4), a.mib(3, 10)),
         other => usage(&format!("unknown situation: {other}")),
     }

@@ -21,6 +21,14 @@ impl Block {
         block
     }
 
+    /// As [`new`](Self::new), with a page fault for each page.
+    pub(crate) fn faulted(size: usize) -> Self {
+        let block = Self::map(size, libc::MAP_PRIVATE);
+        block.write_pages();
+        meter::grew(size);
+        block
+    }
+
     /// Maps `size` bytes that children share; each process that [`touch`](Self::touch)es them holds them.
     pub(crate) fn shared(size: usize) -> Self {
         Self::map(size, libc::MAP_SHARED)
@@ -51,12 +59,16 @@ impl Block {
         // SAFETY: the range is our mapping.
         let filled = unsafe { libc::madvise(self.start.cast(), self.size, libc::MADV_POPULATE_WRITE) };
         if filled != 0 {
-            for offset in (0..self.size).step_by(PAGE) {
-                // SAFETY: offset < size, inside the mapping.
-                unsafe { self.start.add(offset).write_volatile(1) };
-            }
+            self.write_pages();
         }
         meter::grew(self.size);
+    }
+
+    fn write_pages(&self) {
+        for offset in (0..self.size).step_by(PAGE) {
+            // SAFETY: offset < size, inside the mapping.
+            unsafe { self.start.add(offset).write_volatile(1) };
+        }
     }
 }
 

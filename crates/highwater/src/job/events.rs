@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::record::{PeakSource, ProcessExit};
+use super::{
+    ledger::Whole,
+    used::{Used, UsedBy},
+};
+use crate::record::{PeakSource, ProcessExit, UsageSource};
 
 /// A member of the job: one process, from the moment it was first seen. Numbers grow in that order and are
 /// never used twice, so two processes with the same pid are two members.
@@ -82,6 +86,10 @@ pub(crate) enum Event {
     /// The highest that its commit charge has been, in bytes; `is_final` where nothing can be added any more (Windows).
     #[cfg_attr(not(windows), allow(dead_code))] // Other systems keep no such mark.
     Commit { id: MemberId, bytes: u64, is_final: bool },
+    /// What it had used when it could use no more.
+    UsedInAll { id: MemberId, used: Used, source: UsageSource, whole: Whole },
+    /// We waited for a child: what it and all its waited-for descendants had used.
+    Reaped { id: Option<MemberId>, used: Used },
     /// A process was seen only after its end, so nothing of its memory could be read.
     SeenDead,
     /// Our own `wait4` on the command or an orphan reported this `ru_maxrss`: some process of the job reached it,
@@ -106,6 +114,8 @@ pub(crate) struct Reading {
     pub(crate) rss: u64,
     /// `VmHWM` in bytes, in samples that read the marks.
     pub(crate) mark: Option<u64>,
+    /// `VmSwap` in bytes, where the mark was read.
+    pub(crate) swap: Option<u64>,
     /// It shares its memory map with its parent (vfork, not yet exec'ed): counted there, not here.
     pub(crate) shares_map: bool,
 }
@@ -115,6 +125,8 @@ pub(crate) struct Reading {
 pub(crate) struct Sample<'a> {
     pub(crate) at: Duration,
     pub(crate) readings: &'a [Reading],
+    /// What members have used, where that was read, in the order of their ids.
+    pub(crate) uses: &'a [UsedBy],
     /// Whether this sample was to read every member's mark.
     pub(crate) marks: bool,
     /// Everything that happened up to this moment has been told.
@@ -142,7 +154,8 @@ mod tests {
 
     #[test]
     fn memory_that_changes_hands_is_not_still() {
-        let reading = |id, mib| Reading { id: MemberId(id), rss: mib * MIB, mark: None, shares_map: false };
+        let reading =
+            |id, mib| Reading { id: MemberId(id), rss: mib * MIB, mark: None, swap: None, shares_map: false };
         let before = [reading(0, 100), reading(1, 1)];
         assert!(stood_still(&before, &before));
         assert!(!stood_still(&before, &[reading(0, 1), reading(1, 100)]));

@@ -18,6 +18,7 @@ use super::{
     news::Changes,
     os::{Tree, thread_cpu},
     pace::Metronome,
+    used::Cpu,
 };
 use crate::{
     Error,
@@ -55,6 +56,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
             Pace::Adaptive => None,
         },
         origin,
+        usage: job.usage,
     };
     let exact = origin.peaks != PeaksFrom::Marks;
     let metronome = Metronome::new(job.pace, origin.lineage.is_told_by_the_kernel(), exact);
@@ -176,7 +178,8 @@ impl Following {
             self.ledger.event(event);
         }
         let told_until = self.tree.told_until(at);
-        self.ledger.sample(&Sample { at, readings: self.tree.readings(), marks, told_until });
+        let (readings, uses) = (self.tree.readings(), self.tree.uses());
+        self.ledger.sample(&Sample { at, readings, uses, marks, told_until });
     }
 
     /// A pass over PSS if one is due. It counts only if the look after it shows the same members holding the same.
@@ -217,17 +220,23 @@ impl Following {
             all_told: self.tree.all_told(),
             kept: self.kept,
             limits: self.limits.limits(),
+            pressure: None,
+            oom: None,
             overhead: Some(Overhead { cpu_seconds: cpu.as_secs_f64() }),
         }
     }
 
     fn progress(&self, at: Duration) -> Progress<'_> {
+        let used = self.ledger.last_used().unwrap_or_default();
         Progress {
             elapsed: at,
             time: SystemTime::now(),
             total_rss_bytes: self.ledger.last_total(),
             process_count: self.ledger.living(),
             vram_bytes: self.ledger.last_vram(),
+            swap_bytes: self.ledger.last_swap(),
+            cpu_time: used.cpu.map(Cpu::time),
+            io_bytes: used.io.map(|io| [io.read, io.written, io.storage_read, io.storage_written]),
             following: self,
         }
     }

@@ -5,21 +5,25 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use self::{groups::Groups, member::Member};
+use self::{groups::Groups, member::Member, usage::UsageFold};
 use super::{
     estimate::PeakEstimate,
     events::{Event, MemberId, Moment, Name, Sample, Timed},
     gpu::{GpuFold, GpuSample},
     rows::Rows,
-    timeline::{TimelineFold, round},
+    timeline::{TimelineFold, UsedAt, round},
+    used::{UsageWanted, Used},
 };
 use crate::record::{
-    Capture, Certainty, Downgrade, Exit, Group, Host, IntervalMode, Limit, Lineage, Metric, Overhead,
-    PeakFigure, Peaks, PeaksFrom, Process, Record, SchemaVersion, Timestamp, Tool, Usage,
+    Capture, Certainty, Downgrade, Exit, Group, Host, IntervalMode, Limit, Lineage, Metric, OomKills,
+    Overhead, PeakFigure, Peaks, PeaksFrom, Pressure, Process, Record, SchemaVersion, Timestamp, Tool, Usage,
 };
 
 mod groups;
 mod member;
+mod usage;
+
+pub(crate) use self::usage::Whole;
 
 /// What is known of a job when it starts.
 #[derive(Debug, Clone)]
@@ -30,6 +34,8 @@ pub(crate) struct Header {
     pub(crate) started: SystemTime,
     pub(crate) interval: Option<Duration>,
     pub(crate) origin: Origin,
+    /// What is read beside memory.
+    pub(crate) usage: UsageWanted,
 }
 
 /// Where a job's figures come from.
@@ -58,6 +64,10 @@ pub(crate) struct Closing {
     pub(crate) kept: Kept,
     /// Limits, and how the job stood to them.
     pub(crate) limits: Vec<Limit>,
+    /// How long tasks waited for memory.
+    pub(crate) pressure: Option<Pressure>,
+    /// Kills for want of memory.
+    pub(crate) oom: Option<OomKills>,
 }
 
 /// Peaks of the job as a whole that the kernel itself kept.
@@ -91,6 +101,11 @@ pub(crate) struct Ledger {
     estimate: PeakEstimate,
     timeline: TimelineFold,
     gpu: GpuFold,
+    usage: UsageFold,
+    /// The highest sum of the members' swap in one sample.
+    swap: Option<PeakFigure>,
+    last_swap: Option<u64>,
+    last_used: Option<Used>,
     pss: Option<PssPass>,
     pss_disturbed: u64,
     samples: u64,
@@ -106,13 +121,17 @@ pub(crate) struct Ledger {
 impl Ledger {
     pub(crate) fn new(header: Header) -> Self {
         Self {
-            header,
+            usage: UsageFold::new(header.usage),
+            swap: None,
+            last_swap: None,
+            last_used: None,
             living: BTreeMap::new(),
             by_pid: HashMap::new(),
             rows: Rows::default(),
             groups: Groups::default(),
             estimate: PeakEstimate::default(),
-            timeline: TimelineFold::default(),
+            timeline: TimelineFold::new(header.usage),
+            header,
             gpu: GpuFold::default(),
             pss: None,
             pss_disturbed: 0,
@@ -182,6 +201,9 @@ impl Ledger {
                     }
                     let until_freed = Moment::between(moment.earliest, freed);
                     self.estimate.gone(&member.extent, until_freed, member.unread(&self.groups));
+                    let is_waited_for = member.used.reaped
+                        || member.parent.is_some_and(|parent| self.living.contains_key(&parent));
+                    self.usage.close(&member.used, is_waited_for);
                     self.close(id, &member, Some(moment));
                 }
                 self.leave_map(id);
@@ -199,6 +221,17 @@ impl Ledger {
             Event::Commit { id, bytes, is_final } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     member.commit = Some((bytes, is_final));
+                }
+            }
+            Event::UsedInAll { id, used, source, whole } => {
+                if let Some(member) = self.living.get_mut(&id) {
+                    member.used.ended(used, source, whole);
+                }
+            }
+            Event::Reaped { id, used } => {
+                self.usage.reaped(used);
+                if let Some(member) = id.and_then(|id| self.living.get_mut(&id)) {
+                    member.used.reaped = true;
                 }
             }
             Event::SeenDead => self.seen_dead += 1,
@@ -233,7 +266,46 @@ impl Ledger {
         let extents = self.living.values_mut().map(|member| &mut member.extent);
         let total = self.estimate.sampled(sample, extents);
         self.last_total = sample.readings.iter().any(|reading| !reading.shares_map).then_some(total);
-        self.timeline.add(sample, total);
+        for reading in sample.uses {
+            if let Some(member) = self.living.get_mut(&reading.id) {
+                member.used.read(&mut self.usage, reading);
+            }
+        }
+        let used = (!sample.uses.is_empty()).then(|| UsedAt {
+            total: self.usage.now(self.living.values()),
+            members: sample
+                .uses
+                .iter()
+                .filter_map(|reading| Some((reading.id, self.living.get(&reading.id)?.used.own())))
+                .collect(),
+        });
+        self.last_used = used.as_ref().map(|used| used.total).or(self.last_used);
+        self.add_swap(sample);
+        self.timeline.add(sample, total, self.last_swap, used);
+    }
+
+    /// Swap is read with the marks: a sample without them says nothing of it.
+    fn add_swap(&mut self, sample: &Sample<'_>) {
+        let own = sample.readings.iter().filter(|reading| !reading.shares_map);
+        let Some(bytes) = own.map(|reading| reading.swap).sum::<Option<u64>>() else { return };
+        if sample.readings.is_empty() {
+            return;
+        }
+        self.last_swap = Some(bytes);
+        if self.swap.is_none_or(|peak| bytes > peak.bytes) {
+            let at_seconds = Some(round(sample.at.as_secs_f64()));
+            self.swap = Some(PeakFigure { bytes, certainty: Certainty::AtLeast, at_seconds });
+        }
+    }
+
+    /// What the job had used beside memory when that was read last.
+    pub(crate) fn last_used(&self) -> Option<Used> {
+        self.last_used
+    }
+
+    /// The sum of the members' swap, as read last.
+    pub(crate) fn last_swap(&self) -> Option<u64> {
+        self.last_swap
     }
 
     /// What was held on GPUs.
@@ -275,7 +347,7 @@ impl Ledger {
             self.seen_dead += 1;
             return;
         }
-        let mut row = member.row(self.header.started, end.map(|end| end.latest));
+        let mut row = member.row(self.header.started, end.map(|end| end.latest), self.usage.wanted());
         row.peak.vram = self.gpu.peak_of(id);
         self.inexact += u64::from(!is_exact(&row));
         self.groups.count(&row);
@@ -285,7 +357,7 @@ impl Ledger {
     /// The record so far, without groups, timeline and spilled rows: cheap enough to be written now and then.
     pub(crate) fn checkpoint(&self, closing: &Closing) -> Record {
         let living = self.living.iter().map(|(&id, member)| {
-            let mut row = member.row(self.header.started, None);
+            let mut row = member.row(self.header.started, None, self.usage.wanted());
             row.peak.vram = self.gpu.peak_of(id);
             row
         });
@@ -334,12 +406,13 @@ impl Ledger {
         // Perf events tell of an end before the memory is gone (Linux 6.18): how long that takes is a guess.
         let ends_are_known = self.header.origin.lineage == Lineage::ProcConnector;
         let mut rss = self.estimate.interval(all_told && ends_are_known);
-        let Header { tool, host, command, started, interval, origin } = self.header.clone();
+        let Header { tool, host, command, started, interval, origin, usage: _ } = self.header.clone();
         let Origin { metric, lineage, peaks, slack_bytes } = origin;
         if let Some(rss) = &mut rss {
             rss.slack_bytes = slack_bytes.map(|bytes| bytes * self.estimate.images_at_upper());
         }
         let seen = self.seen + self.seen_dead;
+        let usage = self.usage.usage(self.living.values(), closing.elapsed, seen, all_told);
         let mean = closing.elapsed.as_millis() / u128::from(self.samples.max(1));
         let mut downgrades = closing.downgrades.clone();
         downgrades.extend(self.pss_downgrade());
@@ -374,11 +447,11 @@ impl Ledger {
                 pss: self.pss_figure(),
                 cgroup: closing.kept.cgroup,
                 commit: closing.kept.commit,
-                swap: None,
+                swap: self.swap,
                 gpu: self.gpu.peaks(),
             },
-            usage: Usage::default(),
-            oom: None,
+            usage: Usage { pressure: closing.pressure, ..usage },
+            oom: closing.oom.clone(),
             capture: Capture {
                 attached: None,
                 lineage,

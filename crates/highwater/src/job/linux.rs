@@ -21,6 +21,7 @@ mod subreaper;
 mod taskstats;
 mod told;
 mod tree;
+mod used;
 mod wait;
 mod wake;
 

@@ -5,8 +5,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::events::{MemberId, Sample};
+use super::{
+    events::{MemberId, Sample},
+    used::UsageWanted,
+};
 use crate::record;
+
+mod counters;
+
+pub(crate) use self::counters::UsedAt;
 
 /// Cells (one member in one column) kept; each takes 24 bytes here and about 40 while the record is made.
 const CELLS: usize = 32_000;
@@ -34,6 +41,18 @@ struct Column {
     max_total: u64,
     cells: Vec<Cell>,
     gpus: Vec<OnGpu>,
+    /// As read last, and its lowest and highest in this column.
+    swap: Option<Swapped>,
+    /// Read in the very sample that is shown.
+    used: Option<UsedAt>,
+}
+
+/// The sum of the members' swap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Swapped {
+    bytes: u64,
+    min: u64,
+    max: u64,
 }
 
 /// What the job held on one device.
@@ -56,11 +75,16 @@ pub(crate) struct TimelineFold {
     filled: usize,
     /// As read last: devices are read at moments of their own.
     gpus: Vec<OnGpu>,
+    wanted: UsageWanted,
 }
 
 impl TimelineFold {
-    /// Adds a sample whose counted readings sum up to `total` bytes.
-    pub(crate) fn add(&mut self, sample: &Sample<'_>, total: u64) {
+    pub(crate) fn new(wanted: UsageWanted) -> Self {
+        Self { wanted, ..Self::default() }
+    }
+
+    /// Adds a sample whose counted readings sum up to `total` bytes. `swap`: as read last; `used`: if read in it.
+    pub(crate) fn add(&mut self, sample: &Sample<'_>, total: u64, swap: Option<u64>, used: Option<UsedAt>) {
         let cells: Vec<Cell> = sample
             .readings
             .iter()
@@ -77,13 +101,15 @@ impl TimelineFold {
             max_total: total,
             cells,
             gpus: self.gpus.clone(),
+            swap: swap.map(|bytes| Swapped { bytes, min: bytes, max: bytes }),
+            used,
         };
         self.stride = self.stride.max(1);
         self.cells += column.cells.len();
         match self.columns.last_mut() {
             Some(last) if self.filled < self.stride => {
                 let before = last.cells.len() + column.cells.len();
-                last.absorb(&column);
+                last.absorb(column);
                 self.cells = self.cells + last.cells.len() - before;
                 self.filled += 1;
             }
@@ -110,7 +136,7 @@ impl TimelineFold {
         let odd = self.columns.len() % 2 == 1;
         for (index, column) in std::mem::take(&mut self.columns).into_iter().enumerate() {
             match merged.last_mut() {
-                Some(last) if index % 2 == 1 => last.absorb(&column),
+                Some(last) if index % 2 == 1 => last.absorb(column),
                 _ => merged.push(column),
             }
         }
@@ -161,10 +187,28 @@ impl TimelineFold {
                 }
             }
         }
+        series.extend(self.swap_series());
         series.extend(self.gpu_series());
         series.extend(members.into_values());
         series.extend(other);
-        record::Timeline { seconds, series, counters: Vec::new() }
+        let is_kept = |id| kept.binary_search(&id).is_ok();
+        let counters = counters::counters(&self.columns, self.wanted, is_kept, row_of);
+        record::Timeline { seconds, series, counters }
+    }
+
+    /// Where there was any.
+    fn swap_series(&self) -> Option<record::Series> {
+        self.columns.iter().find(|column| column.swap.is_some_and(|swap| swap.max > 0))?;
+        let values = |value: fn(Swapped) -> u64| {
+            self.columns.iter().map(|column| column.swap.map(value)).collect::<Vec<_>>()
+        };
+        Some(record::Series {
+            metric: record::Metric::Swap,
+            bytes: values(|swap| swap.bytes),
+            min: values(|swap| swap.min),
+            max: values(|swap| swap.max),
+            ..series_from(record::Scope::Total, None, 0)
+        })
     }
 
     fn gpu_series(&self) -> impl Iterator<Item = record::Series> {
@@ -250,7 +294,7 @@ fn absorb_gpus(gpus: &mut Vec<OnGpu>, later: &[OnGpu], later_is_shown: bool) {
 
 impl Column {
     /// Merges a later column into this one.
-    fn absorb(&mut self, later: &Column) {
+    fn absorb(&mut self, later: Column) {
         let later_is_higher = later.total > self.total;
         let mut cells = Vec::with_capacity(self.cells.len().max(later.cells.len()));
         let (mut old, mut new) = (self.cells.iter().peekable(), later.cells.iter().peekable());
@@ -283,11 +327,18 @@ impl Column {
         }
         self.cells = cells;
         absorb_gpus(&mut self.gpus, &later.gpus, later_is_higher);
+        if let (Some(swap), Some(other)) = (&mut self.swap, later.swap) {
+            (swap.min, swap.max) = (swap.min.min(other.min), swap.max.max(other.max));
+            swap.bytes = if later_is_higher { other.bytes } else { swap.bytes };
+        } else {
+            self.swap = self.swap.or(later.swap);
+        }
         self.min_total = self.min_total.min(later.min_total);
         self.max_total = self.max_total.max(later.max_total);
         if later_is_higher {
             self.at = later.at;
             self.total = later.total;
+            self.used = later.used;
         }
     }
 }
@@ -308,12 +359,18 @@ mod tests {
                     id: MemberId(id),
                     rss: kib * 1024,
                     mark: None,
+                    swap: None,
                     shares_map: false,
                 })
                 .collect();
             let total = readings.iter().map(|reading| reading.rss).sum();
             let at = Duration::from_millis(index as u64 * 10);
-            fold.add(&Sample { at, readings: &readings, marks: false, told_until: at }, total);
+            fold.add(
+                &Sample { at, readings: &readings, uses: &[], marks: false, told_until: at },
+                total,
+                None,
+                None,
+            );
         }
         fold
     }

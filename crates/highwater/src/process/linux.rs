@@ -6,13 +6,12 @@ pub(crate) mod children;
 pub(crate) mod cmdline;
 mod decimal;
 mod directory;
-pub(super) mod facts;
+pub(crate) mod facts;
+pub(crate) mod io;
 pub(crate) mod smaps_rollup;
 pub(crate) mod stat;
 pub(crate) mod statm;
 pub(crate) mod status;
-
-use std::io;
 
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
@@ -82,7 +81,7 @@ pub(super) fn rss(roots: &Roots, pid: Option<u32>) -> Result<u64, Error> {
         };
         statm = process.threads()?.find_map(alive).ok_or_else(|| Error::Read {
             path: process.path("statm"),
-            source: io::Error::other(Unavailable::NoMemoryMap),
+            source: std::io::Error::other(Unavailable::NoMemoryMap),
         })?;
     }
     Ok(bytes(&statm))
@@ -164,7 +163,7 @@ fn rollup(directory: &Directory) -> Result<SmapsRollup, Unavailable> {
         Err(Errno::NOENT) => Err(Unavailable::NotProvided),
         // Open, but the mm is gone (smaps_rollup_open in fs/proc/task_mmu.c).
         Err(Errno::SRCH) => Err(Unavailable::NoMemoryMap),
-        Err(errno) => Err(Unavailable::Failed(io::Error::from(errno).to_string())),
+        Err(errno) => Err(Unavailable::Failed(std::io::Error::from(errno).to_string())),
     }
 }
 

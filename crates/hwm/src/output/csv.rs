@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{listed::Listed, text};
 
-const HEADER: [&str; 12] = [
+const HEADER: [&str; 24] = [
     "pid",
     "ppid",
     "command",
@@ -23,6 +23,18 @@ const HEADER: [&str; 12] = [
     "peak_source",
     "certainty",
     "max_vram_kib",
+    "max_swap_kib",
+    "user_seconds",
+    "system_seconds",
+    "mean_processors",
+    "cpu_certainty",
+    "minor_faults",
+    "major_faults",
+    "read_bytes",
+    "written_bytes",
+    "storage_read_bytes",
+    "storage_written_bytes",
+    "io_certainty",
 ];
 
 /// Fields in the order of [`HEADER`]; what is unknown becomes an empty field.
@@ -40,6 +52,18 @@ struct Row<'a> {
     peak_source: Option<PeakSource>,
     certainty: Option<Certainty>,
     max_vram_kib: Option<u64>,
+    max_swap_kib: Option<u64>,
+    user_seconds: Option<f64>,
+    system_seconds: Option<f64>,
+    mean_processors: Option<f64>,
+    cpu_certainty: Option<Certainty>,
+    minor_faults: Option<u64>,
+    major_faults: Option<u64>,
+    read_bytes: Option<u64>,
+    written_bytes: Option<u64>,
+    storage_read_bytes: Option<u64>,
+    storage_written_bytes: Option<u64>,
+    io_certainty: Option<Certainty>,
 }
 
 /// Writes the listed rows.
@@ -56,6 +80,8 @@ pub(crate) fn write<P: Borrow<Process>>(
         if !listed.lists(&process.command) {
             continue;
         }
+        let usage = process.usage.unwrap_or_default();
+        let (cpu, io, faults) = (usage.cpu, usage.io, usage.faults);
         csv.serialize(Row {
             pid: process.pid,
             ppid: process.ppid,
@@ -69,6 +95,18 @@ pub(crate) fn write<P: Borrow<Process>>(
             peak_source: process.peak.rss.map(|peak| peak.source),
             certainty: process.peak.rss.map(|peak| peak.certainty),
             max_vram_kib: process.peak.vram.map(|peak| peak.bytes / 1024),
+            max_swap_kib: process.peak.swap.map(|peak| peak.bytes / 1024),
+            user_seconds: cpu.map(|cpu| cpu.user_seconds),
+            system_seconds: cpu.map(|cpu| cpu.system_seconds),
+            mean_processors: cpu.and_then(|cpu| cpu.mean_processors),
+            cpu_certainty: cpu.map(|cpu| cpu.certainty),
+            minor_faults: faults.map(|faults| faults.minor),
+            major_faults: faults.map(|faults| faults.major),
+            read_bytes: io.map(|io| io.read_bytes),
+            written_bytes: io.map(|io| io.written_bytes),
+            storage_read_bytes: io.map(|io| io.storage_read_bytes),
+            storage_written_bytes: io.map(|io| io.storage_written_bytes),
+            io_certainty: io.map(|io| io.certainty),
         })?;
     }
     csv.flush()
@@ -93,7 +131,7 @@ mod tests {
         assert!(lines.next().unwrap().starts_with(header));
         let row = "8473,8470,rustc,933888,912.00,2025-11-20T18:02:35Z,2025-11-20T18:05:50Z,1.204,196.310,";
         let found = lines.find(|line| line.starts_with("8473,")).unwrap();
-        assert_eq!(found, format!("{row}mark_sampled,at_least,"));
+        assert_eq!(found, format!("{row}mark_sampled,at_least,{}", ",".repeat(12)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod limits;
 mod measured;
 pub(crate) mod runs;
 mod tally;
+mod usage;
 
 use std::io::{self, Write};
 
@@ -30,6 +31,8 @@ pub(crate) struct Layout<'a> {
     pub(crate) top: usize,
     /// Which of them.
     pub(crate) listed: &'a Listed,
+    /// CPU time and page faults were asked for.
+    pub(crate) with_cpu: bool,
     /// The file with all rows, if one is written.
     pub(crate) csv: Option<String>,
 }
@@ -46,6 +49,7 @@ pub(crate) fn write<P>(
     for device in &record.peak.gpu {
         line(out, layout.width, &format!("GPU {}:", device.index), &gpu::sentence(device))?;
     }
+    write_usage(record, layout, out)?;
     for limit in &record.limits {
         line(out, layout.width, "Limit:", &limits::sentence(limit))?;
     }
@@ -136,6 +140,25 @@ fn write_peaks<P>(
         |row| format!("{} (pid {}, {})", row.size(), row.pid, text::printable(&row.command)),
     );
     line(out, layout.width, "Max per process:", &largest)
+}
+
+/// What was asked for beside memory, and what must be known of memory that RSS does not show.
+fn write_usage<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut say = |label, value: Option<String>| match value {
+        Some(value) => line(out, layout.width, label, &value),
+        None => Ok(()),
+    };
+    let unknown = || Some("unknown".to_owned());
+    let used = &record.usage;
+    let swap = record.peak.swap.filter(|swap| swap.bytes > 0);
+    say("Max total swap:", swap.map(|swap| with_certainty(swap.bytes, swap.certainty)))?;
+    if layout.with_cpu {
+        say("CPU time:", used.cpu.as_ref().map(usage::cpu).or_else(unknown))?;
+        say("Page faults:", used.faults.as_ref().map(usage::faults).or_else(unknown))?;
+    }
+    say("I/O:", used.io.as_ref().map(usage::io))?;
+    let pressure = used.pressure.as_ref();
+    say("Memory pressure:", pressure.and_then(|some| usage::pressure(some, record.duration_seconds)))
 }
 
 fn differ(one: u64, two: u64) -> bool {

@@ -10,6 +10,12 @@ use highwater::{job::Progress, record::Timestamp};
 
 use super::{Destination, text, warn};
 
+/// Later columns came later: scripts written for memwatch read the first five. What grows (`cpu`, `read` and so on)
+/// counts from the start of the measurement.
+const HEADER: &str = "timestamp,elapsed_seconds,total_rss_kib,total_rss_mib,process_count,total_vram_kib,\
+    total_swap_kib,total_cpu_seconds,total_read_bytes,total_written_bytes,total_storage_read_bytes,\
+    total_storage_written_bytes\n";
+
 /// If hwm is killed, at most the rows of this time and of the sample after it are lost.
 const FLUSH_AFTER: Duration = Duration::from_millis(250);
 
@@ -36,9 +42,7 @@ impl TimelineFile {
     pub(crate) fn begin(&mut self) {
         let Some(out) = &mut self.out else { return };
         let begun = self.destination.begin(out.get_ref()).and_then(|()| {
-            out.write_all(
-                b"timestamp,elapsed_seconds,total_rss_kib,total_rss_mib,process_count,total_vram_kib\n",
-            )?;
+            out.write_all(HEADER.as_bytes())?;
             out.flush()
         });
         self.keep(begun);
@@ -46,13 +50,7 @@ impl TimelineFile {
 
     /// Adds a row.
     pub(crate) fn add(&mut self, progress: &Progress<'_>) {
-        let row = row(
-            Timestamp::from_system_time(progress.time),
-            progress.elapsed,
-            progress.total_rss_bytes,
-            progress.process_count,
-            progress.vram_bytes,
-        );
+        let row = row(Timestamp::from_system_time(progress.time), &Figures::of(progress));
         let Some(out) = &mut self.out else { return };
         let mut written = out.write_all(row.as_bytes());
         if self.eager || self.flushed.elapsed() >= FLUSH_AFTER {
@@ -79,20 +77,48 @@ impl TimelineFile {
     }
 }
 
-/// An unknown total is an empty field, never 0.
-fn row(
-    time: Timestamp,
+/// What a row shows.
+#[derive(Debug, Default)]
+struct Figures {
     elapsed: Duration,
-    total_rss_bytes: Option<u64>,
+    rss: Option<u64>,
     processes: u64,
-    vram_bytes: Option<u64>,
-) -> String {
-    let kib = total_rss_bytes.map(|bytes| bytes / 1024);
-    let elapsed = elapsed.as_secs_f64();
-    let mib = kib.map(text::mib).unwrap_or_default();
-    let kib = kib.map(|kib| kib.to_string()).unwrap_or_default();
-    let vram = vram_bytes.map(|bytes| (bytes / 1024).to_string()).unwrap_or_default();
-    format!("{time},{elapsed:.3},{kib},{mib},{processes},{vram}\n")
+    vram: Option<u64>,
+    swap: Option<u64>,
+    cpu: Option<Duration>,
+    io: Option<[u64; 4]>,
+}
+
+impl Figures {
+    fn of(progress: &Progress<'_>) -> Self {
+        Self {
+            elapsed: progress.elapsed,
+            rss: progress.total_rss_bytes,
+            processes: progress.process_count,
+            vram: progress.vram_bytes,
+            swap: progress.swap_bytes,
+            cpu: progress.cpu_time,
+            io: progress.io_bytes,
+        }
+    }
+}
+
+/// An unknown figure is an empty field, never 0.
+fn row(time: Timestamp, figures: &Figures) -> String {
+    let text = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let kib = |bytes: Option<u64>| text(bytes.map(|bytes| bytes / 1024));
+    let elapsed = figures.elapsed.as_secs_f64();
+    let mib = figures.rss.map(|bytes| text::mib(bytes / 1024)).unwrap_or_default();
+    let cpu = figures.cpu.map(|time| format!("{:.3}", time.as_secs_f64())).unwrap_or_default();
+    let io: Vec<String> = (0..4).map(|at| text(figures.io.map(|io| io[at]))).collect();
+    format!(
+        "{time},{elapsed:.3},{},{mib},{},{},{},{cpu},{}\n",
+        kib(figures.rss),
+        figures.processes,
+        kib(figures.vram),
+        kib(figures.swap),
+        io.join(","),
+    )
 }
 
 #[cfg(test)]
@@ -102,10 +128,21 @@ mod tests {
     #[test]
     fn rows_are_as_memwatch_wrote_them() {
         let time: Timestamp = "2025-11-20T18:02:34Z".parse().unwrap();
-        let known = row(time, Duration::ZERO, Some(50 << 20), 4, Some(3 << 20));
-        assert_eq!(known, "2025-11-20T18:02:34Z,0.000,51200,50.00,4,3072\n");
-        let unknown = row(time, Duration::from_millis(1500), None, 1, None);
-        assert_eq!(unknown, "2025-11-20T18:02:34Z,1.500,,,1,\n");
+        let figures =
+            Figures { rss: Some(50 << 20), processes: 4, vram: Some(3 << 20), ..Figures::default() };
+        assert_eq!(row(time, &figures), "2025-11-20T18:02:34Z,0.000,51200,50.00,4,3072,,,,,,\n");
+        let unknown = Figures { elapsed: Duration::from_millis(1500), processes: 1, ..Figures::default() };
+        assert_eq!(row(time, &unknown), "2025-11-20T18:02:34Z,1.500,,,1,,,,,,,\n");
+        let more = Figures {
+            rss: Some(1 << 20),
+            processes: 1,
+            swap: Some(8 << 10),
+            cpu: Some(Duration::from_micros(2_500_400)),
+            io: Some([1, 2, 3, 4]),
+            ..Figures::default()
+        };
+        assert_eq!(row(time, &more), "2025-11-20T18:02:34Z,0.000,1024,1.00,1,,8,2.500,1,2,3,4\n");
+        assert_eq!(row(time, &more).matches(',').count(), HEADER.matches(',').count());
     }
 
     #[test]
@@ -119,9 +156,6 @@ mod tests {
         timeline.begin();
         timeline.finish();
         let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(
-            text,
-            "timestamp,elapsed_seconds,total_rss_kib,total_rss_mib,process_count,total_vram_kib\n"
-        );
+        assert_eq!(text, HEADER);
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Plan {
     pub(super) wait: bool,
     pub(super) exact: bool,
     pub(super) gpu: bool,
+    pub(super) with_cpu: bool,
+    pub(super) with_io: bool,
     pub(super) cgroup: CgroupUse,
     pub(super) lineage: LineageFrom,
     pub(super) limits: Limits,
@@ -96,6 +98,8 @@ impl Plan {
             wait: args.wait,
             exact: args.exact,
             gpu: args.gpu,
+            with_cpu: args.with_cpu,
+            with_io: args.with_io,
             cgroup: match (args.cgroup, args.no_cgroup) {
                 (true, _) => CgroupUse::Always,
                 (false, true) => CgroupUse::Never,

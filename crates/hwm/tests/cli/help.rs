@@ -141,6 +141,12 @@ Options:
           
           [alias: --with-gpu]
 
+      --with-cpu
+          Also measure CPU time and page faults, process by process and over time
+
+      --with-io
+          Also measure what is read and written, process by process and over time
+
       --lineage <SOURCE>
           Where births and ends of processes are learned from [default: the best that works here]
 
@@ -225,6 +231,7 @@ Examples:
   hwm run --include '^rustc$' -- cargo build
   hwm run --exact -- make -j8               the exact peak of every process, however short
   hwm run --gpu -- python train.py          GPU memory beside RAM
+  hwm run --with-cpu --with-io -- make -j8  CPU time and I/O beside memory
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   hwm run --detect-leaks -- ./server        does its memory go on growing?
   hwm run --repeat 5 --json='mem-

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::groups::Groups;
+use super::{groups::Groups, usage::Account};
 use crate::{
     job::{
         estimate::{Extent, Unread},
         events::{LastMark, MemberId, Moment, Name, Reading},
         timeline::round,
+        used::UsageWanted,
     },
     record::{Certainty, Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks, Timestamp},
 };
@@ -39,6 +40,8 @@ pub(super) struct Member {
     pub(super) cap: Option<u64>,
     /// The highest it has committed, and whether that is the last word.
     pub(super) commit: Option<(u64, bool)>,
+    pub(super) used: Account,
+    swap: Option<u64>,
 }
 
 impl Member {
@@ -67,6 +70,8 @@ impl Member {
             exit: None,
             cap: None,
             commit: None,
+            used: Account::default(),
+            swap: None,
         }
     }
 
@@ -84,6 +89,7 @@ impl Member {
         if reading.shares_map {
             return;
         }
+        self.swap = self.swap.max(reading.swap);
         self.born_with.get_or_insert(reading.mark.unwrap_or(reading.rss));
         for (bytes, source) in
             [(Some(reading.rss), PeakSource::Sampled), (reading.mark, PeakSource::MarkSampled)]
@@ -138,7 +144,7 @@ impl Member {
         Image { command: self.name.command.clone(), peak }
     }
 
-    pub(super) fn row(&self, started: SystemTime, end: Option<Duration>) -> Process {
+    pub(super) fn row(&self, started: SystemTime, end: Option<Duration>, wanted: UsageWanted) -> Process {
         let mut images = self.images.clone();
         images.push(self.image());
         let rss = images.iter().filter_map(|image| image.peak).max_by_key(|peak| peak.bytes);
@@ -152,6 +158,8 @@ impl Member {
         if images.len() == 1 {
             images.clear();
         }
+        let certainty = Certainty::AtLeast;
+        let swap = self.swap.map(|bytes| ProcessPeak { bytes, source: PeakSource::Sampled, certainty });
         Process {
             pid: self.pid,
             ppid: self.ppid,
@@ -165,9 +173,9 @@ impl Member {
             start_seconds: round(self.first.as_secs_f64()),
             end_seconds: end.map(|end| round(end.as_secs_f64())),
             still_running: end.is_none(),
-            peak: ProcessPeaks { rss, commit: self.commit.map(commit_peak), ..ProcessPeaks::default() },
+            peak: ProcessPeaks { rss, swap, commit: self.commit.map(commit_peak), ..ProcessPeaks::default() },
             mark_before_bytes: None,
-            usage: None,
+            usage: self.used.usage(wanted, end.unwrap_or(self.last).saturating_sub(self.first)),
             images,
             exit: self.exit,
         }

@@ -9,9 +9,12 @@ use crate::{
     job::{
         Rows,
         events::{Event, LastMark, MemberId, Moment, Name, Reading, Sample, Timed},
+        used::UsageWanted,
     },
     record::{Certainty, Host, Lineage, Metric, PeakSource, PeaksFrom, Process, ProcessExit, Record, Tool},
 };
+
+mod usage;
 
 const MIB: u64 = 1 << 20;
 
@@ -39,6 +42,7 @@ fn ledger_with(lineage: Lineage) -> Ledger {
         started: SystemTime::UNIX_EPOCH,
         interval: None,
         origin: Origin { metric: Metric::Rss, lineage, peaks: PeaksFrom::Marks, slack_bytes: None },
+        usage: UsageWanted { cpu: true, io: true },
     })
 }
 
@@ -65,11 +69,11 @@ fn exactly(ledger: &mut Ledger, at: u64, event: Event) {
 }
 
 fn reading(id: u32, rss: u64, mark: u64) -> Reading {
-    Reading { id: MemberId(id), rss: rss * MIB, mark: Some(mark * MIB), shares_map: false }
+    Reading { id: MemberId(id), rss: rss * MIB, mark: Some(mark * MIB), swap: None, shares_map: false }
 }
 
 fn sample(ledger: &mut Ledger, at: u64, readings: &[Reading]) {
-    ledger.sample(&Sample { at: ms(at), readings, marks: true, told_until: ms(at) });
+    ledger.sample(&Sample { at: ms(at), readings, uses: &[], marks: true, told_until: ms(at) });
 }
 
 fn finish(ledger: Ledger, at: u64) -> (Record<Rows>, Vec<Process>) {
@@ -326,7 +330,7 @@ proptest! {
                         .map(|id| Reading { shares_map: flag && id % 2 == 1, ..reading(id, rss, rss + more) })
                         .collect();
                     let told_until = at.saturating_sub(ms(more % 2));
-                    ledger.sample(&Sample { at, readings: &readings, marks: flag, told_until });
+                    ledger.sample(&Sample { at, readings: &readings, uses: &[], marks: flag, told_until });
                 }
             }
         }

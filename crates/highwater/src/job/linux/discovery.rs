@@ -6,7 +6,6 @@ use super::{
     descendants::{read_into, read_stat},
     member::{Member, same_map},
     members::Members,
-    wait,
 };
 use crate::{
     job::{
@@ -91,7 +90,11 @@ impl Members {
         news: &mut News,
     ) {
         for pid in found.drain(..) {
-            if self.by_pid.contains_key(&pid) || self.not_ours == Some(pid) || !self.may_take_in(pid) {
+            let is_known = self.by_pid.contains_key(&pid) || self.not_ours == Some(pid);
+            // One that is told to have ended stays in its parent's list while its memory is freed: 70 ms for 1 GiB.
+            let is_ending = self.to_wait.iter().any(|ended| ended.pid == pid);
+            let ended = self.zombies.get(&pid).or(zombies.get(&pid)).copied();
+            if is_known || is_ending || self.is_ending(pid, ended) || !self.may_take_in(pid) {
                 continue;
             }
             let Some(stat) = self.adopt(pid, of_member, news) else { continue };
@@ -106,11 +109,19 @@ impl Members {
             }
             zombies.insert(pid, stat.start_ticks);
             if stat.ppid == self.own_pid
-                && let Some(waited) = wait::try_wait(pid).waited()
+                && let Some(waited) =
+                    self.reap(pid, Some(stat.start_ticks), None, Moment::exactly(self.at), news).waited()
             {
                 self.note_max(waited.max_rss_bytes, Moment::exactly(self.at), news);
             }
         }
+    }
+
+    /// Whether `pid` is still the process that ended, begun at `ticks`, and has its memory yet.
+    fn is_ending(&mut self, pid: u32, ticks: Option<u64>) -> bool {
+        let Some(ticks) = ticks else { return false };
+        read_stat(&self.roots, pid, &mut self.text)
+            .is_some_and(|stat| stat.start_ticks == ticks && stat.is_exiting() && stat.state != b'Z')
     }
 
     /// Whether an unknown child of this process is an orphan of the job. Where others start processes too, only

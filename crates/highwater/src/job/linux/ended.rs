@@ -4,11 +4,17 @@ use std::time::Duration;
 
 use super::{
     members::Members,
+    used::UsageFiles,
     wait::{self, Ending, Waited},
 };
-use crate::job::{
-    events::{Event, MemberId, Moment},
-    news::News,
+use crate::{
+    job::{
+        events::{Event, MemberId, Moment},
+        ledger::Whole,
+        news::News,
+        used::Used,
+    },
+    record::UsageSource,
 };
 
 /// A member that has ended.
@@ -16,6 +22,8 @@ use crate::job::{
 pub(super) struct Ended {
     pub(super) pid: u32,
     pub(super) id: MemberId,
+    /// When it started, in clock ticks since boot, if that was read.
+    pub(super) start_ticks: Option<u64>,
     pub(super) moment: Moment,
     /// Until when it may have held its memory.
     pub(super) freed: Duration,
@@ -34,8 +42,8 @@ impl Members {
     /// Waits for an ended process, and tells of its end; later, if it is ours and not quite dead. Only a child of ours
     /// can be waited for; for all others this is one refused call.
     fn bury(&mut self, ended: Ended, news: &mut News) {
-        let Ended { pid, id, moment, freed } = ended;
-        let ending = wait::try_wait(pid);
+        let Ended { pid, id, start_ticks, moment, freed } = ended;
+        let ending = self.reap(pid, start_ticks, Some(id), moment, news);
         if pid == self.root && self.root_lives() {
             self.root_ending = ending;
         }
@@ -44,7 +52,7 @@ impl Members {
             return;
         }
         let waited = ending.waited();
-        if let Some(Waited { exit, max_rss_bytes }) = waited {
+        if let Some(Waited { exit, max_rss_bytes, .. }) = waited {
             news.push(moment, Event::Exit { id, exit });
             news.push(moment, Event::MaxRss { id, bytes: max_rss_bytes });
         }
@@ -53,6 +61,34 @@ impl Members {
         if let Some(waited) = waited {
             self.note_max(waited.max_rss_bytes, moment, news);
         }
+    }
+
+    /// Waits for `pid`, if it is ours, and tells what it used. A process that has ended can still be asked until somebody
+    /// has waited for it; `ticks`, where known, makes sure that it is the one meant.
+    pub(super) fn reap(
+        &mut self,
+        pid: u32,
+        ticks: Option<u64>,
+        id: Option<MemberId>,
+        moment: Moment,
+        news: &mut News,
+    ) -> Ending {
+        let (roots, text, wanted) = (&self.roots, &mut self.text, self.usage);
+        let read = if wanted.any() && (ticks.is_some() || id.is_none()) {
+            UsageFiles::default().read(roots, pid, ticks, wanted, text).filter(|read| read.is_final)
+        } else {
+            None
+        };
+        if let (Some(read), Some(id)) = (read, id) {
+            let whole = Whole { cpu: true, faults: true, io: read.io_is_whole };
+            news.push(moment, Event::UsedInAll { id, used: read.own, source: UsageSource::AtExit, whole });
+        }
+        let ending = wait::try_wait(pid);
+        if let Ending::Ended(waited) = ending {
+            let io = read.and_then(|read| read.with_waited.io);
+            news.push(moment, Event::Reaped { id, used: Used { cpu: Some(waited.cpu), io } });
+        }
+        ending
     }
 
     pub(super) fn wait_again(&mut self, news: &mut News) {

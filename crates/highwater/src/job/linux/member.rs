@@ -12,7 +12,11 @@ use std::{
 
 use rustix::process::{Resource, getrlimit};
 
-use super::descendants::{read_into, read_stat};
+use super::{
+    descendants::{read_into, read_stat},
+    taskstats::TasksUsed,
+    used::UsageFiles,
+};
 use crate::{
     Roots,
     job::events::{LastMark, MemberId},
@@ -66,6 +70,9 @@ pub(super) struct Member {
     pub(super) exiting: Option<Duration>,
     /// The highest peak in the exit records of its threads.
     pub(super) task_peak: Option<u64>,
+    /// What those threads had used.
+    pub(super) tasks_used: TasksUsed,
+    pub(super) usage: UsageFiles,
 }
 
 /// What a look at a member showed.
@@ -73,6 +80,7 @@ pub(super) enum Seen {
     Alive {
         rss: u64,
         mark: Option<u64>,
+        swap: Option<u64>,
         text_pages: u64,
     },
     /// It has no memory map at this moment: on its way out, or a kernel thread.
@@ -109,6 +117,8 @@ impl Member {
             held_at: None,
             exiting: None,
             task_peak: None,
+            tasks_used: TasksUsed::default(),
+            usage: UsageFiles::default(),
         }
     }
 
@@ -155,14 +165,15 @@ impl Member {
             return self.look_without_leader(roots, page_size, text);
         }
         let mut rss = statm.resident_pages * page_size;
-        let mut mark = None;
+        let (mut mark, mut swap) = (None, None);
         if marks || self.mark == 0 {
             let status = self.read(roots, "status", text).and_then(|()| Status::parse(text));
             mark = status.as_ref().and_then(|status| status.vm_hwm_bytes);
+            swap = status.as_ref().and_then(|status| status.vm_swap_bytes);
             // Read later than statm: where it shows more, that was reached too.
             rss = rss.max(status.and_then(|status| status.vm_rss_bytes).unwrap_or(0));
         }
-        Seen::Alive { rss, mark, text_pages: statm.text_pages }
+        Seen::Alive { rss, mark, swap, text_pages: statm.text_pages }
     }
 
     /// `statm` was all zeros: the process has ended, is ending, or its leader has left and other threads live on.
@@ -196,7 +207,8 @@ impl Member {
                     let status = self.read(roots, "status", text).and_then(|()| Status::parse(text));
                     return Seen::Alive {
                         rss: statm.resident_pages * page_size,
-                        mark: status.and_then(|status| status.vm_hwm_bytes),
+                        mark: status.as_ref().and_then(|status| status.vm_hwm_bytes),
+                        swap: status.and_then(|status| status.vm_swap_bytes),
                         text_pages: statm.text_pages,
                     };
                 }
@@ -225,7 +237,7 @@ impl Member {
 const SPARE: u64 = 24;
 
 /// Opens a file to be kept, unless descriptors are running short: the kernel gives out the lowest number that is free.
-fn kept(path: &Path) -> Option<File> {
+pub(super) fn kept(path: &Path) -> Option<File> {
     let file = File::open(path).ok()?;
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let number = u64::try_from(file.as_raw_fd()).unwrap_or(u64::MAX);

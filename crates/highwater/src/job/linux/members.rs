@@ -12,13 +12,14 @@ use super::{
     ended::Ended,
     member::{Member, Seen},
     sources::Sources,
-    wait::{self, Ending, Waited},
+    wait::{Ending, Waited},
 };
 use crate::{
     Roots,
     job::{
         events::{Event, MemberId, Moment, Name, Reading, Timed},
         news::{Look, News},
+        used::{UsageWanted, UsedBy},
     },
     record::Lineage,
 };
@@ -67,12 +68,24 @@ pub(crate) struct Members {
     pub(super) root: u32,
     pub(super) root_ending: Ending,
     readings: Vec<Reading>,
+    /// What is read beside memory.
+    pub(super) usage: UsageWanted,
+    uses: Vec<UsedBy>,
     pub(super) text: Vec<u8>,
+}
+
+/// How much of each member a look reads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Depth {
+    /// Its mark, too.
+    pub(super) marks: bool,
+    /// What it has used beside memory, too, if that is wanted at all.
+    pub(super) usage: bool,
 }
 
 impl Members {
     /// `own_mark`: our own high-water mark in bytes when the command was forked.
-    pub(crate) fn new(roots: &Roots, sole_owner: bool, own_mark: u64) -> Self {
+    pub(crate) fn new(roots: &Roots, sole_owner: bool, own_mark: u64, usage: UsageWanted) -> Self {
         Self {
             roots: roots.clone(),
             descendants: Descendants::new(roots),
@@ -99,6 +112,8 @@ impl Members {
             root: 0,
             root_ending: Ending::NotYet,
             readings: Vec::new(),
+            usage,
+            uses: Vec::new(),
             text: Vec::new(),
         }
     }
@@ -175,6 +190,11 @@ impl Members {
         &self.readings
     }
 
+    /// What the last look read beside memory, in the order of ids; nothing if it did not.
+    pub(crate) fn uses(&self) -> &[UsedBy] {
+        &self.uses
+    }
+
     /// Members with a memory map of their own, with the RSS of the last look.
     pub(crate) fn maps(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         self.readings.iter().filter(|reading| !reading.shares_map).filter_map(|reading| {
@@ -206,9 +226,15 @@ impl Members {
         self.list.is_empty()
     }
 
-    /// One look at the whole job, begun `at`: who came, who went, what each holds. With `marks` the marks are read,
-    /// too; they are read anyway while members come and go, since the bounds depend on who lived together.
-    pub(crate) fn look(&mut self, at: Duration, marks: bool, sources: &mut Sources, news: &mut News) -> Look {
+    /// One look at the whole job, begun `at`: who came, who went, what each holds. The marks are read,
+    /// too, as `depth` says; they are read anyway while members come and go, since the bounds depend on who lived together.
+    pub(crate) fn look(
+        &mut self,
+        at: Duration,
+        depth: Depth,
+        sources: &mut Sources,
+        news: &mut News,
+    ) -> Look {
         (self.before, self.at) = (self.at, at);
         self.hear(sources, news);
         if !self.told.is_listening() || self.told.is_blind() {
@@ -218,14 +244,14 @@ impl Members {
         }
         self.wait_again(news);
         self.leave_maps_to_their_last(news);
-        let marks = marks || self.unsettled || news.changes.births > 0;
-        self.read_all(marks, news);
+        let marks = depth.marks || self.unsettled || news.changes.births > 0;
+        self.read_all(marks, depth.usage && self.usage.any(), news);
         if self.root_lives()
             && !self.by_pid.contains_key(&self.root)
             && !self.to_wait.iter().any(|ended| ended.pid == self.root)
         {
             // It cannot be read (no /proc?), but it can be waited for.
-            self.root_ending = wait::try_wait(self.root);
+            self.root_ending = self.reap(self.root, None, None, Moment::exactly(at), news);
         }
         let changes = news.changes;
         self.unsettled = std::mem::take(&mut self.walked_on_news) || changes.births + changes.ends > 0;
@@ -240,7 +266,7 @@ impl Members {
     /// The last look: takes in everything that was told.
     pub(crate) fn last_look(&mut self, at: Duration, sources: &mut Sources, news: &mut News) -> Look {
         self.told.end();
-        self.look(at, true, sources, news)
+        self.look(at, Depth { marks: true, usage: true }, sources, news)
     }
 
     /// Whoever ran in the memory map of a member that has exec'ed or ended has it for himself now.
@@ -259,19 +285,25 @@ impl Members {
         }
     }
 
-    fn read_all(&mut self, marks: bool, news: &mut News) {
+    fn read_all(&mut self, marks: bool, usage: bool, news: &mut News) {
         self.readings.clear();
+        self.uses.clear();
         let mut list = std::mem::take(&mut self.list);
         list.retain_mut(|member| !member.gone);
         list.retain_mut(|member| match self.look_at(member, marks, news) {
-            Seen::Alive { rss, mark, text_pages } => {
+            Seen::Alive { rss, mark, swap, text_pages } => {
                 member.overdue = None;
                 member.text_pages = text_pages;
                 member.mark = mark.unwrap_or(member.mark);
-                self.readings.push(Reading { id: member.id, rss, mark, shares_map: member.shares_map });
+                let shares_map = member.shares_map;
+                self.readings.push(Reading { id: member.id, rss, mark, swap, shares_map });
+                self.read_usage(member, usage);
                 true
             }
-            Seen::NoMemory => true,
+            Seen::NoMemory => {
+                self.read_usage(member, usage);
+                true
+            }
             Seen::Ended if self.awaits_news(member) => true,
             Seen::Ended => {
                 if let Some(ticks) = member.start_ticks {
@@ -279,12 +311,23 @@ impl Members {
                 }
                 let moment = member.exiting.filter(|_| !member.told).map(Moment::exactly);
                 let moment = moment.unwrap_or(Moment::between(self.before, self.at));
-                let ended = Ended { pid: member.pid, id: member.id, moment, freed: moment.latest };
+                let (pid, id, start_ticks) = (member.pid, member.id, member.start_ticks);
+                let ended = Ended { pid, id, start_ticks, moment, freed: moment.latest };
                 self.ended(ended, news);
                 false
             }
         });
         self.list = list;
+    }
+
+    fn read_usage(&mut self, member: &mut Member, is_due: bool) {
+        if !is_due || member.start_ticks.is_none() {
+            return;
+        }
+        let (roots, text) = (&self.roots, &mut self.text);
+        if let Some(read) = member.usage.read(roots, member.pid, member.start_ticks, self.usage, text) {
+            self.uses.push(UsedBy { id: member.id, own: read.own, with_waited: read.with_waited });
+        }
     }
 
     /// Reads one member, and asks whether it runs another program where it looks so.

@@ -13,7 +13,7 @@ use crate::{
 
 mod task_end;
 
-pub(crate) use task_end::TaskEnd;
+pub(crate) use task_end::{TaskEnd, TasksUsed};
 
 const NETLINK_GENERIC: libc::c_int = 16;
 /// linux/genetlink.h

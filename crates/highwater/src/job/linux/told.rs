@@ -257,10 +257,11 @@ impl Members {
         let Ok(index) = self.list.binary_search_by_key(id, |member| member.id) else { return };
         let id = self.list[index].id;
         self.list[index].gone = true;
-        if let Some(ticks) = self.list[index].start_ticks {
+        let start_ticks = self.list[index].start_ticks;
+        if let Some(ticks) = start_ticks {
             self.zombies.insert(pid, ticks);
         }
-        self.ended(Ended { pid, id, moment, freed }, news);
+        self.ended(Ended { pid, id, start_ticks, moment, freed }, news);
     }
 
     /// Whether the news of a member's end is still to come.

@@ -15,10 +15,11 @@ use rustix::{
 use super::{
     Wake,
     launch::{self, Child, Command},
-    members::Members,
+    members::{Depth, Members},
     pss::PssPasses,
     sources::{Sources, Wanted},
     subreaper::Subreaper,
+    thread_cpu,
     told::monotonic,
     wait,
 };
@@ -29,6 +30,7 @@ use crate::{
         events::{MemberId, Reading, Timed},
         ledger::{Kept, Origin, PssPass},
         news::{Look, News},
+        used::UsedBy,
     },
     process::linux::status::Status,
     record::{Downgrade, Exit, Metric},
@@ -39,6 +41,8 @@ const WATCHED: usize = 256;
 /// Buffers of what the kernel tells are emptied at least so often: a machine that does nothing but fork fills them in
 /// twice that time.
 const HEAR_EVERY: Duration = Duration::from_millis(60);
+/// One reading of CPU time and I/O, where they are asked for, may cost this share of the time until the next.
+const USAGE_SHARE: u32 = 100;
 /// News of an end that has been seen comes within this time.
 const OVERDUE_PAUSE: Duration = Duration::from_micros(250);
 
@@ -51,6 +55,8 @@ pub(crate) struct Tree {
     passes: PssPasses,
     news: News,
     downgrades: Vec<Downgrade>,
+    /// When CPU time and I/O are read next, if they are wanted.
+    next_usage: Duration,
     /// While it lives, orphans fall to us.
     subreaper: Option<Subreaper>,
 }
@@ -91,7 +97,7 @@ impl Tree {
             start = Some((Start::now(), monotonic()));
         })?;
         let (start, epoch) = start.unwrap_or_else(|| (Start::now(), monotonic()));
-        let mut members = Members::new(&job.roots, job.sole_owner, own_mark);
+        let mut members = Members::new(&job.roots, job.sole_owner, own_mark, job.usage);
         let mut news = News::default();
         // First of all: a job may live for less than a millisecond.
         members.start(child.pid, epoch, &sources, &mut news);
@@ -104,6 +110,7 @@ impl Tree {
             passes: PssPasses::new(&job.roots),
             news,
             downgrades,
+            next_usage: Duration::ZERO,
             subreaper: subreaper.ok(),
         };
         Ok((tree, start))
@@ -141,7 +148,12 @@ impl Tree {
 
     /// One look at the whole job, begun `at`; with `marks` the marks of its members are read, too.
     pub(crate) fn look(&mut self, at: Duration, marks: bool) -> Look {
-        let look = self.members.look(at, marks, &mut self.sources, &mut self.news);
+        let begin = thread_cpu();
+        let depth = Depth { marks, usage: at >= self.next_usage };
+        let look = self.members.look(at, depth, &mut self.sources, &mut self.news);
+        if depth.usage {
+            self.next_usage = at + thread_cpu().saturating_sub(begin) * USAGE_SHARE;
+        }
         if look.marks {
             self.sources.look_for_strays(&self.roots, self.members.pids());
         }
@@ -166,6 +178,11 @@ impl Tree {
     /// What the last look read, in the order of ids.
     pub(crate) fn readings(&self) -> &[Reading] {
         self.members.readings()
+    }
+
+    /// What the last look read beside memory, in the order of ids; nothing if it did not.
+    pub(crate) fn uses(&self) -> &[UsedBy] {
+        self.members.uses()
     }
 
     /// Up to when everything that happened has been told, in a look begun `at`.
@@ -204,12 +221,17 @@ impl Tree {
         }
         while self.sources.must_be_heard() && pause > HEAR_EVERY {
             if self.is_woken(HEAR_EVERY, wake) {
+                self.next_usage = Duration::ZERO;
                 return true;
             }
             self.members.listen(&mut self.sources, &mut self.news);
             pause -= HEAR_EVERY;
         }
-        self.is_woken(pause, wake)
+        let woken = self.is_woken(pause, wake);
+        if woken {
+            self.next_usage = Duration::ZERO;
+        }
+        woken
     }
 
     fn is_woken(&self, pause: Duration, wake: &Wake) -> bool {

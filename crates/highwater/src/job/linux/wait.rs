@@ -1,6 +1,10 @@
 //! Waiting for one process, with what it and its waited-for descendants used.
 
-use crate::record::{Exit, ExitCause, ProcessExit};
+use super::used;
+use crate::{
+    job::used::Cpu,
+    record::{Exit, ExitCause, ProcessExit},
+};
 
 /// A child that was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +13,8 @@ pub(crate) struct Waited {
     /// `ru_maxrss` in bytes: the highest mark of this process, of what it was before its exec, and of all
     /// descendants that were waited for (getrusage(2)). Not this process's own peak.
     pub(crate) max_rss_bytes: u64,
+    /// CPU time and page faults, of it and of all descendants that were waited for.
+    pub(crate) cpu: Cpu,
 }
 
 /// What a look at a child's end says.
@@ -44,7 +50,7 @@ pub(crate) fn try_wait(pid: u32) -> Ending {
     }
     let exit = process_exit(status);
     let kib = u64::try_from(usage.ru_maxrss).unwrap_or(0);
-    Ending::Ended(Waited { exit, max_rss_bytes: kib * 1024 })
+    Ending::Ended(Waited { exit, max_rss_bytes: kib * 1024, cpu: used::of_rusage(&usage) })
 }
 
 /// What a wait status says, wait(2).

@@ -10,6 +10,7 @@ use crate::{
         events::{MemberId, Reading, Timed},
         ledger::{Kept, Origin, PssPass},
         news::Look,
+        used::UsedBy,
     },
     record::{Downgrade, Exit},
 };
@@ -59,6 +60,10 @@ impl Tree {
     }
 
     pub(crate) fn readings(&self) -> &[Reading] {
+        match self.0 {}
+    }
+
+    pub(crate) fn uses(&self) -> &[UsedBy] {
         match self.0 {}
     }
 

@@ -23,7 +23,7 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
             Err(Error::NoSuchProcess { .. }) => Err(Unavailable::Vanished),
             Err(error) => Err(Unavailable::Failed(error.to_string())),
         },
-        cpu_time: cpu_time(stat.cpu_ticks),
+        cpu_time: cpu_time(stat.cpu_ticks()),
         name: name.unwrap_or(stat.comm),
     })
 }
@@ -42,7 +42,7 @@ pub(crate) fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second()
 }
 
-fn cpu_time(ticks: u64) -> Duration {
+pub(crate) fn cpu_time(ticks: u64) -> Duration {
     let per_second = ticks_per_second().max(1);
     let nanos = (ticks % per_second) * 1_000_000_000 / per_second;
     Duration::from_secs(ticks / per_second) + Duration::from_nanos(nanos)

@@ -24,8 +24,10 @@ pub(crate) struct Stat<C = String> {
     pub session: Option<u32>,
     /// `PF_*` of include/linux/sched.h.
     pub flags: u64,
-    /// CPU time of all its threads in clock ticks, in user and kernel mode together.
-    pub cpu_ticks: u64,
+    /// What all its threads have used, those that have ended too.
+    pub own: Spent,
+    /// What its children that were waited for have used, with theirs.
+    pub waited: Spent,
     /// Threads of the process.
     pub threads: u64,
     /// When it started, in clock ticks since boot.
@@ -34,14 +36,27 @@ pub(crate) struct Stat<C = String> {
     pub image: Option<u64>,
 }
 
+/// CPU time and page faults.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// In user mode, in clock ticks.
+    pub user_ticks: u64,
+    /// In kernel mode, in clock ticks.
+    pub system_ticks: u64,
+    /// Page faults without I/O.
+    pub minor_faults: u64,
+    /// Page faults with I/O.
+    pub major_faults: u64,
+}
+
 impl Stat {
     /// As [`Stat::parse_bytes`], with the name as a string.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let stat = Stat::parse_bytes(text)?;
-        let Stat { comm, pid, state, ppid, group, session, flags, cpu_ticks, threads, start_ticks, image } =
+        let Stat { comm, pid, state, ppid, group, session, flags, own, waited, threads, start_ticks, image } =
             stat;
         let comm = String::from_utf8_lossy(comm).into_owned();
-        Some(Self { pid, comm, state, ppid, group, session, flags, cpu_ticks, threads, start_ticks, image })
+        Some(Self { pid, comm, state, ppid, group, session, flags, own, waited, threads, start_ticks, image })
     }
 }
 
@@ -55,6 +70,7 @@ impl<'a> Stat<&'a [u8]> {
         // Field n of the man page is fields[n - 3]. A number at the very end may have been cut: vsize (23) must
         // follow.
         let mut fields = text.get(close + 1..)?.strip_prefix(b" ")?.split(|&byte| byte == b' ');
+        let (mut own, mut waited) = (Spent::default(), Spent::default());
         let mut stat = Self {
             pid: number(text.get(..open)?.trim_ascii_end())?,
             comm,
@@ -63,11 +79,23 @@ impl<'a> Stat<&'a [u8]> {
             group: number(fields.next()?).filter(|&group| group != 0),
             session: number(fields.next()?).filter(|&session| session != 0),
             flags: number(fields.nth(9 - 7)?)?,
-            cpu_ticks: number::<u64>(fields.nth(14 - 10)?)?.saturating_add(number(fields.next()?)?),
-            threads: number(fields.nth(20 - 16)?)?,
-            start_ticks: number(fields.nth(22 - 21)?)?,
+            own,
+            waited,
+            threads: 0,
+            start_ticks: 0,
             image: None,
         };
+        for field in [&mut own.minor_faults, &mut waited.minor_faults] {
+            *field = number(fields.next()?)?;
+        }
+        for field in [&mut own.major_faults, &mut waited.major_faults] {
+            *field = number(fields.next()?)?;
+        }
+        for spent in [&mut own, &mut waited] {
+            (spent.user_ticks, spent.system_ticks) = (number(fields.next()?)?, number(fields.next()?)?);
+        }
+        (stat.own, stat.waited) = (own, waited);
+        (stat.threads, stat.start_ticks) = (number(fields.nth(20 - 18)?)?, number(fields.nth(22 - 21)?)?);
         fields.next()?;
         let (start_code, start_stack) = (fields.nth(26 - 24), fields.nth(28 - 27));
         // Only what a further field follows is surely whole.
@@ -80,6 +108,11 @@ impl<C> Stat<C> {
     /// On its way out, though it may still have its memory.
     pub(crate) fn is_exiting(&self) -> bool {
         self.flags & PF_EXITING != 0
+    }
+
+    /// CPU time of all its threads in clock ticks, in user and kernel mode together.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        self.own.user_ticks.saturating_add(self.own.system_ticks)
     }
 
     /// Runs no program: a thread of the kernel.
@@ -127,7 +160,8 @@ mod tests {
                 group: Some(2125),
                 session: Some(2110),
                 flags: 4_194_304,
-                cpu_ticks: 3,
+                own: Spent { user_ticks: 1, system_ticks: 2, minor_faults: 1210, major_faults: 0 },
+                waited: Spent { user_ticks: 9, system_ticks: 4, minor_faults: 5120, major_faults: 3 },
                 threads: 1,
                 start_ticks: 168_453,
                 image: image(94_123, 140),
@@ -167,7 +201,7 @@ mod tests {
     fn kernel_threads() {
         let kthreadd = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 7 0 0 20 0 1 0 55 0 0 \n";
         let stat = Stat::parse(kthreadd).unwrap();
-        assert_eq!((stat.is_kernel_thread(), stat.cpu_ticks), (true, 7));
+        assert_eq!((stat.is_kernel_thread(), stat.cpu_ticks()), (true, 7));
         assert!(!Stat::parse(&with_comm(b"bash")).unwrap().is_kernel_thread());
     }
 

@@ -12,7 +12,7 @@ pub(crate) fn fixture() -> Record {
 fn summary(record: &Record, top: usize, listed: &Listed) -> String {
     let tally = Tally::of(record.processes.iter().map(Ok), top, listed).unwrap();
     let mut out = Vec::new();
-    write(record, &tally, &Layout { width: 60, top, listed, csv: None }, &mut out).unwrap();
+    write(record, &tally, &Layout { width: 60, top, listed, with_cpu: false, csv: None }, &mut out).unwrap();
     anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string()
 }
 

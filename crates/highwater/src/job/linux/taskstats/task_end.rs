@@ -1,6 +1,11 @@
 //! The bytes of a record: `struct taskstats` and the attributes around it (`linux/taskstats.h`).
 
-use crate::netlink::find_attribute;
+use std::time::Duration;
+
+use crate::{
+    job::used::{Cpu, Moved, Used},
+    netlink::find_attribute,
+};
 
 const AGGR_PID: u16 = 4;
 const TYPE_PID: u16 = 1;
@@ -18,6 +23,29 @@ pub(crate) struct TaskEnd {
     pub(crate) peak_bytes: Option<u64>,
     /// Of this task, as wait4(2) gives it.
     pub(crate) status: i32,
+    /// What this task used. Bytes read and written are cut to whole KiB (`xacct_add_tsk`, kernel/tsacct.c).
+    pub(crate) cpu: Cpu,
+    pub(crate) io: Moved,
+}
+
+/// What the tasks of a process that have ended used, from their records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TasksUsed {
+    pub(crate) used: Used,
+    /// A task has ended of which no record came.
+    pub(crate) has_gaps: bool,
+}
+
+impl TasksUsed {
+    /// One more has ended.
+    pub(crate) fn add(&mut self, end: Option<&TaskEnd>) {
+        match end {
+            Some(end) => {
+                self.used = self.used.plus(Used { cpu: Some(end.cpu), io: Some(end.io) });
+            }
+            None => self.has_gaps = true,
+        }
+    }
 }
 
 /// Where the fields are.
@@ -59,13 +87,31 @@ impl TaskEnd {
             return None;
         }
         let comm = stats.get(layout.comm..layout.comm + 32)?.split(|byte| *byte == 0).next()?;
-        let kib = u64::from_ne_bytes(*stats.get(layout.hiwater_rss..)?.first_chunk()?);
+        let number = |at: usize| Some(u64::from_ne_bytes(*stats.get(at..)?.first_chunk()?));
+        let kib = number(layout.hiwater_rss)?;
+        // ac_utime, ac_stime (microseconds), ac_minflt, ac_majflt follow the pids; read_char, write_char, then after two
+        // counts of calls read_bytes, write_bytes follow hiwater_rss and hiwater_vm, in every layout.
+        let (pid, high) = (layout.pid, layout.hiwater_rss);
+        let cpu = Cpu {
+            user: Duration::from_micros(number(pid + 24)?),
+            system: Duration::from_micros(number(pid + 32)?),
+            minor_faults: number(pid + 40)?,
+            major_faults: number(pid + 48)?,
+        };
+        let io = Moved {
+            read: number(high + 16)?,
+            written: number(high + 24)?,
+            storage_read: number(high + 48)?,
+            storage_written: number(high + 56)?,
+        };
         Some(Self {
             pid: word(stats, layout.tgid)?,
             tid,
             comm: String::from_utf8_lossy(comm).into_owned(),
             peak_bytes: if kib == 0 { None } else { Some(kib.checked_mul(1024)?) },
             status: i32::from_ne_bytes(*stats.get(4..)?.first_chunk()?),
+            cpu,
+            io,
         })
     }
 }

@@ -6,15 +6,17 @@ use super::SHORTEST_PROGRAM;
 use crate::{
     job::{
         events::{Event, LastMark, Moment},
+        ledger::Whole,
         linux::{
             descendants::{read_into, read_stat},
             members::Members,
             wait,
         },
         news::News,
+        used::Used,
     },
     process::linux::statm::Statm,
-    record::PeakSource,
+    record::{PeakSource, UsageSource},
 };
 
 impl Members {
@@ -38,6 +40,7 @@ impl Members {
         if let Some(bytes) = end.as_ref().and_then(|end| end.peak_bytes) {
             member.task_peak = member.task_peak.max(Some(bytes));
         }
+        member.tasks_used.add(end.as_ref());
         let id = member.id;
         member.threads = member.threads.saturating_sub(1);
         if member.threads > 0 {
@@ -48,6 +51,7 @@ impl Members {
             news.push(Moment::exactly(at), Event::Exit { id, exit: wait::process_exit(status) });
         }
         let Some(member) = self.member(pid) else { return };
+        let tasks = member.tasks_used;
         let too_short = member.last_exec.is_some_and(|exec| at.saturating_sub(exec) < SHORTEST_PROGRAM);
         // A child that never exec'ed may have run in its parent's map: then the peak is the parent's.
         let is_own = !member.forked || (member.start_ticks.is_some() && !member.shares_map);
@@ -55,6 +59,13 @@ impl Members {
             let is_final = is_own && end.as_ref().is_some_and(|end| end.peak_bytes.is_some());
             let mark = LastMark { bytes, source: PeakSource::Taskstats, is_final };
             news.push(Moment::exactly(at), Event::Last { id, mark });
+        }
+        if tasks.used != Used::default() {
+            // A record is made before the task lets go of its memory (`taskstats_exit` before `exit_mm` in `do_exit`,
+            // kernel/exit.c): the time that takes is not in it. And its bytes are cut to whole KiB.
+            let whole = Whole { cpu: false, faults: !tasks.has_gaps, io: false };
+            let (used, source) = (tasks.used, UsageSource::Taskstats);
+            news.push(Moment::exactly(at), Event::UsedInAll { id, used, source, whole });
         }
         // The kernel stops telling of a program that gains privileges by its exec, and of all that it starts, and says
         // that it has ended (`perf_event_exit_task` in `begin_new_exec`, fs/exec.c).

@@ -1,0 +1,84 @@
+//! What was used beside memory.
+
+use super::*;
+use crate::{
+    job::{
+        ledger::Whole,
+        used::{Cpu, Used, UsedBy},
+    },
+    record::UsageSource,
+};
+
+fn cpu(millis: u64, faults: u64) -> Used {
+    Used { cpu: Some(Cpu { user: ms(millis), minor_faults: faults, ..Cpu::default() }), io: None }
+}
+
+fn uses(ledger: &mut Ledger, at: u64, uses: &[(u32, u64, u64)]) {
+    let uses: Vec<UsedBy> = uses
+        .iter()
+        .map(|&(id, own, with_waited)| UsedBy {
+            id: MemberId(id),
+            own: cpu(own, own),
+            with_waited: cpu(with_waited, with_waited),
+        })
+        .collect();
+    ledger.sample(&Sample { at: ms(at), readings: &[], uses: &uses, marks: false, told_until: ms(at) });
+}
+
+fn total_cpu(record: &Record<Rows>) -> (f64, Certainty) {
+    let cpu = record.usage.cpu.unwrap();
+    (cpu.user_seconds, cpu.certainty)
+}
+
+#[test]
+fn a_child_goes_on_in_the_figures_of_who_waited_for_it() {
+    let mut ledger = ledger();
+    event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
+    event(&mut ledger, ms(1), born(1, 101, 100, "cc", false));
+    uses(&mut ledger, 10, &[(0, 100, 100), (1, 50, 50)]);
+    // It used 30 more before its end; its parent has waited for it.
+    exactly(&mut ledger, 15, gone(1, 15));
+    assert_eq!(ledger.last_used().unwrap().cpu.unwrap().user, ms(150));
+    uses(&mut ledger, 20, &[(0, 100, 100)]);
+    assert_eq!(ledger.last_used().unwrap().cpu.unwrap().user, ms(150), "in no figure for a moment");
+    uses(&mut ledger, 30, &[(0, 110, 190)]);
+    exactly(&mut ledger, 40, Event::Reaped { id: Some(MemberId(0)), used: cpu(200, 200) });
+    exactly(&mut ledger, 40, gone(0, 40));
+    let (record, rows) = finish(ledger, 40);
+    assert_eq!(total_cpu(&record), (0.2, Certainty::AtLeast));
+    let own = |row: &Process| row.usage.unwrap().cpu.unwrap().user_seconds;
+    assert_eq!((own(&rows[0]), own(&rows[1])), (0.11, 0.05));
+}
+
+#[test]
+fn who_was_waited_for_by_nobody_is_not_lost() {
+    let mut ledger = ledger();
+    event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
+    event(&mut ledger, ms(1), born(1, 101, 100, "cc", false));
+    uses(&mut ledger, 10, &[(0, 10, 10), (1, 500, 500)]);
+    exactly(&mut ledger, 15, gone(1, 15));
+    exactly(&mut ledger, 40, Event::Reaped { id: Some(MemberId(0)), used: cpu(20, 20) });
+    exactly(&mut ledger, 40, gone(0, 40));
+    // SIGCHLD was ignored: the wait for the command knows nothing of the child.
+    assert_eq!(total_cpu(&finish(ledger, 40).0), (0.51, Certainty::AtLeast));
+}
+
+#[test]
+fn all_faults_accounted_for_means_that_nothing_is_missing() {
+    for (faults, certainty) in [(30, Certainty::Exact), (31, Certainty::AtLeast)] {
+        let mut ledger = ledger_with(Lineage::Perf);
+        exactly(&mut ledger, 1, born(0, 100, 1, "sh", false));
+        exactly(&mut ledger, 2, born(1, 101, 100, "cc", false));
+        let whole = Whole { cpu: false, faults: true, io: false };
+        for (id, own) in [(1, 10), (0, 20)] {
+            let (id, source) = (MemberId(id), UsageSource::Taskstats);
+            exactly(&mut ledger, 30, Event::UsedInAll { id, used: cpu(0, own), source, whole });
+            if id.0 == 0 {
+                exactly(&mut ledger, 30, Event::Reaped { id: Some(id), used: cpu(7, faults) });
+            }
+            exactly(&mut ledger, 30, gone(id.0, 30));
+        }
+        let closing = Closing { elapsed: ms(40), all_told: true, ..Closing::default() };
+        assert_eq!(total_cpu(&ledger.finish(&closing)), (0.007, certainty));
+    }
+}

@@ -1,0 +1,225 @@
+//! What was used beside memory, by each member and by the job.
+//!
+//! The job's total is what its living members have used, each with the descendants that it has waited for, and what our own
+//! waits reported: so a process that was too short to be read is counted in whoever waited for it.
+
+use std::time::Duration;
+
+use super::member::Member;
+use crate::{
+    job::{
+        timeline::round,
+        used::{Cpu, Moved, UsageWanted, Used, UsedBy},
+    },
+    record::{Certainty, CpuTime, Faults, Io, ProcessUsage, Usage, UsageSource},
+};
+
+/// A life shorter than this is a few of the kernel's ticks: dividing by it says nothing.
+const SHORTEST_LIFE: Duration = Duration::from_millis(100);
+
+/// Which amounts nothing can be added to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Whole {
+    pub(crate) cpu: bool,
+    pub(crate) faults: bool,
+    pub(crate) io: bool,
+}
+
+/// Of one member.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Account {
+    /// What it had used before it was attached to, by itself and with whom it had waited for.
+    before: Option<UsedBefore>,
+    own: Used,
+    with_waited: Used,
+    /// The last word on `own`.
+    last: Option<(UsageSource, Whole)>,
+    /// We waited for it: its part stands in [`UsageFold::reaped`].
+    pub(super) reaped: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct UsedBefore {
+    own: Used,
+    is_known: bool,
+}
+
+impl Account {
+    fn since(&self, own: Used) -> Used {
+        self.before.map_or(own, |before| own.since(before.own))
+    }
+
+    /// By itself, since the measurement began.
+    pub(super) fn own(&self) -> Used {
+        self.own
+    }
+
+    pub(super) fn read(&mut self, fold: &mut UsageFold, reading: &UsedBy) {
+        if let Some(before) = self.before.as_mut().filter(|before| !before.is_known) {
+            *before = UsedBefore { own: reading.own, is_known: true };
+            fold.before = fold.before.plus(reading.with_waited);
+        }
+        self.own = self.own.or_more(self.since(reading.own));
+        self.with_waited = reading.with_waited;
+    }
+
+    pub(super) fn ended(&mut self, used: Used, source: UsageSource, whole: Whole) {
+        let whole = if self.before.is_some_and(|before| !before.is_known) { Whole::default() } else { whole };
+        // Of two last words both are lower bounds, and what one of them is sure of stands.
+        let known = self.last.map_or(whole, |(_, known)| Whole {
+            cpu: whole.cpu || known.cpu,
+            faults: whole.faults || known.faults,
+            io: whole.io || known.io,
+        });
+        self.own = self.own.or_more(self.since(used));
+        let source = match self.last {
+            Some((first, before)) if before.cpu || !whole.cpu => first,
+            _ => source,
+        };
+        self.last = Some((source, known));
+    }
+
+    /// For its row.
+    pub(super) fn usage(&self, wanted: UsageWanted, life: Duration) -> Option<ProcessUsage> {
+        if !wanted.any() {
+            return None;
+        }
+        let (source, whole) = self.last.unwrap_or((UsageSource::Sampled, Whole::default()));
+        let cpu = self.own.cpu.filter(|_| wanted.cpu);
+        Some(ProcessUsage {
+            cpu: cpu.map(|cpu| cpu_time(cpu, life, source, certainty(whole.cpu))),
+            io: self.own.io.filter(|_| wanted.io).map(|io| io_of(io, source, certainty(whole.io))),
+            faults: cpu.map(|cpu| faults(cpu, source, certainty(whole.faults))),
+        })
+    }
+}
+
+/// Of the job.
+#[derive(Debug, Default)]
+pub(super) struct UsageFold {
+    wanted: UsageWanted,
+    /// What our waits reported, and what members had that nobody of the job waited for.
+    reaped: Used,
+    /// What members had used before they were attached to.
+    before: Used,
+    /// The sum over the members that have ended, each by itself.
+    rows: Used,
+    /// Amounts of which every ended member's is whole.
+    partial: Whole,
+    highest: Used,
+    /// Of one that we waited for it could not be read what it had moved.
+    unread: bool,
+}
+
+impl UsageFold {
+    pub(super) fn new(wanted: UsageWanted) -> Self {
+        Self { wanted, ..Self::default() }
+    }
+
+    pub(super) fn wanted(&self) -> UsageWanted {
+        self.wanted
+    }
+
+    pub(super) fn reaped(&mut self, used: Used) {
+        self.unread |= used.io.is_none();
+        self.reaped = self.reaped.plus(used);
+    }
+
+    /// A member has ended. `is_waited_for`: by us or by a member, in whose figures it goes on.
+    pub(super) fn close(&mut self, account: &Account, is_waited_for: bool) {
+        if !is_waited_for {
+            self.reaped = self.reaped.plus(account.with_waited);
+        }
+        self.rows = self.rows.plus(account.own);
+        let whole = account.last.map_or(Whole::default(), |(_, whole)| whole);
+        self.partial.cpu |= !whole.cpu;
+        self.partial.faults |= !whole.faults;
+        self.partial.io |= !whole.io;
+    }
+
+    /// The job's total so far. Never falls: between its end and its parent's wait a process is in no figure.
+    pub(super) fn now<'a>(&mut self, living: impl Iterator<Item = &'a Member>) -> Used {
+        self.highest = self.highest.or_more(self.total(living));
+        let Used { cpu, io } = self.highest;
+        Used { cpu: cpu.filter(|_| self.wanted.cpu), io: io.filter(|_| self.wanted.io) }
+    }
+
+    fn total<'a>(&self, living: impl Iterator<Item = &'a Member>) -> Used {
+        let living = living.map(|member| member.used.with_waited).fold(Used::default(), Used::plus);
+        let sum = self.reaped.plus(living);
+        if self.before == Used::default() { sum } else { sum.since(self.before) }
+    }
+
+    /// For the record. `all_seen`: no process was missed.
+    pub(super) fn usage<'a>(
+        &self,
+        living: impl Iterator<Item = &'a Member> + Clone,
+        elapsed: Duration,
+        seen: u64,
+        all_seen: bool,
+    ) -> Usage {
+        let nobody_lives = living.clone().next().is_none();
+        let rows = living.clone().map(|member| member.used.own).fold(self.rows, Used::plus);
+        let waited = self.total(living);
+        // The page faults, which no clock tick rounds, tell whether a process that somebody read is missing in what the
+        // waits say: nobody waited for it (SIGCHLD was ignored).
+        let missing = |waited: Cpu, rows: Cpu| {
+            rows.minor_faults > waited.minor_faults || rows.major_faults > waited.major_faults
+        };
+        let is_missing = waited.cpu.zip(rows.cpu).is_some_and(|(waited, rows)| missing(waited, rows));
+        let all_ended = nobody_lives && waited.cpu.is_some() && !is_missing;
+        let used = if all_ended {
+            Used { io: waited.or_more(rows).io, ..waited }
+        } else {
+            waited.or_more(rows).or_more(self.highest)
+        };
+        let is_whole = all_seen && nobody_lives && self.before == Used::default();
+        let all_waited_for = match (waited.cpu, rows.cpu) {
+            _ if seen == 1 => true,
+            (Some(waited), Some(rows)) if self.wanted.cpu && !self.partial.faults => {
+                (waited.minor_faults, waited.major_faults) == (rows.minor_faults, rows.major_faults)
+            }
+            _ => false,
+        };
+        let source = if self.reaped == Used::default() { UsageSource::Sampled } else { UsageSource::Waited };
+        let cpu_is_whole = is_whole && (all_waited_for || (self.wanted.cpu && !self.partial.cpu));
+        let all_moved_is_known = all_waited_for && !self.unread || !self.partial.io;
+        let io_is_whole = is_whole && self.wanted.io && all_moved_is_known;
+        Usage {
+            cpu: used.cpu.map(|cpu| cpu_time(cpu, elapsed, source, certainty(cpu_is_whole))),
+            io: used.io.filter(|_| self.wanted.io).map(|io| io_of(io, source, certainty(io_is_whole))),
+            faults: used.cpu.map(|cpu| faults(cpu, source, certainty(cpu_is_whole))),
+            pressure: None,
+        }
+    }
+}
+
+fn certainty(is_whole: bool) -> Certainty {
+    if is_whole { Certainty::Exact } else { Certainty::AtLeast }
+}
+
+fn cpu_time(cpu: Cpu, life: Duration, source: UsageSource, certainty: Certainty) -> CpuTime {
+    let processors = cpu.time().as_secs_f64() / life.as_secs_f64();
+    CpuTime {
+        user_seconds: round(cpu.user.as_secs_f64()),
+        system_seconds: round(cpu.system.as_secs_f64()),
+        mean_processors: (life >= SHORTEST_LIFE).then(|| (processors * 1000.0).round() / 1000.0),
+        source,
+        certainty,
+    }
+}
+
+fn io_of(io: Moved, source: UsageSource, certainty: Certainty) -> Io {
+    Io {
+        read_bytes: io.read,
+        written_bytes: io.written,
+        storage_read_bytes: io.storage_read,
+        storage_written_bytes: io.storage_written,
+        source,
+        certainty,
+    }
+}
+
+fn faults(cpu: Cpu, source: UsageSource, certainty: Certainty) -> Faults {
+    Faults { minor: cpu.minor_faults, major: cpu.major_faults, source, certainty }
+}

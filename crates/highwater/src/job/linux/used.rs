@@ -1,0 +1,137 @@
+//! Reading what a member has used beside memory: `stat` for CPU time and page faults, `io` for bytes.
+//!
+//! Both count a process with all its threads, those that have ended too. But `io` also counts its children that were
+//! waited for, which `stat` keeps apart (`wait_task_zombie`, kernel/exit.c). A process without a fault of a waited-for
+//! child has waited for none (no child runs without one); of another, the threads' own `io` is summed up.
+
+use std::{fs::File, os::unix::fs::FileExt, path::PathBuf, time::Duration};
+
+use super::{descendants::read_into, member::kept};
+use crate::{
+    Roots,
+    job::used::{Cpu, Moved, UsageWanted, Used},
+    process::linux::{
+        facts::cpu_time,
+        io::Io,
+        stat::{Spent, Stat},
+    },
+};
+
+/// A process's files, kept open: they stay that process's, as `statm` does.
+#[derive(Debug, Default)]
+pub(super) struct UsageFiles {
+    stat: Option<File>,
+    io: Option<File>,
+    task_io: Option<File>,
+    opened: bool,
+}
+
+/// What a process has used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// By itself.
+    pub(crate) own: Used,
+    /// With the children that it has waited for.
+    pub(crate) with_waited: Used,
+    /// It has ended, and waits to be waited for: nothing will be added.
+    pub(crate) is_final: bool,
+    /// `own` holds all the bytes it moved, those of threads that have ended too.
+    pub(crate) io_is_whole: bool,
+}
+
+impl UsageFiles {
+    /// Reads them; `None` where the process is gone. `start_ticks` makes sure that it is the one meant.
+    pub(super) fn read(
+        &mut self,
+        roots: &Roots,
+        pid: u32,
+        start_ticks: Option<u64>,
+        wanted: UsageWanted,
+        text: &mut Vec<u8>,
+    ) -> Option<Reading> {
+        let path = |name: &str| roots.proc.join(format!("{pid}/{name}"));
+        if !self.opened {
+            self.opened = true;
+            self.stat = kept(&path("stat"));
+            if wanted.io {
+                self.io = kept(&path("io"));
+            }
+        }
+        get(self.stat.as_ref(), || path("stat"), text)?;
+        let stat = Stat::parse_bytes(text)?;
+        if start_ticks.is_some_and(|ticks| ticks != stat.start_ticks) {
+            return None;
+        }
+        let (own_cpu, waited_cpu) = (cpu(&stat.own), cpu(&stat.waited));
+        let is_final = matches!(stat.state, b'Z' | b'X') && stat.threads <= 1;
+        let (threads, has_waited) = (stat.threads, stat.waited.minor_faults > 0);
+        let mut reading = Reading {
+            own: Used { cpu: wanted.cpu.then_some(own_cpu), io: None },
+            with_waited: Used { cpu: wanted.cpu.then(|| own_cpu + waited_cpu), io: None },
+            is_final,
+            io_is_whole: !has_waited,
+        };
+        if !wanted.io {
+            return Some(reading);
+        }
+        reading.with_waited.io =
+            get(self.io.as_ref(), || path("io"), text).and_then(|()| Io::parse(text)).map(moved);
+        reading.own.io = if !has_waited {
+            reading.with_waited.io
+        } else if threads <= 1 {
+            let path = || path(&format!("task/{pid}/io"));
+            if self.task_io.is_none() {
+                self.task_io = kept(&path());
+            }
+            get(self.task_io.as_ref(), path, text).and_then(|()| Io::parse(text)).map(moved)
+        } else {
+            threads_io(&path("task"), text)
+        };
+        Some(reading)
+    }
+}
+
+/// Reads a kept file, or one that could not be kept.
+fn get(kept: Option<&File>, path: impl FnOnce() -> PathBuf, text: &mut Vec<u8>) -> Option<()> {
+    let Some(file) = kept else { return read_into(&path(), text).then_some(()) };
+    text.resize(4096, 0);
+    let length = file.read_at(text, 0).ok()?;
+    text.truncate(length);
+    (length > 0).then_some(())
+}
+
+/// The sum over the threads that live.
+fn threads_io(tasks: &PathBuf, text: &mut Vec<u8>) -> Option<Moved> {
+    let threads = std::fs::read_dir(tasks).ok()?;
+    let each = threads.flatten().filter_map(|thread| {
+        read_into(&thread.path().join("io"), text).then(|| Io::parse(text)).flatten().map(moved)
+    });
+    each.reduce(|sum, one| sum + one)
+}
+
+fn cpu(spent: &Spent) -> Cpu {
+    Cpu {
+        user: cpu_time(spent.user_ticks),
+        system: cpu_time(spent.system_ticks),
+        minor_faults: spent.minor_faults,
+        major_faults: spent.major_faults,
+    }
+}
+
+fn moved(io: Io) -> Moved {
+    Moved { read: io.rchar, written: io.wchar, storage_read: io.read_bytes, storage_written: io.write_bytes }
+}
+
+/// What `getrusage(2)` says.
+pub(super) fn of_rusage(usage: &libc::rusage) -> Cpu {
+    let time = |time: libc::timeval| {
+        let (seconds, micros) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec));
+        Duration::from_secs(seconds.unwrap_or_default()) + Duration::from_micros(micros.unwrap_or_default())
+    };
+    Cpu {
+        user: time(usage.ru_utime),
+        system: time(usage.ru_stime),
+        minor_faults: u64::try_from(usage.ru_minflt).unwrap_or_default(),
+        major_faults: u64::try_from(usage.ru_majflt).unwrap_or_default(),
+    }
+}

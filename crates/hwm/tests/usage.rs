@@ -1,0 +1,130 @@
+//! CPU time, I/O and page faults, against programs that know their own.
+#![cfg(target_os = "linux")]
+
+mod programs;
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::Value;
+
+const MIB: u64 = 1 << 20;
+
+/// `hwm run OPTIONS -- workload ARGS`, with its record, CSV and timeline in `dir`.
+fn run(dir: &Path, options: &[&str], args: &[&str]) -> (Value, String) {
+    let json = dir.join("record.json");
+    let mut hwm = Command::new(programs::HWM);
+    hwm.arg("run").arg(format!("--json={}", json.display()));
+    hwm.arg("--csv").arg(dir.join("rows.csv")).arg("--timeline").arg(dir.join("time.csv"));
+    hwm.args(options).arg("--").arg(programs::workload().expect("built")).args(args);
+    let output = hwm.output().expect("hwm starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    (serde_json::from_slice(&fs::read(json).expect("written")).expect("a record"), said)
+}
+
+fn seconds(cpu: &Value) -> f64 {
+    cpu["user_seconds"].as_f64().expect("known") + cpu["system_seconds"].as_f64().expect("known")
+}
+
+/// The last value of the job's counter.
+fn last(record: &Value, metric: &str) -> u64 {
+    let counters = record["timeline"]["counters"].as_array().expect("counters");
+    let total = counters
+        .iter()
+        .find(|counter| counter["metric"] == metric && counter["scope"] == "total")
+        .expect("the job's");
+    let values: Vec<u64> = total["values"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+    assert!(values.is_sorted(), "{metric} only grows: {values:?}");
+    *values.last().expect("some value")
+}
+
+const WAYS: [&[&str]; 2] = [&[], &["--lineage", "sampling"]];
+
+#[test]
+fn cpu_time_of_each_process_is_its_own() {
+    for way in WAYS {
+        let dir = tempfile::tempdir().unwrap();
+        let (record, said) = run(dir.path(), &[&["--with-cpu"], way].concat(), &["burn", "400"]);
+        // The program stops at 0.4 s by its own clock, twice; a tick of the kernel is 10 ms.
+        let total = seconds(&record["usage"]["cpu"]);
+        assert!((0.8..1.0).contains(&total), "{way:?}: {}", record["usage"]);
+        assert!(said.contains("CPU time:") && said.contains("Page faults:"), "{said}");
+        let rows = record["processes"].as_array().unwrap();
+        assert_eq!(rows.len(), 2, "{rows:?}");
+        for row in rows {
+            let cpu = &row["usage"]["cpu"];
+            assert!((0.3..0.55).contains(&seconds(cpu)), "{way:?}: {cpu}");
+            assert!(cpu["mean_processors"].as_f64().is_some_and(|busy| busy > 0.1), "{cpu}");
+            assert!(row["usage"]["io"].is_null(), "not asked for");
+        }
+        // The command has ended before anybody waited for it: read then, it is whole.
+        assert_eq!(rows[0]["usage"]["cpu"]["certainty"], "exact", "{}", rows[0]);
+        let counted = last(&record, "cpu_time") as f64 / 1e6;
+        assert!((0.6..=1.0).contains(&counted), "{counted}");
+    }
+}
+
+#[test]
+fn bytes_of_a_child_are_not_its_parents() {
+    for way in WAYS {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("data");
+        let args = ["copy", file.to_str().unwrap(), "20"];
+        let (record, said) = run(dir.path(), &[&["--with-io", "-i", "1"], way].concat(), &args);
+        // /proc/PID/io of a parent holds what its waited-for children moved: 30 MiB.
+        let rows = record["processes"].as_array().unwrap();
+        // Sampling may miss the child; what it moved counts all the same, and not as its parent's.
+        assert!(rows.len() == 2 || !way.is_empty(), "{rows:?}");
+        let io = |row: &Value, key: &str| row["usage"]["io"][key].as_u64().expect("known");
+        let slack = 64 << 10;
+        for key in ["read_bytes", "written_bytes"] {
+            let own = io(&rows[0], key);
+            assert!((10 * MIB..10 * MIB + slack).contains(&own), "{way:?} {key}: {own}");
+            for child in rows[1..].iter().filter(|row| row["usage"]["io"].is_object()) {
+                let child = io(child, key);
+                assert!(child < 20 * MIB + slack, "{way:?} {key}: {child}");
+            }
+            let total = record["usage"]["io"][key].as_u64().unwrap();
+            assert!((30 * MIB..30 * MIB + slack).contains(&total), "{way:?} {key}: {total}");
+        }
+        assert!(said.contains("I/O:") && !said.contains("CPU time:"), "{said}");
+        assert!(last(&record, "written") <= 30 * MIB + slack);
+        let csv = fs::read_to_string(dir.path().join("rows.csv")).unwrap();
+        let header: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+        let column = header.iter().position(|name| *name == "written_bytes").expect("a column");
+        let first: Vec<&str> = csv.lines().nth(1).unwrap().split(',').collect();
+        assert_eq!(first[column].parse::<u64>().unwrap(), io(&rows[0], "written_bytes"));
+        let timeline = fs::read_to_string(dir.path().join("time.csv")).unwrap();
+        let fields = timeline.lines().next().unwrap().split(',').count();
+        assert!(timeline.lines().all(|line| line.split(',').count() == fields));
+    }
+}
+
+#[test]
+fn each_touched_page_is_a_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let (record, _) = run(dir.path(), &["--with-cpu"], &["fault", "64"]);
+    let faults = record["usage"]["faults"]["minor"].as_u64().unwrap();
+    let pages = 64 * MIB / 4096;
+    assert!((pages..pages + 2000).contains(&faults), "{faults}");
+    assert_eq!(record["processes"][0]["usage"]["faults"]["minor"], record["usage"]["faults"]["minor"]);
+    assert_eq!(record["usage"]["faults"]["certainty"], "exact");
+}
+
+#[test]
+fn what_was_not_asked_for_is_unknown_and_the_total_of_cpu_time_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (record, said) = run(dir.path(), &[], &["burn", "50"]);
+    assert!(seconds(&record["usage"]["cpu"]) >= 0.1, "{}", record["usage"]);
+    assert!(record["usage"]["io"].is_null() && record["processes"][0]["usage"].is_null());
+    assert_eq!(record["timeline"]["counters"], serde_json::json!([]));
+    assert!(!said.contains("CPU time:"), "{said}");
+}
+
+#[test]
+fn swap_is_read_beside_the_marks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (record, _) = run(dir.path(), &[], &["hold", "20", "100"]);
+    assert!(record["peak"]["swap"]["bytes"].is_u64(), "{}", record["peak"]);
+    assert!(record["processes"][0]["peak"]["swap"]["bytes"].is_u64());
+}
