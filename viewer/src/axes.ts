@@ -17,9 +17,9 @@ export function timeSplits(from: number, to: number, wanted: number): number[] {
 export function sizeSplits(from: number, to: number, metric: string): number[] {
   const rough = (to - from) / 5;
   if (!(rough > 0)) return [0];
-  const base = metric === "cpu" ? 1 : 1024 ** Math.floor(Math.log(rough) / Math.log(1024));
+  const base = metric === "cpu_time" ? 1 : 1024 ** Math.floor(Math.log(rough) / Math.log(1024));
   const steps = [1, 2, 5, 10, 20, 25, 50, 100, 128, 200, 250, 256, 500, 512, 1024].map((factor) => factor * base);
-  const step = metric === "cpu" ? cpuStep(rough) : (steps.find((step) => step >= rough) ?? base * 1024);
+  const step = metric === "cpu_time" ? cpuStep(rough) : (steps.find((step) => step >= rough) ?? base * 1024);
   return splits(from, to, step);
 }
 

@@ -5,10 +5,10 @@ import "uplot/dist/uPlot.min.css";
 import { addTo, gather, pick, stack } from "./decimate.ts";
 import { h, themed } from "./dom.ts";
 import * as format from "./format.ts";
-import type { Layer } from "./layers.ts";
+import { spread, type Layer } from "./layers.ts";
 import { drawMarks, marksOf, type Mark } from "./marks.ts";
 import { faded, GREY } from "./palette.ts";
-import type { Picture } from "./picture.ts";
+import { pieces, type Picture, type Piece } from "./picture.ts";
 import { firstAtLeast, valueAt, type Run } from "./run.ts";
 import type { State } from "./state.ts";
 import { axisTime, sizeSplits, timeSplits } from "./axes.ts";
@@ -24,7 +24,7 @@ export class Chart {
   private only: Layer | null = null;
   private marks: Mark[] = [];
   private range: [number, number] = [0, 1];
-  private columns: number[] = [];
+  private pieces: Piece[] = [];
 
   constructor(
     private readonly run: Run,
@@ -45,7 +45,7 @@ export class Chart {
     this.picture = picture;
     this.only = only;
     this.range = range;
-    this.marks = marksOf(this.run, picture.metric, only !== null);
+    this.marks = marksOf(this.run, picture.metric, only);
     if (redo) this.make();
     else this.fill();
   }
@@ -64,25 +64,19 @@ export class Chart {
     return this.plot ? this.plot.valToPos(seconds, "x") + this.plot.over.offsetLeft : 0;
   }
 
-  private lines(): { layers: Layer[]; rest: boolean } {
-    const picture = this.picture as Picture;
-    if (this.only) return { layers: [this.only], rest: false };
-    return { layers: picture.shown, rest: picture.small.length > 0 };
-  }
-
   private make(): void {
     const picture = this.picture as Picture;
-    const { layers, rest } = this.lines();
+    this.pieces = pieces(this.run, picture, this.only ? [this.only] : picture.shown);
     this.plot?.destroy();
     // The highest edge is painted first, the lower ones over it.
-    const fills = layers.map((layer) => picture.colourOf(layer));
-    if (rest) fills.push(GREY);
+    const fills = this.pieces.map((piece) => piece.colour);
+    if (!this.only && picture.small.length > 0) fills.push(GREY);
     const series: uPlot.Series[] = [{}];
-    const isDark = themed("color-scheme") === "dark" || themed("--dark") === "1";
+    const isDark = themed("--dark") === "1";
     for (const fill of fills.toReversed()) {
       series.push({ fill: faded(fill, isDark ? 0.92 : 0.88), width: 0, stroke: fill, points: { show: false } });
     }
-    series.push({ stroke: themed("--line"), width: 1.5, points: { show: false } });
+    series.push({ stroke: themed("--line"), width: 1.25, points: { show: false } });
     const options: uPlot.Options = {
       width: Math.max(200, this.element.clientWidth),
       height: HEIGHT,
@@ -93,29 +87,10 @@ export class Chart {
         x: { time: false, range: () => this.range },
         y: { range: () => [0, this.top()] },
       },
-      axes: [
-        {
-          stroke: themed("--muted"),
-          grid: { stroke: themed("--grid"), width: 1 },
-          ticks: { stroke: themed("--grid"), size: 5 },
-          font: "12px system-ui, sans-serif",
-          size: 34,
-          splits: (_plot, _axis, min, max) => timeSplits(min, max, this.element.clientWidth / 110),
-          values: (_plot, splits) => splits.map((split) => axisTime(split, splits)),
-        },
-        {
-          stroke: themed("--muted"),
-          grid: { stroke: themed("--grid"), width: 1 },
-          ticks: { show: false },
-          font: "12px system-ui, sans-serif",
-          size: AXIS,
-          splits: (_plot, _axis, min, max) => sizeSplits(min, max, picture.metric),
-          values: (_plot, splits) => splits.map((split) => (split === 0 ? "0" : format.value(picture.metric, split).replace(/\.0+ /, " "))),
-        },
-      ],
+      axes: axes(this.element, picture.metric),
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
       hooks: {
-        draw: [(plot) => drawMarks(plot, this.marks, this.state.view.at, picture.metric)],
+        draw: [(plot) => drawMarks(plot, this.marks, this.state.view.at)],
         setCursor: [
           (plot) => {
             const { left, top } = plot.cursor;
@@ -166,14 +141,12 @@ export class Chart {
   private data(): uPlot.AlignedData {
     const { moments } = this.run;
     const picture = this.picture as Picture;
-    const { layers, rest } = this.lines();
     const buckets = Math.max(100, Math.round(((this.element.clientWidth || 1000) - AXIS) / 1.5));
     const total = this.only ? spread(this.only, moments.length) : picture.total;
     const [from, to] = this.range;
-    this.columns = pick(moments, total, from, to, buckets);
-    const columns = this.columns;
-    const values = layers.map((layer) => gather(layer, columns));
-    if (rest) {
+    const columns = pick(moments, total, from, to, buckets);
+    const values = this.pieces.map((piece) => gather(piece.line, columns));
+    if (!this.only && picture.small.length > 0) {
       const small = new Float64Array(columns.length);
       for (const layer of picture.small) addTo(small, layer, columns);
       values.push(small);
@@ -196,12 +169,31 @@ export class Chart {
   }
 }
 
-function nanToNull(value: number): number | null {
-  return Number.isNaN(value) ? null : value;
+/** Axes of time and of a metric. */
+export function axes(element: HTMLElement, metric: string): uPlot.Axis[] {
+  const look: uPlot.Axis = {
+    stroke: themed("--muted"),
+    grid: { stroke: themed("--grid"), width: 1 },
+    font: "12px system-ui, sans-serif",
+  };
+  return [
+    {
+      ...look,
+      ticks: { stroke: themed("--grid"), size: 5 },
+      size: 34,
+      splits: (_plot, _axis, min, max) => timeSplits(min, max, element.clientWidth / 110),
+      values: (_plot, splits) => splits.map((split) => axisTime(split, splits)),
+    },
+    {
+      ...look,
+      ticks: { show: false },
+      size: AXIS,
+      splits: (_plot, _axis, min, max) => sizeSplits(min, max, metric),
+      values: (_plot, splits) => splits.map((split) => (split === 0 ? "0" : format.value(metric, split).replace(/\.0+ /, " "))),
+    },
+  ];
 }
 
-function spread(layer: Layer, length: number): Float64Array {
-  const values = new Float64Array(length).fill(NaN);
-  values.set(layer.values.subarray(0, length - layer.first), layer.first);
-  return values;
+function nanToNull(value: number): number | null {
+  return Number.isNaN(value) ? null : value;
 }

@@ -2,8 +2,7 @@
 
 import { h } from "./dom.ts";
 import * as format from "./format.ts";
-import { GROUPINGS, type Layer } from "./layers.ts";
-import type { Run } from "./run.ts";
+import type { Grouping, Layer } from "./layers.ts";
 import type { State, View } from "./state.ts";
 
 export interface Controls {
@@ -18,7 +17,7 @@ export interface Controls {
 
 const NAMES: Record<string, string> = { process: "Process", command: "Command", exe: "Executable", tree: "Tree" };
 
-export function controls(state: State, metrics: string[], run: Run): Controls {
+export function controls(state: State, metrics: string[], groupings: readonly Grouping[]): Controls {
   const choose = (name: string, choices: [string, string, string][], current: () => string, set: (value: string) => void) => {
     const buttons = choices.map(([value, label, title]) =>
       h("button", { type: "button", title, "data-value": value, onclick: () => set(value) }, label),
@@ -37,7 +36,7 @@ export function controls(state: State, metrics: string[], run: Run): Controls {
   );
   const by = choose(
     "By",
-    GROUPINGS.map((by) => [by, NAMES[by] ?? by, by === "tree" ? "each branch of the process tree" : `by ${by}`]),
+    groupings.map((by) => [by, NAMES[by] ?? by, by === "tree" ? "each branch of the process tree" : `by ${by}`]),
     () => state.view.by,
     (by) => state.set({ by: by as View["by"], only: null }),
   );
@@ -67,7 +66,7 @@ export function controls(state: State, metrics: string[], run: Run): Controls {
       "div",
       { class: "controls" },
       metrics.length > 1 ? metric.element : null,
-      run.count > 1 ? by.element : null,
+      groupings.length > 1 ? by.element : null,
       h("div", { class: "pills" }, moment, isolated, zoomed),
       search,
     ),

@@ -79,6 +79,11 @@ const METRICS: Record<string, [string, string]> = {
   working_set: ["Working set", "working set"],
   phys_footprint: ["Footprint", "physical footprint"],
   vram: ["GPU memory", "memory on GPUs, by device"],
+  cpu_time: ["CPU", "busy processors, on average since the sample before"],
+  read: ["Read", "what was read, from files, pipes and the page cache"],
+  written: ["Written", "what was written, to files and pipes"],
+  storage_read: ["Storage read", "what was fetched from storage"],
+  storage_written: ["Storage written", "pages made dirty that are to go to storage"],
 };
 
 export function metricName(metric: string): string {
@@ -91,6 +96,12 @@ export function metricMeaning(metric: string): string {
 
 /** A value of a metric. */
 export function value(metric: string, amount: number | null | undefined): string {
-  if (metric !== "cpu") return bytes(amount) + (metric === "io" ? "/s" : "");
-  return amount === null || amount === undefined || Number.isNaN(amount) ? "?" : `${amount.toFixed(2)} CPUs`;
+  if (!isRate(metric)) return bytes(amount);
+  if (amount === null || amount === undefined || Number.isNaN(amount)) return "?";
+  return metric === "cpu_time" ? `${amount.toFixed(2)} CPUs` : `${bytes(amount)}/s`;
+}
+
+/** Whether it is so much a second, and no memory held at a moment. */
+export function isRate(metric: string): boolean {
+  return ["cpu_time", "read", "written", "storage_read", "storage_written"].includes(metric);
 }

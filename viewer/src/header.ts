@@ -2,7 +2,7 @@
 
 import { h } from "./dom.ts";
 import * as format from "./format.ts";
-import type { Head, PeakInterval } from "./payload.ts";
+import type { Finding, Head, PeakInterval } from "./payload.ts";
 import type { Run } from "./run.ts";
 
 export function header(run: Run, ...tools: HTMLElement[]): HTMLElement {
@@ -50,15 +50,16 @@ function notes(run: Run): string[] {
   return found;
 }
 
-export function tiles(run: Run, actions: { peak: () => void; largest: (row: number) => void }): HTMLElement {
+export function tiles(run: Run, actions: { peak: () => void; isolate: (row: number) => void }): HTMLElement {
   const { head } = run;
   const all: HTMLElement[] = [];
   const { rss, pss, cgroup, gpu } = head.peak;
   all.push(peakTile(rss, actions.peak));
+  const whenGpu = (at: number | null) => (at === null ? "" : `, at ${format.moment(at)}`);
   if (pss) all.push(tile("Peak PSS", format.sign(pss.certainty) + format.bytes(pss.bytes), "shared pages counted once", format.certainty(pss.certainty)));
   for (const { name, id, vram } of gpu) {
     const scope = vram?.scope === "device" ? "rise of the whole device" : "of this job";
-    if (vram) all.push(tile(`GPU: ${name ?? id}`, format.sign(vram.certainty) + format.bytes(vram.bytes), scope, format.certainty(vram.certainty)));
+    if (vram) all.push(tile(`GPU: ${name ?? id}`, format.sign(vram.certainty) + format.bytes(vram.bytes), scope + whenGpu(vram.at_seconds), format.certainty(vram.certainty)));
   }
   if (cgroup) all.push(tile("Cgroup peak", format.sign(cgroup.certainty) + format.bytes(cgroup.bytes), "with page cache and kernel memory", format.certainty(cgroup.certainty)));
   const largest = largestRow(run);
@@ -70,7 +71,7 @@ export function tiles(run: Run, actions: { peak: () => void; largest: (row: numb
       `${run.command(largest)} ${run.pid(largest)}`,
       format.certainty(certainty),
     );
-    all.push(clickable(element, () => actions.largest(largest)));
+    all.push(clickable(element, () => actions.isolate(largest)));
   }
   const seen = head.capture;
   all.push(
@@ -88,6 +89,9 @@ export function tiles(run: Run, actions: { peak: () => void; largest: (row: numb
     ),
   );
   for (const limit of head.limits) all.push(limitTile(limit));
+  for (const finding of head.findings.slice(0, 4)) if (finding.kind === "leak") all.push(leakTile(finding, actions.isolate));
+  if (head.findings.length > 4) all.push(tile("Findings", String(head.findings.length), "the four first are shown here", ""));
+  if (head.oom && (head.oom.victims.length > 0 || (head.oom.in_job ?? 0) > 0)) all.push(oomTile(head.oom));
   return h("div", { class: "tiles" }, ...all);
 }
 
@@ -107,7 +111,8 @@ function peakTile(peak: PeakInterval | null, action: () => void): HTMLElement {
   const when = at !== null ? `at ${format.moment(at)}` : between ? `between ${format.moment(between[0])} and ${format.moment(between[1])}` : "";
   const element = tile("Peak memory", format.sign(peak.certainty) + format.bytes(peak.bytes), when, `${format.certainty(peak.certainty)}. Sum of all processes' RSS: shared pages count in each.`);
   element.classList.add("hero");
-  if (peak.certainty !== "exact" && peak.upper_bytes > 0) element.append(interval(peak));
+  // Bounds that read the same say nothing.
+  if (format.bytes(peak.lower_bytes) !== format.bytes(peak.upper_bytes)) element.append(interval(peak));
   return clickable(element, action);
 }
 
@@ -144,6 +149,27 @@ function limitTile({ of, limit_bytes, exceeded, action }: Head["limits"][number]
     : "kept, as far as was seen";
   const element = tile(LIMITED[of] ?? "Limit", format.bytes(limit_bytes), words, "");
   if (exceeded) element.classList.add("bad");
+  return element;
+}
+
+function leakTile(finding: Finding, isolate: (row: number) => void): HTMLElement {
+  const who = finding.scope === "process" ? `${finding.command ?? "process"} ${finding.pid ?? ""}` : finding.scope === "total" ? "the whole job" : `device ${finding.id ?? ""}`;
+  const element = tile(
+    finding.sureness === "clear" ? "Leak" : "Probable leak",
+    `+${format.bytes(finding.bytes_per_minute)}/min`,
+    `${who}: ${format.bytes(finding.from_bytes)} to ${format.bytes(finding.to_bytes)} since ${format.moment(finding.began_seconds)}`,
+    "the floor of its memory went on growing to the end of what was seen",
+  );
+  element.classList.add("warn");
+  const { id } = finding;
+  return finding.scope === "process" && id !== null ? clickable(element, () => isolate(id)) : element;
+}
+
+function oomTile(oom: NonNullable<Head["oom"]>): HTMLElement {
+  const sure = oom.victims.some((victim) => victim.evidence !== "possible") || (oom.in_job ?? 0) > 0;
+  const names = oom.victims.map(({ command, pid }) => `${command} ${pid}`).join(", ");
+  const element = tile("Out of memory", sure ? "killed" : "perhaps", names || `${oom.in_job} in the job's cgroup`, "processes that the kernel killed for want of memory");
+  element.classList.add("bad");
   return element;
 }
 

@@ -11,6 +11,8 @@ import type { State } from "./state.ts";
 
 const LANE = 24;
 const HEIGHT = 420;
+/** Lanes inside groups that are open from the start. */
+const OPENED = 60;
 
 interface Lane {
   /** The row of a process; null for a group. */
@@ -31,11 +33,13 @@ export class Lanes {
   private readonly scroller = h("div", { class: "lanes", tabindex: 0, role: "img" });
   private readonly space = h("div", { class: "space" });
   private lanes: Lane[] = [];
-  private readonly opened = new Set<string>();
+  /** Groups that the user opened or closed; the others are open where there is room. */
+  private readonly opened = new Map<string, boolean>();
   private picture: Picture | null = null;
   private range: [number, number] = [0, 1];
   private hover: number | null = null;
-  private scale = 1;
+  /** What is as high as a lane: the highest group, and the highest process. */
+  private scale = { group: 1, process: 1 };
 
   constructor(
     private readonly run: Run,
@@ -57,7 +61,11 @@ export class Lanes {
     this.picture = picture;
     this.range = range;
     this.lanes = by === "process" ? this.processes(rows) : this.groups(picture, by, rows);
-    this.scale = Math.max(1, ...this.lanes.map((lane) => Math.max(lane.line?.highest ?? 0, this.peakOf(lane) ?? 0)));
+    this.scale = { group: 1, process: 1 };
+    for (const lane of this.lanes) {
+      const kind = lane.row === null ? "group" : "process";
+      this.scale[kind] = Math.max(this.scale[kind], lane.line?.highest ?? 0, this.peakOf(lane) ?? 0);
+    }
     this.space.style.height = `${this.lanes.length * LANE}px`;
     this.scroller.style.height = `${Math.min(HEIGHT, Math.max(1, this.lanes.length) * LANE + 2)}px`;
     this.scroller.setAttribute(
@@ -89,15 +97,13 @@ export class Lanes {
     const picture = this.picture as Picture;
     const layer = picture.layerOf(row);
     const series = this.run.rows(picture.metric).get(row);
-    let highest = 0;
-    if (series) for (const value of series.values) if (value > highest) highest = value;
     return {
       row,
       key: layer?.key ?? `p${row}`,
       label: this.run.command(row),
       depth,
       rows: [row],
-      line: series ? { first: series.first, values: series.values, highest } : null,
+      line: series ? { first: series.first, values: series.values, highest: this.run.highest(series) } : null,
       colour: layer ? picture.colourOf(layer) : GREY,
       open: null,
     };
@@ -110,8 +116,11 @@ export class Lanes {
       .filter((group) => group.rows.length > 0)
       .sort((one, other) => (other.layer?.highest ?? 0) - (one.layer?.highest ?? 0));
     const lanes: Lane[] = [];
+    let room = OPENED;
     for (const group of groups) {
-      const open = this.opened.has(group.key);
+      const fits = group.rows.length > 1 && group.rows.length <= room;
+      const open = this.opened.get(group.key) ?? fits;
+      if (open) room -= group.rows.length;
       const colour = group.layer ? picture.colourOf(group.layer) : GREY;
       const label = groupLabel(this.run, group.key, group.all) + (by !== "tree" && group.all.length > 1 ? `  × ${group.all.length}` : "");
       lanes.push({ row: null, key: group.key, label, depth: 0, rows: group.rows, line: group.layer ?? null, colour, open });
@@ -214,7 +223,7 @@ export class Lanes {
     ctx.fillRect(left, y + LANE - 1, width - left, 1);
     if (lane.row === null) for (const row of lane.rows.slice(0, 3000)) this.drawLife(ctx, row, y, left, width, lane.colour, false);
     else this.drawLife(ctx, lane.row, y, left, width, lane.colour, true);
-    if (lane.line) this.drawHeight(ctx, lane.line, y, left, width, lane.colour);
+    if (lane.line) this.drawHeight(ctx, lane.line, lane.row === null ? "group" : "process", y, left, width, lane.colour);
     ctx.restore();
     ctx.globalAlpha = 1;
   }
@@ -233,7 +242,7 @@ export class Lanes {
     const peak = this.picture?.metric === run.head.primary_metric ? run.peak(row) : null;
     if (peak !== null) {
       // The kernel's own mark: as high as it was, wherever in its life that was.
-      const top = y + LANE - 2 - this.height(peak);
+      const top = y + LANE - 2 - this.height(peak, "process");
       ctx.strokeStyle = faded(colour, 0.9);
       ctx.lineWidth = 1;
       ctx.setLineDash([2, 2]);
@@ -249,13 +258,14 @@ export class Lanes {
     ctx.fillRect(died - 1, y + 3, failed ? 2.5 : 1, LANE - 5);
   }
 
-  private height(value: number): number {
-    return Math.max(1, (value / this.scale) * (LANE - 5));
+  private height(value: number, kind: "group" | "process"): number {
+    return Math.max(1, (value / this.scale[kind]) * (LANE - 5));
   }
 
   private drawHeight(
     ctx: CanvasRenderingContext2D,
     line: Pick<Layer, "first" | "values">,
+    kind: "group" | "process",
     y: number,
     left: number,
     width: number,
@@ -289,7 +299,7 @@ export class Lanes {
       }
       if (!open) ctx.moveTo(x, base);
       open = true;
-      ctx.lineTo(x, base - this.height(most));
+      ctx.lineTo(x, base - this.height(most, kind));
       // A single sample is drawn, too.
       last = x + 1;
     }
@@ -312,9 +322,7 @@ export class Lanes {
     if (seconds !== null) return this.state.set({ at: seconds });
     if (!lane || !this.picture) return;
     if (lane.open !== null) {
-      if (lane.open) this.opened.delete(lane.key);
-      else this.opened.add(lane.key);
-      this.state.set({});
+      this.opened.set(lane.key, !lane.open);
       this.reopen();
       return;
     }

@@ -93,7 +93,7 @@ function line(series: Series): Line {
 export function sum(lines: { first: number; values: Float64Array }[]): Line {
   const only = lines[0];
   if (lines.length === 1 && only) return { first: only.first, values: only.values, highest: highest(only.values) };
-  let first = Infinity;
+  let first = lines.length > 0 ? Infinity : 0;
   let end = 0;
   for (const { first: from, values } of lines) {
     first = Math.min(first, from);
@@ -110,6 +110,13 @@ export function sum(lines: { first: number; values: Float64Array }[]): Line {
     }
   }
   return { first, values, highest: highest(values) };
+}
+
+/** A line over all columns; NaN where it has no value. */
+export function spread(line: { first: number; values: Float64Array } | null | undefined, columns: number): Float64Array {
+  const values = new Float64Array(columns).fill(NaN);
+  if (line) values.set(line.values.subarray(0, Math.max(0, columns - line.first)), Math.min(line.first, columns));
+  return values;
 }
 
 export function highest(values: Float64Array, from = 0, to = values.length): number {

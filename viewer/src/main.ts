@@ -3,6 +3,7 @@
 import "./style.css";
 import { h } from "./dom.ts";
 import { unpack } from "./payload.ts";
+import { pair } from "./pair.ts";
 import { Run } from "./run.ts";
 import { single } from "./single.ts";
 
@@ -12,10 +13,11 @@ async function start(): Promise<void> {
   try {
     const runs = (await unpack(payload?.textContent?.trim() ?? "")).map((unpacked) => new Run(unpacked));
     payload?.remove();
-    const [run] = runs;
+    const [run, other] = runs;
     if (!run) throw new Error("there is no run in it");
-    document.title = `${run.head.command.join(" ").slice(0, 100)} · memory`;
-    single(run, app);
+    document.title = `${run.head.command.join(" ").slice(0, 100)} · memory${other ? " of two runs" : ""}`;
+    if (other) pair(run, other, app);
+    else single(run, app);
     document.documentElement.dataset["ready"] = String(Math.round(performance.now()));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -3,6 +3,7 @@
 import type uPlot from "uplot";
 import { themed } from "./dom.ts";
 import * as format from "./format.ts";
+import type { Layer } from "./layers.ts";
 import type { Run } from "./run.ts";
 
 export interface Mark {
@@ -22,11 +23,10 @@ const LIMITED: Record<string, [string, string]> = {
   cgroup: ["rss", "limit of the cgroup"],
 };
 
-export function marksOf(run: Run, metric: string, isolated: boolean): Mark[] {
-  const { peak, limits } = run.head;
+export function marksOf(run: Run, metric: string, only: Layer | null): Mark[] {
+  const { peak, limits, findings } = run.head;
   const marks: Mark[] = [];
-  if (isolated) return marks;
-  if (metric === "rss" && peak.rss) {
+  if (metric === "rss" && peak.rss && !only) {
     const { bytes, at_seconds, between_seconds, certainty } = peak.rss;
     const words = `peak ${format.sign(certainty)}${format.bytes(bytes)}`;
     if (at_seconds !== null) marks.push({ kind: "peak", value: bytes, from: at_seconds, to: at_seconds, words });
@@ -35,10 +35,23 @@ export function marksOf(run: Run, metric: string, isolated: boolean): Mark[] {
       marks.push({ kind: "peak", value: bytes, from, to, words: `${words}, told by the kernel's marks` });
     }
   }
-  if (metric === "pss" && peak.pss?.at_seconds != null) {
+  if (!only && metric === "pss" && peak.pss?.at_seconds != null) {
     const { bytes, at_seconds: at, certainty } = peak.pss;
     marks.push({ kind: "peak", value: bytes, from: at, to: at, words: `peak ${format.sign(certainty)}${format.bytes(bytes)}` });
   }
+  for (const finding of findings) {
+    if (finding.kind !== "leak" || finding.metric !== metric || (finding.scope !== "total") !== (only !== null)) continue;
+    if (only && !(only.rows.length === 1 && only.rows[0] === finding.id)) continue;
+    marks.push({
+      kind: "finding",
+      value: finding.from_bytes,
+      toValue: finding.to_bytes,
+      from: finding.began_seconds,
+      to: finding.until_seconds,
+      words: `${finding.sureness} leak: +${format.bytes(finding.bytes_per_minute)}/min`,
+    });
+  }
+  if (only) return marks;
   for (const limit of limits) {
     const [of, name] = LIMITED[limit.of] ?? [null, ""];
     if (of !== metric) continue;
@@ -59,7 +72,7 @@ export function marksOf(run: Run, metric: string, isolated: boolean): Mark[] {
   return marks;
 }
 
-export function drawMarks(plot: uPlot, marks: Mark[], at: number | null, _metric: string): void {
+export function drawMarks(plot: uPlot, marks: Mark[], at: number | null): void {
   const { ctx, bbox } = plot;
   const ratio = devicePixelRatio || 1;
   const x = (seconds: number) => plot.valToPos(seconds, "x", true);
@@ -103,11 +116,20 @@ export function drawMarks(plot: uPlot, marks: Mark[], at: number | null, _metric
     }
     if (mark.kind === "peak") drawPeak(ctx, mark, x, y, bbox, ratio);
   }
-  if (at !== null) {
-    ctx.strokeStyle = themed("--accent");
-    ctx.lineWidth = 1.5 * ratio;
-    line(ctx, x(at), bbox.top, x(at), bbox.top + bbox.height);
-  }
+  ctx.restore();
+  drawMoment(plot, at);
+}
+
+/** The chosen moment. */
+export function drawMoment(plot: uPlot, at: number | null): void {
+  const { ctx, bbox } = plot;
+  if (at === null) return;
+  const x = plot.valToPos(at, "x", true);
+  if (x < bbox.left || x > bbox.left + bbox.width) return;
+  ctx.save();
+  ctx.strokeStyle = themed("--accent");
+  ctx.lineWidth = 1.5 * (devicePixelRatio || 1);
+  line(ctx, x, bbox.top, x, bbox.top + bbox.height);
   ctx.restore();
 }
 

@@ -1,11 +1,19 @@
 /** Moving through time by wheel, drag and keys. */
 
-import type { Run } from "./run.ts";
+import type { PeakInterval } from "./payload.ts";
 import type { State } from "./state.ts";
+
+/** What one can move through: a run, or two on one axis. */
+export interface Course {
+  duration: number;
+  moments: Float64Array;
+  columnAt(seconds: number): number;
+  head: { peak: { rss: PeakInterval | null } };
+}
 
 export class Navigator {
   constructor(
-    private readonly run: Run,
+    private readonly run: Course,
     private readonly state: State,
   ) {}
 

@@ -8,8 +8,19 @@ const COLOURS = [
 /** For everything that has no colour of its own. */
 export const GREY = "#98a1ae";
 
+/** The second dozen is lighter, the third darker. */
 export function colour(place: number): string {
-  return COLOURS[place % COLOURS.length] as string;
+  return shade(COLOURS[place % COLOURS.length] as string, Math.floor(place / COLOURS.length));
+}
+
+/** Neighbours of one colour that can be told apart. */
+export function shade(hex: string, place: number): string {
+  const [target, part] = ([[255, 0], [255, 0.24], [0, 0.16], [255, 0.4]] as const)[place % 4] ?? [255, 0];
+  const mixed = [1, 3, 5].map((at) => {
+    const own = parseInt(hex.slice(at, at + 2), 16);
+    return Math.round(own + (target - own) * part).toString(16).padStart(2, "0");
+  });
+  return `#${mixed.join("")}`;
 }
 
 export function faded(hex: string, alpha: number): string {

@@ -42,6 +42,22 @@ export interface Limit {
   } | null;
 }
 
+/** Memory that went on growing; other kinds are passed over. */
+export interface Finding {
+  kind: string;
+  scope: string;
+  metric: string;
+  id: number | null;
+  pid: number | null;
+  command: string | null;
+  bytes_per_minute: number;
+  began_seconds: number;
+  until_seconds: number;
+  from_bytes: number;
+  to_bytes: number;
+  sureness: string;
+}
+
 export interface SeriesHead {
   metric: string;
   scope: string;
@@ -50,6 +66,8 @@ export interface SeriesHead {
   length: number;
   unit: number;
   merged: boolean;
+  /** In what it is counted up: then the values rise, and their differences over time are what is shown. */
+  counted?: "microseconds" | "bytes";
 }
 
 /** The processes, column by column; texts are indices into `texts`. */
@@ -112,7 +130,9 @@ export interface Head {
     overhead: { cpu_seconds: number } | null;
   };
   limits: Limit[];
-  findings: unknown[];
+  findings: Finding[];
+  leak_search: { total_judged: boolean } | null;
+  oom: { in_job: number | null; around: number | null; victims: { pid: number; command: string; evidence: string }[] } | null;
   processes: ProcessColumns;
   timeline: { columns: number; unknown_series: number; series: SeriesHead[] } | null;
 }

@@ -1,7 +1,7 @@
 /** What the charts, the lanes and the table share: the layers at hand and their colours. */
 
-import { highest, layersOf, sum, type Grouping, type Layer } from "./layers.ts";
-import { colour, GREY } from "./palette.ts";
+import { highest, layersOf, spread, sum, type Grouping, type Layer } from "./layers.ts";
+import { colour, GREY, shade } from "./palette.ts";
 import type { Metric, Run } from "./run.ts";
 
 /** Layers with a colour of their own; what is smaller is stacked as one. */
@@ -41,7 +41,7 @@ export function paint(run: Run, metric: Metric, by: Grouping): Picture {
     layers,
     shown,
     small,
-    total: totalOf(run, metric, layers),
+    total: spread(run.total(metric) ?? sum(layers), run.moments.length),
     colourOf(layer) {
       const place = places.get(layer.key);
       return place === undefined ? GREY : colour(place);
@@ -50,14 +50,35 @@ export function paint(run: Run, metric: Metric, by: Grouping): Picture {
   };
 }
 
-function totalOf(run: Run, metric: Metric, layers: Layer[]): Float64Array {
-  const series = run.total(metric) ?? { ...sum(layers) };
-  const total = new Float64Array(run.moments.length).fill(NaN);
-  total.set(series.values.subarray(0, total.length - series.first), series.first);
-  return total;
+/** What is stacked: a layer, or a process of it that is large enough to be told apart. */
+export interface Piece {
+  line: Pick<Layer, "first" | "values">;
+  colour: string;
 }
 
-/** How high the chart must reach in a range of columns. */
-export function ceiling(total: Float64Array, from: number, to: number): number {
-  return highest(total, from, to);
+/** Processes that are drawn by themselves inside their groups. */
+const TOLD_APART = 60;
+
+/** The layers with their large members in shades of the layer's colour, so that one sees how many made it. */
+export function pieces(run: Run, picture: Picture, layers: Layer[]): Piece[] {
+  const lines = run.rows(picture.metric);
+  const least = highest(picture.total) / 100;
+  const large = layers
+    .filter((layer) => layer.kind === "group")
+    .flatMap((layer) => layer.rows)
+    .map((row) => ({ row, most: run.highest(lines.get(row)) }))
+    .filter(({ most }) => most > least)
+    .sort((one, other) => other.most - one.most)
+    .slice(0, TOLD_APART);
+  const apart = new Set(large.map(({ row }) => row));
+  return layers.flatMap((layer) => {
+    const own = picture.colourOf(layer);
+    const members = layer.kind === "group" ? layer.rows.filter((row) => lines.has(row)) : [];
+    const single = members.filter((row) => apart.has(row));
+    if (members.length < 2 || single.length === 0) return [{ line: layer, colour: own }];
+    const rest = members.filter((row) => !apart.has(row)).map((row) => lines.get(row)).filter((line) => line !== undefined);
+    const found: Piece[] = single.map((row, place) => ({ line: lines.get(row) ?? layer, colour: shade(own, place) }));
+    if (rest.length > 0) found.push({ line: sum(rest), colour: shade(own, single.length) });
+    return found;
+  });
 }

@@ -12,12 +12,13 @@ export class Run {
   readonly tree: Tree;
   readonly count: number;
   private readonly series: Series[];
+  private readonly most = new WeakMap<Series, number>();
   private readonly byRow = new Map<Metric, Map<number, Series>>();
 
   constructor({ head, moments, series }: Unpacked) {
     this.head = head;
     this.moments = moments;
-    this.series = series;
+    this.series = series.map((line) => (line.head.counted ? rate(line, moments) : line));
     this.count = head.processes.pid.length;
     this.tree = new Tree(head.processes);
   }
@@ -29,7 +30,9 @@ export class Run {
 
   /** What the timeline has, the primary metric first. */
   get metrics(): Metric[] {
-    const found = [...new Set(this.series.map((series) => series.head.metric))];
+    // What never rose above 0, such as swap that was not used, needs no switch.
+    const used = this.series.filter((series) => series.values.some((value) => value > 0));
+    const found = [...new Set(used.map((series) => series.head.metric))];
     const primary = this.head.primary_metric;
     return found.includes(primary) ? [primary, ...found.filter((metric) => metric !== primary)] : found;
   }
@@ -62,6 +65,18 @@ export class Run {
       this.byRow.set(metric, rows);
     }
     return rows;
+  }
+
+  /** The highest value of a line; 0 without one. */
+  highest(series: Series | undefined): number {
+    if (!series) return 0;
+    let most = this.most.get(series);
+    if (most === undefined) {
+      most = 0;
+      for (const value of series.values) if (value > most) most = value;
+      this.most.set(series, most);
+    }
+    return most;
   }
 
   text(index: number | null | undefined): string | null {
@@ -106,6 +121,24 @@ export class Run {
     if (after === moments.length) return after - 1;
     return seconds - (moments[after - 1] as number) <= (moments[after] as number) - seconds ? after - 1 : after;
   }
+}
+
+/** What is counted up, as the rate since the column before; processor time becomes busy processors. */
+function rate(series: Series, moments: Float64Array): Series {
+  const { first, values, head } = series;
+  const rates = new Float64Array(values.length).fill(NaN);
+  const scale = head.counted === "microseconds" ? 1e-6 : 1;
+  let before = -1;
+  for (let at = 0; at < values.length; at++) {
+    const value = values[at] as number;
+    if (Number.isNaN(value)) continue;
+    if (before >= 0) {
+      const time = (moments[first + at] as number) - (moments[first + before] as number);
+      if (time > 0) rates[at] = (Math.max(0, value - (values[before] as number)) * scale) / time;
+    }
+    before = at;
+  }
+  return { ...series, values: rates };
 }
 
 /** The first place in sorted numbers whose number is `limit` or more; the length where there is none. */

@@ -6,7 +6,8 @@ import { h } from "./dom.ts";
 import * as format from "./format.ts";
 import { header, measured, tiles } from "./header.ts";
 import { Lanes } from "./lanes.ts";
-import { layersOf, type Layer } from "./layers.ts";
+import { keyboard, onClick, timeAt } from "./input.ts";
+import { GROUPINGS, layersOf, type Layer } from "./layers.ts";
 import { legend } from "./legend.ts";
 import { Navigator } from "./navigate.ts";
 import { paint, type Picture } from "./picture.ts";
@@ -15,12 +16,14 @@ import { fromHash, State, type View } from "./state.ts";
 import { Table } from "./table.ts";
 import { atMoment, Tip } from "./tip.ts";
 
+/** So many processes can be told apart in one picture. */
+const READABLE = 64;
+
 export function single(run: Run, app: HTMLElement): void {
   const metrics = run.metrics;
-  const commands = new Set(run.head.processes.command).size;
   const initial: View = {
     metric: metrics[0] ?? run.head.primary_metric,
-    by: run.count > 8 && commands > 1 ? "command" : "process",
+    by: run.rows(metrics[0] ?? "").size > READABLE ? "command" : "process",
     range: null,
     at: null,
     only: null,
@@ -46,20 +49,13 @@ export function single(run: Run, app: HTMLElement): void {
     lanes.point(seconds);
   });
   const table = new Table(run, state);
-  const panel: Controls = controls(state, metrics, run);
+  const panel: Controls = controls(state, metrics, run.count > 1 ? GROUPINGS : []);
   const note = h("p", { class: "note" });
 
-  const time = (clientX: number): number | null => {
-    const over = chart.element.querySelector(".u-over");
-    if (!over) return null;
-    const box = over.getBoundingClientRect();
-    if (clientX < box.left || clientX > box.right) return null;
-    const [from, to] = navigator.range;
-    return from + ((clientX - box.left) / box.width) * (to - from);
-  };
+  const time = timeAt(chart.element, navigator);
   const width = () => chart.element.querySelector(".u-over")?.clientWidth || 1;
   navigator.attach(chart.element, time, width);
-  click(chart.element, (event) => {
+  onClick(chart.element, (event) => {
     const seconds = time(event.clientX);
     if (seconds === null) return;
     const column = run.columnAt(seconds);
@@ -76,27 +72,14 @@ export function single(run: Run, app: HTMLElement): void {
     },
     { passive: false },
   );
-  window.addEventListener("keydown", (event) => {
-    const target = event.target as HTMLElement;
-    if (target.closest("input, select, textarea")) {
-      if (event.key === "Escape") target.blur();
-      return;
-    }
-    if (event.key === "/") {
-      event.preventDefault();
-      return panel.search.focus();
-    }
-    // Arrows scroll a table or the lanes that have the focus.
-    if (target.closest(".scroller") && /^(Arrow(Up|Down)|Page|Home|End)/.test(event.key)) return;
-    if (navigator.key(event)) event.preventDefault();
-  });
+  keyboard(navigator, panel.search);
 
   const hasTimeline = run.moments.length > 0;
   app.append(
     header(run, panel.theme, panel.keys),
     tiles(run, {
       peak: () => navigator.peak(),
-      largest: (row) => state.set({ only: state.view.only === `p${row}` ? null : `p${row}` }),
+      isolate: (row) => state.set({ only: state.view.only === `p${row}` ? null : `p${row}` }),
     }),
     panel.element,
     h("section", { class: "sheet", hidden: !hasTimeline }, names, chart.element),
@@ -132,16 +115,6 @@ export function single(run: Run, app: HTMLElement): void {
   lanes.reopen = () => lanes.show(picture, navigator.range, filtered(run, state.view.filter));
   state.listen(update);
   update(state.view, null);
-}
-
-/** A click that was no drag. */
-function click(element: HTMLElement, action: (event: MouseEvent) => void): void {
-  let down: [number, number] | null = null;
-  element.addEventListener("pointerdown", (event) => (down = event.shiftKey ? null : [event.clientX, event.clientY]), true);
-  element.addEventListener("pointerup", (event) => {
-    if (down && Math.abs(event.clientX - down[0]) < 4 && Math.abs(event.clientY - down[1]) < 4) action(event);
-    down = null;
-  });
 }
 
 /** The isolated layer; a single process may be isolated in whatever groups. */

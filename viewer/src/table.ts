@@ -81,7 +81,6 @@ export class Table {
         ? `${format.count(this.rows.length)} ${what} from ${format.moment(range[0])} to ${format.moment(range[1])}`
         : `${format.count(this.rows.length)} ${what} at ${format.moment(column >= 0 ? (moments[column] as number) : at)}`;
     this.makeHead();
-    this.body.replaceChildren();
     this.table.setAttribute("aria-rowcount", String(this.rows.length + 1));
     this.scroller.style.maxHeight = `${HEIGHT}px`;
     this.fill();

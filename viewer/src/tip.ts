@@ -34,6 +34,7 @@ export function atMoment(run: Run, picture: Picture, seconds: number): Node | nu
   const series = run.total(metric);
   const low = series?.low?.[column - series.first];
   const rest = entries.slice(LISTED);
+  const missing = total - entries.reduce((sum, { value }) => sum + value, 0);
   const others = rest.reduce((sum, { value }) => sum + value, 0);
   return h(
     "div",
@@ -45,6 +46,9 @@ export function atMoment(run: Run, picture: Picture, seconds: number): Node | nu
       return h("div", { class: "entry" }, chip, h("span", {}, layer.label), h("b", {}, format.value(metric, value)));
     }),
     rest.length > 0 ? h("div", { class: "entry faint" }, h("i", { class: "chip none" }), h("span", {}, `${rest.length} more`), h("b", {}, format.value(metric, others))) : null,
+    missing > total * 0.02 && format.isRate(metric)
+      ? h("div", { class: "entry faint" }, h("i", { class: "chip none" }), h("span", {}, "too short to be sampled"), h("b", {}, format.value(metric, missing)))
+      : null,
     low !== undefined && low < total ? h("div", { class: "faint" }, `samples merged here; the total was down to ${format.value(metric, low)}`) : null,
   );
 }

@@ -30,6 +30,10 @@ pub(crate) struct ViewArgs {
     #[arg(value_name = "RECORD")]
     record: PathBuf,
 
+    /// A second record: the page shows both runs in one picture.
+    #[arg(value_name = "OTHER")]
+    other: Option<PathBuf>,
+
     /// Write the page to FILE.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -43,6 +47,7 @@ const EXAMPLES: &str = "\
 Examples:
   hwm view mem.json --html mem.html            one file, to keep or to send
   hwm view mem.json --open                     look at it now
+  hwm view before.json after.json --open       what changed between two runs?
   hwm run --html mem.html -- cargo build       run and write the page in one go
 
 Exit codes: 0 done; 1 a record cannot be read, or the page cannot be written or shown; 2 bad usage.
@@ -53,7 +58,8 @@ pub(crate) fn run(args: &ViewArgs) -> anyhow::Result<ExitCode> {
         return in_terminal(args);
     }
     let page = Page::built_in()?;
-    let packed = [pack(&args.record)?];
+    let files = std::iter::once(&args.record).chain(&args.other);
+    let packed = files.map(|file| pack(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let destination = match &args.html {
         Some(path) if path.as_os_str() == "-" => Destination::stdout()?,
         Some(path) => Destination::check("--html", path)?,

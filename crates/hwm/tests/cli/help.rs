@@ -452,11 +452,14 @@ Look at a record: a page of charts for the browser.
 The page is one file that needs no network: memory over time by process or group, a lane for each
 process, and a table that follows the moment or the range that is chosen.
 
-Usage: hwm view [OPTIONS] <RECORD>
+Usage: hwm view [OPTIONS] <RECORD> [OTHER]
 
 Arguments:
   <RECORD>
           The record, as hwm run --json=FILE wrote it; - reads standard input
+
+  [OTHER]
+          A second record: the page shows both runs in one picture
 
 Options:
       --html <FILE>
@@ -471,6 +474,7 @@ Options:
 Examples:
   hwm view mem.json --html mem.html            one file, to keep or to send
   hwm view mem.json --open                     look at it now
+  hwm view before.json after.json --open       what changed between two runs?
   hwm run --html mem.html -- cargo build       run and write the page in one go
 
 Exit codes: 0 done; 1 a record cannot be read, or the page cannot be written or shown; 2 bad usage.

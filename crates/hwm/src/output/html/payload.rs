@@ -4,13 +4,14 @@
 //! (LEB128): run by run the moments (microseconds, each from the one before), then series by series its values.
 //! A value is 0 where none was read, else 1 + zigzag(steps from the one known before), in units of `unit` bytes.
 //! Series in which samples were merged go on with two more columns: how far the minimum lies below and the maximum
-//! above the value (above 0 where there is none), 0 for none, else 1 + steps. `viewer/src/payload.ts` reads it.
+//! above the value (above 0 where there is none), 0 for none, else 1 + steps. What is counted up comes after the
+//! series, in the same form. `viewer/src/payload.ts` reads it.
 
 use std::io::{self, Write};
 
 use base64::{engine::general_purpose::STANDARD, write::EncoderWriter};
 use flate2::{Compression, write::GzEncoder};
-use highwater::record::{Metric, Process, Record, Scope, Series, Timeline};
+use highwater::record::{Counter, CounterMetric, Metric, Process, Record, Scope, Series, Timeline};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -68,6 +69,9 @@ impl Packed {
             "groups": record.groups,
             "limits": record.limits,
             "findings": record.findings,
+            "leak_search": record.leak_search,
+            "usage": record.usage,
+            "oom": record.oom,
             "processes": processes,
             "timeline": timeline,
         });
@@ -155,10 +159,15 @@ fn pack_timeline(timeline: &Timeline, columns: &mut Vec<u8>) -> Value {
     }
     let is_known = |series: &&Series| series.metric != Metric::Other && series.scope != Scope::Unknown;
     let known: Vec<&Series> = timeline.series.iter().filter(is_known).collect();
-    let series: Vec<Value> = known.iter().map(|series| pack_series(series, columns)).collect();
+    let is_known =
+        |counter: &&Counter| counter.metric != CounterMetric::Other && counter.scope != Scope::Unknown;
+    let counters: Vec<&Counter> = timeline.counters.iter().filter(is_known).collect();
+    let all = timeline.series.len() + timeline.counters.len();
+    let mut series: Vec<Value> = known.iter().map(|series| pack_series(series, columns)).collect();
+    series.extend(counters.iter().map(|counter| pack_counter(counter, columns)));
     json!({
         "columns": timeline.seconds.len(),
-        "unknown_series": timeline.series.len() - known.len(),
+        "unknown_series": all - known.len() - counters.len(),
         "series": series,
     })
 }
@@ -169,20 +178,8 @@ fn micros(seconds: f64) -> u64 {
 }
 
 fn pack_series(series: &Series, columns: &mut Vec<u8>) -> Value {
-    let all = [&series.bytes, &series.min, &series.max];
-    let unit =
-        all.iter().flat_map(|values| values.iter().flatten()).fold(0, |unit, &value| gcd(unit, value)).max(1);
-    let mut before = 0;
-    for value in &series.bytes {
-        match value {
-            None => columns.push(0),
-            Some(bytes) => {
-                let steps = bytes / unit;
-                varint(zigzag(steps.cast_signed().wrapping_sub_unsigned(before)) + 1, columns);
-                before = steps;
-            }
-        }
-    }
+    let unit = unit_of(&[&series.bytes, &series.min, &series.max]);
+    pack_values(&series.bytes, unit, columns);
     let is_merged = series.min != series.bytes || series.max != series.bytes;
     if is_merged {
         for (bound, is_min) in [(&series.min, true), (&series.max, false)] {
@@ -205,6 +202,40 @@ fn pack_series(series: &Series, columns: &mut Vec<u8>) -> Value {
         "unit": unit,
         "merged": is_merged,
     })
+}
+
+fn pack_counter(counter: &Counter, columns: &mut Vec<u8>) -> Value {
+    let unit = unit_of(&[&counter.values]);
+    pack_values(&counter.values, unit, columns);
+    json!({
+        "metric": counter.metric,
+        "scope": counter.scope,
+        "id": counter.id,
+        "first": counter.first,
+        "length": counter.values.len(),
+        "unit": unit,
+        "merged": false,
+        "counted": counter.unit,
+    })
+}
+
+fn pack_values(values: &[Option<u64>], unit: u64, columns: &mut Vec<u8>) {
+    let mut before = 0;
+    for value in values {
+        match value {
+            None => columns.push(0),
+            Some(value) => {
+                let steps = value / unit;
+                varint(zigzag(steps.cast_signed().wrapping_sub_unsigned(before)) + 1, columns);
+                before = steps;
+            }
+        }
+    }
+}
+
+/// The largest number of which all values are multiples.
+fn unit_of(columns: &[&[Option<u64>]]) -> u64 {
+    columns.iter().flat_map(|values| values.iter().flatten()).fold(0, |unit, &value| gcd(unit, value)).max(1)
 }
 
 fn gcd(mut one: u64, mut other: u64) -> u64 {

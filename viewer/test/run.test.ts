@@ -1,0 +1,117 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { layersOf, members, GROUPINGS } from "../src/layers.ts";
+import { paint, pieces } from "../src/picture.ts";
+import { Run, valueAt } from "../src/run.ts";
+import { made, type Made } from "./record.ts";
+
+const rows = fc.array(
+  fc.record({
+    pid: fc.integer({ min: 1, max: 12 }),
+    ppid: fc.integer({ min: 1, max: 12 }),
+    command: fc.constantFrom("cc", "ld", "<script>alert(1)</script>", "__proto__"),
+    start: fc.integer({ min: 0, max: 9 }),
+    line: fc.option(fc.tuple(fc.integer({ min: 0, max: 9 }), fc.array(fc.nat(1e9), { minLength: 1, maxLength: 6 })), { nil: undefined }),
+  }),
+  { maxLength: 25 },
+);
+
+describe("tree", () => {
+  test("every process stands in it once, below a parent that was there before", () => {
+    fc.assert(
+      fc.property(rows, (rows) => {
+        const { tree } = new Run(made(rows as Made[], 20));
+        expect([...tree.order].sort((one, other) => one - other)).toEqual(rows.map((_, row) => row));
+        const place = new Map(tree.order.map((row, at) => [row, at]));
+        rows.forEach((_, row) => {
+          const parent = tree.parent[row] as number;
+          if (parent < 0) return;
+          expect(place.get(parent)).toBeLessThan(place.get(row) as number);
+          expect(tree.depth[row]).toBe((tree.depth[parent] as number) + 1);
+        });
+      }),
+    );
+  });
+
+  test("a pid that comes again is another parent", () => {
+    const { tree } = new Run(
+      made([
+        { pid: 1, ppid: 0 },
+        { pid: 7, ppid: 1, start: 1, end: 3 },
+        { pid: 8, ppid: 7, start: 2, end: 3 },
+        { pid: 7, ppid: 1, start: 5, end: 9 },
+        { pid: 9, ppid: 7, start: 6, end: 8 },
+      ]),
+    );
+    expect(Array.from(tree.parent)).toEqual([-1, 0, 1, 0, 3]);
+  });
+
+  test("branches hang on the trunk", () => {
+    const run = new Run(
+      made([
+        { pid: 1, ppid: 0, command: "sh" },
+        { pid: 2, ppid: 1, command: "make" },
+        { pid: 3, ppid: 2, command: "cc" },
+        { pid: 4, ppid: 3, command: "as" },
+        { pid: 5, ppid: 2, command: "ld" },
+      ]),
+    );
+    expect(Array.from(run.tree.branches())).toEqual([0, 1, 2, 2, 4]);
+  });
+
+  test("ten thousand generations do not overflow", () => {
+    const run = new Run(made(Array.from({ length: 10_000 }, (_, at) => ({ pid: at + 1, ppid: at, start: at / 1000 })), 20));
+    expect(run.tree.depth[9_999]).toBe(9_999);
+  });
+});
+
+describe("layers", () => {
+  test("however they are grouped, they and their pieces sum up to the same", () => {
+    fc.assert(
+      fc.property(rows, (rows) => {
+        const run = new Run(made(rows as Made[], 20));
+        for (let column = 0; column < 20; column++) {
+          const truth = rows.reduce((sum, { line }) => sum + (line?.[1][column - line[0]] ?? 0), 0);
+          for (const by of GROUPINGS) {
+            const layers = layersOf(run, "rss", by);
+            const total = layers.reduce((sum, layer) => sum + (valueAt(layer, column) || 0), 0);
+            expect(total).toBe(truth);
+            const picture = paint(run, "rss", by);
+            const all = pieces(run, picture, [...picture.shown, ...picture.small]);
+            expect(all.reduce((sum, piece) => sum + (valueAt(piece.line, column) || 0), 0)).toBe(truth);
+          }
+        }
+      }),
+    );
+  });
+
+  test("every process is in one group, also one that was never sampled", () => {
+    fc.assert(
+      fc.property(rows, (rows) => {
+        const run = new Run(made(rows as Made[], 20));
+        for (const by of ["command", "exe", "tree"] as const) {
+          const all = [...members(run, by).values()].flat();
+          expect(all.sort((one, other) => one - other)).toEqual(rows.map((_, row) => row));
+        }
+      }),
+    );
+  });
+
+  test("what is counted up becomes a rate, without a value where nothing is known before", () => {
+    const unpacked = made([{ pid: 1, ppid: 0, line: [2, [1_000_000, 1_500_000, NaN, 3_500_000]] }]);
+    const series = unpacked.series[0];
+    if (!series) throw new Error("made one");
+    series.head.metric = "cpu_time";
+    series.head.counted = "microseconds";
+    const line = new Run(unpacked).rows("cpu_time").get(0);
+    expect(Array.from(line?.values ?? [])).toEqual([NaN, 0.5, NaN, 1]);
+  });
+});
+
+describe("moments", () => {
+  test("the nearest column, none without a timeline", () => {
+    const run = new Run(made([], 10));
+    expect([-5, 0.4, 0.6, 3.5, 99].map((seconds) => run.columnAt(seconds))).toEqual([0, 0, 1, 3, 9]);
+    expect(new Run(made([], 0)).columnAt(1)).toBe(-1);
+  });
+});
