@@ -27,6 +27,8 @@ pub(crate) struct OnDevice {
     pub(crate) others: u64,
     /// Its processes are named by pids of the host, so that none can be known as a member.
     pub(crate) names_host_pids: bool,
+    /// A list of its processes, or a member, could not be read: the job may hold more on it.
+    pub(crate) is_partial: bool,
 }
 
 /// What one member held.

@@ -53,7 +53,7 @@ fn the_jobs_own_part_over_time_and_at_its_peak() {
     assert!(timeline.lines().any(|row| row.ends_with(&format!(",{}", 1200 * 1024))), "{timeline}");
     let summary = said(&output);
     assert!(summary.contains("GPU 0:            1.17 GiB"), "{summary}");
-    assert!(summary.contains("GPU 1:            not used by the job"), "{summary}");
+    assert!(summary.contains("GPU 1:            no use by the job was seen"), "{summary}");
 }
 
 #[test]
@@ -69,6 +69,21 @@ fn unknown_is_said_and_never_0() {
     assert!(broken.peak.gpu.is_empty());
     let reasons: Vec<_> = broken.capture.downgrades.iter().map(|why| why.reason.as_str()).collect();
     assert!(reasons.iter().any(|reason| reason.contains("code 18")), "{reasons:?}");
+}
+
+#[test]
+fn a_list_that_cannot_be_read_is_not_an_empty_one() {
+    if !are_pids_ours() {
+        return;
+    }
+    let fake = Fake::new();
+    let (output, record) = fake.run("graphics_refused", &[], "sleep 0.1");
+    assert!(said(&output).contains("permission denied"), "{}", said(&output));
+    let timeline = record.timeline.expect("a timeline");
+    let of_first =
+        |series: &&highwater::record::Series| (series.metric, series.id) == (Metric::Vram, Some(0));
+    let known = timeline.series.iter().filter(of_first).flat_map(|series| &series.bytes).flatten().count();
+    assert_eq!(known, 0, "that the job held nothing is not known: {:?}", timeline.series);
 }
 
 #[test]

@@ -33,6 +33,7 @@ struct OfDevice {
     source: GpuSource,
     /// What was in use before the job began.
     used_before: Option<u64>,
+    names_host_pids: bool,
     vram: Option<GpuFigure>,
     gtt: Option<GpuFigure>,
     members: HashSet<MemberId>,
@@ -49,34 +50,20 @@ impl GpuFold {
         for gap in &sample.gaps {
             self.miss(&gap.what, gap.why.to_string());
         }
-        let mut by_member: HashMap<MemberId, (u64, Option<u64>)> = HashMap::new();
+        let mut by_member: HashMap<MemberId, OfMember> = HashMap::new();
         let mut total = None;
         for on in &sample.devices {
-            let device = self.devices.entry(on.device.index).or_insert_with(|| OfDevice::new(on));
+            let device = self.devices.entry(on.device.index).or_insert_with(|| OfDevice::new(at, on));
             if let Some(job) = device.add(at, on) {
-                total = Some(total.unwrap_or(0) + job);
+                total = Some(u64::saturating_add(total.unwrap_or(0), job));
             }
             for held in &on.rows {
-                if held.vram.bytes().is_none() && held.peak.is_none() {
-                    continue;
-                }
-                let sum = by_member.entry(held.id).or_default();
-                sum.0 += held.vram.bytes().unwrap_or_default();
-                if let Some(peak) = held.peak {
-                    sum.1 = Some(sum.1.unwrap_or(0).max(peak));
-                }
+                by_member.entry(held.id).or_default().add(held);
             }
         }
         self.last_total = total;
-        for (id, (bytes, driver_peak)) in by_member {
-            let sampled = ProcessPeak { bytes, source: PeakSource::Sampled, certainty: Certainty::Sampled };
-            let kept = driver_peak.filter(|&peak| peak >= bytes).map(|bytes| ProcessPeak {
-                bytes,
-                source: PeakSource::Driver,
-                // It may rise until the process ends.
-                certainty: Certainty::AtLeast,
-            });
-            let now = kept.unwrap_or(sampled);
+        for (id, of_member) in by_member {
+            let Some(now) = of_member.peak() else { continue };
             let best = self.members.entry(id).or_insert(now);
             if now.bytes > best.bytes {
                 *best = now;
@@ -124,14 +111,47 @@ impl GpuFold {
     }
 }
 
+/// What one member held in one sample, on all devices together.
+#[derive(Debug, Default)]
+struct OfMember {
+    known: Option<u64>,
+    /// On some device it may hold more.
+    is_open: bool,
+    /// The highest that a driver has kept of it on one device.
+    kept: Option<u64>,
+}
+
+impl OfMember {
+    fn add(&mut self, held: &Held) {
+        match held.vram.bytes() {
+            Some(bytes) => self.known = Some(self.known.map_or(bytes, |known| known.saturating_add(bytes))),
+            None => self.is_open = true,
+        }
+        self.is_open |= held.vram.upper().is_none();
+        self.kept = self.kept.max(held.peak);
+    }
+
+    fn peak(&self) -> Option<ProcessPeak> {
+        let kept = self.kept.filter(|&kept| self.known.is_none_or(|known| kept >= known));
+        if let Some(bytes) = kept {
+            // It may rise until the process ends.
+            return Some(ProcessPeak { bytes, source: PeakSource::Driver, certainty: Certainty::AtLeast });
+        }
+        let certainty = if self.is_open { Certainty::AtLeast } else { Certainty::Sampled };
+        Some(ProcessPeak { bytes: self.known?, source: PeakSource::Sampled, certainty })
+    }
+}
+
 impl OfDevice {
-    fn new(on: &OnDevice) -> Self {
+    fn new(at: Duration, on: &OnDevice) -> Self {
         Self {
             id: on.device.id.clone(),
             name: on.device.name.clone(),
             total_bytes: on.device.total.reading.known(),
             source: source(on.device.used.source),
-            used_before: on.device.used.reading.known(),
+            // A driver that was slow to open is read for the first time while the job runs.
+            used_before: on.device.used.reading.known().filter(|_| at.is_zero()),
+            names_host_pids: on.names_host_pids,
             vram: None,
             gtt: None,
             members: HashSet::new(),
@@ -161,21 +181,30 @@ impl OfDevice {
             keep_higher(&mut self.vram, figure);
             return None;
         }
-        let job = figure(at, &on.rows, |held| &held.vram);
+        let job = figure(at, on, |held| &held.vram);
         if let Some(figure) = job {
             keep_higher(&mut self.vram, figure);
         }
-        if let Some(figure) = figure(at, &on.rows, |held| &held.system) {
+        if let Some(figure) = figure(at, on, |held| &held.system) {
             keep_higher(&mut self.gtt, figure);
         }
         // Nobody of the job on it is a known nothing.
-        self.now = job.map(|figure| figure.bytes).or(on.rows.is_empty().then_some(0));
+        let is_none = on.rows.is_empty() && !on.is_partial;
+        self.now = job.map(|figure| figure.bytes).or(is_none.then_some(0));
         self.now
     }
 
     fn reason(&self) -> Option<Downgrade> {
         let label = self.name.as_deref().unwrap_or(self.id.as_str());
         let count = self.unknown.len();
+        if self.names_host_pids && self.used_before.is_none() {
+            return Some(Downgrade {
+                wanted: format!("GPU memory on {label}"),
+                reason: "its driver names processes by the host's pids, and what was in use before the job began is \
+                         not known"
+                    .to_owned(),
+            });
+        }
         (count > 0).then(|| Downgrade {
             wanted: format!("GPU memory of every process on {label}"),
             reason: format!("of {count} processes the driver does not tell it"),
@@ -199,22 +228,28 @@ impl OfDevice {
 }
 
 /// The sum over the members in one sample; `None` where nothing is known of any, or nobody is there.
-fn figure<'a>(at: Duration, rows: &'a [Held], of: impl Fn(&'a Held) -> &'a Reading) -> Option<GpuFigure> {
-    let known: Vec<(&Held, &Reading)> =
-        rows.iter().map(|held| (held, of(held))).filter(|(_, reading)| reading.bytes().is_some()).collect();
+fn figure<'a>(at: Duration, on: &'a OnDevice, of: impl Fn(&'a Held) -> &'a Reading) -> Option<GpuFigure> {
+    let add = |sum: u64, bytes| sum.saturating_add(bytes);
+    let known: Vec<(&Held, &Reading)> = on
+        .rows
+        .iter()
+        .map(|held| (held, of(held)))
+        .filter(|(_, reading)| reading.bytes().is_some())
+        .collect();
     if known.is_empty() {
         return None;
     }
-    let upper: u64 = known.iter().filter_map(|(_, reading)| reading.bytes()).sum();
+    let upper = known.iter().filter_map(|(_, reading)| reading.bytes()).fold(0, add);
     // What one process holds is surely held; a client that several hold may be the same memory in each.
-    let alone: u64 =
-        known.iter().filter(|(held, _)| !held.shares).filter_map(|(_, reading)| reading.lower()).sum();
-    let sharing =
-        known.iter().filter(|(held, _)| held.shares).filter_map(|(_, reading)| reading.lower()).max();
-    let is_whole = known.len() == rows.len();
+    let lower = |shares| known.iter().filter(move |(held, _)| held.shares == shares);
+    let alone = lower(false).filter_map(|(_, reading)| reading.lower()).fold(0, add);
+    let sharing = lower(true).filter_map(|(_, reading)| reading.lower()).max();
+    // Whoever may hold more leaves the sum open upwards.
+    let bounded = known.iter().filter(|(_, reading)| reading.upper().is_some()).count();
+    let is_whole = bounded == on.rows.len() && !on.is_partial;
     Some(GpuFigure {
         bytes: upper,
-        lower_bytes: alone + sharing.unwrap_or(0),
+        lower_bytes: alone.saturating_add(sharing.unwrap_or(0)),
         certainty: if is_whole { Certainty::Sampled } else { Certainty::AtLeast },
         scope: GpuScope::Job,
         at_seconds: Some(round(at.as_secs_f64())),
@@ -243,123 +278,4 @@ fn source(source: Source) -> GpuSource {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use super::*;
-    use crate::{
-        Unavailable,
-        gpu::{Device, Figure, Gap, Kind, Pool, Scope},
-    };
-
-    const MIB: u64 = 1 << 20;
-
-    fn device(used: Option<u64>) -> Device {
-        let unknown = Figure::new(
-            Reading::Unknown(Unavailable::NotSupported),
-            Scope::Device,
-            Pool::Dedicated,
-            Kind::Resident,
-            Source::Nvml,
-        );
-        let mut device = Device::named(DeviceId::new("0000:01:00.0"), &unknown);
-        if let Some(used) = used {
-            device.used.reading = Reading::Known(used * MIB);
-        }
-        device
-    }
-
-    fn held(id: u32, mib: Option<u64>) -> Held {
-        let vram = mib
-            .map_or(Reading::Unknown(Unavailable::DriverSaysNotAvailable), |mib| Reading::Known(mib * MIB));
-        Held {
-            id: MemberId(id),
-            vram,
-            system: Reading::Unknown(Unavailable::NotProvided),
-            shares: false,
-            peak: None,
-        }
-    }
-
-    fn sample(used: Option<u64>, rows: Vec<Held>) -> GpuSample {
-        let on = OnDevice { device: device(used), rows, others: 0, names_host_pids: false };
-        GpuSample { taken: Instant::now(), devices: vec![on], gaps: Vec::new() }
-    }
-
-    fn fold(samples: &[GpuSample]) -> GpuFold {
-        let mut fold = GpuFold::default();
-        for (second, sample) in samples.iter().enumerate() {
-            fold.add(Duration::from_secs(second as u64), sample);
-        }
-        fold
-    }
-
-    #[test]
-    fn the_peak_is_a_sum_at_one_instant() {
-        let fold = fold(&[
-            sample(None, vec![held(0, Some(100)), held(1, Some(10))]),
-            sample(None, vec![held(0, Some(10)), held(1, Some(100))]),
-        ]);
-        let vram = fold.peaks()[0].vram.unwrap();
-        assert_eq!(
-            (vram.bytes, vram.lower_bytes, vram.certainty),
-            (110 * MIB, 110 * MIB, Certainty::Sampled)
-        );
-        assert_eq!(fold.peak_of(MemberId(1)).unwrap().bytes, 100 * MIB);
-        assert_eq!((fold.peaks()[0].processes, fold.peaks()[0].gtt), (2, None));
-    }
-
-    #[test]
-    fn an_unknown_process_makes_the_sum_a_lower_bound() {
-        let fold = fold(&[sample(None, vec![held(0, Some(100)), held(1, None)])]);
-        let peak = &fold.peaks()[0];
-        assert_eq!(peak.vram.unwrap().certainty, Certainty::AtLeast);
-        assert_eq!((peak.processes_unknown, fold.peak_of(MemberId(1))), (1, None));
-        assert_eq!(fold.missing().count(), 1);
-    }
-
-    #[test]
-    fn nothing_known_is_no_figure() {
-        let fold = fold(&[sample(None, vec![held(0, None)])]);
-        assert_eq!((fold.peaks()[0].vram, fold.last_total()), (None, None));
-    }
-
-    #[test]
-    fn memory_held_together_is_bounded() {
-        let rows =
-            vec![Held { shares: true, ..held(0, Some(100)) }, Held { shares: true, ..held(1, Some(100)) }];
-        let vram = fold(&[sample(None, rows)]).peaks()[0].vram.unwrap();
-        assert_eq!((vram.lower_bytes, vram.bytes), (100 * MIB, 200 * MIB));
-    }
-
-    #[test]
-    fn in_a_container_the_rise_of_the_device_is_an_upper_bound() {
-        let host = |used| {
-            let mut sample = sample(Some(used), Vec::new());
-            sample.devices[0].names_host_pids = true;
-            sample.devices[0].others = 3;
-            sample
-        };
-        let vram = fold(&[host(500), host(900), host(600)]).peaks()[0].vram.unwrap();
-        assert_eq!((vram.bytes, vram.lower_bytes), (400 * MIB, 0));
-        assert_eq!((vram.certainty, vram.scope), (Certainty::AtMost, GpuScope::Device));
-    }
-
-    #[test]
-    fn what_the_driver_kept_is_a_processs_peak() {
-        let rows = vec![Held { peak: Some(700 * MIB), ..held(0, Some(100)) }];
-        let peak = fold(&[sample(None, rows)]).peak_of(MemberId(0)).unwrap();
-        assert_eq!(
-            (peak.bytes, peak.source, peak.certainty),
-            (700 * MIB, PeakSource::Driver, Certainty::AtLeast)
-        );
-    }
-
-    #[test]
-    fn what_could_not_be_asked_is_said_once() {
-        let gap = Gap { what: "nvidia".into(), why: Unavailable::PidNamespace };
-        let sample = GpuSample { taken: Instant::now(), devices: Vec::new(), gaps: vec![gap] };
-        assert_eq!(fold(&[sample.clone(), sample]).missing().count(), 1);
-        assert_eq!(fold(&[]).missing().count(), 0);
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use std::{
 use super::{GpuSample, Held, OnDevice};
 use crate::{
     Roots, Unavailable,
-    gpu::{Device, Listing, Monitor, PidSpace, Source},
+    gpu::{Device, Gap, Listing, Monitor, PidSpace, Source},
     job::{
         Pace,
         events::MemberId,
@@ -137,23 +137,50 @@ fn read(roots: &Roots, pace: Pace, shared: &Shared, samples: &Sender<GpuSample>)
 
 /// `with_others`: whoever uses the devices is asked for, which costs a look at the whole machine; else the members.
 fn sample(monitor: &mut Monitor, members: &HashMap<u32, MemberId>, with_others: bool) -> GpuSample {
-    let taken = Instant::now();
     let devices = monitor.devices();
+    // Opening the drivers may have taken seconds: what is read is of now.
+    let taken = Instant::now();
     let listing = if with_others {
         monitor.usages()
     } else {
         let pids: HashSet<u32> = members.keys().copied().collect();
         monitor.usages_of(&pids)
     };
-    let devices = devices.into_iter().map(|device| on_device(device, &listing, members)).collect();
-    GpuSample { taken, devices, gaps: listing.gaps }
+    let on = devices.iter().map(|device| on_device(device, &devices, &listing, members)).collect();
+    GpuSample { taken, devices: on, gaps: listing.gaps }
 }
 
-fn on_device(device: Device, listing: &Listing, members: &HashMap<u32, MemberId>) -> OnDevice {
+/// Whether a gap may hide who uses a device: it names it, or names none and is of the same sort of driver.
+fn hides_users_of(device: &Device, all: &[Device], gap: &Gap) -> bool {
+    let names = |device: &Device| gap.what.contains(device.id.as_str()) || gap.what == device.label();
+    if gap.why == Unavailable::PidNamespace {
+        // Dealt with by itself.
+        return false;
+    }
+    if all.iter().any(names) {
+        names(device)
+    } else {
+        gap.what.starts_with("nvidia") == is_asked_by_nvidia(device)
+    }
+}
+
+fn is_asked_by_nvidia(device: &Device) -> bool {
+    matches!(device.used.source, Source::Nvml | Source::NvidiaSmi)
+}
+
+fn on_device(
+    device: &Device,
+    all: &[Device],
+    listing: &Listing,
+    members: &HashMap<u32, MemberId>,
+) -> OnDevice {
     // Which device a gap belongs to is not told: it is that of whoever names processes by pids of the host.
-    let by_nvidia = matches!(device.used.source, Source::Nvml | Source::NvidiaSmi);
+    let by_nvidia = is_asked_by_nvidia(device);
     let names_host_pids = by_nvidia && listing.gaps.iter().any(|gap| gap.why == Unavailable::PidNamespace);
-    let mut on = OnDevice { device, rows: Vec::new(), others: 0, names_host_pids };
+    let is_partial = listing.gaps.iter().any(|gap| hides_users_of(device, all, gap))
+        || !by_nvidia && listing.refused.iter().any(|pid| members.contains_key(pid));
+    let mut on =
+        OnDevice { device: device.clone(), rows: Vec::new(), others: 0, names_host_pids, is_partial };
     for usage in listing.usages.iter().filter(|usage| usage.device == on.device.id) {
         let id = members.get(&usage.pid).filter(|_| usage.pid_space == PidSpace::Own);
         on.names_host_pids |= usage.pid_space == PidSpace::Host;

@@ -8,12 +8,12 @@ use super::{text, with_certainty};
 pub(super) fn sentence(device: &GpuPeak) -> String {
     let mut parts = Vec::new();
     match &device.vram {
-        Some(vram) => parts.push(peak(vram)),
-        None if device.processes == 0 => parts.push("not used by the job".to_owned()),
+        Some(vram) => parts.push(peak(vram, device.other_users)),
+        None if device.processes == 0 => parts.push("no use by the job was seen".to_owned()),
         None => parts.push("unknown".to_owned()),
     }
     if let Some(gtt) = device.gtt.filter(|gtt| gtt.bytes > 0) {
-        parts.push(format!("{} of system RAM mapped for it", peak(&gtt)));
+        parts.push(format!("{} of system RAM mapped for it", peak(&gtt, device.other_users)));
     }
     if device.processes_unknown > 0 {
         parts.push(format!("of {} processes the driver does not tell", device.processes_unknown));
@@ -27,7 +27,7 @@ pub(super) fn sentence(device: &GpuPeak) -> String {
     format!("{} ({}{total})", parts.join("; "), text::printable(name))
 }
 
-fn peak(figure: &GpuFigure) -> String {
+fn peak(figure: &GpuFigure, others: u64) -> String {
     let size = with_certainty(figure.bytes, figure.certainty);
     let size = if figure.lower_bytes < figure.bytes && figure.scope == GpuScope::Job {
         format!("{size} (at least {}, as processes share some)", text::size(figure.lower_bytes))
@@ -35,6 +35,9 @@ fn peak(figure: &GpuFigure) -> String {
         size
     };
     match figure.scope {
+        GpuScope::Device if others > 0 => format!(
+            "{size} (the device's rise, if others gave nothing back: its driver does not tell the job's part)"
+        ),
         GpuScope::Device => format!("{size} (the device's rise: its driver does not tell the job's part)"),
         _ => size,
     }
@@ -78,6 +81,6 @@ mod tests {
         assert!(sentence(&device(None)).starts_with("unknown"));
         let mut unused = device(None);
         unused.processes = 0;
-        assert!(sentence(&unused).starts_with("not used by the job"));
+        assert!(sentence(&unused).starts_with("no use by the job was seen"));
     }
 }
