@@ -11,11 +11,13 @@ pub(super) fn of(roots: &Roots) -> PidSpace {
     let own = roots.proc.join("self");
     let namespace = std::fs::read_link(own.join("ns/pid")).ok();
     let namespace = namespace.as_ref().and_then(|link| link.to_str());
-    match classify("", namespace) {
+    match classify("", namespace, false) {
         PidSpace::Own => PidSpace::Own,
         // Dearer to read, and seldom needed.
         PidSpace::Host => {
-            classify(&std::fs::read_to_string(own.join("status")).unwrap_or_default(), namespace)
+            let read = |file| std::fs::read_to_string(file).unwrap_or_default();
+            let shows_kernel_threads = is_kernel_thread(&read(roots.proc.join("2/stat")));
+            classify(&read(own.join("status")), namespace, shows_kernel_threads)
         }
     }
 }
@@ -26,19 +28,31 @@ pub(super) fn of(_: &Roots) -> PidSpace {
     PidSpace::Own
 }
 
-/// From `self/status` and the link `self/ns/pid` of a procfs.
+/// From `self/status` and the link `self/ns/pid` of a procfs, and whether it shows kernel threads: those live in the first
+/// namespace, and only its procfs has them.
 #[cfg(any(target_os = "linux", test))]
-fn classify(status: &str, namespace: Option<&str>) -> PidSpace {
+fn classify(status: &str, namespace: Option<&str>, shows_kernel_threads: bool) -> PidSpace {
     /// `PROC_PID_INIT_INO` of the kernel's `include/linux/proc_ns.h`: the first namespace has it on every machine.
     const FIRST: &str = "pid:[4026531836]";
 
     // Our pid in that procfs's namespace and in each below it down to ours: more than one where it is the procfs of a
-    // namespace above, such as the host's.
+    // namespace above, such as the host's or that of a container around ours.
     let levels = status
         .lines()
         .find_map(|line| line.strip_prefix("NSpid:"))
         .map_or(1, |pids| pids.split_whitespace().count());
-    if levels > 1 || namespace == Some(FIRST) { PidSpace::Own } else { PidSpace::Host }
+    let is_hosts = levels > 1 && shows_kernel_threads;
+    if is_hosts || namespace == Some(FIRST) { PidSpace::Own } else { PidSpace::Host }
+}
+
+/// Whether a text of `/proc/PID/stat` is that of a kernel thread: `PF_KTHREAD` (`include/linux/sched.h`) in its flags.
+#[cfg(any(target_os = "linux", test))]
+fn is_kernel_thread(stat: &str) -> bool {
+    const KERNEL_THREAD: u32 = 0x0020_0000;
+    // Behind the name: state, parent, group, session, terminal, its group, flags (proc_pid_stat(5)).
+    let flags =
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(6)?.parse::<u32>().ok());
+    flags.is_some_and(|flags| flags & KERNEL_THREAD != 0)
 }
 
 #[cfg(test)]
@@ -47,18 +61,30 @@ mod tests {
 
     #[test]
     fn on_the_host() {
-        assert_eq!(classify("Name:\tx\nNSpid:\t2125\n", Some("pid:[4026531836]")), PidSpace::Own);
-        assert_eq!(classify("Name:\tbefore 4.1\n", Some("pid:[4026531836]")), PidSpace::Own);
+        assert_eq!(classify("Name:\tx\nNSpid:\t2125\n", Some("pid:[4026531836]"), true), PidSpace::Own);
+        assert_eq!(classify("Name:\tbefore 4.1\n", Some("pid:[4026531836]"), true), PidSpace::Own);
     }
 
     #[test]
     fn in_a_container() {
-        assert_eq!(classify("NSpid:\t7\n", Some("pid:[4026532201]")), PidSpace::Host);
-        assert_eq!(classify("", None), PidSpace::Host, "nothing says that the pids are ours");
+        assert_eq!(classify("NSpid:\t7\n", Some("pid:[4026532201]"), false), PidSpace::Host);
+        assert_eq!(classify("", None, false), PidSpace::Host, "nothing says that the pids are ours");
     }
 
     #[test]
     fn in_a_container_with_the_hosts_procfs() {
-        assert_eq!(classify("NSpid:\t81234\t7\n", Some("pid:[4026532201]")), PidSpace::Own);
+        assert_eq!(classify("NSpid:\t81234\t7\n", Some("pid:[4026532201]"), true), PidSpace::Own);
+    }
+
+    #[test]
+    fn in_a_container_inside_a_container_whose_procfs_it_has() {
+        assert_eq!(classify("NSpid:\t12\t7\n", Some("pid:[4026532201]"), false), PidSpace::Host);
+    }
+
+    #[test]
+    fn kernel_threads() {
+        assert!(is_kernel_thread("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 135"));
+        assert!(!is_kernel_thread("2 (a) b) S 1 2 2 0 -1 4194560 100 0 0 0"));
+        assert!(!is_kernel_thread("2 (sh) S") && !is_kernel_thread(""));
     }
 }
