@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw},
+    fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, readlinkat_raw, statat},
     io::{Errno, read},
 };
 
@@ -94,7 +94,9 @@ impl<'a> Walk<'a> {
 
     fn process(&mut self, proc: BorrowedFd<'_>, pid: u32, listing: &mut Listing, found: &mut Vec<Found>) {
         let start = found.len();
-        if let Err(errno) = self.descriptors(proc, pid, found) {
+        let seen = self.descriptors(proc, pid, &format!("{pid}/fd"), found);
+        let seen = if seen == Ok(0) { self.descriptors_of_threads(proc, pid, found) } else { seen };
+        if let Err(errno) = seen {
             self.failed(pid, errno, listing);
         }
         // A text that the kernel refuses: some kernels ask for more than to see the link.
@@ -114,16 +116,54 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What was found before an error stays.
-    fn descriptors(&mut self, proc: BorrowedFd<'_>, pid: u32, found: &mut Vec<Found>) -> Result<(), Errno> {
+    /// A process whose main thread has left (`pthread_exit`) shows no descriptors; its other threads have them still.
+    fn descriptors_of_threads(
+        &mut self,
+        proc: BorrowedFd<'_>,
+        pid: u32,
+        found: &mut Vec<Found>,
+    ) -> Result<usize, Errno> {
+        let task = format!("{pid}/task");
+        // `.`, `..` and one for each thread (`proc_task_getattr` in fs/proc/base.c); file systems that do not count say 1.
+        // Most that have no descriptor are kernel threads, and single.
+        match statat(proc, &task, AtFlags::empty()).map(|stat| stat.st_nlink) {
+            Ok(2 | 3) | Err(_) => return Ok(0),
+            Ok(_) => {}
+        }
+        let directory = openat(proc, &task, DIRECTORY, Mode::empty())?;
+        let mut names = [MaybeUninit::uninit(); 4 << 10];
+        let mut entries = RawDir::new(&directory, &mut names);
+        while let Some(entry) = entries.next() {
+            let Some(thread) = decimal(entry?.file_name().to_bytes()).filter(|&thread| thread != pid) else {
+                continue;
+            };
+            match self.descriptors(proc, pid, &format!("{task}/{thread}/fd"), found) {
+                // It has left as well.
+                Ok(0) | Err(Errno::NOENT | Errno::SRCH) => {}
+                seen => return seen,
+            }
+        }
+        Ok(0)
+    }
+
+    /// How many descriptors there are. What was found before an error stays.
+    fn descriptors(
+        &mut self,
+        proc: BorrowedFd<'_>,
+        pid: u32,
+        path: &str,
+        found: &mut Vec<Found>,
+    ) -> Result<usize, Errno> {
         let start = found.len();
-        let directory = openat(proc, format!("{pid}/fd"), DIRECTORY, Mode::empty())?;
+        let mut seen = 0;
+        let directory = openat(proc, path, DIRECTORY, Mode::empty())?;
         let mut names = [MaybeUninit::uninit(); 8 << 10];
         let mut entries = RawDir::new(&directory, &mut names);
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name();
             let Some(number) = decimal(name.to_bytes()) else { continue };
+            seen += 1;
             let mut link = [MaybeUninit::uninit(); 128];
             let link = match readlinkat_raw(&directory, name, &mut link) {
                 Ok((link, _)) => link,
@@ -157,7 +197,7 @@ impl<'a> Walk<'a> {
             }
             add(&mut found[place].clients, client);
         }
-        Ok(())
+        Ok(seen)
     }
 
     /// The card that the driver names; in a container the node may have another name. Else the one that the node means.

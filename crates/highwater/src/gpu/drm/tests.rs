@@ -71,6 +71,25 @@ fn descriptors_of_one_client_count_once() {
 }
 
 #[test]
+fn a_process_whose_main_thread_has_left_still_holds_what_it_held() {
+    let tree = Tree::new();
+    tree.card(0, "0000:03:00.0", "xe");
+    tree.fd(40, 3, "/dev/dri/renderD128", &xe(1, 10));
+    for directory in ["fd", "fdinfo"] {
+        for thread in [41, 42] {
+            let from = format!("proc/40/{directory}");
+            tree.copy(&from, &format!("proc/40/task/{thread}/{directory}"));
+        }
+        tree.remove(&format!("proc/40/{directory}"));
+        tree.directory(&format!("proc/40/{directory}"));
+        tree.directory(&format!("proc/40/task/40/{directory}"));
+    }
+    let listing = tree.monitor().usages();
+    assert_eq!(rows(&listing), [(40, "0000:03:00.0", Some(10 * MIB))]);
+    assert!(listing.is_complete() && listing.vanished == 0, "{listing:?}");
+}
+
+#[test]
 fn one_number_on_two_devices_is_two_clients() {
     let tree = Tree::new();
     tree.card(0, "0000:03:00.0", "xe");

@@ -38,6 +38,22 @@ impl Tree {
         symlink(target, path).unwrap();
     }
 
+    pub(super) fn directory(&self, path: &str) {
+        fs::create_dir_all(self.directory.path().join(path)).unwrap();
+    }
+
+    /// The links and files of a directory.
+    pub(super) fn copy(&self, from: &str, to: &str) {
+        for entry in fs::read_dir(self.directory.path().join(from)).unwrap() {
+            let (from, name) = (entry.as_ref().unwrap().path(), entry.unwrap().file_name());
+            let to = format!("{to}/{}", name.to_str().unwrap());
+            match fs::read_link(&from) {
+                Ok(target) => self.link(&to, target.to_str().unwrap()),
+                Err(_) => self.write(&to, &fs::read_to_string(&from).unwrap()),
+            }
+        }
+    }
+
     pub(super) fn remove(&self, path: &str) {
         fs::remove_dir_all(self.directory.path().join(path)).unwrap();
     }
