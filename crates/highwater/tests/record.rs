@@ -193,6 +193,13 @@ fn foreign_documents_are_no_records() {
     }
 }
 
+#[test]
+fn a_mark_of_the_encoding_before_the_document_is_passed_over() {
+    assert!(Record::from_json(format!("\u{feff}{V1_0}").as_bytes()).is_ok());
+    let error = Record::from_json(b"[1]").unwrap_err().to_string();
+    assert_eq!(error, "not a highwater record: it is no JSON object");
+}
+
 /// What scripts written for memwatch read.
 #[test]
 fn the_names_that_memwatch_scripts_use_stay() {

@@ -66,7 +66,13 @@ pub(super) fn total<P>(record: &Record<P>) -> Option<Figure> {
 /// The total in PSS. No page counts more in PSS than in RSS, so the upper end of RSS bounds it.
 pub(super) fn pss<P>(record: &Record<P>) -> Option<Figure> {
     let cap = record.peak.rss.map(|rss| rss.upper_bytes);
-    record.peak.pss.map(|peak| Figure::with(peak.bytes, peak.bytes, peak.certainty, cap))
+    record.peak.pss.map(|peak| match peak.certainty {
+        // Some processes are in it with their RSS: it may be far too high, and at another moment have been more.
+        Certainty::Sampled => {
+            Figure { bytes: peak.bytes, lower: 0, upper: cap.map(|cap| cap.max(peak.bytes)) }
+        }
+        certainty => Figure::with(peak.bytes, peak.bytes, certainty, cap),
+    })
 }
 
 /// The kernel's peak of the job's cgroup.

@@ -78,7 +78,13 @@ impl Record {
     /// assert!(matches!(Record::from_json(newer), Err(ReadError::TooNew { major: 9, .. })));
     /// ```
     pub fn from_json(text: &[u8]) -> Result<Self, ReadError> {
+        // Some editors and shells put a mark of the encoding first.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let is_object = text.trim_ascii_start().first() == Some(&b'{');
         let header: Header = serde_json::from_slice(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data if !is_object => {
+                ReadError::NotARecord("it is no JSON object".to_owned())
+            }
             serde_json::error::Category::Data => ReadError::NotARecord(error.to_string()),
             _ => ReadError::Json(error),
         })?;

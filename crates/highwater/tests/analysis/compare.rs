@@ -81,6 +81,25 @@ fn a_checkpoint_is_unknown() {
 }
 
 #[test]
+fn pss_with_rss_in_it_proves_no_growth() {
+    let with_pss = |mib: u64, certainty: &str| {
+        let mut record = record(1000, &[]);
+        let figure = json!({"bytes": mib * MIB, "certainty": certainty, "at_seconds": 1.0});
+        record.peak.pss = Some(serde_json::from_value(figure).unwrap());
+        record
+    };
+    for base in ["at_least", "sampled"] {
+        let result = judged(&with_pss(200, base), &with_pss(900, "sampled"));
+        assert_eq!(
+            (result.verdict, result.totals[1].reason),
+            (Verdict::NoEvidence, Reason::IntervalsOverlap),
+            "{base}"
+        );
+        assert_eq!(result.totals[1].candidate.lower_bytes, Some(0));
+    }
+}
+
+#[test]
 fn pss_lies_below_the_upper_end_of_rss() {
     let with_pss = |mib: u64| {
         let mut record = record(800, &[]);
