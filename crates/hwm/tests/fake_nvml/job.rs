@@ -48,12 +48,20 @@ fn the_jobs_own_part_over_time_and_at_its_peak() {
     assert_eq!(series[0].max.iter().flatten().max(), Some(&(1200 * MIB)));
 
     let csv = fs::read_to_string(csv).unwrap();
-    assert!(csv.lines().any(|row| row.ends_with(&format!(",{}", 1000 * 1024))), "{csv}");
+    assert!(column(&csv, "max_vram_kib").contains(&(1000 * 1024).to_string()), "{csv}");
     let timeline = fs::read_to_string(timeline).unwrap();
-    assert!(timeline.lines().any(|row| row.ends_with(&format!(",{}", 1200 * 1024))), "{timeline}");
+    assert!(column(&timeline, "total_vram_kib").contains(&(1200 * 1024).to_string()), "{timeline}");
     let summary = said(&output);
     assert!(summary.contains("GPU 0:            1.17 GiB"), "{summary}");
     assert!(summary.contains("GPU 1:            no use by the job was seen"), "{summary}");
+}
+
+/// The cells of one column.
+fn column(csv: &str, name: &str) -> Vec<String> {
+    let mut lines = csv.lines().map(|line| line.split(','));
+    let place =
+        lines.next().and_then(|mut names| names.position(|column| column == name)).expect("the column");
+    lines.filter_map(|mut cells| cells.nth(place).map(str::to_owned)).collect()
 }
 
 #[test]
