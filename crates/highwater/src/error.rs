@@ -45,6 +45,14 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A process is there, but what was asked for could not be had (systems without procfs).
+    #[error("process {pid}: {why}")]
+    Process {
+        /// The process.
+        pid: u32,
+        /// Why not.
+        why: Unavailable,
+    },
     /// A kernel file could not be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {

@@ -15,14 +15,17 @@ mod facts;
 #[cfg(target_os = "linux")]
 #[cfg_attr(not(feature = "job"), allow(dead_code))] // The job reads more files of a process than this module.
 pub(crate) mod linux;
-#[cfg(target_os = "macos")]
-mod macos;
+#[cfg(any(target_os = "macos", all(test, unix)))]
+#[cfg_attr(not(all(target_os = "macos", feature = "job")), allow(dead_code))] // Linux tests what the answers mean.
+pub(crate) mod macos;
 #[cfg(windows)]
 mod windows;
 
 pub use self::facts::{ProcessFacts, all_processes, cpu_step};
 #[cfg(target_os = "linux")]
 use self::linux as os;
+#[cfg(target_os = "macos")]
+use self::macos as os;
 #[cfg(target_os = "macos")]
 use self::macos as os;
 #[cfg(windows)]
@@ -36,7 +39,8 @@ pub struct ProcessId {
     /// The process id, in the pid namespace of the mounted procfs.
     pub pid: u32,
     /// When it started, as the system counts it. Linux: in clock ticks since boot (field 22 of `/proc/PID/stat`, 10 ms a
-    /// tick as a rule). Windows: in 100 ns since 1601. macOS: in microseconds since 1970.
+    /// tick as a rule). Windows: in 100 ns since 1601. macOS: no time, but
+    /// the number that its kernel gives to each process once, in the order of births (`p_uniqueid`).
     pub start_ticks: u64,
 }
 
@@ -45,7 +49,7 @@ impl ProcessId {
     ///
     /// # Errors
     /// [`Error::NoSuchProcess`]; [`Error::Read`] where procfs hides the process from us (`hidepid`) or is not
-    /// mounted; [`Error::Unsupported`] on systems other than Linux.
+    /// mounted; [`Error::Unsupported`] on systems other than Linux and macOS.
     pub fn of(pid: u32) -> Result<Self, Error> {
         os::id(&Roots::default(), Some(pid))
     }
@@ -96,9 +100,11 @@ pub struct ProcessMemory {
     /// The highest its commit charge has been, in bytes (Windows). Source: `PeakPagefileUsage`.
     pub peak_commit_bytes: Result<u64, Unavailable>,
     /// Physical footprint in bytes (macOS): dirty memory of its own, compressed or swapped out or not, and what the
-    /// graphics driver holds for it. Source: `ri_phys_footprint` of `proc_pid_rusage`.
+    /// graphics driver holds for it. Source: `ri_phys_footprint` of `proc_pid_rusage`, which tells of other users'
+    /// processes to root only.
     pub phys_footprint_bytes: Result<u64, Unavailable>,
-    /// The highest its footprint has been, in bytes (macOS). Source: `ri_lifetime_max_phys_footprint`.
+    /// The highest its footprint has been since its last exec, in bytes (macOS); also of a process that has ended and was
+    /// not waited for yet. Source: `ri_lifetime_max_phys_footprint`.
     pub peak_phys_footprint_bytes: Result<u64, Unavailable>,
 }
 
@@ -167,7 +173,7 @@ impl ProcessMemory {
     /// Memory of the calling process.
     ///
     /// # Errors
-    /// [`Error::Read`] where procfs is not mounted; [`Error::Unsupported`] on systems other than Linux.
+    /// [`Error::Read`] where procfs is not mounted; [`Error::Unsupported`] on systems other than Linux and macOS.
     pub fn of_self() -> Result<Self, Error> {
         os::memory(&Roots::default(), None)
     }
@@ -198,8 +204,8 @@ pub fn process_rss() -> Result<u64, Error> {
 /// Resident set size of the process `pid` in bytes, the cheapest way (`/proc/PID/statm`). Elsewhere as [`process_rss`].
 ///
 /// # Errors
-/// As [`ProcessId::of`]; and [`Error::Read`] with [`Unavailable::NoMemoryMap`] inside for a zombie and a kernel
-/// thread, which have no resident set.
+/// As [`ProcessId::of`]; and [`Error::Read`] with [`Unavailable::NoMemoryMap`] inside (macOS: [`Error::Process`]) for a
+/// zombie and a kernel thread, which have no resident set.
 pub fn rss_of(pid: u32) -> Result<u64, Error> {
     os::rss(&Roots::default(), Some(pid))
 }

@@ -34,8 +34,9 @@ pub struct ProcessFacts {
     /// Resident set size in bytes, as [`ProcessMemory::rss_bytes`](super::ProcessMemory::rss_bytes). On other systems than
     /// Linux what [`PRIMARY`](super::PRIMARY) says.
     pub rss_bytes: Result<u64, Unavailable>,
-    /// CPU time of all its threads since it started, in steps of [`cpu_step`]. That of children is not in it.
-    pub cpu_time: Duration,
+    /// CPU time of all its threads since it started, in steps of [`cpu_step`]. That of children is not in it. `None`
+    /// where the kernel does not tell (macOS: another user's process, unless we are root).
+    pub cpu_time: Option<Duration>,
 }
 
 impl ProcessFacts {
@@ -48,15 +49,17 @@ impl ProcessFacts {
     }
 }
 
-/// The pids that procfs lists now, in order. Those that it hides from us (`hidepid`) are not among them.
+/// The pids that there are now, in order, as procfs or the kernel (macOS) lists them. Those that it hides from us
+/// (`hidepid`) are not among them.
 ///
 /// # Errors
-/// [`Error::Read`] where it cannot be listed; [`Error::Unsupported`] on systems other than Linux.
+/// [`Error::Read`] or [`Error::System`] where they cannot be listed; [`Error::Unsupported`] on systems other than Linux
+/// and macOS.
 pub fn all_processes(roots: &Roots) -> Result<Vec<u32>, Error> {
     os::facts::all(roots)
 }
 
-/// How finely the kernel counts CPU time: 10 ms as a rule.
+/// How finely the kernel counts CPU time: 10 ms as a rule, a nanosecond on macOS.
 pub fn cpu_step() -> Duration {
     Duration::from_secs(1) / u32::try_from(os::facts::ticks_per_second()).unwrap_or(100).max(1)
 }

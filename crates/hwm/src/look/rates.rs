@@ -43,7 +43,9 @@ impl Before {
     }
 
     pub(super) fn note_cpu(&mut self, facts: &ProcessFacts) {
-        self.cpu.insert(facts.id.pid, (facts.id, Instant::now(), facts.cpu_time));
+        if let Some(time) = facts.cpu_time {
+            self.cpu.insert(facts.id.pid, (facts.id, Instant::now(), time));
+        }
     }
 
     pub(super) fn note_engines(&mut self, usage: &Usage) {

@@ -23,7 +23,7 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
             Err(Error::NoSuchProcess { .. }) => Err(Unavailable::Vanished),
             Err(error) => Err(Unavailable::Failed(error.to_string())),
         },
-        cpu_time: cpu_time(stat.cpu_ticks()),
+        cpu_time: Some(cpu_time(stat.cpu_ticks())),
         name: name.unwrap_or(stat.comm),
     })
 }
@@ -80,7 +80,10 @@ mod tests {
         .unwrap();
         let facts = of(&roots, 7).unwrap();
         assert_eq!((facts.name.as_str(), facts.uid, facts.rss_bytes), ("trainer", Some(1000), Ok(8192)));
-        assert_eq!(facts.cpu_time, Duration::from_secs(300) / u32::try_from(ticks_per_second()).unwrap());
+        assert_eq!(
+            facts.cpu_time,
+            Some(Duration::from_secs(300) / u32::try_from(ticks_per_second()).unwrap())
+        );
         assert!(matches!(of(&roots, 8), Err(Error::NoSuchProcess { pid: 8 })), "no `self`, yet a procfs");
     }
 

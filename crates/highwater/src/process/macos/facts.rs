@@ -1,0 +1,43 @@
+//! Who a process is, and what it has used.
+
+use super::{
+    calls,
+    read::{failed, figure, name},
+    rusage::{Rusage, state, time_of},
+};
+use crate::{
+    Error, Roots,
+    process::{ProcessFacts, ProcessId},
+};
+
+pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
+    let unique = calls::unique_ids(pid).map_err(|source| failed(pid, &source))?;
+    let short = calls::short_info(pid).map_err(|source| failed(pid, &source))?;
+    let usage = calls::rusage(pid).map_err(|source| failed(pid, &source));
+    let (numer, denom) = calls::timebase();
+    Ok(ProcessFacts {
+        id: ProcessId { pid, start_ticks: unique.own },
+        name: name(roots, pid).unwrap_or_default(),
+        // The one process of the kernel is 0, "kernel_task"; its threads have no pids.
+        is_kernel_thread: pid == 0,
+        state: state(short.pbsi_status),
+        uid: Some(short.pbsi_ruid),
+        cpu_time: usage.as_ref().ok().map(|usage| time_of(usage.cpu_ticks, numer, denom)),
+        rss_bytes: figure(
+            usage.and_then(|usage: Rusage| usage.footprint().map_err(|why| Error::Process { pid, why })),
+        ),
+    })
+}
+
+pub(crate) fn all(_: &Roots) -> Result<Vec<u32>, Error> {
+    let listed = calls::all();
+    let mut pids =
+        listed.map_err(|source| Error::System { doing: "listing processes (proc_listallpids)", source })?;
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+/// CPU time is counted by the processor's own clock.
+pub(crate) fn ticks_per_second() -> u64 {
+    1_000_000_000
+}

@@ -1,0 +1,147 @@
+//! What `proc_pid_rusage` says about one process, and what of it is a figure.
+
+use std::{io, time::Duration};
+
+use crate::{
+    Unavailable,
+    process::{ProcessId, ProcessMemory},
+};
+
+/// Of `struct rusage_info_v4` (sys/resource.h) what is used here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rusage {
+    /// `ri_resident_size`: pages in its map, shared ones in full.
+    pub(crate) resident_bytes: u64,
+    /// `ri_phys_footprint`: what it is charged for; see [`ProcessMemory::phys_footprint_bytes`].
+    pub(crate) footprint_bytes: u64,
+    /// `ri_lifetime_max_phys_footprint`: of its present image, as an exec makes a new task with a new ledger
+    /// (`task_create_internal` in `osfmk/kern/task.c`).
+    pub(crate) max_footprint_bytes: u64,
+    /// `ri_user_time` and `ri_system_time`, in ticks of `mach_absolute_time`.
+    pub(crate) cpu_ticks: u64,
+    /// `ri_proc_exit_abstime` is set: it has ended, and these are the figures of its end, kept until its parent waits
+    /// for it (`proc_prepareexit` in `bsd/kern/kern_exit.c`).
+    pub(crate) has_ended: bool,
+}
+
+impl Rusage {
+    pub(crate) fn resident(&self) -> Result<u64, Unavailable> {
+        if self.has_ended { Err(Unavailable::NoMemoryMap) } else { Ok(self.resident_bytes) }
+    }
+
+    pub(crate) fn footprint(&self) -> Result<u64, Unavailable> {
+        if self.has_ended { Err(Unavailable::NoMemoryMap) } else { Ok(self.footprint_bytes) }
+    }
+
+    /// Its mark. A ledger that never took part in a footprint reads 0, which no program's can be.
+    pub(crate) fn max_footprint(&self) -> Result<u64, Unavailable> {
+        match self.max_footprint_bytes {
+            0 => Err(Unavailable::NotProvided),
+            // The kernel raises the mark when it settles the ledger, which the balance may be ahead of.
+            bytes if self.has_ended => Ok(bytes),
+            bytes => Ok(bytes.max(self.footprint_bytes)),
+        }
+    }
+}
+
+/// The figures of a process: all there, or all missing for one reason.
+pub(crate) fn memory(id: ProcessId, answer: &Result<Rusage, Unavailable>) -> ProcessMemory {
+    let figure =
+        |what: fn(&Rusage) -> Result<u64, Unavailable>| answer.as_ref().map_err(Clone::clone).and_then(what);
+    ProcessMemory {
+        id,
+        rss_bytes: figure(Rusage::resident),
+        phys_footprint_bytes: figure(Rusage::footprint),
+        peak_phys_footprint_bytes: figure(Rusage::max_footprint),
+        // Pages are not divided among those who share them, nor counted by who else maps them, and what is swapped or
+        // compressed is in the footprint.
+        ..ProcessMemory::unknown(id, &Unavailable::NotProvided)
+    }
+}
+
+/// Why the kernel did not answer.
+pub(crate) fn why(error: &io::Error) -> Unavailable {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Unavailable::PermissionDenied,
+        _ if error.raw_os_error() == Some(libc::ESRCH) => Unavailable::Vanished,
+        _ => Unavailable::Failed(error.to_string()),
+    }
+}
+
+/// Ticks of `mach_absolute_time` as time: `numer / denom` nanoseconds each (1 on Intel, 125 / 3 on Apple silicon).
+pub(crate) fn time_of(ticks: u64, numer: u32, denom: u32) -> Duration {
+    let nanos = u128::from(ticks) * u128::from(numer) / u128::from(denom.max(1));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// The kernel's state of a process (`SIDL` to `SZOMB`, sys/proc.h) as the letter that ps shows. There is no telling a
+/// running one from a sleeping one: the state of threads is not in it.
+pub(crate) fn state(status: u32) -> char {
+    match status {
+        1 => 'I',
+        2 => 'R',
+        3 => 'S',
+        4 => 'T',
+        5 => 'Z',
+        _ => '?',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: ProcessId = ProcessId { pid: 7, start_ticks: 4711 };
+    const LIVING: Rusage = Rusage {
+        resident_bytes: 3 << 20,
+        footprint_bytes: 2 << 20,
+        max_footprint_bytes: 5 << 20,
+        cpu_ticks: 24_000_000,
+        has_ended: false,
+    };
+
+    #[test]
+    fn a_footprint_is_never_called_rss() {
+        let memory = memory(ID, &Ok(LIVING));
+        assert_eq!((memory.rss_bytes, memory.phys_footprint_bytes), (Ok(3 << 20), Ok(2 << 20)));
+        assert_eq!(memory.peak_phys_footprint_bytes, Ok(5 << 20));
+        assert_eq!(memory.peak_rss_bytes, Err(Unavailable::NotProvided), "the kernel keeps no mark of that");
+    }
+
+    #[test]
+    fn of_an_ended_process_its_mark_is_left() {
+        let memory = memory(ID, &Ok(Rusage { has_ended: true, ..LIVING }));
+        assert_eq!(
+            (memory.rss_bytes, memory.phys_footprint_bytes),
+            (Err(Unavailable::NoMemoryMap), Err(Unavailable::NoMemoryMap))
+        );
+        assert_eq!(memory.peak_phys_footprint_bytes, Ok(5 << 20));
+    }
+
+    #[test]
+    fn a_mark_is_not_below_what_is_held() {
+        let behind = Rusage { footprint_bytes: 6 << 20, ..LIVING };
+        assert_eq!(behind.max_footprint(), Ok(6 << 20));
+        assert_eq!(
+            Rusage { max_footprint_bytes: 0, ..LIVING }.max_footprint(),
+            Err(Unavailable::NotProvided)
+        );
+    }
+
+    #[test]
+    fn another_users_process_is_unknown_and_not_empty() {
+        let refused = why(&io::Error::from_raw_os_error(libc::EPERM));
+        assert_eq!(refused, Unavailable::PermissionDenied);
+        let memory = memory(ID, &Err(refused));
+        assert_eq!(memory.phys_footprint_bytes, Err(Unavailable::PermissionDenied));
+        assert_eq!(why(&io::Error::from_raw_os_error(libc::ESRCH)), Unavailable::Vanished);
+    }
+
+    #[test]
+    fn ticks_of_both_processors() {
+        assert_eq!(time_of(24_000_000, 125, 3), Duration::from_secs(1));
+        assert_eq!(time_of(1_000_000_000, 1, 1), Duration::from_secs(1));
+        assert_eq!(time_of(u64::MAX, u32::MAX, 1), Duration::from_nanos(u64::MAX));
+        assert_eq!(time_of(1, 1, 0), Duration::from_nanos(1));
+    }
+}
