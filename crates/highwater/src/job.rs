@@ -36,12 +36,15 @@ mod ledger;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(target_os = "macos")]
+#[cfg(any(target_os = "macos", all(test, unix)))]
+#[cfg_attr(not(target_os = "macos"), allow(dead_code))] // Linux tests what is made of the kernel's answers.
 mod macos;
 mod news;
 mod pace;
 mod rows;
 mod timeline;
+#[cfg(unix)]
+mod unix;
 mod used;
 #[cfg(windows)]
 mod windows;

@@ -16,7 +16,8 @@ mod facts;
 #[cfg_attr(not(feature = "job"), allow(dead_code))] // The job reads more files of a process than this module.
 pub(crate) mod linux;
 #[cfg(any(target_os = "macos", all(test, unix)))]
-#[cfg_attr(not(all(target_os = "macos", feature = "job")), allow(dead_code))] // Linux tests what the answers mean.
+#[cfg_attr(not(all(target_os = "macos", feature = "job")), allow(dead_code))]
+// Linux tests what the answers mean.
 pub(crate) mod macos;
 #[cfg(windows)]
 mod windows;
@@ -24,8 +25,6 @@ mod windows;
 pub use self::facts::{ProcessFacts, all_processes, cpu_step};
 #[cfg(target_os = "linux")]
 use self::linux as os;
-#[cfg(target_os = "macos")]
-use self::macos as os;
 #[cfg(target_os = "macos")]
 use self::macos as os;
 #[cfg(windows)]

@@ -1,57 +1,41 @@
-//! Following a job on macOS: not yet.
+//! Following a job on macOS: launching it, finding its members, reading what they hold, ending them.
+//!
+//! There is no reaper of orphans here, as launchd adopts them, and no kernel file that lists a job. But the kernel gives
+//! each process a number once, keeps the number of whoever made it, adopted or not (`p_puniqueid` in
+//! `bsd/sys/proc_internal.h`), and kqueue(2) tells at once when a member forks, execs or ends. What is made of that is in
+//! `members.rs`, which knows no system call and is tested on a made-up kernel.
 
+#[cfg(target_os = "macos")]
+mod launch;
+mod members;
+#[cfg(target_os = "macos")]
+mod queue;
+#[cfg(target_os = "macos")]
+mod system;
+#[cfg(target_os = "macos")]
 mod tree;
+#[cfg(target_os = "macos")]
+mod wake;
 
-use std::time::Duration;
+#[cfg(target_os = "macos")]
+mod of_the_system {
+    use crate::Roots;
 
-pub(crate) use tree::Tree;
+    /// Devices that drivers' libraries have opened: ports of Mach, which no child inherits.
+    #[derive(Debug)]
+    pub(crate) struct OpenDevices;
 
-use crate::Roots;
+    impl OpenDevices {
+        pub(crate) fn now(_: &Roots) -> Self {
+            Self
+        }
 
-/// What wakes the job's thread from others.
-#[derive(Debug)]
-pub(crate) struct Wake;
-
-impl Wake {
-    pub(crate) fn new() -> Self {
-        Self
-    }
-
-    /// Ends the wait that is in progress, or the next.
-    pub(crate) fn ring(&self) {}
-
-    /// It has been heard.
-    pub(crate) fn silence(&self) {}
-}
-
-/// Devices that drivers' libraries have opened; ports are not inherited here.
-#[derive(Debug)]
-pub(crate) struct OpenDevices;
-
-impl OpenDevices {
-    pub(crate) fn now(_: &Roots) -> Self {
-        Self
-    }
-
-    /// What was opened since must not reach the job.
-    pub(crate) fn keep_later_ones_from_the_job(&self, _: &Roots) {}
-}
-
-/// Threads of ours beside the program that measures.
-pub(crate) mod quiet_thread {
-    use std::{io, thread};
-
-    /// A thread that no signal is delivered to: they belong to the program that measures.
-    pub(crate) fn start(
-        name: &str,
-        stack: usize,
-        work: impl FnOnce() + Send + 'static,
-    ) -> io::Result<thread::JoinHandle<()>> {
-        thread::Builder::new().name(name.to_owned()).stack_size(stack).spawn(work)
+        /// What was opened since must not reach the job.
+        pub(crate) fn keep_later_ones_from_the_job(&self, _: &Roots) {}
     }
 }
 
-/// CPU time of this thread.
-pub(crate) fn thread_cpu() -> Duration {
-    Duration::ZERO
-}
+#[cfg(target_os = "macos")]
+pub(crate) use self::{of_the_system::OpenDevices, tree::Tree, wake::Wake};
+#[cfg(target_os = "macos")]
+pub(crate) use super::unix::{quiet_thread, thread_cpu};

@@ -304,7 +304,7 @@ pub enum Lineage {
     ProcConnector,
     /// The completion port of a Job Object (Windows). Since 1.3.
     JobObject,
-    /// kqueue's process events, and the walk of parents (macOS). Since 1.3.
+    /// kqueue tells that a process has forked, exec'ed or ended, and looking finds its children (macOS). Since 1.3.
     Kqueue,
     /// Something that a newer version wrote and this one does not know.
     #[serde(other)]
@@ -324,7 +324,8 @@ impl Lineage {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PeaksFrom {
-    /// The kernel's high-water marks (`VmHWM`), read while the processes lived.
+    /// The kernel's high-water marks (`VmHWM`; macOS: lifetime maximum of the footprint, kept until a process has been
+    /// waited for), read while the processes lived.
     Marks,
     /// Samples alone.
     Samples,

@@ -87,7 +87,8 @@ pub enum PeakSource {
     ExitNotify,
     /// The kernel's exit record.
     Taskstats,
-    /// The kernel's mark, read after the process's end through what was kept of it (Windows: its handle). Since 1.3.
+    /// The kernel's mark, read after the process's end through what was kept of it (Windows: its handle; macOS: its
+    /// remains, until its parent waits for it). Since 1.3.
     AfterEnd,
     /// A BPF program at its exit.
     Bpf,

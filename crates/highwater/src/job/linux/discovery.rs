@@ -11,6 +11,7 @@ use crate::{
     job::{
         events::{Event, MemberId, Moment, Name},
         news::News,
+        unix::wait,
     },
     process::linux::{cmdline, stat::Stat},
 };

@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use super::{
-    members::Members,
-    used::UsageFiles,
-    wait::{self, Ending, Waited},
-};
+use super::{members::Members, used::UsageFiles};
 use crate::{
     job::{
         events::{Event, MemberId, Moment},
         ledger::Whole,
         news::News,
+        unix::wait::{self, Ending, Waited},
         used::Used,
     },
     record::UsageSource,

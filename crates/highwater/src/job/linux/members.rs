@@ -12,13 +12,13 @@ use super::{
     ended::Ended,
     member::{Member, Seen},
     sources::Sources,
-    wait::{Ending, Waited},
 };
 use crate::{
     Roots,
     job::{
         events::{Event, MemberId, Moment, Name, Reading, Timed},
         news::{Look, News},
+        unix::wait::{Ending, Waited},
         used::{UsageWanted, UsedBy},
     },
     record::Lineage,

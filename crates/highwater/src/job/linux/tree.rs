@@ -21,7 +21,6 @@ use super::{
     subreaper::Subreaper,
     thread_cpu,
     told::monotonic,
-    wait,
 };
 use crate::{
     Error, Roots,
@@ -30,6 +29,7 @@ use crate::{
         events::{MemberId, Reading, Timed},
         ledger::{Kept, Origin, PssPass},
         news::{Look, News},
+        unix::wait,
         used::UsedBy,
     },
     process::linux::status::Status,

@@ -121,17 +121,3 @@ fn cpu(spent: &Spent) -> Cpu {
 fn moved(io: Io) -> Moved {
     Moved { read: io.rchar, written: io.wchar, storage_read: io.read_bytes, storage_written: io.write_bytes }
 }
-
-/// What `getrusage(2)` says.
-pub(super) fn of_rusage(usage: &libc::rusage) -> Cpu {
-    let time = |time: libc::timeval| {
-        let (seconds, micros) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec));
-        Duration::from_secs(seconds.unwrap_or_default()) + Duration::from_micros(micros.unwrap_or_default())
-    };
-    Cpu {
-        user: time(usage.ru_utime),
-        system: time(usage.ru_stime),
-        minor_faults: u64::try_from(usage.ru_minflt).unwrap_or_default(),
-        major_faults: u64::try_from(usage.ru_majflt).unwrap_or_default(),
-    }
-}

@@ -1,129 +1,253 @@
 //! One job as the system has it; see `linux/tree.rs` for what each function means.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
-use super::Wake;
+use super::{
+    Wake, launch,
+    members::Members,
+    queue::{Queue, Woken},
+    system::System,
+};
 use crate::{
     Error,
     job::{
-        Job, Start,
+        CgroupUse, Job, LineageFrom, Start,
         events::{MemberId, Reading, Timed},
         ledger::{Kept, Origin, PssPass},
-        news::Look,
+        news::{Look, News},
+        unix::wait::{self, Ending, Waited},
         used::UsedBy,
     },
-    record::{Downgrade, Exit},
+    record::{Downgrade, Exit, Lineage, Metric, PeaksFrom},
 };
 
+/// News of forks does not make us look more often than this: a look costs some of it.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+
 #[derive(Debug)]
-pub(crate) struct Tree(Infallible);
+pub(crate) struct Tree {
+    root: u32,
+    ending: Ending,
+    members: Members<System>,
+    news: News,
+    downgrades: Vec<Downgrade>,
+    looked: Instant,
+}
 
 impl Tree {
-    pub(crate) fn start(_: &Job) -> Result<(Self, Start), Error> {
-        Err(Error::Unsupported { what: "running a job" })
+    pub(crate) fn start(job: &Job) -> Result<(Self, Start), Error> {
+        if job.limits.cgroup_bytes.is_some() {
+            return Err(Error::Limit { why: "macOS has no cgroups".to_owned() });
+        }
+        let queue = Queue::new()
+            .map_err(|source| Error::System { doing: "making a queue of events (kqueue)", source })?;
+        let mut members = Members::new(System { queue });
+        let mut news = News::default();
+        let mut start = None;
+        let root = launch::launch(job, |pid| {
+            // The job's time begins when it may run; its first fork may come at once.
+            start = Some(Start::now());
+            members.start(pid, std::process::id(), &mut news);
+        })?;
+        let tree = Self {
+            root,
+            ending: Ending::NotYet,
+            members,
+            news,
+            downgrades: downgrades(job),
+            looked: Instant::now(),
+        };
+        Ok((tree, start.unwrap_or_else(Start::now)))
     }
 
     pub(crate) fn root(&self) -> u32 {
-        match self.0 {}
+        self.root
     }
 
     pub(crate) fn origin(&self) -> Origin {
-        match self.0 {}
+        Origin {
+            metric: Metric::PhysFootprint,
+            lineage: Lineage::Kqueue,
+            peaks: PeaksFrom::Marks,
+            slack_bytes: None,
+        }
     }
 
     pub(crate) fn root_lives(&self) -> bool {
-        match self.0 {}
+        self.ending == Ending::NotYet
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        match self.0 {}
+        self.members.is_empty()
     }
 
-    pub(crate) fn pids_and_ids(&self) -> std::iter::Empty<(u32, MemberId)> {
-        match self.0 {}
+    pub(crate) fn pids_and_ids(&self) -> impl Iterator<Item = (u32, MemberId)> + '_ {
+        self.members.pids_and_ids()
     }
 
-    pub(crate) fn look(&mut self, _: Duration, _: bool) -> Look {
-        match self.0 {}
+    pub(crate) fn look(&mut self, at: Duration, marks: bool) -> Look {
+        self.looked = Instant::now();
+        let told = self.members.kernel.queue.drain();
+        self.members.look(at, marks, &told, &mut self.news);
+        self.wait_for_root(at);
+        Look { changes: self.news.changes, marks: true }
+    }
+
+    /// The command is ours to wait for, and is so only once its last mark has been read: that goes with its remains.
+    fn wait_for_root(&mut self, at: Duration) {
+        if !self.root_lives() || self.members.holds_unread(self.root) {
+            return;
+        }
+        self.ending = wait::try_wait(self.root);
+        if let Ending::Ended(Waited { exit, .. }) = self.ending {
+            self.members.root_ended(self.root, exit, at, &mut self.news);
+        }
     }
 
     pub(crate) fn awaits_news(&self) -> bool {
-        match self.0 {}
+        self.members.awaits_news()
     }
 
-    pub(crate) fn last_look(&mut self, _: Duration) {
-        match self.0 {}
+    pub(crate) fn last_look(&mut self, at: Duration) {
+        self.look(at, true);
     }
 
-    pub(crate) fn news(&mut self) -> std::iter::Empty<Timed> {
-        match self.0 {}
+    pub(crate) fn news(&mut self) -> impl Iterator<Item = Timed> + '_ {
+        self.news.drain()
     }
 
     pub(crate) fn readings(&self) -> &[Reading] {
-        match self.0 {}
+        self.members.readings()
     }
 
     pub(crate) fn uses(&self) -> &[UsedBy] {
-        match self.0 {}
+        &[]
     }
 
-    pub(crate) fn told_until(&self, _: Duration) -> Duration {
-        match self.0 {}
+    pub(crate) fn told_until(&self, at: Duration) -> Duration {
+        at
     }
 
     pub(crate) fn pss_is_due(&mut self, _: Duration, _: u64) -> bool {
-        match self.0 {}
+        false
     }
 
     pub(crate) fn pss(&mut self, _: Duration) -> Option<PssPass> {
-        match self.0 {}
+        None
     }
 
     pub(crate) fn pss_of_all(&mut self, _: Duration) -> Option<PssPass> {
-        match self.0 {}
+        None
     }
 
-    pub(crate) fn pss_counted(&mut self, _: u64) {
-        match self.0 {}
+    pub(crate) fn pss_counted(&mut self, _: u64) {}
+
+    pub(crate) fn wait(&mut self, pause: Duration, wake: &Wake) -> bool {
+        match self.members.kernel.queue.wait(pause, wake.descriptor()) {
+            Woken::TimeUp => false,
+            Woken::Called => true,
+            Woken::News => {
+                thread::sleep(BETWEEN_LOOKS.saturating_sub(self.looked.elapsed()).min(pause));
+                true
+            }
+        }
     }
 
-    pub(crate) fn wait(&mut self, _: Duration, _: &Wake) -> bool {
-        match self.0 {}
-    }
-
-    pub(crate) fn signal(&mut self, _: i32) {
-        match self.0 {}
+    pub(crate) fn signal(&mut self, number: i32) {
+        if self.root_lives() {
+            self.signal_root(number);
+        } else {
+            self.signal_all(number);
+        }
     }
 
     pub(crate) fn terminate(&mut self) {
-        match self.0 {}
+        self.signal_all(libc::SIGTERM);
     }
 
     pub(crate) fn kill(&mut self) {
-        match self.0 {}
+        self.signal_all(libc::SIGKILL);
+    }
+
+    fn signal_all(&mut self, number: i32) {
+        if self.root_lives() {
+            self.signal_root(number);
+        }
+        let root = self.root;
+        for pid in self.members.surely_alive().filter(|&pid| pid != root) {
+            send(pid, number);
+        }
+    }
+
+    /// Nobody else can have its pid before we have waited for it.
+    fn signal_root(&self, number: i32) {
+        send(self.root, number);
     }
 
     pub(crate) fn kernel_enforced(&self) -> bool {
-        match self.0 {}
+        false
     }
 
-    pub(crate) fn exit(&self, _: bool, _: bool) -> Option<Exit> {
-        match self.0 {}
+    pub(crate) fn exit(&self, killed: bool, over_limit: bool) -> Option<Exit> {
+        self.ending.waited().map(|waited| wait::exit(waited.exit, killed, over_limit))
     }
 
     pub(crate) fn downgrades(&self) -> Vec<Downgrade> {
-        match self.0 {}
+        let mut downgrades = self.downgrades.clone();
+        if let Some(refused) = self.members.refused() {
+            downgrades.push(Downgrade {
+                wanted: "memory of every process".to_owned(),
+                reason: format!(
+                    "{refused} of them could not be read: macOS tells the memory of other users' processes to root only"
+                ),
+            });
+        }
+        downgrades
     }
 
     pub(crate) fn lost(&self) -> u64 {
-        match self.0 {}
+        0
     }
 
+    /// A process that its parent waits for before we look is counted, and that is all.
     pub(crate) fn all_told(&self) -> bool {
-        match self.0 {}
+        false
     }
 
     pub(crate) fn end(&mut self) -> Kept {
-        match self.0 {}
+        Kept::default()
     }
+}
+
+/// What was wanted and is not to be had here.
+fn downgrades(job: &Job) -> Vec<Downgrade> {
+    let mut downgrades = vec![Downgrade {
+        wanted: "PSS of the whole job".to_owned(),
+        reason: "macOS does not divide shared pages among those who share them".to_owned(),
+    }];
+    let mut missing = |wanted: &str, reason: &str| {
+        downgrades.push(Downgrade { wanted: wanted.to_owned(), reason: reason.to_owned() });
+    };
+    if job.exact {
+        missing("peaks read at each process's exec and exit", "macOS has no way to hold a process there");
+    }
+    if !matches!(job.lineage, LineageFrom::Auto) {
+        missing("the lineage that was asked for", "macOS has kqueue alone");
+    }
+    if job.usage.any() {
+        missing("CPU time and I/O of each process", "not read on macOS; the whole job's CPU time is known");
+    }
+    if job.cgroup == CgroupUse::Always {
+        missing("a cgroup of the job's own", "macOS has none");
+    }
+    downgrades
+}
+
+fn send(pid: u32, number: i32) {
+    let Some(pid) = i32::try_from(pid).ok().filter(|&pid| pid > 0) else { return };
+    // SAFETY: two numbers. It may have ended this very moment, or run as another user by now: nothing can be done then.
+    let _ = unsafe { libc::kill(pid, number) };
 }

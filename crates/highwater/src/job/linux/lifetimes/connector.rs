@@ -16,7 +16,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::{Lifetime, What};
 use crate::{
-    job::linux::quiet_thread,
+    job::unix::quiet_thread,
     netlink::{Inbox, Socket},
 };
 

@@ -10,9 +10,9 @@ use crate::{
         linux::{
             descendants::{read_into, read_stat},
             members::Members,
-            wait,
         },
         news::News,
+        unix::wait,
         used::Used,
     },
     process::linux::statm::Statm,

@@ -1,10 +1,14 @@
 //! Waiting for one process, with what it and its waited-for descendants used.
 
-use super::used;
+use std::time::Duration;
+
 use crate::{
     job::used::Cpu,
     record::{Exit, ExitCause, ProcessExit},
 };
+
+/// getrusage(2): KiB, and bytes on macOS.
+const UNIT_OF_MAX_RSS: u64 = if cfg!(target_os = "macos") { 1 } else { 1024 };
 
 /// A child that was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +53,22 @@ pub(crate) fn try_wait(pid: u32) -> Ending {
         return if waited == 0 { Ending::NotYet } else { Ending::NotOurs };
     }
     let exit = process_exit(status);
-    let kib = u64::try_from(usage.ru_maxrss).unwrap_or(0);
-    Ending::Ended(Waited { exit, max_rss_bytes: kib * 1024, cpu: used::of_rusage(&usage) })
+    let max_rss_bytes = u64::try_from(usage.ru_maxrss).unwrap_or(0) * UNIT_OF_MAX_RSS;
+    Ending::Ended(Waited { exit, max_rss_bytes, cpu: cpu_of(&usage) })
+}
+
+/// What `getrusage(2)` says.
+fn cpu_of(usage: &libc::rusage) -> Cpu {
+    let time = |time: libc::timeval| {
+        let (seconds, micros) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec));
+        Duration::from_secs(seconds.unwrap_or_default()) + Duration::from_micros(micros.unwrap_or_default())
+    };
+    Cpu {
+        user: time(usage.ru_utime),
+        system: time(usage.ru_stime),
+        minor_faults: u64::try_from(usage.ru_minflt).unwrap_or_default(),
+        major_faults: u64::try_from(usage.ru_majflt).unwrap_or_default(),
+    }
 }
 
 /// What a wait status says, wait(2).
@@ -95,14 +113,20 @@ fn signal_name(number: i32) -> String {
         libc::SIGPIPE => "SIGPIPE",
         libc::SIGALRM => "SIGALRM",
         libc::SIGTERM => "SIGTERM",
+        #[cfg(target_os = "linux")]
         libc::SIGSTKFLT => "SIGSTKFLT",
         libc::SIGXCPU => "SIGXCPU",
         libc::SIGXFSZ => "SIGXFSZ",
         libc::SIGVTALRM => "SIGVTALRM",
         libc::SIGPROF => "SIGPROF",
         libc::SIGIO => "SIGIO",
+        #[cfg(target_os = "linux")]
         libc::SIGPWR => "SIGPWR",
         libc::SIGSYS => "SIGSYS",
+        #[cfg(target_os = "macos")]
+        libc::SIGEMT => "SIGEMT",
+        #[cfg(target_os = "macos")]
+        libc::SIGINFO => "SIGINFO",
         other => return format!("signal {other}"),
     };
     name.to_owned()

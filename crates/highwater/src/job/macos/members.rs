@@ -1,0 +1,408 @@
+//! The living members of the job and what they hold, made of what a kernel answers. Knows no system call.
+//!
+//! A process belongs to the job if the one that made it does, whoever has adopted it since; or if its maker was never
+//! seen (it forked and was gone between two looks), launchd has it now, and its process group is one that a member
+//! leads.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use crate::{
+    Unavailable,
+    job::{
+        events::{Event, LastMark, MemberId, Moment, Name, Reading},
+        news::News,
+    },
+    process::macos::rusage::Rusage,
+    record::{PeakSource, ProcessExit},
+};
+
+/// The first process of the system, which adopts orphans.
+const LAUNCHD: u32 = 1;
+
+/// Who a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kin {
+    pub(super) pid: u32,
+    /// The kernel gives this number once, in the order of births.
+    pub(super) unique: u64,
+    /// Of whoever made it.
+    pub(super) parent: u64,
+    /// Whose child it is now.
+    pub(super) ppid: u32,
+    /// Its process group.
+    pub(super) group: u32,
+    pub(super) has_execed: bool,
+    pub(super) has_ended: bool,
+}
+
+/// What is asked of the kernel.
+pub(super) trait Kernel {
+    /// All pids.
+    fn all(&mut self) -> Vec<u32>;
+    /// Those whose parent this one is now.
+    fn children(&mut self, pid: u32) -> Vec<u32>;
+    /// `None`: there is none, not even its remains.
+    fn kin(&mut self, pid: u32) -> Option<Kin>;
+    fn usage(&mut self, pid: u32) -> Result<Rusage, Unavailable>;
+    fn name(&mut self, pid: u32) -> Option<Name>;
+    /// Whether news of it will come.
+    fn watch(&mut self, pid: u32, id: MemberId) -> bool;
+}
+
+/// News of one member. Several forks may be one piece of news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) id: MemberId,
+    pub(super) forked: bool,
+    pub(super) execed: bool,
+    pub(super) ended: bool,
+    pub(super) exit: Option<ProcessExit>,
+}
+
+#[derive(Debug)]
+struct Member {
+    id: MemberId,
+    kin: Kin,
+    /// News of it comes; else its end is seen by looking.
+    is_watched: bool,
+    exit: Option<ProcessExit>,
+    /// Its end was told.
+    has_ended: bool,
+    /// Its remains were seen, with this last mark; how it ended is about to be told.
+    remains: Option<Remains>,
+    /// The kernel does not tell its memory.
+    is_refused: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Remains {
+    mark: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Members<K> {
+    pub(super) kernel: K,
+    list: Vec<Member>,
+    /// Whoever was a member ever, by the number given once: a parent may be long gone.
+    known: HashSet<u64>,
+    /// Process groups that members have led.
+    groups: HashSet<u32>,
+    /// Children found whose births were not told yet, by the number of their parent.
+    unannounced: HashMap<u64, u32>,
+    /// Strangers are not asked again.
+    strangers: HashMap<u32, u64>,
+    root: Option<u64>,
+    next_id: u32,
+    own_pid: u32,
+    before: Duration,
+    at: Duration,
+    /// Somebody ended: his children may be launchd's by now.
+    orphaned: bool,
+    refused: HashSet<MemberId>,
+    readings: Vec<Reading>,
+}
+
+impl<K: Kernel> Members<K> {
+    pub(super) fn new(kernel: K) -> Self {
+        Self {
+            kernel,
+            list: Vec::new(),
+            known: HashSet::new(),
+            groups: HashSet::new(),
+            unannounced: HashMap::new(),
+            strangers: HashMap::new(),
+            root: None,
+            next_id: 0,
+            own_pid: 0,
+            before: Duration::ZERO,
+            at: Duration::ZERO,
+            orphaned: false,
+            refused: HashSet::new(),
+            readings: Vec::new(),
+        }
+    }
+
+    /// Takes the command in, held before its exec.
+    pub(super) fn start(&mut self, root: u32, own_pid: u32, news: &mut News) {
+        self.own_pid = own_pid;
+        // Our own child cannot be gone before we wait for it; if it cannot be asked all the same, it has no number.
+        let kin = self.kernel.kin(root).unwrap_or(Kin {
+            pid: root,
+            unique: 0,
+            parent: 0,
+            ppid: own_pid,
+            group: 0,
+            has_execed: false,
+            has_ended: false,
+        });
+        self.root = Some(kin.unique).filter(|&unique| unique > 0);
+        self.take_in(kin, news);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn pids_and_ids(&self) -> impl Iterator<Item = (u32, MemberId)> + '_ {
+        self.list.iter().map(|member| (member.kin.pid, member.id))
+    }
+
+    pub(super) fn readings(&self) -> &[Reading] {
+        &self.readings
+    }
+
+    /// How many processes the kernel did not let us read, if any.
+    pub(super) fn refused(&self) -> Option<usize> {
+        Some(self.refused.len()).filter(|&count| count > 0)
+    }
+
+    /// Whether the process is still a member whose last mark may come.
+    pub(super) fn holds_unread(&self, pid: u32) -> bool {
+        self.list.iter().any(|member| member.kin.pid == pid && !member.is_refused)
+    }
+
+    /// The command has been waited for, whose memory could not be read.
+    pub(super) fn root_ended(&mut self, pid: u32, exit: ProcessExit, at: Duration, news: &mut News) {
+        self.at = at;
+        if let Some(place) = self.list.iter().position(|member| member.kin.pid == pid) {
+            let mut member = self.list.remove(place);
+            member.exit = Some(exit);
+            let mark = member.remains.and_then(|remains| remains.mark);
+            self.bury(&member, mark, news);
+        }
+    }
+
+    /// Whether how a member ended is about to be told.
+    pub(super) fn awaits_news(&self) -> bool {
+        self.list.iter().any(|member| member.remains.is_some())
+    }
+
+    /// Pids of members, each asked once more: a pid may have been given to another process.
+    pub(super) fn surely_alive(&mut self) -> impl Iterator<Item = u32> + '_ {
+        let kernel = &mut self.kernel;
+        self.list
+            .iter()
+            .filter(move |member| {
+                kernel
+                    .kin(member.kin.pid)
+                    .is_some_and(|kin| kin.unique == member.kin.unique && !kin.has_ended)
+            })
+            .map(|member| member.kin.pid)
+    }
+
+    /// One look at the whole job, begun `at`, with what has been told since the last.
+    pub(super) fn look(&mut self, at: Duration, sweep: bool, told: &[Told], news: &mut News) {
+        (self.before, self.at) = (self.at, at);
+        // The dead first: what they reached goes with their remains, as soon as their parents wait for them.
+        for told in told.iter().filter(|told| told.ended) {
+            if let Some(member) = self.list.iter_mut().find(|member| member.id == told.id) {
+                (member.has_ended, member.exit) = (true, told.exit);
+            }
+        }
+        let number = |id| self.list.iter().find(|member| member.id == id).map(|member| member.kin);
+        let parents: Vec<Kin> =
+            told.iter().filter(|told| told.forked).filter_map(|told| number(told.id)).collect();
+        self.read(news);
+        for told in told.iter().filter(|told| told.execed) {
+            self.exec(told.id, news);
+        }
+        for parent in &parents {
+            let children = self.kernel.children(parent.pid);
+            self.find(children, news);
+        }
+        if sweep || std::mem::take(&mut self.orphaned) {
+            let everybody = self.kernel.all();
+            self.find(everybody, news);
+        }
+        for parent in parents {
+            // One piece of news may stand for all that were found; where there is nobody, one has been and gone.
+            if self.unannounced.remove(&parent.unique).is_none() {
+                news.push(self.moment(), Event::SeenDead);
+            }
+        }
+        // Newcomers are read in the look that found them.
+        let fresh: Vec<MemberId> =
+            self.list.iter().map(|member| member.id).filter(|id| !self.was_read(*id)).collect();
+        self.read_some(&fresh, news);
+    }
+
+    fn was_read(&self, id: MemberId) -> bool {
+        self.readings.binary_search_by_key(&id, |reading| reading.id).is_ok()
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::between(self.before, self.at)
+    }
+
+    fn read(&mut self, news: &mut News) {
+        self.readings.clear();
+        let all: Vec<MemberId> = self.list.iter().map(|member| member.id).collect();
+        self.read_some(&all, news);
+    }
+
+    /// Reads these members; those that have ended are taken off the list.
+    fn read_some(&mut self, ids: &[MemberId], news: &mut News) {
+        let mut list = std::mem::take(&mut self.list);
+        list.retain_mut(|member| {
+            if !ids.contains(&member.id) {
+                return true;
+            }
+            let before = member.remains;
+            let usage = self.usage(member);
+            match usage {
+                Ok(usage) if usage.has_ended => {
+                    let mark = usage.max_footprint().ok();
+                    if member.is_watched && !member.has_ended && before.is_none() {
+                        member.remains = Some(Remains { mark });
+                        return true;
+                    }
+                    self.bury(member, mark, news);
+                }
+                // Waited for meanwhile; what it reached is known.
+                Err(_) if before.is_some() => {
+                    self.bury(member, before.and_then(|remains| remains.mark), news);
+                }
+                Ok(usage) if !member.has_ended => {
+                    let mark = usage.max_footprint().ok();
+                    let rss = usage.footprint_bytes;
+                    self.readings.push(Reading { id: member.id, rss, mark, swap: None, shares_map: false });
+                    return true;
+                }
+                // Its end was told, but it does not look dead yet: the next look will show its remains.
+                Ok(_) => return true,
+                Err(Unavailable::Vanished) => self.bury(member, None, news),
+                Err(_) if member.has_ended => self.bury(member, None, news),
+                Err(_) => {
+                    member.is_refused = true;
+                    self.refused.insert(member.id);
+                    if member.is_watched || self.is_same(member.kin) {
+                        return true;
+                    }
+                    self.bury(member, None, news);
+                }
+            }
+            false
+        });
+        self.list = list;
+        self.readings.sort_unstable_by_key(|reading| reading.id);
+    }
+
+    /// What the process holds, if its pid is still its own.
+    fn usage(&mut self, member: &Member) -> Result<Rusage, Unavailable> {
+        let Kin { pid, unique, .. } = member.kin;
+        let usage = self.kernel.usage(pid);
+        // The number is asked after the memory: had the pid changed hands before, it would show now.
+        match self.kernel.kin(pid) {
+            Some(kin) if kin.unique == unique => {
+                if kin.group == pid {
+                    self.groups.insert(pid);
+                }
+                usage
+            }
+            // It never told its number; its pid is its own, as it is our child.
+            Some(_) if unique == 0 => usage,
+            _ => Err(Unavailable::Vanished),
+        }
+    }
+
+    fn is_same(&mut self, kin: Kin) -> bool {
+        self.kernel.kin(kin.pid).is_some_and(|now| now.unique == kin.unique && !now.has_ended)
+    }
+
+    /// A member has ended. `mark`: what its present image reached, kept by the kernel to its end.
+    fn bury(&mut self, member: &Member, mark: Option<u64>, news: &mut News) {
+        let (id, moment) = (member.id, self.moment());
+        if let Some(bytes) = mark {
+            let mark = LastMark { bytes, source: PeakSource::AfterEnd, is_final: true };
+            news.push(moment, Event::Last { id, mark });
+        }
+        if let Some(exit) = member.exit {
+            news.push(moment, Event::Exit { id, exit });
+        }
+        news.push(moment, Event::Gone { id, freed: moment.latest });
+        self.orphaned = true;
+    }
+
+    fn exec(&mut self, id: MemberId, news: &mut News) {
+        let Some(place) = self.list.iter().position(|member| member.id == id) else { return };
+        let pid = self.list[place].kin.pid;
+        let name = self.kernel.name(pid);
+        self.list[place].kin.has_execed = true;
+        news.push(self.moment(), Event::Exec { id, name });
+        // What was read may be the old image's or the new one's: asked anew.
+        self.readings.retain(|reading| reading.id != id);
+    }
+
+    /// Takes in those of `pids` that belong to the job, parents before their children.
+    fn find(&mut self, pids: Vec<u32>, news: &mut News) {
+        let mut candidates: Vec<Kin> = Vec::new();
+        for pid in pids {
+            if pid == self.own_pid || self.list.iter().any(|member| member.kin.pid == pid) {
+                continue;
+            }
+            let Some(kin) = self.kernel.kin(pid) else { continue };
+            if self.known.contains(&kin.unique) || self.strangers.get(&pid) == Some(&kin.unique) {
+                continue;
+            }
+            candidates.push(kin);
+        }
+        // The order of births, so that a parent is known before its children.
+        candidates.sort_unstable_by_key(|kin| kin.unique);
+        for kin in candidates {
+            if self.belongs(&kin) {
+                self.take_in(kin, news);
+            } else if kin.ppid != LAUNCHD {
+                // One that launchd has may be claimed later, when its group is known.
+                self.strangers.insert(kin.pid, kin.unique);
+            }
+        }
+    }
+
+    fn belongs(&self, kin: &Kin) -> bool {
+        if kin.parent != 0 && self.known.contains(&kin.parent) {
+            return true;
+        }
+        // Made by somebody born after the command whom nobody saw, and left to launchd.
+        let is_later = self.root.is_some_and(|root| kin.parent > root);
+        is_later && kin.ppid == LAUNCHD && self.groups.contains(&kin.group)
+    }
+
+    fn take_in(&mut self, kin: Kin, news: &mut News) {
+        let id = MemberId(self.next_id);
+        self.next_id += 1;
+        self.known.insert(kin.unique);
+        if kin.group == kin.pid {
+            self.groups.insert(kin.group);
+        }
+        *self.unannounced.entry(kin.parent).or_default() += 1;
+        let parent = self.list.iter().find(|member| member.kin.unique == kin.parent);
+        let ppid = parent.map_or(kin.ppid, |parent| parent.kin.pid);
+        // Before it is asked anything: what it does meanwhile is told.
+        let is_watched = !kin.has_ended && self.kernel.watch(kin.pid, id);
+        let name = if kin.has_execed { self.kernel.name(kin.pid) } else { None };
+        let moment = self.moment();
+        news.push(moment, Event::Born { id, pid: kin.pid, ppid, name, forked: !kin.has_execed });
+        self.list.push(Member {
+            id,
+            kin,
+            is_watched,
+            exit: None,
+            has_ended: kin.has_ended,
+            remains: None,
+            is_refused: false,
+        });
+        // Its children may be older than our watch.
+        if is_watched {
+            let children = self.kernel.children(kin.pid);
+            if !children.is_empty() {
+                self.find(children, news);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,311 @@
+//! On a kernel that is made up: it has processes and remains, adopts orphans, and tells of nothing by itself.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+const MIB: u64 = 1 << 20;
+const US: u32 = 100;
+
+#[derive(Debug, Default)]
+struct Made {
+    processes: BTreeMap<u32, (Kin, Rusage)>,
+    refuses: HashSet<u32>,
+    refuses_to_watch: bool,
+    last_unique: u64,
+}
+
+impl Made {
+    fn fork(&mut self, pid: u32, parent: u32) {
+        self.last_unique += 1;
+        let (unique, maker) =
+            (self.last_unique, self.processes.get(&parent).map_or(1, |(kin, _)| kin.unique));
+        let group = self.processes.get(&parent).map_or(7, |(kin, _)| kin.group);
+        let kin =
+            Kin { pid, unique, parent: maker, ppid: parent, group, has_execed: false, has_ended: false };
+        self.processes.insert(pid, (kin, usage(1, 1)));
+    }
+
+    fn holds(&mut self, pid: u32, mib: u64, max_mib: u64) {
+        self.processes.get_mut(&pid).unwrap().1 = usage(mib, max_mib);
+    }
+
+    fn ends(&mut self, pid: u32) {
+        let (kin, usage) = self.processes.get_mut(&pid).unwrap();
+        (kin.has_ended, usage.has_ended) = (true, true);
+        for (kin, _) in self.processes.values_mut().filter(|(kin, _)| kin.ppid == pid) {
+            kin.ppid = LAUNCHD;
+        }
+    }
+
+    fn waited_for(&mut self, pid: u32) {
+        self.processes.remove(&pid);
+    }
+}
+
+fn usage(mib: u64, max_mib: u64) -> Rusage {
+    Rusage {
+        resident_bytes: 0,
+        footprint_bytes: mib * MIB,
+        max_footprint_bytes: max_mib * MIB,
+        cpu_ticks: 0,
+        has_ended: false,
+    }
+}
+
+impl Kernel for Made {
+    fn all(&mut self) -> Vec<u32> {
+        self.processes.keys().copied().collect()
+    }
+
+    fn children(&mut self, pid: u32) -> Vec<u32> {
+        self.processes.values().filter(|(kin, _)| kin.ppid == pid).map(|(kin, _)| kin.pid).collect()
+    }
+
+    fn kin(&mut self, pid: u32) -> Option<Kin> {
+        self.processes.get(&pid).map(|(kin, _)| *kin)
+    }
+
+    fn usage(&mut self, pid: u32) -> Result<Rusage, Unavailable> {
+        if self.refuses.contains(&pid) {
+            return Err(Unavailable::PermissionDenied);
+        }
+        self.processes.get(&pid).map(|(_, usage)| *usage).ok_or(Unavailable::Vanished)
+    }
+
+    fn name(&mut self, pid: u32) -> Option<Name> {
+        let name = format!("program{pid}");
+        Some(Name { command: name.clone(), comm: name, exe: None })
+    }
+
+    fn watch(&mut self, _: u32, _: MemberId) -> bool {
+        !self.refuses_to_watch
+    }
+}
+
+/// A job whose command is 200, of which the first look has been taken.
+fn job() -> (Members<Made>, News) {
+    let mut made = Made { last_unique: 10, ..Made::default() };
+    made.fork(200, US);
+    let (mut members, mut news) = (Members::new(made), News::default());
+    members.start(200, US, &mut news);
+    (members, news)
+}
+
+fn look(members: &mut Members<Made>, told: &[Told], news: &mut News) -> Vec<Event> {
+    let at = members.at + Duration::from_millis(1);
+    members.look(at, false, told, news);
+    news.drain().map(|timed| timed.event).collect()
+}
+
+fn told(id: u32) -> Told {
+    Told { id: MemberId(id), forked: false, execed: false, ended: false, exit: None }
+}
+
+fn forked(id: u32) -> Told {
+    Told { forked: true, ..told(id) }
+}
+
+fn ended(id: u32) -> Told {
+    Told { ended: true, exit: Some(ProcessExit { code: Some(3), signal: None }), ..told(id) }
+}
+
+fn births(events: &[Event]) -> Vec<(u32, u32)> {
+    let birth = |event: &Event| match event {
+        Event::Born { pid, ppid, .. } => Some((*pid, *ppid)),
+        _ => None,
+    };
+    events.iter().filter_map(birth).collect()
+}
+
+fn last_marks(events: &[Event]) -> Vec<(u32, u64)> {
+    let mark = |event: &Event| match event {
+        Event::Last { id, mark } if mark.is_final => Some((id.0, mark.bytes / MIB)),
+        _ => None,
+    };
+    events.iter().filter_map(mark).collect()
+}
+
+#[test]
+fn a_fork_that_is_told_is_followed_at_once_and_read() {
+    let (mut members, mut news) = job();
+    look(&mut members, &[], &mut news);
+    members.kernel.fork(201, 200);
+    members.kernel.fork(202, 201);
+    members.kernel.holds(202, 5, 8);
+    let events = look(&mut members, &[forked(0)], &mut news);
+    assert_eq!(births(&events), [(201, 200), (202, 201)], "grandchildren older than our watch, too");
+    let held: Vec<u64> = members.readings().iter().map(|reading| reading.rss / MIB).collect();
+    assert_eq!(held, [1, 1, 5]);
+    assert_eq!(members.readings()[2].mark, Some(8 * MIB));
+}
+
+#[test]
+fn what_launchd_adopts_stays_in_the_job() {
+    let (mut members, mut news) = job();
+    members.kernel.fork(201, 200);
+    look(&mut members, &[forked(0)], &mut news);
+    // It daemonizes: forks once more and leaves.
+    members.kernel.fork(202, 201);
+    members.kernel.ends(201);
+    let events = look(&mut members, &[Told { forked: true, ..ended(1) }], &mut news);
+    assert_eq!(births(&events), [(202, LAUNCHD)]);
+    assert!(!events.contains(&Event::SeenDead));
+    // And a child of that one, later.
+    members.kernel.fork(203, 202);
+    assert_eq!(births(&look(&mut members, &[forked(2)], &mut news)), [(203, 202)]);
+}
+
+#[test]
+fn the_last_mark_is_read_before_the_remains_are_gone() {
+    let (mut members, mut news) = job();
+    members.kernel.fork(201, 200);
+    look(&mut members, &[forked(0)], &mut news);
+    members.kernel.holds(201, 1, 90);
+    members.kernel.ends(201);
+    let events = look(&mut members, &[ended(1)], &mut news);
+    assert_eq!(last_marks(&events), [(1, 90)]);
+    let order = events.iter().position(|event| matches!(event, Event::Exit { .. }));
+    assert!(order < events.iter().position(|event| matches!(event, Event::Gone { .. })));
+    assert!(!events.iter().any(|event| matches!(event, Event::Gone { id: MemberId(0), .. })));
+}
+
+#[test]
+fn remains_seen_before_the_news_wait_for_it() {
+    let (mut members, mut news) = job();
+    members.kernel.fork(201, 200);
+    look(&mut members, &[forked(0)], &mut news);
+    members.kernel.holds(201, 1, 60);
+    members.kernel.ends(201);
+    assert_eq!(look(&mut members, &[], &mut news), []);
+    assert!(members.awaits_news());
+    // Its parent waits for it meanwhile.
+    members.kernel.waited_for(201);
+    let events = look(&mut members, &[ended(1)], &mut news);
+    assert_eq!(last_marks(&events), [(1, 60)]);
+    assert!(events.iter().any(|event| matches!(event, Event::Exit { .. })));
+    assert!(!members.awaits_news());
+}
+
+#[test]
+fn news_that_never_comes_keeps_nobody() {
+    let (mut members, mut news) = job();
+    members.kernel.ends(200);
+    look(&mut members, &[], &mut news);
+    let events = look(&mut members, &[], &mut news);
+    assert!(matches!(events.last(), Some(Event::Gone { .. })) && members.is_empty());
+}
+
+#[test]
+fn one_that_is_waited_for_too_soon_has_no_final_mark() {
+    let (mut members, mut news) = job();
+    members.kernel.fork(201, 200);
+    look(&mut members, &[forked(0)], &mut news);
+    members.kernel.waited_for(201);
+    let events = look(&mut members, &[ended(1)], &mut news);
+    assert_eq!(last_marks(&events), []);
+    assert!(events.iter().any(|event| matches!(event, Event::Gone { id: MemberId(1), .. })));
+}
+
+#[test]
+fn a_fork_of_which_nobody_is_left_is_counted() {
+    let (mut members, mut news) = job();
+    let events = look(&mut members, &[forked(0)], &mut news);
+    assert_eq!(events.iter().filter(|event| **event == Event::SeenDead).count(), 1);
+    // Found by looking before the news of it: that is no other.
+    members.kernel.fork(201, 200);
+    members.look(Duration::from_millis(9), true, &[], &mut news);
+    let events = look(&mut members, &[forked(0)], &mut news);
+    assert!(!events.contains(&Event::SeenDead));
+}
+
+#[test]
+fn remains_alone_show_what_a_short_process_reached() {
+    let (mut members, mut news) = job();
+    members.kernel.fork(201, 200);
+    members.kernel.holds(201, 2, 40);
+    members.kernel.ends(201);
+    let events = look(&mut members, &[forked(0)], &mut news);
+    assert_eq!(births(&events), [(201, 200)]);
+    assert_eq!(last_marks(&events), [(1, 40)]);
+}
+
+#[test]
+fn strangers_and_ourselves_are_left_alone() {
+    let (mut members, mut news) = job();
+    members.kernel.fork(US, LAUNCHD);
+    members.kernel.fork(300, LAUNCHD);
+    members.kernel.fork(301, US);
+    let at = Duration::from_millis(5);
+    members.look(at, true, &[], &mut news);
+    let events: Vec<Event> = news.drain().map(|timed| timed.event).collect();
+    assert_eq!(births(&events), [(200, US)], "the command alone");
+}
+
+#[test]
+fn an_orphan_of_somebody_unseen_is_claimed_by_its_group_alone() {
+    let (mut members, mut news) = job();
+    members.kernel.fork(201, 200);
+    members.kernel.processes.get_mut(&201).unwrap().0.group = 201;
+    look(&mut members, &[forked(0)], &mut news);
+    for (pid, group) in [(210, 201), (211, 7)] {
+        // Its maker came and went between two looks.
+        members.kernel.fork(209, 201);
+        members.kernel.fork(pid, 209);
+        members.kernel.processes.get_mut(&pid).unwrap().0.group = group;
+        members.kernel.ends(209);
+        members.kernel.waited_for(209);
+    }
+    members.look(Duration::from_millis(9), true, &[], &mut news);
+    let events: Vec<Event> = news.drain().map(|timed| timed.event).collect();
+    assert_eq!(births(&events), [(210, LAUNCHD)]);
+}
+
+#[test]
+fn a_pid_given_to_another_process_is_an_end() {
+    let (mut members, mut news) = job();
+    members.kernel.fork(201, 200);
+    look(&mut members, &[forked(0)], &mut news);
+    members.kernel.waited_for(201);
+    members.kernel.fork(201, LAUNCHD);
+    members.kernel.holds(201, 900, 900);
+    let events = look(&mut members, &[], &mut news);
+    assert!(events.iter().any(|event| matches!(event, Event::Gone { id: MemberId(1), .. })));
+    assert_eq!(members.readings().len(), 1);
+    assert_eq!(members.surely_alive().collect::<Vec<_>>(), [200]);
+}
+
+#[test]
+fn what_is_refused_is_said_and_not_read_as_nothing() {
+    let (mut members, mut news) = job();
+    members.kernel.fork(201, 200);
+    members.kernel.refuses.insert(201);
+    look(&mut members, &[forked(0)], &mut news);
+    assert_eq!((members.refused(), members.readings().len()), (Some(1), 1));
+    members.kernel.ends(201);
+    let events = look(&mut members, &[ended(1)], &mut news);
+    assert!(events.iter().any(|event| matches!(event, Event::Gone { id: MemberId(1), .. })));
+    assert_eq!(last_marks(&events), []);
+}
+
+#[test]
+fn without_news_ends_are_seen_by_looking() {
+    let (mut members, mut news) = job();
+    members.kernel.refuses_to_watch = true;
+    members.kernel.fork(201, 200);
+    look(&mut members, &[forked(0)], &mut news);
+    members.kernel.holds(201, 1, 30);
+    members.kernel.ends(201);
+    assert_eq!(last_marks(&look(&mut members, &[], &mut news)), [(1, 30)]);
+}
+
+#[test]
+fn an_exec_begins_a_new_image() {
+    let (mut members, mut news) = job();
+    members.kernel.holds(200, 2, 3);
+    let events = look(&mut members, &[Told { execed: true, ..told(0) }], &mut news);
+    let named =
+        |event: &Event| matches!(event, Event::Exec { name: Some(name), .. } if name.command == "program200");
+    assert!(events.iter().any(named), "{events:?}");
+    assert_eq!(members.readings()[0].mark, Some(3 * MIB));
+}

@@ -1,0 +1,120 @@
+//! What the kernel tells of processes: kqueue(2), `EVFILT_PROC`.
+
+use std::{
+    io, mem,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    ptr,
+    time::Duration,
+};
+
+use super::members::Told;
+use crate::job::{events::MemberId, unix::wait};
+
+/// Taken in with one call.
+const AT_ONCE: usize = 128;
+
+/// The queue, which no child inherits.
+#[derive(Debug)]
+pub(super) struct Queue(OwnedFd);
+
+/// Why a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    TimeUp,
+    /// There is news of members.
+    News,
+    /// The other descriptor can be read.
+    Called,
+}
+
+impl Queue {
+    pub(super) fn new() -> io::Result<Self> {
+        // SAFETY: no arguments; a new descriptor that nobody else owns, or -1.
+        let queue = unsafe { libc::kqueue() };
+        if queue < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: as above.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(queue) }))
+    }
+
+    /// From now on its forks, execs and its end are told. An error where it has ended already.
+    pub(super) fn watch(&self, pid: u32, id: MemberId) -> io::Result<()> {
+        let all = libc::NOTE_FORK | libc::NOTE_EXEC | libc::NOTE_EXIT;
+        // How it ended is told only of those whom we may signal (`filt_procattach` in `bsd/kern/kern_event.c`).
+        match self.add(pid, id, all | libc::NOTE_EXITSTATUS) {
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => self.add(pid, id, all),
+            answer => answer,
+        }
+    }
+
+    fn add(&self, pid: u32, id: MemberId, what: u32) -> io::Result<()> {
+        let change = libc::kevent {
+            ident: pid as usize,
+            filter: libc::EVFILT_PROC,
+            flags: libc::EV_ADD | libc::EV_CLEAR,
+            fflags: what,
+            data: 0,
+            // Never followed: it says whose news it is, should the pid be given to another process.
+            udata: ptr::without_provenance_mut(id.0 as usize),
+        };
+        // SAFETY: one live change, no room for events, so nothing is written and an error is returned.
+        let result = unsafe {
+            libc::kevent(self.0.as_raw_fd(), &raw const change, 1, ptr::null_mut(), 0, ptr::null())
+        };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// What has been told since, without waiting.
+    pub(super) fn drain(&self) -> Vec<Told> {
+        let mut told = Vec::new();
+        loop {
+            // SAFETY: an all-zero kevent is a valid value of this plain C struct.
+            let mut events: [libc::kevent; AT_ONCE] = unsafe { mem::zeroed() };
+            let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: no changes; room for as many events as is said; a live time.
+            let count = unsafe {
+                libc::kevent(
+                    self.0.as_raw_fd(),
+                    ptr::null(),
+                    0,
+                    events.as_mut_ptr(),
+                    AT_ONCE as i32,
+                    &raw const now,
+                )
+            };
+            let count = usize::try_from(count).unwrap_or_default();
+            told.extend(events[..count].iter().filter(|event| event.filter == libc::EVFILT_PROC).map(said));
+            if count < AT_ONCE {
+                return told;
+            }
+        }
+    }
+
+    /// Waits for news, without taking it in.
+    pub(super) fn wait(&self, pause: Duration, other: Option<BorrowedFd<'_>>) -> Woken {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut polled = vec![PollFd::new(&self.0, PollFlags::IN)];
+        polled.extend(other.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN)));
+        // A pause of weeks does not fit; we sample more often than that. Interrupted or failed: the next look comes
+        // early, which harms nothing.
+        let ready = poll(&mut polled, Timespec::try_from(pause).ok().as_ref());
+        match (ready, polled.get(1).is_some_and(|other| other.revents().contains(PollFlags::IN))) {
+            (_, true) => Woken::Called,
+            (Ok(1..), false) => Woken::News,
+            _ => Woken::TimeUp,
+        }
+    }
+}
+
+fn said(event: &libc::kevent) -> Told {
+    let has = |note| event.fflags & note != 0;
+    let status = has(libc::NOTE_EXITSTATUS).then(|| i32::try_from(event.data).ok()).flatten();
+    Told {
+        id: MemberId(u32::try_from(event.udata.addr()).unwrap_or(u32::MAX)),
+        forked: has(libc::NOTE_FORK),
+        execed: has(libc::NOTE_EXEC),
+        ended: has(libc::NOTE_EXIT),
+        exit: status.map(wait::process_exit),
+    }
+}

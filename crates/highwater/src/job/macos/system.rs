@@ -1,0 +1,64 @@
+//! The kernel, as `members.rs` asks it.
+
+use super::{
+    members::{Kernel, Kin},
+    queue::Queue,
+};
+use crate::{
+    Unavailable,
+    job::events::{MemberId, Name},
+    process::macos::{
+        arguments, calls,
+        rusage::{self, Rusage},
+    },
+};
+
+/// `PROC_FLAG_EXEC` (`bsd/sys/proc_info.h`): it has exec'ed since it was forked.
+const HAS_EXECED: u32 = 0x4000;
+
+#[derive(Debug)]
+pub(super) struct System {
+    pub(super) queue: Queue,
+}
+
+impl Kernel for System {
+    fn all(&mut self) -> Vec<u32> {
+        calls::all().unwrap_or_default()
+    }
+
+    fn children(&mut self, pid: u32) -> Vec<u32> {
+        calls::children(pid).unwrap_or_default()
+    }
+
+    fn kin(&mut self, pid: u32) -> Option<Kin> {
+        let ids = calls::unique_ids(pid).ok()?;
+        let short = calls::short_info(pid).ok()?;
+        Some(Kin {
+            pid,
+            unique: ids.own,
+            parent: ids.parent,
+            ppid: short.pbsi_ppid,
+            group: short.pbsi_pgid,
+            has_execed: short.pbsi_flags & HAS_EXECED != 0,
+            has_ended: short.pbsi_status == libc::SZOMB,
+        })
+    }
+
+    fn usage(&mut self, pid: u32) -> Result<Rusage, Unavailable> {
+        calls::rusage(pid).map_err(|error| rusage::why(&error))
+    }
+
+    fn name(&mut self, pid: u32) -> Option<Name> {
+        let exe = calls::path(pid);
+        let short = calls::short_info(pid).ok()?;
+        let comm = arguments::text(&short.pbsi_comm.map(i8::cast_unsigned));
+        let first = calls::arguments(pid).ok().and_then(|text| arguments::first(&text));
+        let exe = exe.map(|exe| exe.to_string_lossy().into_owned());
+        let base = || exe.as_ref().and_then(|exe| arguments::base_name(exe.as_bytes()));
+        Some(Name { command: first.or_else(base).unwrap_or_else(|| comm.clone()), comm, exe })
+    }
+
+    fn watch(&mut self, pid: u32, id: MemberId) -> bool {
+        self.queue.watch(pid, id).is_ok()
+    }
+}

@@ -1,0 +1,19 @@
+//! What Linux and macOS have in common: how a program is started and how it ends.
+
+mod program;
+pub(crate) mod quiet_thread;
+mod start;
+pub(crate) mod wait;
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+pub(crate) use program::{Arrays, Program, errno};
+pub(crate) use start::{Gate, Report, open_files_limit};
+
+/// CPU time of this thread.
+pub(crate) fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}

@@ -1,0 +1,137 @@
+//! Between fork and exec: the child is held until its watchers are in place, and reports if it cannot exec.
+
+use std::{
+    io::{self, Read},
+    os::fd::{AsRawFd, OwnedFd},
+    ptr,
+};
+
+use rustix::io::Errno;
+
+use super::errno;
+use crate::Error;
+
+/// The child waits at it.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    gate: OwnedFd,
+    release: OwnedFd,
+}
+
+/// What went wrong in the child comes through it; it closes at the exec.
+#[derive(Debug)]
+pub(crate) struct Report {
+    reads: OwnedFd,
+    writes: OwnedFd,
+}
+
+impl Gate {
+    /// # Errors
+    /// [`Error::System`].
+    pub(crate) fn new() -> Result<Self, Error> {
+        let (gate, release) = pipe()?;
+        Ok(Self { gate, release })
+    }
+
+    /// Lets the child go on.
+    pub(crate) fn open(self) {
+        // Cannot fail: the reading end is open here, too.
+        let _ = rustix::io::write(&self.release, &[1]);
+    }
+
+    /// Waits until the gate opens. Where it never will, because our parent has died, the command is not started.
+    ///
+    /// # Safety
+    /// Only in a child right after fork.
+    pub(crate) unsafe fn wait(&self) {
+        let mut byte = 0u8;
+        // SAFETY: async-signal-safe system calls (signal-safety(7)); `byte` is live and one byte long.
+        unsafe {
+            libc::close(self.release.as_raw_fd());
+            loop {
+                match libc::read(self.gate.as_raw_fd(), (&raw mut byte).cast(), 1) {
+                    1 => return,
+                    -1 if errno() == libc::EINTR => {}
+                    _ => libc::_exit(127),
+                }
+            }
+        }
+    }
+}
+
+impl Report {
+    /// # Errors
+    /// [`Error::System`].
+    pub(crate) fn new() -> Result<Self, Error> {
+        let (reads, writes) = pipe()?;
+        Ok(Self { reads, writes })
+    }
+
+    /// Tells why the child could not exec, and ends it.
+    ///
+    /// # Safety
+    /// Only in a child right after fork.
+    pub(crate) unsafe fn fail(&self, errno: i32) -> ! {
+        let bytes = errno.to_ne_bytes();
+        // SAFETY: async-signal-safe system calls on a live local.
+        unsafe {
+            libc::write(self.writes.as_raw_fd(), bytes.as_ptr().cast(), bytes.len());
+            libc::_exit(127)
+        }
+    }
+
+    /// Waits until the program is in place. If it never will be, waits for the child `pid`, too.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::NotExecutable`].
+    pub(crate) fn until_exec(self, pid: i32, command: String) -> Result<(), Error> {
+        drop(self.writes);
+        // The write end closes at exec; before that, an error number comes through.
+        let mut errno = Vec::new();
+        let _ = std::fs::File::from(self.reads).read_to_end(&mut errno);
+        let Ok(bytes) = <[u8; 4]>::try_from(errno.as_slice()) else { return Ok(()) };
+        wait_for(pid);
+        let source = io::Error::from_raw_os_error(i32::from_ne_bytes(bytes));
+        Err(match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::NotFound { command, source },
+            _ => Error::NotExecutable { command, source },
+        })
+    }
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
+    pipe_closed_at_exec().map_err(|errno| Error::System { doing: "creating a pipe", source: errno.into() })
+}
+
+#[cfg(target_os = "linux")]
+fn pipe_closed_at_exec() -> Result<(OwnedFd, OwnedFd), Errno> {
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+}
+
+/// In two steps: another thread's fork in between would inherit it (macOS has no pipe2).
+#[cfg(not(target_os = "linux"))]
+fn pipe_closed_at_exec() -> Result<(OwnedFd, OwnedFd), Errno> {
+    use rustix::io::{FdFlags, fcntl_setfd};
+    let ends = rustix::pipe::pipe()?;
+    fcntl_setfd(&ends.0, FdFlags::CLOEXEC)?;
+    fcntl_setfd(&ends.1, FdFlags::CLOEXEC)?;
+    Ok(ends)
+}
+
+/// Waits for a child that could not exec.
+fn wait_for(pid: i32) {
+    // SAFETY: no status is asked for.
+    while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } < 0
+        && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+    {}
+}
+
+/// The limit of open files with this soft part.
+pub(crate) fn open_files_limit(soft: u64) -> Option<libc::rlimit> {
+    // SAFETY: a zeroed rlimit is valid, and the pointer is to a live local.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        (libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0)
+            .then_some(libc::rlimit { rlim_cur: soft, rlim_max: limit.rlim_max })
+    }
+}
