@@ -1,5 +1,8 @@
 //! The machine a job runs on, as far as it matters to memory.
 
+#[cfg(target_os = "macos")]
+mod macos;
+
 use std::{env, fs};
 
 use crate::{Error, Roots, record::Host};
@@ -9,10 +12,10 @@ use crate::{Error, Roots, record::Host};
 #[allow(clippy::struct_field_names)] // The unit belongs to the name.
 #[non_exhaustive]
 pub struct Ram {
-    /// Physical memory without what the kernel's image and firmware took (`MemTotal`).
+    /// Physical memory without what the kernel's image and firmware took (`MemTotal`); macOS: all of it (`hw.memsize`).
     pub total_bytes: Option<u64>,
     /// What programs can still get without swapping: free memory, and caches that can be dropped. The kernel's
-    /// estimate (`MemAvailable`, Linux 3.14).
+    /// estimate (`MemAvailable`, Linux 3.14); on macOS one of ours, of free, file-backed and purgeable pages.
     pub available_bytes: Option<u64>,
     /// How much the container that we run in may use, where that is less.
     pub container_limit_bytes: Option<u64>,
@@ -24,6 +27,10 @@ impl Ram {
     /// # Errors
     /// [`Error::Read`] where `meminfo` cannot be read.
     pub fn read(roots: &Roots) -> Result<Self, Error> {
+        #[cfg(target_os = "macos")]
+        if *roots == Roots::default() {
+            return Ok(macos::ram());
+        }
         let path = roots.proc.join("meminfo");
         let text = fs::read_to_string(&path).map_err(|source| Error::Read { path, source })?;
         let total_bytes = kib_of(&text, "MemTotal:");
@@ -98,9 +105,8 @@ fn cpus() -> Option<u32> {
     std::thread::available_parallelism().ok().and_then(|count| u32::try_from(count.get()).ok())
 }
 
-/// `MemTotal` of `/proc/meminfo`: physical memory without what the kernel's image and firmware took.
 fn memory_bytes(roots: &Roots) -> Option<u64> {
-    kib_of(&fs::read_to_string(roots.proc.join("meminfo")).ok()?, "MemTotal:")
+    Ram::read(roots).ok()?.total_bytes
 }
 
 /// A value of `meminfo` in bytes.

@@ -40,6 +40,7 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
+    #[cfg_attr(target_os = "macos", allow(dead_code))] // Nothing is told with its time there.
     pub(crate) fn exactly(at: Duration) -> Self {
         Self { earliest: at, latest: at }
     }
@@ -58,6 +59,7 @@ pub(crate) struct Timed {
 
 /// Something that happened to a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Not every system tells of each.
 pub(crate) enum Event {
     /// It was seen for the first time.
     Born {

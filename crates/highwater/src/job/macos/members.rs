@@ -196,6 +196,7 @@ impl<K: Kernel> Members<K> {
     /// One look at the whole job, begun `at`, with what has been told since the last.
     pub(super) fn look(&mut self, at: Duration, sweep: bool, told: &[Told], news: &mut News) {
         (self.before, self.at) = (self.at, at);
+        let newcomers = self.next_id;
         // The dead first: what they reached goes with their remains, as soon as their parents wait for them.
         for told in told.iter().filter(|told| told.ended) {
             if let Some(member) = self.list.iter_mut().find(|member| member.id == told.id) {
@@ -223,14 +224,10 @@ impl<K: Kernel> Members<K> {
                 news.push(self.moment(), Event::SeenDead);
             }
         }
-        // Newcomers are read in the look that found them.
-        let fresh: Vec<MemberId> =
-            self.list.iter().map(|member| member.id).filter(|id| !self.was_read(*id)).collect();
+        // Newcomers are read in the look that found them, new programs in that which heard of them.
+        let execed = told.iter().filter(|told| told.execed).map(|told| told.id);
+        let fresh: Vec<MemberId> = (newcomers..self.next_id).map(MemberId).chain(execed).collect();
         self.read_some(&fresh, news);
-    }
-
-    fn was_read(&self, id: MemberId) -> bool {
-        self.readings.binary_search_by_key(&id, |reading| reading.id).is_ok()
     }
 
     fn moment(&self) -> Moment {
@@ -332,7 +329,7 @@ impl<K: Kernel> Members<K> {
         let name = self.kernel.name(pid);
         self.list[place].kin.has_execed = true;
         news.push(self.moment(), Event::Exec { id, name });
-        // What was read may be the old image's or the new one's: asked anew.
+        // What was read may be the old image's or the new one's: it is asked anew.
         self.readings.retain(|reading| reading.id != id);
     }
 

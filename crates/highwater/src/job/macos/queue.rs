@@ -11,7 +11,7 @@ use super::members::Told;
 use crate::job::{events::MemberId, unix::wait};
 
 /// Taken in with one call.
-const AT_ONCE: usize = 128;
+const AT_ONCE: i32 = 128;
 
 /// The queue, which no child inherits.
 #[derive(Debug)]
@@ -70,21 +70,14 @@ impl Queue {
         let mut told = Vec::new();
         loop {
             // SAFETY: an all-zero kevent is a valid value of this plain C struct.
-            let mut events: [libc::kevent; AT_ONCE] = unsafe { mem::zeroed() };
+            let mut events: [libc::kevent; AT_ONCE as usize] = unsafe { mem::zeroed() };
             let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
             // SAFETY: no changes; room for as many events as is said; a live time.
             let count = unsafe {
-                libc::kevent(
-                    self.0.as_raw_fd(),
-                    ptr::null(),
-                    0,
-                    events.as_mut_ptr(),
-                    AT_ONCE as i32,
-                    &raw const now,
-                )
+                libc::kevent(self.0.as_raw_fd(), ptr::null(), 0, events.as_mut_ptr(), AT_ONCE, &raw const now)
             };
-            let count = usize::try_from(count).unwrap_or_default();
-            told.extend(events[..count].iter().filter(|event| event.filter == libc::EVFILT_PROC).map(said));
+            let told_now = events.iter().take(usize::try_from(count).unwrap_or_default());
+            told.extend(told_now.filter(|event| event.filter == libc::EVFILT_PROC).map(said));
             if count < AT_ONCE {
                 return told;
             }

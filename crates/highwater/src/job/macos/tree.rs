@@ -1,5 +1,7 @@
 //! One job as the system has it; see `linux/tree.rs` for what each function means.
 
+#![allow(clippy::unused_self)] // Each system has the same functions.
+
 use std::{
     thread,
     time::{Duration, Instant},

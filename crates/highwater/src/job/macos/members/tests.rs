@@ -222,6 +222,7 @@ fn a_fork_of_which_nobody_is_left_is_counted() {
 #[test]
 fn remains_alone_show_what_a_short_process_reached() {
     let (mut members, mut news) = job();
+    look(&mut members, &[], &mut news);
     members.kernel.fork(201, 200);
     members.kernel.holds(201, 2, 40);
     members.kernel.ends(201);
