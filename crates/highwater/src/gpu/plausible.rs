@@ -32,6 +32,7 @@ pub(super) fn check_device(device: &mut Device) {
 }
 
 /// The same for what a process holds of a device that has `total` bytes. What is only allocated may be more.
+#[allow(dead_code)] // Each source can be left out.
 pub(super) fn check_usage(usage: &mut Usage, total: Option<u64>) {
     if usage.vram.kind == Kind::Resident {
         check_part(&mut usage.vram, total);

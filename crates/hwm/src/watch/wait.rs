@@ -15,19 +15,19 @@ pub(super) enum Woken {
 /// Takes over the signals that ask to stop, so that a summary can be written.
 #[derive(Debug)]
 pub(super) struct Waiter {
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     signals: Option<std::fs::File>,
 }
 
 impl Waiter {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
-            #[cfg(target_os = "linux")]
+            #[cfg(unix)]
             signals: crate::signals::take_over()?,
         })
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     #[allow(clippy::unused_self)] // elsewhere
     pub(super) fn wait(&self, time: Duration) -> io::Result<Woken> {
         use std::time::Instant;
@@ -58,7 +58,7 @@ impl Waiter {
         }
     }
 
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(unix))]
     pub(super) fn wait(&self, time: Duration) -> io::Result<Woken> {
         std::thread::sleep(time);
         Ok(Woken::TimeUp)
