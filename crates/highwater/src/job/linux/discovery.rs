@@ -11,7 +11,6 @@ use crate::{
     job::{
         events::{Event, MemberId, Moment, Name},
         news::News,
-        unix::wait,
     },
     process::linux::{cmdline, stat::Stat},
 };

@@ -4,7 +4,7 @@
 //! waited for, which `stat` keeps apart (`wait_task_zombie`, kernel/exit.c). A process without a fault of a waited-for
 //! child has waited for none (no child runs without one); of another, the threads' own `io` is summed up.
 
-use std::{fs::File, os::unix::fs::FileExt, path::PathBuf, time::Duration};
+use std::{fs::File, os::unix::fs::FileExt, path::PathBuf};
 
 use super::{descendants::read_into, member::kept};
 use crate::{

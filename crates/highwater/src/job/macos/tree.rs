@@ -17,11 +17,11 @@ use crate::{
     Error,
     job::{
         CgroupUse, Job, LineageFrom, Start,
-        events::{MemberId, Reading, Timed},
+        events::{Event, MemberId, Moment, Reading, Timed},
         ledger::{Kept, Origin, PssPass},
         news::{Look, News},
         unix::wait::{self, Ending, Waited},
-        used::UsedBy,
+        used::{Used, UsedBy},
     },
     record::{Downgrade, Exit, Lineage, Metric, PeaksFrom},
 };
@@ -37,6 +37,8 @@ pub(crate) struct Tree {
     news: News,
     downgrades: Vec<Downgrade>,
     looked: Instant,
+    /// When the look before began.
+    before: Duration,
 }
 
 impl Tree {
@@ -61,6 +63,7 @@ impl Tree {
             news,
             downgrades: downgrades(job),
             looked: Instant::now(),
+            before: Duration::ZERO,
         };
         Ok((tree, start.unwrap_or_else(Start::now)))
     }
@@ -100,11 +103,15 @@ impl Tree {
 
     /// The command is ours to wait for, and is so only once its last mark has been read: that goes with its remains.
     fn wait_for_root(&mut self, at: Duration) {
+        let before = std::mem::replace(&mut self.before, at);
         if !self.root_lives() || self.members.holds_unread(self.root) {
             return;
         }
         self.ending = wait::try_wait(self.root);
-        if let Ending::Ended(Waited { exit, .. }) = self.ending {
+        if let Ending::Ended(Waited { exit, cpu, .. }) = self.ending {
+            // Its `ru_maxrss` says nothing here: it counts resident pages, and all our figures are footprints.
+            let used = Used { cpu: Some(cpu), io: None };
+            self.news.push(Moment::between(before, at), Event::Reaped { id: None, used });
             self.members.root_ended(self.root, exit, at, &mut self.news);
         }
     }
