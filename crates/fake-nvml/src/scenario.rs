@@ -26,6 +26,9 @@ pub(crate) fn init() -> u32 {
         "mismatch" => code::LIB_RM_VERSION_MISMATCH,
         "driver_not_loaded" => code::DRIVER_NOT_LOADED,
         "abort" => std::process::abort(),
+        "hang" => loop {
+            std::thread::sleep(std::time::Duration::from_secs(60));
+        },
         _ => code::SUCCESS,
     }
 }

@@ -57,6 +57,17 @@ pub fn examine(roots: &Roots) -> Vec<Examined> {
     }
 }
 
+/// As [`examine`], but GPU drivers are left alone: a crash or a hang of one would be ours. `why` stands in their place.
+pub fn examine_without_drivers(roots: &Roots, why: &str) -> Vec<Examined> {
+    #[cfg(target_os = "linux")]
+    return linux::examine_without_drivers(roots, why);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (roots, why);
+        Vec::new()
+    }
+}
+
 #[cfg(target_os = "linux")]
 impl State {
     fn works() -> Self {

@@ -8,6 +8,7 @@ use highwater::{
 };
 
 use crate::{
+    drivers::{self, Patience},
     look::Missing,
     output::{
         complain, devices,
@@ -20,8 +21,11 @@ use crate::{
 pub(crate) fn run(place: &Place, json: bool) -> anyhow::Result<ExitCode> {
     let roots = place.roots();
     let ram = Ram::read(&roots);
+    drivers::tell_of_crashes();
+    let patience = Patience::begin();
     let mut monitor = Monitor::with_roots(roots);
     let devices = monitor.devices();
+    drop(patience);
     let gaps: Vec<Missing> = monitor.gaps().iter().map(Missing::of).collect();
     if json {
         print_json(&Devices {

@@ -8,11 +8,14 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use highwater::{
     Roots,
-    doctor::{Examined, State, examine},
+    doctor::{Examined, State, examine, examine_without_drivers},
     gpu::Monitor,
 };
 
-use crate::output::{print, text};
+use crate::{
+    drivers::{self, Patience},
+    output::{print, text},
+};
 
 /// Say what can be measured on this machine, mechanism by mechanism, and what would make the rest possible.
 ///
@@ -37,10 +40,14 @@ Examples:
 ";
 
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    drivers::tell_of_crashes();
     if args.raw {
         return raw();
     }
-    let examined = examine(&Roots::default());
+    let examined = match drivers::try_out() {
+        Ok(()) => examine(&Roots::default()),
+        Err(why) => examine_without_drivers(&Roots::default(), &why),
+    };
     let mut stdout = anstream::stdout().lock();
     let written = if args.json { json(&mut stdout, &examined) } else { table(&mut stdout, &examined) };
     match written.and_then(|()| stdout.flush()) {
@@ -51,7 +58,9 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn raw() -> anyhow::Result<ExitCode> {
+    let patience = Patience::begin();
     let lines = Monitor::new().raw();
+    drop(patience);
     let mut text: String = lines.iter().map(|line| text::printable(line) + "\n").collect();
     if lines.is_empty() {
         text.push_str("no GPU source has anything to show\n");

@@ -6,6 +6,7 @@ use clap::Args;
 use highwater::gpu::{Device, DeviceId, Monitor, Reading};
 
 use crate::{
+    drivers::{self, Patience},
     exit,
     output::{complain, figure, print, text},
     place::Place,
@@ -50,6 +51,8 @@ enum Answer {
 }
 
 pub(crate) fn run(args: &FitsArgs) -> anyhow::Result<ExitCode> {
+    drivers::tell_of_crashes();
+    let patience = Patience::begin();
     let mut monitor = Monitor::with_roots(args.place.roots());
     let devices = match args.device {
         None => usable(monitor.devices()),
@@ -61,6 +64,7 @@ pub(crate) fn run(args: &FitsArgs) -> anyhow::Result<ExitCode> {
             }
         },
     };
+    drop(patience);
     let gap = monitor.gaps().first().map(|gap| format!("{}: {}", gap.what, gap.why));
     let gap = gap.filter(|_| args.device.is_none());
     let (answer, why) = decide(args.size, &devices, gap.as_deref());

@@ -24,7 +24,10 @@ pub(crate) use self::{
 };
 use serde::Serialize;
 
-use crate::users::Users;
+use crate::{
+    drivers::{self, Patience},
+    users::Users,
+};
 use rates::Before;
 
 /// Looks again and again with the same drivers' sessions.
@@ -84,7 +87,9 @@ impl Looker {
     /// Where the selection names a device that is not there; how many there are is in the message.
     pub(crate) fn new(roots: Roots, selection: Selection) -> Result<Self, Error> {
         let users = Users::of(&roots);
+        drivers::tell_of_crashes();
         let mut monitor = Monitor::with_roots(roots);
+        let _patience = Patience::begin();
         if let Some(index) = selection.device {
             monitor.device(index)?;
         }
@@ -102,6 +107,7 @@ impl Looker {
 
     /// Looks now. Rates are since the look before.
     pub(crate) fn look(&mut self) -> Look {
+        let patience = self.before.is_none().then(Patience::begin);
         let mut devices = self.monitor.devices();
         devices.retain(|device| self.selection.device.is_none_or(|index| index == device.index));
         let at = Instant::now();
@@ -110,6 +116,7 @@ impl Looker {
         } else {
             self.monitor.usages_of(&self.selection.pids)
         };
+        drop(patience);
         let Listing { usages, refused, vanished, gaps, .. } = listing;
         let gaps = gaps.iter().map(Missing::of).collect();
         let mut look = Look { refused, vanished, gaps, devices, ..Look::default() };

@@ -5,6 +5,7 @@ mod ci_check;
 mod compare;
 mod devices;
 mod doctor;
+mod drivers;
 mod exit;
 mod export;
 mod fits;

@@ -18,7 +18,7 @@ use highwater::{
 
 use crate::{
     args::RunArgs,
-    exit, leaks,
+    drivers, exit, leaks,
     output::{self, complain, csv, html, json, summary, warn},
     signals::Signals,
     startup,
@@ -87,6 +87,9 @@ impl Session {
 
 /// Runs the job once and leaves behind what was asked for; the exit code, and the record.
 fn measure(mut plan: Plan, session: &mut Session) -> Result<(u8, Record<Rows>), Failure> {
+    if plan.gpu {
+        drivers::tell_of_crashes();
+    }
     let timeline = plan.open_timeline()?;
     let mut job = Job::new(&plan.program)
         .args(&plan.args)

@@ -47,11 +47,22 @@ const MECHANISMS: &[Mechanism] = &[
 ];
 
 pub(super) fn examine(roots: &Roots) -> Vec<Examined> {
-    let examined = |mechanism: &Mechanism| Examined {
-        mechanism: mechanism.name,
-        gives: mechanism.gives,
-        in_use: mechanism.in_use,
-        state: (mechanism.attempt)(roots),
+    MECHANISMS.iter().map(|mechanism| mechanism.examined((mechanism.attempt)(roots))).collect()
+}
+
+pub(super) fn examine_without_drivers(roots: &Roots, why: &str) -> Vec<Examined> {
+    let state = |mechanism: &Mechanism| {
+        if mechanism.name.starts_with("gpu ") {
+            State::missing(why).or("mend or reinstall the driver")
+        } else {
+            (mechanism.attempt)(roots)
+        }
     };
-    MECHANISMS.iter().map(examined).collect()
+    MECHANISMS.iter().map(|mechanism| mechanism.examined(state(mechanism))).collect()
+}
+
+impl Mechanism {
+    fn examined(&self, state: State) -> Examined {
+        Examined { mechanism: self.name, gives: self.gives, in_use: self.in_use, state }
+    }
 }

@@ -1,6 +1,7 @@
 //! `hwm` beside a fake NVML, found where programs find the real one.
 #![cfg(target_os = "linux")]
 
+mod broken;
 mod job;
 mod ps;
 
