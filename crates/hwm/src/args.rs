@@ -9,6 +9,7 @@ use regex_lite::Regex;
 use crate::{
     exit,
     fits::FitsArgs,
+    kept::Name,
     leaks::LeakArgs,
     place::{NoPlace, Place},
     ps::PsArgs,
@@ -46,6 +47,7 @@ pub(crate) enum Verb {
     Compare(crate::compare::CompareArgs),
     CiCheck(crate::ci_check::CiCheckArgs),
     Leaks(crate::leaks::LeaksArgs),
+    List(crate::list::ListArgs),
     /// Say what can be measured on this machine, and what would make the rest possible.
     Doctor(crate::doctor::DoctorArgs),
     Man(ManArgs),
@@ -82,6 +84,10 @@ pub(crate) struct RunArgs {
     /// Write a page of charts to FILE, for any browser and without network (see hwm view --help).
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+
+    /// Keep the record, under NAME if one is given: hwm list shows what is kept, and other verbs take its name or @last.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = parse_save)]
+    pub(crate) save: Option<Save>,
 
     /// Print no summary.
     #[arg(short, long)]
@@ -258,6 +264,7 @@ Examples:
   hwm run --json -- cargo test > mem.json   the record on stdout, the tests' output on stderr
   hwm run -q --json=mem.json -- make -j8    the record in a file, no summary
   hwm run --csv procs.csv --timeline time.csv -- ./train.py
+  hwm run --save=before -- make -j8         keep the record: hwm compare before @last
   hwm run --html report.html -- make -j8    a page of charts
   hwm run --include '^rustc$' -- cargo build
   hwm run --exact -- make -j8               the exact peak of every process, however short
@@ -285,6 +292,14 @@ executed; 125 bad usage or a failure of hwm itself before the job started.
 Ctrl-C reaches the job as usual and the summary is printed. TERM, HUP, USR1, USR2 and ALRM sent to hwm are passed on \
 to the job; a second TERM or HUP, half a second later or more, kills all of it.
 ";
+
+/// A name for what is kept, or none.
+pub(crate) type Save = Option<Name>;
+
+// With the whole path, so that clap does not take it for an optional argument.
+fn parse_save(text: &str) -> Result<std::option::Option<Name>, String> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+}
 
 /// Longest interval: above it a sampling interval is surely a mistake, and sums of times stay far from overflow.
 const LONGEST_INTERVAL_MS: u64 = 24 * 60 * 60 * 1000;

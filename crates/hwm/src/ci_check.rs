@@ -100,7 +100,15 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<u8> {
     let outputs = Outputs::check(&args.outputs)?;
     let base = base(args.baseline.as_deref())?;
     let keep = match &args.baseline {
-        Some(file) if args.update_baseline => Some(Destination::check("--baseline", file)?),
+        Some(file) if args.update_baseline => {
+            if base.is_some() && fs::symlink_metadata(file).is_err() {
+                bail!(
+                    "--update-baseline needs a file; {} is a kept record, which stays as it is",
+                    file.display()
+                );
+            }
+            Some(Destination::check("--baseline", file)?)
+        }
         _ => None,
     };
     let Taken { record, file, code, place } = take(args)?;
@@ -177,7 +185,7 @@ fn take(args: &CiCheckArgs) -> anyhow::Result<Taken> {
     let record = if before.is_some() && state(&file) == before {
         Err(anyhow!("{}: the run wrote no record", file.display()))
     } else {
-        records::read_ended(&file).map_err(|error| anyhow!("{error}"))
+        records::read_file(&file).map_err(|error| anyhow!("{error}"))
     };
     Ok(Taken { record, file, code, place })
 }

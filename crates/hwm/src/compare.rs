@@ -17,7 +17,7 @@ use crate::{
 
 /// Say what grew from one record to another: the job's total, and group by group.
 ///
-/// The records are those of hwm run --json=FILE. More than one of a side are runs of the same job: their medians are
+/// The records are those of hwm run --json=FILE, or of --save by their names. More than one of a side are runs of the same job: their medians are
 /// compared, and growth within their spread is no regression.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -55,6 +55,7 @@ Examples:
   hwm compare base.json candidate.json
   hwm compare base.json candidate.json --max-increase 10% --floor 50M
   hwm compare base1.json --base base2.json --base base3.json new1.json new2.json new3.json
+  hwm compare before @last                         kept by hwm run --save (see hwm list)
   hwm compare base.json candidate.json --detect-leaks --markdown >> report.md
 
 A regression exceeds both --max-increase and --floor, lies beyond the spread of the runs, and its interval does not \
@@ -74,12 +75,9 @@ pub(crate) fn run(args: &CompareArgs) -> ExitCode {
 }
 
 fn judge(args: &CompareArgs) -> Result<u8, CannotRead> {
-    let read_all = |files: &[PathBuf]| {
-        files.iter().map(|file| records::read_ended(file)).collect::<Result<Vec<Record>, _>>()
-    };
-    let bases: Vec<PathBuf> = std::iter::once(&args.base).chain(&args.more_bases).cloned().collect();
-    let (base, candidate) = (read_all(&bases)?, read_all(&args.candidates)?);
-    let judgement = Judgement::of((bases, &base), (args.candidates.clone(), &candidate), &args.rules);
+    let (bases, base) = read_all(std::iter::once(&args.base).chain(&args.more_bases))?;
+    let (candidates, candidate) = read_all(&args.candidates)?;
+    let judgement = Judgement::of((bases, &base), (candidates, &candidate), &args.rules);
     Ok(match print(&judgement, args) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             complain(format_args!("standard output: {error}"));
@@ -88,6 +86,17 @@ fn judge(args: &CompareArgs) -> Result<u8, CannotRead> {
         // A reader that stops early (`| head -1`) is no failure.
         _ => judgement.code(),
     })
+}
+
+/// The records, and what the user calls them.
+fn read_all<'a>(
+    arguments: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<(Vec<PathBuf>, Vec<Record>), CannotRead> {
+    let mut all = (Vec::new(), Vec::new());
+    for argument in arguments {
+        all.extend(records::read_all_ended(argument)?);
+    }
+    Ok(all)
 }
 
 fn print(judgement: &Judgement, args: &CompareArgs) -> io::Result<()> {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     exit,
     output::{self, complain, leaks, text},
-    records::read_ended,
+    records::read_all_ended,
     units,
 };
 
@@ -94,8 +94,8 @@ Exit codes: 0 none was found; 1 a leak; 2 bad usage, a record that cannot be rea
 
 /// What was found in one record.
 #[derive(Debug, Serialize)]
-struct Judged<'a> {
-    record: &'a PathBuf,
+struct Judged {
+    record: PathBuf,
     #[serde(flatten)]
     report: LeakReport,
 }
@@ -105,8 +105,11 @@ pub(crate) fn run(args: &LeaksArgs) -> anyhow::Result<ExitCode> {
     let mut judged = Vec::new();
     // All are read before anything is said.
     for record in &args.records {
-        match read_ended(record) {
-            Ok(content) => judged.push(Judged { record, report: find_leaks(&content, rules) }),
+        match read_all_ended(record) {
+            Ok(all) => judged.extend(
+                all.into_iter()
+                    .map(|(record, content)| Judged { record, report: find_leaks(&content, rules) }),
+            ),
             Err(error) => {
                 complain(error);
                 return Ok(ExitCode::from(exit::NOT_COMPARED));
@@ -130,7 +133,7 @@ pub(crate) fn run(args: &LeaksArgs) -> anyhow::Result<ExitCode> {
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const PLAIN: Style = Style::new();
 
-fn in_words(judged: &[Judged<'_>]) -> String {
+fn in_words(judged: &[Judged]) -> String {
     let mut said = String::new();
     for Judged { record, report } in judged {
         let style = if report.leaks.is_empty() { PLAIN } else { BAD };

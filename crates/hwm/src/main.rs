@@ -11,7 +11,9 @@ mod export;
 mod fits;
 mod generate;
 mod judgement;
+mod kept;
 mod leaks;
+mod list;
 mod look;
 mod output;
 mod paths;
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Some(Verb::Compare(args)) => return compare::run(&args),
         Some(Verb::CiCheck(args)) => return ci_check::run(&args),
         Some(Verb::Leaks(args)) => leaks::run(&args),
+        Some(Verb::List(args)) => list::run(&args),
         Some(Verb::Ps(mut args)) => {
             args.place = args.place.or(place);
             ps::run(args)

@@ -18,7 +18,9 @@ use highwater::{
 
 use crate::{
     args::RunArgs,
-    drivers, exit, leaks,
+    drivers, exit,
+    kept::Keeper,
+    leaks,
     output::{self, complain, csv, html, json, summary, warn},
     signals::Signals,
     startup,
@@ -63,7 +65,12 @@ fn run_all(args: &RunArgs) -> Result<u8, Failure> {
         ));
     }
     let mut session = Session::begin()?;
-    repeat::run(plans, args.repeat.keep_going, &mut session)
+    session.keeper = args.save.clone().map(Keeper::new);
+    let code = repeat::run(plans, args.repeat.keep_going, &mut session);
+    if let Some(name) = session.keeper.as_ref().and_then(Keeper::called).filter(|_| !args.quiet) {
+        complain(format_args!("kept as {name}: hwm view {name}, hwm list"));
+    }
+    code
 }
 
 /// What this process does once for all runs of the job.
@@ -71,12 +78,14 @@ struct Session {
     signals: Signals,
     /// Found before anything of it was changed for the first run.
     inherited: Inherited,
+    /// Where the records are kept, if they are.
+    keeper: Option<Keeper>,
 }
 
 impl Session {
     fn begin() -> Result<Self, Failure> {
         let signals = Signals::block().context("cannot take over the signals")?;
-        Ok(Self { signals, inherited: startup::inherited() })
+        Ok(Self { signals, inherited: startup::inherited(), keeper: None })
     }
 
     /// Somebody wants all of it to end.
@@ -122,6 +131,11 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(u8, Record<Rows>), 
         leaks::judge(&mut record, rules);
     }
     report(&record, &plan);
+    if let Some(keeper) = &mut session.keeper
+        && let Err(error) = keeper.keep(plan.turn.number, |out| json::write(&record, out))
+    {
+        warn(format_args!("the record is not kept: {error:#}"));
+    }
     let code = limit_code(&record, plan.limit_codes).or_else(|| exit::of_job(record.exit.as_ref()));
     let code = code.unwrap_or_else(|| {
         warn("how the job ended could not be learned");

@@ -63,6 +63,7 @@ pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<Exit
         Verb::Compare(_) => ("compare", false),
         Verb::CiCheck(_) => ("ci-check", false),
         Verb::Leaks(_) => ("leaks", false),
+        Verb::List(_) => ("list", false),
         Verb::Export(_) => ("export", false),
         Verb::Doctor(_) => ("doctor", false),
         Verb::Man(_) => ("man", false),
@@ -80,7 +81,12 @@ pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<Exit
     }
     if json {
         match verb {
-            Verb::Run(_) | Verb::Ps(_) | Verb::Compare(_) | Verb::Leaks(_) | Verb::Doctor(_) => {
+            Verb::Run(_)
+            | Verb::Ps(_)
+            | Verb::Compare(_)
+            | Verb::Leaks(_)
+            | Verb::List(_)
+            | Verb::Doctor(_) => {
                 complain(format_args!("--json belongs behind the verb, as in: hwm {name} --json"));
             }
             Verb::Watch(_) => complain("hwm watch needs no --json: it always prints JSON lines"),

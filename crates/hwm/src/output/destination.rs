@@ -37,6 +37,11 @@ impl Destination {
         Ok(Self { name, kind })
     }
 
+    /// A file that we name ourselves.
+    pub(crate) fn at(file: &Path) -> anyhow::Result<Self> {
+        Ok(Self { name: file.to_owned(), kind: Kind::find(file)? })
+    }
+
     /// Standard output.
     pub(crate) fn stdout() -> anyhow::Result<Self> {
         let kind = Kind::find(Path::new("/dev/stdout")).context("standard output")?;

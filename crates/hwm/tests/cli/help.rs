@@ -27,6 +27,7 @@ Commands:
   compare      Say what grew from one record to another: the job's total, and group by group
   ci-check     Run a command, or take a record, compare it with a baseline, and tell the CI
   leaks        Look for memory that went on growing while a job ran
+  list         List the records that hwm run --save has kept, or remove some
   doctor       Say what can be measured on this machine, and what would make the rest possible
   man          Print the man page, or write all of them into a directory
   completions  Print the completions for a shell, or write those of all shells into a directory
@@ -103,6 +104,10 @@ Options:
 
       --html <FILE>
           Write a page of charts to FILE, for any browser and without network (see hwm view --help)
+
+      --save[=<NAME>]
+          Keep the record, under NAME if one is given: hwm list shows what is kept, and other verbs
+          take its name or @last
 
   -q, --quiet
           Print no summary
@@ -227,6 +232,7 @@ Examples:
   hwm run --json -- cargo test > mem.json   the record on stdout, the tests' output on stderr
   hwm run -q --json=mem.json -- make -j8    the record in a file, no summary
   hwm run --csv procs.csv --timeline time.csv -- ./train.py
+  hwm run --save=before -- make -j8         keep the record: hwm compare before @last
   hwm run --html report.html -- make -j8    a page of charts
   hwm run --include '^rustc$' -- cargo build
   hwm run --exact -- make -j8               the exact peak of every process, however short

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::needless_raw_string_hashes)] // snapbox writes its snapshots with them
 
+mod kept;
 mod repeat;
 
 use std::{fs, path::Path, process::Output};

@@ -1,0 +1,216 @@
+//! Records that the user keeps (`hwm run --save`): plain files under the user's data directory, found by name.
+//!
+//! One directory for each call of hwm, one file for each run: `records/2026-11-21T14-09-00.123Z-4321@base/1.json`. The
+//! names of the directories say all that is needed to find a record, so two hwm at once cannot harm each other; the
+//! index beside them (see [`index`]) only saves reading the files.
+
+pub(crate) mod index;
+mod name;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context;
+use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
+use highwater::record::Timestamp;
+
+use crate::output::Destination;
+pub(crate) use name::{Name, Reference};
+
+/// Where the records are.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    root: PathBuf,
+}
+
+/// What one call of hwm kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Set {
+    dir: PathBuf,
+    /// `2026-11-21T14:09:00Z`.
+    pub(crate) time: String,
+    pub(crate) name: Option<Name>,
+    /// Number and file of each run, in order.
+    pub(crate) runs: Vec<(u32, PathBuf)>,
+}
+
+impl Kept {
+    /// The user's own: `XDG_DATA_HOME` or `~/.local/share`, `~/Library/Application Support` on macOS, `%APPDATA%` on
+    /// Windows; in it `highwater/records`.
+    pub(crate) fn of_user() -> anyhow::Result<Self> {
+        let strategy = choose_native_strategy().context("the home directory is not known")?;
+        Ok(Self { root: strategy.data_dir().join("highwater").join("records") })
+    }
+
+    /// The directory.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// All that is kept, the newest first. What is no record of ours is passed over.
+    pub(crate) fn sets(&self) -> anyhow::Result<Vec<Set>> {
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.with_context(|| self.root.display().to_string())?,
+        };
+        let mut dirs: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        // The names begin with the time.
+        dirs.sort_unstable_by(|one, two| two.file_name().cmp(&one.file_name()));
+        Ok(dirs.into_iter().filter_map(Set::read).collect())
+    }
+
+    /// What a reference names.
+    pub(crate) fn find(&self, reference: &Reference) -> anyhow::Result<Option<Set>> {
+        let mut named = self
+            .sets()?
+            .into_iter()
+            .filter(|set| reference.name.is_none() || set.name.as_ref() == reference.name.as_ref());
+        Ok(named.nth(reference.back))
+    }
+}
+
+impl Set {
+    fn read(dir: PathBuf) -> Option<Self> {
+        let (moment, name) = parts(dir.file_name()?.to_str()?)?;
+        let name = match name {
+            Some(name) => Some(name.parse().ok()?),
+            None => None,
+        };
+        let number = |file: &Path| {
+            let is_json = file.extension().is_some_and(|extension| extension == "json");
+            file.file_stem().filter(|_| is_json)?.to_str()?.parse::<u32>().ok()
+        };
+        let files = fs::read_dir(&dir).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut runs: Vec<_> = files.filter_map(|file| Some((number(&file)?, file))).collect();
+        runs.sort_unstable();
+        let (day, clock) = moment.split_once('T')?;
+        let time = format!("{day}T{}Z", clock.split('.').next()?.replace('-', ":"));
+        (!runs.is_empty()).then_some(Self { dir, time, name, runs })
+    }
+
+    /// Removes all runs, or one.
+    pub(crate) fn remove(&self, run: Option<u32>) -> io::Result<()> {
+        let gone = match run {
+            Some(number) if self.runs.len() > 1 => {
+                let file = self.runs.iter().find(|(other, _)| *other == number);
+                file.map_or(Ok(()), |(_, file)| fs::remove_file(file))
+            }
+            _ => fs::remove_dir_all(&self.dir),
+        };
+        match gone {
+            // Somebody else was quicker.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            gone => gone,
+        }
+    }
+}
+
+/// The time and the name in that of a directory: `2026-11-21T14-09-00.123Z-4321@base`.
+fn parts(dir: &str) -> Option<(&str, Option<&str>)> {
+    let (front, name) = match dir.split_once('@') {
+        Some((front, name)) => (front, Some(name)),
+        None => (dir, None),
+    };
+    let (moment, pid) = front.split_once("Z-")?;
+    let is_moment =
+        moment.len() == "2026-11-21T14-09-00.123".len() && moment.starts_with(|c: char| c.is_ascii_digit());
+    (is_moment && pid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')).then_some((moment, name))
+}
+
+/// Keeps the runs of this call of hwm.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    place: anyhow::Result<Kept>,
+    name: Option<Name>,
+    /// Made with the first record.
+    dir: Option<PathBuf>,
+}
+
+impl Keeper {
+    pub(crate) fn new(name: Option<Name>) -> Self {
+        Self { place: Kept::of_user(), name, dir: None }
+    }
+
+    /// Keeps one record; the file.
+    pub(crate) fn keep(
+        &mut self,
+        run: u32,
+        write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+    ) -> anyhow::Result<PathBuf> {
+        let dir = match &self.dir {
+            Some(dir) => dir.clone(),
+            None => self.make_dir()?,
+        };
+        let file = dir.join(format!("{run}.json"));
+        // As a whole or not at all.
+        let written =
+            Destination::at(&file).and_then(|to| to.write(write).with_context(|| file.display().to_string()));
+        if written.is_err() && self.dir.is_none() {
+            let _ = fs::remove_dir(&dir);
+        }
+        written?;
+        self.dir = Some(dir);
+        Ok(file)
+    }
+
+    fn make_dir(&self) -> anyhow::Result<PathBuf> {
+        let root = match &self.place {
+            Ok(kept) => kept.root(),
+            Err(error) => anyhow::bail!("{error:#}"),
+        };
+        private_dirs(root).with_context(|| root.display().to_string())?;
+        let now = SystemTime::now();
+        let millis = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_millis());
+        let moment = Timestamp::from_system_time(now).to_string();
+        let moment = format!("{}.{millis:03}Z", moment.trim_end_matches('Z').replace(':', "-"));
+        let name = self.name.as_ref().map(|name| format!("@{name}")).unwrap_or_default();
+        // Two machines, or two pid namespaces, may share a home.
+        for attempt in 0..100 {
+            let more = if attempt == 0 { String::new() } else { format!("-{attempt}") };
+            let dir = root.join(format!("{moment}-{}{more}{name}", process::id()));
+            match fs::create_dir(&dir) {
+                Ok(()) => return Ok(dir),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error).with_context(|| dir.display().to_string()),
+            }
+        }
+        anyhow::bail!("{}: no free name for a directory", root.display())
+    }
+
+    /// How to name what was kept; `None` if nothing was.
+    pub(crate) fn called(&self) -> Option<String> {
+        self.dir.as_ref()?;
+        Some(self.name.as_ref().map_or_else(|| "@last".to_owned(), Name::to_string))
+    }
+}
+
+/// Command lines may hold what is nobody else's business (XDG Base Directory Specification: 0700).
+fn private_dirs(dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_directories() {
+        let parts = |dir| parts(dir).map(|(time, name)| (time.to_owned(), name.map(str::to_owned)));
+        let moment = "2026-11-21T14-09-00.123".to_owned();
+        assert_eq!(parts("2026-11-21T14-09-00.123Z-4321"), Some((moment.clone(), None)));
+        assert_eq!(parts("2026-11-21T14-09-00.123Z-4321-2@a.b"), Some((moment, Some("a.b".to_owned()))));
+        for foreign in
+            ["", "index.json", "Z-1", "2026Z-1", "2026-11-21T14-09-00.123Z", "2026-11-21T14-09-00.123Z-x"]
+        {
+            assert_eq!(parts(foreign), None, "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! `hwm list`: the records that `hwm run --save` has kept.
+
+use std::{collections::HashMap, path::Path, process::ExitCode};
+
+use anyhow::{Context, bail};
+use highwater::record::{Certainty, Exit};
+use serde::Serialize;
+
+use crate::{
+    kept::{
+        Kept, Reference, Set,
+        index::{self, Line},
+    },
+    output::{
+        self, complain,
+        document::Schema,
+        table::{self, Column},
+        terminal, text,
+    },
+    units,
+};
+
+/// List the records that hwm run --save has kept, or remove some.
+///
+/// The newest first. The first column is how hwm view, compare, leaks, export and ci-check call it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ListArgs {
+    /// Only those of this name.
+    #[arg(value_name = "NAME", conflicts_with_all = ["remove", "keep"])]
+    name: Option<crate::kept::Name>,
+
+    /// Print JSON.
+    #[arg(long, conflicts_with_all = ["remove", "keep"])]
+    json: bool,
+
+    /// Remove this record, with all its runs. May be given several times.
+    #[arg(long, value_name = "RECORD", value_parser = parse_reference)]
+    remove: Vec<Reference>,
+
+    /// Remove all but the newest N.
+    #[arg(long, value_name = "N", conflicts_with = "remove", value_parser = units::parse_number)]
+    keep: Option<u32>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hwm run --save -- make -j8              keep the record of this run
+  hwm run --save=base --repeat 5 -- make  keep five runs, and call them base
+  hwm list
+  hwm compare base @last                  base against the newest
+  hwm view @last~1                        the one before the newest
+  hwm list --remove base~1                remove an older one of the same name
+  hwm list --keep 20                      remove all but the newest 20
+
+@last is the newest, @last~1 the one before it; base is the newest of that name, base~1 the one before it; base#2 is \
+the second of its runs. A file of the same name goes before base; @base always means the record.
+
+Exit codes: 0 done; 1 failed; 2 bad usage.
+";
+
+fn parse_reference(text: &str) -> Result<Reference, String> {
+    Reference::parse(text)
+        .ok_or_else(|| "give the name of a kept record, such as base, base~1 or @last~3".to_owned())
+}
+
+pub(crate) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let kept = Kept::of_user()?;
+    let sets = kept.sets()?;
+    if !args.remove.is_empty() {
+        remove(&kept, &args.remove)?;
+    } else if let Some(newest) = args.keep.map(|newest| usize::try_from(newest).unwrap_or(usize::MAX)) {
+        for set in sets.iter().skip(newest) {
+            set.remove(None).context("cannot remove a record")?;
+        }
+        let gone = sets.len().saturating_sub(newest);
+        output::print(format!("removed {gone}, kept {}\n", sets.len() - gone).as_bytes())?;
+    } else {
+        show(args, &kept, &sets)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes all of them, or none if one is not there.
+fn remove(kept: &Kept, references: &[Reference]) -> anyhow::Result<()> {
+    let mut found = Vec::new();
+    for reference in references {
+        let set = kept.find(reference)?;
+        let set = set
+            .filter(|set| reference.run.is_none_or(|run| set.runs.iter().any(|(number, _)| *number == run)));
+        let Some(set) = set else { bail!("{reference}: no such record is kept; nothing was removed") };
+        found.push((reference, set));
+    }
+    for (reference, set) in found {
+        set.remove(reference.run).with_context(|| reference.to_string())?;
+        let runs = if reference.run.is_some() { 1 } else { set.runs.len() };
+        let plural = if runs == 1 { "run" } else { "runs" };
+        output::print(format!("removed {reference} ({runs} {plural} of {})\n", set.time).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// What one call of hwm kept.
+#[derive(Debug, Serialize)]
+struct Listed<'a> {
+    /// How to call it.
+    reference: String,
+    name: Option<String>,
+    time: &'a str,
+    runs: Vec<Run<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Run<'a> {
+    number: u32,
+    file: &'a Path,
+    /// Why the file cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(flatten)]
+    line: Option<&'a Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct List<'a> {
+    schema: Schema,
+    directory: &'a Path,
+    records: Vec<Listed<'a>>,
+}
+
+fn show(args: &ListArgs, kept: &Kept, sets: &[Set]) -> anyhow::Result<()> {
+    let entries = index::lines(kept, sets);
+    let mut times: HashMap<&crate::kept::Name, usize> = HashMap::new();
+    let mut records = Vec::new();
+    for ((back, set), entries) in sets.iter().enumerate().zip(&entries) {
+        let reference = match &set.name {
+            Some(name) => {
+                let nth = times.entry(name).or_default();
+                let reference =
+                    Reference { name: Some(name.clone()), back: *nth, run: None, is_marked: false };
+                *nth += 1;
+                reference
+            }
+            None => Reference { name: None, back, run: None, is_marked: true },
+        };
+        if args.name.is_some() && args.name != set.name {
+            continue;
+        }
+        let runs = set.runs.iter().zip(entries).map(|((number, file), entry)| Run {
+            number: *number,
+            file,
+            error: entry.as_ref().err().map(String::as_str),
+            line: entry.as_ref().ok(),
+        });
+        records.push(Listed {
+            reference: reference.to_string(),
+            name: set.name.as_ref().map(ToString::to_string),
+            time: &set.time,
+            runs: runs.collect(),
+        });
+    }
+    if args.json {
+        output::print_json(&List { schema: Schema::LIST, directory: kept.root(), records })?;
+        return Ok(());
+    }
+    if records.is_empty() {
+        let what = args.name.as_ref().map_or_else(String::new, |name| format!(" as {name}"));
+        complain(format_args!(
+            "no record is kept{what} in {}; hwm run --save keeps one",
+            kept.root().display()
+        ));
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = records.iter().map(row).collect();
+    let mut shown = Vec::new();
+    table::write(&COLUMNS, &rows, terminal::width(), &mut shown)?;
+    output::print(&shown)?;
+    Ok(())
+}
+
+const COLUMNS: [Column; 7] = [
+    Column { title: "RECORD", is_right: false, least: None },
+    Column { title: "TIME (UTC)", is_right: false, least: None },
+    Column { title: "RUNS", is_right: true, least: None },
+    Column { title: "PEAK", is_right: true, least: None },
+    Column { title: "DURATION", is_right: true, least: None },
+    Column { title: "EXIT", is_right: true, least: None },
+    Column { title: "COMMAND", is_right: false, least: Some(12) },
+];
+
+/// Of several runs: the medians, and how the first that failed ended.
+fn row(listed: &Listed<'_>) -> Vec<String> {
+    let lines: Vec<&Line> = listed.runs.iter().filter_map(|run| run.line).collect();
+    let unreadable = || listed.runs.iter().find_map(|run| run.error).unwrap_or_default();
+    let command = match lines.first() {
+        Some(line) => text::command_line(&line.command),
+        None => format!("({})", text::printable(unreadable())),
+    };
+    vec![
+        listed.reference.clone(),
+        listed.time.replace('T', " ").trim_end_matches('Z').to_owned(),
+        listed.runs.len().to_string(),
+        peak(&lines),
+        median(lines.iter().map(|line| line.duration_seconds)).map_or_else(|| "?".to_owned(), text::duration),
+        exit(&lines),
+        command,
+    ]
+}
+
+fn peak(lines: &[&Line]) -> String {
+    let known: Vec<_> =
+        lines.iter().filter_map(|line| Some((line.peak_bytes?, line.peak_certainty))).collect();
+    let Some(bytes) = median(known.iter().map(|(bytes, _)| *bytes as f64)) else { return "?".to_owned() };
+    let sign = match known.first() {
+        Some((_, Some(Certainty::AtLeast))) => "≥ ",
+        Some((_, Some(Certainty::AtMost))) => "≤ ",
+        _ => "",
+    };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a median of u64
+    let bytes = bytes as u64;
+    format!("{sign}{}", text::size(bytes))
+}
+
+fn exit(lines: &[&Line]) -> String {
+    let shown = |exit: &Exit| match (exit.code, exit.signal) {
+        (Some(code), _) => code.to_string(),
+        (None, Some(signal)) => exit.signal_name.clone().unwrap_or_else(|| format!("signal {signal}")),
+        (None, None) => "?".to_owned(),
+    };
+    let ends: Vec<String> =
+        lines.iter().map(|line| line.exit.as_ref().map_or_else(|| "?".to_owned(), shown)).collect();
+    ends.iter().find(|end| *end != "0").or(ends.first()).cloned().unwrap_or_else(|| "?".to_owned())
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    Some(f64::midpoint(values[last / 2], values[last.div_ceil(2)]))
+}

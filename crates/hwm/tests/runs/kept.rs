@@ -1,0 +1,315 @@
+//! Records that are kept: `hwm run --save`, `hwm list`, and names in place of files.
+
+use std::{fs, path::PathBuf, process::Command, thread};
+
+use serde_json::{Value, json};
+use snapbox::{assert_data_eq, str};
+
+use crate::Place;
+
+const KEPT: &str = "data/highwater/records";
+
+impl Place {
+    fn save(&self, options: &[&str], script: &str) {
+        let (_, said) = self.says(0, &[&["run", "-q"], options, &["--", "sh", "-c", script]].concat());
+        assert_eq!(said, "");
+    }
+
+    fn list(&self) -> Value {
+        serde_json::from_str(&self.says(0, &["list", "--json"]).0).expect("JSON")
+    }
+
+    /// How `hwm list` calls what is kept, and how many runs each has.
+    fn listed(&self) -> Vec<(String, usize)> {
+        let list = self.list();
+        let records = list["records"].as_array().expect("a list").iter();
+        let entry = |record: &Value| {
+            let name = record["reference"].as_str().expect("text").to_owned();
+            (name, record["runs"].as_array().expect("a list").len())
+        };
+        records.map(entry).collect()
+    }
+
+    fn kept(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path().join(KEPT)).expect("read");
+        let mut dirs: Vec<_> =
+            entries.map(|entry| entry.expect("read").path()).filter(|path| path.is_dir()).collect();
+        dirs.sort();
+        dirs
+    }
+}
+
+fn names(listed: &[(String, usize)]) -> Vec<&str> {
+    listed.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+#[test]
+fn names_and_places() {
+    let place = Place::new();
+    place.save(&["--save"], "true");
+    place.save(&["--save=base", "--repeat=3"], ":");
+    place.save(&["--save=base"], "exit 0");
+    let listed = place.listed();
+    assert_eq!(listed, [("base".into(), 1), ("base~1".into(), 3), ("@last~2".into(), 1)]);
+    for (name, command) in
+        [("@last", "exit 0"), ("base", "exit 0"), ("@base~1#2", ":"), ("@last~1#3", ":"), ("@last~2", "true")]
+    {
+        let (said, _) = place.says(0, &["compare", "--json", "base", name]);
+        let said: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!(said["candidate"], json!([name]));
+        let warned = said["comparison"]["warnings"].to_string().contains("sh -c");
+        assert_eq!(warned, command != "exit 0", "{name}: {said}");
+    }
+    // All its runs, by their names.
+    let (said, _) = place.says(0, &["compare", "base~1", "base"]);
+    assert!(said.contains("Base:      base~1#1, base~1#2, base~1#3 (sh -c :)"), "{said}");
+    place.says(2, &["leaks", "base"]);
+    place.says(0, &["ci-check", "--record", "base", "--baseline", "@last~2"]);
+}
+
+#[test]
+fn as_a_table() {
+    let place = Place::new();
+    assert_data_eq!(
+        place.complains(0, &["list"]),
+        str![[r#"
+hwm: no record is kept in /tmp/.tmpDrxUqn/data/highwater/records; hwm run --save keeps one
+
+"#]]
+    );
+    place.save(&["--save=base", "--repeat=2"], ":");
+    place.says(3, &["run", "-q", "--save", "--", "sh", "-c", "exit 3"]);
+    let output = place.command(&["list"]).env("NO_COLOR", "1").output().expect("runs");
+    let table = String::from_utf8(output.stdout).expect("text");
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_ascii_whitespace().collect()).collect();
+    let [titles, last, base] = &rows[..] else { panic!("{table}") };
+    assert_eq!(titles.join(" "), "RECORD TIME (UTC) RUNS PEAK DURATION EXIT COMMAND");
+    assert_eq!((last[0], last[3], last[8]), ("@last", "1", "3"), "{table}");
+    assert_eq!((base[0], base[3], base[8]), ("base", "2", "0"), "{table}");
+    assert!(table.ends_with("  sh -c :\n") && !table.contains('\x1b'), "{table}");
+    assert_eq!(place.says(0, &["list", "base"]).0.lines().count(), 2);
+}
+
+#[test]
+fn it_is_said_once_how_it_is_called() {
+    let place = Place::new();
+    let (_, said) = place.says(0, &["run", "--save", "--", "true"]);
+    assert!(said.ends_with("hwm: kept as @last: hwm view @last, hwm list\n"), "{said}");
+    let (_, said) = place.says(0, &["run", "--save=x", "--repeat=2", "--", "true"]);
+    assert_eq!(said.matches("kept as x").count(), 1, "{said}");
+}
+
+#[test]
+fn removing() {
+    let place = Place::new();
+    place.save(&["--save=a"], ":");
+    place.save(&["--save=b", "--repeat=2"], ":");
+    place.save(&["--save=a"], ":");
+    assert_data_eq!(
+        place.complains(1, &["list", "--remove", "b", "--remove", "c"]),
+        str![[r#"
+hwm: c: no such record is kept; nothing was removed
+
+"#]]
+    );
+    assert_eq!(place.listed().len(), 3);
+    let (said, _) = place.says(0, &["list", "--remove", "a", "--remove", "a~1"]);
+    assert!(said.starts_with("removed a (1 run of 20") && said.contains("\nremoved a~1 "), "{said}");
+    place.says(0, &["list", "--remove", "b#1"]);
+    assert_eq!(place.listed(), [("b".into(), 1)]);
+    place.save(&["--save=c"], ":");
+    assert_eq!(place.says(0, &["list", "--keep", "1"]).0, "removed 1, kept 1\n");
+    assert_eq!(names(&place.listed()), ["c"]);
+    assert_eq!(place.says(0, &["list", "--keep", "9"]).0, "removed 0, kept 1\n");
+}
+
+#[test]
+fn many_at_once() {
+    let place = Place::new();
+    thread::scope(|scope| {
+        for worker in 0..8 {
+            let place = &place;
+            scope.spawn(move || {
+                place.save(&["--save=x"], ":");
+                if worker % 2 == 0 {
+                    place.says(0, &["list"]);
+                }
+            });
+        }
+    });
+    let listed = place.listed();
+    assert_eq!((listed.len(), names(&listed)[0], names(&listed)[7]), (8, "x", "x~7"));
+    assert!(place.list().to_string().matches("\"error\"").count() == 0);
+}
+
+#[test]
+fn the_index_is_made_again_from_the_files() {
+    let place = Place::new();
+    place.save(&["--save=a"], ":");
+    place.save(&["--save=b"], ":");
+    let before = place.list();
+    let index = place.path().join(KEPT).join("index.json");
+    assert!(index.is_file());
+    for broken in ["", "{", "[]", "{\"version\": 99, \"entries\": {}}"] {
+        fs::write(&index, broken).expect("written");
+        assert_eq!(place.list(), before, "{broken}");
+    }
+    fs::remove_file(&index).expect("removed");
+    assert_eq!(place.list(), before);
+    // Names need no index.
+    fs::write(&index, "broken").expect("written");
+    place.says(0, &["compare", "a", "b"]);
+    // A record that changed is read again.
+    let file = place.kept()[0].join("1.json");
+    fs::write(&file, "{").expect("written");
+    let record = &place.list()["records"][1]["runs"][0];
+    assert!(record["error"].as_str().is_some_and(|error| error.contains("cut short")), "{record}");
+    assert!(place.says(0, &["list"]).0.contains("(not a complete JSON document"));
+}
+
+#[test]
+fn foreign_things_are_passed_over() {
+    let place = Place::new();
+    place.save(&["--save=a"], ":");
+    let root = place.path().join(KEPT);
+    fs::create_dir(root.join("notes")).expect("made");
+    fs::create_dir(root.join("2026-11-21T14-09-00.123Z-1@empty")).expect("made");
+    fs::write(root.join("2026-11-21T14-09-00.123Z-2"), "a file").expect("written");
+    fs::write(place.kept()[0].join(".hwm-abc.tmp"), "half").expect("written");
+    assert_eq!(names(&place.listed()), ["a"]);
+}
+
+#[test]
+fn nobody_else_may_read_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    place.save(&["--save"], ":");
+    let mode = fs::metadata(place.path().join(KEPT)).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn no_place_to_keep_it_costs_a_warning() {
+    let place = Place::new();
+    let call = |home: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hwm"));
+        command.current_dir(place.path()).env("XDG_DATA_HOME", home);
+        let output = command.args(["run", "--save", "--", "sh", "-c", "exit 3"]).output().expect("runs");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    let (code, said) = call("/proc/none");
+    assert_eq!(code, Some(3));
+    assert!(said.contains("hwm: warning: the record is not kept: /proc/none/highwater/records: "), "{said}");
+    assert!(!said.contains("kept as"), "{said}");
+    fs::write(place.path().join("file"), "").expect("written");
+    let (code, said) = call(place.path().join("file").to_str().expect("text"));
+    assert!(code == Some(3) && said.contains("warning: the record is not kept: "), "{said}");
+}
+
+#[test]
+fn a_file_goes_before_a_name() {
+    let place = Place::new();
+    place.save(&["--save=mem"], ":");
+    place.says(0, &["run", "-q", "--json=mem", "--", "true"]);
+    let compare = |name: &str| place.says(0, &["compare", "@mem", name]).0;
+    assert!(compare("mem").contains("Candidate: mem (true)"));
+    assert!(compare("@mem").contains("Candidate: @mem (sh -c :)"));
+}
+
+#[test]
+fn mistakes() {
+    let place = Place::new();
+    place.save(&["--save=base", "--repeat=2"], ":");
+    let run = |option: &str| place.complains(125, &["run", option, "--", "true"]);
+    assert_data_eq!(
+        run("--save=a/b"),
+        str![[r#"
+hwm: invalid value 'a/b' for '--save[=<NAME>]': give a name of up to 64 letters, digits, '.', '_' and '-', as in --save=base (see hwm run --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        run("--save=last"),
+        str![[r#"
+hwm: invalid value 'last' for '--save[=<NAME>]': @last is always the newest; give another name (see hwm run --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        run("--save=mem.json"),
+        str![[r#"
+hwm: invalid value 'mem.json' for '--save[=<NAME>]': this is a name, not a file; to write a file use --json=mem.json (see hwm run --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        place.complains(2, &["compare", "base", "@nobody"]),
+        str![[r#"
+hwm: @nobody: no such record is kept; hwm list shows those that are, hwm run --save keeps one
+
+"#]]
+    );
+    assert_data_eq!(
+        place.complains(2, &["compare", "base", "nobody"]),
+        str![[r#"
+hwm: nobody: No such file or directory (os error 2); nor is a record kept by this name (hwm list shows those that are)
+
+"#]]
+    );
+    assert_data_eq!(
+        place.complains(2, &["compare", "base", "@last~7"]),
+        str![[r#"
+hwm: @last~7: no such record is kept; hwm list shows those that are, hwm run --save keeps one
+
+"#]]
+    );
+    assert_data_eq!(
+        place.complains(2, &["compare", "base", "@a/b"]),
+        str![[r#"
+hwm: @a/b: no name of a record; there are @last, @last~1, @NAME and @NAME#1 (hwm list shows them)
+
+"#]]
+    );
+    assert_data_eq!(
+        place.complains(2, &["compare", "base", "base#3"]),
+        str![[r#"
+hwm: base#3: there is no run of this number
+
+"#]]
+    );
+    assert_data_eq!(
+        place.complains(2, &["ci-check", "--record", "base"]),
+        str![[r#"
+hwm: --record base: these are 2 runs; name one of them, as in base#1
+
+"#]]
+    );
+    assert_data_eq!(
+        place.complains(2, &["ci-check", "--record", "base#1", "--baseline", "base#2", "--update-baseline"]),
+        str![[r#"
+hwm: --update-baseline needs a file; base#2 is a kept record, which stays as it is
+
+"#]]
+    );
+    assert_data_eq!(
+        place.complains(2, &["list", "--remove", "a/b"]),
+        str![[r#"
+hwm: invalid value 'a/b' for '--remove <RECORD>': give the name of a kept record, such as base, base~1 or @last~3 (see hwm list --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        place.complains(2, &["list", "--keep", "some"]),
+        str![[r#"
+hwm: invalid value 'some' for '--keep <N>': invalid digit found in string (see hwm list --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        place.complains(2, &["list", "--keep", "1", "--json"]),
+        str![[r#"
+hwm: the argument '--keep <N>' cannot be used with '--json' (see hwm list --help)
+
+"#]]
+    );
+}
