@@ -120,7 +120,7 @@ fn points(timeline: &Timeline, series: &Series) -> Vec<Point> {
 }
 
 /// Part of the time at the end in which a fall is taken for the end of the job, not for a release.
-const TEARDOWN: f64 = 0.05;
+const TEARDOWN: f64 = 0.1;
 /// A fall at the very end counts as the end of the job from this part of what was held on: freeing takes the kernel
 /// time, so that a reading may come in the midst of it.
 const FALL: f64 = 0.05;
@@ -139,7 +139,7 @@ fn without_teardown(mut points: Vec<Point>) -> Vec<Point> {
         points.pop();
     }
     // What was read in the midst of the fall.
-    while points.len() > begin + 1 && points[points.len() - 1].bytes < points[points.len() - 2].bytes {
+    while points.len() > begin + 1 && points[points.len() - 1].bytes <= points[points.len() - 2].bytes {
         points.pop();
     }
     points

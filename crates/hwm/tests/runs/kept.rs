@@ -73,7 +73,7 @@ fn as_a_table() {
     assert_data_eq!(
         place.complains(0, &["list"]),
         str![[r#"
-hwm: no record is kept in /tmp/.tmpDrxUqn/data/highwater/records; hwm run --save keeps one
+hwm: no record is kept in [..]/data/highwater/records; hwm run --save keeps one
 
 "#]]
     );
@@ -301,7 +301,7 @@ hwm: invalid value 'a/b' for '--remove <RECORD>': give the name of a kept record
     assert_data_eq!(
         place.complains(2, &["list", "--keep", "some"]),
         str![[r#"
-hwm: invalid value 'some' for '--keep <N>': invalid digit found in string (see hwm list --help)
+hwm: invalid value 'some' for '--keep <N>': give a whole number (see hwm list --help)
 
 "#]]
     );
