@@ -245,7 +245,7 @@ Examples:
   hwm run -- cargo build --release        how much memory does this build need?
   hwm run --json=mem.json -- make -j8     keep the record for scripts
   hwm run --json -- cargo test > mem.json
-  hwm view mem.json --open                look at it: charts in the browser
+  hwm view mem.json                       look at it in the terminal; --open: charts in the browser
   hwm compare base.json mem.json          what grew since then?
   hwm export mem.json --format csv        for other tools: traces, CSV, Parquet
   hwm run --help                          all options of the main verb

@@ -21,6 +21,7 @@ pub(crate) mod table;
 pub(crate) mod terminal;
 pub(crate) mod text;
 pub(crate) mod timeline;
+pub(crate) mod view;
 
 use std::{fmt::Display, io::Write};
 

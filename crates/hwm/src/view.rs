@@ -1,27 +1,31 @@
-//! `hwm view`: a record as a page.
+//! `hwm view`: a record in the terminal, or as a page.
 
 mod browser;
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use highwater::record::Record;
 
 use crate::{
     output::{
         Destination,
         html::{Page, payload::Packed},
-        warn,
+        print,
+        summary::BOLD,
+        terminal, text, view, warn,
     },
     records,
 };
 
-/// Look at a record: a page of charts for the browser.
+/// Look at a record: in the terminal, or as a page of charts for the browser.
 ///
-/// The page is one file that needs no network: memory over time by process or group, a lane for each process, and a
+/// The terminal shows what the summary says, and draws the memory over time: the total, the largest processes, and the
+/// groups. The page is one file that needs no network: memory over time by process or group, a lane for each process, and a
 /// table that follows the moment or the range that is chosen.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -30,7 +34,7 @@ pub(crate) struct ViewArgs {
     #[arg(value_name = "RECORD")]
     record: PathBuf,
 
-    /// A second record: the page shows both runs in one picture.
+    /// A second record: the page shows both runs in one picture, the terminal one after the other.
     #[arg(value_name = "OTHER")]
     other: Option<PathBuf>,
 
@@ -41,14 +45,23 @@ pub(crate) struct ViewArgs {
     /// Show the page in the browser; without --html it is a temporary file.
     #[arg(long)]
     open: bool,
+
+    /// In the terminal: list at most N processes and N groups.
+    #[arg(long, value_name = "N", default_value_t = 10, conflicts_with_all = ["html", "open"])]
+    top: usize,
 }
 
 const EXAMPLES: &str = "\
 Examples:
+  hwm view mem.json                            in the terminal
+  hwm run -q --json -- make | hwm view -       the same of a run
   hwm view mem.json --html mem.html            one file, to keep or to send
   hwm view mem.json --open                     look at it now
   hwm view before.json after.json --open       what changed between two runs?
   hwm run --html mem.html -- cargo build       run and write the page in one go
+
+In the terminal the width is that of the terminal (or COLUMNS), NO_COLOR turns colour off, and where the locale is not \
+UTF-8 all is plain ASCII.
 
 Exit codes: 0 done; 1 a record cannot be read, or the page cannot be written or shown; 2 bad usage.
 ";
@@ -82,7 +95,21 @@ fn pack(file: &Path) -> anyhow::Result<Packed> {
     Ok(Packed::new(&record, record.processes.iter().cloned().map(Ok))?)
 }
 
-/// The record in the terminal.
-fn in_terminal(_: &ViewArgs) -> anyhow::Result<ExitCode> {
-    bail!("name a file for the page, as in: hwm view RECORD.json --html report.html")
+/// The record in the terminal; two of them one after the other.
+fn in_terminal(args: &ViewArgs) -> anyhow::Result<ExitCode> {
+    let layout =
+        view::Layout { width: terminal::wanted_width(), top: args.top, is_utf8: terminal::is_utf8() };
+    let files = || std::iter::once(&args.record).chain(&args.other);
+    let read = |file: &PathBuf| records::read(file).map_err(anyhow::Error::msg);
+    let records = files().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut out = Vec::new();
+    for (file, record) in files().zip(&records) {
+        if records.len() > 1 {
+            let gap = if out.is_empty() { "" } else { "\n" };
+            writeln!(out, "{gap}{BOLD}{}{BOLD:#}", text::printable(&records::name(file).to_string()))?;
+        }
+        view::write(record, layout, &mut out)?;
+    }
+    print(&out)?;
+    Ok(ExitCode::SUCCESS)
 }

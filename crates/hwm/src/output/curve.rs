@@ -8,6 +8,8 @@ pub(crate) struct Curve<'a> {
     pub(crate) of: Of,
     pub(crate) scope: Scope,
     id: Option<u64>,
+    /// The column of its first value.
+    pub(crate) first: usize,
     /// The moments from its first value on.
     seconds: &'a [f64],
     values: &'a [Option<u64>],
@@ -44,6 +46,7 @@ fn held(timeline: &Timeline) -> impl Iterator<Item = Curve<'_>> {
         of: Of::Held(series.metric),
         scope: series.scope,
         id: series.id,
+        first: series.first,
         seconds: from(series.first, timeline),
         values: &series.bytes,
         min: &series.min,
@@ -56,6 +59,7 @@ fn used(timeline: &Timeline) -> impl Iterator<Item = Curve<'_>> {
         of: Of::Used(counter.metric, counter.unit),
         scope: counter.scope,
         id: counter.id,
+        first: counter.first,
         seconds: from(counter.first, timeline),
         values: &counter.values,
         min: &[],

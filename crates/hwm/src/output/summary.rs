@@ -16,7 +16,7 @@ use super::{leaks, listed::Listed, text};
 pub(crate) use measured::sentence as measured;
 pub(crate) use tally::Tally;
 
-const BOLD: Style = Style::new().bold();
+pub(crate) const BOLD: Style = Style::new().bold();
 /// Width of the labels in front of the figures.
 const LABEL: usize = 18;
 /// The interval around the peak is shown when it is wider than this part of it; two metrics differ by more.
@@ -45,6 +45,21 @@ pub(crate) fn write<P>(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     write_job(record, layout, out)?;
+    write_figures(record, tally, layout, out)?;
+    write_processes(record, tally, layout, out)?;
+    write_groups(record, layout, out)?;
+    write_still_running(record, tally, layout, out)?;
+    writeln!(out)?;
+    line(out, layout.width, "Measured:", &measured(record))
+}
+
+/// The peaks, what was used beside memory, what became of limits, and what was found.
+pub(crate) fn write_figures<P>(
+    record: &Record<P>,
+    tally: &Tally,
+    layout: &Layout<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     write_peaks(record, tally, layout, out)?;
     for device in &record.peak.gpu {
         line(out, layout.width, &format!("GPU {}:", device.index), &gpu::sentence(device))?;
@@ -53,16 +68,11 @@ pub(crate) fn write<P>(
     for limit in &record.limits {
         line(out, layout.width, "Limit:", &limits::sentence(limit))?;
     }
-    write_findings(record, layout, out)?;
-    write_processes(record, tally, layout, out)?;
-    write_groups(record, layout, out)?;
-    write_still_running(record, tally, layout, out)?;
-    writeln!(out)?;
-    line(out, layout.width, "Measured:", &measured(record))
+    write_findings(record, layout, out)
 }
 
 /// A label and its value, which goes on below itself when it is long.
-fn line(out: &mut dyn Write, width: usize, label: &str, value: &str) -> io::Result<()> {
+pub(crate) fn line(out: &mut dyn Write, width: usize, label: &str, value: &str) -> io::Result<()> {
     let mut lines = text::wrap(value, width.saturating_sub(LABEL)).into_iter();
     writeln!(out, "{BOLD}{label:<LABEL$}{BOLD:#}{}", lines.next().unwrap_or_default())?;
     for more in lines {
@@ -71,7 +81,8 @@ fn line(out: &mut dyn Write, width: usize, label: &str, value: &str) -> io::Resu
     Ok(())
 }
 
-fn write_job<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
+/// What ran, for how long, how it ended, and how often it was looked at.
+pub(crate) fn write_job<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
     let command = text::shorten(&text::command_line(&record.command), layout.width.saturating_sub(LABEL));
     line(out, layout.width, "Job:", &command)?;
     line(out, layout.width, "Duration:", &text::duration(record.duration_seconds))?;
@@ -278,7 +289,8 @@ fn write_groups<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write)
     if more > 0 { writeln!(out, "  ... and {more} more (see --json)") } else { Ok(()) }
 }
 
-fn write_still_running<P>(
+/// Who outlived the measurement.
+pub(crate) fn write_still_running<P>(
     record: &Record<P>,
     tally: &Tally,
     layout: &Layout<'_>,

@@ -100,6 +100,22 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
+/// For terminals that show nothing but ASCII.
+pub(crate) fn ascii(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '≥' => plain.push_str(">="),
+            '≤' => plain.push_str("<="),
+            other if other.is_ascii() => plain.push(other),
+            other => {
+                let _ = write!(plain, "\\u{{{:x}}}", u32::from(other));
+            }
+        }
+    }
+    plain
+}
+
 /// A command line as one would type it; quotes where words would fall apart.
 pub(crate) fn command_line(command: &[String]) -> String {
     let quoted = |word: &String| {
@@ -175,6 +191,11 @@ mod tests {
     fn control_characters_become_visible() {
         assert_eq!(printable("\x1b[31mred\n\u{202e}\u{85}"), "\\x1b[31mred\\n\\u{202e}\\x85");
         assert_eq!(printable("größe 漢字"), "größe 漢字");
+    }
+
+    #[test]
+    fn ascii_alone() {
+        assert_eq!(ascii("≥ 5 MiB größe\x1b[1m"), ">= 5 MiB gr\\u{f6}\\u{df}e\x1b[1m");
     }
 
     #[test]

@@ -22,7 +22,7 @@ Commands:
   ps           List the processes that hold GPU memory, on every vendor's devices
   watch        Follow what processes hold on GPUs over time, as JSON lines
   fits         Say whether SIZE is free on a GPU now
-  view         Look at a record: a page of charts for the browser
+  view         Look at a record: in the terminal, or as a page of charts for the browser
   export       Write a record in a format that another tool reads
   compare      Say what grew from one record to another: the job's total, and group by group
   ci-check     Run a command, or take a record, compare it with a baseline, and tell the CI
@@ -53,7 +53,7 @@ Examples:
   hwm run -- cargo build --release        how much memory does this build need?
   hwm run --json=mem.json -- make -j8     keep the record for scripts
   hwm run --json -- cargo test > mem.json
-  hwm view mem.json --open                look at it: charts in the browser
+  hwm view mem.json                       look at it in the terminal; --open: charts in the browser
   hwm compare base.json mem.json          what grew since then?
   hwm export mem.json --format csv        for other tools: traces, CSV, Parquet
   hwm run --help                          all options of the main verb
@@ -453,10 +453,11 @@ fn help_of_view() {
     assert_data_eq!(
         stdout(&["view", "--help"]),
         str![[r#"
-Look at a record: a page of charts for the browser.
+Look at a record: in the terminal, or as a page of charts for the browser.
 
-The page is one file that needs no network: memory over time by process or group, a lane for each
-process, and a table that follows the moment or the range that is chosen.
+The terminal shows what the summary says, and draws the memory over time: the total, the largest
+processes, and the groups. The page is one file that needs no network: memory over time by process
+or group, a lane for each process, and a table that follows the moment or the range that is chosen.
 
 Usage: hwm view [OPTIONS] <RECORD> [OTHER]
 
@@ -465,7 +466,7 @@ Arguments:
           The record, as hwm run --json=FILE wrote it; - reads standard input
 
   [OTHER]
-          A second record: the page shows both runs in one picture
+          A second record: the page shows both runs in one picture, the terminal one after the other
 
 Options:
       --html <FILE>
@@ -474,14 +475,24 @@ Options:
       --open
           Show the page in the browser; without --html it is a temporary file
 
+      --top <N>
+          In the terminal: list at most N processes and N groups
+          
+          [default: 10]
+
   -h, --help
           Print help (see a summary with '-h')
 
 Examples:
+  hwm view mem.json                            in the terminal
+  hwm run -q --json -- make | hwm view -       the same of a run
   hwm view mem.json --html mem.html            one file, to keep or to send
   hwm view mem.json --open                     look at it now
   hwm view before.json after.json --open       what changed between two runs?
   hwm run --html mem.html -- cargo build       run and write the page in one go
+
+In the terminal the width is that of the terminal (or COLUMNS), NO_COLOR turns colour off, and where
+the locale is not UTF-8 all is plain ASCII.
 
 Exit codes: 0 done; 1 a record cannot be read, or the page cannot be written or shown; 2 bad usage.
 

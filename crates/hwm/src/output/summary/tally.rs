@@ -39,6 +39,11 @@ impl Row {
         Self { bytes, order: Reverse(order), pid: process.pid, command: process.command.clone(), is }
     }
 
+    /// The number of its row.
+    pub(crate) fn index(&self) -> usize {
+        usize::try_from(self.order.0).unwrap_or(usize::MAX)
+    }
+
     pub(crate) fn size(&self) -> String {
         let certainty = match self.is {
             Bound::Near => Certainty::Sampled,

@@ -1,0 +1,58 @@
+//! The courses of groups of processes.
+
+use std::collections::HashMap;
+
+use highwater::record::{GroupKey, Process, Record};
+
+use crate::output::curve::{Curve, Of, Point, curves};
+
+/// What a group held in one column.
+#[derive(Debug, Clone, Copy, Default)]
+struct Column {
+    /// One of its processes was there.
+    is_lived: bool,
+    /// The sum at the column's moment.
+    sum: Option<u64>,
+    /// The most that one of its processes held in a sample that was merged into the column.
+    most: Option<u64>,
+}
+
+/// What each group's processes held together, in the metric of the record; keyed as the record's groups are. Empty for
+/// keys that a row does not tell.
+pub(super) fn courses(record: &Record, by: GroupKey) -> HashMap<String, Vec<Point>> {
+    let key: fn(&Process) -> Option<String> = match by {
+        GroupKey::Command => |process| Some(process.command.clone()),
+        GroupKey::Exe => |process| process.exe.clone(),
+        GroupKey::Ppid => |process| Some(process.ppid.to_string()),
+        _ => |_| None,
+    };
+    let seconds = record.timeline.as_ref().map_or(&[][..], |timeline| &timeline.seconds);
+    let mut groups: HashMap<String, Vec<Column>> = HashMap::new();
+    for curve in curves(record).filter(|curve| curve.of == Of::Held(record.primary_metric)) {
+        if let Some(key) = curve.row(record).and_then(key) {
+            add(groups.entry(key).or_insert_with(|| vec![Column::default(); seconds.len()]), curve);
+        }
+    }
+    groups.into_iter().map(|(key, columns)| (key, points(seconds, &columns))).collect()
+}
+
+fn add(columns: &mut [Column], curve: Curve<'_>) {
+    for (column, point) in columns.iter_mut().skip(curve.first).zip(curve.points()) {
+        column.is_lived = true;
+        column.most = column.most.max(point.max);
+        if let Some(value) = point.value {
+            column.sum = Some(column.sum.map_or(value, |sum| sum.saturating_add(value)));
+        }
+    }
+}
+
+/// From its first process on. While none of them lives, a group holds nothing.
+fn points(seconds: &[f64], columns: &[Column]) -> Vec<Point> {
+    let lived = seconds.iter().zip(columns).skip_while(|(_, column)| !column.is_lived);
+    lived
+        .map(|(&at_seconds, column)| {
+            let value = if column.is_lived { column.sum.max(column.most) } else { Some(0) };
+            Point { at_seconds, value, min: None, max: None }
+        })
+        .collect()
+}
