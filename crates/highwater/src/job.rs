@@ -93,6 +93,8 @@ pub struct Job {
     gpu: bool,
     usage: UsageWanted,
     limits: Limits,
+    #[cfg_attr(not(windows), allow(dead_code))]
+    ends_with_us: bool,
     control: Control,
 }
 
@@ -228,6 +230,7 @@ impl Job {
             gpu: false,
             usage: UsageWanted::default(),
             limits: Limits::default(),
+            ends_with_us: false,
             control: Control::new(),
         }
     }
@@ -366,6 +369,14 @@ impl Job {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Windows: lets the system end the whole job when this process ends, however that comes
+    /// (`JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE`). Without it the job goes on, as everywhere else.
+    #[must_use]
+    pub fn ends_with_us(mut self, ends: bool) -> Self {
+        self.ends_with_us = ends;
         self
     }
 

@@ -11,6 +11,8 @@
 //! # Ok::<(), highwater::Error>(())
 //! ```
 
+#[cfg(any(windows, test))]
+pub(crate) mod counters;
 mod facts;
 #[cfg(target_os = "linux")]
 #[cfg_attr(not(feature = "job"), allow(dead_code))] // The job reads more files of a process than this module.
@@ -20,7 +22,7 @@ pub(crate) mod linux;
 // Linux tests what the answers mean.
 pub(crate) mod macos;
 #[cfg(windows)]
-mod windows;
+pub(crate) mod windows;
 
 pub use self::facts::{ProcessFacts, all_processes, cpu_step};
 #[cfg(target_os = "linux")]

@@ -87,13 +87,13 @@ output files are checked before the command starts.
 ";
 
 pub(crate) fn run(args: &CiCheckArgs) -> ExitCode {
-    ExitCode::from(check(args).unwrap_or_else(|error| {
+    exit::with(check(args).unwrap_or_else(|error| {
         complain(format_args!("{error:#}"));
-        exit::NOT_COMPARED
+        exit::NOT_COMPARED.into()
     }))
 }
 
-fn check(args: &CiCheckArgs) -> anyhow::Result<u8> {
+fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
     if args.record.is_none() && args.command.is_empty() {
         bail!("nothing to check; name a record (--record mem.json) or a command (-- cargo test)");
     }
@@ -141,7 +141,7 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<u8> {
     let report = Report { name, record: &record, judgement: &judgement, failed, baseline, top: args.top };
     print(&report);
     outputs.write(&report);
-    Ok(if code == 0 { judgement.code() } else { code })
+    Ok(if code == 0 { judgement.code().into() } else { code })
 }
 
 /// The baseline; `None` where there is none yet. Whatever else is wrong with it is said before the command starts.
@@ -160,7 +160,7 @@ struct Taken {
     /// Where it stands.
     file: PathBuf,
     /// How the job ended.
-    code: u8,
+    code: exit::Code,
     /// The temporary directory in which the file stands, if nobody asked to keep it; it goes with this.
     place: Option<TempDir>,
 }
@@ -215,7 +215,7 @@ fn run_args(args: &CiCheckArgs, json: &Path) -> anyhow::Result<RunArgs> {
 }
 
 /// A run that failed, grew or is not known is no baseline.
-fn is_worth_keeping(record: &Record, judgement: &Judgement, failed: Option<u8>) -> bool {
+fn is_worth_keeping(record: &Record, judgement: &Judgement, failed: Option<exit::Code>) -> bool {
     let known = record.peak.rss.is_some() || record.max_total_rss_kib.is_some();
     failed.is_none() && known && judgement.verdict == Verdict::Fine
 }

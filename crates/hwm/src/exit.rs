@@ -62,15 +62,24 @@ pub(crate) fn of_error(error: &Error) -> u8 {
     }
 }
 
+/// What a job leaves: one byte (wait(2), `WEXITSTATUS`), on Windows any number of 32 bits.
+pub(crate) type Code = i32;
+
 /// The job's own code; `None` when how it ended could not be learned.
-pub(crate) fn of_job(exit: Option<&record::Exit>) -> Option<u8> {
+pub(crate) fn of_job(exit: Option<&record::Exit>) -> Option<Code> {
     let exit = exit?;
     match (exit.code, exit.signal) {
-        // An exit status is one byte (wait(2), WEXITSTATUS).
-        (Some(code), _) => u8::try_from(code & 0xff).ok(),
-        (None, Some(signal)) => of_signal(signal),
+        (Some(code), _) if cfg!(windows) => Some(code),
+        (Some(code), _) => Some(code & 0xff),
+        (None, Some(signal)) => of_signal(signal).map(Code::from),
         (None, None) => None,
     }
+}
+
+/// Ends with any code that a job may have left. All that was to be written has been.
+pub(crate) fn with(code: Code) -> ExitCode {
+    // Rust's own exit codes have one byte everywhere.
+    u8::try_from(code).map_or_else(|_| std::process::exit(code), ExitCode::from)
 }
 
 /// The code that says "ended by this signal".

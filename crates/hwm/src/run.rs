@@ -21,7 +21,7 @@ use crate::{
     drivers, exit,
     kept::Keeper,
     leaks,
-    output::{self, complain, csv, html, json, summary, warn},
+    output::{self, complain, csv, html, json, summary, terminal, warn},
     signals::Signals,
     startup,
 };
@@ -31,30 +31,30 @@ use watcher::Watcher;
 
 /// The job was not run.
 struct Failure {
-    code: u8,
+    code: exit::Code,
     message: String,
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { code: exit::NOT_RUN, message: format!("{error:#}") }
+        Self { code: exit::NOT_RUN.into(), message: format!("{error:#}") }
     }
 }
 
 /// Runs the job; its exit code, or ours when it could not be started.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
-    ExitCode::from(code_of(args))
+    exit::with(code_of(args))
 }
 
 /// The same as a number, for verbs that go on from there.
-pub(crate) fn code_of(args: &RunArgs) -> u8 {
+pub(crate) fn code_of(args: &RunArgs) -> exit::Code {
     run_all(args).unwrap_or_else(|failure| {
         complain(failure.message);
         failure.code
     })
 }
 
-fn run_all(args: &RunArgs) -> Result<u8, Failure> {
+fn run_all(args: &RunArgs) -> Result<exit::Code, Failure> {
     let plans = repeat::plans(args)?;
     if let Some(Plan { pace: Pace::Fixed { interval, .. }, .. }) =
         plans.first().filter(|plan| plan.has_limits())
@@ -95,7 +95,7 @@ impl Session {
 }
 
 /// Runs the job once and leaves behind what was asked for; the exit code, and the record.
-fn measure(mut plan: Plan, session: &mut Session) -> Result<(u8, Record<Rows>), Failure> {
+fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<Rows>), Failure> {
     if plan.gpu {
         drivers::tell_of_crashes();
     }
@@ -123,7 +123,7 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(u8, Record<Rows>), 
     session.signals.job_ended();
     watcher.finish();
     let mut record = ran.map_err(|error| Failure {
-        code: exit::of_error(&error),
+        code: exit::of_error(&error).into(),
         message: format!("{error}{}", plan.hint(&error)),
     })?;
 
@@ -136,10 +136,11 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(u8, Record<Rows>), 
     {
         warn(format_args!("the record is not kept: {error:#}"));
     }
-    let code = limit_code(&record, plan.limit_codes).or_else(|| exit::of_job(record.exit.as_ref()));
+    let by_limit = limit_code(&record, plan.limit_codes).map(exit::Code::from);
+    let code = by_limit.or_else(|| exit::of_job(record.exit.as_ref()));
     let code = code.unwrap_or_else(|| {
         warn("how the job ended could not be learned");
-        exit::NOT_RUN
+        exit::NOT_RUN.into()
     });
     Ok((code, record))
 }
@@ -161,9 +162,10 @@ fn redirect_to_stderr(job: Job) -> io::Result<Job> {
     Ok(job.stdout(io::stderr().as_fd().try_clone_to_owned()?))
 }
 
-#[cfg(not(unix))]
-fn redirect_to_stderr(_job: Job) -> io::Result<Job> {
-    Err(io::ErrorKind::Unsupported.into())
+#[cfg(windows)]
+fn redirect_to_stderr(job: Job) -> io::Result<Job> {
+    use std::os::windows::io::AsHandle;
+    Ok(job.stdout(io::stderr().as_handle().try_clone_to_owned()?))
 }
 
 /// Writes everything that was asked for. The job is over: what fails here is a warning.
@@ -225,15 +227,6 @@ fn print(write: impl FnOnce(usize, &mut dyn Write) -> io::Result<()>) -> io::Res
 /// Columns to use where standard error is no terminal.
 const WIDTH: usize = 100;
 
-#[cfg(unix)]
 fn terminal_width() -> usize {
-    match rustix::termios::tcgetwinsize(io::stderr()) {
-        Ok(size) if size.ws_col >= 40 => size.ws_col.into(),
-        _ => WIDTH,
-    }
-}
-
-#[cfg(not(unix))]
-fn terminal_width() -> usize {
-    WIDTH
+    terminal::width_of_stderr().unwrap_or(WIDTH)
 }

@@ -3,132 +3,32 @@
 //! INT, QUIT, TERM, HUP, USR1, USR2 and ALRM are taken over before any other thread starts and read by a thread of their
 //! own, so hwm outlives them and reports. Those that came from the terminal reached the job already, as it is in the same
 //! process group; those sent by a process are passed on.
+//!
+//! On Windows the console tells every process that is attached to it of Ctrl-C and Ctrl-Break, the job too: nothing is
+//! passed on, and hwm outlives them.
 
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
+#[cfg(any(unix, test))]
+mod policy;
 #[cfg(unix)]
 mod unix;
+#[cfg(windows)]
+mod windows;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-#[cfg(not(unix))]
-pub(crate) use elsewhere::Signals;
 #[cfg(target_os = "linux")]
 use linux as os;
 #[cfg(target_os = "macos")]
 use macos as os;
 #[cfg(unix)]
 pub(crate) use unix::{Signals, take_over};
+#[cfg(windows)]
+pub(crate) use windows::{Asked, Signals};
 
 /// A second TERM or HUP within this time is the same one: `timeout` sends TERM to its child and at once to the
 /// whole group.
 const SAME: Duration = Duration::from_millis(500);
-
-/// What to do about a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
-    /// The job has it already, or it is the same one again.
-    Nothing,
-    /// Pass it on.
-    Forward,
-    /// It is the second request to stop.
-    KillTree,
-    /// The job is over and writing the report hangs: let the signal end us.
-    Leave,
-}
-
-/// Decides about signals; knows no system.
-#[derive(Debug, Default)]
-struct Policy {
-    /// When the first TERM or HUP was passed on.
-    asked_to_stop: Option<Instant>,
-}
-
-impl Policy {
-    /// `stops`: the signal is TERM or HUP. `terminal`: it came from the terminal. `finished`: when the job ended.
-    fn decide(&mut self, now: Instant, stops: bool, terminal: bool, finished: Option<Instant>) -> Action {
-        if let Some(finished) = finished {
-            return if now.duration_since(finished) > SAME { Action::Leave } else { Action::Nothing };
-        }
-        match self.asked_to_stop {
-            Some(first) if now.duration_since(first) > SAME => Action::KillTree,
-            _ if terminal => Action::Nothing,
-            Some(_) if stops => Action::Nothing,
-            _ => {
-                if stops {
-                    self.asked_to_stop = Some(now);
-                }
-                Action::Forward
-            }
-        }
-    }
-}
-
-#[cfg(not(unix))]
-mod elsewhere {
-    use std::io;
-
-    use highwater::job::Control;
-
-    /// Signals are left to the system here.
-    #[derive(Debug)]
-    pub(crate) struct Signals;
-
-    impl Signals {
-        pub(crate) fn block() -> io::Result<Self> {
-            Ok(Self)
-        }
-
-        pub(crate) fn forward_to(&mut self, _control: Control) -> io::Result<()> {
-            Ok(())
-        }
-
-        pub(crate) fn job_ended(&self) {}
-
-        pub(crate) fn asked_to_end(&self) -> bool {
-            false
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LATER: Duration = Duration::from_secs(2);
-
-    #[test]
-    fn terminal_signals_are_not_passed_on() {
-        let mut policy = Policy::default();
-        assert_eq!(policy.decide(Instant::now(), false, true, None), Action::Nothing);
-        assert_eq!(policy.decide(Instant::now(), true, true, None), Action::Nothing);
-    }
-
-    #[test]
-    fn second_request_to_stop_kills_unless_it_comes_at_once() {
-        let start = Instant::now();
-        let mut policy = Policy::default();
-        assert_eq!(policy.decide(start, true, false, None), Action::Forward);
-        assert_eq!(policy.decide(start + SAME / 2, true, false, None), Action::Nothing);
-        assert_eq!(policy.decide(start + SAME / 2, false, false, None), Action::Forward);
-        assert_eq!(policy.decide(start + LATER, true, false, None), Action::KillTree);
-    }
-
-    #[test]
-    fn interrupts_from_a_process_are_passed_on_each_time() {
-        let start = Instant::now();
-        let mut policy = Policy::default();
-        assert_eq!(policy.decide(start, false, false, None), Action::Forward);
-        assert_eq!(policy.decide(start + LATER, false, false, None), Action::Forward);
-    }
-
-    #[test]
-    fn after_the_job_only_a_late_signal_ends_us() {
-        let ended = Instant::now();
-        let mut policy = Policy::default();
-        assert_eq!(policy.decide(ended + SAME / 2, false, true, Some(ended)), Action::Nothing);
-        assert_eq!(policy.decide(ended + LATER, false, true, Some(ended)), Action::Leave);
-    }
-}

@@ -1,46 +1,50 @@
-//! Memory of one process on Windows: not yet.
+//! Memory of one process on Windows: `GetProcessMemoryInfo`, through a handle that may only ask.
 
+pub(super) mod facts;
+mod open;
+
+use std::path::Path;
+
+pub(crate) use self::open::Opened;
 use super::{Primary, ProcessId, ProcessMemory};
 use crate::{Error, Roots};
 
 pub(super) const PRIMARY: Primary = Primary::WorkingSet;
 
-pub(super) fn id(_: &Roots, _: Option<u32>) -> Result<ProcessId, Error> {
-    Err(Error::Unsupported { what: "identifying a process" })
+/// `None` is the calling process.
+pub(super) fn id(_: &Roots, pid: Option<u32>) -> Result<ProcessId, Error> {
+    Opened::of(pid.unwrap_or_else(std::process::id))?.id()
 }
 
-pub(super) fn memory(_: &Roots, _: Option<u32>) -> Result<ProcessMemory, Error> {
-    Err(Error::Unsupported { what: "reading a process's memory" })
+pub(super) fn memory(_: &Roots, pid: Option<u32>) -> Result<ProcessMemory, Error> {
+    let process = Opened::of(pid.unwrap_or_else(std::process::id))?;
+    Ok(process.counters()?.figures(process.id()?))
 }
 
-pub(super) fn rss(_: &Roots, _: Option<u32>) -> Result<u64, Error> {
-    Err(Error::Unsupported { what: "reading a process's memory" })
+/// The working set.
+pub(super) fn rss(roots: &Roots, pid: Option<u32>) -> Result<u64, Error> {
+    memory(roots, pid)?.working_set_bytes.map_err(|why| Error::System {
+        doing: "reading the working set of a process",
+        source: std::io::Error::other(why),
+    })
 }
 
 pub(super) fn own_rss() -> Result<u64, Error> {
-    Err(Error::Unsupported { what: "reading a process's memory" })
+    rss(&Roots::default(), None)
 }
 
 pub(super) fn own_pid(_: &Roots) -> u32 {
     std::process::id()
 }
 
-pub(super) fn name(_: &Roots, _: u32) -> Option<String> {
-    None
+pub(super) fn name(_: &Roots, pid: u32) -> Option<String> {
+    if pid == facts::SYSTEM {
+        return Some(facts::KERNEL.to_owned());
+    }
+    Some(file_name(&Opened::of(pid).ok()?.image()?))
 }
 
-pub(super) mod facts {
-    use crate::{Error, Roots, process::ProcessFacts};
-
-    pub(crate) fn of(_: &Roots, _: u32) -> Result<ProcessFacts, Error> {
-        Err(Error::Unsupported { what: "reading about a process" })
-    }
-
-    pub(crate) fn all(_: &Roots) -> Result<Vec<u32>, Error> {
-        Err(Error::Unsupported { what: "listing processes" })
-    }
-
-    pub(crate) fn ticks_per_second() -> u64 {
-        100
-    }
+/// What a program is called: its file's name, with the ending.
+pub(crate) fn file_name(image: &Path) -> String {
+    image.file_name().unwrap_or(image.as_os_str()).to_string_lossy().into_owned()
 }

@@ -24,7 +24,7 @@ pub(crate) struct Report<'a> {
     pub(crate) record: &'a Record,
     pub(crate) judgement: &'a Judgement,
     /// The job's exit code, if it failed.
-    pub(crate) failed: Option<u8>,
+    pub(crate) failed: Option<crate::exit::Code>,
     pub(crate) baseline: Baseline,
     /// How many groups are listed.
     pub(crate) top: usize,

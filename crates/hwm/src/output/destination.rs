@@ -189,6 +189,7 @@ fn writable(file: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps)] // What is neither file nor directory here (NUL, CON) takes what comes.
 fn writable(_file: &Path) -> io::Result<()> {
     Ok(())
 }
@@ -208,9 +209,16 @@ fn duplicate(number: i32) -> io::Result<File> {
     Ok(fd.try_clone_to_owned()?.into())
 }
 
-#[cfg(not(unix))]
-fn duplicate(_number: i32) -> io::Result<File> {
-    Err(io::ErrorKind::Unsupported.into())
+/// The same for the standard handles: others have no numbers here.
+#[cfg(windows)]
+fn duplicate(number: i32) -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    let handle = match number {
+        1 => io::stdout().as_handle().try_clone_to_owned(),
+        2 => io::stderr().as_handle().try_clone_to_owned(),
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    };
+    Ok(handle?.into())
 }
 
 #[cfg(all(test, unix))]

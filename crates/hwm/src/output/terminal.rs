@@ -1,15 +1,13 @@
-//! The terminal that standard output leads to.
+//! The terminals that standard output and standard error lead to.
 
-/// Its columns; `None` where it is none, so that nothing is cut.
-#[cfg(unix)]
+/// Columns of standard output; `None` where it is no terminal, so that nothing is cut.
 pub(crate) fn width() -> Option<usize> {
-    let columns: usize = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?.ws_col.into();
-    (columns >= 40).then_some(columns)
+    os::columns(&std::io::stdout()).filter(|&columns| columns >= NARROWEST)
 }
 
-#[cfg(not(unix))]
-pub(crate) fn width() -> Option<usize> {
-    None
+/// Columns of standard error, likewise.
+pub(crate) fn width_of_stderr() -> Option<usize> {
+    os::columns(&std::io::stderr()).filter(|&columns| columns >= NARROWEST)
 }
 
 /// Whether what is written there may be more than ASCII, by the locale (setlocale(3): the first of these that is set
@@ -30,10 +28,69 @@ pub(crate) fn wanted_width() -> usize {
     wanted.or_else(width).unwrap_or(80).clamp(40, 1000)
 }
 
-/// Whether we are root, who may look into every process.
+/// Terminals that claim less do not know.
+const NARROWEST: usize = 40;
+
+/// Whether we are root, who may look into every process; on Windows, whether we run elevated.
 pub(crate) fn is_root() -> bool {
-    #[cfg(unix)]
-    return rustix::process::geteuid().is_root();
-    #[cfg(not(unix))]
-    false
+    os::is_root()
+}
+
+#[cfg(unix)]
+mod os {
+    use std::os::fd::AsFd;
+
+    pub(super) fn columns(of: &impl AsFd) -> Option<usize> {
+        Some(rustix::termios::tcgetwinsize(of).ok()?.ws_col.into())
+    }
+
+    pub(super) fn is_root() -> bool {
+        rustix::process::geteuid().is_root()
+    }
+}
+
+#[cfg(windows)]
+mod os {
+    use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+
+    use windows_sys::Win32::{
+        Security::{GetTokenInformation, TOKEN_ELEVATION, TOKEN_QUERY, TokenElevation},
+        System::{
+            Console::{CONSOLE_SCREEN_BUFFER_INFO, GetConsoleScreenBufferInfo},
+            Threading::{GetCurrentProcess, OpenProcessToken},
+        },
+    };
+
+    pub(super) fn columns(of: &impl AsRawHandle) -> Option<usize> {
+        let mut screen = CONSOLE_SCREEN_BUFFER_INFO::default();
+        // SAFETY: a handle that is ours or none, and a live local.
+        let told = unsafe { GetConsoleScreenBufferInfo(of.as_raw_handle(), &raw mut screen) } != 0;
+        // Of the window, which may show a part of the buffer only.
+        let columns = i32::from(screen.srWindow.Right) - i32::from(screen.srWindow.Left) + 1;
+        told.then(|| usize::try_from(columns).ok())?
+    }
+
+    pub(super) fn is_root() -> bool {
+        let mut token = std::ptr::null_mut();
+        // SAFETY: the first handle stands for this process; the second is written where the call works.
+        if unsafe { OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) } == 0 {
+            return false;
+        }
+        // SAFETY: the new handle is ours alone.
+        let token = unsafe { OwnedHandle::from_raw_handle(token) };
+        let mut elevation = TOKEN_ELEVATION::default();
+        let size = u32::try_from(size_of_val(&elevation)).unwrap_or(u32::MAX);
+        let mut filled = 0;
+        // SAFETY: `elevation` has the size that is told.
+        let told = unsafe {
+            GetTokenInformation(
+                token.as_raw_handle(),
+                TokenElevation,
+                (&raw mut elevation).cast(),
+                size,
+                &raw mut filled,
+            )
+        };
+        told != 0 && elevation.TokenIsElevated != 0
+    }
 }

@@ -100,7 +100,11 @@ fn numbered(name: &Path) -> PathBuf {
 }
 
 /// Runs all of them; the first failing run's code.
-pub(super) fn run(plans: Vec<Plan>, keep_going: bool, session: &mut Session) -> Result<u8, Failure> {
+pub(super) fn run(
+    plans: Vec<Plan>,
+    keep_going: bool,
+    session: &mut Session,
+) -> Result<crate::exit::Code, Failure> {
     let (mut well, mut failed) = (Vec::new(), 0);
     let mut first_failure = None;
     let quiet = plans.iter().any(|plan| plan.quiet);

@@ -10,7 +10,10 @@ use std::{
 
 use highwater::job::Control;
 
-use super::{Action, Policy, os};
+use super::{
+    os,
+    policy::{Action, Policy},
+};
 use crate::exit;
 
 /// Those that end hwm or ask it to stop, and those that people send to a job through whoever runs it.

@@ -9,6 +9,7 @@ pub(super) enum Woken {
     /// INT, TERM, HUP or QUIT came.
     Asked,
     /// The other end of standard output was closed.
+    #[cfg_attr(not(unix), allow(dead_code))] // Writing tells it there.
     NobodyReads,
 }
 
@@ -17,6 +18,8 @@ pub(super) enum Woken {
 pub(super) struct Waiter {
     #[cfg(unix)]
     signals: Option<std::fs::File>,
+    #[cfg(windows)]
+    asked: crate::signals::Asked,
 }
 
 impl Waiter {
@@ -24,6 +27,8 @@ impl Waiter {
         Ok(Self {
             #[cfg(unix)]
             signals: crate::signals::take_over()?,
+            #[cfg(windows)]
+            asked: crate::signals::Asked::new()?,
         })
     }
 
@@ -58,9 +63,9 @@ impl Waiter {
         }
     }
 
-    #[cfg(not(unix))]
+    #[cfg(windows)]
+    #[allow(clippy::unnecessary_wraps)] // It may fail elsewhere. That nobody reads, the next line tells.
     pub(super) fn wait(&self, time: Duration) -> io::Result<Woken> {
-        std::thread::sleep(time);
-        Ok(Woken::TimeUp)
+        Ok(if self.asked.within(time) { Woken::Asked } else { Woken::TimeUp })
     }
 }

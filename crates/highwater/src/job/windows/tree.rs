@@ -1,129 +1,232 @@
-//! One job as the system has it; see `linux/tree.rs` for what each function means.
+//! One job as the system has it; `linux/tree.rs` says what each function means everywhere.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    process::Child,
+    time::{Duration, Instant},
+};
 
-use super::Wake;
+use super::{
+    Wake,
+    launch::launch,
+    members::{Members, wall_clock},
+    object::JobObject,
+    port::Message,
+};
 use crate::{
     Error,
     job::{
         Job, Start,
         events::{MemberId, Reading, Timed},
         ledger::{Kept, Origin, PssPass},
-        news::Look,
+        news::{Look, News},
         used::UsedBy,
     },
-    record::{Downgrade, Exit},
+    record::{Certainty, Downgrade, Exit, ExitCause, Lineage, Metric, PeakFigure, PeaksFrom},
 };
 
+/// Numbers of signals that mean an end, as the C runtime has them.
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
 #[derive(Debug)]
-pub(crate) struct Tree(Infallible);
+pub(crate) struct Tree {
+    /// As long as its handle is open nobody else gets its pid.
+    root: Child,
+    object: JobObject,
+    wake: Wake,
+    members: Members,
+    news: News,
+    clock: Instant,
+    commit_is_limited: bool,
+    ends_with_us: bool,
+    downgrades: Vec<Downgrade>,
+}
 
 impl Tree {
-    pub(crate) fn start(_: &Job) -> Result<(Self, Start), Error> {
-        Err(Error::Unsupported { what: "running a job" })
+    pub(crate) fn start(job: &Job) -> Result<(Self, Start), Error> {
+        if job.limits.total_pss_bytes.is_some() {
+            return Err(Error::Limit { why: "Windows has no proportional set size".to_owned() });
+        }
+        let wake = job.control.wake().clone();
+        let port = wake.raw().ok_or_else(|| Error::System {
+            doing: "creating a completion port",
+            source: std::io::Error::other("none was to be had"),
+        })?;
+        let object = JobObject::new(port, job.limits.cgroup_bytes, job.ends_with_us)?;
+        let mut start = None;
+        let root = launch(job, &object, || start = Some((Start::now(), wall_clock())))?;
+        let (start, epoch) = start.unwrap_or_else(|| (Start::now(), wall_clock()));
+        let mut members = Members::new(root.id(), epoch);
+        let mut news = News::default();
+        members.adopt(root.id(), &object, Duration::ZERO, &mut news);
+        let tree = Self {
+            root,
+            object,
+            wake,
+            members,
+            news,
+            clock: start.clock,
+            commit_is_limited: job.limits.cgroup_bytes.is_some(),
+            ends_with_us: job.ends_with_us,
+            downgrades: Vec::new(),
+        };
+        Ok((tree, start))
     }
 
     pub(crate) fn root(&self) -> u32 {
-        match self.0 {}
+        self.root.id()
     }
 
+    #[allow(clippy::unused_self)] // It depends on the machine elsewhere.
     pub(crate) fn origin(&self) -> Origin {
-        match self.0 {}
+        Origin {
+            metric: Metric::WorkingSet,
+            lineage: Lineage::JobObject,
+            peaks: PeaksFrom::AfterEnd,
+            slack_bytes: None,
+        }
     }
 
     pub(crate) fn root_lives(&self) -> bool {
-        match self.0 {}
+        self.members.root_lives()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        match self.0 {}
+        self.members.is_empty()
     }
 
-    pub(crate) fn pids_and_ids(&self) -> std::iter::Empty<(u32, MemberId)> {
-        match self.0 {}
+    pub(crate) fn pids_and_ids(&self) -> impl Iterator<Item = (u32, MemberId)> + '_ {
+        self.members.pids_and_ids()
     }
 
-    pub(crate) fn look(&mut self, _: Duration, _: bool) -> Look {
-        match self.0 {}
+    /// The marks come with each reading.
+    pub(crate) fn look(&mut self, at: Duration, _: bool) -> Look {
+        self.members.look(at, &self.wake, &self.object, &mut self.news)
     }
 
+    /// Whether the Job Object has counted more births than were told.
     pub(crate) fn awaits_news(&self) -> bool {
-        match self.0 {}
+        self.members.untold() > 0
     }
 
-    pub(crate) fn last_look(&mut self, _: Duration) {
-        match self.0 {}
+    pub(crate) fn last_look(&mut self, at: Duration) {
+        self.look(at, true);
     }
 
-    pub(crate) fn news(&mut self) -> std::iter::Empty<Timed> {
-        match self.0 {}
+    pub(crate) fn news(&mut self) -> impl Iterator<Item = Timed> + '_ {
+        self.news.drain()
     }
 
     pub(crate) fn readings(&self) -> &[Reading] {
-        match self.0 {}
+        self.members.readings()
     }
 
+    #[allow(clippy::unused_self)] // Not read here yet.
     pub(crate) fn uses(&self) -> &[UsedBy] {
-        match self.0 {}
+        &[]
     }
 
-    pub(crate) fn told_until(&self, _: Duration) -> Duration {
-        match self.0 {}
+    #[allow(clippy::unused_self)] // Messages are there before what they tell of goes on.
+    pub(crate) fn told_until(&self, at: Duration) -> Duration {
+        at
     }
 
+    #[allow(clippy::unused_self)] // There is no PSS here.
     pub(crate) fn pss_is_due(&mut self, _: Duration, _: u64) -> bool {
-        match self.0 {}
+        false
     }
 
+    #[allow(clippy::unused_self)] // There is no PSS here.
     pub(crate) fn pss(&mut self, _: Duration) -> Option<PssPass> {
-        match self.0 {}
+        None
     }
 
+    #[allow(clippy::unused_self)] // There is no PSS here.
     pub(crate) fn pss_of_all(&mut self, _: Duration) -> Option<PssPass> {
-        match self.0 {}
+        None
     }
 
-    pub(crate) fn pss_counted(&mut self, _: u64) {
-        match self.0 {}
+    #[allow(clippy::unused_self)] // There is no PSS here.
+    pub(crate) fn pss_counted(&mut self, _: u64) {}
+
+    /// News is taken in as it comes: a process that was born has to be opened before it is gone.
+    pub(crate) fn wait(&mut self, pause: Duration, wake: &Wake) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Some(message) = wake.next(left) else { return false };
+            let awaited = self.members.hear(message, &self.object, self.clock.elapsed(), &mut self.news);
+            if awaited || message == Message::Ring {
+                return true;
+            }
+        }
     }
 
-    pub(crate) fn wait(&mut self, _: Duration, _: &Wake) -> bool {
-        match self.0 {}
+    /// There are no signals: those that mean an end are one.
+    pub(crate) fn signal(&mut self, number: i32) {
+        if !matches!(number, SIGKILL | SIGTERM) {
+            return;
+        }
+        if self.root_lives() {
+            // It may have ended this very moment.
+            let _ = self.root.kill();
+        } else {
+            self.kill();
+        }
     }
 
-    pub(crate) fn signal(&mut self, _: i32) {
-        match self.0 {}
-    }
-
+    /// Programs without a window cannot be asked.
     pub(crate) fn terminate(&mut self) {
-        match self.0 {}
+        self.kill();
     }
 
     pub(crate) fn kill(&mut self) {
-        match self.0 {}
+        self.object.terminate();
     }
 
     pub(crate) fn kernel_enforced(&self) -> bool {
-        match self.0 {}
+        self.members.was_over_limit
     }
 
-    pub(crate) fn exit(&self, _: bool, _: bool) -> Option<Exit> {
-        match self.0 {}
+    pub(crate) fn exit(&self, killed: bool, over_limit: bool) -> Option<Exit> {
+        self.members.root_exit().map(|code| Exit {
+            code: Some(code.cast_signed()),
+            signal: None,
+            signal_name: None,
+            cause: match (over_limit, killed) {
+                (true, _) => ExitCause::Limit,
+                (false, true) => ExitCause::Killed,
+                (false, false) => ExitCause::Exited,
+            },
+        })
     }
 
     pub(crate) fn downgrades(&self) -> Vec<Downgrade> {
-        match self.0 {}
+        self.downgrades.clone()
     }
 
     pub(crate) fn lost(&self) -> u64 {
-        match self.0 {}
+        self.members.untold().into()
     }
 
     pub(crate) fn all_told(&self) -> bool {
-        match self.0 {}
+        self.members.untold() == 0
     }
 
+    /// Survivors live on, without a limit.
     pub(crate) fn end(&mut self) -> Kept {
-        match self.0 {}
+        if self.commit_is_limited {
+            // It was allowed to set it, so it is allowed to lift it.
+            let _ = self.object.limit(None, self.ends_with_us);
+        }
+        let commit = self.object.peak_commit();
+        if commit.is_none() {
+            self.downgrades.push(Downgrade {
+                wanted: "the kernel's own peak of what the job committed".to_owned(),
+                reason: "this system's Job Objects keep none".to_owned(),
+            });
+        }
+        let exact = |bytes| PeakFigure { bytes, certainty: Certainty::Exact, at_seconds: None };
+        Kept { commit: commit.map(exact), ..Kept::default() }
     }
 }

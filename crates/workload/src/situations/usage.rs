@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{
+use super::{
     memory::Block,
     process::{fork, wait},
 };

@@ -2,7 +2,7 @@
 
 use std::{os::raw::c_void, time::Duration};
 
-use crate::{
+use super::{
     memory::Block,
     process::{exit_now, sleep},
 };

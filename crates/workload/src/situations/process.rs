@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use crate::meter;
+use super::meter;
 
 pub(crate) fn ms(n: usize) -> Duration {
     Duration::from_millis(n as u64)

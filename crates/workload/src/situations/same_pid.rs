@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{
+use super::{
     memory::Block,
     meter,
     process::{exit_now, ms, raw_fork, sleep, wait},

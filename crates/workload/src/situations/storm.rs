@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
+use super::{
     memory::Block,
     meter,
     process::{exit_now, fork, raw_fork, sleep, wait_any},

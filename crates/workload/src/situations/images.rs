@@ -2,7 +2,7 @@
 
 use std::{env, ffi::CString, os::unix::process::CommandExt, process::Command};
 
-use crate::{
+use super::{
     memory::{Block, Walk},
     meter,
     process::{exit_now, ms, raw_fork, sleep, wait},

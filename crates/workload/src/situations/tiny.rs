@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use crate::usage;
+use super::usage;
 
 const CODE: u32 = 0x40_0000;
 const DATA: u32 = 0x60_0000;

@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use crate::{
+use super::{
     memory::Block,
     meter,
     process::{exit_now, ms, sleep},

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use crate::{
+use super::{
     memory::{self, Block, Walk},
     meter,
     process::{fork_with, ms, sleep, wait},

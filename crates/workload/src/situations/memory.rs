@@ -1,6 +1,6 @@
 //! Memory whose size is exactly known.
 
-use crate::meter;
+use super::meter;
 
 const PAGE: usize = 4096;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{
+use super::{
     memory::Block,
     meter,
     process::{ms, sleep},

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{
+use super::{
     memory::Block,
     meter,
     process::{Pipe, exit_now, fork, ms, raw_fork, sleep, wait},

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use crate::memory::{self, Walk};
+use super::memory::{self, Walk};
 
 /// No process here needs more than this for itself; more means that a size is not what it should be.
 const MOST_BASE: usize = 6 << 20;

@@ -1,0 +1,246 @@
+//! The living members of the job, as its Job Object tells of them, and their memory.
+
+use std::{collections::HashMap, time::Duration};
+
+use windows_sys::Win32::{Foundation::FILETIME, System::SystemInformation::GetSystemTimePreciseAsFileTime};
+
+use super::{
+    object::JobObject,
+    port::{Message, Wake},
+};
+use crate::{
+    job::{
+        events::{Event, LastMark, MemberId, Moment, Name, Reading},
+        news::{Look, News},
+    },
+    process::windows::{Opened, file_name},
+    record::{PeakSource, ProcessExit},
+};
+
+/// How long the end of a process may take that has been told.
+const LINGERING: Duration = Duration::from_millis(100);
+
+/// One process of the job.
+#[derive(Debug)]
+struct Member {
+    id: MemberId,
+    pid: u32,
+    /// `None`: it had ended before it could be opened, or is protected from us.
+    process: Option<Opened>,
+    /// The Job Object has told of its end.
+    ended: bool,
+}
+
+impl Member {
+    fn has_ended(&self) -> bool {
+        // The message of its end may come before the end that it tells of.
+        let patience = if self.ended { LINGERING } else { Duration::ZERO };
+        self.process.as_ref().map_or(self.ended, |process| process.ends_within(patience))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Members {
+    /// In the order of their ids.
+    list: Vec<Member>,
+    by_pid: HashMap<u32, MemberId>,
+    next_id: u32,
+    /// Births that were told or found.
+    born: u32,
+    /// How many were missing at the last look.
+    untold: u32,
+    /// Births that were found by looking although the Job Object had told nothing.
+    found: u32,
+    root: u32,
+    root_exit: Option<u32>,
+    readings: Vec<Reading>,
+    /// The clock's 0 in 100 ns since 1601.
+    epoch: u64,
+    pub(super) was_over_limit: bool,
+}
+
+impl Members {
+    pub(super) fn new(root: u32, epoch: u64) -> Self {
+        Self {
+            list: Vec::new(),
+            by_pid: HashMap::new(),
+            next_id: 0,
+            born: 0,
+            untold: 0,
+            found: 0,
+            root,
+            root_exit: None,
+            readings: Vec::new(),
+            epoch,
+            was_over_limit: false,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn root_exit(&self) -> Option<u32> {
+        self.root_exit
+    }
+
+    pub(super) fn root_lives(&self) -> bool {
+        self.by_pid.contains_key(&self.root)
+    }
+
+    pub(super) fn readings(&self) -> &[Reading] {
+        &self.readings
+    }
+
+    pub(super) fn pids_and_ids(&self) -> impl Iterator<Item = (u32, MemberId)> + '_ {
+        self.list.iter().map(|member| (member.pid, member.id))
+    }
+
+    /// How many births the Job Object has counted that nobody told of.
+    pub(super) fn untold(&self) -> u32 {
+        self.untold + self.found
+    }
+
+    /// Takes in what a message says. Whether an end that is waited for was told.
+    pub(super) fn hear(&mut self, message: Message, job: &JobObject, at: Duration, news: &mut News) -> bool {
+        match message {
+            Message::Born(pid) => {
+                self.adopt(pid, job, at, news);
+                false
+            }
+            Message::Ended(pid) => {
+                let awaited = !self.root_lives() || pid == self.root;
+                if let Some(id) = self.by_pid.get(&pid)
+                    && let Ok(index) = self.list.binary_search_by_key(id, |member| member.id)
+                {
+                    self.list[index].ended = true;
+                }
+                awaited
+            }
+            Message::Empty => {
+                self.list.iter_mut().for_each(|member| member.ended = true);
+                true
+            }
+            Message::OverLimit => {
+                self.was_over_limit = true;
+                true
+            }
+            Message::Ring => true,
+        }
+    }
+
+    /// Takes a process in, unless it is known.
+    pub(super) fn adopt(&mut self, pid: u32, job: &JobObject, at: Duration, news: &mut News) {
+        if self.by_pid.contains_key(&pid) {
+            return;
+        }
+        let process = Opened::of(pid).ok().filter(|process| job.holds(process));
+        let id = MemberId(self.next_id);
+        self.next_id += 1;
+        self.born += 1;
+        self.by_pid.insert(pid, id);
+        let name = process.as_ref().and_then(Opened::image).map_or_else(Name::unknown, |image| {
+            let name = file_name(&image);
+            Name { command: name.clone(), comm: name, exe: Some(image.to_string_lossy().into_owned()) }
+        });
+        let moment =
+            self.moment(process.as_ref().and_then(|process| Some(process.times().ok()?.creation)), at);
+        // 0 is nobody's pid: whoever had started it could not be asked for.
+        let parent = process.as_ref().and_then(Opened::parent).unwrap_or(0);
+        news.push(moment, Event::Born { id, pid, ppid: parent, name: Some(name), forked: false });
+        self.list.push(Member { id, pid, process, ended: false });
+    }
+
+    /// Reads all members, and buries those that have ended.
+    pub(super) fn look(&mut self, at: Duration, wake: &Wake, job: &JobObject, news: &mut News) -> Look {
+        while let Some(message) = wake.next(Duration::ZERO) {
+            if message == Message::Ring {
+                // It was for a wait that was over already.
+                continue;
+            }
+            self.hear(message, job, at, news);
+        }
+        self.find_untold(job, at, news);
+        self.readings.clear();
+        let mut list = std::mem::take(&mut self.list);
+        list.retain(|member| {
+            if member.has_ended() {
+                self.bury(member, at, news);
+                return false;
+            }
+            let counters = member.process.as_ref().and_then(|process| process.counters().ok());
+            if let Some((working_set, mark)) = counters.and_then(|counters| counters.working_sets()) {
+                let reading =
+                    Reading { id: member.id, rss: working_set, mark: Some(mark), shares_map: false };
+                self.readings.push(reading);
+            }
+            if let Some(commit) = counters.and_then(|counters| counters.last_marks().1) {
+                let event = Event::Commit { id: member.id, bytes: commit, is_final: false };
+                news.push(Moment::exactly(at), event);
+            }
+            true
+        });
+        self.list = list;
+        Look { changes: news.changes, marks: true }
+    }
+
+    /// Messages may be dropped ("Job Objects"), but the Job Object counts. Whoever is missing for two looks is looked
+    /// for: one look may come between a birth and its message.
+    fn find_untold(&mut self, job: &JobObject, at: Duration, news: &mut News) {
+        let Some(count) = job.count() else { return };
+        let missing = count.ever.saturating_sub(self.born);
+        if missing > 0 && missing == self.untold {
+            for pid in job.pids() {
+                if !self.by_pid.contains_key(&pid) {
+                    self.adopt(pid, job, at, news);
+                    self.found += 1;
+                }
+            }
+        }
+        self.untold = count.ever.saturating_sub(self.born);
+        if count.now == 0 {
+            self.list.iter_mut().for_each(|member| member.ended = true);
+        }
+    }
+
+    fn bury(&mut self, member: &Member, at: Duration, news: &mut News) {
+        self.by_pid.remove(&member.pid);
+        let times = member.process.as_ref().and_then(|process| process.times().ok());
+        let moment = self.moment(times.and_then(|times| times.exit), at);
+        let id = member.id;
+        if let Some(process) = &member.process {
+            let (mark, commit) = process.counters().map(|counters| counters.last_marks()).unwrap_or_default();
+            if let Some(bytes) = mark {
+                let mark = LastMark { bytes, source: PeakSource::AfterEnd, is_final: true };
+                news.push(moment, Event::Last { id, mark });
+            }
+            if let Some(bytes) = commit {
+                news.push(moment, Event::Commit { id, bytes, is_final: true });
+            }
+            if let Some(code) = process.exit_code() {
+                let exit = ProcessExit { code: Some(code.cast_signed()), signal: None };
+                news.push(moment, Event::Exit { id, exit });
+                if member.pid == self.root && self.root_exit.is_none() {
+                    self.root_exit = Some(code);
+                }
+            }
+        }
+        // The memory is given back after the end that is told.
+        news.push(moment, Event::Gone { id, freed: at });
+    }
+
+    /// A moment of the wall clock as one of the job's; where it is not known, up to now.
+    fn moment(&self, wall: Option<u64>, at: Duration) -> Moment {
+        let since = |wall: u64| Duration::from_nanos(wall.saturating_sub(self.epoch).saturating_mul(100));
+        // The wall clock may have been set meanwhile.
+        wall.map(since).filter(|&moment| moment <= at).map_or(Moment::exactly(at), Moment::exactly)
+    }
+}
+
+/// The wall clock, in 100 ns since 1601.
+pub(super) fn wall_clock() -> u64 {
+    let mut now = FILETIME::default();
+    // SAFETY: `now` is ours.
+    unsafe { GetSystemTimePreciseAsFileTime(&raw mut now) };
+    u64::from(now.dwHighDateTime) << 32 | u64::from(now.dwLowDateTime)
+}

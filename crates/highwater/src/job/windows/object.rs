@@ -1,0 +1,156 @@
+//! The Job Object: it holds the command and all that descends from it, and keeps their peaks.
+
+use std::{
+    io,
+    os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
+    ptr::{null, null_mut},
+};
+
+use windows_sys::Win32::{
+    Foundation::HANDLE,
+    System::JobObjects::{
+        AssignProcessToJobObject, CreateJobObjectW, IsProcessInJob, JOB_OBJECT_LIMIT_BREAKAWAY_OK,
+        JOB_OBJECT_LIMIT_JOB_MEMORY, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE, JOBOBJECT_ASSOCIATE_COMPLETION_PORT,
+        JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_BASIC_PROCESS_ID_LIST,
+        JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JOBOBJECTINFOCLASS,
+        JobObjectAssociateCompletionPortInformation, JobObjectBasicAccountingInformation,
+        JobObjectBasicProcessIdList, JobObjectExtendedLimitInformation, QueryInformationJobObject,
+        SetInformationJobObject, TerminateJobObject,
+    },
+};
+
+use super::port::OF_THE_JOB;
+use crate::{Error, process::windows::Opened};
+
+/// What taskkill leaves as the exit code of what it ends.
+const KILLED: u32 = 1;
+/// Pids that one question can be answered with.
+const LISTED: usize = 4096;
+
+#[derive(Debug)]
+pub(super) struct JobObject(OwnedHandle);
+
+/// How many processes there have been in the job, and are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) ever: u32,
+    pub(super) now: u32,
+}
+
+impl JobObject {
+    /// A job whose news goes to `port`. Processes may leave it where their maker asks for that, as without us; with
+    /// `ends_with_us` the system ends the job when this process ends, however.
+    pub(super) fn new(port: HANDLE, commit_limit: Option<u64>, ends_with_us: bool) -> Result<Self, Error> {
+        // SAFETY: no name and no attributes; the new handle is ours alone.
+        let job = unsafe { CreateJobObjectW(null(), null()) };
+        if job.is_null() {
+            return Err(last("creating a Job Object"));
+        }
+        // SAFETY: as above.
+        let job = Self(unsafe { OwnedHandle::from_raw_handle(job) });
+        let news = JOBOBJECT_ASSOCIATE_COMPLETION_PORT {
+            CompletionKey: std::ptr::without_provenance_mut(OF_THE_JOB),
+            CompletionPort: port,
+        };
+        job.set(JobObjectAssociateCompletionPortInformation, &news)
+            .map_err(|source| Error::System { doing: "asking for the news of a Job Object", source })?;
+        job.limit(commit_limit, ends_with_us)
+            .map_err(|error| Error::Limit { why: format!("the Job Object refuses it: {error}") })?;
+        Ok(job)
+    }
+
+    /// Keeps what the job commits below `commit_limit`.
+    pub(super) fn limit(&self, commit_limit: Option<u64>, ends_with_us: bool) -> io::Result<()> {
+        let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
+        let flags = &mut limits.BasicLimitInformation.LimitFlags;
+        *flags = JOB_OBJECT_LIMIT_BREAKAWAY_OK;
+        if ends_with_us {
+            *flags |= JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+        }
+        if let Some(bytes) = commit_limit {
+            *flags |= JOB_OBJECT_LIMIT_JOB_MEMORY;
+            limits.JobMemoryLimit = usize::try_from(bytes).unwrap_or(usize::MAX);
+        }
+        self.set(JobObjectExtendedLimitInformation, &limits)
+    }
+
+    pub(super) fn assign(&self, process: HANDLE) -> io::Result<()> {
+        // SAFETY: two live handles.
+        if unsafe { AssignProcessToJobObject(self.raw(), process) } == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    /// Whether `process` is of the job, or of one inside it. Whoever has a pid now may be a stranger.
+    pub(super) fn holds(&self, process: &Opened) -> bool {
+        let mut is_inside = 0;
+        // SAFETY: two live handles and a live local.
+        unsafe { IsProcessInJob(process.raw(), self.raw(), &raw mut is_inside) != 0 && is_inside != 0 }
+    }
+
+    pub(super) fn terminate(&self) {
+        // SAFETY: a live handle. If it fails there is nobody left, or nothing that we could do.
+        unsafe { TerminateJobObject(self.raw(), KILLED) };
+    }
+
+    pub(super) fn count(&self) -> Option<Count> {
+        let accounting: JOBOBJECT_BASIC_ACCOUNTING_INFORMATION =
+            self.get(JobObjectBasicAccountingInformation)?;
+        Some(Count { ever: accounting.TotalProcesses, now: accounting.ActiveProcesses })
+    }
+
+    /// The highest that all of the job has committed at once; `None` where that is not kept.
+    pub(super) fn peak_commit(&self) -> Option<u64> {
+        let limits: JOBOBJECT_EXTENDED_LIMIT_INFORMATION = self.get(JobObjectExtendedLimitInformation)?;
+        Some(limits.PeakJobMemoryUsed as u64).filter(|&peak| peak > 0)
+    }
+
+    /// The living, as far as they fit into the answer.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        let head = size_of::<JOBOBJECT_BASIC_PROCESS_ID_LIST>() / size_of::<usize>();
+        let mut answer = vec![0_usize; head + LISTED];
+        let size = u32::try_from(size_of_val(answer.as_slice())).unwrap_or(u32::MAX);
+        // SAFETY: `answer` has the size that is told. Where it does not hold all, it is filled all the same.
+        unsafe {
+            QueryInformationJobObject(
+                self.raw(),
+                JobObjectBasicProcessIdList,
+                answer.as_mut_ptr().cast(),
+                size,
+                null_mut(),
+            );
+        }
+        // SAFETY: the memory is ours, long enough and aligned, and zero where nothing was written.
+        let list = unsafe { &*answer.as_ptr().cast::<JOBOBJECT_BASIC_PROCESS_ID_LIST>() };
+        let count = (list.NumberOfProcessIdsInList as usize).min(LISTED);
+        // Its last field is the first of the pids.
+        let first = head - 1;
+        answer[first..first + count].iter().filter_map(|&pid| u32::try_from(pid).ok()).collect()
+    }
+
+    fn raw(&self) -> HANDLE {
+        self.0.as_raw_handle()
+    }
+
+    fn set<T>(&self, class: JOBOBJECTINFOCLASS, value: &T) -> io::Result<()> {
+        let size = u32::try_from(size_of::<T>()).unwrap_or(u32::MAX);
+        // SAFETY: the callers give each class the structure that belongs to it.
+        let done = unsafe { SetInformationJobObject(self.raw(), class, (&raw const *value).cast(), size) };
+        if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    fn get<T: Default>(&self, class: JOBOBJECTINFOCLASS) -> Option<T> {
+        let mut value = T::default();
+        let size = u32::try_from(size_of::<T>()).ok()?;
+        // SAFETY: as above; `value` is ours.
+        let done = unsafe {
+            QueryInformationJobObject(self.raw(), class, (&raw mut value).cast(), size, null_mut())
+        };
+        (done != 0).then_some(value)
+    }
+}
+
+fn last(doing: &'static str) -> Error {
+    Error::System { doing, source: io::Error::last_os_error() }
+}

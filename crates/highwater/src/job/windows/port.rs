@@ -1,0 +1,114 @@
+//! The completion port on which the job's thread waits: for the job's news, and for orders of other threads.
+
+use std::{
+    os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
+    ptr::null_mut,
+    sync::Arc,
+    time::Duration,
+};
+
+use windows_sys::Win32::{
+    Foundation::{HANDLE, INVALID_HANDLE_VALUE},
+    System::{
+        IO::{CreateIoCompletionPort, GetQueuedCompletionStatus, OVERLAPPED, PostQueuedCompletionStatus},
+        SystemServices::{
+            JOB_OBJECT_MSG_ABNORMAL_EXIT_PROCESS, JOB_OBJECT_MSG_ACTIVE_PROCESS_ZERO,
+            JOB_OBJECT_MSG_EXIT_PROCESS, JOB_OBJECT_MSG_JOB_MEMORY_LIMIT, JOB_OBJECT_MSG_NEW_PROCESS,
+        },
+    },
+};
+
+/// What marks messages of the Job Object.
+pub(super) const OF_THE_JOB: usize = 1;
+
+/// What wakes the job's thread. `None` where no port could be made: then no job can run, which is said.
+#[derive(Debug, Clone)]
+pub(crate) struct Wake(Option<Arc<OwnedHandle>>);
+
+/// What came through the port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Message {
+    /// A process was born into the job.
+    Born(u32),
+    /// One has ended, however.
+    Ended(u32),
+    /// None is left.
+    Empty,
+    /// The job was refused memory: it would have exceeded its limit.
+    OverLimit,
+    /// Another thread has an order, or something that does not concern us.
+    Ring,
+}
+
+impl Wake {
+    pub(crate) fn new() -> Self {
+        // SAFETY: no file is bound to it, and the new handle is ours alone.
+        let port = unsafe { CreateIoCompletionPort(INVALID_HANDLE_VALUE, null_mut(), 0, 1) };
+        // SAFETY: as above.
+        Self((!port.is_null()).then(|| Arc::new(unsafe { OwnedHandle::from_raw_handle(port) })))
+    }
+
+    /// Ends the wait that is in progress, or the next.
+    pub(crate) fn ring(&self) {
+        if let Some(port) = &self.0 {
+            // SAFETY: our port, no memory goes with it. It fails only without memory, and then the next sample comes.
+            unsafe { PostQueuedCompletionStatus(port.as_raw_handle(), 0, 0, null_mut()) };
+        }
+    }
+
+    /// It has been heard: a message that was taken is gone.
+    #[allow(clippy::unused_self)] // Other systems have to.
+    pub(crate) fn silence(&self) {}
+
+    pub(super) fn raw(&self) -> Option<HANDLE> {
+        self.0.as_ref().map(|port| port.as_raw_handle())
+    }
+
+    /// The next message, waited for so long.
+    pub(super) fn next(&self, timeout: Duration) -> Option<Message> {
+        let port = self.raw()?;
+        let (mut bytes, mut key, mut overlapped) = (0, 0, null_mut::<OVERLAPPED>());
+        // To the next millisecond, so that a wait of less does not become a busy one.
+        let millis = u32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(u32::MAX - 1);
+        // SAFETY: three live locals.
+        let taken = unsafe {
+            GetQueuedCompletionStatus(port, &raw mut bytes, &raw mut key, &raw mut overlapped, millis)
+        };
+        // For messages of a job the third is no pointer but a pid (JOBOBJECT_ASSOCIATE_COMPLETION_PORT).
+        (taken != 0).then(|| message(key, bytes, overlapped.addr()))
+    }
+}
+
+fn message(key: usize, kind: u32, pid: usize) -> Message {
+    let pid = u32::try_from(pid).unwrap_or_default();
+    match kind {
+        _ if key != OF_THE_JOB => Message::Ring,
+        JOB_OBJECT_MSG_NEW_PROCESS => Message::Born(pid),
+        JOB_OBJECT_MSG_EXIT_PROCESS | JOB_OBJECT_MSG_ABNORMAL_EXIT_PROCESS => Message::Ended(pid),
+        JOB_OBJECT_MSG_ACTIVE_PROCESS_ZERO => Message::Empty,
+        JOB_OBJECT_MSG_JOB_MEMORY_LIMIT => Message::OverLimit,
+        _ => Message::Ring,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_ends_the_wait() {
+        let wake = Wake::new();
+        assert_eq!(wake.next(Duration::ZERO), None);
+        wake.clone().ring();
+        assert_eq!(wake.next(Duration::from_secs(30)), Some(Message::Ring));
+        assert_eq!(wake.next(Duration::from_millis(1)), None);
+    }
+
+    #[test]
+    fn what_messages_mean() {
+        assert_eq!(message(OF_THE_JOB, JOB_OBJECT_MSG_NEW_PROCESS, 4712), Message::Born(4712));
+        assert_eq!(message(OF_THE_JOB, JOB_OBJECT_MSG_ABNORMAL_EXIT_PROCESS, 8), Message::Ended(8));
+        assert_eq!(message(0, JOB_OBJECT_MSG_NEW_PROCESS, 8), Message::Ring);
+        assert_eq!(message(OF_THE_JOB, 12, 8), Message::Ring, "of another kind");
+    }
+}

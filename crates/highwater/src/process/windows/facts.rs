@@ -1,0 +1,77 @@
+//! Who a process is, and which there are.
+
+use windows_sys::Win32::System::ProcessStatus::K32EnumProcesses;
+
+use super::{Opened, file_name, open::last};
+use crate::{Error, Roots, Unavailable, process::ProcessFacts};
+
+/// The process whose threads are the kernel's own.
+pub(super) const SYSTEM: u32 = 4;
+/// What it is called.
+pub(super) const KERNEL: &str = "kernel";
+
+pub(crate) fn of(_: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
+    let process = Opened::of(pid)?;
+    let times = process.times()?;
+    let is_kernel_thread = pid == SYSTEM;
+    let name =
+        if is_kernel_thread { Some(KERNEL.to_owned()) } else { process.image().as_deref().map(file_name) };
+    Ok(ProcessFacts {
+        id: process.id()?,
+        // A process that is closing down has none any more.
+        name: name.unwrap_or_else(|| "?".to_owned()),
+        is_kernel_thread,
+        state: if times.exit.is_some() { 'Z' } else { '?' },
+        uid: None,
+        rss_bytes: match process.counters() {
+            Ok(counters) => counters.figures(process.id()?).working_set_bytes,
+            Err(error) => Err(Unavailable::Failed(error.to_string())),
+        },
+        cpu_time: times.cpu,
+    })
+}
+
+/// All pids but that of the idle process, which is none.
+pub(crate) fn all(_: &Roots) -> Result<Vec<u32>, Error> {
+    let mut pids = vec![0_u32; 1024];
+    loop {
+        let room = u32::try_from(size_of_val(pids.as_slice())).unwrap_or(u32::MAX);
+        let mut filled = 0;
+        // SAFETY: `pids` has `room` bytes, and `filled` is ours.
+        if unsafe { K32EnumProcesses(pids.as_mut_ptr(), room, &raw mut filled) } == 0 {
+            return Err(last("listing the processes"));
+        }
+        // A full buffer may have been too small.
+        if filled < room {
+            pids.truncate(filled as usize / size_of::<u32>());
+            pids.retain(|&pid| pid != 0);
+            pids.sort_unstable();
+            return Ok(pids);
+        }
+        pids.resize(pids.len() * 2, 0);
+    }
+}
+
+/// The clock by which CPU time is charged ticks 64 times a second.
+pub(crate) fn ticks_per_second() -> u64 {
+    64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own() {
+        let own = of(&Roots::default(), std::process::id()).unwrap();
+        assert!(own.rss_bytes.is_ok_and(|bytes| bytes > 1 << 20));
+        assert!(own.name.ends_with(".exe") && own.uid.is_none(), "{}", own.name);
+        assert!(all(&Roots::default()).unwrap().contains(&own.id.pid));
+    }
+
+    #[test]
+    fn nobody() {
+        // Pids are multiples of 4.
+        assert!(matches!(of(&Roots::default(), 0x7fff_fff1), Err(Error::NoSuchProcess { .. })));
+    }
+}

@@ -1,0 +1,183 @@
+//! A process, opened: the handle belongs to that one process, whoever has its pid later.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::windows::{
+        ffi::OsStringExt,
+        io::{AsRawHandle, FromRawHandle, OwnedHandle},
+    },
+    path::PathBuf,
+    time::Duration,
+};
+
+use windows_sys::{
+    Wdk::System::Threading::{NtQueryInformationProcess, ProcessBasicInformation},
+    Win32::{
+        Foundation::{ERROR_INVALID_PARAMETER, FILETIME, HANDLE, WAIT_OBJECT_0},
+        System::{
+            ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS_EX},
+            Threading::{
+                GetExitCodeProcess, GetProcessTimes, OpenProcess, PROCESS_BASIC_INFORMATION,
+                PROCESS_NAME_WIN32, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
+                QueryFullProcessImageNameW, WaitForSingleObject,
+            },
+        },
+    },
+};
+
+use crate::{
+    Error,
+    process::{ProcessId, counters::Counters},
+};
+
+/// The longest path that Windows has (`UNICODE_STRING`).
+const LONGEST_PATH: usize = 32_768;
+
+/// The handle, and whose it is.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pid: u32,
+    handle: OwnedHandle,
+}
+
+/// When a process began and ended, and what it used meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// In 100 ns since 1601.
+    pub(crate) creation: u64,
+    /// `None` while it lives.
+    pub(crate) exit: Option<u64>,
+    pub(crate) cpu: Duration,
+}
+
+impl Opened {
+    /// # Errors
+    /// [`Error::NoSuchProcess`]; [`Error::System`] where it is protected from us.
+    pub(crate) fn of(pid: u32) -> Result<Self, Error> {
+        let access = PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE;
+        // SAFETY: no pointers; the handle that is given back is ours alone.
+        let handle = unsafe { OpenProcess(access, 0, pid) };
+        if handle.is_null() {
+            let error = io::Error::last_os_error();
+            // What OpenProcess says of a pid that nobody has.
+            let nobody = error.raw_os_error() == i32::try_from(ERROR_INVALID_PARAMETER).ok();
+            return Err(if nobody {
+                Error::NoSuchProcess { pid }
+            } else {
+                Error::System { doing: "opening a process", source: error }
+            });
+        }
+        // SAFETY: a handle of a process that nobody else closes.
+        Ok(Self { pid, handle: unsafe { OwnedHandle::from_raw_handle(handle) } })
+    }
+
+    pub(crate) fn raw(&self) -> HANDLE {
+        self.handle.as_raw_handle()
+    }
+
+    pub(crate) fn id(&self) -> Result<ProcessId, Error> {
+        Ok(ProcessId { pid: self.pid, start_ticks: self.times()?.creation })
+    }
+
+    pub(crate) fn counters(&self) -> Result<Counters, Error> {
+        let mut raw = PROCESS_MEMORY_COUNTERS_EX::default();
+        let size = u32::try_from(size_of_val(&raw)).unwrap_or(u32::MAX);
+        raw.cb = size;
+        // SAFETY: `raw` has the size that is told; the longer structure begins as the shorter one
+        // (GetProcessMemoryInfo).
+        if unsafe { K32GetProcessMemoryInfo(self.raw(), (&raw mut raw).cast(), size) } == 0 {
+            return Err(last("reading the memory of a process"));
+        }
+        Ok(Counters {
+            working_set: raw.WorkingSetSize as u64,
+            peak_working_set: raw.PeakWorkingSetSize as u64,
+            commit: raw.PagefileUsage as u64,
+            peak_commit: raw.PeakPagefileUsage as u64,
+            private: raw.PrivateUsage as u64,
+        })
+    }
+
+    pub(crate) fn times(&self) -> Result<Times, Error> {
+        let mut times = [FILETIME::default(); 4];
+        let [creation, exit, kernel, user] = &mut times;
+        // SAFETY: four live locals.
+        if unsafe { GetProcessTimes(self.raw(), creation, exit, kernel, user) } == 0 {
+            return Err(last("reading the times of a process"));
+        }
+        let [creation, exit, kernel, user] = times.map(of_filetime);
+        let cpu = kernel.saturating_add(user);
+        Ok(Times {
+            creation,
+            // While it lives the field holds anything (GetProcessTimes).
+            exit: self.has_ended().then_some(exit).filter(|&exit| exit >= creation),
+            cpu: Duration::from_nanos(cpu.saturating_mul(100)),
+        })
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ends_within(Duration::ZERO)
+    }
+
+    /// Whether it has ended, or does so in this time: a process is signalled by its end.
+    pub(crate) fn ends_within(&self, patience: Duration) -> bool {
+        let millis = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX - 1);
+        // SAFETY: a handle that may be waited for.
+        unsafe { WaitForSingleObject(self.raw(), millis) == WAIT_OBJECT_0 }
+    }
+
+    /// Its exit code; `None` while it lives.
+    pub(crate) fn exit_code(&self) -> Option<u32> {
+        let mut code = 0;
+        // SAFETY: `code` is ours.
+        let told = self.has_ended() && unsafe { GetExitCodeProcess(self.raw(), &raw mut code) } != 0;
+        told.then_some(code)
+    }
+
+    /// The file that it runs, of whatever length.
+    pub(crate) fn image(&self) -> Option<PathBuf> {
+        let mut room = 260;
+        loop {
+            let mut name = vec![0_u16; room];
+            let mut length = u32::try_from(room).ok()?;
+            // SAFETY: `name` has room for `length` units.
+            let told = unsafe {
+                QueryFullProcessImageNameW(self.raw(), PROCESS_NAME_WIN32, name.as_mut_ptr(), &raw mut length)
+            };
+            if told != 0 {
+                return Some(OsString::from_wide(name.get(..length as usize)?).into());
+            }
+            // Too short, or gone.
+            if room >= LONGEST_PATH {
+                return None;
+            }
+            room = (room * 4).min(LONGEST_PATH);
+        }
+    }
+
+    /// The pid of whoever started it; another process may have that pid by now.
+    pub(crate) fn parent(&self) -> Option<u32> {
+        let mut basic = PROCESS_BASIC_INFORMATION::default();
+        let size = u32::try_from(size_of_val(&basic)).ok()?;
+        // SAFETY: `basic` has the size that is told.
+        let status = unsafe {
+            NtQueryInformationProcess(
+                self.raw(),
+                ProcessBasicInformation,
+                (&raw mut basic).cast(),
+                size,
+                std::ptr::null_mut(),
+            )
+        };
+        (status >= 0).then(|| u32::try_from(basic.InheritedFromUniqueProcessId).ok())?
+    }
+}
+
+/// The error that the last call of this thread left.
+pub(super) fn last(doing: &'static str) -> Error {
+    Error::System { doing, source: io::Error::last_os_error() }
+}
+
+fn of_filetime(time: FILETIME) -> u64 {
+    u64::from(time.dwHighDateTime) << 32 | u64::from(time.dwLowDateTime)
+}

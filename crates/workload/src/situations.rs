@@ -1,0 +1,136 @@
+//! The situations by name (Linux).
+
+mod clones;
+mod courses;
+mod family;
+mod images;
+mod memory;
+mod meter;
+mod process;
+mod same_pid;
+mod shared;
+mod single;
+mod storm;
+mod threads;
+mod tiny;
+mod usage;
+
+use process::ms;
+
+const USAGE: &str = "\
+usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are shown)
+  hold 200 1000                hold that much for that long
+  spike 500 20 3000            a spike of so much and so long inside a run of so long
+  leak 300 30                  grow to that much in that many steps of 20 ms
+  course steady 100 6000       a course over so long, up to that much: steady, rising-teeth, flat-teeth, warm-up, cache,
+                               late, level
+  one-leaks 8 60 6000          so many workers, of which one leaks up to that much over so long
+  killed 120 9                 hold that much for 100 ms, then die by that signal
+  spikes-in-turn 4 150 20      children alive all along, each spikes once, one after the other
+  generations                  parent 50, child 100, grandchild 70: peak 100 + 70
+  hand-over 100 60 10          two processes hold it strictly in turn, changing hands so often
+  orphan 120 100               the middle process dies after so long, then its child grows
+  daemon 100                   double fork and setsid, grows after the command has exited
+  threads 64 2                 threads that hold so much each
+  leaderless 4 40              the main thread leaves, then the others grow to so much each
+  exec 300 10                  hold the first, exec, hold the second
+  fork-exec 300 400 [PROGRAM]  hold it, fork and exec a tiny program so many times
+  shared-workers cow|shared 8 400   workers that share one set of pages
+  same-pid 20 40               two processes with one pid, one after the other (needs root)
+  storm 2000 5 4 10            so many processes of so many ms, so many at a time, of so much each
+  exec-storm PROGRAM 2000 4    fork and exec PROGRAM so many times, so many at a time
+  vfork-storm PROGRAM 50000    vfork and exec PROGRAM so many times, one after the other
+  sibling 200 300              a child made with CLONE_PARENT holds it; its maker ends at once
+  guest 200 300 [PROGRAM]      a child made with CLONE_VM grows once its maker has ended, or exec'ed PROGRAM
+  tiny FILE 800 1000           write a program that holds so many KiB for so long, to be run by itself
+  burn 300                     a child uses so much CPU time, then the same by itself
+  copy FILE 20                 a child writes it and reads it back, then half of it by itself
+  fault 64                     touch so much, a page fault a page
+  nothing                      exit at once";
+
+/// The arguments after the situation's name.
+struct Args(Vec<String>);
+
+impl Args {
+    fn text(&self, at: usize) -> Option<&str> {
+        self.0.get(at).map(String::as_str)
+    }
+
+    fn program(&self) -> &str {
+        self.text(0).unwrap_or_else(|| usage("name the program to run"))
+    }
+
+    fn number(&self, at: usize, default: usize) -> usize {
+        match self.0.get(at) {
+            None => default,
+            Some(text) => text.parse().unwrap_or_else(|_| usage(&format!("not a number: {text}"))),
+        }
+    }
+
+    fn mib(&self, at: usize, default: usize) -> usize {
+        self.number(at, default) << 20
+    }
+
+    fn time(&self, at: usize, default: usize) -> std::time::Duration {
+        ms(self.number(at, default))
+    }
+}
+
+pub(crate) fn usage(problem: &str) -> ! {
+    eprintln!("workload: {problem}\n{USAGE}");
+    std::process::exit(2)
+}
+
+pub(crate) fn main() {
+    let mut words = std::env::args().skip(1);
+    let situation = words.next().unwrap_or_else(|| usage("no situation named"));
+    let a = Args(words.collect());
+    match situation.as_str() {
+        "nothing" => return,
+        "exec-storm" => return storm::exec_storm(a.program(), a.number(1, 2000), a.number(2, 4)),
+        "vfork-storm" => return storm::vfork_storm(a.program(), a.number(1, 50_000)),
+        "sibling" => clones::sibling(a.mib(0, 200), a.time(1, 300)),
+        "guest" => clones::guest(a.mib(0, 200), a.time(1, 300), a.text(2)),
+        "tiny" => {
+            let file = a.text(0).unwrap_or_else(|| usage("tiny needs a FILE"));
+            return tiny::write(file, a.number(1, 800), a.number(2, 1000));
+        }
+        _ => meter::start(),
+    }
+    match situation.as_str() {
+        "hold" => single::hold(a.mib(0, 200), a.time(1, 1000)),
+        "spike" => single::spike(a.mib(0, 500), a.time(1, 20), a.time(2, 3000)),
+        "leak" => single::leak(a.mib(0, 300), a.number(1, 30)),
+        "course" => {
+            let course =
+                a.text(0).and_then(courses::named).unwrap_or_else(|| usage("course needs a known name"));
+            courses::follow(course, a.mib(1, 100), a.time(2, 6000));
+        }
+        "one-leaks" => courses::one_leaks(a.number(0, 8), a.mib(1, 60), a.time(2, 6000)),
+        "killed" => single::killed(a.mib(0, 120), a.number(1, 9)),
+        "spikes-in-turn" => family::spikes_in_turn(a.number(0, 4), a.mib(1, 150), a.time(2, 20)),
+        "generations" => family::generations(),
+        "hand-over" => family::hand_over(a.mib(0, 100), a.time(1, 60), a.number(2, 10)),
+        "orphan" => family::orphan(a.mib(0, 120), a.time(1, 100)),
+        "daemon" => family::daemon(a.mib(0, 100)),
+        "threads" => threads::crowd(a.number(0, 64), a.mib(1, 2)),
+        "leaderless" => threads::leaderless(a.number(0, 4), a.mib(1, 40)),
+        "exec" => images::exec(a.mib(0, 300), a.number(1, 10)),
+        "fork-exec" => images::fork_exec(a.mib(0, 300), a.number(1, 400), a.text(2).unwrap_or("/bin/true")),
+        "shared-workers" => match a.text(0) {
+            Some("cow") => shared::workers(shared::Pages::Cow, a.number(1, 8), a.mib(2, 400)),
+            Some("shared") => shared::workers(shared::Pages::Shared, a.number(1, 8), a.mib(2, 400)),
+            _ => usage("shared-workers needs cow or shared"),
+        },
+        "same-pid" => same_pid::twice(a.mib(0, 20), a.mib(1, 40)),
+        "burn" => usage::burn_family(a.time(0, 300)),
+        "copy" => {
+            let file = a.text(0).unwrap_or_else(|| usage("copy needs a FILE"));
+            usage::copy(file.as_ref(), a.mib(1, 20));
+        }
+        "fault" => usage::fault(a.mib(0, 64)),
+        "storm" => storm::storm(a.number(0, 2000), a.time(1, 5), a.number(2, 4), a.mib(3, 10)),
+        other => usage(&format!("unknown situation: {other}")),
+    }
+    meter::finish();
+}

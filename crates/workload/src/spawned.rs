@@ -1,0 +1,126 @@
+//! The situations of systems that cannot fork, by the standard library alone: children are this program again, and
+//! memory is what the allocator has from the system.
+
+use std::{
+    env,
+    process::{Child, Command, exit},
+    thread::{self, sleep},
+    time::Duration,
+};
+
+const PAGE: usize = 4096;
+const USAGE: &str = "\
+usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are shown)
+  hold 200 1000                hold that much for that long
+  spike 500 20 3000            a spike of so much and so long inside a run of so long
+  generations                  parent 50, child 100, grandchild 70, each for 600 ms and more, all at once: 220 at the peak
+  storm 300 5 4 10             so many processes of so many ms, so many at a time, of so much each
+  exit 7                       exit with that code
+  orphan 50 1500               a child that holds so much for so long outlives its parent, which exits with 3
+  endless 50                   hold that much until somebody ends it
+  tree 50                      two children, each with one of its own, all of them endless
+  nothing                      exit at once";
+
+/// Memory of that size, all of its pages touched; given back when dropped.
+struct Block(Vec<u8>);
+
+impl Block {
+    fn new(mib: usize) -> Self {
+        let mut bytes = vec![0_u8; mib << 20];
+        // Zeroed pages come untouched from the system.
+        for page in bytes.iter_mut().step_by(PAGE) {
+            // SAFETY: a live reference; volatile, so that the write is not left out.
+            unsafe { std::ptr::write_volatile(page, 1) };
+        }
+        Self(bytes)
+    }
+
+    fn hold(self, ms: u64) {
+        sleep(Duration::from_millis(ms));
+        std::hint::black_box(&self.0);
+    }
+}
+
+fn number(at: usize, default: u64) -> u64 {
+    match env::args().nth(at + 2) {
+        None => default,
+        Some(text) => text.parse().unwrap_or_else(|_| usage(&format!("not a number: {text}"))),
+    }
+}
+
+fn mib(at: usize, default: u64) -> usize {
+    usize::try_from(number(at, default)).unwrap_or_else(|_| usage("too many MiB"))
+}
+
+fn usage(problem: &str) -> ! {
+    eprintln!("workload: {problem}\n{USAGE}");
+    exit(2)
+}
+
+/// This program again.
+fn start(situation: &str, numbers: &[u64]) -> Child {
+    let program = env::current_exe().expect("a program knows its file");
+    let numbers = numbers.iter().map(u64::to_string);
+    Command::new(program).arg(situation).args(numbers).spawn().expect("a child starts")
+}
+
+fn finish(mut child: Child) {
+    let status = child.wait().expect("a child is waited for");
+    assert!(status.success(), "{status}");
+}
+
+pub(crate) fn main() {
+    match env::args().nth(1).as_deref() {
+        Some("nothing") => {}
+        Some("exit") => exit(i32::try_from(number(0, 7)).unwrap_or(1)),
+        Some("hold") => Block::new(mib(0, 200)).hold(number(1, 1000)),
+        Some("spike") => {
+            let (high, all) = (number(1, 20), number(2, 3000));
+            sleep(Duration::from_millis(all.saturating_sub(high) / 2));
+            Block::new(mib(0, 500)).hold(high);
+            sleep(Duration::from_millis(all.saturating_sub(high) / 2));
+        }
+        Some("generations") => {
+            let child = start("child", &[]);
+            Block::new(50).hold(1400);
+            finish(child);
+        }
+        Some("child") => {
+            let grandchild = start("hold", &[70, 600]);
+            Block::new(100).hold(1000);
+            finish(grandchild);
+        }
+        Some("storm") => storm(number(0, 300), number(1, 5), number(2, 4), number(3, 10)),
+        Some("orphan") => {
+            start("hold", &[number(0, 50), number(1, 1500)]);
+            // Long enough to be sure that the child has begun.
+            sleep(Duration::from_millis(300));
+            exit(3)
+        }
+        Some("endless") => loop {
+            Block::new(mib(0, 50)).hold(60_000);
+        },
+        Some("tree") => {
+            let children = [start("branch", &[number(0, 50)]), start("branch", &[number(0, 50)])];
+            children.into_iter().for_each(finish);
+        }
+        Some("branch") => {
+            let child = start("endless", &[number(0, 50)]);
+            Block::new(mib(0, 50)).hold(10);
+            finish(child);
+        }
+        Some(other) => usage(&format!("unknown situation: {other}")),
+        None => usage("no situation named"),
+    }
+}
+
+/// So many at a time, each thread one after the other.
+fn storm(count: u64, ms: u64, at_a_time: u64, mib: u64) {
+    let lanes = (0..at_a_time).map(|lane| {
+        let turns = count / at_a_time + u64::from(lane < count % at_a_time);
+        thread::spawn(move || (0..turns).for_each(|_| finish(start("hold", &[mib, ms]))))
+    });
+    for lane in lanes.collect::<Vec<_>>() {
+        lane.join().expect("no child failed");
+    }
+}
