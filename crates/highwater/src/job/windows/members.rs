@@ -170,8 +170,13 @@ impl Members {
             }
             let counters = member.process.as_ref().and_then(|process| process.counters().ok());
             if let Some((working_set, mark)) = counters.and_then(|counters| counters.working_sets()) {
-                let reading =
-                    Reading { id: member.id, rss: working_set, mark: Some(mark), shares_map: false };
+                let reading = Reading {
+                    id: member.id,
+                    rss: working_set,
+                    mark: Some(mark),
+                    swap: None,
+                    shares_map: false,
+                };
                 self.readings.push(reading);
             }
             if let Some(commit) = counters.and_then(|counters| counters.last_marks().1) {
