@@ -27,7 +27,7 @@ pub(crate) fn of(_: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
             Ok(counters) => counters.figures(process.id()?).working_set_bytes,
             Err(error) => Err(Unavailable::Failed(error.to_string())),
         },
-        cpu_time: times.cpu,
+        cpu_time: Some(times.cpu),
     })
 }
 
