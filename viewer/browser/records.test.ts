@@ -190,7 +190,8 @@ describe("records that are not as usual", () => {
       "",
       async (page) => {
         expect(await page.locator(".tile.bad").textContent()).toContain("exceeded at 0.400 s");
-        await page.locator(".tile.warn").click();
+        expect(await page.locator(".tile.warn").textContent()).toContain("1 leak");
+        await page.locator(".findings button").click();
         await drawn(page);
         expect((await hash(page)).get("only")).toBe("p0");
         await page.getByRole("button", { name: "GPU memory" }).click();

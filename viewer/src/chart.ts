@@ -15,6 +15,8 @@ import { axisTime, sizeSplits, timeSplits } from "./axes.ts";
 
 /** Width of the axis, the same in chart and lanes so that moments stand below each other. */
 export const AXIS = 72;
+/** Room for half of the last moment's name. */
+export const EDGE = 18;
 const HEIGHT = 340;
 
 export class Chart {
@@ -80,7 +82,7 @@ export class Chart {
     const options: uPlot.Options = {
       width: Math.max(200, this.element.clientWidth),
       height: HEIGHT,
-      padding: [18, 0, 0, 0],
+      padding: [18, EDGE, 0, 0],
       legend: { show: false },
       series,
       scales: {

@@ -89,8 +89,8 @@ export function tiles(run: Run, actions: { peak: () => void; isolate: (row: numb
     ),
   );
   for (const limit of head.limits) all.push(limitTile(limit));
-  for (const finding of head.findings.slice(0, 4)) if (finding.kind === "leak") all.push(leakTile(finding, actions.isolate));
-  if (head.findings.length > 4) all.push(tile("Findings", String(head.findings.length), "the four first are shown here", ""));
+  const found = findingsTile(head);
+  if (found) all.push(found);
   if (head.oom && (head.oom.victims.length > 0 || (head.oom.in_job ?? 0) > 0)) all.push(oomTile(head.oom));
   return h("div", { class: "tiles" }, ...all);
 }
@@ -152,17 +152,38 @@ function limitTile({ of, limit_bytes, exceeded, action }: Head["limits"][number]
   return element;
 }
 
-function leakTile(finding: Finding, isolate: (row: number) => void): HTMLElement {
-  const who = finding.scope === "process" ? `${finding.command ?? "process"} ${finding.pid ?? ""}` : finding.scope === "total" ? "the whole job" : `device ${finding.id ?? ""}`;
-  const element = tile(
-    finding.sureness === "clear" ? "Leak" : "Probable leak",
-    `+${format.bytes(finding.bytes_per_minute)}/min`,
-    `${who}: ${format.bytes(finding.from_bytes)} to ${format.bytes(finding.to_bytes)} since ${format.moment(finding.began_seconds)}`,
-    "the floor of its memory went on growing to the end of what was seen",
-  );
+/** What the analysis said, or that it looked and found nothing. */
+function findingsTile({ findings, leak_search }: Head): HTMLElement | null {
+  const leaks = findings.filter(({ kind }) => kind === "leak").length;
+  const others = findings.length - leaks;
+  if (leaks === 0 && others === 0) {
+    if (!leak_search) return null;
+    return leak_search.total_judged
+      ? tile("Findings", "none", "leaks were looked for", "")
+      : tile("Findings", "?", "leaks were looked for; the job's total could not be judged", "");
+  }
+  const words = [leaks > 0 ? `memory that went on growing` : "", others > 0 ? `${others} of a kind that this page does not know` : ""];
+  const element = tile("Findings", leaks > 0 ? `${leaks} ${leaks === 1 ? "leak" : "leaks"}` : String(others), words.filter(Boolean).join(", "), "");
   element.classList.add("warn");
-  const { id } = finding;
-  return finding.scope === "process" && id !== null ? clickable(element, () => isolate(id)) : element;
+  return element;
+}
+
+/** The findings in sentences; one of a process shows it alone. */
+export function findings(run: Run, isolate: (row: number) => void): HTMLElement | null {
+  const leaks = run.head.findings.filter(({ kind }) => kind === "leak");
+  if (leaks.length === 0) return null;
+  return h("ul", { class: "findings", "aria-label": "Findings" }, ...leaks.slice(0, 20).map((leak) => h("li", {}, sentence(leak, isolate))));
+}
+
+function sentence(leak: Finding, isolate: (row: number) => void): HTMLElement {
+  const who = leak.scope === "process" ? `${leak.command ?? "process"} ${leak.pid ?? ""}` : leak.scope === "total" ? "the whole job" : `device ${leak.id ?? ""}`;
+  const text = [
+    h("b", {}, leak.sureness === "clear" ? "Leak" : "Probably a leak"),
+    `: ${who} grew by ${format.bytes(leak.bytes_per_minute)} a minute, from ${format.bytes(leak.from_bytes)} at ${format.moment(leak.began_seconds)} to ` +
+      `${format.bytes(leak.to_bytes)} at ${format.moment(leak.until_seconds)} (floor of its ${format.metricName(leak.metric)})`,
+  ];
+  const { id } = leak;
+  return leak.scope === "process" && id !== null ? h("button", { type: "button", onclick: () => isolate(id) }, ...text) : h("span", {}, ...text);
 }
 
 function oomTile(oom: NonNullable<Head["oom"]>): HTMLElement {

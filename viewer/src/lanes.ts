@@ -1,6 +1,6 @@
 /** A lane for each process, or group: from birth to death, as high as its memory. Only what is in sight is drawn. */
 
-import { AXIS } from "./chart.ts";
+import { AXIS, EDGE } from "./chart.ts";
 import { h, themed } from "./dom.ts";
 import * as format from "./format.ts";
 import { groupLabel, members, type Layer } from "./layers.ts";
@@ -157,7 +157,7 @@ export class Lanes {
     for (const [seconds, name] of [[this.hover, "--muted"], [this.state.view.at, "--accent"]] as const) {
       if (seconds === null) continue;
       const x = this.x(seconds, left, width);
-      if (x < left || x > width) continue;
+      if (x < left || x > width - EDGE) continue;
       ctx.strokeStyle = themed(name);
       ctx.lineWidth = 1;
       ctx.beginPath();
@@ -173,7 +173,7 @@ export class Lanes {
 
   private x(seconds: number, left: number, width: number): number {
     const [from, to] = this.range;
-    return left + ((seconds - from) / (to - from)) * (width - left);
+    return left + ((seconds - from) / (to - from)) * (width - EDGE - left);
   }
 
   private drawLane(ctx: CanvasRenderingContext2D, lane: Lane, y: number, left: number, width: number): void {
@@ -217,7 +217,7 @@ export class Lanes {
 
     ctx.save();
     ctx.beginPath();
-    ctx.rect(left, y, width - left, LANE);
+    ctx.rect(left, y, width - EDGE - left, LANE);
     ctx.clip();
     ctx.fillStyle = themed("--grid");
     ctx.fillRect(left, y + LANE - 1, width - left, 1);
@@ -313,7 +313,7 @@ export class Lanes {
     const place = Math.floor((event.clientY - box.top + this.scroller.scrollTop) / LANE);
     const left = this.left();
     const [from, to] = this.range;
-    const seconds = x < left ? null : from + ((x - left) / (box.width - left)) * (to - from);
+    const seconds = x < left || x > box.width - EDGE ? null : from + ((x - left) / (box.width - EDGE - left)) * (to - from);
     return { lane: this.lanes[place] ?? null, x, seconds };
   }
 

@@ -95,17 +95,22 @@ export function drawMarks(plot: uPlot, marks: Mark[], at: number | null): void {
         line(ctx, bbox.left, place, bbox.left + bbox.width, place);
         ctx.setLineDash([]);
       }
-      ctx.textAlign = "right";
-      label(ctx, `${mark.words}${above ? ", above this picture ↑" : ""}`, bbox.left + bbox.width - 6 * ratio, place + (above ? 14 : -3) * ratio, ratio);
+      // Where the peak's own words are not.
+      const peak = marks.find(({ kind }) => kind === "peak");
+      const left = peak !== undefined && x(peak.from) > bbox.left + bbox.width / 2;
+      ctx.textAlign = left ? "left" : "right";
+      const words = `${mark.words}${above ? ", above this picture ↑" : ""}`;
+      label(ctx, words, left ? bbox.left + 8 * ratio : bbox.left + bbox.width - 8 * ratio, place + (above ? 14 : -4) * ratio, ratio);
     }
     if (mark.kind === "finding") {
-      ctx.strokeStyle = ctx.fillStyle = themed("--finding");
-      ctx.lineWidth = 2 * ratio;
-      ctx.setLineDash([3 * ratio, 3 * ratio]);
-      line(ctx, x(mark.from), y(mark.value), x(mark.to), y(mark.toValue ?? mark.value));
-      ctx.setLineDash([]);
+      const to = mark.toValue ?? mark.value;
+      for (const [colour, width] of [["--surface", 5], ["--finding", 2.5]] as const) {
+        ctx.strokeStyle = ctx.fillStyle = themed(colour);
+        ctx.lineWidth = width * ratio;
+        line(ctx, x(mark.from), y(mark.value), x(mark.to), y(to));
+      }
       ctx.textAlign = "right";
-      label(ctx, mark.words, Math.min(x(mark.to), bbox.left + bbox.width) - 6 * ratio, y(mark.toValue ?? mark.value) - 6 * ratio, ratio);
+      label(ctx, mark.words, (x(mark.from) + x(mark.to)) / 2, (y(mark.value) + y(to)) / 2 - 14 * ratio, ratio);
     }
     if (mark.kind === "exceeded") {
       ctx.strokeStyle = ctx.fillStyle = themed("--limit");

@@ -1,7 +1,7 @@
 /** Two lines on one axis of time. */
 
 import uPlot from "uplot";
-import { axes } from "./chart.ts";
+import { axes, EDGE } from "./chart.ts";
 import { pick } from "./decimate.ts";
 import { h, themed } from "./dom.ts";
 import * as format from "./format.ts";
@@ -55,7 +55,7 @@ export class PairChart {
       {
         width: Math.max(200, this.element.clientWidth),
         height: HEIGHT,
-        padding: [18, 0, 0, 0],
+        padding: [18, EDGE, 0, 0],
         legend: { show: false },
         series: [
           {},

@@ -5,20 +5,37 @@ import { Tree } from "./tree.ts";
 
 export type Metric = string;
 
+/** Columns whose highest value is kept, so that a range need not be gone through one by one. */
+const BLOCK = 64;
+
+function higher(one: number, other: number): number {
+  return one >= other || Number.isNaN(other) ? one : other;
+}
+
+function most(values: Float64Array, from: number, to: number): number {
+  let found = NaN;
+  for (let at = from; at < Math.min(to, values.length); at++) found = higher(found, values[at] as number);
+  return found;
+}
+
 export class Run {
   readonly head: Head;
   /** Moment of each column, in seconds since the start. */
   readonly moments: Float64Array;
   readonly tree: Tree;
+  /** Rates are averages over so many seconds: the kernel counts processor time in ticks of up to 10 ms. */
+  readonly rateSpan: number;
   readonly count: number;
   private readonly series: Series[];
+  private readonly blocks = new WeakMap<Series, Float64Array>();
   private readonly most = new WeakMap<Series, number>();
   private readonly byRow = new Map<Metric, Map<number, Series>>();
 
   constructor({ head, moments, series }: Unpacked) {
     this.head = head;
     this.moments = moments;
-    this.series = series.map((line) => (line.head.counted ? rate(line, moments) : line));
+    this.rateSpan = Math.max(0.1, head.duration_seconds / 400);
+    this.series = series.map((line) => (line.head.counted ? rate(line, moments, this.rateSpan) : line));
     this.count = head.processes.pid.length;
     this.tree = new Tree(head.processes);
   }
@@ -79,6 +96,22 @@ export class Run {
     return most;
   }
 
+  /** The highest of a line in the columns from `begin` up to `end`; NaN where none has a value. */
+  highestIn(series: Series, begin: number, end: number): number {
+    const values = series.high ?? series.values;
+    let blocks = this.blocks.get(series);
+    if (!blocks) {
+      blocks = new Float64Array(Math.ceil(values.length / BLOCK));
+      for (let block = 0; block < blocks.length; block++) blocks[block] = most(values, block * BLOCK, (block + 1) * BLOCK);
+      this.blocks.set(series, blocks);
+    }
+    const [from, to] = [Math.max(0, begin - series.first), Math.min(values.length, end - series.first)];
+    const [first, last] = [Math.ceil(from / BLOCK), Math.floor(to / BLOCK)];
+    if (first >= last) return most(values, from, to);
+    const inner = most(blocks, first, last);
+    return higher(inner, higher(most(values, from, first * BLOCK), most(values, last * BLOCK, to)));
+  }
+
   text(index: number | null | undefined): string | null {
     return index === null || index === undefined ? null : (this.head.processes.texts[index] ?? null);
   }
@@ -123,20 +156,27 @@ export class Run {
   }
 }
 
-/** What is counted up, as the rate since the column before; processor time becomes busy processors. */
-function rate(series: Series, moments: Float64Array): Series {
+/**
+ * What is counted up, as the rate over the last `span` seconds (more where samples are further apart); processor time
+ * becomes busy processors. Between two readings the rate is that of the whole time between them.
+ */
+function rate(series: Series, moments: Float64Array, span: number): Series {
   const { first, values, head } = series;
   const rates = new Float64Array(values.length).fill(NaN);
   const scale = head.counted === "microseconds" ? 1e-6 : 1;
-  let before = -1;
+  const known: number[] = [];
+  let begin = 0;
   for (let at = 0; at < values.length; at++) {
-    const value = values[at] as number;
-    if (Number.isNaN(value)) continue;
-    if (before >= 0) {
-      const time = (moments[first + at] as number) - (moments[first + before] as number);
-      if (time > 0) rates[at] = (Math.max(0, value - (values[before] as number)) * scale) / time;
-    }
-    before = at;
+    if (Number.isNaN(values[at] as number)) continue;
+    const now = moments[first + at] as number;
+    const before = known.at(-1);
+    known.push(at);
+    if (before === undefined) continue;
+    while (begin + 1 < known.length - 1 && now - (moments[first + (known[begin + 1] as number)] as number) >= span) begin++;
+    const from = known[begin] as number;
+    const time = now - (moments[first + from] as number);
+    if (time <= 0) continue;
+    rates.fill((Math.max(0, (values[at] as number) - (values[from] as number)) * scale) / time, before + 1, at + 1);
   }
   return { ...series, values: rates };
 }

@@ -4,7 +4,7 @@ import { Chart } from "./chart.ts";
 import { controls, type Controls } from "./controls.ts";
 import { h } from "./dom.ts";
 import * as format from "./format.ts";
-import { header, measured, tiles } from "./header.ts";
+import { findings, header, measured, tiles } from "./header.ts";
 import { Lanes } from "./lanes.ts";
 import { keyboard, onClick, timeAt } from "./input.ts";
 import { GROUPINGS, layersOf, type Layer } from "./layers.ts";
@@ -75,12 +75,14 @@ export function single(run: Run, app: HTMLElement): void {
   keyboard(navigator, panel.search);
 
   const hasTimeline = run.moments.length > 0;
+  const isolate = (row: number) => state.set({ only: state.view.only === `p${row}` ? null : `p${row}` });
   app.append(
     header(run, panel.theme, panel.keys),
     tiles(run, {
       peak: () => navigator.peak(),
-      isolate: (row) => state.set({ only: state.view.only === `p${row}` ? null : `p${row}` }),
+      isolate,
     }),
+    findings(run, isolate) ?? "",
     panel.element,
     h("section", { class: "sheet", hidden: !hasTimeline }, names, chart.element),
     note,

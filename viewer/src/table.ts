@@ -66,12 +66,7 @@ export class Table {
       const line = lines.get(row);
       let value = NaN;
       if (line && at !== null) value = valueAt(line, column);
-      else if (line) {
-        for (let place = Math.max(begin, line.first); place < Math.min(end, line.first + line.values.length); place++) {
-          const here = line.high?.[place - line.first] ?? valueAt(line, place);
-          if (!Number.isNaN(here) && !(value >= here)) value = here;
-        }
-      }
+      else if (line) value = this.run.highestIn(line, begin, end);
       this.rows.push({ row, value });
     }
     this.sort();

@@ -49,6 +49,7 @@ export function atMoment(run: Run, picture: Picture, seconds: number): Node | nu
     missing > total * 0.02 && format.isRate(metric)
       ? h("div", { class: "entry faint" }, h("i", { class: "chip none" }), h("span", {}, "too short to be sampled"), h("b", {}, format.value(metric, missing)))
       : null,
+    format.isRate(metric) ? h("div", { class: "faint" }, `averaged over ${format.seconds(run.rateSpan)} or more`) : null,
     low !== undefined && low < total ? h("div", { class: "faint" }, `samples merged here; the total was down to ${format.value(metric, low)}`) : null,
   );
 }

@@ -2,6 +2,9 @@
 
 import type { ProcessColumns } from "./payload.ts";
 
+/** How much later than its child a parent may have been seen, in seconds. */
+const LATE = 0.1;
+
 export class Tree {
   /** Row of the parent; -1 where it is none of the job's. */
   readonly parent: Int32Array;
@@ -34,6 +37,9 @@ export class Tree {
       if (same) same.push(row);
       else byPid.set(pid[row] as number, [row]);
     }
+    this.adopt(processes, byPid);
+    const birth = (one: number, other: number) => (start[one] as number) - (start[other] as number) || one - other;
+    for (const siblings of [this.roots, ...this.children]) siblings.sort(birth);
     this.order = [];
     const open = [...this.roots].reverse();
     for (let row = open.pop(); row !== undefined; row = open.pop()) {
@@ -43,6 +49,25 @@ export class Tree {
       const below = this.children[row] as number[];
       for (let at = below.length - 1; at >= 0; at--) open.push(below[at] as number);
     }
+  }
+
+  /** A parent may be seen a little later than its child: then the child waits here among the roots. */
+  private adopt({ pid, ppid, start, end }: ProcessColumns, byPid: Map<number, number[]>): void {
+    const waiting = this.roots.splice(0);
+    for (const row of waiting) {
+      const born = start[row] as number;
+      const parent = (byPid.get(ppid[row] as number) ?? []).find(
+        (candidate) =>
+          pid[candidate] !== pid[row] && (start[candidate] as number) <= born + LATE && (end[candidate] ?? Infinity) >= born && !this.descends(candidate, row),
+      );
+      this.parent[row] = parent ?? -1;
+      (parent === undefined ? this.roots : (this.children[parent] as number[])).push(row);
+    }
+  }
+
+  private descends(row: number, ancestor: number): boolean {
+    for (let at = row; at >= 0; at = this.parent[at] as number) if (at === ancestor) return true;
+    return false;
   }
 
   /** For each row the top of its branch: the trunk is what has a single child all the way, its rows stand alone. */

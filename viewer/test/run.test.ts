@@ -97,14 +97,28 @@ describe("layers", () => {
     );
   });
 
-  test("what is counted up becomes a rate, without a value where nothing is known before", () => {
+  test("what is counted up becomes a rate, over the time between two readings", () => {
     const unpacked = made([{ pid: 1, ppid: 0, line: [2, [1_000_000, 1_500_000, NaN, 3_500_000]] }]);
     const series = unpacked.series[0];
     if (!series) throw new Error("made one");
     series.head.metric = "cpu_time";
     series.head.counted = "microseconds";
     const line = new Run(unpacked).rows("cpu_time").get(0);
-    expect(Array.from(line?.values ?? [])).toEqual([NaN, 0.5, NaN, 1]);
+    expect(Array.from(line?.values ?? [])).toEqual([NaN, 0.5, 1, 1]);
+  });
+});
+
+describe("the highest in a range", () => {
+  test("is the same as by looking at each value", () => {
+    const values = fc.array(fc.option(fc.nat(1000), { nil: NaN, freq: 3 }), { minLength: 1, maxLength: 400 });
+    fc.assert(
+      fc.property(values, fc.nat(50), fc.nat(450), fc.nat(450), (values, first, begin, end) => {
+        const run = new Run(made([{ pid: 1, ppid: 0, line: [first, values] }], 450));
+        const line = run.rows("rss").get(0);
+        const known = values.filter((value, at) => !Number.isNaN(value) && first + at >= begin && first + at < end);
+        expect(line && run.highestIn(line, begin, end)).toBe(known.length > 0 ? Math.max(...known) : NaN);
+      }),
+    );
   });
 });
 
