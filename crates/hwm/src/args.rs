@@ -13,7 +13,7 @@ use crate::{
     leaks::LeakArgs,
     place::{NoPlace, Place},
     ps::PsArgs,
-    run::RepeatArgs,
+    run::{HookArgs, RepeatArgs},
     units,
     watch::WatchArgs,
 };
@@ -179,6 +179,9 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) repeat: RepeatArgs,
 
+    #[command(flatten)]
+    pub(crate) hook: HookArgs,
+
     /// Where births and ends of processes are learned from [default: the best that works here].
     #[arg(long, value_name = "SOURCE", value_enum, default_value_t = Lineage::Auto, hide_default_value = true)]
     pub(crate) lineage: Lineage,
@@ -273,11 +276,18 @@ Examples:
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   hwm run --detect-leaks -- ./server        does its memory go on growing?
   hwm run --repeat 5 --json='mem-{n}.json' -- ./bench    median and spread of five runs
+  hwm run --post-run-cmd './upload.sh $HWM_RECORD' -- make test
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
 Output files: {pid} (of hwm), {host}, {rank} (Slurm, OpenMPI, PMI, torchrun) and {n} (number of the run) in their \
 names are filled in. \
 They are checked before the job starts; later trouble with them costs a warning, never the job's exit code.
+
+--post-run-cmd is told (what is not known is not set): HWM_RECORD, HWM_EXIT_CODE, HWM_EXIT_SIGNAL, HWM_RUN, HWM_RUNS, \
+HWM_DURATION_SECONDS, HWM_PROCESSES, HWM_METRIC, HWM_PEAK_BYTES, HWM_PEAK_LOWER_BYTES, HWM_PEAK_UPPER_BYTES, \
+HWM_PEAK_RSS_BYTES, HWM_PEAK_PSS_BYTES, HWM_PEAK_CGROUP_BYTES, HWM_PEAK_GPU_0_BYTES and so on, HWM_LEAKS, \
+HWM_LIMIT_EXCEEDED. HWM_RECORD is the file of --json or --save; without them a temporary one. The measurement is over \
+then: the memory of CMD is not the job's.
 
 --exact runs the job under no_new_privs and a seccomp filter that asks a small process, the memory-keeper, at each \
 exec and exit. It stays until the job is over, even if hwm is killed. Never kill it: programs of the job would then \

@@ -1,11 +1,13 @@
 //! `hwm run`: check, run the job, report.
 
+mod hook;
 mod plan;
 mod repeat;
 mod watcher;
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -25,6 +27,7 @@ use crate::{
     signals::Signals,
     startup,
 };
+pub(crate) use hook::HookArgs;
 use plan::Plan;
 pub(crate) use repeat::RepeatArgs;
 use watcher::Watcher;
@@ -130,18 +133,19 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
     if let Some(rules) = plan.leaks {
         leaks::judge(&mut record, rules);
     }
-    report(&record, &plan);
-    if let Some(keeper) = &mut session.keeper
-        && let Err(error) = keeper.keep(plan.turn.number, |out| json::write(&record, out))
-    {
-        warn(format_args!("the record is not kept: {error:#}"));
-    }
+    let written = report(&record, &plan);
+    let kept =
+        session.keeper.as_mut().map(|keeper| keeper.keep(plan.turn.number, |out| json::write(&record, out)));
+    let kept = kept
+        .and_then(|kept| kept.map_err(|error| warn(format_args!("the record is not kept: {error:#}"))).ok());
     let by_limit = limit_code(&record, plan.limit_codes).map(exit::Code::from);
     let code = by_limit.or_else(|| exit::of_job(record.exit.as_ref()));
     let code = code.unwrap_or_else(|| {
         warn("how the job ended could not be learned");
         exit::NOT_RUN.into()
     });
+    let file = written.or(kept);
+    let code = hook::call(&plan.hook, &record, file.as_deref(), &plan, code);
     Ok((code, record))
 }
 
@@ -168,13 +172,15 @@ fn redirect_to_stderr(job: Job) -> io::Result<Job> {
     Ok(job.stdout(io::stderr().as_handle().try_clone_to_owned()?))
 }
 
-/// Writes everything that was asked for. The job is over: what fails here is a warning.
-fn report(record: &Record<Rows>, plan: &Plan) {
-    if let Some(to) = &plan.json
-        && let Err(error) = to.write(|out| json::write(record, out))
-        && !(plan.json_on_stdout && error.kind() == io::ErrorKind::BrokenPipe)
-    {
-        warn(format_args!("cannot write {}: {error}", to.name()));
+/// Writes everything that was asked for; the file that holds the record now, if one does. The job is over: what fails
+/// here is a warning.
+fn report(record: &Record<Rows>, plan: &Plan) -> Option<PathBuf> {
+    let mut file = None;
+    match plan.json.as_ref().map(|to| (to, to.write(|out| json::write(record, out)))) {
+        Some((to, Ok(()))) => file = Some(to.path().to_owned()).filter(|path| path.is_file()),
+        Some((_, Err(error))) if plan.json_on_stdout && error.kind() == io::ErrorKind::BrokenPipe => {}
+        Some((to, Err(error))) => warn(format_args!("cannot write {}: {error}", to.name())),
+        None => {}
     }
     if let Some(to) = &plan.csv
         && let Err(error) = to.write(|out| csv::write(record.processes.iter(), &plan.listed, out))
@@ -197,6 +203,7 @@ fn report(record: &Record<Rows>, plan: &Plan) {
     {
         warn(format_args!("the summary is not complete: {error}"));
     }
+    file
 }
 
 fn summarize(record: &Record<Rows>, plan: &Plan) -> io::Result<()> {

@@ -9,7 +9,7 @@ use highwater::{
     job::{CgroupUse, Limits, LineageFrom, OnLimit, Pace},
 };
 
-use super::repeat::Turn;
+use super::{hook::HookArgs, repeat::Turn};
 use crate::{
     args::{self, Lineage, RunArgs},
     output::{Destination, html::Page, listed::Listed, timeline::TimelineFile},
@@ -42,6 +42,7 @@ pub(super) struct Plan {
     pub(super) html: Option<(Page, Destination)>,
     pub(super) timeline: Option<Destination>,
     pub(super) turn: Turn,
+    pub(super) hook: HookArgs,
 }
 
 impl Plan {
@@ -123,6 +124,7 @@ impl Plan {
             html,
             timeline,
             turn,
+            hook: args.hook,
         };
         let outputs: Vec<_> = plan.outputs().collect();
         for (index, (option, one)) in outputs.iter().enumerate() {

@@ -226,6 +226,15 @@ Repeating:
           With --repeat: go on after a run that failed. The exit code is that of the first that did,
           and the median counts those that did not
 
+Afterwards:
+      --post-run-cmd <CMD>
+          Call CMD (a line for sh; on Windows for cmd) after each run, with the record's path in
+          `HWM_RECORD`, and the exit code, peaks and others in further variables (see below). If it
+          fails that is said, and changes nothing
+
+      --post-run-fail
+          If CMD fails and the job did not, exit with the code of CMD
+
 Examples:
   hwm run -- cargo build --release          a summary on standard error when the build ends
   hwm run -i 200 -- ./program --arg foo     sample every 200 ms
@@ -242,11 +251,19 @@ Examples:
   hwm run --detect-leaks -- ./server        does its memory go on growing?
   hwm run --repeat 5 --json='mem-
 .json' -- ./bench    median and spread of five runs
+  hwm run --post-run-cmd './upload.sh $HWM_RECORD' -- make test
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
 Output files: {pid} (of hwm), {host}, {rank} (Slurm, OpenMPI, PMI, torchrun) and 
  (number of the run) in their names are filled in. They are checked before the job starts; later
  trouble with them costs a warning, never the job's exit code.
+
+--post-run-cmd is told (what is not known is not set): HWM_RECORD, HWM_EXIT_CODE, HWM_EXIT_SIGNAL,
+HWM_RUN, HWM_RUNS, HWM_DURATION_SECONDS, HWM_PROCESSES, HWM_METRIC, HWM_PEAK_BYTES,
+HWM_PEAK_LOWER_BYTES, HWM_PEAK_UPPER_BYTES, HWM_PEAK_RSS_BYTES, HWM_PEAK_PSS_BYTES,
+HWM_PEAK_CGROUP_BYTES, HWM_PEAK_GPU_0_BYTES and so on, HWM_LEAKS, HWM_LIMIT_EXCEEDED. HWM_RECORD is
+the file of --json or --save; without them a temporary one. The measurement is over then: the memory
+of CMD is not the job's.
 
 --exact runs the job under no_new_privs and a seccomp filter that asks a small process, the
 memory-keeper, at each exec and exit. It stays until the job is over, even if hwm is killed. Never

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::needless_raw_string_hashes)] // snapbox writes its snapshots with them
 
+mod hook;
 mod kept;
 mod repeat;
 

@@ -1,0 +1,200 @@
+//! `hwm run --post-run-cmd`.
+
+use std::{collections::BTreeMap, fs};
+
+use serde_json::Value;
+use snapbox::{assert_data_eq, str};
+
+use crate::Place;
+
+/// What the command was told.
+fn told(text: &str) -> BTreeMap<&str, &str> {
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .filter(|(name, _)| name.starts_with("HWM_"))
+        .collect()
+}
+
+#[test]
+fn it_is_told_what_the_record_says() {
+    let place = Place::new();
+    let (stdout, _) =
+        place.says(3, &["run", "--json=mem.json", "--post-run-cmd", "env", "--", "sh", "-c", "exit 3"]);
+    let told = told(&stdout);
+    let record = place.json("mem.json");
+    let file = fs::canonicalize(place.path().join("mem.json")).expect("there");
+    assert_eq!(fs::canonicalize(told["HWM_RECORD"]).expect("there"), file);
+    assert!(told["HWM_RECORD"].starts_with('/'), "{told:?}");
+    assert_eq!((told["HWM_EXIT_CODE"], told["HWM_RUN"], told["HWM_RUNS"]), ("3", "1", "1"));
+    let same = |name: &str, value: &Value| assert_eq!(told[name], value.to_string(), "{name}");
+    let rss = &record["peak"]["rss"];
+    same("HWM_PEAK_BYTES", &rss["bytes"]);
+    same("HWM_PEAK_RSS_BYTES", &rss["bytes"]);
+    same("HWM_PEAK_LOWER_BYTES", &rss["lower_bytes"]);
+    same("HWM_PEAK_UPPER_BYTES", &rss["upper_bytes"]);
+    same("HWM_DURATION_SECONDS", &record["duration_seconds"]);
+    same("HWM_PROCESSES", &record["capture"]["processes_seen"]);
+    assert_eq!(told["HWM_METRIC"], "rss");
+}
+
+#[test]
+fn what_is_not_known_is_not_set_and_never_somebody_elses() {
+    let place = Place::new();
+    let mut hwm = place.command(&["run", "-q", "--no-cgroup", "--post-run-cmd", "env", "--", "true"]);
+    for name in ["HWM_LEAKS", "HWM_PEAK_CGROUP_BYTES", "HWM_EXIT_SIGNAL", "HWM_LIMIT_EXCEEDED"] {
+        hwm.env(name, "0");
+    }
+    let output = hwm.output().expect("runs");
+    let stdout = String::from_utf8(output.stdout).expect("text");
+    let told = told(&stdout);
+    for name in ["HWM_LEAKS", "HWM_PEAK_CGROUP_BYTES", "HWM_EXIT_SIGNAL", "HWM_LIMIT_EXCEEDED"] {
+        assert!(!told.contains_key(name), "{name}: {told:?}");
+    }
+    // Too short to judge: no leak found means nothing.
+    let (stdout, _) = place.says(0, &["run", "-q", "--detect-leaks", "--post-run-cmd", "env", "--", "true"]);
+    assert!(!stdout.contains("HWM_LEAKS"), "{stdout}");
+}
+
+#[test]
+fn how_the_job_ended() {
+    let place = Place::new();
+    let hook = "echo $HWM_EXIT_CODE $HWM_EXIT_SIGNAL $HWM_LIMIT_EXCEEDED";
+    let says = |code, options: &[&str], script: &str| {
+        place
+            .says(
+                code,
+                &[&["run", "-q", "--post-run-cmd", hook], options, &["--", "sh", "-c", script]].concat(),
+            )
+            .0
+    };
+    assert_eq!(says(137, &[], "kill -9 $$"), "137 SIGKILL\n");
+    let ended = says(10, &["--max-total-rss=1"], "sleep 5");
+    assert!(ended.starts_with("10 SIG") && ended.ends_with(" total_rss\n"), "{ended}");
+}
+
+#[test]
+fn without_a_file_the_record_is_a_temporary_one() {
+    let place = Place::new();
+    let hook = r#"echo "$HWM_RECORD"; grep -c '"complete":true' "$HWM_RECORD""#;
+    let (stdout, _) = place.says(0, &["run", "-q", "--post-run-cmd", hook, "--", "true"]);
+    let lines: Vec<_> = stdout.lines().collect();
+    assert_eq!(lines[1], "1");
+    assert!(!fs::exists(lines[0]).expect("known"), "it is gone afterwards");
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn a_kept_record_is_the_one() {
+    let place = Place::new();
+    let (stdout, _) =
+        place.says(0, &["run", "-q", "--save=x", "--post-run-cmd", "echo $HWM_RECORD", "--", "true"]);
+    assert!(
+        stdout.trim_end().ends_with("@x/1.json") && fs::exists(stdout.trim_end()).expect("known"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn after_each_run() {
+    let place = Place::new();
+    let args = ["run", "-q", "--repeat=3", "--json={n}.json", "--post-run-cmd"];
+    let hook = "echo $HWM_RUN of $HWM_RUNS $(basename $HWM_RECORD)";
+    let (stdout, _) = place.says(0, &[&args[..], &[hook, "--", "true"]].concat());
+    assert_eq!(stdout, "1 of 3 1.json\n2 of 3 2.json\n3 of 3 3.json\n");
+}
+
+#[test]
+fn its_failure_is_said_and_changes_nothing_unless_asked() {
+    let place = Place::new();
+    let hook = |code, options: &[&str], hook: &str, script: &str| {
+        let args = [&["run", "-q", "--post-run-cmd", hook], options, &["--", "sh", "-c", script]].concat();
+        place.says(code, &args).1
+    };
+    assert_eq!(
+        hook(0, &[], "exit 9", ":"),
+        "hwm: warning: the command after the run failed (exit status: 9)\n"
+    );
+    assert_eq!(hook(4, &[], "exit 9", "exit 4").lines().count(), 1);
+    hook(9, &["--post-run-fail"], "exit 9", ":");
+    hook(4, &["--post-run-fail"], "exit 9", "exit 4");
+    hook(0, &["--post-run-fail"], ":", ":");
+    hook(137, &["--post-run-fail"], "kill -9 $$", ":");
+    assert!(hook(0, &[], "no-such-program-of-ours", ":").contains("not found"));
+    // No shell at all.
+    let output = place
+        .command(&["run", "-q", "--post-run-cmd", ":", "--", "/bin/true"])
+        .env("PATH", "/nowhere")
+        .output()
+        .expect("runs");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("warning: the command after the run cannot be called: "), "{said}");
+}
+
+#[test]
+fn a_record_on_standard_output_stays_whole() {
+    let place = Place::new();
+    let (stdout, stderr) =
+        place.says(0, &["run", "-q", "--json", "--post-run-cmd", "echo hooked", "--", "true"]);
+    assert!(serde_json::from_str::<Value>(&stdout).is_ok(), "{stdout}");
+    assert_eq!(stderr, "hooked\n");
+}
+
+/// It takes 200 MiB, after the measurement.
+#[test]
+fn its_memory_is_not_the_jobs() {
+    let place = Place::new();
+    let hog = "head -c 200M /dev/zero | tail -c 200M | wc -c";
+    let (stdout, _) = place.says(0, &["run", "-q", "--json=mem.json", "--post-run-cmd", hog, "--", "true"]);
+    assert_eq!(stdout, "209715200\n");
+    let peak = place.json("mem.json")["peak"]["rss"]["upper_bytes"].as_u64();
+    assert!(peak < Some(50 << 20), "{peak:?}");
+}
+
+/// hwm holds signals back while the job runs; whoever is called afterwards must not.
+#[test]
+fn it_finds_no_signal_held_back() {
+    let (stdout, _) =
+        Place::new().says(0, &["run", "-q", "--post-run-cmd", "grep SigBlk /proc/self/status", "--", "true"]);
+    assert_eq!(stdout, "SigBlk:\t0000000000000000\n");
+}
+
+#[test]
+fn no_job_no_call() {
+    let place = Place::new();
+    assert_data_eq!(
+        place.complains(127, &["run", "--post-run-cmd", "touch called", "--", "no-such-program"]),
+        str![[r#"
+hwm: cannot run "no-such-program": No such file or directory (os error 2)
+
+"#]]
+    );
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn mistakes() {
+    let place = Place::new();
+    let complains = |options: &[&str]| place.complains(125, &[&["run"], options, &["--", "true"]].concat());
+    assert_data_eq!(
+        complains(&["--post-run-cmd", " "]),
+        str![[r#"
+hwm: invalid value ' ' for '--post-run-cmd <CMD>': give a command line, as in --post-run-cmd './upload.sh "$HWM_RECORD"' (see hwm run --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complains(&["--post-run-fail"]),
+        str![[r#"
+hwm: the following required arguments were not provided: --post-run-cmd <CMD> (see hwm run --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        place.complains(125, &["run", "--post-run-cmd"]),
+        str![[r#"
+hwm: a value is required for '--post-run-cmd <CMD>' but none was supplied (see hwm run --help)
+
+"#]]
+    );
+}
