@@ -47,6 +47,11 @@ impl Backend for Drm {
 
     fn find(&mut self, roots: &Roots) -> Result<Vec<Device>, Unavailable> {
         self.cards = Cards::find(roots)?;
+        if self.cards.listed.is_empty() && !roots.sys.join("class").exists() {
+            // A machine without a GPU shows other classes.
+            let what = format!("{} is no sysfs: which GPUs there are is not known", roots.sys.display());
+            return Err(Unavailable::Failed(what));
+        }
         if self.cards.listed.is_empty() {
             return Err(Unavailable::NoBackend("the kernel has no GPU in /sys/class/drm".into()));
         }

@@ -38,7 +38,7 @@ impl Tree {
     pub(crate) fn new() -> Self {
         let tree = Self { root: tempfile::tempdir().expect("a directory") };
         tree.write("proc/meminfo", "MemTotal: 16777216 kB\nMemFree: 1 kB\nMemAvailable: 6291456 kB\n");
-        fs::create_dir(tree.root.path().join("sys")).expect("made");
+        fs::create_dir_all(tree.root.path().join("sys/class")).expect("made");
         tree
     }
 

@@ -61,6 +61,18 @@ fn two_cards_and_both_nodes_of_each() {
 }
 
 #[test]
+fn no_sysfs_is_not_no_gpu() {
+    let tree = Tree::new();
+    tree.remove("sys");
+    let mut monitor = tree.monitor();
+    assert_eq!(monitor.count(), 0);
+    assert!(monitor.gaps()[0].why.to_string().contains("is no sysfs"), "{:?}", monitor.gaps());
+    tree.directory("sys/class/net");
+    monitor.refresh();
+    assert!(monitor.gaps().is_empty(), "{:?}", monitor.gaps());
+}
+
+#[test]
 fn descriptors_of_one_client_count_once() {
     let tree = Tree::new();
     tree.card(0, "0000:03:00.0", "xe");

@@ -14,6 +14,7 @@ impl Tree {
         let tree = Self { directory: tempfile::tempdir().unwrap() };
         tree.write("proc/meminfo", "MemTotal:       16000000 kB\nMemFree:        1 kB\n");
         tree.link("proc/1/fd/0", "/dev/null");
+        tree.directory("sys/class/mem");
         tree
     }
 
