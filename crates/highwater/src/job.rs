@@ -32,6 +32,7 @@ mod estimate;
 mod events;
 mod follow;
 mod gpu;
+mod grouping;
 mod ledger;
 mod limits;
 #[cfg(target_os = "linux")]
@@ -50,6 +51,7 @@ mod used;
 mod windows;
 
 pub use control::Control;
+pub use grouping::{CommandLineKey, GroupBy};
 pub use limits::{LimitNotice, Limits, OnLimit};
 #[cfg(target_os = "linux")]
 use linux as os;
@@ -92,6 +94,7 @@ pub struct Job {
     cgroup: CgroupUse,
     gpu: bool,
     usage: UsageWanted,
+    group_by: Vec<GroupBy>,
     limits: Limits,
     #[cfg_attr(not(windows), allow(dead_code))]
     ends_with_us: bool,
@@ -229,6 +232,7 @@ impl Job {
             cgroup: CgroupUse::default(),
             gpu: false,
             usage: UsageWanted::default(),
+            group_by: Vec::new(),
             limits: Limits::default(),
             ends_with_us: false,
             control: Control::new(),
@@ -363,6 +367,13 @@ impl Job {
         self
     }
 
+    /// Also groups the job's processes by this; may be said several times. Groups by command are always there.
+    #[must_use]
+    pub fn group_by(mut self, by: GroupBy) -> Self {
+        self.group_by.push(by);
+        self
+    }
+
     /// Watches limits, and ends the job that exceeds one (unless [`OnLimit::Warn`]): SIGTERM to the command and all its
     /// descendants, SIGKILL to what is left after the grace, or at once if it grows on. With an adaptive pace looks
     /// come the sooner the less headroom is left. [`Record::limits`] says what happened.
@@ -378,6 +389,12 @@ impl Job {
     pub fn ends_with_us(mut self, ends: bool) -> Self {
         self.ends_with_us = ends;
         self
+    }
+
+    /// Whether whole command lines are needed.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Not read there yet.
+    fn wants_lines(&self) -> bool {
+        self.group_by.iter().any(|by| matches!(by, GroupBy::CommandLine(_)))
     }
 
     /// A handle for other threads.

@@ -4,12 +4,14 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use regex_lite::Regex;
+
+mod report;
+
+pub(crate) use self::report::{AlsoArgs, PaceArgs, ReportArgs, parse_pattern};
 
 use crate::{
     exit,
     fits::FitsArgs,
-    kept::Name,
     leaks::LeakArgs,
     place::{NoPlace, Place},
     ps::PsArgs,
@@ -60,51 +62,11 @@ pub(crate) enum Verb {
 #[derive(Debug, Clone, Args)]
 #[command(override_usage = "hwm run [OPTIONS] [--] CMD [ARGS...]", after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
-    /// Sample every MS milliseconds [default: adaptive, quick while things change, slow when still].
-    #[arg(short, long, value_name = "MS", value_parser = parse_interval, allow_negative_numbers = true)]
-    pub(crate) interval: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
 
-    /// With --interval: sample quickly during the first quarter of a second all the same.
-    #[arg(long)]
-    pub(crate) burst: bool,
-
-    /// Write the record as JSON to FILE; without FILE to standard output, and the job's own standard
-    /// output then goes to standard error.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
-    pub(crate) json: Option<PathBuf>,
-
-    /// Write one row a process as CSV.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) csv: Option<PathBuf>,
-
-    /// Write one row a sample as CSV while the job runs.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) timeline: Option<PathBuf>,
-
-    /// Write a page of charts to FILE, for any browser and without network (see hwm view --help).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
-
-    /// Keep the record, under NAME if one is given: hwm list shows what is kept, and other verbs take its name or @last.
-    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = parse_save)]
-    pub(crate) save: Option<Save>,
-
-    /// Print no summary.
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-
-    /// List at most N processes and N groups in the summary.
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub(crate) top: usize,
-
-    /// List only processes and groups whose command matches (in summary and CSV; the JSON stays
-    /// complete, and totals always count all). May be given several times.
-    #[arg(long, value_name = "REGEX", value_parser = parse_pattern)]
-    pub(crate) include: Vec<Regex>,
-
-    /// Leave out of the lists what matches, as with --include.
-    #[arg(long, value_name = "REGEX", value_parser = parse_pattern)]
-    pub(crate) exclude: Vec<Regex>,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
 
     /// Wait also for descendants that outlive the command; without it they are left alone and named as
     /// still running.
@@ -125,18 +87,8 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "cgroup")]
     pub(crate) no_cgroup: bool,
 
-    /// Also measure GPU memory: what the job's processes hold on each device, over time and at the peak. The drivers
-    /// are opened before the job starts.
-    #[arg(long, visible_alias = "with-gpu")]
-    pub(crate) gpu: bool,
-
-    /// Also measure CPU time and page faults, process by process and over time.
-    #[arg(long)]
-    pub(crate) with_cpu: bool,
-
-    /// Also measure what is read and written, process by process and over time.
-    #[arg(long)]
-    pub(crate) with_io: bool,
+    #[command(flatten)]
+    pub(crate) also: AlsoArgs,
 
     /// End the job when the sum of its processes' RSS exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based).
     #[arg(long, value_name = "SIZE", value_parser = parse_limit, help_heading = "Limits")]
@@ -192,13 +144,6 @@ pub(crate) struct RunArgs {
     /// The command and its arguments; options after CMD belong to CMD.
     #[arg(required = true, trailing_var_arg = true, value_names = ["CMD", "ARGS"])]
     pub(crate) command: Vec<OsString>,
-}
-
-impl RunArgs {
-    /// The names of all output files.
-    pub(crate) fn outputs(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        [&mut self.json, &mut self.csv, &mut self.timeline, &mut self.html].into_iter().flatten()
-    }
 }
 
 /// What to do when a limit is exceeded.
@@ -272,6 +217,7 @@ Examples:
   hwm run --include '^rustc$' -- cargo build
   hwm run --exact -- make -j8               the exact peak of every process, however short
   hwm run --gpu -- python train.py          GPU memory beside RAM
+  hwm run --tree -- make -j8                which branch of the build needs the memory?
   hwm run --with-cpu --with-io -- make -j8  CPU time and I/O beside memory
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   hwm run --detect-leaks -- ./server        does its memory go on growing?
@@ -303,37 +249,12 @@ Ctrl-C reaches the job as usual and the summary is printed. TERM, HUP, USR1, USR
 to the job; a second TERM or HUP, half a second later or more, kills all of it.
 ";
 
-/// A name for what is kept, or none.
-pub(crate) type Save = Option<Name>;
-
-// With the whole path, so that clap does not take it for an optional argument.
-fn parse_save(text: &str) -> Result<std::option::Option<Name>, String> {
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
-}
-
-/// Longest interval: above it a sampling interval is surely a mistake, and sums of times stay far from overflow.
-const LONGEST_INTERVAL_MS: u64 = 24 * 60 * 60 * 1000;
-
 /// A limit of 0 would end every job.
 fn parse_limit(text: &str) -> Result<u64, String> {
     match units::parse_size(text)? {
         0 => Err("a limit of 0 ends every job; give a size such as 8G".to_owned()),
         bytes => Ok(bytes),
     }
-}
-
-fn parse_interval(text: &str) -> Result<Duration, String> {
-    match text.trim().parse() {
-        Ok(ms @ 1..=LONGEST_INTERVAL_MS) => Ok(Duration::from_millis(ms)),
-        Ok(_) => Err(format!("give 1 to {LONGEST_INTERVAL_MS} milliseconds, as in -i 200")),
-        Err(_) => Err("give a whole number of milliseconds, as in -i 200".to_owned()),
-    }
-}
-
-pub(crate) fn parse_pattern(text: &str) -> Result<Regex, String> {
-    Regex::new(text).map_err(|error| {
-        format!("{error}; put a backslash before each of . + * ? ( ) | [ ] {{ }} ^ $ that is meant literally")
-    })
 }
 
 #[cfg(test)]
@@ -359,29 +280,20 @@ mod tests {
     fn options_after_the_command_belong_to_it() {
         let args = run_args(&["-i", "200", "ls", "-l", "--json", "--", "x"]);
         assert_eq!(args.command, ["ls", "-l", "--json", "--", "x"]);
-        assert_eq!(args.json, None);
-        assert_eq!(args.interval, Some(Duration::from_millis(200)));
+        assert_eq!(args.report.json, None);
+        assert_eq!(args.pace.interval, Some(Duration::from_millis(200)));
     }
 
     #[test]
     fn json_takes_a_file_only_with_an_equals_sign() {
         let args = run_args(&["--json", "cargo", "test"]);
-        assert_eq!((args.json, args.command.len()), (Some(PathBuf::from("-")), 2));
+        assert_eq!((args.report.json, args.command.len()), (Some(PathBuf::from("-")), 2));
         let args = run_args(&["--json=a.json", "--", "cargo"]);
-        assert_eq!(args.json, Some(PathBuf::from("a.json")));
+        assert_eq!(args.report.json, Some(PathBuf::from("a.json")));
     }
 
     #[test]
     fn unknown_options_are_not_taken_for_the_command() {
         assert!(Cli::try_parse_from(["hwm", "run", "--bogus", "ls"]).is_err());
-    }
-
-    #[test]
-    fn intervals() {
-        assert!(parse_interval("0").is_err());
-        assert!(parse_interval("-5").is_err());
-        assert!(parse_interval("abc").is_err());
-        assert!(parse_interval("99999999999999999999").is_err());
-        assert_eq!(parse_interval("1"), Ok(Duration::from_millis(1)));
     }
 }

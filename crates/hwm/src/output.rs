@@ -11,6 +11,7 @@ pub(crate) mod devices;
 pub(crate) mod document;
 pub(crate) mod export;
 pub(crate) mod figure;
+pub(crate) mod group_csv;
 pub(crate) mod html;
 pub(crate) mod json;
 pub(crate) mod leaks;

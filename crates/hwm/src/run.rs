@@ -23,7 +23,7 @@ use crate::{
     drivers, exit,
     kept::Keeper,
     leaks,
-    output::{self, complain, csv, html, json, summary, terminal, warn},
+    output::{self, complain, csv, group_csv, html, json, summary, terminal, warn},
     signals::Signals,
     startup,
 };
@@ -68,9 +68,9 @@ fn run_all(args: &RunArgs) -> Result<exit::Code, Failure> {
         ));
     }
     let mut session = Session::begin()?;
-    session.keeper = args.save.clone().map(Keeper::new);
+    session.keeper = args.report.save.clone().map(Keeper::new);
     let code = repeat::run(plans, args.repeat.keep_going, &mut session);
-    if let Some(name) = session.keeper.as_ref().and_then(Keeper::called).filter(|_| !args.quiet) {
+    if let Some(name) = session.keeper.as_ref().and_then(Keeper::called).filter(|_| !args.report.quiet) {
         complain(format_args!("kept as {name}: hwm view {name}, hwm list"));
     }
     code
@@ -116,6 +116,9 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
         .io(plan.with_io)
         .limits(plan.limits.clone())
         .inherited(session.inherited.clone());
+    for by in &plan.group_by {
+        job = job.group_by(by.clone());
+    }
     if plan.json_on_stdout {
         job = redirect_to_stderr(job).context("standard error")?;
     }
@@ -181,6 +184,11 @@ fn report(record: &Record<Rows>, plan: &Plan) -> Option<PathBuf> {
         Some((_, Err(error))) if plan.json_on_stdout && error.kind() == io::ErrorKind::BrokenPipe => {}
         Some((to, Err(error))) => warn(format_args!("cannot write {}: {error}", to.name())),
         None => {}
+    }
+    if let Some(to) = &plan.group_csv
+        && let Err(error) = to.write(|out| group_csv::write(&record.groups, &plan.listed, out))
+    {
+        warn(format_args!("cannot write {}: {error}", to.name()));
     }
     if let Some(to) = &plan.csv
         && let Err(error) = to.write(|out| csv::write(record.processes.iter(), &plan.listed, out))

@@ -22,12 +22,14 @@ pub(crate) struct Name {
     pub(crate) comm: String,
     /// Path of the executable, where it could be read.
     pub(crate) exe: Option<String>,
+    /// Its arguments with a space between them, where they were asked for and could be read.
+    pub(crate) line: Option<String>,
 }
 
 impl Name {
     /// That of a program that ended before it could be asked, where the kernel tells no name.
     pub(crate) fn unknown() -> Self {
-        Self { command: "?".to_owned(), comm: "?".to_owned(), exe: None }
+        Self { command: "?".to_owned(), comm: "?".to_owned(), exe: None, line: None }
     }
 }
 

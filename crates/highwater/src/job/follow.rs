@@ -57,6 +57,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
         },
         origin,
         usage: job.usage,
+        group_by: job.group_by.clone(),
     };
     let exact = origin.peaks != PeaksFrom::Marks;
     let metronome = Metronome::new(job.pace, origin.lineage.is_told_by_the_kernel(), exact);

@@ -7,6 +7,7 @@ use std::{
 
 use self::{groups::Groups, member::Member, usage::UsageFold};
 use super::{
+    GroupBy,
     estimate::PeakEstimate,
     events::{Event, MemberId, Moment, Name, Sample, Timed},
     gpu::{GpuFold, GpuSample},
@@ -36,6 +37,8 @@ pub(crate) struct Header {
     pub(crate) origin: Origin,
     /// What is read beside memory.
     pub(crate) usage: UsageWanted,
+    /// Beside the command.
+    pub(crate) group_by: Vec<GroupBy>,
 }
 
 /// Where a job's figures come from.
@@ -128,7 +131,7 @@ impl Ledger {
             living: BTreeMap::new(),
             by_pid: HashMap::new(),
             rows: Rows::default(),
-            groups: Groups::default(),
+            groups: Groups::new(&header.group_by),
             estimate: PeakEstimate::default(),
             timeline: TimelineFold::new(header.usage),
             header,
@@ -162,10 +165,11 @@ impl Ledger {
                 let extent = self.estimate.born(parent.map(|parent| &parent.extent), forked, moment);
                 let name = name.or_else(|| parent.map(|parent| parent.name.clone()));
                 let name = name.unwrap_or_else(Name::unknown);
-                let group = self.groups.key(&name.command);
-                let mut member = Member::new(pid, ppid, name, group, forked, moment.latest);
+                let groups = self.groups.of(&name, ppid);
+                let mut member = Member::new(pid, ppid, name, groups, forked, moment.latest);
                 member.extent = extent;
                 member.parent = self.by_pid.get(&ppid).copied();
+                self.groups.born(id, member.parent);
                 self.living.insert(id, member);
                 self.by_pid.insert(pid, id);
             }
@@ -254,15 +258,12 @@ impl Ledger {
 
     pub(crate) fn sample(&mut self, sample: &Sample<'_>) {
         self.samples += 1;
-        self.groups.begin();
         for reading in sample.readings {
             let Some(member) = self.living.get_mut(&reading.id) else { continue };
             member.read(sample.at, reading);
-            if !reading.shares_map {
-                self.groups.add(member.group, reading.rss);
-            }
         }
-        self.groups.end(sample.at);
+        let living = &self.living;
+        self.groups.sample(sample.at, sample.readings, |id| living.get(&id).map(|member| &member.groups));
         let extents = self.living.values_mut().map(|member| &mut member.extent);
         let total = self.estimate.sampled(sample, extents);
         self.last_total = sample.readings.iter().any(|reading| !reading.shares_map).then_some(total);
@@ -345,12 +346,13 @@ impl Ledger {
         if !self.header.origin.lineage.is_told_by_the_kernel() && member.showed_only_its_parent() {
             self.seen -= 1;
             self.seen_dead += 1;
+            self.groups.forget(id);
             return;
         }
         let mut row = member.row(self.header.started, end.map(|end| end.latest), self.usage.wanted());
         row.peak.vram = self.gpu.peak_of(id);
         self.inexact += u64::from(!is_exact(&row));
-        self.groups.count(&row);
+        self.groups.close(id, &member.groups, &row);
         self.rows.push(id, row);
     }
 
@@ -378,7 +380,7 @@ impl Ledger {
         }
         self.rows.finish();
         let rows = std::mem::take(&mut self.rows);
-        let groups = self.groups.finish();
+        let groups = self.groups.finish(|id| rows.position(id));
         let timeline = self.timeline.finish(|id| rows.peak_kib(id), |id| rows.position(id));
         let left_out = rows.left_out();
         let mut closing = closing.clone();
@@ -406,7 +408,8 @@ impl Ledger {
         // Perf events tell of an end before the memory is gone (Linux 6.18): how long that takes is a guess.
         let ends_are_known = self.header.origin.lineage == Lineage::ProcConnector;
         let mut rss = self.estimate.interval(all_told && ends_are_known);
-        let Header { tool, host, command, started, interval, origin, usage: _ } = self.header.clone();
+        let Header { tool, host, command, started, interval, origin, usage: _, group_by: _ } =
+            self.header.clone();
         let Origin { metric, lineage, peaks, slack_bytes } = origin;
         if let Some(rss) = &mut rss {
             rss.slack_bytes = slack_bytes.map(|bytes| bytes * self.estimate.images_at_upper());

@@ -1,6 +1,7 @@
 //! The summary for humans: what the job used, by whom, and how well that is known.
 
 mod gpu;
+mod groups;
 pub(crate) mod limits;
 mod measured;
 pub(crate) mod runs;
@@ -10,7 +11,7 @@ mod usage;
 use std::io::{self, Write};
 
 use anstyle::Style;
-use highwater::record::{Certainty, Exit, GroupKey, IntervalMode, PeakInterval, Record};
+use highwater::record::{Certainty, Exit, IntervalMode, PeakInterval, Record};
 
 use super::{leaks, listed::Listed, text};
 pub(crate) use measured::sentence as measured;
@@ -47,7 +48,7 @@ pub(crate) fn write<P>(
     write_job(record, layout, out)?;
     write_figures(record, tally, layout, out)?;
     write_processes(record, tally, layout, out)?;
-    write_groups(record, layout, out)?;
+    groups::write(record, layout, out)?;
     write_still_running(record, tally, layout, out)?;
     writeln!(out)?;
     line(out, layout.width, "Measured:", &measured(record))
@@ -258,35 +259,6 @@ fn write_processes<P>(
         writeln!(out, "  ({left_out} of the smallest were not kept; totals and groups count them)")?;
     }
     Ok(())
-}
-
-fn write_groups<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let listed: Vec<_> = record
-        .groups
-        .iter()
-        .filter(|group| group.by == GroupKey::Command && layout.listed.lists(&group.key))
-        .collect();
-    let rows: Vec<_> = listed
-        .iter()
-        .take(layout.top)
-        .map(|group| {
-            let plural = if group.processes == 1 { "process" } else { "processes" };
-            let room = layout.width.saturating_sub(40).max(12);
-            let name = text::shorten(&text::printable(&group.key), room);
-            (format!("{name} ({} {plural})", group.processes), text::size_or_unknown(group.peak_bytes))
-        })
-        .collect();
-    if listed.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "\n{BOLD}Process groups by command{BOLD:#} (the group's peak at one instant)")?;
-    let names = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let sizes = rows.iter().map(|(_, size)| size.chars().count()).max().unwrap_or(0);
-    for (name, size) in &rows {
-        writeln!(out, "  {name:<names$}  {size:>sizes$}")?;
-    }
-    let more = listed.len() - rows.len();
-    if more > 0 { writeln!(out, "  ... and {more} more (see --json)") } else { Ok(()) }
 }
 
 /// Who outlived the measurement.

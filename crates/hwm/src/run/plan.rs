@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use highwater::{
     Error,
     analysis::LeakRules,
-    job::{CgroupUse, Limits, LineageFrom, OnLimit, Pace},
+    job::{CgroupUse, GroupBy, Limits, LineageFrom, OnLimit, Pace},
 };
 
 use super::{hook::HookArgs, repeat::Turn};
@@ -39,6 +39,9 @@ pub(super) struct Plan {
     pub(super) json: Option<Destination>,
     pub(super) json_on_stdout: bool,
     pub(super) csv: Option<Destination>,
+    pub(super) group_csv: Option<Destination>,
+    /// Beside the command.
+    pub(super) group_by: Vec<GroupBy>,
     pub(super) html: Option<(Page, Destination)>,
     pub(super) timeline: Option<Destination>,
     pub(super) turn: Turn,
@@ -52,16 +55,12 @@ impl Plan {
         if program.is_empty() {
             bail!("the command is empty; name one, as in: hwm run -- cargo build");
         }
-        let pace = match (args.interval, args.burst) {
-            (Some(interval), burst) => Pace::Fixed { interval, burst },
-            (None, true) => {
-                bail!("--burst needs --interval, as in -i 200 --burst; without them sampling adapts")
-            }
-            (None, false) => Pace::Adaptive,
-        };
+        let pace = args.pace.pace()?;
+        let report = args.report;
+        let group_by = report.groups();
 
-        let json_on_stdout = args.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
-        let json = match &args.json {
+        let json_on_stdout = report.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
+        let json = match &report.json {
             Some(_) if json_on_stdout && startup::inherited_closed_stdout() => {
                 bail!("standard output is closed; to write the record to a file use --json=FILE")
             }
@@ -76,9 +75,10 @@ impl Plan {
             Some(path) => Destination::check(option, &path).map(Some),
             None => Ok(None),
         };
-        let csv = file("--csv", args.csv)?;
-        let timeline = file("--timeline", args.timeline)?;
-        let html = file("--html", args.html)?;
+        let csv = file("--csv", report.csv)?;
+        let group_csv = file("--group-csv", report.group_csv)?;
+        let timeline = file("--timeline", report.timeline)?;
+        let html = file("--html", report.html)?;
         let html = html.map(|to| Page::built_in().context("--html").map(|page| (page, to))).transpose()?;
 
         let mut limits = Limits::default();
@@ -98,9 +98,9 @@ impl Plan {
             pace,
             wait: args.wait,
             exact: args.exact,
-            gpu: args.gpu,
-            with_cpu: args.with_cpu,
-            with_io: args.with_io,
+            gpu: args.also.gpu,
+            with_cpu: args.also.with_cpu,
+            with_io: args.also.with_io,
             cgroup: match (args.cgroup, args.no_cgroup) {
                 (true, _) => CgroupUse::Always,
                 (false, true) => CgroupUse::Never,
@@ -115,12 +115,14 @@ impl Plan {
             limits,
             leaks: args.leaks.rules(),
             limit_codes: (args.total_limit_code, args.per_proc_limit_code),
-            quiet: args.quiet,
-            top: args.top,
-            listed: Listed::new(args.include, args.exclude),
+            quiet: report.quiet,
+            top: report.top,
+            listed: Listed::new(report.include, report.exclude),
             json,
             json_on_stdout,
             csv,
+            group_csv,
+            group_by,
             html,
             timeline,
             turn,
@@ -140,6 +142,7 @@ impl Plan {
         [
             ("--json", self.json.as_ref()),
             ("--csv", self.csv.as_ref()),
+            ("--group-csv", self.group_csv.as_ref()),
             ("--timeline", self.timeline.as_ref()),
             ("--html", self.html.as_ref().map(|(_, to)| to)),
         ]

@@ -62,7 +62,7 @@ pub(super) fn plans(args: &RunArgs) -> anyhow::Result<Vec<Plan>> {
     let mut plans: Vec<Plan> = Vec::new();
     for number in 1..=of {
         let mut args = args.clone();
-        for output in args.outputs() {
+        for output in args.report.outputs() {
             *output = paths::with_number(output, number);
         }
         let plan = Plan::check(args, Turn { number, of })?;

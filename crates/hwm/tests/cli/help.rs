@@ -99,6 +99,9 @@ Options:
       --csv <FILE>
           Write one row a process as CSV
 
+      --group-csv <FILE>
+          Write one row a group as CSV: by command, and by what --group-by says
+
       --timeline <FILE>
           Write one row a sample as CSV while the job runs
 
@@ -123,6 +126,16 @@ Options:
 
       --exclude <REGEX>
           Leave out of the lists what matches, as with --include
+
+      --group-by <KEY>
+          Group processes also by KEY: command, exe, ppid, tree (a process with all its
+          descendants), or cmdline-regex=REGEX, by what REGEX finds in the command line (its first
+          group in parentheses, if it has one). May be given several times. The summary shows these
+          groups; CSV and JSON have those by command, too
+
+      --tree
+          Show the job as a tree of processes, each with the peak of all that descends from it (as
+          --group-by tree)
 
       --wait
           Wait also for descendants that outlive the command; without it they are left alone and
@@ -246,6 +259,7 @@ Examples:
   hwm run --include '^rustc$' -- cargo build
   hwm run --exact -- make -j8               the exact peak of every process, however short
   hwm run --gpu -- python train.py          GPU memory beside RAM
+  hwm run --tree -- make -j8                which branch of the build needs the memory?
   hwm run --with-cpu --with-io -- make -j8  CPU time and I/O beside memory
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   hwm run --detect-leaks -- ./server        does its memory go on growing?

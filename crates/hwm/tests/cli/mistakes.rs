@@ -255,3 +255,28 @@ fn two_outputs_in_one_file() {
     assert!(text.starts_with("hwm: --csv and --timeline both write to "), "{text}");
     assert_eq!(fs::read_to_string(&path).expect("read"), "kept");
 }
+
+#[test]
+fn group_keys_that_are_none() {
+    assert_data_eq!(
+        complaint(125, &["run", "--group-by", "name", "--", "true"]),
+        str![[r#"
+hwm: invalid value 'name' for '--group-by <KEY>': use command, exe, ppid, tree or cmdline-regex=REGEX (see hwm run --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(125, &["run", "--group-by", "cmdline-regex", "--", "true"]),
+        str![[r#"
+hwm: invalid value 'cmdline-regex' for '--group-by <KEY>': give a pattern, as in cmdline-regex='--type=(/w+)' (see hwm run --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(125, &["run", "--group-by", "cmdline-regex=(", "--", "true"]),
+        str![[r#"
+hwm: invalid value 'cmdline-regex=(' for '--group-by <KEY>': found open group without closing ')'; put a backslash before each of . + * ? ( ) | [ ] { } ^ $ that is meant literally (see hwm run --help)
+
+"#]]
+    );
+}

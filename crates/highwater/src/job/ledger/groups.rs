@@ -1,15 +1,111 @@
-//! Sums by command.
+//! Sums by command, and by what else was asked for.
 
 use std::{collections::HashMap, time::Duration};
 
+use self::tree::TreeFold;
 use crate::{
-    job::timeline::round,
-    record::{Certainty, Group, GroupKey, Process},
+    job::{
+        GroupBy,
+        events::{MemberId, Name, Reading},
+        timeline::round,
+    },
+    record::{Certainty, Group, Process, ProcessPeak},
 };
 
-/// Sums by command, each sample anew, so that a group's peak is one instant's.
-#[derive(Debug, Default)]
+mod tree;
+
+/// Where nothing was found in the command line.
+const NO_MATCH: &str = "(no match)";
+
+/// In which group of each kind a member is, the one by command first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Membership(Vec<usize>);
+
+/// All kinds of groups.
+#[derive(Debug)]
 pub(super) struct Groups {
+    /// By command first: guesses about unread programs need it.
+    kinds: Vec<Kind>,
+    tree: Option<TreeFold>,
+}
+
+impl Groups {
+    /// By command, and by what else is asked for.
+    pub(super) fn new(asked: &[GroupBy]) -> Self {
+        let mut kinds = vec![Kind::new(GroupBy::Command)];
+        for by in asked.iter().filter(|by| !matches!(by, GroupBy::Command | GroupBy::Tree)) {
+            kinds.push(Kind::new(by.clone()));
+        }
+        let with_tree = asked.iter().any(|by| matches!(by, GroupBy::Tree));
+        Self { kinds, tree: with_tree.then(TreeFold::default) }
+    }
+
+    pub(super) fn of(&mut self, name: &Name, parent: u32) -> Membership {
+        Membership(self.kinds.iter_mut().map(|kind| kind.of(name, parent)).collect())
+    }
+
+    pub(super) fn born(&mut self, id: MemberId, parent: Option<MemberId>) {
+        if let Some(tree) = &mut self.tree {
+            tree.born(id, parent);
+        }
+    }
+
+    /// It is not counted as a process.
+    pub(super) fn forget(&mut self, id: MemberId) {
+        if let Some(tree) = &mut self.tree {
+            tree.forget(id);
+        }
+    }
+
+    /// What a sample read of members in these groups.
+    pub(super) fn sample<'a>(
+        &mut self,
+        at: Duration,
+        readings: &[Reading],
+        of: impl Fn(MemberId) -> Option<&'a Membership>,
+    ) {
+        for reading in readings.iter().filter(|reading| !reading.shares_map) {
+            let Some(membership) = of(reading.id) else { continue };
+            for (kind, &index) in self.kinds.iter_mut().zip(&membership.0) {
+                kind.add(index, reading.rss);
+            }
+        }
+        self.kinds.iter_mut().for_each(|kind| kind.end(at));
+        if let Some(tree) = &mut self.tree {
+            tree.sample(at, readings);
+        }
+    }
+
+    /// Counts a finished process; its own mark may be more than any sample of the group saw.
+    pub(super) fn close(&mut self, id: MemberId, membership: &Membership, row: &Process) {
+        let last_image = row.images.last().map_or(row.peak.rss, |image| image.peak);
+        for (kind, &index) in self.kinds.iter_mut().zip(&membership.0) {
+            // What an earlier program held belongs to the group of that program.
+            let peak = if matches!(kind.by, GroupBy::Ppid) { row.peak.rss } else { last_image };
+            kind.count(index, peak);
+        }
+        if let Some(tree) = &mut self.tree {
+            tree.close(id, row);
+        }
+    }
+
+    /// The largest peak of a single process of this command so far.
+    pub(super) fn largest(&self, membership: &Membership) -> u64 {
+        membership.0.first().map_or(0, |&index| self.kinds[0].folds[index].largest)
+    }
+
+    /// All of them; `row_of` tells the index of a member's row.
+    pub(super) fn finish(&mut self, row_of: impl Fn(MemberId) -> Option<u64>) -> Vec<Group> {
+        let mut groups: Vec<Group> = self.kinds.iter_mut().flat_map(Kind::finish).collect();
+        groups.extend(self.tree.iter().flat_map(|tree| tree.finish(&row_of)));
+        groups
+    }
+}
+
+/// Sums by one key, each sample anew, so that a group's peak is one instant's.
+#[derive(Debug)]
+struct Kind {
+    by: GroupBy,
     keys: HashMap<String, usize>,
     folds: Vec<GroupFold>,
     touched: Vec<usize>,
@@ -25,65 +121,71 @@ struct GroupFold {
     processes: u64,
 }
 
-impl Groups {
-    pub(super) fn key(&mut self, command: &str) -> usize {
-        if let Some(&index) = self.keys.get(command) {
+impl Kind {
+    fn new(by: GroupBy) -> Self {
+        Self { by, keys: HashMap::new(), folds: Vec::new(), touched: Vec::new() }
+    }
+
+    fn of(&mut self, name: &Name, parent: u32) -> usize {
+        match &self.by {
+            GroupBy::Exe => match &name.exe {
+                Some(exe) => self.index(exe),
+                None => self.index(&format!("? ({})", name.command)),
+            },
+            GroupBy::Ppid => self.index(&parent.to_string()),
+            GroupBy::CommandLine(key) => {
+                let found = key.find(name.line.as_deref().unwrap_or(&name.command));
+                self.index(found.as_deref().unwrap_or(NO_MATCH))
+            }
+            GroupBy::Command | GroupBy::Tree => self.index(&name.command),
+        }
+    }
+
+    fn index(&mut self, key: &str) -> usize {
+        if let Some(&index) = self.keys.get(key) {
             return index;
         }
         self.folds.push(GroupFold::default());
-        self.keys.insert(command.to_owned(), self.folds.len() - 1);
+        self.keys.insert(key.to_owned(), self.folds.len() - 1);
         self.folds.len() - 1
     }
 
-    pub(super) fn begin(&mut self) {
-        for index in self.touched.drain(..) {
-            self.folds[index].now = 0;
-        }
-    }
-
-    pub(super) fn add(&mut self, index: usize, bytes: u64) {
+    fn add(&mut self, index: usize, bytes: u64) {
         if self.folds[index].now == 0 {
             self.touched.push(index);
         }
         self.folds[index].now += bytes;
     }
 
-    pub(super) fn end(&mut self, at: Duration) {
-        for &index in &self.touched {
+    fn end(&mut self, at: Duration) {
+        for index in self.touched.drain(..) {
             let group = &mut self.folds[index];
             if group.peak.is_none_or(|peak| group.now > peak) {
                 (group.peak, group.at) = (Some(group.now), Some(at));
             }
+            group.now = 0;
         }
     }
 
-    /// Counts a finished process; its own mark may be more than any sample of the group saw.
-    pub(super) fn count(&mut self, row: &Process) {
-        let index = self.key(&row.command);
+    fn count(&mut self, index: usize, peak: Option<ProcessPeak>) {
         let group = &mut self.folds[index];
         group.processes += 1;
-        let image = row.images.last().map_or(row.peak.rss, |image| image.peak);
         // What it cannot have exceeded it need not have reached.
-        let Some(peak) = image.filter(|peak| peak.certainty != Certainty::AtMost) else { return };
+        let Some(peak) = peak.filter(|peak| peak.certainty != Certainty::AtMost) else { return };
         group.largest = group.largest.max(peak.bytes);
         if group.peak.is_none_or(|known| peak.bytes > known) {
             (group.peak, group.at) = (Some(peak.bytes), None);
         }
     }
 
-    /// The largest peak of a single process of this group so far.
-    pub(super) fn largest(&self, index: usize) -> u64 {
-        self.folds[index].largest
-    }
-
-    pub(super) fn finish(&mut self) -> Vec<Group> {
+    fn finish(&mut self) -> Vec<Group> {
         let mut groups: Vec<Group> = std::mem::take(&mut self.keys)
             .into_iter()
             .map(|(key, index)| {
                 let group = &self.folds[index];
                 Group {
                     key,
-                    by: GroupKey::Command,
+                    by: self.by.key(),
                     processes: group.processes,
                     peak_bytes: group.peak,
                     at_seconds: group.at.map(|at| round(at.as_secs_f64())),

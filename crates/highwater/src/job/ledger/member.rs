@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{groups::Groups, usage::Account};
+use super::{
+    groups::{Groups, Membership},
+    usage::Account,
+};
 use crate::{
     job::{
         estimate::{Extent, Unread},
@@ -23,7 +26,7 @@ pub(super) struct Member {
     /// That parent, if it is a member.
     pub(super) parent: Option<MemberId>,
     pub(super) name: Name,
-    pub(super) group: usize,
+    pub(super) groups: Membership,
     pub(super) forked: bool,
     pub(super) first: Duration,
     pub(super) last: Duration,
@@ -49,7 +52,7 @@ impl Member {
         pid: u32,
         parent: u32,
         name: Name,
-        group: usize,
+        groups: Membership,
         forked: bool,
         first: Duration,
     ) -> Self {
@@ -58,7 +61,7 @@ impl Member {
             ppid: parent,
             parent: None,
             name,
-            group,
+            groups,
             forked,
             first,
             last: first,
@@ -122,13 +125,13 @@ impl Member {
     }
 
     pub(super) fn rename(&mut self, name: Name, groups: &mut Groups) {
-        self.group = groups.key(&name.command);
+        self.groups = groups.of(&name, self.ppid);
         self.name = name;
     }
 
     /// What may be said of its image if that ends without a last word.
     pub(super) fn unread(&self, groups: &Groups) -> Unread {
-        Unread { cap: self.cap, alike: groups.largest(self.group) }
+        Unread { cap: self.cap, alike: groups.largest(&self.groups) }
     }
 
     fn image(&self) -> Image {

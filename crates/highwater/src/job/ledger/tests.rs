@@ -43,11 +43,12 @@ fn ledger_with(lineage: Lineage) -> Ledger {
         interval: None,
         origin: Origin { metric: Metric::Rss, lineage, peaks: PeaksFrom::Marks, slack_bytes: None },
         usage: UsageWanted { cpu: true, io: true },
+        group_by: Vec::new(),
     })
 }
 
 fn name(command: &str) -> Name {
-    Name { command: command.into(), comm: command.into(), exe: None }
+    Name { command: command.into(), comm: command.into(), exe: None, line: None }
 }
 
 fn born(id: u32, pid: u32, parent: u32, command: &str, forked: bool) -> Event {

@@ -158,12 +158,12 @@ impl Members {
         if stat.state == b'Z' && stat.threads <= 1 && !is_root {
             return Some(stat);
         }
-        let name = self.name(pid, stat.comm.clone());
+        let (name, named) = self.name(pid, stat.comm.clone());
         let forked = stat.has_not_exec();
         let mut member = Member::new(self.new_id(pid), pid, forked, known_until);
         member.parent = self.by_pid.get(&stat.ppid).copied();
         member.open(&self.roots, &stat);
-        (member.named, member.threads, member.told) = (true, stat.threads.max(1), self.told.tells(is_root));
+        (member.named, member.threads, member.told) = (named, stat.threads.max(1), self.told.tells(is_root));
         member.was_dead = matches!(stat.state, b'Z' | b'X') && stat.threads <= 1;
         let moment = Moment::between(self.before, self.at);
         news.push(moment, Event::Born { id: member.id, pid, ppid: stat.ppid, name: Some(name), forked });
@@ -212,14 +212,19 @@ impl Members {
     }
 
     /// What the process is called now.
-    pub(super) fn name(&mut self, pid: u32, comm: String) -> Name {
+    /// `false`: its arguments are not there yet, as in the moment of its exec (`begin_new_exec` names it before
+    /// `setup_arg_pages`, fs/exec.c), or it has none.
+    pub(super) fn name(&mut self, pid: u32, comm: String) -> (Name, bool) {
         let directory = self.roots.proc.join(pid.to_string());
         let read = read_into(&directory.join("cmdline"), &mut self.text);
+        let line = (read && self.wants_lines).then(|| cmdline::line(&self.text)).flatten();
         let argv0 = self.text.split(|&byte| byte == 0).next().unwrap_or_default();
         let command = read.then(|| cmdline::command_name(argv0)).flatten();
         let exe = fs::read_link(directory.join("exe")).ok();
+        let has_arguments = command.is_some();
         let command = command.unwrap_or_else(|| comm.clone());
         self.told.learn_name(&comm, &command);
-        Name { command, comm, exe: exe.map(|path: PathBuf| path.to_string_lossy().into_owned()) }
+        let exe = exe.map(|path: PathBuf| path.to_string_lossy().into_owned());
+        (Name { command, comm, exe, line }, has_arguments)
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct Member {
     recheck: (u16, u16),
     /// Whether its name was read from its own files.
     pub(super) named: bool,
+    /// How often it was asked and had no arguments.
+    pub(super) unnamed_looks: u8,
     /// Its present memory map.
     pub(super) image: Option<u64>,
     /// Its births, execs and ends come from the kernel.
@@ -105,6 +107,7 @@ impl Member {
             mark: 0,
             recheck: (0, 0),
             named: false,
+            unnamed_looks: 0,
             image: None,
             told: false,
             known_until,
@@ -132,7 +135,7 @@ impl Member {
 
     /// It runs another program: nothing read before counts for it.
     pub(super) fn exec(&mut self) {
-        (self.forked, self.shares_map, self.named) = (false, false, false);
+        (self.forked, self.shares_map, self.named, self.unnamed_looks) = (false, false, false, 0);
         (self.mark, self.text_pages, self.held, self.task_peak) = (0, 0, None, None);
     }
 

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     Roots,
     job::{
+        Job,
         events::{Event, MemberId, Moment, Name, Reading, Timed},
         news::{Look, News},
         unix::wait::{Ending, Waited},
@@ -26,6 +27,8 @@ use crate::{
 
 /// A fall of the mark by more than the counters' own slack means a new memory map: an exec.
 const MARK_FELL: u64 = 512 * 1024;
+/// So often a member without arguments is asked for its name again.
+const NAMELESS_LOOKS: u8 = 3;
 
 /// All members that were alive at the last look.
 #[derive(Debug)]
@@ -70,6 +73,8 @@ pub(crate) struct Members {
     readings: Vec<Reading>,
     /// What is read beside memory.
     pub(super) usage: UsageWanted,
+    /// Members' arguments are asked for.
+    pub(super) wants_lines: bool,
     uses: Vec<UsedBy>,
     pub(super) text: Vec<u8>,
 }
@@ -85,7 +90,7 @@ pub(super) struct Depth {
 
 impl Members {
     /// `own_mark`: our own high-water mark in bytes when the command was forked.
-    pub(crate) fn new(roots: &Roots, sole_owner: bool, own_mark: u64, usage: UsageWanted) -> Self {
+    pub(crate) fn new(roots: &Roots, sole_owner: bool, own_mark: u64, wanted: &Job) -> Self {
         Self {
             roots: roots.clone(),
             descendants: Descendants::new(roots),
@@ -112,7 +117,8 @@ impl Members {
             root: 0,
             root_ending: Ending::NotYet,
             readings: Vec::new(),
-            usage,
+            usage: wanted.usage,
+            wants_lines: wanted.wants_lines(),
             uses: Vec::new(),
             text: Vec::new(),
         }
@@ -345,10 +351,10 @@ impl Members {
         }
         let seen = member.look(&self.roots, self.page_size, marks, &mut self.text);
         let Seen::Alive { mark, text_pages, .. } = seen else { return seen };
+        if !member.named {
+            self.read_name(member, news);
+        }
         if member.told {
-            if !member.named {
-                self.read_name(member, news);
-            }
             return seen;
         }
         let fell = mark.is_some_and(|mark| mark + MARK_FELL < member.mark);
@@ -364,9 +370,10 @@ impl Members {
     /// Reads what a member is called.
     fn read_name(&mut self, member: &mut Member, news: &mut News) {
         let Some(stat) = read_stat(&self.roots, member.pid, &mut self.text) else { return };
-        let name = self.name(member.pid, stat.comm);
-        // Between fork and exec it bears its parent's name, and will have another.
-        member.named = true;
+        let (name, named) = self.name(member.pid, stat.comm);
+        // Between fork and exec it bears its parent's name, and will have another. Some wipe out their arguments.
+        member.unnamed_looks += 1;
+        member.named = named || member.unnamed_looks > NAMELESS_LOOKS;
         news.push(Moment::exactly(self.at), Event::Named { id: member.id, name });
     }
 
@@ -380,8 +387,9 @@ impl Members {
         if other_process || not_yet || same_image || !(member.forked || image_changed) {
             return false;
         }
-        let name = Some(self.name(member.pid, stat.comm));
-        Self::exec_between(member, stat.image, name, Moment::between(self.before, self.at), news);
+        let (name, named) = self.name(member.pid, stat.comm);
+        Self::exec_between(member, stat.image, Some(name), Moment::between(self.before, self.at), news);
+        member.named = named;
         true
     }
 

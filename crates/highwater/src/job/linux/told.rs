@@ -136,7 +136,7 @@ impl Telling {
 
     fn name_of(&self, comm: String) -> Name {
         let command = self.commands.get(&comm).unwrap_or(&comm).clone();
-        Name { command, comm, exe: None }
+        Name { command, comm, exe: None, line: None }
     }
 }
 

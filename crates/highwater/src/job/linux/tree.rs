@@ -97,7 +97,7 @@ impl Tree {
             start = Some((Start::now(), monotonic()));
         })?;
         let (start, epoch) = start.unwrap_or_else(|| (Start::now(), monotonic()));
-        let mut members = Members::new(&job.roots, job.sole_owner, own_mark, job.usage);
+        let mut members = Members::new(&job.roots, job.sole_owner, own_mark, job);
         let mut news = News::default();
         // First of all: a job may live for less than a millisecond.
         members.start(child.pid, epoch, &sources, &mut news);

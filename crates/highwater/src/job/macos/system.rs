@@ -55,7 +55,7 @@ impl Kernel for System {
         let first = calls::arguments(pid).ok().and_then(|text| arguments::first(&text));
         let exe = exe.map(|exe| exe.to_string_lossy().into_owned());
         let base = || exe.as_ref().and_then(|exe| arguments::base_name(exe.as_bytes()));
-        Some(Name { command: first.or_else(base).unwrap_or_else(|| comm.clone()), comm, exe })
+        Some(Name { command: first.or_else(base).unwrap_or_else(|| comm.clone()), comm, exe, line: None })
     }
 
     fn watch(&mut self, pid: u32, id: MemberId) -> bool {

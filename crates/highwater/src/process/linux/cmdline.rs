@@ -24,6 +24,16 @@ pub(crate) fn command_name(argv0: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(name).into_owned())
 }
 
+/// More of it than this nobody's pattern needs.
+const LONGEST_LINE: usize = 4096;
+
+/// All arguments with a space between them; `None` where there is none.
+pub(crate) fn line(text: &[u8]) -> Option<String> {
+    let end = text.iter().rposition(|&byte| byte != 0)? + 1;
+    let shown = &text[..end.min(LONGEST_LINE)];
+    Some(String::from_utf8_lossy(shown).replace('\0', " "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +56,13 @@ mod tests {
         ] {
             assert_eq!(command_name(argv0).as_deref(), Some(name), "{}", argv0.escape_ascii());
         }
+    }
+
+    #[test]
+    fn lines() {
+        assert_eq!(line(b"rustc\0--crate-name\0a b\0").as_deref(), Some("rustc --crate-name a b"));
+        assert_eq!(line(b"\0\0"), None);
+        assert_eq!(line(&[b'x'; 10_000]).map(|line| line.len()), Some(LONGEST_LINE));
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Kernel for Made {
 
     fn name(&mut self, pid: u32) -> Option<Name> {
         let name = format!("program{pid}");
-        Some(Name { command: name.clone(), comm: name, exe: None })
+        Some(Name { command: name.clone(), comm: name, exe: None, line: None })
     }
 
     fn watch(&mut self, _: u32, _: MemberId) -> bool {

@@ -1,0 +1,58 @@
+//! What a job's processes are grouped by, beside their command.
+
+use std::{fmt, sync::Arc};
+
+use crate::record::GroupKey;
+
+/// What processes are grouped by.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum GroupBy {
+    /// The base name of `argv[0]`. These groups are always in the record.
+    Command,
+    /// The executable's path. Of a process too short to be asked it is unknown: those stand by their command.
+    Exe,
+    /// The parent's pid when the process was first seen.
+    Ppid,
+    /// What a function finds in the command line. Of a process too short to be asked, in its command.
+    CommandLine(CommandLineKey),
+    /// A process with all that descends from it, whoever its descendants' parent is later.
+    Tree,
+}
+
+/// Finds a group's name in a command line (arguments with a space between them); `None` puts the process into the
+/// group of those in which nothing was found.
+#[derive(Clone)]
+pub struct CommandLineKey(Arc<Find>);
+
+type Find = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+impl CommandLineKey {
+    /// From a function.
+    pub fn new(find: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
+    }
+
+    pub(super) fn find(&self, line: &str) -> Option<String> {
+        (self.0)(line)
+    }
+}
+
+impl fmt::Debug for CommandLineKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CommandLineKey(..)")
+    }
+}
+
+impl GroupBy {
+    /// The word in the record.
+    pub fn key(&self) -> GroupKey {
+        match self {
+            Self::Command => GroupKey::Command,
+            Self::Exe => GroupKey::Exe,
+            Self::Ppid => GroupKey::Ppid,
+            Self::CommandLine(_) => GroupKey::CommandLine,
+            Self::Tree => GroupKey::Tree,
+        }
+    }
+}
