@@ -141,7 +141,12 @@ impl Members {
         self.by_pid.insert(pid, id);
         let name = process.as_ref().and_then(Opened::image).map_or_else(Name::unknown, |image| {
             let name = file_name(&image);
-            Name { command: name.clone(), comm: name, exe: Some(image.to_string_lossy().into_owned()) }
+            Name {
+                command: name.clone(),
+                comm: name,
+                exe: Some(image.to_string_lossy().into_owned()),
+                line: None,
+            }
         });
         let moment =
             self.moment(process.as_ref().and_then(|process| Some(process.times().ok()?.creation)), at);
