@@ -11,6 +11,7 @@
 //! | NVIDIA | NVML, else `nvidia-smi` | the same; in containers not (pids are the host's) | Linux; Windows without its per-process part |
 //! | AMD | sysfs of amdgpu | fdinfo, else KFD | Linux |
 //! | Intel | query calls of i915 and xe | fdinfo | Linux |
+//! | Apple; cards in and at Macs | Metal, I/O Kit | the kernel's ledger; others' for root only | macOS |
 //! | Arm, Broadcom, Qualcomm; NPUs | the RAM, as they have no other | fdinfo | Linux |
 //!
 //! Where none of them can tell there is no device, and no error: a machine without a GPU is no failure. A driver that is
@@ -34,6 +35,9 @@ mod device;
 pub(crate) mod drm;
 mod figure;
 mod info;
+#[cfg(all(feature = "metal", any(target_os = "macos", test)))]
+#[cfg_attr(not(target_os = "macos"), allow(dead_code))] // Linux tests what the answers mean.
+mod metal;
 mod monitor;
 #[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]
 mod nvidia;

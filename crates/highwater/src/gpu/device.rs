@@ -85,6 +85,8 @@ pub struct Device {
     pub system_used: Figure,
     /// How much system RAM may be mapped for it.
     pub system_total: Figure,
+    /// How much of it one process should not exceed, where somebody recommends that. Neither a limit nor a size.
+    pub budget: Option<Figure>,
 }
 
 impl Device {
@@ -107,6 +109,7 @@ impl Device {
             used_contains_reserved: None,
             system_used: Figure { pool: super::Pool::System, ..unknown.clone() },
             system_total: Figure { pool: super::Pool::System, ..unknown.clone() },
+            budget: None,
         }
     }
 

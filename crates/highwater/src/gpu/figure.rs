@@ -134,6 +134,8 @@ pub enum Kind {
     Committed,
     /// What there is, or may be used.
     Capacity,
+    /// What its user should not exceed (macOS: `recommendedMaxWorkingSetSize`; Windows: the budget of DXGI).
+    Budget,
     /// Left.
     Free,
     /// The highest it has been.

@@ -247,6 +247,8 @@ fn backends(is_this_machine: bool, may_start_programs: bool) -> Vec<Box<dyn Back
     }
     #[cfg(all(feature = "drm", target_os = "linux"))]
     backends.push(Box::<super::drm::Drm>::default());
+    #[cfg(all(feature = "metal", target_os = "macos"))]
+    backends.push(Box::<super::metal::Metal>::default());
     backends
 }
 

@@ -96,6 +96,9 @@ fn notes(device: &Device) -> Vec<String> {
     if device.unified == Some(true) {
         notes.push("unified memory: the system's RAM".to_owned());
     }
+    if let Some(budget) = device.budget.as_ref().and_then(|budget| budget.reading.known()) {
+        notes.push(format!("recommended for one process: at most {}", text::size(budget)));
+    }
     if device.system_used.bytes().is_some() {
         notes.push(format!("{} of RAM mapped for it", figure::said(&device.system_used)));
     }

@@ -165,6 +165,10 @@ impl Serialize for DeviceEntry<'_> {
             entries(&mut map, name, Some(figure))?;
             unknown.add_figure(name, Some(figure));
         }
+        // Where nobody recommends one the key is missing, and not unknown.
+        if let Some(budget) = &device.budget {
+            entries(&mut map, "budget", Some(budget))?;
+        }
         map.serialize_entry("used_contains_reserved", &device.used_contains_reserved)?;
         map.serialize_entry("pool", figure::pool(device.used.pool))?;
         map.serialize_entry("source", figure::source(device.used.source))?;

@@ -117,6 +117,7 @@ pub(crate) fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Resident => "resident",
         Kind::Allocated => "allocated",
+        Kind::Budget => "budget",
         Kind::Committed => "committed",
         Kind::Capacity => "capacity",
         Kind::Free => "free",

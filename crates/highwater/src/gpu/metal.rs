@@ -1,0 +1,113 @@
+//! GPUs of Macs. Metal names them, I/O Kit has their statistics, the kernel's ledgers what each process is charged for.
+//!
+//! - In use, for the whole device: `PerformanceStatistics` of its `IOAccelerator`, which Apple does not document.
+//! - `recommendedMaxWorkingSetSize` is a budget, and stands nowhere else.
+//! - This process: `currentAllocatedSize`. Others: the ledger `graphics_footprint`, which knows no device and is told of
+//!   other users' processes to root only.
+//!
+//! What the answers mean is pure, and tested on recorded ones.
+
+#[cfg(target_os = "macos")]
+mod devices;
+mod figures;
+mod ledger;
+
+#[cfg(target_os = "macos")]
+pub(super) use self::of_the_system::Metal;
+
+#[cfg(target_os = "macos")]
+mod of_the_system {
+    use super::{
+        devices::{self, Found},
+        figures,
+        ledger::{self, Template},
+    };
+    use crate::{
+        Roots, Unavailable,
+        gpu::{
+            Device, Gap, Listing,
+            backend::{Backend, Whose},
+        },
+        process::macos::calls,
+    };
+
+    /// All devices that Metal knows.
+    #[derive(Debug, Default)]
+    pub(in crate::gpu) struct Metal {
+        found: Vec<Found>,
+    }
+
+    impl Backend for Metal {
+        fn name(&self) -> &'static str {
+            "metal"
+        }
+
+        fn find(&mut self, _: &Roots) -> Result<Vec<Device>, Unavailable> {
+            self.found = devices::all();
+            if self.found.is_empty() {
+                return Err(Unavailable::NoBackend("Metal knows no device".into()));
+            }
+            Ok(self.found.iter().map(|found| figures::device(&found.identity)).collect())
+        }
+
+        fn read(&mut self, _: &Roots, device: &mut Device) {
+            if let Some(found) = self.found.iter().find(|found| found.identity.id() == device.id) {
+                figures::read(&found.statistics(), calls::sysctl(c"hw.memsize"), found.budget(), device);
+            }
+        }
+
+        fn usages(&mut self, _: &Roots, devices: &[Device], whose: Whose<'_>, into: &mut Listing) {
+            let own = std::process::id();
+            if whose.holds(own) {
+                for device in devices {
+                    let found = self.found.iter().find(|found| found.identity.id() == device.id);
+                    let allocated = found.map(Found::allocated_here).filter(|&bytes| bytes > 0);
+                    into.usages.extend(allocated.map(|bytes| figures::own(own, device, bytes)));
+                }
+            }
+            let pids = match whose {
+                Whose::All => calls::all().map_err(|error| Unavailable::Failed(error.to_string())),
+                Whose::Of(pids) => Ok(pids.iter().copied().collect()),
+            };
+            let others: Vec<u32> = match pids {
+                Ok(pids) => pids.into_iter().filter(|&pid| pid != own && pid != 0).collect(),
+                Err(why) => {
+                    into.gaps.push(Gap { what: "the list of processes".to_owned(), why });
+                    return;
+                }
+            };
+            if others.is_empty() {
+                return;
+            }
+            let template = match ledger::system::template() {
+                Ok(template) => template,
+                Err(why) => {
+                    into.gaps.push(Gap { what: "GPU memory of other processes".to_owned(), why });
+                    return;
+                }
+            };
+            for pid in others {
+                match ledger::system::balance(pid, &template) {
+                    Ok(balance) => into.usages.extend(figures::of_ledger(pid, devices, balance)),
+                    Err(Unavailable::PermissionDenied) => into.refused.push(pid),
+                    Err(Unavailable::Vanished) => into.vanished += 1,
+                    Err(why) => into.gaps.push(Gap { what: format!("the ledger of process {pid}"), why }),
+                }
+            }
+        }
+
+        fn raw(&mut self, _: &Roots) -> Vec<String> {
+            let mut lines = Vec::new();
+            for found in &self.found {
+                let (identity, statistics) = (&found.identity, found.statistics());
+                let (budget, own) = (found.budget(), found.allocated_here());
+                lines.push(format!("{identity:?} {statistics:?} budget {budget} allocated here {own}"));
+            }
+            match ledger::system::template() {
+                Ok(template @ Template { .. }) => lines.push(format!("{template:?}")),
+                Err(why) => lines.push(format!("the ledgers' names: {why}")),
+            }
+            lines
+        }
+    }
+}

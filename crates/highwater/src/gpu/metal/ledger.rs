@@ -1,0 +1,132 @@
+//! The kernel's ledgers of a process (`osfmk/kern/ledger.h`), of which `graphics_footprint` is what it holds for
+//! graphics. Places of entries differ between versions, so the entry is found by its name.
+
+/// `LEDGER_NAME_MAX`.
+const NAME: usize = 32;
+/// `struct ledger_template_info`: name, group, unit.
+const ROW: usize = 3 * NAME;
+/// `struct ledger_entry_info`: six numbers of 64 bits, the balance first.
+const ENTRY: usize = 6 * 8;
+const WANTED: &[u8] = b"graphics_footprint";
+
+/// Where the entry stands, and how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Template {
+    pub(super) entries: usize,
+    pub(super) place: usize,
+}
+
+impl Template {
+    /// From what `LEDGER_TEMPLATE_INFO` wrote.
+    pub(super) fn parse(rows: &[u8]) -> Option<Self> {
+        let named = |row: &[u8]| row[..NAME].split(|&byte| byte == 0).next() == Some(WANTED);
+        let place = rows.chunks_exact(ROW).position(named)?;
+        Some(Self { entries: rows.len() / ROW, place })
+    }
+
+    /// From what `LEDGER_ENTRY_INFO` wrote.
+    pub(super) fn balance(&self, entries: &[u8]) -> Option<i64> {
+        let entry = entries.chunks_exact(ENTRY).nth(self.place)?;
+        entry.first_chunk().map(|bytes| i64::from_ne_bytes(*bytes))
+    }
+}
+
+/// ledger(2), which has no page and no header of its own.
+#[cfg(target_os = "macos")]
+pub(super) mod system {
+    use std::{
+        ffi::{c_int, c_void},
+        io, ptr,
+        sync::OnceLock,
+    };
+
+    use super::{ENTRY, ROW, Template};
+    use crate::{Unavailable, process::macos::rusage::why};
+
+    const LEDGER_ENTRY_INFO: c_int = 1;
+    const LEDGER_TEMPLATE_INFO: c_int = 2;
+    /// There are about 60.
+    const ENTRIES_AT_MOST: usize = 512;
+
+    type Ledger = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void, *mut c_void) -> c_int;
+
+    /// The call, by its name: it is Apple's own and may go.
+    fn call() -> Result<Ledger, Unavailable> {
+        static CALL: OnceLock<Option<Ledger>> = OnceLock::new();
+        let found = CALL.get_or_init(|| {
+            // SAFETY: a C string; the result is a function of libSystem or null.
+            let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"ledger".as_ptr()) };
+            // SAFETY: its arguments are those of `ledger` in bsd/kern/syscalls.master.
+            (!symbol.is_null()).then(|| unsafe { std::mem::transmute::<*mut c_void, Ledger>(symbol) })
+        });
+        found.ok_or(Unavailable::NotProvided)
+    }
+
+    pub(in crate::gpu::metal) fn template() -> Result<Template, Unavailable> {
+        let ledger = call()?;
+        let mut rows = vec![0u8; ENTRIES_AT_MOST * ROW];
+        let mut count = c_int::try_from(ENTRIES_AT_MOST).unwrap_or(c_int::MAX);
+        // SAFETY: room for as many rows as `count` says, which is then how many were written.
+        let result = unsafe {
+            ledger(LEDGER_TEMPLATE_INFO, rows.as_mut_ptr().cast(), (&raw mut count).cast(), ptr::null_mut())
+        };
+        if result != 0 {
+            return Err(why(&io::Error::last_os_error()));
+        }
+        rows.truncate(usize::try_from(count).unwrap_or_default() * ROW);
+        Template::parse(&rows).ok_or(Unavailable::NotProvided)
+    }
+
+    /// What the process holds for graphics, in bytes.
+    pub(in crate::gpu::metal) fn balance(pid: u32, template: &Template) -> Result<i64, Unavailable> {
+        let ledger = call()?;
+        let mut entries = vec![0u8; template.entries * ENTRY];
+        let mut count = c_int::try_from(template.entries).unwrap_or(c_int::MAX);
+        // SAFETY: a pid in the place of a pointer, as the call wants it; room for as many entries as `count` says, which
+        // is then how many were written.
+        let result = unsafe {
+            ledger(
+                LEDGER_ENTRY_INFO,
+                ptr::without_provenance_mut(pid as usize),
+                entries.as_mut_ptr().cast(),
+                (&raw mut count).cast(),
+            )
+        };
+        if result != 0 {
+            return Err(why(&io::Error::last_os_error()));
+        }
+        entries.truncate(usize::try_from(count).unwrap_or_default() * ENTRY);
+        template.balance(&entries).ok_or(Unavailable::LayoutUnknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(names: &[&str]) -> Vec<u8> {
+        let field = |text: &str| {
+            let mut field = [0; NAME];
+            field[..text.len()].copy_from_slice(text.as_bytes());
+            field
+        };
+        names.iter().flat_map(|name| [field(name), field("physmem"), field("bytes")].concat()).collect()
+    }
+
+    #[test]
+    fn found_by_its_whole_name() {
+        let rows = rows(&["cpu_time", "graphics_footprint_compressed", "graphics_footprint", "energy"]);
+        let template = Template::parse(&rows).unwrap();
+        assert_eq!(template, Template { entries: 4, place: 2 });
+        let entries: Vec<u8> =
+            (0..4i64).flat_map(|n| [n * 100, 7, 7, 7, 7, 7]).flat_map(i64::to_ne_bytes).collect();
+        assert_eq!(template.balance(&entries), Some(200));
+        assert_eq!(template.balance(&entries[..2 * ENTRY + 8]), None, "cut off");
+    }
+
+    #[test]
+    fn a_system_without_it() {
+        assert_eq!(Template::parse(&rows(&["cpu_time", "phys_footprint"])), None);
+        assert_eq!(Template::parse(b"graphics_footprint"), None);
+    }
+}
