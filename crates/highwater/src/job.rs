@@ -211,6 +211,16 @@ impl Progress<'_> {
     pub fn record(&self) -> Record {
         self.following.checkpoint(self.elapsed)
     }
+
+    /// The best estimate of the total's peak so far, in bytes.
+    pub fn peak_rss_bytes(&self) -> Option<u64> {
+        self.following.peak_so_far()
+    }
+
+    /// Who held most in this sample: pid, name and RSS in bytes.
+    pub fn largest(&self) -> Option<(u32, String, u64)> {
+        self.following.largest()
+    }
 }
 
 impl Job {

@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 mod report;
 
-pub(crate) use self::report::{AlsoArgs, PaceArgs, ReportArgs, parse_pattern};
+pub(crate) use self::report::{AlsoArgs, LivePace, PaceArgs, ReportArgs, parse_pattern};
 
 use crate::{
     exit,
@@ -218,6 +218,7 @@ Examples:
   hwm run --exact -- make -j8               the exact peak of every process, however short
   hwm run --gpu -- python train.py          GPU memory beside RAM
   hwm run --tree -- make -j8                which branch of the build needs the memory?
+  hwm run --live -- ./train.py              how it stands, while it runs
   hwm run --with-cpu --with-io -- make -j8  CPU time and I/O beside memory
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   hwm run --detect-leaks -- ./server        does its memory go on growing?

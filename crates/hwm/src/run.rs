@@ -1,6 +1,7 @@
 //! `hwm run`: check, run the job, report.
 
 mod hook;
+mod live;
 mod plan;
 mod repeat;
 mod watcher;
@@ -28,6 +29,7 @@ use crate::{
     startup,
 };
 pub(crate) use hook::HookArgs;
+use live::Live;
 use plan::Plan;
 pub(crate) use repeat::RepeatArgs;
 use watcher::Watcher;
@@ -124,7 +126,9 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
     }
     session.signals.forward_to(job.control()).context("cannot take over the signals")?;
 
-    let mut watcher = Watcher::new(timeline, plan.json.as_ref());
+    let live = plan.live.map(|every| Live::start(every, &plan.limits)).transpose();
+    let live = live.context("the live line")?;
+    let mut watcher = Watcher::new(timeline, plan.json.as_ref(), live);
     let ran = job.run_observed(&mut watcher);
     session.signals.job_ended();
     watcher.finish();

@@ -242,6 +242,17 @@ impl Following {
         }
     }
 
+    pub(super) fn peak_so_far(&self) -> Option<u64> {
+        self.ledger.peak_so_far()
+    }
+
+    pub(super) fn largest(&self) -> Option<(u32, String, u64)> {
+        let own = self.tree.readings().iter().filter(|reading| !reading.shares_map);
+        let reading = own.max_by_key(|reading| reading.rss)?;
+        let (pid, name) = self.ledger.who_is(reading.id)?;
+        Some((pid, name, reading.rss))
+    }
+
     pub(super) fn checkpoint(&self, elapsed: Duration) -> Record {
         self.ledger.checkpoint(&self.closing(elapsed))
     }

@@ -152,6 +152,11 @@ impl Ledger {
         self.last_total
     }
 
+    /// The best estimate of the total's peak so far.
+    pub(crate) fn peak_so_far(&self) -> Option<u64> {
+        self.estimate.interval(false).map(|interval| interval.bytes)
+    }
+
     /// Members alive.
     pub(crate) fn living(&self) -> u64 {
         self.living.len() as u64

@@ -6,7 +6,7 @@ use clap::Args;
 use highwater::job::{CommandLineKey, GroupBy, Pace};
 use regex_lite::Regex;
 
-use crate::kept::Name;
+use crate::{kept::Name, units};
 
 /// How often to look.
 #[derive(Debug, Clone, Args)]
@@ -51,6 +51,11 @@ pub(crate) struct ReportArgs {
     /// Print no summary.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    /// Say on standard error how the job stands while it runs: on a terminal one line, redrawn; elsewhere a line every
+    /// 30 seconds. TIME sets another pace. It stands below what the job writes to the same terminal.
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = parse_live)]
+    pub(crate) live: Option<LivePace>,
 
     /// List at most N processes and N groups in the summary.
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -154,6 +159,14 @@ fn found_by(pattern: Regex) -> CommandLineKey {
         let part = found.get(1).or(found.get(0))?;
         Some(part.as_str().to_owned())
     })
+}
+
+/// How often the live line comes; `None`: as it suits where it goes.
+pub(crate) type LivePace = Option<Duration>;
+
+// With the whole path, so that clap does not take it for an optional argument.
+fn parse_live(text: &str) -> Result<std::option::Option<Duration>, String> {
+    if text.is_empty() { Ok(None) } else { units::parse_time(text).map(Some) }
 }
 
 /// A name for what is kept, or none.

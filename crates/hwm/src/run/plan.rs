@@ -11,7 +11,7 @@ use highwater::{
 
 use super::{hook::HookArgs, repeat::Turn};
 use crate::{
-    args::{self, Lineage, RunArgs},
+    args::{self, Lineage, LivePace, RunArgs},
     output::{Destination, html::Page, listed::Listed, timeline::TimelineFile},
     startup,
 };
@@ -34,6 +34,7 @@ pub(super) struct Plan {
     /// Exit codes for a job that a limit on the total, or on a process, has ended.
     pub(super) limit_codes: (u8, u8),
     pub(super) quiet: bool,
+    pub(super) live: Option<LivePace>,
     pub(super) top: usize,
     pub(super) listed: Listed,
     pub(super) json: Option<Destination>,
@@ -116,6 +117,7 @@ impl Plan {
             leaks: args.leaks.rules(),
             limit_codes: (args.total_limit_code, args.per_proc_limit_code),
             quiet: report.quiet,
+            live: report.live,
             top: report.top,
             listed: Listed::new(report.include, report.exclude),
             json,

@@ -2,6 +2,7 @@
 
 use highwater::job::{LimitNotice, Observer, Progress};
 
+use super::live::Live;
 use crate::output::{
     Destination, checkpoint::Checkpoints, json, summary::limits, timeline::TimelineFile, warn,
 };
@@ -11,15 +12,23 @@ use crate::output::{
 pub(super) struct Watcher<'a> {
     timeline: Option<TimelineFile>,
     checkpoints: Option<Checkpoints<'a>>,
+    live: Option<Live>,
 }
 
 impl<'a> Watcher<'a> {
-    pub(super) fn new(timeline: Option<TimelineFile>, json: Option<&'a Destination>) -> Self {
-        Self { timeline, checkpoints: json.and_then(Checkpoints::new) }
+    pub(super) fn new(
+        timeline: Option<TimelineFile>,
+        json: Option<&'a Destination>,
+        live: Option<Live>,
+    ) -> Self {
+        Self { timeline, checkpoints: json.and_then(Checkpoints::new), live }
     }
 
     /// The job is over.
     pub(super) fn finish(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.finish();
+        }
         if let Some(timeline) = &mut self.timeline {
             timeline.finish();
         }
@@ -34,10 +43,16 @@ impl Observer for Watcher<'_> {
     }
 
     fn limit(&mut self, notice: &LimitNotice) {
+        if let Some(live) = &self.live {
+            live.clear();
+        }
         warn(limits::notice(notice));
     }
 
     fn sampled(&mut self, progress: &Progress<'_>) {
+        if let Some(live) = &mut self.live {
+            live.tell(progress);
+        }
         if let Some(timeline) = &mut self.timeline {
             timeline.add(progress);
         }

@@ -115,6 +115,11 @@ Options:
   -q, --quiet
           Print no summary
 
+      --live[=<TIME>]
+          Say on standard error how the job stands while it runs: on a terminal one line, redrawn;
+          elsewhere a line every 30 seconds. TIME sets another pace. It stands below what the job
+          writes to the same terminal
+
       --top <N>
           List at most N processes and N groups in the summary
           
@@ -260,6 +265,7 @@ Examples:
   hwm run --exact -- make -j8               the exact peak of every process, however short
   hwm run --gpu -- python train.py          GPU memory beside RAM
   hwm run --tree -- make -j8                which branch of the build needs the memory?
+  hwm run --live -- ./train.py              how it stands, while it runs
   hwm run --with-cpu --with-io -- make -j8  CPU time and I/O beside memory
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   hwm run --detect-leaks -- ./server        does its memory go on growing?
