@@ -89,4 +89,8 @@ export async function plot(page: Page): Promise<{ x: number; y: number; width: n
   return box;
 }
 
-export const hash = (page: Page): Promise<URLSearchParams> => page.evaluate(() => location.hash.slice(1)).then((text) => new URLSearchParams(text));
+/** What the address says once the view rests. */
+export async function hash(page: Page): Promise<URLSearchParams> {
+  await page.waitForTimeout(250);
+  return new URLSearchParams(await page.evaluate(() => location.hash.slice(1)));
+}

@@ -89,7 +89,7 @@ export class Chart {
         x: { time: false, range: () => this.range },
         y: { range: () => [0, this.top()] },
       },
-      axes: axes(this.element, picture.metric),
+      axes: axes(picture.metric),
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
       hooks: {
         draw: [(plot) => drawMarks(plot, this.marks, this.state.view.at)],
@@ -143,7 +143,7 @@ export class Chart {
   private data(): uPlot.AlignedData {
     const { moments } = this.run;
     const picture = this.picture as Picture;
-    const buckets = Math.max(100, Math.round(((this.element.clientWidth || 1000) - AXIS) / 1.5));
+    const buckets = Math.max(100, Math.round(((this.plot?.width ?? this.element.clientWidth) - AXIS) / 1.5));
     const total = this.only ? spread(this.only, moments.length) : picture.total;
     const [from, to] = this.range;
     const columns = pick(moments, total, from, to, buckets);
@@ -172,7 +172,7 @@ export class Chart {
 }
 
 /** Axes of time and of a metric. */
-export function axes(element: HTMLElement, metric: string): uPlot.Axis[] {
+export function axes(metric: string): uPlot.Axis[] {
   const look: uPlot.Axis = {
     stroke: themed("--muted"),
     grid: { stroke: themed("--grid"), width: 1 },
@@ -183,7 +183,7 @@ export function axes(element: HTMLElement, metric: string): uPlot.Axis[] {
       ...look,
       ticks: { stroke: themed("--grid"), size: 5 },
       size: 34,
-      splits: (_plot, _axis, min, max) => timeSplits(min, max, element.clientWidth / 110),
+      splits: (plot, _axis, min, max) => timeSplits(min, max, plot.width / 110),
       values: (_plot, splits) => splits.map((split) => axisTime(split, splits)),
     },
     {

@@ -1,6 +1,6 @@
 /** Switches above the charts. */
 
-import { h } from "./dom.ts";
+import { dress, h } from "./dom.ts";
 import * as format from "./format.ts";
 import type { Grouping, Layer } from "./layers.ts";
 import type { State, View } from "./state.ts";
@@ -51,14 +51,14 @@ export function controls(state: State, metrics: string[], groupings: readonly Gr
   const isolated = h("button", { type: "button", class: "pill", onclick: () => state.set({ only: null }) });
   const isDark = () => (state.view.theme ? state.view.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
   const theme = h("button", { type: "button", onclick: () => state.set({ theme: isDark() ? "light" : "dark" }) });
-  const dress = () => {
-    document.documentElement.dataset["theme"] = isDark() ? "dark" : "light";
+  const wear = () => {
+    dress(isDark() ? "dark" : "light");
     theme.textContent = isDark() ? "Light" : "Dark";
     theme.setAttribute("aria-label", isDark() ? "Use light colours" : "Use dark colours");
   };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => state.view.theme === null && redress());
   const redress = () => {
-    dress();
+    wear();
     state.repaint();
   };
   return {
@@ -72,7 +72,7 @@ export function controls(state: State, metrics: string[], groupings: readonly Gr
     search,
     theme,
     keys: keys(),
-    dress,
+    dress: wear,
     update(view, only, range) {
       metric.update();
       by.update();

@@ -17,7 +17,20 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+const colours = new Map<string, string>();
+
 /** A colour of the present theme. */
 export function themed(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  let colour = colours.get(name);
+  if (colour === undefined) {
+    colour = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    colours.set(name, colour);
+  }
+  return colour;
+}
+
+/** Puts another theme on the page. */
+export function dress(theme: "light" | "dark"): void {
+  document.documentElement.dataset["theme"] = theme;
+  colours.clear();
 }

@@ -63,7 +63,7 @@ export class PairChart {
           { stroke: b, width: 2, fill: faded(b, 0.08), spanGaps: true, points: { show: false } },
         ],
         scales: { x: { time: false, range: () => this.range }, y: { range: () => [0, this.top()] } },
-        axes: axes(this.element, this.metric),
+        axes: axes(this.metric),
         cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
         hooks: {
           draw: [
@@ -114,7 +114,7 @@ export class PairChart {
   /** The moments of both, in order; a line is not known at the moments of the other, and drawn across them. */
   private data(): uPlot.AlignedData {
     const [from, to] = this.range;
-    const buckets = Math.max(100, Math.round((this.element.clientWidth || 1000) / 2));
+    const buckets = Math.max(100, Math.round((this.plot?.width ?? this.element.clientWidth) / 2));
     const points: { at: number; place: number; value: number | null }[] = [];
     this.runs.forEach(({ moments }, place) => {
       const line = this.lines[place] as Float64Array;

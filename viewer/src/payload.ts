@@ -66,6 +66,8 @@ export interface SeriesHead {
   length: number;
   unit: number;
   merged: boolean;
+  /** A total whose values are what is left beside the sum of all processes'. */
+  rest?: boolean;
   /** In what it is counted up: then the values rise, and their differences over time are what is shown. */
   counted?: "microseconds" | "bytes";
 }
@@ -157,7 +159,7 @@ const FORMAT = 1;
 
 /** All runs in the page. */
 export async function unpack(base64: string): Promise<Unpacked[]> {
-  return decode(await gunzip(fromBase64(base64)));
+  return decode(await inflate(fromBase64(base64)));
 }
 
 export function decode(bytes: Uint8Array): Unpacked[] {
@@ -169,8 +171,29 @@ export function decode(bytes: Uint8Array): Unpacked[] {
   return head.runs.map((run) => ({
     head: run,
     moments: reader.moments(run.timeline?.columns ?? 0),
-    series: (run.timeline?.series ?? []).map((series) => reader.series(series)),
+    series: readAll(reader, run.timeline?.series ?? []),
   }));
+}
+
+/** Totals come last, so what they are the sums of is known by then. */
+function readAll(reader: Reader, heads: SeriesHead[]): Series[] {
+  const found: Series[] = [];
+  for (const head of heads) {
+    const parts = found.filter(({ head: { metric, scope } }) => metric === head.metric && (scope === "process" || scope === "other"));
+    found.push(reader.series(head, head.rest ? sums(parts, head) : null));
+  }
+  return found;
+}
+
+function sums(parts: Series[], { first, length }: SeriesHead): Float64Array {
+  const found = new Float64Array(length);
+  for (const { first: begin, values } of parts) {
+    for (let at = 0; at < values.length; at++) {
+      const value = values[at] as number;
+      if (!Number.isNaN(value)) found[begin + at - first] = (found[begin + at - first] ?? 0) + value;
+    }
+  }
+  return found;
 }
 
 function fromBase64(text: string): Uint8Array<ArrayBuffer> {
@@ -182,8 +205,8 @@ function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-async function gunzip(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
@@ -203,7 +226,7 @@ class Reader {
     return moments;
   }
 
-  series(head: SeriesHead): Series {
+  series(head: SeriesHead, beside: Float64Array | null): Series {
     const values = new Float64Array(head.length);
     let steps = 0;
     for (let column = 0; column < head.length; column++) {
@@ -216,7 +239,7 @@ class Reader {
       const zigzag = code - 1;
       const half = Math.floor(zigzag / 2);
       steps += zigzag % 2 === 0 ? half : -half - 1;
-      values[column] = steps * head.unit;
+      values[column] = steps * head.unit + (beside?.[column] ?? 0);
     }
     const low = head.merged ? this.distances(head, values, -1) : null;
     const high = head.merged ? this.distances(head, values, 1) : null;

@@ -57,7 +57,7 @@ export interface Piece {
 }
 
 /** Processes that are drawn by themselves inside their groups. */
-const TOLD_APART = 60;
+const TOLD_APART = 36;
 
 /** The layers with their large members in shades of the layer's colour, so that one sees how many made it. */
 export function pieces(run: Run, picture: Picture, layers: Layer[]): Piece[] {

@@ -17,6 +17,9 @@ export interface View {
   theme: "light" | "dark" | null;
 }
 
+/** Browsers refuse a page that writes its address too often: it is written once the view rests for so many ms. */
+const REST = 120;
+
 export type Listener = (view: View, changed: Set<keyof View>) => void;
 
 /** Tells everybody who draws, at most once a frame. */
@@ -24,12 +27,16 @@ export class State {
   private readonly listeners: Listener[] = [];
   private readonly changed = new Set<keyof View>();
   private frame = 0;
+  private writing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     public view: View,
     private readonly initial: View,
   ) {
-    window.addEventListener("hashchange", () => this.set(fromHash(location.hash, this.initial)));
+    window.addEventListener("hashchange", () => {
+      clearTimeout(this.writing);
+      this.set(fromHash(location.hash, this.initial));
+    });
   }
 
   listen(listener: Listener): void {
@@ -56,6 +63,11 @@ export class State {
     const changed = new Set(this.changed);
     this.changed.clear();
     for (const listener of this.listeners) listener(this.view, changed);
+    clearTimeout(this.writing);
+    this.writing = setTimeout(() => this.write(), REST);
+  }
+
+  private write(): void {
     const hash = toHash(this.view, this.initial);
     if (hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
   }

@@ -1,8 +1,9 @@
-//! Records as the page reads them: a JSON head and columns of numbers, gzip, base64.
+//! Records as the page reads them: a JSON head and columns of numbers, zlib, base64.
 //!
 //! In order: the head's length (4 bytes, little-endian), the head, then what the head names, each number a varint
 //! (LEB128): run by run the moments (microseconds, each from the one before), then series by series its values.
 //! A value is 0 where none was read, else 1 + zigzag(steps from the one known before), in units of `unit` bytes.
+//! A series marked `rest` is a total, and its values are what is left of it beside all processes' (mostly 0).
 //! Series in which samples were merged go on with two more columns: how far the minimum lies below and the maximum
 //! above the value (above 0 where there is none), 0 for none, else 1 + steps. What is counted up comes after the
 //! series, in the same form. `viewer/src/payload.ts` reads it.
@@ -10,10 +11,18 @@
 use std::io::{self, Write};
 
 use base64::{engine::general_purpose::STANDARD, write::EncoderWriter};
-use flate2::{Compression, write::GzEncoder};
 use highwater::record::{Counter, CounterMetric, Metric, Process, Record, Scope, Series, Timeline};
+use miniz_oxide::deflate::core::{
+    CompressionStrategy, CompressorOxide, TDEFLFlush, TDEFLStatus, compress_to_output,
+    create_comp_flags_from_zip_params,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+/// zlib's own default.
+const LEVEL: i32 = 6;
+/// A positive window asks for zlib's header and checksum.
+const ZLIB: i32 = 15;
 
 /// One run, ready to be written.
 #[derive(Debug)]
@@ -27,13 +36,41 @@ pub(super) fn write(runs: &[Packed], out: &mut dyn Write) -> io::Result<()> {
     let heads: Vec<&Value> = runs.iter().map(|run| &run.head).collect();
     let head = serde_json::to_vec(&json!({ "format": 1, "runs": heads }))?;
     let length = u32::try_from(head.len()).map_err(|_| io::Error::other("too much for one page"))?;
-    let mut gzip = GzEncoder::new(EncoderWriter::new(out, &STANDARD), Compression::default());
-    gzip.write_all(&length.to_le_bytes())?;
-    gzip.write_all(&head)?;
-    for run in runs {
-        gzip.write_all(&run.columns)?;
+    let mut base64 = EncoderWriter::new(out, &STANDARD);
+    let parts = [&length.to_le_bytes(), &head[..]];
+    compress(parts.into_iter().chain(runs.iter().map(|run| &run.columns[..])), &mut base64)?;
+    base64.finish().map(drop)
+}
+
+/// As one zlib stream. Readings that hardly repeat compress by a tenth better where short matches are left alone,
+/// and lines that stand still as well as ever.
+fn compress<'a>(parts: impl Iterator<Item = &'a [u8]>, out: &mut dyn Write) -> io::Result<()> {
+    let flags = create_comp_flags_from_zip_params(LEVEL, ZLIB, CompressionStrategy::Filtered as i32);
+    let mut compressor = CompressorOxide::new(flags);
+    let mut failed = None;
+    let mut feed = |input: &[u8], flush| {
+        let mut at = 0;
+        loop {
+            let (status, read, ..) = compress_to_output(&mut compressor, &input[at..], flush, |chunk| {
+                failed = failed.take().or(out.write_all(chunk).err());
+                failed.is_none()
+            });
+            at += read;
+            match (status, failed.take()) {
+                (_, Some(error)) => return Err(error),
+                (TDEFLStatus::Done, _) => return Ok(()),
+                (TDEFLStatus::Okay, _) if at == input.len() && flush == TDEFLFlush::None => return Ok(()),
+                (TDEFLStatus::Okay, _) => {}
+                (TDEFLStatus::BadParam | TDEFLStatus::PutBufFailed, _) => {
+                    return Err(io::Error::other("compressing failed"));
+                }
+            }
+        }
+    };
+    for part in parts {
+        feed(part, TDEFLFlush::None)?;
     }
-    gzip.finish()?.finish().map(drop)
+    feed(&[], TDEFLFlush::Finish)
 }
 
 impl Packed {
@@ -158,12 +195,13 @@ fn pack_timeline(timeline: &Timeline, columns: &mut Vec<u8>) -> Value {
         before = now;
     }
     let is_known = |series: &&Series| series.metric != Metric::Other && series.scope != Scope::Unknown;
-    let known: Vec<&Series> = timeline.series.iter().filter(is_known).collect();
+    let mut known: Vec<&Series> = timeline.series.iter().filter(is_known).collect();
+    known.sort_by_key(|series| series.scope == Scope::Total);
     let is_known =
         |counter: &&Counter| counter.metric != CounterMetric::Other && counter.scope != Scope::Unknown;
     let counters: Vec<&Counter> = timeline.counters.iter().filter(is_known).collect();
     let all = timeline.series.len() + timeline.counters.len();
-    let mut series: Vec<Value> = known.iter().map(|series| pack_series(series, columns)).collect();
+    let mut series: Vec<Value> = known.iter().map(|series| pack_series(series, &known, columns)).collect();
     series.extend(counters.iter().map(|counter| pack_counter(counter, columns)));
     json!({
         "columns": timeline.seconds.len(),
@@ -177,9 +215,20 @@ fn micros(seconds: f64) -> u64 {
     (seconds * 1e6).round() as u64
 }
 
-fn pack_series(series: &Series, columns: &mut Vec<u8>) -> Value {
+fn pack_series(series: &Series, all: &[&Series], columns: &mut Vec<u8>) -> Value {
     let unit = unit_of(&[&series.bytes, &series.min, &series.max]);
-    pack_values(&series.bytes, unit, columns);
+    let parts = if series.scope == Scope::Total { sums(series, all) } else { Vec::new() };
+    let values = series.bytes.iter().enumerate().map(|(place, value)| {
+        let part = parts.get(series.first + place).copied().unwrap_or_default();
+        Some((*value)?.wrapping_sub(part).cast_signed())
+    });
+    // Both are multiples of the unit, or the parts are left alone.
+    let is_rest = parts.iter().any(|part| *part > 0) && parts.iter().all(|part| part.is_multiple_of(unit));
+    if is_rest {
+        pack_values(values, unit, columns);
+    } else {
+        pack_values(series.bytes.iter().map(|value| value.map(u64::cast_signed)), unit, columns);
+    }
     let is_merged = series.min != series.bytes || series.max != series.bytes;
     if is_merged {
         for (bound, is_min) in [(&series.min, true), (&series.max, false)] {
@@ -189,7 +238,7 @@ fn pack_series(series: &Series, columns: &mut Vec<u8>) -> Value {
                     Some(bytes) if is_min => bytes.saturating_sub(bound),
                     Some(bytes) => bound.saturating_sub(*bytes),
                 });
-                varint(distance.map_or(0, |distance| distance / unit + 1), columns);
+                varint(distance.map_or(0, |distance| (distance / unit).saturating_add(1)), columns);
             }
         }
     }
@@ -201,12 +250,26 @@ fn pack_series(series: &Series, columns: &mut Vec<u8>) -> Value {
         "length": series.bytes.len(),
         "unit": unit,
         "merged": is_merged,
+        "rest": is_rest,
     })
+}
+
+/// What the total is the sum of, column by column.
+fn sums(total: &Series, all: &[&Series]) -> Vec<u64> {
+    let mut sums = vec![0_u64; total.first + total.bytes.len()];
+    for part in all {
+        if part.metric == total.metric && matches!(part.scope, Scope::Process | Scope::Other) {
+            for (sum, value) in sums.iter_mut().skip(part.first).zip(&part.bytes) {
+                *sum = sum.wrapping_add(value.unwrap_or_default());
+            }
+        }
+    }
+    sums
 }
 
 fn pack_counter(counter: &Counter, columns: &mut Vec<u8>) -> Value {
     let unit = unit_of(&[&counter.values]);
-    pack_values(&counter.values, unit, columns);
+    pack_values(counter.values.iter().map(|value| value.map(u64::cast_signed)), unit, columns);
     json!({
         "metric": counter.metric,
         "scope": counter.scope,
@@ -219,14 +282,16 @@ fn pack_counter(counter: &Counter, columns: &mut Vec<u8>) -> Value {
     })
 }
 
-fn pack_values(values: &[Option<u64>], unit: u64, columns: &mut Vec<u8>) {
-    let mut before = 0;
+fn pack_values(values: impl Iterator<Item = Option<i64>>, unit: u64, columns: &mut Vec<u8>) {
+    // A unit beyond 2^63 would be that of a nonsensical record.
+    let unit = i64::try_from(unit).unwrap_or(i64::MAX);
+    let mut before = 0_i64;
     for value in values {
         match value {
             None => columns.push(0),
             Some(value) => {
                 let steps = value / unit;
-                varint(zigzag(steps.cast_signed().wrapping_sub_unsigned(before)) + 1, columns);
+                varint(zigzag(steps.wrapping_sub(before)).saturating_add(1), columns);
                 before = steps;
             }
         }

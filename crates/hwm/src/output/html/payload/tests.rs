@@ -1,7 +1,6 @@
 use std::io::Read;
 
 use base64::read::DecoderReader;
-use flate2::read::GzDecoder;
 use highwater::record::Record;
 
 use super::*;
@@ -13,8 +12,9 @@ fn unpacked(runs: &[Packed]) -> (Value, Vec<u8>) {
     let mut text = Vec::new();
     write(runs, &mut text).unwrap();
     assert!(text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte)));
-    let mut bytes = Vec::new();
-    GzDecoder::new(DecoderReader::new(&text[..], &STANDARD)).read_to_end(&mut bytes).unwrap();
+    let mut compressed = Vec::new();
+    DecoderReader::new(&text[..], &STANDARD).read_to_end(&mut compressed).unwrap();
+    let bytes = miniz_oxide::inflate::decompress_to_vec_zlib(&compressed).unwrap();
     let (length, rest) = bytes.split_at(4);
     let length = u32::from_le_bytes(length.try_into().unwrap()) as usize;
     (serde_json::from_slice(&rest[..length]).unwrap(), rest[length..].to_vec())
@@ -43,7 +43,16 @@ impl Numbers<'_> {
 
 #[test]
 fn every_value_of_the_timeline_comes_back() {
-    let record = Record::from_json(GOLDEN).unwrap();
+    let mut record: Value = serde_json::from_slice(GOLDEN).unwrap();
+    let line = |scope: &str, id: Option<u32>, first: usize, bytes: Value, min: Value, max: Value| json!({"metric": "rss", "scope": scope, "id": id, "first": first, "bytes": bytes, "min": min, "max": max});
+    let (all, lows) = (json!([12288, 24576, 8192, 4096]), json!([4096, 24576, 8192, 0]));
+    let (own, highs) = (json!([8192, null, 8192]), json!([8192, 16384, 12288]));
+    record["timeline"] = json!({"seconds": [0.0, 0.000_007, 1.5, 86_400.25], "series": [
+        line("total", None, 0, all.clone(), lows, all),
+        line("process", Some(0), 0, own.clone(), own, highs),
+        line("other", None, 1, json!([20480, null, 4096]), json!([]), json!([])),
+    ]});
+    let record = Record::from_json(record.to_string().as_bytes()).unwrap();
     let (head, columns) = unpacked(&[packed(&record)]);
     let timeline = record.timeline.as_ref().unwrap();
     let mut numbers = Numbers(&columns);
@@ -54,23 +63,32 @@ fn every_value_of_the_timeline_comes_back() {
     }
     let heads = head["runs"][0]["timeline"]["series"].as_array().unwrap();
     assert_eq!(heads.len(), timeline.series.len());
-    for (head, series) in heads.iter().zip(&timeline.series) {
+    let mut in_order: Vec<&Series> = timeline.series.iter().collect();
+    in_order.sort_by_key(|series| series.scope == Scope::Total);
+    let mut sums = vec![0; timeline.seconds.len()];
+    assert!(heads.iter().any(|head| head["rest"] == true));
+    for (head, series) in heads.iter().zip(in_order) {
         let unit = head["unit"].as_u64().unwrap();
         let mut before = 0_i64;
-        for &bytes in &series.bytes {
+        for (place, &bytes) in series.bytes.iter().enumerate() {
+            let sum = &mut sums[series.first + place];
             let read = numbers.take().checked_sub(1).map(|code| {
                 before += (code >> 1).cast_signed() ^ -(code & 1).cast_signed();
-                before.cast_unsigned() * unit
+                let rest = if head["rest"] == true { *sum } else { 0 };
+                (before * unit.cast_signed()).wrapping_add_unsigned(rest).cast_unsigned()
             });
             assert_eq!(read, bytes);
+            *sum += bytes.unwrap_or(0);
         }
         if head["merged"] == true {
-            for (place, &min) in series.min.iter().enumerate() {
+            for place in 0..series.bytes.len() {
+                let min = series.min.get(place).copied().flatten();
                 let below = numbers.take().checked_sub(1).map(|steps| steps * unit);
                 let read = below.map(|below| series.bytes[place].map_or(below, |bytes| bytes - below));
                 assert_eq!(read, min);
             }
-            for (place, &max) in series.max.iter().enumerate() {
+            for place in 0..series.bytes.len() {
+                let max = series.max.get(place).copied().flatten();
                 let above = numbers.take().checked_sub(1).map(|steps| steps * unit);
                 assert_eq!(above.map(|above| series.bytes[place].map_or(above, |bytes| bytes + above)), max);
             }
