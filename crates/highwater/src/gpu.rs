@@ -44,6 +44,9 @@ mod nvidia;
 mod plausible;
 mod shared;
 mod usage;
+#[cfg(all(any(windows, test), any(feature = "dxgi", feature = "pdh")))]
+#[cfg_attr(not(windows), allow(dead_code))] // Elsewhere only its pure parts, for their tests.
+mod wddm;
 
 #[cfg(feature = "test-helpers")]
 #[doc(hidden)]

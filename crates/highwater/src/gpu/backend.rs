@@ -15,6 +15,11 @@ pub(crate) enum Whose<'a> {
 }
 
 impl Whose<'_> {
+    /// Whether nobody but `pid` is meant.
+    pub(crate) fn is_only(self, pid: u32) -> bool {
+        matches!(self, Self::Of(pids) if pids.len() == 1 && pids.contains(&pid))
+    }
+
     /// Whether `pid` is meant.
     pub(crate) fn holds(self, pid: u32) -> bool {
         match self {
@@ -44,6 +49,9 @@ pub(crate) trait Backend: Debug + Send {
     /// Appends what processes hold on `devices` (those that this backend found, or some of them), who could not be
     /// read, and what is missing.
     fn usages(&mut self, roots: &Roots, devices: &[Device], whose: Whose<'_>, into: &mut Listing);
+
+    /// Adds what it knows of devices that other sources have found, too, once those have said what they know.
+    fn complete(&mut self, _roots: &Roots, _devices: &[Device], _whose: Whose<'_>, _into: &mut Listing) {}
 
     /// What it saw, raw, for the doctor: a line each.
     fn raw(&mut self, _roots: &Roots) -> Vec<String> {

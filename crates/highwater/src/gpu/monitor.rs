@@ -170,6 +170,9 @@ impl Monitor {
                 backend.usages(&self.roots, &self.devices[own], whose, &mut listing);
             }
         }
+        for Opened { backend, .. } in &mut self.sources {
+            backend.complete(&self.roots, &self.devices, whose, &mut listing);
+        }
         if let Some(device) = index.and_then(|index| self.devices.get(place_of(index)?)) {
             listing.usages.retain(|usage| usage.device == device.id);
         }
@@ -244,6 +247,10 @@ fn backends(is_this_machine: bool, may_start_programs: bool) -> Vec<Box<dyn Back
     #[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]
     if is_this_machine {
         backends.push(Box::new(super::nvidia::Nvidia::new(may_start_programs)));
+    }
+    #[cfg(all(windows, any(feature = "dxgi", feature = "pdh")))]
+    if is_this_machine {
+        backends.push(Box::<super::wddm::Wddm>::default());
     }
     #[cfg(all(feature = "drm", target_os = "linux"))]
     backends.push(Box::<super::drm::Drm>::default());

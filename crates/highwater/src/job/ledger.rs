@@ -167,7 +167,9 @@ impl Ledger {
             Event::Born { id, pid, ppid, name, forked } => {
                 self.seen += 1;
                 let parent = self.by_pid.get(&ppid).and_then(|parent| self.living.get(parent));
-                let extent = self.estimate.born(parent.map(|parent| &parent.extent), forked, moment);
+                // Windows makes no copy of a parent.
+                let copied = parent.filter(|_| self.header.origin.metric != Metric::WorkingSet);
+                let extent = self.estimate.born(copied.map(|parent| &parent.extent), forked, moment);
                 let name = name.or_else(|| parent.map(|parent| parent.name.clone()));
                 let name = name.unwrap_or_else(Name::unknown);
                 let groups = self.groups.of(&name, ppid);
@@ -494,6 +496,8 @@ impl Ledger {
 
     fn pss_downgrade(&self) -> Option<Downgrade> {
         let reason = match self.pss {
+            // There is no such figure on other systems.
+            None if self.header.origin.metric != Metric::Rss => return None,
             None if self.pss_disturbed > 0 => format!(
                 "each of {} passes was disturbed by processes that were born, exec'ed or ended meanwhile",
                 self.pss_disturbed

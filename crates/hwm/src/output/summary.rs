@@ -11,7 +11,7 @@ mod usage;
 use std::io::{self, Write};
 
 use anstyle::Style;
-use highwater::record::{Certainty, Exit, IntervalMode, PeakInterval, Record};
+use highwater::record::{Certainty, Exit, IntervalMode, Metric, PeakInterval, Record};
 
 use super::{leaks, listed::Listed, text};
 pub(crate) use measured::sentence as measured;
@@ -75,7 +75,9 @@ pub(crate) fn write_figures<P>(
 /// A label and its value, which goes on below itself when it is long.
 pub(crate) fn line(out: &mut dyn Write, width: usize, label: &str, value: &str) -> io::Result<()> {
     let mut lines = text::wrap(value, width.saturating_sub(LABEL)).into_iter();
-    writeln!(out, "{BOLD}{label:<LABEL$}{BOLD:#}{}", lines.next().unwrap_or_default())?;
+    // Some labels are longer than their column.
+    let label = format!("{label:<width$} ", width = LABEL - 1);
+    writeln!(out, "{BOLD}{label}{BOLD:#}{}", lines.next().unwrap_or_default())?;
     for more in lines {
         writeln!(out, "{:<LABEL$}{more}", "")?;
     }
@@ -136,6 +138,8 @@ fn write_peaks<P>(
             }
             line(out, layout.width, "Max total PSS:", &value)?;
         }
+        // Other systems have no such figure.
+        None if record.primary_metric != Metric::Rss => {}
         None => line(out, layout.width, "Max total PSS:", "unknown")?,
     }
     if let Some(cgroup) = &record.peak.cgroup {

@@ -27,6 +27,8 @@ struct Member {
     pid: u32,
     /// `None`: it had ended before it could be opened, or is protected from us.
     process: Option<Opened>,
+    /// What it runs could be read.
+    named: bool,
     /// The Job Object has told of its end.
     ended: bool,
 }
@@ -134,26 +136,19 @@ impl Members {
         if self.by_pid.contains_key(&pid) {
             return;
         }
-        let process = Opened::of(pid).ok().filter(|process| job.holds(process));
+        let process = Opened::of(pid).ok().filter(|process| !job.is_stranger(process));
         let id = MemberId(self.next_id);
         self.next_id += 1;
         self.born += 1;
         self.by_pid.insert(pid, id);
-        let name = process.as_ref().and_then(Opened::image).map_or_else(Name::unknown, |image| {
-            let name = file_name(&image);
-            Name {
-                command: name.clone(),
-                comm: name,
-                exe: Some(image.to_string_lossy().into_owned()),
-                line: None,
-            }
-        });
+        let name = process.as_ref().and_then(name_of);
+        let named = name.is_some();
         let moment =
             self.moment(process.as_ref().and_then(|process| Some(process.times().ok()?.creation)), at);
         // 0 is nobody's pid: whoever had started it could not be asked for.
         let parent = process.as_ref().and_then(Opened::parent).unwrap_or(0);
-        news.push(moment, Event::Born { id, pid, ppid: parent, name: Some(name), forked: false });
-        self.list.push(Member { id, pid, process, ended: false });
+        news.push(moment, Event::Born { id, pid, ppid: parent, name: Some(name.unwrap_or_else(Name::unknown)), forked: false });
+        self.list.push(Member { id, pid, process, named, ended: false });
     }
 
     /// Reads all members, and buries those that have ended.
@@ -168,7 +163,14 @@ impl Members {
         self.find_untold(job, at, news);
         self.readings.clear();
         let mut list = std::mem::take(&mut self.list);
-        list.retain(|member| {
+        list.retain_mut(|member| {
+            if !member.named
+                && let Some(name) = member.process.as_ref().and_then(name_of)
+            {
+                // At its birth it may not be told yet.
+                member.named = true;
+                news.push(Moment::exactly(at), Event::Named { id: member.id, name });
+            }
             if member.has_ended() {
                 self.bury(member, at, news);
                 return false;
@@ -245,6 +247,12 @@ impl Members {
         // The wall clock may have been set meanwhile.
         wall.map(since).filter(|&moment| moment <= at).map_or(Moment::exactly(at), Moment::exactly)
     }
+}
+
+fn name_of(process: &Opened) -> Option<Name> {
+    let image = process.image()?;
+    let name = file_name(&image);
+    Some(Name { command: name.clone(), comm: name, exe: Some(image.to_string_lossy().into_owned()), line: None })
 }
 
 /// The wall clock, in 100 ns since 1601.

@@ -82,11 +82,13 @@ impl JobObject {
         Ok(())
     }
 
-    /// Whether `process` is of the job, or of one inside it. Whoever has a pid now may be a stranger.
-    pub(super) fn holds(&self, process: &Opened) -> bool {
+    /// Whether `process` is known not to be of the job, nor of one inside it: whoever has a pid now may be a stranger.
+    pub(super) fn is_stranger(&self, process: &Opened) -> bool {
         let mut is_inside = 0;
         // SAFETY: two live handles and a live local.
-        unsafe { IsProcessInJob(process.raw(), self.raw(), &raw mut is_inside) != 0 && is_inside != 0 }
+        let told = unsafe { IsProcessInJob(process.raw(), self.raw(), &raw mut is_inside) } != 0;
+        // Wine refuses the question where Windows answers it (the handle may ask for little).
+        told && is_inside == 0
     }
 
     pub(super) fn terminate(&self) {
