@@ -147,7 +147,16 @@ impl Members {
             self.moment(process.as_ref().and_then(|process| Some(process.times().ok()?.creation)), at);
         // 0 is nobody's pid: whoever had started it could not be asked for.
         let parent = process.as_ref().and_then(Opened::parent).unwrap_or(0);
-        news.push(moment, Event::Born { id, pid, ppid: parent, name: Some(name.unwrap_or_else(Name::unknown)), forked: false });
+        news.push(
+            moment,
+            Event::Born {
+                id,
+                pid,
+                ppid: parent,
+                name: Some(name.unwrap_or_else(Name::unknown)),
+                forked: false,
+            },
+        );
         self.list.push(Member { id, pid, process, named, ended: false });
     }
 
@@ -252,7 +261,12 @@ impl Members {
 fn name_of(process: &Opened) -> Option<Name> {
     let image = process.image()?;
     let name = file_name(&image);
-    Some(Name { command: name.clone(), comm: name, exe: Some(image.to_string_lossy().into_owned()), line: None })
+    Some(Name {
+        command: name.clone(),
+        comm: name,
+        exe: Some(image.to_string_lossy().into_owned()),
+        line: None,
+    })
 }
 
 /// The wall clock, in 100 ns since 1601.
