@@ -8,7 +8,7 @@ use highwater::{
 };
 use serde::Serialize;
 
-use crate::{exit, leaks::LeakArgs, units};
+use crate::{exit, leaks::LeakArgs, output::document::Schema, units};
 
 /// What counts as growth.
 #[derive(Debug, Clone, clap::Args)]
@@ -43,6 +43,7 @@ impl RuleArgs {
 /// Records and what is said of them.
 #[derive(Debug, Serialize)]
 pub(crate) struct Judgement {
+    schema: Schema,
     /// Of all of it.
     pub(crate) verdict: Verdict,
     /// The base's files.
@@ -77,7 +78,8 @@ impl Judgement {
         };
         let command = |records: &[Record]| records.first().map(|r| r.command.clone()).unwrap_or_default();
         let commands = (command(base.1), command(candidate.1));
-        Self { verdict, base: base.0, candidate: candidate.0, comparison, leaks, commands }
+        let schema = Schema::COMPARISON;
+        Self { schema, verdict, base: base.0, candidate: candidate.0, comparison, leaks, commands }
     }
 
     /// The exit code that says so.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     exit,
-    output::{self, complain, leaks, text},
+    output::{self, complain, document::Schema, leaks, text},
     records::read_all_ended,
     units,
 };
@@ -83,7 +83,7 @@ const EXAMPLES: &str = "\
 Examples:
   hwm leaks mem.json
   hwm leaks mem.json --min-growth 20% --min-duration 10s
-  hwm leaks --json mem.json | jq '.[].leaks[].bytes_per_minute'
+  hwm leaks --json mem.json | jq '.records[].leaks[].bytes_per_minute'
   hwm run --detect-leaks -- ./server        at the end of the job itself
 
 The floor is judged, not the peaks: what comes and goes is no leak, nor is warm-up, a cache that fills up, or one \
@@ -91,6 +91,13 @@ large allocation. A job that loads data for all its life and ends looks like a l
 
 Exit codes: 0 none was found; 1 a leak; 2 bad usage, a record that cannot be read, or one too short to judge.
 ";
+
+/// `hwm leaks --json`.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    schema: Schema,
+    records: &'a [Judged],
+}
 
 /// What was found in one record.
 #[derive(Debug, Serialize)]
@@ -117,7 +124,7 @@ pub(crate) fn run(args: &LeaksArgs) -> anyhow::Result<ExitCode> {
         }
     }
     if args.json {
-        output::print_json(&judged)?;
+        output::print_json(&Document { schema: Schema::LEAKS, records: &judged })?;
     } else {
         output::print(in_words(&judged).as_bytes())?;
     }

@@ -43,7 +43,7 @@ leaky.json: Leak: the job's total: 60.0 MiB a minute, from 128 MiB at 28.00 s to
 fn as_json() {
     let place = Place::with(&[("leaky.json", leaky())]);
     let said: Value = serde_json::from_str(&place.says(1, &["leaks", "--json", "leaky.json"])).expect("JSON");
-    let judged = &said[0];
+    let judged = &said["records"][0];
     assert_eq!((&judged["record"], &judged["search"]["judged"]), (&json!("leaky.json"), &json!(1)));
     let leak = &judged["leaks"][0];
     assert_eq!((&leak["bytes_per_minute"], &leak["sureness"]), (&json!(60 * MIB), &json!("clear")));
