@@ -112,7 +112,7 @@ impl Chart<'_> {
 /// A course in one row, on a scale of its own. What was held and is far below the highest still shows.
 pub(super) fn sparkline(course: &[Slot], highest: u64, ink: &Ink) -> String {
     let cell = |slot: &Slot| match slot {
-        Slot::Known(value) => level(ink, *value as f64 / highest.max(1) as f64, true),
+        Slot::Known(value) => level(ink, *value as f64 / highest.max(1) as f64, *value > 0),
         Slot::Unknown => '?',
         Slot::Outside => ' ',
     };
@@ -193,8 +193,8 @@ mod tests {
 
     #[test]
     fn sparklines() {
-        assert_eq!(sparkline(&course(), 80, &UNICODE), " ▁▁▂▄▆██▇▄▃▁▁?");
-        assert_eq!(sparkline(&course(), 80, &ASCII), " ...::###....?");
-        assert_eq!(sparkline(&[Slot::Known(0)], 0, &UNICODE), "▁");
+        assert_eq!(sparkline(&course(), 80, &UNICODE), " ▁▁▂▄▆██▇▄▃ ▁?");
+        assert_eq!(sparkline(&course(), 80, &ASCII), " ...::###.. .?");
+        assert_eq!(sparkline(&[Slot::Known(0)], 0, &UNICODE), " ");
     }
 }
