@@ -1,7 +1,7 @@
 //! The summary for humans: what the job used, by whom, and how well that is known.
 
 mod gpu;
-mod groups;
+pub(crate) mod groups;
 pub(crate) mod limits;
 mod measured;
 pub(crate) mod runs;

@@ -80,7 +80,7 @@ impl View<'_> {
         summary::write_figures(record, &tally, &layout, out)?;
         self.chart(out)?;
         self.processes(&tally, out)?;
-        self.groups(out)?;
+        self.groups(&layout, out)?;
         summary::write_still_running(record, &tally, &layout, out)?;
         writeln!(out)?;
         summary::line(out, width, "Measured:", &summary::measured(record))
@@ -203,24 +203,22 @@ impl View<'_> {
         }
     }
 
-    fn groups(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut rest = &self.record.groups[..];
-        while let Some(by) = rest.first().map(|group| group.by) {
-            let (these, others) = rest.split_at(rest.iter().take_while(|group| group.by == by).count());
-            rest = others;
-            let mut courses = groups::courses(self.record, by);
-            let lines = these.iter().take(self.layout.top).map(|group| {
-                let plural = if group.processes == 1 { "process" } else { "processes" };
-                Line {
-                    size: text::size_or_unknown(group.peak_bytes),
-                    points: courses.remove(&group.key),
-                    until: self.end(),
-                    name: format!("{} ({} {plural})", text::printable(&group.key), group.processes),
-                }
+    fn groups(&self, layout: &summary::Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
+        for (kind, groups) in summary::groups::kinds(self.record) {
+            if kind == GroupKey::Tree {
+                summary::groups::write_tree(&groups, layout, out)?;
+                continue;
+            }
+            let mut courses = groups::courses(self.record, kind);
+            let lines = groups.iter().take(self.layout.top).map(|group| Line {
+                size: text::size_or_unknown(group.peak_bytes),
+                points: courses.remove(&group.key),
+                until: self.end(),
+                name: format!("{} ({})", text::printable(&group.key), summary::groups::processes(group)),
             });
-            let title = format!("Groups by {}", by_what(by));
+            let title = format!("Groups by {}", summary::groups::by(kind));
             self.table(&title, "peak at one instant", &lines.collect::<Vec<_>>(), out)?;
-            let more = these.len().saturating_sub(self.layout.top);
+            let more = groups.len().saturating_sub(self.layout.top);
             if more > 0 {
                 writeln!(out, "  ... and {more} more (--top N lists more)")?;
             }
@@ -278,17 +276,6 @@ struct Line {
     /// When it ended.
     until: f64,
     name: String,
-}
-
-fn by_what(key: GroupKey) -> &'static str {
-    match key {
-        GroupKey::Command => "command",
-        GroupKey::Exe => "executable",
-        GroupKey::Ppid => "parent",
-        GroupKey::CommandLine => "what a pattern finds in the command line",
-        GroupKey::Tree => "branch of the tree",
-        _ => "something that this hwm does not know",
-    }
 }
 
 /// Where it ran.

@@ -40,7 +40,6 @@ fn growing() -> Value {
     record["groups"] = json!([
         {"key": "serve", "by": "command", "processes": 1, "peak_bytes": 219 * MIB, "at_seconds": 199.0},
         {"key": "worker", "by": "command", "processes": 1, "peak_bytes": 60 * MIB, "at_seconds": 0.0},
-        {"key": "100", "by": "tree", "processes": 2, "peak_bytes": 270 * MIB, "at_seconds": 174.0, "id": 0},
     ]);
     record["peak"]["rss"] = json!({
         "bytes": 254 * MIB, "lower_bytes": 254 * MIB, "upper_bytes": 260 * MIB, "lower_rigorous": true,
@@ -106,9 +105,6 @@ Groups by command (peak at one instant; course on its own scale)
    219 MiB  ▁▁▁▂▂▂▂▃▃▃▃▃▄▄▄▄▅▅▅▅▆▆▆▆▆▇▇▇▇███  serve (1 process)
   60.0 MiB  ████▁▁▁▁████▁▁▁▁████▁▁▁▁████▁▁▁▁  worker (1 process)
 
-Groups by branch of the tree (peak at one instant)
-  270 MiB  100 (2 processes)
-
 Still running:    serve (pid 100); --wait waits for them
 
 Measured:         births and deaths from the kernel's perf events; peaks from
@@ -116,6 +112,42 @@ Measured:         births and deaths from the kernel's perf events; peaks from
                   upper end is not rigorous: 3 programs ended without a last
                   mark (--exact reads them); missing: PSS (smaps_rollup cannot
                   be read)
+
+"#]]
+    );
+}
+
+#[test]
+fn groups_as_they_were_asked_for() {
+    let mut record = growing();
+    record["processes"][0]["exe"] = json!("/opt/serve");
+    let group = |key: &str, by: &str, peak: u64, id: Option<u64>, parent: Option<u64>| {
+        json!({
+            "key": key, "by": by, "processes": 1, "peak_bytes": peak * MIB, "at_seconds": 1.0, "id": id,
+            "parent": parent,
+        })
+    };
+    record["groups"] = json!([
+        group("serve", "command", 219, None, None),
+        group("/opt/serve", "exe", 219, None, None),
+        group("worker", "exe", 60, None, None),
+        group("serve", "tree", 254, Some(0), None),
+        group("worker", "tree", 60, Some(1), Some(0)),
+    ]);
+    let text = view(&record, 80, "C", &[]);
+    let start = text.find("Groups by").expect("groups");
+    let end = text.find("Still running").expect("the end of them");
+    assert_data_eq!(
+        &text[start..end],
+        str![[r#"
+Groups by executable (peak at one instant; course on its own scale)
+   219 MiB  ..............::::::::::::######  /opt/serve (1 process)
+  60.0 MiB  ####....####....####....####....  worker (1 process)
+
+Process tree (each with all that descends from it, at one instant)
+  serve (1 process)   254 MiB
+    worker           60.0 MiB
+
 
 "#]]
     );

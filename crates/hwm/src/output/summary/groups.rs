@@ -13,15 +13,20 @@ use crate::output::text;
 /// A tree of more lines than this is cut: `--json` has all of it.
 const LINES: usize = 200;
 
-/// The kinds that were asked for; by command where none was.
-pub(super) fn write<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
+/// The kinds that were asked for, each with its groups; by command where none was.
+pub(crate) fn kinds<P>(record: &Record<P>) -> Vec<(GroupKey, Vec<&Group>)> {
     let mut kinds: Vec<GroupKey> = record.groups.iter().map(|group| group.by).collect();
     kinds.dedup();
     if kinds.len() > 1 {
         kinds.retain(|kind| *kind != GroupKey::Command);
     }
-    for kind in kinds {
-        let of_kind: Vec<&Group> = record.groups.iter().filter(|group| group.by == kind).collect();
+    let groups = |kind| record.groups.iter().filter(|group| group.by == kind).collect();
+    kinds.into_iter().map(|kind| (kind, groups(kind))).collect()
+}
+
+/// All that is said of groups.
+pub(super) fn write<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
+    for (kind, of_kind) in kinds(record) {
         match kind {
             GroupKey::Tree => write_tree(&of_kind, layout, out)?,
             _ => write_list(kind, &of_kind, layout, out)?,
@@ -44,12 +49,7 @@ fn write_list(kind: GroupKey, groups: &[&Group], layout: &Layout<'_>, out: &mut 
             (format!("{name} ({})", processes(group)), text::size_or_unknown(group.peak_bytes))
         })
         .collect();
-    let by = match kind {
-        GroupKey::Exe => "executable",
-        GroupKey::Ppid => "parent's pid",
-        GroupKey::CommandLine => "what was found in the command line",
-        _ => "command",
-    };
+    let by = by(kind);
     writeln!(out, "\n{BOLD}Process groups by {by}{BOLD:#} (the group's peak at one instant)")?;
     let names = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let sizes = rows.iter().map(|(_, size)| size.chars().count()).max().unwrap_or(0);
@@ -60,7 +60,18 @@ fn write_list(kind: GroupKey, groups: &[&Group], layout: &Layout<'_>, out: &mut 
     if more > 0 { writeln!(out, "  ... and {more} more (see --json)") } else { Ok(()) }
 }
 
-fn processes(group: &Group) -> String {
+/// What the key is.
+pub(crate) fn by(kind: GroupKey) -> &'static str {
+    match kind {
+        GroupKey::Exe => "executable",
+        GroupKey::Ppid => "parent's pid",
+        GroupKey::CommandLine => "what was found in the command line",
+        _ => "command",
+    }
+}
+
+/// How many it has.
+pub(crate) fn processes(group: &Group) -> String {
     let plural = if group.processes == 1 { "process" } else { "processes" };
     format!("{} {plural}", group.processes)
 }
@@ -75,7 +86,7 @@ struct Tree<'a> {
 
 /// Each process with the peak of all that descends from it; leaves of one command together. What is not listed is left
 /// out, unless it leads to something that is.
-fn write_tree(groups: &[&Group], layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write_tree(groups: &[&Group], layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
     let parents: HashMap<u64, Option<u64>> =
         groups.iter().filter_map(|group| Some((group.id?, group.parent))).collect();
     let mut shown = std::collections::HashSet::new();

@@ -22,7 +22,8 @@ struct Column {
 pub(super) fn courses(record: &Record, by: GroupKey) -> HashMap<String, Vec<Point>> {
     let key: fn(&Process) -> Option<String> = match by {
         GroupKey::Command => |process| Some(process.command.clone()),
-        GroupKey::Exe => |process| process.exe.clone(),
+        // A process too short to be asked for its executable stands by its command.
+        GroupKey::Exe => |process| process.exe.clone().or_else(|| Some(process.command.clone())),
         GroupKey::Ppid => |process| Some(process.ppid.to_string()),
         _ => |_| None,
     };
