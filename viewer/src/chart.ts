@@ -143,7 +143,9 @@ export class Chart {
   private data(): uPlot.AlignedData {
     const { moments } = this.run;
     const picture = this.picture as Picture;
-    const buckets = Math.max(100, Math.round(((this.plot?.width ?? this.element.clientWidth) - AXIS) / 1.5));
+    // Many layers are as many long lines to draw: then they are a little coarser, so that zooming stays smooth.
+    const width = (this.plot?.width ?? this.element.clientWidth) - AXIS;
+    const buckets = Math.max(100, Math.round(width / (this.pieces.length > 16 ? 2.5 : 1.5)));
     const total = this.only ? spread(this.only, moments.length) : picture.total;
     const [from, to] = this.range;
     const columns = pick(moments, total, from, to, buckets);

@@ -49,7 +49,8 @@ export function controls(state: State, metrics: string[], groupings: readonly Gr
   const zoomed = h("button", { type: "button", class: "pill", onclick: () => state.set({ range: null }) });
   const moment = h("button", { type: "button", class: "pill accent", onclick: () => state.set({ at: null }) });
   const isolated = h("button", { type: "button", class: "pill", onclick: () => state.set({ only: null }) });
-  const isDark = () => (state.view.theme ? state.view.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
+  let printing = false;
+  const isDark = () => !printing && (state.view.theme ? state.view.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
   const theme = h("button", { type: "button", onclick: () => state.set({ theme: isDark() ? "light" : "dark" }) });
   const wear = () => {
     dress(isDark() ? "dark" : "light");
@@ -61,6 +62,13 @@ export function controls(state: State, metrics: string[], groupings: readonly Gr
     wear();
     state.repaint();
   };
+  // Paper is white.
+  for (const [event, begins] of [["beforeprint", true], ["afterprint", false]] as const) {
+    window.addEventListener(event, () => {
+      printing = begins;
+      redress();
+    });
+  }
   return {
     element: h(
       "div",

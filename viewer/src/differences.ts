@@ -109,7 +109,7 @@ export class Differences {
       },
       h("td", {}, entry.label, h("span", { class: "faint" }, `  × ${sides}`)),
       ...([0, 1] as const).map((place) => h("td", { class: Number.isNaN(entry.values[place]) ? "number faint" : "number" }, figure(place))),
-      h("td", { class: "number" }, Number.isNaN(difference) ? "?" : difference === 0 ? "the same" : `${difference > 0 ? "+" : ""}${format.value(metric, difference)}${percent}`),
+      h("td", { class: "number" }, entry.absent[0] && entry.absent[1] ? "–" : Number.isNaN(difference) ? "?" : difference === 0 ? "the same" : `${difference > 0 ? "+" : ""}${format.value(metric, difference)}${percent}`),
       h("td", { class: "bars", "aria-hidden": "true" }, bar),
     );
   }

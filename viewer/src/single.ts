@@ -16,14 +16,15 @@ import { fromHash, State, type View } from "./state.ts";
 import { Table } from "./table.ts";
 import { atMoment, Tip } from "./tip.ts";
 
-/** So many processes can be told apart in one picture. */
+/** So many processes can be told apart in one picture, and so many lanes be looked through. */
 const READABLE = 64;
+const LANES = 400;
 
 export function single(run: Run, app: HTMLElement): void {
   const metrics = run.metrics;
   const initial: View = {
     metric: metrics[0] ?? run.head.primary_metric,
-    by: run.rows(metrics[0] ?? "").size > READABLE ? "command" : "process",
+    by: run.rows(metrics[0] ?? "").size > READABLE || run.count > LANES ? "command" : "process",
     range: null,
     at: null,
     only: null,

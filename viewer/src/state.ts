@@ -43,10 +43,11 @@ export class State {
     this.listeners.push(listener);
   }
 
-  /** Everything is drawn anew: the colours have changed. */
+  /** Everything is drawn anew, at once: the colours have changed. */
   repaint(): void {
     this.changed.add("theme");
-    this.frame ||= requestAnimationFrame(() => this.tell());
+    cancelAnimationFrame(this.frame);
+    this.tell();
   }
 
   set(change: Partial<View>): void {
