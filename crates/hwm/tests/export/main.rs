@@ -5,6 +5,8 @@ mod chrome_trace;
 mod firefox_profiler;
 mod made;
 mod mistakes;
+#[cfg(target_os = "linux")]
+mod real;
 mod samples;
 #[cfg(feature = "parquet")]
 mod tables;

@@ -64,8 +64,6 @@ fn outputs_that_cannot_be_written() {
         &["export", "mem.json", "--format", "xml"],
         &["export", "mem.json", "--format", "parquet"],
         &["export", "mem.json", "--format", "parquet", "-o", "-"],
-        &["export", "mem.json", "--format", "parquet", "-o", "no/such"],
-        &["export", "mem.json", "--format", "parquet", "-o", "short.json"],
         &["export", "mem.json", "--format", "csv", "-o", "no/such"],
         &["export", "mem.json", "--format", "csv", "-o", "."],
         &["export", "mem.json", "--format", "csv", "-o", "mem.json"],
@@ -84,10 +82,6 @@ hwm: the tables are three files: name a directory for them, as in -o mem.parquet
 exit code 2
 hwm: the tables are three files: name a directory for them, as in -o mem.parquet
 exit code 2
-hwm: --output no/such: No such file or directory (os error 2)
-exit code 1
-hwm: --output short.json/samples.parquet: [..]short.json is not a directory
-exit code 1
 hwm: --output no/such: the directory no cannot be used; create it first: No such file or directory (os error 2)
 exit code 1
 hwm: --output .: . is a directory; name a file in it

@@ -98,3 +98,16 @@ fn a_directory_is_made_and_only_its_tables_replaced() {
     assert_eq!(rows(&place, "run").len(), 1);
     assert_eq!(std::fs::read_dir(place.path().join("mem")).expect("listed").count(), 4);
 }
+
+#[test]
+fn a_place_that_is_no_directory_is_refused() {
+    let place = Place::with("mem.json", &record());
+    for (directory, why) in
+        [("no/such", "--output no/such: No such"), ("mem.json", "this is the record itself")]
+    {
+        let output = place.command(&["export", "mem.json", "--format", "parquet", "-o", directory]).output();
+        let output = output.expect("runs");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && error.contains(why), "{error}");
+    }
+}

@@ -69,3 +69,27 @@ pub(crate) fn write(record: &Record, for_terminal: bool, out: &mut dyn Write) ->
     }
     csv.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use highwater::record::Record;
+    use serde_json::json;
+
+    use super::*;
+    use crate::output::summary::tests::fixture;
+
+    #[test]
+    fn a_terminal_obeys_no_name() {
+        let mut record = serde_json::to_value(fixture()).unwrap();
+        record["timeline"]["series"][0]["scope"] = json!("process");
+        record["timeline"]["series"][0]["id"] = json!(3);
+        let record: Record = serde_json::from_value(record).unwrap();
+        let written = |for_terminal| {
+            let mut out = Vec::new();
+            write(&record, for_terminal, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert!(written(true).contains("\"odd\\x1b[31m,name\""));
+        assert!(written(false).contains("\"odd\x1b[31m,name\""));
+    }
+}
