@@ -151,6 +151,19 @@ describe("records that are not as usual", () => {
       },
     ));
 
+  test("what was attached to says what is missing", () =>
+    look(
+      view("attached", changed((record) => {
+        record.capture.attached = { pid: 77, ran_for_seconds: 90, processes: 2, marks_bytes: null };
+        record.peak.swap = { bytes: 3 * 1024 * 1024, certainty: "sampled", at_seconds: 0.1 };
+      })),
+      "",
+      async (page) => {
+        expect(await page.locator(".note").first().textContent()).toContain("Attached to process 77, which had already run for 1 min 30 s");
+        expect(await page.locator(".tile", { hasText: "Peak swap" }).textContent()).toContain("≥ 3.00 MiB");
+      },
+    ));
+
   test("a newer minor version says that something may be missing", () =>
     look(
       view("newer", changed((record) => {

@@ -44,6 +44,11 @@ function notes(run: Run): string[] {
   const found: string[] = [];
   if (!head.complete) found.push("This is a checkpoint: the job had not ended when it was written, so there is no timeline, and the figures are those so far.");
   else if (!head.timeline || head.timeline.columns === 0) found.push("The record has no timeline: nothing was sampled while the job ran.");
+  const { attached } = head.capture;
+  if (attached) {
+    const before = attached.ran_for_seconds === null ? "" : ` for ${format.seconds(attached.ran_for_seconds)}`;
+    found.push(`Attached to process ${attached.pid}, which had already run${before}: nothing of that time is in this record.`);
+  }
   if (head.newer_minor) found.push(`The record comes from a newer highwater (${head.schema.major}.${head.schema.minor}): what this page does not know is left out.`);
   if (head.timeline && head.timeline.unknown_series > 0) found.push(`${head.timeline.unknown_series} series of the record are of a kind that this page does not know.`);
   if (run.count === 0) found.push("No process was seen: the record has no rows.");
@@ -62,6 +67,8 @@ export function tiles(run: Run, actions: { peak: () => void; isolate: (row: numb
     if (vram) all.push(tile(`GPU: ${name ?? id}`, format.sign(vram.certainty) + format.bytes(vram.bytes), scope + whenGpu(vram.at_seconds), format.certainty(vram.certainty)));
   }
   if (cgroup) all.push(tile("Cgroup peak", format.sign(cgroup.certainty) + format.bytes(cgroup.bytes), "with page cache and kernel memory", format.certainty(cgroup.certainty)));
+  const { swap } = head.peak;
+  if (swap && swap.bytes > 0) all.push(tile("Peak swap", format.sign(swap.certainty) + format.bytes(swap.bytes), "memory moved out to storage", format.certainty(swap.certainty)));
   const largest = largestRow(run);
   if (largest !== null) {
     const certainty = run.text(head.processes.certainty[largest]);
@@ -88,6 +95,11 @@ export function tiles(run: Run, actions: { peak: () => void; isolate: (row: numb
       how(head),
     ),
   );
+  const cpu = head.usage?.cpu;
+  if (cpu) {
+    const mean = cpu.mean_processors === null ? "" : `${cpu.mean_processors.toFixed(2)} processors busy on average`;
+    all.push(tile("CPU time", format.sign(cpu.certainty) + format.seconds(cpu.user_seconds + cpu.system_seconds), mean, `${format.seconds(cpu.user_seconds)} by itself, ${format.seconds(cpu.system_seconds)} in the kernel`));
+  }
   for (const limit of head.limits) all.push(limitTile(limit));
   const found = findingsTile(head);
   if (found) all.push(found);

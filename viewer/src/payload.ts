@@ -117,6 +117,7 @@ export interface Head {
     rss: PeakInterval | null;
     pss: Figure | null;
     cgroup: Figure | null;
+    swap?: Figure | null;
     gpu: GpuPeak[];
   };
   capture: {
@@ -130,9 +131,14 @@ export interface Head {
     processes_still_running: number;
     downgrades: { wanted: string; reason: string }[];
     overhead: { cpu_seconds: number } | null;
+    /** It was already running when it was attached to. */
+    attached?: { pid: number; ran_for_seconds: number | null } | null;
   };
   limits: Limit[];
   findings: Finding[];
+  usage: {
+    cpu: { user_seconds: number; system_seconds: number; mean_processors: number | null; certainty: string } | null;
+  } | null;
   leak_search: { total_judged: boolean } | null;
   oom: { in_job: number | null; around: number | null; victims: { pid: number; command: string; evidence: string }[] } | null;
   processes: ProcessColumns;

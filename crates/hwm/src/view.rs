@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use highwater::record::Record;
 
 use crate::{
@@ -70,11 +70,15 @@ pub(crate) fn run(args: &ViewArgs) -> anyhow::Result<ExitCode> {
     if args.html.is_none() && !args.open {
         return in_terminal(args);
     }
+    let is_stdout = args.html.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    if args.open && is_stdout {
+        bail!("--open needs a file; name one with --html FILE, or leave --html out");
+    }
     let page = Page::built_in()?;
     let files = std::iter::once(&args.record).chain(&args.other);
     let packed = files.map(|file| pack(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let destination = match &args.html {
-        Some(path) if path.as_os_str() == "-" => Destination::stdout()?,
+        Some(_) if is_stdout => Destination::stdout()?,
         Some(path) => Destination::check("--html", path)?,
         None => Destination::check("--open", &browser::temporary()?)?,
     };
@@ -82,7 +86,7 @@ pub(crate) fn run(args: &ViewArgs) -> anyhow::Result<ExitCode> {
         .write(|out| page.write(&packed, out))
         .with_context(|| format!("cannot write {}", destination.name()))?;
     if args.open {
-        browser::open(Path::new(&destination.name().to_string()))?;
+        browser::open(destination.path())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -153,6 +153,9 @@ fn two_records_and_standard_output() {
         assert!(output.stdout.ends_with(b"</html>\n"));
     }
     assert_ne!(one.stdout.len(), two.stdout.len());
+    let shown = hwm(&["view", file, "--html", "-", "--open"]);
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(stderr(&shown).contains("--open needs a file"), "{}", stderr(&shown));
 }
 
 #[test]
