@@ -98,10 +98,10 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
         bail!("nothing to check; name a record (--record mem.json) or a command (-- cargo test)");
     }
     let outputs = Outputs::check(&args.outputs)?;
-    let base = base(args.baseline.as_deref())?;
+    let (bases, base) = base(args.baseline.as_deref())?;
     let keep = match &args.baseline {
         Some(file) if args.update_baseline => {
-            if base.is_some() && fs::symlink_metadata(file).is_err() {
+            if !base.is_empty() && fs::symlink_metadata(file).is_err() {
                 bail!(
                     "--update-baseline needs a file; {} is a kept record, which stays as it is",
                     file.display()
@@ -120,9 +120,8 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
     };
 
     let records = std::slice::from_ref(&record);
-    let bases = args.baseline.iter().filter(|_| base.is_some()).cloned().collect();
     let shown = if place.is_some() { PathBuf::from("this run") } else { file.clone() };
-    let judgement = Judgement::of((bases, base.as_slice()), (vec![shown], records), &args.rules);
+    let judgement = Judgement::of((bases, &base), (vec![shown], records), &args.rules);
     let failed = (code != 0).then_some(code);
     let updated = keep.filter(|_| is_worth_keeping(&record, &judgement, failed)).map(|to| {
         // As it was written, with what a newer version may have put into it.
@@ -131,11 +130,13 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
     if let Some(Err(error)) = &updated {
         warn(format_args!("the baseline could not be kept: {error}"));
     }
-    let baseline = match (&args.baseline, &base) {
+    let baseline = match (&args.baseline, !base.is_empty()) {
         _ if matches!(updated, Some(Ok(()))) => Baseline::Updated,
         (None, _) => Baseline::NotGiven,
-        (Some(_), Some(_)) => Baseline::There,
-        (Some(to), None) => Baseline::Missing { to: to.clone(), from: place.is_none().then(|| file.clone()) },
+        (Some(_), true) => Baseline::There,
+        (Some(to), false) => {
+            Baseline::Missing { to: to.clone(), from: place.is_none().then(|| file.clone()) }
+        }
     };
     let name = args.outputs.name(&record);
     let report = Report { name, record: &record, judgement: &judgement, failed, baseline, top: args.top };
@@ -144,12 +145,13 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
     Ok(if code == 0 { judgement.code().into() } else { code })
 }
 
-/// The baseline; `None` where there is none yet. Whatever else is wrong with it is said before the command starts.
-fn base(file: Option<&Path>) -> anyhow::Result<Option<Record>> {
-    match file.map(records::read_ended) {
-        None => Ok(None),
-        Some(Ok(record)) => Ok(Some(record)),
-        Some(Err(error)) if error.is_missing() => Ok(None),
+/// The baseline, with what the user calls it: several runs where `--repeat` made them; nothing where there is none yet.
+/// Whatever else is wrong with it is said before the command starts.
+fn base(argument: Option<&Path>) -> anyhow::Result<(Vec<PathBuf>, Vec<Record>)> {
+    match argument.map(records::read_all_ended) {
+        None => Ok((Vec::new(), Vec::new())),
+        Some(Ok(all)) => Ok(all.into_iter().unzip()),
+        Some(Err(error)) if error.is_missing() => Ok((Vec::new(), Vec::new())),
         Some(Err(error)) => bail!("--baseline {error}"),
     }
 }

@@ -65,6 +65,9 @@ fn names_and_places() {
     assert!(said.contains("Base:      base~1#1, base~1#2, base~1#3 (sh -c :)"), "{said}");
     place.says(2, &["leaks", "base"]);
     place.says(0, &["ci-check", "--record", "base", "--baseline", "@last~2"]);
+    // Several runs are a baseline, too.
+    let (said, _) = place.says(0, &["ci-check", "--record", "base", "--baseline", "base~1"]);
+    assert!(!said.contains("single run"), "{said}");
 }
 
 #[test]
