@@ -6,7 +6,7 @@ import * as format from "./format.ts";
 import { groupLabel, members, type Layer } from "./layers.ts";
 import { faded, GREY } from "./palette.ts";
 import type { Picture } from "./picture.ts";
-import { firstAtLeast, type Run } from "./run.ts";
+import { firstAtLeast, valueAt, type Run } from "./run.ts";
 import type { State } from "./state.ts";
 
 const LANE = 24;
@@ -336,13 +336,18 @@ export class Lanes {
   private moved(event: MouseEvent): void {
     const { lane, seconds } = this.at(event);
     this.canvas.style.cursor = seconds === null && lane ? "pointer" : "crosshair";
-    this.told(lane ? this.words(lane) : null, event.clientX, event.clientY, seconds);
+    this.told(lane ? this.words(lane, seconds) : null, event.clientX, event.clientY, seconds);
   }
 
-  private words(lane: Lane): Node {
+  private words(lane: Lane, seconds: number | null): Node {
     const { run } = this;
+    const column = seconds === null ? -1 : run.columnAt(seconds);
+    const value = lane.line && column >= 0 ? valueAt(lane.line, column) : NaN;
+    const then = Number.isNaN(value)
+      ? null
+      : h("div", { class: "when" }, h("span", {}, format.moment(run.moments[column] as number)), h("b", {}, format.value(this.picture?.metric ?? "", value)));
     if (lane.row === null) {
-      return h("div", {}, h("b", {}, lane.label), h("div", { class: "faint" }, "click the name to open it"));
+      return h("div", {}, h("b", {}, lane.label), then, h("div", { class: "faint" }, `click the name to ${lane.open ? "close" : "open"} it`));
     }
     const { row } = lane;
     const end = run.end(row);
@@ -352,6 +357,7 @@ export class Lanes {
       "div",
       {},
       h("b", {}, `${run.command(row)} ${run.pid(row)}`),
+      then,
       h("div", {}, `${format.moment(run.start(row))} to ${end === null ? "the end, still running" : format.moment(end)}`),
       h("div", {}, `peak ${format.sign(run.text(run.head.processes.certainty[row]))}${format.bytes(run.peak(row))}`),
       h("div", {}, exitWords(run, row)),
