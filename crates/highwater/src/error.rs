@@ -108,6 +108,14 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// A process that runs already cannot be followed.
+    #[error("cannot attach to process {pid}: {why}")]
+    Attach {
+        /// Its pid.
+        pid: u32,
+        /// Why not, and what would help.
+        why: String,
+    },
     /// This system is not supported yet.
     #[error("{what} is not supported on this system")]
     Unsupported {

@@ -24,7 +24,10 @@ use std::{
 };
 
 use self::used::UsageWanted;
-use crate::{Error, Roots, record::Record};
+use crate::{
+    Error, Roots,
+    record::{Attached, Record},
+};
 
 mod bound;
 mod control;
@@ -64,15 +67,17 @@ pub use rows::Rows;
 use windows as os;
 
 /// When the job's time began.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Start {
     wall: SystemTime,
     clock: Instant,
+    /// What was attached to, and its command line; `None`: we have started the job.
+    attached: Option<(Attached, Vec<String>)>,
 }
 
 impl Start {
     fn now() -> Self {
-        Self { wall: SystemTime::now(), clock: Instant::now() }
+        Self { wall: SystemTime::now(), clock: Instant::now(), attached: None }
     }
 }
 
@@ -94,6 +99,8 @@ pub struct Job {
     cgroup: CgroupUse,
     gpu: bool,
     usage: UsageWanted,
+    /// A process that runs already, in place of the program.
+    attach: Option<u32>,
     group_by: Vec<GroupBy>,
     limits: Limits,
     #[cfg_attr(not(windows), allow(dead_code))]
@@ -242,11 +249,22 @@ impl Job {
             cgroup: CgroupUse::default(),
             gpu: false,
             usage: UsageWanted::default(),
+            attach: None,
             group_by: Vec::new(),
             limits: Limits::default(),
             ends_with_us: false,
             control: Control::new(),
         }
+    }
+
+    /// A process that runs already, followed with its descendants until it ends or [`Control::leave`] is called. Linux.
+    ///
+    /// What happened before is not known: peaks are those of the measurement. A mark that the kernel has kept from
+    /// before counts only once it has risen; what it was stands apart (`Process::mark_before_bytes`). Nothing is
+    /// changed about the process, and it is never ended unless [`Job::limits`] say so. Its exit is known only where
+    /// the kernel tells of it. A descendant whose parent ended before it was first seen is not found.
+    pub fn attach(pid: u32) -> Self {
+        Self { attach: Some(pid), ..Self::new("") }
     }
 
     /// Adds an argument.
@@ -431,6 +449,10 @@ impl Job {
     /// # Errors
     /// As [`Job::run`].
     pub fn run_observed(self, observer: &mut dyn Observer) -> Result<Record<Rows>, Error> {
+        #[cfg(not(target_os = "linux"))]
+        if self.attach.is_some() {
+            return Err(Error::Unsupported { what: "attaching to a process that runs already" });
+        }
         follow::follow(&self, observer)
     }
 }

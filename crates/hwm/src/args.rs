@@ -41,6 +41,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Run(RunArgs),
+    Attach(crate::attach::AttachArgs),
     Ps(PsArgs),
     Watch(WatchArgs),
     Fits(FitsArgs),
@@ -196,6 +197,7 @@ Examples:
   hwm view mem.json                       look at it in the terminal; --open: charts in the browser
   hwm compare base.json mem.json          what grew since then?
   hwm export mem.json --format csv        for other tools: traces, CSV, Parquet
+  hwm attach 4321                         follow a process that runs already
   hwm run --help                          all options of the main verb
   hwm                                     how full are the GPUs and the RAM?
   hwm ps                                  who holds GPU memory?
@@ -251,7 +253,7 @@ to the job; a second TERM or HUP, half a second later or more, kills all of it.
 ";
 
 /// A limit of 0 would end every job.
-fn parse_limit(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_limit(text: &str) -> Result<u64, String> {
     match units::parse_size(text)? {
         0 => Err("a limit of 0 ends every job; give a size such as 8G".to_owned()),
         bytes => Ok(bytes),

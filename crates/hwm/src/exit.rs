@@ -9,6 +9,8 @@
 //! | 125 | `run` | bad usage, or our own failure, before the job started |
 //! | 126 | `run` | the command is there but cannot be executed (as `env` and `timeout` say it) |
 //! | 127 | `run` | the command was not found |
+//! | 0 | `attach` | it was measured, however it ended |
+//! | 10, 11 | `attach` | a limit ended it (`--on-limit kill`), as with `run` |
 //! | 0 | `ps`, `watch` | all that was asked for was found |
 //! | 1 | `ps`, `watch` | nothing was found, and nothing can be missing |
 //! | 2 | `ps`, `watch` | some may be missing: a driver fails, or processes are protected; or bad usage |

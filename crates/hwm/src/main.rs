@@ -1,6 +1,7 @@
 //! `hwm`: how much memory does this job use, how high did it rise, and who holds what on the GPU?
 
 mod args;
+mod attach;
 mod ci_check;
 mod compare;
 mod devices;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     let done = match verb {
         None => devices::run(&place, json),
         Some(Verb::Run(args)) => return run::run(&args),
+        Some(Verb::Attach(args)) => return attach::run(args),
         Some(Verb::Compare(args)) => return compare::run(&args),
         Some(Verb::CiCheck(args)) => return ci_check::run(&args),
         Some(Verb::Leaks(args)) => leaks::run(&args),

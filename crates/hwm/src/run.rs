@@ -53,14 +53,26 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
 
 /// The same as a number, for verbs that go on from there.
 pub(crate) fn code_of(args: &RunArgs) -> exit::Code {
-    run_all(args).unwrap_or_else(|failure| {
+    run_all(args, None).unwrap_or_else(|failure| {
         complain(failure.message);
         failure.code
     })
 }
 
-fn run_all(args: &RunArgs) -> Result<exit::Code, Failure> {
-    let plans = repeat::plans(args)?;
+/// Follows a process that runs already.
+pub(crate) fn attach(args: &RunArgs, pid: u32) -> ExitCode {
+    exit::with(run_all(args, Some(pid)).unwrap_or_else(|failure| {
+        complain(failure.message);
+        // What was to be run was not: that is for `hwm run`.
+        if failure.code == exit::Code::from(exit::NOT_RUN) { exit::FAILURE.into() } else { failure.code }
+    }))
+}
+
+fn run_all(args: &RunArgs, attach: Option<u32>) -> Result<exit::Code, Failure> {
+    let mut plans = repeat::plans(args)?;
+    for plan in &mut plans {
+        plan.attach = attach;
+    }
     if let Some(Plan { pace: Pace::Fixed { interval, .. }, .. }) =
         plans.first().filter(|plan| plan.has_limits())
     {
@@ -105,11 +117,13 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
         drivers::tell_of_crashes();
     }
     let timeline = plan.open_timeline()?;
-    let mut job = Job::new(&plan.program)
-        .args(&plan.args)
+    let job = match plan.attach {
+        Some(pid) => Job::attach(pid),
+        None => Job::new(&plan.program).args(&plan.args).sole_owner(true),
+    };
+    let mut job = job
         .pace(plan.pace)
         .wait_for_descendants(plan.wait)
-        .sole_owner(true)
         .lineage(plan.lineage)
         .exact(plan.exact)
         .cgroup(plan.cgroup)
@@ -121,10 +135,11 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
     for by in &plan.group_by {
         job = job.group_by(by.clone());
     }
-    if plan.json_on_stdout {
+    if plan.json_on_stdout && plan.attach.is_none() {
         job = redirect_to_stderr(job).context("standard error")?;
     }
-    session.signals.forward_to(job.control()).context("cannot take over the signals")?;
+    let leaves = plan.attach.is_some();
+    session.signals.forward_to(job.control(), leaves).context("cannot take over the signals")?;
 
     let live = plan.live.map(|every| Live::start(every, &plan.limits)).transpose();
     let live = live.context("the live line")?;
@@ -133,7 +148,7 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
     session.signals.job_ended();
     watcher.finish();
     let mut record = ran.map_err(|error| Failure {
-        code: exit::of_error(&error).into(),
+        code: if plan.attach.is_some() { exit::FAILURE } else { exit::of_error(&error) }.into(),
         message: format!("{error}{}", plan.hint(&error)),
     })?;
 
@@ -146,7 +161,9 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
     let kept = kept
         .and_then(|kept| kept.map_err(|error| warn(format_args!("the record is not kept: {error:#}"))).ok());
     let by_limit = limit_code(&record, plan.limit_codes).map(exit::Code::from);
-    let code = by_limit.or_else(|| exit::of_job(record.exit.as_ref()));
+    // How a process that we did not start has ended is no success or failure of ours.
+    let of_job = || if plan.attach.is_some() { Some(0) } else { exit::of_job(record.exit.as_ref()) };
+    let code = by_limit.or_else(of_job);
     let code = code.unwrap_or_else(|| {
         warn("how the job ended could not be learned");
         exit::NOT_RUN.into()

@@ -56,6 +56,7 @@ fn lacks_command(error: &clap::Error) -> bool {
 pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<ExitCode> {
     let (name, takes_place) = match verb {
         Verb::Run(_) => ("run", false),
+        Verb::Attach(_) => ("attach", false),
         Verb::Ps(_) => ("ps", true),
         Verb::Watch(_) => ("watch", true),
         Verb::Fits(_) => ("fits", true),

@@ -23,6 +23,7 @@ struct Shared {
 pub(super) enum Order {
     Signal(i32),
     KillTree,
+    Leave,
 }
 
 impl Control {
@@ -38,6 +39,11 @@ impl Control {
     /// Kills every member of the job, children of children included, and ends the measurement.
     pub fn kill_tree(&self) {
         self.order(Order::KillTree);
+    }
+
+    /// Ends the measurement and leaves the job as it is.
+    pub fn leave(&self) {
+        self.order(Order::Leave);
     }
 
     fn order(&self, order: Order) {

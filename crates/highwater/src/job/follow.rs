@@ -43,13 +43,17 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     tree.look(first, true);
     observer.started(tree.root());
     let origin = tree.origin();
+    let (attached, command) = if let Some((attached, command)) = start.attached {
+        (Some(attached), command)
+    } else {
+        let words = std::iter::once(&job.program).chain(&job.args);
+        (None, words.map(|arg| arg.to_string_lossy().into_owned()).collect())
+    };
     let header = Header {
         tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned(), target: target() },
         host: crate::host::host(&job.roots),
-        command: std::iter::once(&job.program)
-            .chain(&job.args)
-            .map(|arg| arg.to_string_lossy().into_owned())
-            .collect(),
+        command,
+        attached,
         started: start.wall,
         interval: match job.pace {
             Pace::Fixed { interval, .. } => Some(interval),
@@ -71,6 +75,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
         previous_total: 0,
         cpu_before: thread_cpu(),
         kept: Kept::default(),
+        left: false,
         gpu,
         limits: LimitWatch::new(&job.limits),
     };
@@ -106,6 +111,8 @@ pub(super) struct Following {
     previous_total: u64,
     cpu_before: Duration,
     kept: Kept,
+    /// We were told to leave the job as it is.
+    left: bool,
     gpu: Option<GpuWatch>,
     limits: LimitWatch,
 }
@@ -122,7 +129,7 @@ impl Following {
             let seen = self.judge(at, observer);
             let ending = self.killing_since.is_some() || self.limits.is_ending();
             let given_up = self.killing_since.is_some_and(|since| at > since + KILLING);
-            if given_up || !(waiting || ending && !self.tree.is_empty()) {
+            if self.left || given_up || !(waiting || ending && !self.tree.is_empty()) {
                 break;
             }
             let cost = thread_cpu().saturating_sub(begin);
@@ -207,6 +214,7 @@ impl Following {
                     self.killing_since.get_or_insert(self.clock.elapsed());
                     self.tree.kill();
                 }
+                Order::Leave => self.left = true,
             }
         }
     }
@@ -259,7 +267,7 @@ impl Following {
 
     fn finish(self) -> Record<Rows> {
         let mut closing = self.closing(self.clock.elapsed());
-        if closing.exit.is_none() {
+        if closing.exit.is_none() && !self.tree.root_lives() {
             // SIGCHLD ignored in this process, or somebody else waited for our child.
             closing.exit =
                 Some(Exit { code: None, signal: None, signal_name: None, cause: ExitCause::Unknown });

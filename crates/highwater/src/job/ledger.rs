@@ -16,8 +16,9 @@ use super::{
     used::{UsageWanted, Used},
 };
 use crate::record::{
-    Capture, Certainty, Downgrade, Exit, Group, Host, IntervalMode, Limit, Lineage, Metric, OomKills,
-    Overhead, PeakFigure, Peaks, PeaksFrom, Pressure, Process, Record, SchemaVersion, Timestamp, Tool, Usage,
+    Attached, Capture, Certainty, Downgrade, Exit, Group, Host, IntervalMode, Limit, Lineage, Metric,
+    OomKills, Overhead, PeakFigure, Peaks, PeaksFrom, Pressure, Process, Record, SchemaVersion, Timestamp,
+    Tool, Usage,
 };
 
 mod groups;
@@ -39,6 +40,8 @@ pub(crate) struct Header {
     pub(crate) usage: UsageWanted,
     /// Beside the command.
     pub(crate) group_by: Vec<GroupBy>,
+    /// The process that ran already, if we have not started the job.
+    pub(crate) attached: Option<Attached>,
 }
 
 /// Where a job's figures come from.
@@ -234,6 +237,11 @@ impl Ledger {
                     member.commit = Some((bytes, is_final));
                 }
             }
+            Event::WasThere { id, mark } => {
+                if let Some(member) = self.living.get_mut(&id) {
+                    member.was_there(mark);
+                }
+            }
             Event::UsedInAll { id, used, source, whole } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     member.used.ended(used, source, whole);
@@ -414,8 +422,10 @@ impl Ledger {
         let all_told = closing.all_told && closing.lost_events == 0 && self.seen_dead == 0;
         // Perf events tell of an end before the memory is gone (Linux 6.18): how long that takes is a guess.
         let ends_are_known = self.header.origin.lineage == Lineage::ProcConnector;
-        let mut rss = self.estimate.interval(all_told && ends_are_known);
-        let Header { tool, host, command, started, interval, origin, usage: _, group_by: _ } =
+        // A rise that stays below a mark from before the attaching is seen in samples only.
+        let marks_are_known = self.header.attached.is_none();
+        let mut rss = self.estimate.interval(all_told && ends_are_known && marks_are_known);
+        let Header { tool, host, command, started, interval, origin, usage: _, group_by: _, attached } =
             self.header.clone();
         let Origin { metric, lineage, peaks, slack_bytes } = origin;
         if let Some(rss) = &mut rss {
@@ -427,6 +437,7 @@ impl Ledger {
         let mut downgrades = closing.downgrades.clone();
         downgrades.extend(self.pss_downgrade());
         downgrades.extend(self.gpu.missing());
+        downgrades.extend(usage.io.is_none().then(|| self.usage.io_downgrade()).flatten());
         if self.seen_dead > 0 {
             downgrades.push(Downgrade {
                 wanted: "memory of every process seen".to_owned(),
@@ -463,7 +474,7 @@ impl Ledger {
             usage: Usage { pressure: closing.pressure, ..usage },
             oom: closing.oom.clone(),
             capture: Capture {
-                attached: None,
+                attached,
                 lineage,
                 peaks,
                 lost_events: closing.lost_events,

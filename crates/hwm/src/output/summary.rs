@@ -11,7 +11,7 @@ mod usage;
 use std::io::{self, Write};
 
 use anstyle::Style;
-use highwater::record::{Certainty, Exit, IntervalMode, Metric, PeakInterval, Record};
+use highwater::record::{Attached, Certainty, Exit, IntervalMode, Metric, PeakInterval, Record};
 
 use super::{leaks, listed::Listed, text};
 pub(crate) use measured::sentence as measured;
@@ -88,6 +88,9 @@ pub(crate) fn line(out: &mut dyn Write, width: usize, label: &str, value: &str) 
 pub(crate) fn write_job<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
     let command = text::shorten(&text::command_line(&record.command), layout.width.saturating_sub(LABEL));
     line(out, layout.width, "Job:", &command)?;
+    if let Some(attached) = &record.capture.attached {
+        line(out, layout.width, "Attached to:", &attached_to(attached))?;
+    }
     line(out, layout.width, "Duration:", &text::duration(record.duration_seconds))?;
     if let Some(ended) = record.exit.as_ref().and_then(bad_end) {
         line(out, layout.width, "Ended:", &ended)?;
@@ -97,6 +100,24 @@ pub(crate) fn write_job<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dy
         _ => format!("adaptive, every {} ms on average", record.interval_ms),
     };
     line(out, layout.width, "Samples:", &format!("{} ({pace})", record.samples))
+}
+
+/// What ran already, and that its past is not in these figures.
+fn attached_to(attached: &Attached) -> String {
+    let ran = attached.ran_for_seconds.map(|ran| format!(", which had run for {}", text::duration(ran)));
+    let marks = attached.marks_bytes.map(|bytes| match attached.processes {
+        1 => format!("; until then it had reached {}", text::size(bytes)),
+        many => format!(
+            "; until then its {many} processes had reached {}, each at its own time",
+            text::size(bytes)
+        ),
+    });
+    format!(
+        "pid {}{}; what happened before is in none of these figures{}",
+        attached.pid,
+        ran.unwrap_or_default(),
+        marks.unwrap_or_default()
+    )
 }
 
 /// How the job ended, unless well.
@@ -286,7 +307,11 @@ pub(crate) fn write_still_running<P>(
         names.push(format!("{unnamed} more"));
     }
     writeln!(out)?;
-    line(out, layout.width, "Still running:", &format!("{}; --wait waits for them", names.join(", ")))
+    let names = names.join(", ");
+    // Who was attached to and left is no straggler.
+    let was_left = record.exit.is_none() && record.capture.attached.is_some();
+    let hint = if was_left { "left as it was" } else { "--wait waits for them" };
+    line(out, layout.width, "Still running:", &format!("{names}; {hint}"))
 }
 
 #[cfg(test)]

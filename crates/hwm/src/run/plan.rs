@@ -19,6 +19,8 @@ use crate::{
 /// What to run and what to leave behind.
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// A process that runs already, in place of the program.
+    pub(super) attach: Option<u32>,
     pub(super) program: OsString,
     pub(super) args: Vec<OsString>,
     pub(super) pace: Pace,
@@ -94,6 +96,7 @@ impl Plan {
         };
 
         let plan = Self {
+            attach: None,
             program,
             args: command.collect(),
             pace,

@@ -41,6 +41,7 @@ pub(crate) struct Signals {
 #[derive(Debug, Default)]
 struct Now {
     job: Option<Control>,
+    leaves: bool,
     policy: Policy,
     /// When the job ended.
     finished: Option<Instant>,
@@ -54,11 +55,12 @@ impl Signals {
         Ok(Self { source: take_over()?, now: Arc::default() })
     }
 
-    /// From now on signals go to this job.
-    pub(crate) fn forward_to(&mut self, control: Control) -> io::Result<()> {
+    /// From now on signals go to this job; with `leaves`, those that ask us to end make us leave it as it is, and no other
+    /// reaches it.
+    pub(crate) fn forward_to(&mut self, control: Control, leaves: bool) -> io::Result<()> {
         {
             let mut now = lock(&self.now);
-            *now = Now { job: Some(control), asked_to_end: now.asked_to_end, ..Now::default() };
+            *now = Now { job: Some(control), leaves, asked_to_end: now.asked_to_end, ..Now::default() };
         }
         let Some(source) = self.source.take() else { return Ok(()) };
         let now = Arc::clone(&self.now);
@@ -112,13 +114,17 @@ fn watch(mut source: File, now: &Mutex<Now>) {
         let is_message = matches!(signal, libc::SIGUSR1 | libc::SIGUSR2 | libc::SIGALRM);
         let mut now = lock(now);
         let Some(control) = now.job.clone() else { continue };
-        if is_message && now.finished.is_none() {
+        if is_message && now.finished.is_none() && !now.leaves {
             control.signal(signal);
         }
         if is_message {
             continue;
         }
         now.asked_to_end = true;
+        if now.leaves && now.finished.is_none() {
+            control.leave();
+            continue;
+        }
         let stops = matches!(signal, libc::SIGTERM | libc::SIGHUP);
         let finished = now.finished;
         match now.policy.decide(Instant::now(), stops, terminal, finished) {

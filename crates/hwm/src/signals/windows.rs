@@ -39,7 +39,7 @@ impl Signals {
 
     /// The console tells the job itself: only that there is one again.
     #[allow(clippy::unused_self, clippy::needless_pass_by_value, clippy::unnecessary_wraps)] // They are passed on elsewhere.
-    pub(crate) fn forward_to(&mut self, _: Control) -> io::Result<()> {
+    pub(crate) fn forward_to(&mut self, _: Control, _leaves: bool) -> io::Result<()> {
         state().finished = None;
         Ok(())
     }

@@ -19,6 +19,8 @@ Usage: hwm [OPTIONS] [COMMAND]
 
 Commands:
   run          Run a command and measure it with all its descendants
+  attach       Follow a process that runs already, with all its descendants, until it ends or Ctrl-C
+               comes
   ps           List the processes that hold GPU memory, on every vendor's devices
   watch        Follow what processes hold on GPUs over time, as JSON lines
   fits         Say whether SIZE is free on a GPU now
@@ -56,6 +58,7 @@ Examples:
   hwm view mem.json                       look at it in the terminal; --open: charts in the browser
   hwm compare base.json mem.json          what grew since then?
   hwm export mem.json --format csv        for other tools: traces, CSV, Parquet
+  hwm attach 4321                         follow a process that runs already
   hwm run --help                          all options of the main verb
   hwm                                     how full are the GPUs and the RAM?
   hwm ps                                  who holds GPU memory?

@@ -280,3 +280,35 @@ hwm: invalid value 'cmdline-regex=(' for '--group-by <KEY>': found open group wi
 "#]]
     );
 }
+
+#[test]
+fn pids_that_are_none() {
+    assert_data_eq!(
+        complaint(2, &["attach", "init"]),
+        str![[r#"
+hwm: invalid value 'init' for '<PID>': give a process id, as pgrep NAME prints it (see hwm attach --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(2, &["attach", "0"]),
+        str![[r#"
+hwm: invalid value '0' for '<PID>': give a process id, as pgrep NAME prints it (see hwm attach --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(2, &["attach"]),
+        str![[r#"
+hwm: the following required arguments were not provided: <PID> (see hwm attach --help)
+
+"#]]
+    );
+    assert_data_eq!(
+        complaint(1, &["attach", "4194999"]),
+        str![[r#"
+hwm: no process with pid 4194999
+
+"#]]
+    );
+}

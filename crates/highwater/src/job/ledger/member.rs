@@ -44,6 +44,8 @@ pub(super) struct Member {
     /// The highest it has committed, and whether that is the last word.
     pub(super) commit: Option<(u64, bool)>,
     pub(super) used: Account,
+    /// Its mark when it was attached to.
+    mark_before: Option<u64>,
     swap: Option<u64>,
 }
 
@@ -74,6 +76,7 @@ impl Member {
             cap: None,
             commit: None,
             used: Account::default(),
+            mark_before: None,
             swap: None,
         }
     }
@@ -84,6 +87,12 @@ impl Member {
         let born_with = self.born_with.unwrap_or(0);
         let grew = self.high.is_some_and(|(high, _)| high > born_with + born_with / 64 + (128 << 10));
         self.forked && !grew && self.last.saturating_sub(self.first) < FORK_TO_EXEC
+    }
+
+    pub(super) fn was_there(&mut self, mark: Option<u64>) {
+        (self.mark_before, self.used) = (mark, Account::of_attached());
+        // It is no child on its way to an exec.
+        self.forked = false;
     }
 
     pub(super) fn read(&mut self, at: Duration, reading: &Reading) {
@@ -177,7 +186,7 @@ impl Member {
             end_seconds: end.map(|end| round(end.as_secs_f64())),
             still_running: end.is_none(),
             peak: ProcessPeaks { rss, swap, commit: self.commit.map(commit_peak), ..ProcessPeaks::default() },
-            mark_before_bytes: None,
+            mark_before_bytes: self.mark_before,
             usage: self.used.usage(wanted, end.unwrap_or(self.last).saturating_sub(self.first)),
             images,
             exit: self.exit,

@@ -44,6 +44,7 @@ fn ledger_with(lineage: Lineage) -> Ledger {
         origin: Origin { metric: Metric::Rss, lineage, peaks: PeaksFrom::Marks, slack_bytes: None },
         usage: UsageWanted { cpu: true, io: true },
         group_by: Vec::new(),
+        attached: None,
     })
 }
 

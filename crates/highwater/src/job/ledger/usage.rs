@@ -11,7 +11,7 @@ use crate::{
         timeline::round,
         used::{Cpu, Moved, UsageWanted, Used, UsedBy},
     },
-    record::{Certainty, CpuTime, Faults, Io, ProcessUsage, Usage, UsageSource},
+    record::{Certainty, CpuTime, Downgrade, Faults, Io, ProcessUsage, Usage, UsageSource},
 };
 
 /// A life shorter than this is a few of the kernel's ticks: dividing by it says nothing.
@@ -47,6 +47,11 @@ struct UsedBefore {
 impl Account {
     fn since(&self, own: Used) -> Used {
         self.before.map_or(own, |before| own.since(before.own))
+    }
+
+    /// Of a process that ran before the measurement.
+    pub(super) fn of_attached() -> Self {
+        Self { before: Some(UsedBefore::default()), ..Self::default() }
     }
 
     /// By itself, since the measurement began.
@@ -107,6 +112,7 @@ pub(super) struct UsageFold {
     /// Amounts of which every ended member's is whole.
     partial: Whole,
     highest: Used,
+    waited: bool,
     /// Of one that we waited for it could not be read what it had moved.
     unread: bool,
 }
@@ -122,6 +128,7 @@ impl UsageFold {
 
     pub(super) fn reaped(&mut self, used: Used) {
         self.unread |= used.io.is_none();
+        self.waited = true;
         self.reaped = self.reaped.plus(used);
     }
 
@@ -148,6 +155,16 @@ impl UsageFold {
         let living = living.map(|member| member.used.with_waited).fold(Used::default(), Used::plus);
         let sum = self.reaped.plus(living);
         if self.before == Used::default() { sum } else { sum.since(self.before) }
+    }
+
+    /// Why nothing is known of bytes read and written although they were asked for.
+    pub(super) fn io_downgrade(&self) -> Option<Downgrade> {
+        self.wanted.io.then(|| Downgrade {
+            wanted: "bytes read and written".to_owned(),
+            reason:
+                "no process could be asked: those of others tell only root, and some kernels keep no account"
+                    .to_owned(),
+        })
     }
 
     /// For the record. `all_seen`: no process was missed.
@@ -181,7 +198,7 @@ impl UsageFold {
             }
             _ => false,
         };
-        let source = if self.reaped == Used::default() { UsageSource::Sampled } else { UsageSource::Waited };
+        let source = if self.waited { UsageSource::Waited } else { UsageSource::Sampled };
         let cpu_is_whole = is_whole && (all_waited_for || (self.wanted.cpu && !self.partial.cpu));
         let all_moved_is_known = all_waited_for && !self.unread || !self.partial.io;
         let io_is_whole = is_whole && self.wanted.io && all_moved_is_known;

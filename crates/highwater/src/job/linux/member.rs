@@ -75,6 +75,8 @@ pub(super) struct Member {
     /// What those threads had used.
     pub(super) tasks_used: TasksUsed,
     pub(super) usage: UsageFiles,
+    /// Its mark when it was attached to: a mark up to this says nothing of what came since.
+    pub(super) mark_before: Option<u64>,
 }
 
 /// What a look at a member showed.
@@ -122,6 +124,7 @@ impl Member {
             task_peak: None,
             tasks_used: TasksUsed::default(),
             usage: UsageFiles::default(),
+            mark_before: None,
         }
     }
 
@@ -137,6 +140,12 @@ impl Member {
     pub(super) fn exec(&mut self) {
         (self.forked, self.shares_map, self.named, self.unnamed_looks) = (false, false, false, 0);
         (self.mark, self.text_pages, self.held, self.task_peak) = (0, 0, None, None);
+        self.mark_before = None;
+    }
+
+    /// Whether this mark was reached since it was attached to.
+    pub(super) fn is_new(&self, mark: u64) -> bool {
+        self.mark_before.is_none_or(|before| mark > before)
     }
 
     /// Whether to ask for an exec: a sign of one, or a forked member whose turn it is (at growing distances, since

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    descendants::{Descendants, read_stat},
+    descendants::{Descendants, read_into, read_stat},
     ended::Ended,
     member::{Member, Seen},
     sources::Sources,
@@ -22,7 +22,8 @@ use crate::{
         unix::wait::{Ending, Waited},
         used::{UsageWanted, UsedBy},
     },
-    record::Lineage,
+    process::linux::status::Status,
+    record::{Lineage, ProcessExit},
 };
 
 /// A fall of the mark by more than the counters' own slack means a new memory map: an exec.
@@ -70,6 +71,8 @@ pub(crate) struct Members {
     /// The command itself: its pid, and how it ended. Its life is told by wait4, never by `/proc`.
     pub(super) root: u32,
     pub(super) root_ending: Ending,
+    /// As the kernel told it.
+    pub(super) root_told: Option<ProcessExit>,
     readings: Vec<Reading>,
     /// What is read beside memory.
     pub(super) usage: UsageWanted,
@@ -116,6 +119,7 @@ impl Members {
             own_mark,
             root: 0,
             root_ending: Ending::NotYet,
+            root_told: None,
             readings: Vec::new(),
             usage: wanted.usage,
             wants_lines: wanted.wants_lines(),
@@ -153,6 +157,40 @@ impl Members {
         self.list.push(member);
         let born = Event::Born { id, pid: root, ppid: self.own_pid, name: None, forked: false };
         news.push(Moment::exactly(self.at), born);
+    }
+
+    /// Takes in a process that runs already, and all its descendants, as they are now. Whoever is not there any more is
+    /// not found; whoever is born meanwhile is told of, or found at the next look.
+    pub(crate) fn attach(&mut self, root: u32, epoch: Duration, sources: &Sources, news: &mut News) {
+        // Where we ourselves descend from it, as from a shell, we are no part of the job.
+        (self.root, self.not_ours) = (root, Some(self.own_pid));
+        self.told.begin(sources, epoch);
+        self.told.take_in_all(true);
+        self.at = self.told.now();
+        self.adopt(root, false, news);
+        self.walk(false, news);
+        self.told.take_in_all(false);
+        for member in &mut self.list {
+            let text = &mut self.text;
+            let path = self.roots.proc.join(format!("{}/status", member.pid));
+            let mark = read_into(&path, text).then(|| Status::parse(text)).flatten();
+            let mark = mark.and_then(|status| status.vm_hwm_bytes);
+            (member.mark_before, member.forked) = (mark, false);
+            // Of what its threads used that have ended, and of what they held, there are no records.
+            member.tasks_used.has_gaps = true;
+            news.push(Moment::exactly(self.at), Event::WasThere { id: member.id, mark });
+        }
+    }
+
+    /// Members, and the sum of their marks when they were attached to.
+    pub(crate) fn marks_before(&self) -> (u64, Option<u64>) {
+        let sum = self.list.iter().filter(|member| !member.shares_map).map(|member| member.mark_before).sum();
+        (self.list.len() as u64, sum)
+    }
+
+    /// How the command ended, if the kernel told of it.
+    pub(crate) fn root_told(&self) -> Option<ProcessExit> {
+        self.root_told
     }
 
     /// How the command ended, once it has been waited for.
@@ -302,6 +340,7 @@ impl Members {
                 member.text_pages = text_pages;
                 member.mark = mark.unwrap_or(member.mark);
                 let shares_map = member.shares_map;
+                let mark = mark.filter(|&mark| member.is_new(mark));
                 self.readings.push(Reading { id: member.id, rss, mark, swap, shares_map });
                 self.read_usage(member, usage);
                 true

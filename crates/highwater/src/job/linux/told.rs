@@ -55,6 +55,7 @@ pub(crate) struct Telling {
     blind: bool,
     looks: usize,
     walk_soon: bool,
+    taking_in: bool,
     just_lost: bool,
     /// Programs whose name is longer than the kernel's.
     commands: HashMap<String, String>,
@@ -111,11 +112,17 @@ impl Telling {
         monotonic().saturating_sub(self.epoch)
     }
 
+    /// While what is there is taken in, to be followed from now on: of all of it news will come.
+    pub(super) fn take_in_all(&mut self, taking_in: bool) {
+        self.taking_in = taking_in;
+    }
+
     /// Whether news of a process just found in `/proc` will come.
     pub(super) fn tells(&mut self, is_root: bool) -> bool {
         let expected = self.listening && !self.blind;
-        self.gaps |= expected && !is_root;
-        expected && is_root
+        let is_known = is_root || self.taking_in;
+        self.gaps |= expected && !is_known;
+        expected && is_known
     }
 
     pub(super) fn should_walk(&mut self) -> bool {
@@ -241,7 +248,7 @@ impl Members {
         // one of its threads is older.
         let task =
             member.task_peak.map(|bytes| LastMark { bytes, source: PeakSource::Taskstats, is_final: false });
-        let last = member.held.or(task);
+        let last = member.held.or(task).filter(|last| member.is_new(last.bytes));
         let shares = member.shares_map;
         member.exec();
         (member.threads, member.last_exec) = (1, Some(at));
@@ -297,7 +304,12 @@ impl Members {
 
     /// Whether an unknown process that a walk found is taken in. While the kernel tells, its news may be on the way.
     pub(super) fn may_take_in(&mut self, pid: u32) -> bool {
-        if !self.told.listening || self.told.blind || self.told.just_lost || self.suspects.contains(&pid) {
+        if !self.told.listening
+            || self.told.taking_in
+            || self.told.blind
+            || self.told.just_lost
+            || self.suspects.contains(&pid)
+        {
             return true;
         }
         self.unannounced.insert(pid);

@@ -36,6 +36,8 @@ use crate::{
     record::{Downgrade, Exit, Metric},
 };
 
+mod attach;
+
 /// Descendants that outlive the command are watched for their end one by one, up to so many.
 const WATCHED: usize = 256;
 /// Buffers of what the kernel tells are emptied at least so often: a machine that does nothing but fork fills them in
@@ -64,6 +66,9 @@ pub(crate) struct Tree {
 impl Tree {
     /// Starts the command and takes a first look.
     pub(crate) fn start(job: &Job) -> Result<(Self, Start), Error> {
+        if let Some(pid) = job.attach {
+            return attach::attach(job, pid);
+        }
         let mut downgrades = Vec::new();
         downgrades.extend(check_proc(&job.roots)?);
         let subreaper = Subreaper::set();
@@ -299,7 +304,8 @@ impl Tree {
 
     /// How the command ended, once that is known. `killed`: we ended the job; `over_limit`: because of a limit.
     pub(crate) fn exit(&self, killed: bool, over_limit: bool) -> Option<Exit> {
-        self.members.root_exit().map(|waited| wait::exit(waited.exit, killed, over_limit))
+        let told = self.members.root_exit().map(|waited| waited.exit).or(self.members.root_told());
+        told.map(|exit| wait::exit(exit, killed, over_limit))
     }
 
     /// What was refused, and why.

@@ -34,6 +34,12 @@ pub(crate) fn line(text: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(shown).replace('\0', " "))
 }
 
+/// The arguments one by one.
+pub(crate) fn words(text: &[u8]) -> Vec<String> {
+    let Some(end) = text.iter().rposition(|&byte| byte != 0) else { return Vec::new() };
+    text[..=end].split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -49,6 +49,7 @@ pub(crate) fn sentence<P>(record: &Record<P>) -> String {
         (capture.lineage.is_told_by_the_kernel(), capture.images_without_last_mark)
     {
         let remedy = match capture.peaks {
+            _ if capture.attached.is_some() => "",
             PeaksFrom::Marks | PeaksFrom::Taskstats => " (--exact reads them)",
             _ => "",
         };

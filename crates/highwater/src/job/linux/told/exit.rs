@@ -48,14 +48,21 @@ impl Members {
         }
         // Of the last task: a leader that left before says nothing of how its process ended.
         if let Some(status) = status.or(end.as_ref().map(|end| end.status)) {
-            news.push(Moment::exactly(at), Event::Exit { id, exit: wait::process_exit(status) });
+            let exit = wait::process_exit(status);
+            if pid == self.root {
+                self.root_told = Some(exit);
+            }
+            news.push(Moment::exactly(at), Event::Exit { id, exit });
         }
         let Some(member) = self.member(pid) else { return };
         let tasks = member.tasks_used;
         let too_short = member.last_exec.is_some_and(|exec| at.saturating_sub(exec) < SHORTEST_PROGRAM);
         // A child that never exec'ed may have run in its parent's map: then the peak is the parent's.
         let is_own = !member.forked || (member.start_ticks.is_some() && !member.shares_map);
-        if let Some(bytes) = member.task_peak.filter(|_| !member.shares_map) {
+        if let Some(bytes) = member.task_peak.filter(|&bytes| !member.is_new(bytes)) {
+            // Reached before we came: since then it cannot have been more.
+            news.push(Moment::exactly(at), Event::MaxRss { id, bytes });
+        } else if let Some(bytes) = member.task_peak.filter(|_| !member.shares_map) {
             let is_final = is_own && end.as_ref().is_some_and(|end| end.peak_bytes.is_some());
             let mark = LastMark { bytes, source: PeakSource::Taskstats, is_final };
             news.push(Moment::exactly(at), Event::Last { id, mark });
