@@ -14,7 +14,8 @@
 //! for. Jobs run on the thread that calls [`Job::run`]; several threads may each run one.
 //!
 //! # Platforms
-//! Linux. Elsewhere [`Job::run`] returns [`Error::Unsupported`].
+//! Linux, Windows (a Job Object), macOS (kqueue and the parents that the kernel keeps). What each can tell, and how far
+//! that was seen, `docs/platforms.md` says; [`Record::primary_metric`](crate::record::Record) names the figure.
 
 use std::{
     ffi::{OsStr, OsString},

@@ -6,7 +6,10 @@ use std::{
     io::{self, Write},
 };
 
-use highwater::gpu::{Figure, Pool};
+use highwater::{
+    gpu::{Figure, Pool},
+    process::{PRIMARY, Primary},
+};
 
 use super::{
     figure,
@@ -31,6 +34,13 @@ const fn amount(title: &'static str, cell: fn(&Row) -> String) -> Field {
     Field { column: Column { title, is_right: true, least: None }, cell, shown: None }
 }
 
+/// What stands for a process's memory on this system.
+const HELD: &str = match PRIMARY {
+    Primary::WorkingSet => "WORKING SET",
+    Primary::PhysFootprint => "FOOTPRINT",
+    _ => "RSS",
+};
+
 const FIELDS: &[Field] = &[
     amount("PID", |row| row.pid.to_string()),
     text_field("USER", Some(6), |row| row.user.as_deref().map_or_else(|| "?".to_owned(), text::printable)),
@@ -43,7 +53,7 @@ const FIELDS: &[Field] = &[
         shown: Some(|row| row.gtt.as_ref().is_some_and(|gtt| gtt.bytes().is_some())),
         ..amount("GTT", |row| if is_one_pool(row) { "-".to_owned() } else { memory(row, row.gtt.as_ref()) })
     },
-    amount("RSS", |row| match &row.rss {
+    amount(HELD, |row| match &row.rss {
         Ok(bytes) => text::size(*bytes),
         Err(highwater::Unavailable::NoMemoryMap) => "-".to_owned(),
         Err(_) => "?".to_owned(),
@@ -142,7 +152,7 @@ pub(crate) fn notes(look: &Look) -> Vec<String> {
         if let (Err(why), Ok(_)) = (&row.rss, &row.name)
             && *why != highwater::Unavailable::NoMemoryMap
         {
-            add("RSS", why);
+            add(HELD, why);
         }
         bounded |= [&row.vram, &row.gtt].into_iter().flatten().any(figure::is_marked);
     }

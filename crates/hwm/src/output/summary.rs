@@ -67,7 +67,7 @@ pub(crate) fn write_figures<P>(
     }
     write_usage(record, layout, out)?;
     for limit in &record.limits {
-        line(out, layout.width, "Limit:", &limits::sentence(limit))?;
+        line(out, layout.width, "Limit:", &limits::sentence(limit, record.primary_metric))?;
     }
     write_findings(record, layout, out)
 }

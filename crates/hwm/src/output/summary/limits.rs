@@ -2,14 +2,15 @@
 
 use highwater::{
     job::LimitNotice,
-    record::{Limit, LimitAction, LimitEnd, Limited},
+    process::{PRIMARY, Primary},
+    record::{Limit, LimitAction, LimitEnd, Limited, Metric},
 };
 
 use super::text;
 
 /// Said once, while the job runs.
 pub(crate) fn notice(notice: &LimitNotice) -> String {
-    let (what, limit) = (name(notice.of), text::size(notice.limit_bytes));
+    let (what, limit) = (name(notice.of, here()), text::size(notice.limit_bytes));
     if notice.of == Limited::Cgroup {
         return format!(
             "the kernel killed a process of the job: its cgroup reached {limit}{}",
@@ -34,9 +35,9 @@ fn ending(notice: &LimitNotice) -> &'static str {
     if notice.ends_the_job { "; the job is ended" } else { "" }
 }
 
-/// For the summary.
-pub(crate) fn sentence(limit: &Limit) -> String {
-    let (what, most) = (name(limit.of), text::size(limit.limit_bytes));
+/// For the summary of a record whose primary metric this is.
+pub(crate) fn sentence(limit: &Limit, metric: Metric) -> String {
+    let (what, most) = (name(limit.of, metric), text::size(limit.limit_bytes));
     let Some(exceeded) = &limit.exceeded else {
         return format!("{what} at most {most}: kept, as far as was seen");
     };
@@ -65,12 +66,21 @@ pub(crate) fn sentence(limit: &Limit) -> String {
     parts.join("; ")
 }
 
-fn name(of: Limited) -> &'static str {
+/// The primary metric of this system.
+fn here() -> Metric {
+    match PRIMARY {
+        Primary::WorkingSet => Metric::WorkingSet,
+        Primary::PhysFootprint => Metric::PhysFootprint,
+        _ => Metric::Rss,
+    }
+}
+
+fn name(of: Limited, metric: Metric) -> String {
     match of {
-        Limited::TotalRss => "total RSS",
-        Limited::ProcessRss => "RSS of a process",
-        Limited::TotalPss => "total PSS",
-        Limited::Cgroup => "cgroup charge",
-        _ => "memory",
+        Limited::TotalRss => format!("total {}", text::metric(metric)),
+        Limited::ProcessRss => format!("{} of a process", text::metric(metric)),
+        Limited::TotalPss => "total PSS".to_owned(),
+        Limited::Cgroup => "cgroup charge".to_owned(),
+        _ => "memory".to_owned(),
     }
 }

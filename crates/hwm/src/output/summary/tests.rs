@@ -109,3 +109,15 @@ fn largest_rows_are_kept_whatever_their_order() {
     record.processes.reverse();
     assert_eq!(summary(&record, 3, &Listed::default()), whole);
 }
+
+#[test]
+fn a_footprint_is_called_so_and_never_rss() {
+    let mut record = fixture();
+    record.primary_metric = highwater::record::Metric::PhysFootprint;
+    record.capture.lineage = highwater::record::Lineage::Kqueue;
+    record.peak.pss = None;
+    let summary = summary(&record, 2, &Listed::default());
+    assert!(summary.contains("Max total phys_footprint: 6.40 GiB"), "{summary}");
+    assert!(summary.contains("kqueue"), "{summary}");
+    assert!(!summary.contains("RSS"), "{summary}");
+}

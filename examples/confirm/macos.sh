@@ -1,0 +1,88 @@
+#!/bin/bash
+# Confirms on a real Mac what could only be compiled elsewhere: our figures beside Apple's own. Ten minutes, most of them
+# building. Changes nothing outside target/ and a temporary folder. Ends with a table; anything but OK is worth an issue.
+set -u
+cd "$(dirname "$0")/../.." || exit
+[ "$(uname)" = Darwin ] || { echo "this is for macOS" >&2; exit 2; }
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+table=$work/table
+
+# note NAME COMMAND...: whether the command succeeds.
+note() {
+    local name=$1
+    shift
+    if "$@" >"$work/out" 2>&1; then echo "OK    $name" >>"$table"; else
+        echo "WRONG $name" >>"$table"
+        sed "s/^/    $name: /" "$work/out" | tail -20
+    fi
+}
+
+# near NAME OURS THEIRS PERCENT
+near() {
+    if awk -v a="$2" -v b="$3" -v p="$4" 'BEGIN { d = a > b ? a - b : b - a; exit !(b > 0 && d <= b * p / 100) }'; then
+        echo "OK    $1: $2, Apple says $3" >>"$table"
+    else
+        echo "WRONG $1: $2, Apple says $3" >>"$table"
+    fi
+}
+
+# value FILE PATH: a value of a JSON file.
+value() { plutil -extract "$2" raw -o - "$1" 2>/dev/null || echo 0; }
+
+sw_vers && uname -m && id -un
+cargo build --release -p hwm -p workload || exit
+hwm=target/release/hwm workload=target/release/workload
+
+note "contract: which figure exists here" cargo test -q -p highwater --all-features --test contract
+note "unit tests of the library" cargo test -q -p highwater --all-features --lib
+note "hwm --version" $hwm --version
+note "hwm doctor" $hwm doctor
+$hwm doctor
+
+# One process of 200 MiB: the kernel's own mark, beside what time -l prints of the same program.
+$hwm run --json="$work/hold.json" -- $workload hold 200 1000
+ours=$(value "$work/hold.json" max_total_rss_kib)
+/usr/bin/time -l $workload hold 200 1000 2>"$work/time"
+theirs=$(awk '/peak memory footprint/ { print int($1 / 1024) }' "$work/time")
+near "peak footprint of 200 MiB, KiB" "$ours" "${theirs:-0}" 3
+note "it is called phys_footprint" test "$(value "$work/hold.json" primary_metric)" = phys_footprint
+note "and never RSS" sh -c "! $hwm run -- $workload hold 20 200 2>&1 | grep -qw RSS"
+
+# A living process, beside Apple's footprint(1) and ps(1).
+$workload hold 150 20000 &
+held=$!
+sleep 2
+$hwm ps --all --json >"$work/ps.json" 2>/dev/null
+ours=$(tr ',{' '\n\n' <"$work/ps.json" | awk -F: -v pid=$held '/"pid"/ { here = $2 + 0 == pid } here && /"rss_bytes"|"memory_bytes"/ { print $2 + 0; exit }')
+theirs=$(footprint $held 2>/dev/null | awk '/phys_footprint:/ { print ($2 + 0) * ($3 == "GB" ? 1073741824 : $3 == "MB" ? 1048576 : 1024); exit }')
+near "footprint of a living process, bytes" "${ours:-0}" "${theirs:-0}" 5
+kill $held
+
+# Three generations at once; a child that outlives its parent; short processes; exit codes; a killed tree.
+$hwm run --json="$work/generations.json" -- $workload generations
+near "three generations at once, KiB" "$(value "$work/generations.json" max_total_rss_kib)" $((220 * 1024)) 8
+$hwm run --wait --json="$work/orphan.json" -- $workload orphan 50 1500
+note "an exit code is passed through" test $? -eq 3
+note "launchd's child stays in the job" test "$(value "$work/orphan.json" capture.processes_seen)" -ge 2
+$hwm run --json="$work/storm.json" -- $workload storm 300 5 4 10
+echo "      of 300 short processes and their parent seen: $(value "$work/storm.json" capture.processes_seen)" >>"$table"
+$hwm run --max-total-rss 100M -- $workload hold 300 5000
+note "a limit ends the job with 10" test $? -eq 10
+$hwm run -- $workload endless 20 &
+job=$!
+sleep 1
+kill -TERM $job
+wait $job
+note "TERM is passed on: 143" test $? -eq 143
+note "nobody is left" sh -c "! pgrep -f '$workload endless'"
+
+# Devices and who holds what on them, beside I/O Kit's own.
+$hwm --json >"$work/devices.json" && $hwm
+ioreg -r -d 1 -w 0 -c IOAccelerator | grep -o '"In use system memory"=[0-9]*' | head -1
+$hwm ps
+note "GPU processes" $hwm ps --json
+
+printf '\n'
+sort -r "$table"
+if [ "$(id -u)" -ne 0 ]; then echo "Now once more with sudo: other users' processes must then be readable (hwm ps --all, hwm doctor)."; fi
+! grep -q '^WRONG' "$table"
