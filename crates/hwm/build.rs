@@ -3,7 +3,12 @@
 #[path = "build/page.rs"]
 mod page;
 
-use std::{env, fs, path::Path, process::Command, time::SystemTime};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -13,12 +18,17 @@ fn main() {
     let commit = commit().map_or(String::new(), |commit| format!("commit {commit}, "));
     let date = build_date();
     println!("cargo::rustc-env=HWM_VERSION={version} ({commit}built {date}, {target})");
-    page::provide(Path::new(&env::var_os("OUT_DIR").expect("set by Cargo")));
+    page::provide(&manifest_dir(), Path::new(&env::var_os("OUT_DIR").expect("set by Cargo")));
+}
+
+/// Asked for when it runs: checkouts that share a target directory share the compiled script, too.
+fn manifest_dir() -> PathBuf {
+    env::var_os("CARGO_MANIFEST_DIR").expect("set by Cargo").into()
 }
 
 /// The commit of this checkout, or the one that `cargo package` noted down in a published crate.
 fn commit() -> Option<String> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = &manifest_dir();
     let full = if here.join("../../.git").exists() {
         // The log of HEAD changes with every commit and every checkout.
         if let Some(log) = git(here, &["rev-parse", "--git-path", "logs/HEAD"]) {

@@ -20,6 +20,7 @@ export interface Mark {
 const LIMITED: Record<string, [string, string]> = {
   total_rss: ["rss", "limit on the total RSS"],
   total_pss: ["pss", "limit on the total PSS"],
+  process_rss: ["rss", "limit on each process"],
   cgroup: ["rss", "limit of the cgroup"],
 };
 
@@ -51,10 +52,11 @@ export function marksOf(run: Run, metric: string, only: Layer | null): Mark[] {
       words: `${finding.sureness} leak: +${format.bytes(finding.bytes_per_minute)}/min`,
     });
   }
-  if (only) return marks;
+  // A limit on each process stands where one is shown alone.
+  const isSingle = only?.kind === "process";
   for (const limit of limits) {
     const [of, name] = LIMITED[limit.of] ?? [null, ""];
-    if (of !== metric) continue;
+    if (of !== metric || (limit.of === "process_rss" ? !isSingle : only !== null)) continue;
     marks.push({
       kind: "limit",
       value: limit.limit_bytes,
@@ -63,7 +65,8 @@ export function marksOf(run: Run, metric: string, only: Layer | null): Mark[] {
       words: `${name}: ${format.bytes(limit.limit_bytes)}`,
     });
     const at = limit.exceeded?.at_seconds ?? null;
-    if (limit.exceeded && at !== null) {
+    const isOther = isSingle && limit.exceeded?.pid !== run.pid(only.rows[0] ?? -1);
+    if (limit.exceeded && at !== null && !isOther) {
       const value = limit.exceeded.bytes ?? limit.limit_bytes;
       const by = limit.exceeded.command ? ` by ${limit.exceeded.command}` : "";
       marks.push({ kind: "exceeded", value, from: at, to: at, words: `exceeded${by}` });

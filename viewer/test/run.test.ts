@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { layersOf, members, GROUPINGS } from "../src/layers.ts";
+import { layersOf, members, GROUPINGS, type Layer } from "../src/layers.ts";
+import { marksOf } from "../src/marks.ts";
 import { paint, pieces } from "../src/picture.ts";
 import { Run, valueAt } from "../src/run.ts";
 import { made, type Made } from "./record.ts";
@@ -127,5 +128,16 @@ describe("moments", () => {
     const run = new Run(made([], 10));
     expect([-5, 0.4, 0.6, 3.5, 99].map((seconds) => run.columnAt(seconds))).toEqual([0, 0, 1, 3, 9]);
     expect(new Run(made([], 0)).columnAt(1)).toBe(-1);
+  });
+});
+
+describe("limits", () => {
+  test("on the total stand in the whole picture, on each process where one is shown alone", () => {
+    const limits = ["total_rss", "process_rss", "total_pss"].map((of) => ({ of, limit_bytes: 7, action: "warn", exceeded: null }));
+    const run = new Run(made([{ pid: 1, ppid: 0, line: [0, [5]] }], 10, { limits }));
+    const [layer] = layersOf(run, "rss", "process");
+    const words = (only: Layer | null) => marksOf(run, "rss", only).map((mark) => mark.words);
+    expect(words(null)).toEqual(["limit on the total RSS: 7 B"]);
+    expect(words(layer ?? null)).toEqual(["limit on each process: 7 B"]);
   });
 });

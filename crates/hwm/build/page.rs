@@ -15,10 +15,10 @@ const SOURCES: [&str; 6] =
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Writes `page.rs` into `OUT_DIR`: an expression, the page or `None`.
-pub(crate) fn provide(out: &Path) {
+pub(crate) fn provide(here: &Path, out: &Path) {
     println!("cargo::rerun-if-changed=build/page.rs");
     println!("cargo::rerun-if-env-changed=HWM_PAGE");
-    let expression = match find_or_build(out) {
+    let expression = match find_or_build(here, out) {
         Ok(Some(page)) => format!("Some(include_str!({:?}))", page.display().to_string()),
         Ok(None) => "None".to_owned(),
         Err(why) => {
@@ -32,8 +32,7 @@ pub(crate) fn provide(out: &Path) {
     }
 }
 
-fn find_or_build(out: &Path) -> Result<Option<PathBuf>, String> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+fn find_or_build(here: &Path, out: &Path) -> Result<Option<PathBuf>, String> {
     match env::var("HWM_PAGE").as_deref() {
         Ok("none") => return Ok(None),
         Ok(named) if !named.is_empty() => {
