@@ -128,3 +128,58 @@ fn swap_is_read_beside_the_marks() {
     assert!(record["peak"]["swap"]["bytes"].is_u64(), "{}", record["peak"]);
     assert!(record["processes"][0]["peak"]["swap"]["bytes"].is_u64());
 }
+
+#[test]
+fn an_oom_kill_in_the_jobs_cgroup_is_named() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: no cgroup can be made");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("record.json");
+    let mut hwm = Command::new(programs::HWM);
+    hwm.arg("run").arg(format!("--json={}", json.display())).args([
+        "--max-cgroup",
+        "60M",
+        "--on-limit",
+        "warn",
+    ]);
+    // The shell outlives its child, which the kernel kills.
+    hwm.args(["--", "sh", "-c", "\"$0\" hold 300 100; exit 7"]).arg(programs::workload().expect("built"));
+    let output = hwm.output().expect("hwm starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("cannot be set") {
+        eprintln!("skipped: {said}");
+        return;
+    }
+    let record: Value = serde_json::from_slice(&fs::read(json).expect("written")).expect("a record");
+    if record["oom"].is_null() && record["exit"]["code"] == 7 && said.contains("swap") {
+        eprintln!("skipped: it was swapped out instead");
+        return;
+    }
+    let oom = &record["oom"];
+    assert_eq!(oom["in_job"], 1, "{oom} {said}");
+    let [victim] = &oom["victims"].as_array().unwrap()[..] else { panic!("{oom}") };
+    assert_eq!(victim["command"], "workload", "{oom}");
+    assert!(victim["evidence"] == "kernel_log" || victim["evidence"] == "counted", "{oom}");
+    assert!(said.contains("Out of memory:") && said.contains("the kernel killed workload (pid "), "{said}");
+}
+
+#[test]
+fn a_kill_that_is_none_of_the_kernels_is_not_called_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("record.json");
+    let mut hwm = Command::new(programs::HWM);
+    hwm.args(["run", "-q"]).arg(format!("--json={}", json.display()));
+    hwm.arg("--").arg(programs::workload().expect("built")).args(["killed", "20", "9"]);
+    assert_eq!(hwm.status().expect("hwm starts").code(), Some(137));
+    let record: Value = serde_json::from_slice(&fs::read(json).expect("written")).expect("a record");
+    // On a machine that runs out of memory just now somebody else may have been killed: then it is possible, no more.
+    let victims = record["oom"]["victims"].as_array().map_or(&[][..], Vec::as_slice);
+    assert!(victims.iter().all(|victim| victim["evidence"] == "possible"), "{}", record["oom"]);
+    let pressure = &record["usage"]["pressure"];
+    if fs::exists("/proc/pressure/memory").unwrap() {
+        assert!(pressure["some_seconds"].is_number(), "{pressure}");
+        assert!(["job", "cgroup", "machine"].contains(&pressure["of"].as_str().unwrap()), "{pressure}");
+    }
+}

@@ -227,10 +227,9 @@ impl Following {
             downgrades: self.tree.downgrades().into_iter().chain(self.limits.missing()).collect(),
             lost_events: self.tree.lost(),
             all_told: self.tree.all_told(),
-            kept: self.kept,
+            kept: self.kept.clone(),
             limits: self.limits.limits(),
-            pressure: None,
-            oom: None,
+            we_killed: self.killing_since.is_some() || self.limits.is_ending(),
             overhead: Some(Overhead { cpu_seconds: cpu.as_secs_f64() }),
         }
     }

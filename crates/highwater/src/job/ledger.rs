@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use self::{groups::Groups, member::Member, usage::UsageFold};
+use self::{groups::Groups, member::Member, oom::Killed, usage::UsageFold};
 use super::{
     GroupBy,
     estimate::PeakEstimate,
@@ -17,15 +17,20 @@ use super::{
 };
 use crate::record::{
     Attached, Capture, Certainty, Downgrade, Exit, Group, Host, IntervalMode, Limit, Lineage, Metric,
-    OomKills, Overhead, PeakFigure, Peaks, PeaksFrom, Pressure, Process, Record, SchemaVersion, Timestamp,
-    Tool, Usage,
+    Overhead, PeakFigure, Peaks, PeaksFrom, Pressure, Process, Record, SchemaVersion, Timestamp, Tool, Usage,
 };
 
 mod groups;
 mod member;
+mod oom;
 mod usage;
 
+#[cfg_attr(not(target_os = "linux"), allow(unused_imports))] // Nobody tells of such kills there.
+pub(crate) use self::oom::OomSeen;
 pub(crate) use self::usage::Whole;
+
+/// signal(7); the same number on every system that has it.
+const SIGKILL: i32 = 9;
 
 /// What is known of a job when it starts.
 #[derive(Debug, Clone)]
@@ -70,19 +75,21 @@ pub(crate) struct Closing {
     pub(crate) kept: Kept,
     /// Limits, and how the job stood to them.
     pub(crate) limits: Vec<Limit>,
-    /// How long tasks waited for memory.
-    pub(crate) pressure: Option<Pressure>,
-    /// Kills for want of memory.
-    pub(crate) oom: Option<OomKills>,
+    /// We have sent SIGKILL ourselves.
+    pub(crate) we_killed: bool,
 }
 
 /// Peaks of the job as a whole that the kernel itself kept.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Kept {
     /// Of its cgroup's charge.
     pub(crate) cgroup: Option<PeakFigure>,
     /// Of what it committed.
     pub(crate) commit: Option<PeakFigure>,
+    /// How long tasks waited for memory.
+    pub(crate) pressure: Option<Pressure>,
+    /// Kills for want of memory.
+    pub(crate) oom: Option<OomSeen>,
 }
 
 /// One pass over the members' PSS in which nobody was born, exec'ed or ended.
@@ -117,6 +124,9 @@ pub(crate) struct Ledger {
     samples: u64,
     seen: u64,
     seen_dead: u64,
+    /// Who ended by SIGKILL, and of how many it is not known how they ended.
+    killed: Killed,
+    unknown_ends: u64,
     /// Rows whose peak is not exact, of those that are closed.
     inexact: u64,
     last_total: Option<u64>,
@@ -144,6 +154,8 @@ impl Ledger {
             samples: 0,
             seen: 0,
             seen_dead: 0,
+            killed: Killed::default(),
+            unknown_ends: 0,
             inexact: 0,
             last_total: None,
             guests: Vec::new(),
@@ -224,6 +236,9 @@ impl Ledger {
             }
             Event::Exit { id, exit } => {
                 if let Some(member) = self.living.get_mut(&id) {
+                    if exit.signal == Some(SIGKILL) && member.exit.is_none() {
+                        self.killed.add(member.pid, &member.name.command);
+                    }
                     member.exit = Some(exit);
                 }
             }
@@ -366,6 +381,7 @@ impl Ledger {
         }
         let mut row = member.row(self.header.started, end.map(|end| end.latest), self.usage.wanted());
         row.peak.vram = self.gpu.peak_of(id);
+        self.unknown_ends += u64::from(end.is_some() && row.exit.is_none());
         self.inexact += u64::from(!is_exact(&row));
         self.groups.close(id, &member.groups, &row);
         self.rows.push(id, row);
@@ -471,8 +487,12 @@ impl Ledger {
                 swap: self.swap,
                 gpu: self.gpu.peaks(),
             },
-            usage: Usage { pressure: closing.pressure, ..usage },
-            oom: closing.oom.clone(),
+            usage: Usage { pressure: closing.kept.pressure, ..usage },
+            oom: closing
+                .kept
+                .oom
+                .as_ref()
+                .map(|seen| self.killed.judge(seen, closing.we_killed, self.unknown_ends + self.seen_dead)),
             capture: Capture {
                 attached,
                 lineage,

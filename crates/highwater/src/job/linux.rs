@@ -11,6 +11,7 @@ mod member;
 mod members;
 mod open_devices;
 mod pss;
+mod shortage;
 mod sources;
 mod subreaper;
 mod taskstats;

@@ -194,6 +194,7 @@ fn write_usage<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) 
         say("Page faults:", used.faults.as_ref().map(usage::faults).or_else(unknown))?;
     }
     say("I/O:", used.io.as_ref().map(usage::io))?;
+    say("Out of memory:", record.oom.as_ref().and_then(usage::oom))?;
     let pressure = used.pressure.as_ref();
     say("Memory pressure:", pressure.and_then(|some| usage::pressure(some, record.duration_seconds)))
 }

@@ -17,6 +17,7 @@ use super::{
     launch::{self, Child, Command},
     members::{Depth, Members},
     pss::PssPasses,
+    shortage::Shortage,
     sources::{Sources, Wanted},
     subreaper::Subreaper,
     thread_cpu,
@@ -59,6 +60,8 @@ pub(crate) struct Tree {
     downgrades: Vec<Downgrade>,
     /// When CPU time and I/O are read next, if they are wanted.
     next_usage: Duration,
+    /// How short memory was when the job began.
+    shortage: Shortage,
     /// While it lives, orphans fall to us.
     subreaper: Option<Subreaper>,
 }
@@ -95,6 +98,7 @@ impl Tree {
             hand_over: sources.hand_over(),
             group: sources.group(),
         };
+        let shortage = Shortage::watch(&job.roots, sources.group().as_deref());
         let mut start = None;
         let child = launch::launch(command, |pid| {
             sources.attach(pid, &job.roots);
@@ -116,6 +120,7 @@ impl Tree {
             news,
             downgrades,
             next_usage: Duration::ZERO,
+            shortage,
             subreaper: subreaper.ok(),
         };
         Ok((tree, start))
@@ -325,7 +330,10 @@ impl Tree {
 
     /// The job is over: leaves everything as it was, and says what the kernel itself kept of the job.
     pub(crate) fn end(&mut self) -> Kept {
-        let kept = Kept { cgroup: self.sources.charge(), ..Kept::default() };
+        let group = self.sources.group();
+        let (pressure, oom) = (self.shortage.pressure(), self.shortage.kills(group.as_deref()));
+        drop(group);
+        let kept = Kept { cgroup: self.sources.charge(), commit: None, pressure, oom };
         self.subreaper = None;
         kept
     }

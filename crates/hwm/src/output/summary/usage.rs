@@ -1,6 +1,6 @@
 //! Lines on what was used beside memory.
 
-use highwater::record::{Certainty, CpuTime, Faults, Io, Pressure, PressureOf};
+use highwater::record::{Certainty, CpuTime, Faults, Io, OomEvidence, OomKills, Pressure, PressureOf};
 
 use super::{text, with_certainty};
 
@@ -51,6 +51,35 @@ pub(super) fn pressure(pressure: &Pressure, elapsed: f64) -> Option<String> {
     })
 }
 
+/// Whom the kernel killed for want of memory. `None` where nobody of the job can have been meant.
+pub(super) fn oom(kills: &OomKills) -> Option<String> {
+    let names = |is: fn(&OomEvidence) -> bool| {
+        let victims = kills.victims.iter().filter(|victim| is(&victim.evidence));
+        victims
+            .map(|victim| format!("{} (pid {})", text::printable(&victim.command), victim.pid))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let known = names(|evidence| matches!(evidence, OomEvidence::KernelLog | OomEvidence::Counted));
+    let possible = names(|evidence| *evidence == OomEvidence::Possible);
+    let mut parts = Vec::new();
+    match kills.in_job {
+        _ if !known.is_empty() => parts.push(format!("the kernel killed {known}")),
+        Some(1) => parts.push("the kernel killed a process of the job".to_owned()),
+        Some(count @ 2..) => parts.push(format!("the kernel killed {count} processes of the job")),
+        _ => {}
+    }
+    if !possible.is_empty() {
+        let where_else = match (kills.in_job, kills.around_is) {
+            (Some(1..), _) => "",
+            (_, PressureOf::Cgroup) => ": the kernel killed somebody in the cgroup around the job meanwhile",
+            _ => ": the kernel killed somebody on this machine meanwhile",
+        };
+        parts.push(format!("possibly {possible}{where_else}"));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -78,6 +107,27 @@ mod tests {
         )
         .unwrap();
         assert_eq!(faults(&faulted), "12, 2 with I/O");
+    }
+
+    #[test]
+    fn who_was_killed_and_how_that_is_known() {
+        let of = |in_job: Option<u64>, evidence: &[&str]| -> OomKills {
+            let victims: Vec<_> = evidence
+                .iter()
+                .map(|evidence| json!({"pid": 7, "command": "cc1", "evidence": evidence}))
+                .collect();
+            serde_json::from_value(
+                json!({"in_job": in_job, "around": 1, "around_is": "machine", "victims": victims}),
+            )
+            .unwrap()
+        };
+        assert_eq!(oom(&of(Some(1), &["counted"])).unwrap(), "the kernel killed cc1 (pid 7)");
+        assert_eq!(oom(&of(Some(2), &[])).unwrap(), "the kernel killed 2 processes of the job");
+        assert_eq!(
+            oom(&of(None, &["possible"])).unwrap(),
+            "possibly cc1 (pid 7): the kernel killed somebody on this machine meanwhile"
+        );
+        assert_eq!(oom(&of(Some(0), &[])), None, "somebody else's trouble");
     }
 
     #[test]

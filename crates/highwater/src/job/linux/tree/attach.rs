@@ -15,6 +15,7 @@ use super::{
         launch::Child,
         members::Members,
         pss::PssPasses,
+        shortage::Shortage,
         sources::{Sources, Wanted},
         told::monotonic,
     },
@@ -69,6 +70,7 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(Tree, Start), Error> {
         news,
         downgrades,
         next_usage: Duration::ZERO,
+        shortage: Shortage::watch(&job.roots, None),
         subreaper: None,
     };
     Ok((tree, start))

@@ -1,0 +1,73 @@
+//! Who was killed for want of memory, as far as there is evidence.
+
+use crate::record::{OomEvidence, OomKills, OomVictim, PressureOf};
+
+/// So many killed processes are remembered.
+const REMEMBERED: usize = 64;
+
+/// What the kernel says of kills while the job ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OomSeen {
+    pub(crate) in_job: Option<u64>,
+    pub(crate) around: Option<u64>,
+    pub(crate) around_is: PressureOf,
+    /// Pids that its log names.
+    pub(crate) logged: Vec<u32>,
+}
+
+/// Members that ended by SIGKILL.
+#[derive(Debug, Default)]
+pub(super) struct Killed {
+    list: Vec<(u32, String)>,
+    count: u64,
+}
+
+impl Killed {
+    pub(super) fn add(&mut self, pid: u32, command: &str) {
+        self.count += 1;
+        if self.list.len() < REMEMBERED {
+            self.list.push((pid, command.to_owned()));
+        }
+    }
+
+    /// `we_killed`: SIGKILL came from us, too. `unknown_ends`: processes of which it is not known how they ended.
+    pub(super) fn judge(&self, seen: &OomSeen, we_killed: bool, unknown_ends: u64) -> OomKills {
+        let all_accounted = !we_killed && unknown_ends == 0 && seen.in_job == Some(self.count);
+        let victims = self.list.iter().filter_map(|(pid, command)| {
+            let evidence = if seen.logged.contains(pid) {
+                OomEvidence::KernelLog
+            } else if all_accounted {
+                OomEvidence::Counted
+            } else if we_killed {
+                return None;
+            } else {
+                OomEvidence::Possible
+            };
+            Some(OomVictim { pid: *pid, command: command.clone(), evidence })
+        });
+        let OomSeen { in_job, around, around_is, .. } = *seen;
+        OomKills { in_job, around, around_is, victims: victims.collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_claimed_without_evidence() {
+        let mut killed = Killed::default();
+        killed.add(7, "cc1");
+        let seen =
+            |in_job, around, logged| OomSeen { in_job, around, around_is: PressureOf::Machine, logged };
+        let evidence = |seen: &OomSeen, we_killed, unknown| {
+            killed.judge(seen, we_killed, unknown).victims.first().map(|victim| victim.evidence)
+        };
+        assert_eq!(evidence(&seen(None, Some(1), vec![7]), true, 3), Some(OomEvidence::KernelLog));
+        assert_eq!(evidence(&seen(Some(1), None, vec![]), false, 0), Some(OomEvidence::Counted));
+        assert_eq!(evidence(&seen(Some(1), None, vec![]), false, 1), Some(OomEvidence::Possible));
+        assert_eq!(evidence(&seen(Some(2), None, vec![]), false, 0), Some(OomEvidence::Possible));
+        assert_eq!(evidence(&seen(None, Some(1), vec![]), false, 0), Some(OomEvidence::Possible));
+        assert_eq!(evidence(&seen(Some(1), None, vec![]), true, 0), None, "we may have killed it ourselves");
+    }
+}

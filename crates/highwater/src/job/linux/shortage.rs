@@ -1,0 +1,167 @@
+//! Memory running short: how long tasks waited for it (PSI, Linux 4.20), and whom the kernel killed for it.
+
+use std::{
+    fs,
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{cgroup::JobGroup, told::monotonic};
+use crate::{
+    Roots,
+    cgroup::Own,
+    job::ledger::OomSeen,
+    record::{Pressure, PressureOf},
+};
+
+/// What the counters said when the job began.
+#[derive(Debug)]
+pub(super) struct Shortage {
+    pressure: Option<(PathBuf, PressureOf, Stalled)>,
+    /// Kills in the cgroup around us, or on the machine.
+    around: Option<(PathBuf, PressureOf, u64)>,
+    /// `CLOCK_MONOTONIC`, which the kernel's log bears too.
+    began: Duration,
+}
+
+/// Time in which tasks waited for memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stalled {
+    some: Duration,
+    full: Option<Duration>,
+}
+
+impl Shortage {
+    pub(super) fn watch(roots: &Roots, group: Option<&JobGroup>) -> Self {
+        let own = Own::with_memory(roots).map(|(own, _)| own.group().to_owned());
+        // The topmost group stands for the machine, which has files of its own.
+        let own = own.filter(|own| *own != roots.cgroup && own.join("cgroup.procs").exists());
+        let of_job = group.map(|group| (group.path().join("memory.pressure"), PressureOf::Job));
+        let of_cgroup = own.as_ref().map(|own| (own.join("memory.pressure"), PressureOf::Cgroup));
+        let of_machine = Some((roots.proc.join("pressure/memory"), PressureOf::Machine));
+        let pressure = [of_job, of_cgroup, of_machine].into_iter().flatten().find_map(|(path, of)| {
+            let stalled = stalled(&fs::read_to_string(&path).ok()?)?;
+            Some((path, of, stalled))
+        });
+        let in_group = own.iter().flat_map(|own| [own.join("memory.events"), own.join("memory.oom_control")]);
+        let around = in_group
+            .map(|path| (path, PressureOf::Cgroup))
+            .chain([(roots.proc.join("vmstat"), PressureOf::Machine)])
+            .find_map(|(path, of)| {
+                let kills = kills(&path)?;
+                Some((path, of, kills))
+            });
+        Self { pressure, around, began: monotonic() }
+    }
+
+    /// How long tasks have waited since.
+    pub(super) fn pressure(&self) -> Option<Pressure> {
+        let (path, of, before) = self.pressure.as_ref()?;
+        let now = stalled(&fs::read_to_string(path).ok()?)?;
+        let since = |now: Duration, before: Duration| now.saturating_sub(before).as_secs_f64();
+        Some(Pressure {
+            of: *of,
+            some_seconds: since(now.some, before.some),
+            full_seconds: now.full.zip(before.full).map(|(now, before)| since(now, before)),
+        })
+    }
+
+    /// Whom the kernel has killed since; `None` where nobody was, or nobody tells.
+    pub(super) fn kills(&self, group: Option<&JobGroup>) -> Option<OomSeen> {
+        let in_job = group.and_then(JobGroup::oom_kills);
+        let around = self.around.as_ref().and_then(|(path, _, before)| kills(path)?.checked_sub(*before));
+        let around_is = self.around.as_ref().map_or(PressureOf::Machine, |(_, of, _)| *of);
+        if in_job.unwrap_or(0) == 0 && around.unwrap_or(0) == 0 {
+            return None;
+        }
+        Some(OomSeen { in_job, around, around_is, logged: logged(self.began).unwrap_or_default() })
+    }
+}
+
+/// `oom_kill` of `memory.events`, `memory.oom_control` (Linux 4.13) or `/proc/vmstat`.
+fn kills(path: &Path) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
+/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=3709`, in microseconds (Documentation/accounting/psi.rst).
+fn stalled(text: &str) -> Option<Stalled> {
+    let total = |word: &str| {
+        let line = text.lines().find(|line| line.split(' ').next() == Some(word))?;
+        line.rsplit_once("total=")?.1.trim().parse().ok().map(Duration::from_micros)
+    };
+    Some(Stalled { some: total("some")?, full: total("full") })
+}
+
+/// Pids that the kernel's log names as killed since `began`. It is read only where the log's pids are ours, and who may
+/// read it differs (`dmesg_restrict`).
+fn logged(began: Duration) -> io::Result<Vec<u32>> {
+    /// The first pid namespace (`PROC_PID_INIT_INO`, include/uapi/linux/nsfs.h).
+    const INITIAL: &str = "pid:[4026531836]";
+    /// More than a log holds.
+    const MOST: usize = 200_000;
+    if fs::read_link("/proc/self/ns/pid")?.as_os_str() != INITIAL {
+        return Ok(Vec::new());
+    }
+    let mut log = fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg")?;
+    let (mut pids, mut record) = (Vec::new(), [0; 8192]);
+    for _ in 0..MOST {
+        match log.read(&mut record) {
+            Ok(0) => break,
+            Ok(length) => pids.extend(killed(&record[..length], began)),
+            // Overwritten while we read: it goes on with the next (Documentation/ABI/testing/dev-kmsg).
+            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {}
+            Err(_) => break,
+        }
+    }
+    Ok(pids)
+}
+
+/// The pid in a record such as `3,1234,5678901,-;Memory cgroup out of memory: Killed process 42 (cc1) total-vm:...`
+/// (`__oom_kill_process`, `mm/oom_kill.c`); the third field is microseconds since boot.
+fn killed(record: &[u8], since: Duration) -> Option<u32> {
+    let record = String::from_utf8_lossy(record);
+    let (head, message) = record.split_once(';')?;
+    let at = Duration::from_micros(head.split(',').nth(2)?.parse().ok()?);
+    // The log's clock is another one, and nearly the same.
+    if at + Duration::from_secs(1) < since || !message.contains("ut of memory") {
+        return None;
+    }
+    let (_, rest) = message.split_once("Killed process ")?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_files() {
+        let text = "some avg10=0.00 avg60=0.00 avg300=0.00 total=3709\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=1702\n";
+        let (some, full) = (Duration::from_micros(3709), Duration::from_micros(1702));
+        assert_eq!(stalled(text), Some(Stalled { some, full: Some(full) }));
+        assert_eq!(stalled("some avg10=0.00 total=7\n").unwrap().full, None);
+        assert_eq!(stalled("some avg10=0.00 total="), None);
+        assert_eq!(stalled(""), None);
+    }
+
+    #[test]
+    fn records_of_the_kernels_log() {
+        let text = b"3,1234,5678901,-;Memory cgroup out of memory: Killed process 42 (cc1) total-vm:9kB, anon-rss:8kB\n";
+        assert_eq!(killed(text, Duration::from_secs(5)), Some(42));
+        assert_eq!(killed(text, Duration::from_secs(60)), None, "long before");
+        let other = b"6,1235,5678902,-;a program says: Killed process 43 (x)\n";
+        assert_eq!(killed(other, Duration::ZERO), None);
+        assert_eq!(killed(b"6,1235", Duration::ZERO), None);
+    }
+
+    #[test]
+    fn a_machine_without_such_files_tells_nothing() {
+        let empty = tempfile::tempdir().unwrap();
+        let roots = Roots { proc: empty.path().into(), cgroup: empty.path().into(), ..Roots::default() };
+        let shortage = Shortage::watch(&roots, None);
+        assert!(shortage.pressure().is_none() && shortage.kills(None).is_none());
+    }
+}
