@@ -35,9 +35,10 @@ struct Stalled {
 
 impl Shortage {
     pub(super) fn watch(roots: &Roots, group: Option<&JobGroup>) -> Self {
-        let own = Own::with_memory(roots).map(|(own, _)| own.group().to_owned());
         // The topmost group stands for the machine, which has files of its own.
-        let own = own.filter(|own| *own != roots.cgroup && own.join("cgroup.procs").exists());
+        let own =
+            Own::with_memory(roots).map(|(own, _)| own).filter(|own| own.with_parents().nth(1).is_some());
+        let own = own.map(|own| own.group().to_owned());
         let of_job = group.map(|group| (group.path().join("memory.pressure"), PressureOf::Job));
         let of_cgroup = own.as_ref().map(|own| (own.join("memory.pressure"), PressureOf::Cgroup));
         let of_machine = Some((roots.proc.join("pressure/memory"), PressureOf::Machine));
