@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "macos")]
 mod macos;
+#[cfg(windows)]
+mod windows;
 
 use std::{env, fs};
 
@@ -12,10 +14,12 @@ use crate::{Error, Roots, record::Host};
 #[allow(clippy::struct_field_names)] // The unit belongs to the name.
 #[non_exhaustive]
 pub struct Ram {
-    /// Physical memory without what the kernel's image and firmware took (`MemTotal`); macOS: all of it (`hw.memsize`).
+    /// Physical memory without what the kernel's image and firmware took (`MemTotal`); macOS: all of it (`hw.memsize`);
+    /// Windows: what it may use (`ullTotalPhys`).
     pub total_bytes: Option<u64>,
     /// What programs can still get without swapping: free memory, and caches that can be dropped. The kernel's
-    /// estimate (`MemAvailable`, Linux 3.14); on macOS one of ours, of free, file-backed and purgeable pages.
+    /// estimate (`MemAvailable`, Linux 3.14); on macOS one of ours, of free, file-backed and purgeable pages;
+    /// on Windows `ullAvailPhys`.
     pub available_bytes: Option<u64>,
     /// How much the container that we run in may use, where that is less.
     pub container_limit_bytes: Option<u64>,
@@ -30,6 +34,10 @@ impl Ram {
         #[cfg(target_os = "macos")]
         if *roots == Roots::default() {
             return Ok(macos::ram());
+        }
+        #[cfg(windows)]
+        if *roots == Roots::default() {
+            return Ok(windows::ram());
         }
         let path = roots.proc.join("meminfo");
         let text = fs::read_to_string(&path).map_err(|source| Error::Read { path, source })?;
@@ -56,8 +64,8 @@ pub(crate) fn host(roots: &Roots) -> Host {
         os: env::consts::OS.to_owned(),
         #[cfg(unix)]
         kernel: Some(rustix::system::uname().release().to_string_lossy().into_owned()),
-        #[cfg(not(unix))]
-        kernel: None,
+        #[cfg(windows)]
+        kernel: windows::release(),
         cpus: cpus(),
         memory_bytes,
         #[cfg(target_os = "linux")]

@@ -79,7 +79,10 @@ fn table(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
     const NO: Style = AnsiColor::Yellow.on_default();
     const DIM: Style = Style::new().dimmed();
     if examined.is_empty() {
-        return writeln!(to, "hwm cannot measure jobs on this system yet.");
+        return writeln!(
+            to,
+            "This system has no mechanisms that hwm could try one by one; docs/platforms.md says what it measures here."
+        );
     }
     let width = examined.iter().map(|one| one.mechanism.len()).max().unwrap_or(0);
     for Examined { mechanism, gives, in_use, state, .. } in examined {

@@ -5,11 +5,19 @@ use windows_sys::{
         D3DKMT_ADAPTERADDRESS, D3DKMT_CLOSEADAPTER, D3DKMT_OPENADAPTERFROMLUID, D3DKMT_QUERYADAPTERINFO,
         D3DKMTCloseAdapter, D3DKMTOpenAdapterFromLuid, D3DKMTQueryAdapterInfo, KMTQAITYPE_ADAPTERADDRESS,
     },
-    Win32::Foundation::LUID,
+    Win32::{
+        Foundation::LUID,
+        System::LibraryLoader::{GetModuleHandleW, GetProcAddress},
+    },
+    core::{s, w},
 };
 
 /// `None` for what sits on no bus, or where the kernel does not tell.
 pub(super) fn of(luid: u64) -> Option<String> {
+    if is_wine() {
+        // It ends a program that asks.
+        return None;
+    }
     #[allow(clippy::cast_possible_truncation)] // Its two halves.
     let luid = LUID { LowPart: luid as u32, HighPart: ((luid >> 32) as u32).cast_signed() };
     let mut opened = D3DKMT_OPENADAPTERFROMLUID { AdapterLuid: luid, hAdapter: 0 };
@@ -34,4 +42,10 @@ pub(super) fn of(luid: u64) -> Option<String> {
     // The domain is not told; PCs have one. All ones: it sits on no bus.
     (status >= 0 && bus < 256 && device < 32 && function < 8)
         .then(|| format!("0000:{bus:02x}:{device:02x}.{function}"))
+}
+
+/// Wine says so by a function that Windows does not have.
+fn is_wine() -> bool {
+    // SAFETY: two texts that end with 0; this library is in every process.
+    unsafe { GetProcAddress(GetModuleHandleW(w!("ntdll.dll")), s!("wine_get_version")) }.is_some()
 }

@@ -1,6 +1,9 @@
 //! The living members of the job, as its Job Object tells of them, and their memory.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use windows_sys::Win32::{Foundation::FILETIME, System::SystemInformation::GetSystemTimePreciseAsFileTime};
 
@@ -51,8 +54,8 @@ pub(super) struct Members {
     born: u32,
     /// How many were missing at the last look.
     untold: u32,
-    /// Births that were found by looking although the Job Object had told nothing.
-    found: u32,
+    /// Found by looking before the Job Object had told: pids whose message may still come.
+    found: HashSet<u32>,
     root: u32,
     root_exit: Option<u32>,
     readings: Vec<Reading>,
@@ -69,7 +72,7 @@ impl Members {
             next_id: 0,
             born: 0,
             untold: 0,
-            found: 0,
+            found: HashSet::new(),
             root,
             root_exit: None,
             readings: Vec::new(),
@@ -100,14 +103,16 @@ impl Members {
 
     /// How many births the Job Object has counted that nobody told of.
     pub(super) fn untold(&self) -> u32 {
-        self.untold + self.found
+        self.untold + u32::try_from(self.found.len()).unwrap_or(u32::MAX)
     }
 
     /// Takes in what a message says. Whether an end that is waited for was told.
     pub(super) fn hear(&mut self, message: Message, job: &JobObject, at: Duration, news: &mut News) -> bool {
         match message {
             Message::Born(pid) => {
-                self.adopt(pid, job, at, news);
+                if !self.found.remove(&pid) {
+                    self.adopt(pid, job, at, news);
+                }
                 false
             }
             Message::Ended(pid) => {
@@ -214,7 +219,7 @@ impl Members {
             for pid in job.pids() {
                 if !self.by_pid.contains_key(&pid) {
                     self.adopt(pid, job, at, news);
-                    self.found += 1;
+                    self.found.insert(pid);
                 }
             }
         }

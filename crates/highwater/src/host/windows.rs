@@ -1,0 +1,43 @@
+//! The RAM of a machine with Windows, and which Windows it is.
+
+use windows_sys::{
+    Wdk::System::SystemServices::RtlGetVersion,
+    Win32::System::SystemInformation::{GlobalMemoryStatusEx, MEMORYSTATUSEX, OSVERSIONINFOW},
+};
+
+use super::Ram;
+
+/// `GlobalMemoryStatusEx`: physical memory that Windows may use, and what of it is free, zeroed or only caches (standby).
+pub(super) fn ram() -> Ram {
+    let mut status = MEMORYSTATUSEX::default();
+    status.dwLength = u32::try_from(size_of_val(&status)).unwrap_or(u32::MAX);
+    // SAFETY: `status` is ours and knows its size.
+    let told = unsafe { GlobalMemoryStatusEx(&raw mut status) } != 0;
+    Ram {
+        total_bytes: told.then_some(status.ullTotalPhys),
+        available_bytes: told.then_some(status.ullAvailPhys),
+        container_limit_bytes: None,
+    }
+}
+
+/// As `10.0.22631`. `GetVersionEx` would tell what the program says it knows.
+pub(super) fn release() -> Option<String> {
+    let mut version = OSVERSIONINFOW::default();
+    version.dwOSVersionInfoSize = u32::try_from(size_of_val(&version)).ok()?;
+    // SAFETY: `version` is ours and knows its size.
+    let status = unsafe { RtlGetVersion(&raw mut version) };
+    let OSVERSIONINFOW { dwMajorVersion: major, dwMinorVersion: minor, dwBuildNumber: build, .. } = version;
+    (status >= 0).then(|| format!("{major}.{minor}.{build}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine() {
+        let ram = ram();
+        assert!(ram.used_bytes().is_some_and(|used| used > 0), "{ram:?}");
+        assert!(release().is_some_and(|release| release.starts_with("10.0.")));
+    }
+}

@@ -1,0 +1,70 @@
+//! Beside drivers that play what Windows has been seen to say; they have to be put into System32 first (`.ci/windows`).
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::{HWM, text};
+
+const GIB: u64 = 1 << 30;
+
+/// `hwm ps --json`, while NVML plays `scenario`.
+fn ps(scenario: &str) -> Value {
+    let output =
+        Command::new(HWM).args(["ps", "--json"]).env("FAKE_NVML", scenario).output().expect("hwm starts");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)))
+}
+
+fn rows(listing: &Value, pid: u64) -> Vec<Value> {
+    let rows = listing["processes"].as_array().unwrap_or_else(|| panic!("{listing}"));
+    rows.iter().filter(|row| row["pid"] == pid).cloned().collect()
+}
+
+#[test]
+#[ignore = "needs the fakes in System32"]
+fn drivers_nvml() {
+    let listing = ps("normal");
+    let row = &rows(&listing, 4242)[0];
+    assert_eq!(
+        (row["vram_bytes"].as_u64(), &row["vram_certainty"]),
+        (Some(2 * GIB), &"exact".into()),
+        "{row}"
+    );
+    let listing = ps("not_available");
+    let row = &rows(&listing, 4242)[0];
+    assert!(row["vram_bytes"].is_null(), "what NVML does not know is not 0: {row}");
+}
+
+#[test]
+#[ignore = "needs the fakes in System32"]
+fn drivers_performance_counters() {
+    let listing = ps("normal");
+    // Two linked cards are one adapter.
+    let row = &rows(&listing, 4711)[0];
+    assert_eq!(row["vram_bytes"].as_u64(), Some(4 * GIB), "{row}");
+    // Committed: it may be more than the card has.
+    let row = &rows(&listing, 4712)[0];
+    assert_eq!(row["vram_bytes"].as_u64(), Some(90 * GIB), "{row}");
+    assert!(row.to_string().contains("committed"), "{row}");
+    for nobody in [4713, 4714, 4715] {
+        assert_eq!(rows(&listing, nobody), Vec::<Value>::new());
+    }
+    let devices = Command::new(HWM).arg("--json").output().expect("hwm starts");
+    let devices: Value = serde_json::from_slice(&devices.stdout).expect("JSON");
+    let of_dxgi = devices["devices"].as_array().and_then(|devices| {
+        devices.iter().find(|device| device["id"].as_str().is_some_and(|id| id.starts_with("luid-")))
+    });
+    assert_eq!(of_dxgi.and_then(|device| device["used_bytes"].as_u64()), Some(5 * GIB), "{devices}");
+}
+
+#[test]
+#[ignore = "needs the fakes in System32"]
+fn program_nvidia_smi() {
+    let listing = ps("normal");
+    let row = &rows(&listing, 4242)[0];
+    // Whole MiB, rounded in a way that nobody says.
+    let bytes = row["vram_bytes"].as_u64().expect("bounds");
+    assert!(bytes.abs_diff(2 * GIB) <= 1 << 20 && row["vram_certainty"] != "exact", "{row}");
+    let row = &rows(&listing, 4300)[0];
+    assert!(row["vram_bytes"].is_null(), "{row}");
+}

@@ -1,0 +1,157 @@
+//! Jobs in a Job Object.
+
+use highwater::record::{Certainty, ExitCause, Lineage, Metric, PeakSource, PeaksFrom};
+
+use super::{MIB, hwm, run, text, workload};
+
+/// The job's peak in bytes.
+fn peak(command: &[&str]) -> u64 {
+    let (_, record) = run(&[], command);
+    record.peak.rss.expect("its working set is read").bytes
+}
+
+#[test]
+fn working_set_of_200_mib() {
+    // What a program is by itself, its libraries and Wine's, is no part of what it was told to hold.
+    let base = peak(&[&workload(), "hold", "0", "400"]);
+    let (output, record) = run(&[], &[&workload(), "hold", "200", "1000"]);
+    let peak = record.peak.rss.expect("its working set is read");
+    let (held, wanted) = ((peak.bytes - base) as f64, (200 * MIB) as f64);
+    assert!((held / wanted - 1.0).abs() < 0.03, "{held} bytes above {base}");
+    println!("200 MiB held: {:.2} % off, above a base of {base} bytes", (held / wanted - 1.0) * 100.0);
+    assert_eq!(record.primary_metric, Metric::WorkingSet);
+    assert_eq!(record.max_total_rss_kib, Some(peak.bytes / 1024));
+    let process = &record.processes[0];
+    let of_process = process.peak.rss.expect("a peak");
+    assert!(of_process.bytes >= peak.lower_bytes.min(peak.bytes));
+    // The kernel's last word, or, where none is kept of what has ended, no exact one.
+    let is_exact = of_process.certainty == Certainty::Exact;
+    assert_eq!(is_exact, of_process.source == PeakSource::AfterEnd, "{of_process:?}");
+    assert_eq!(process.command, "workload.exe");
+    let said = text(&output.stderr);
+    assert!(said.contains("Max total working set:") && !said.contains("RSS"), "{said}");
+}
+
+#[test]
+fn what_the_kernel_does_not_keep_is_unknown() {
+    let (output, record) = run(&[], &[&workload(), "hold", "50", "200"]);
+    if let Some(commit) = record.peak.commit {
+        assert!(commit.bytes > 50 * MIB && commit.certainty == Certainty::Exact, "{commit:?}");
+    } else {
+        let said = record.capture.downgrades.iter().any(|downgrade| downgrade.wanted.contains("committed"));
+        assert!(said, "{}", text(&output.stderr));
+    }
+    let commit = record.processes[0].peak.commit.expect("its mark is read while it lives");
+    assert!(commit.bytes > 50 * MIB, "{commit:?}");
+    assert!(record.peak.pss.is_none() && !text(&output.stderr).contains("PSS"));
+}
+
+#[test]
+fn three_generations_below_cmd() {
+    let base = peak(&[&workload(), "hold", "0", "400"]);
+    let (output, record) = run(&[], &["cmd", "/c", &workload(), "generations"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let names: Vec<_> = record.processes.iter().map(|process| process.command.as_str()).collect();
+    assert_eq!(names, ["cmd.exe", "workload.exe", "workload.exe", "workload.exe"]);
+    // Each was started by the one before it.
+    for pair in record.processes.windows(2) {
+        assert_eq!(pair[1].ppid, pair[0].pid, "{names:?}");
+    }
+    let bytes = record.peak.rss.expect("read").bytes;
+    // 50, 100 and 70 at once, in three programs beside cmd.
+    let (least, most) = (220 * MIB + 3 * base * 3 / 4, 220 * MIB + 5 * base);
+    assert!((least..=most).contains(&bytes), "{bytes} bytes with a base of {base}");
+}
+
+#[test]
+fn each_of_300_short_processes() {
+    let (output, record) = run(&[], &[&workload(), "storm", "300", "5", "4", "10"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let capture = &record.capture;
+    assert_eq!((capture.lineage, capture.peaks), (Lineage::JobObject, PeaksFrom::AfterEnd));
+    println!("{} processes seen of 301, {} lost", capture.processes_seen, capture.lost_events);
+    assert_eq!((capture.processes_seen, capture.processes_seen_is), (301, Certainty::Exact));
+    assert_eq!((capture.lost_events, capture.processes_still_running), (0, 0));
+    let known =
+        record.processes.iter().filter(|process| process.exit.is_some_and(|exit| exit.code == Some(0)));
+    assert_eq!(known.count(), 301, "how each ended");
+}
+
+#[test]
+fn exit_codes_are_passed_on() {
+    for code in ["0", "7", "37", "255", "259", "70000"] {
+        let (output, record) = run(&["--quiet"], &["cmd", "/c", "exit", code]);
+        let wanted = code.parse::<i32>().ok();
+        assert_eq!(output.status.code(), wanted, "{}", text(&output.stderr));
+        let exit = record.exit.expect("it has ended");
+        assert_eq!((exit.code, exit.cause), (wanted, ExitCause::Exited));
+    }
+    let missing = hwm(&["run", "--", "no-such-program"]);
+    assert_eq!(missing.status.code(), Some(127), "{}", text(&missing.stderr));
+}
+
+#[test]
+fn a_tree_over_its_limit_is_killed() {
+    let (output, record) = run(&["--max-total-rss=150M"], &[&workload(), "tree", "50"]);
+    assert_eq!(output.status.code(), Some(10), "{}", text(&output.stderr));
+    assert_eq!(record.exit.map(|exit| exit.cause), Some(ExitCause::Limit));
+    assert_eq!(record.capture.processes_still_running, 0);
+    assert!(record.processes.iter().all(|process| !process.still_running && process.exit.is_some()));
+}
+
+#[test]
+fn grandchildren_outlive_the_command_or_are_waited_for() {
+    // Not through a pipe: whoever outlives the command would hold it open.
+    let dir = tempfile::tempdir().expect("a directory");
+    let (json, said) = (dir.path().join("record.json"), dir.path().join("said"));
+    let mut hwm = std::process::Command::new(super::HWM);
+    hwm.arg("run").arg(format!("--json={}", json.display())).args([
+        "--",
+        &workload(),
+        "orphan",
+        "30",
+        "4000",
+    ]);
+    hwm.stdout(std::process::Stdio::null()).stderr(std::fs::File::create(&said).expect("a file"));
+    assert_eq!(hwm.status().expect("hwm starts").code(), Some(3));
+    let record = std::fs::read(&json).expect("a record");
+    let record = highwater::record::Record::from_json(&record).expect("a record");
+    let said = std::fs::read_to_string(&said).expect("what it said");
+    let running: Vec<_> = record.processes.iter().filter(|process| process.still_running).collect();
+    assert_eq!(running.len(), 1, "{said}");
+    assert_eq!(running[0].command, "workload.exe");
+    assert!(said.contains(&running[0].pid.to_string()), "named: {said}");
+    // It lives: nobody has ended it with the job, nor with hwm.
+    let memory = highwater::ProcessMemory::of(running[0].pid).expect("it lives");
+    assert!(memory.working_set_bytes.is_ok_and(|bytes| bytes > 30 * MIB));
+
+    let (output, record) = run(&["--wait"], &[&workload(), "orphan", "30", "800"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(record.capture.processes_still_running, 0);
+    assert!(record.peak.rss.expect("read").bytes > 30 * MIB);
+}
+
+#[test]
+fn names_of_any_letters_and_long_paths() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut place = dir.path().to_owned();
+    for _ in 0..3 {
+        place.push("\u{6e2c}\u{5b9a}-m\u{e4}\u{df}ig".repeat(5));
+    }
+    std::fs::create_dir_all(&place).expect("a deep directory");
+    let program = place.join("gr\u{f6}\u{df}e-\u{1f4be}.exe");
+    std::fs::copy(workload(), &program).expect("a copy");
+    let (output, record) = run(&[], &[program.to_str().expect("Unicode"), "hold", "5", "300"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(record.processes[0].command, "gr\u{f6}\u{df}e-\u{1f4be}.exe");
+    assert!(text(&output.stderr).contains("gr\u{f6}\u{df}e-\u{1f4be}.exe"));
+}
+
+#[test]
+fn standard_output_is_the_jobs() {
+    let output = hwm(&["run", "--", "cmd", "/c", "echo", "one two"]);
+    assert_eq!(text(&output.stdout).trim(), "\"one two\"");
+    let record = hwm(&["run", "--json=-", "--quiet", "--", "cmd", "/c", "echo", "hello"]);
+    assert!(text(&record.stderr).contains("hello"), "the job's goes there then");
+    assert!(highwater::record::Record::from_json(&record.stdout).is_ok());
+}

@@ -1,0 +1,48 @@
+//! What processes there are, and a device of DXGI's.
+
+use highwater::{ProcessMemory, Unavailable, gpu};
+use serde_json::Value;
+
+use super::{MIB, hwm, text};
+
+fn json(args: &[&str]) -> Value {
+    let output = hwm(args);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)))
+}
+
+#[test]
+fn processes_by_their_working_set() {
+    let output = hwm(&["ps", "--all"]);
+    let said = text(&output.stdout);
+    let header: Vec<_> = said.lines().next().expect("a header").split_whitespace().collect();
+    assert!(said.contains("WORKING SET") && !header.contains(&"RSS"), "{said}");
+    assert!(said.contains("hwm.exe"), "{said}");
+    assert!(!said.contains('\u{1b}'), "no colour into a pipe");
+}
+
+#[test]
+fn this_process() {
+    let block = vec![1_u8; 30 << 20];
+    let memory = ProcessMemory::of_self().expect("it lives");
+    assert!(memory.working_set_bytes.as_ref().is_ok_and(|&bytes| bytes > 30 * MIB), "{memory:?}");
+    assert!(memory.peak_working_set_bytes.is_ok() && memory.commit_bytes.is_ok(), "{memory:?}");
+    assert_eq!(memory.rss_bytes, Err(Unavailable::NotProvided));
+    // Known, or said to be impossible: never 0.
+    assert!(memory.private_bytes.as_ref().map_or(true, |&bytes| bytes > 30 * MIB), "{memory:?}");
+    assert!(highwater::process_rss().is_ok_and(|bytes| bytes > 30 * MIB));
+    std::hint::black_box(block);
+}
+
+#[test]
+fn adapters_of_dxgi() {
+    let devices = gpu::Monitor::new().devices();
+    let device = devices.iter().find(|device| device.total.source == gpu::Source::Dxgi);
+    let device = device.unwrap_or_else(|| panic!("run with a display: {devices:?}"));
+    assert!(device.total.bytes().is_some_and(|bytes| bytes > 0) && device.unified.is_some(), "{device:?}");
+    // Whoever invents an adapter counts nothing on it, and nothing is what may be said then.
+    let used = device.used.reading.known();
+    assert!(used.is_none() || device.used.source == gpu::Source::Pdh, "{device:?}");
+    let said = json(&["--json"]);
+    assert!(said["devices"].as_array().is_some_and(|devices| !devices.is_empty()), "{said}");
+    assert!(said["ram"]["total_bytes"].as_u64().is_some_and(|bytes| bytes > 0));
+}

@@ -1,0 +1,74 @@
+# Ten minutes on a real Windows: does it hold there what was only seen under Wine? From the root of the repository:
+#   powershell -ExecutionPolicy Bypass -File examples\confirm\windows.ps1
+# Needs Rust. Changes nothing but the folder target. Ends with a table; open an issue with all of it, good or bad.
+$ErrorActionPreference = 'Stop'
+$results = @()
+function Check($what, $held, $detail) {
+    $script:results += [pscustomobject]@{ What = $what; Held = $(if ($null -eq $held) { 'look' } elseif ($held) { 'yes' } else { 'NO' }); Detail = "$detail" }
+}
+function Job([string[]] $options, [string[]] $command) {
+    $file = Join-Path $env:TEMP "hwm-confirm-$PID.json"
+    & $hwm run --quiet "--json=$file" @options -- @command | Out-Null
+    $script:code = $LASTEXITCODE
+    Get-Content $file -Raw | ConvertFrom-Json
+}
+
+[Environment]::OSVersion.VersionString
+cargo build --release -p hwm -p workload
+if ($LASTEXITCODE) { throw 'it does not build' }
+cargo test --release -p hwm --test windows
+Check 'tests for Windows' ($LASTEXITCODE -eq 0) 'cargo test -p hwm --test windows'
+$hwm = Resolve-Path target\release\hwm.exe
+$workload = "$(Resolve-Path target\release\workload.exe)"
+
+# A process's marks are kept after its end: Wine keeps none.
+$record = Job @() @($workload, 'hold', '200', '1000')
+$peak = $record.processes[0].peak
+Check 'mark after the end' ($peak.rss.source -eq 'after_end' -and $peak.rss.certainty -eq 'exact') "$($peak.rss.source), $($peak.rss.certainty)"
+$base = (Job @() @($workload, 'hold', '0', '400')).processes[0].peak
+$off = ($peak.rss.bytes - $base.rss.bytes) / 200MB - 1
+Check '200 MiB within 3 %' ([Math]::Abs($off) -lt 0.03) ('{0:P2} off' -f $off)
+Check 'commit of a process' ($peak.commit.certainty -eq 'exact' -and [Math]::Abs(($peak.commit.bytes - $base.commit.bytes) / 200MB - 1) -lt 0.03) "$($peak.commit.bytes) bytes"
+
+# The Job Object's own peak: 0 under Wine.
+$commit = $record.peak.commit
+Check 'peak commit of the job' ($commit.bytes -ge 200MB) "$($commit.bytes) bytes, $($commit.certainty)"
+$all = Job @() @('cmd', '/c', $workload, 'generations')
+Check 'peak commit of three generations' ($all.peak.commit.bytes -ge 220MB) "$($all.peak.commit.bytes) bytes"
+$storm = Job @() @($workload, 'storm', '300', '5', '4', '10')
+Check '301 of 301 processes' ($storm.capture.processes_seen -eq 301 -and $storm.capture.processes_seen_is -eq 'exact') "$($storm.capture.processes_seen), $($storm.capture.processes_seen_is)"
+$unread = @($storm.processes | Where-Object { $_.peak.rss.certainty -ne 'exact' }).Count
+Check 'each with an exact mark' ($unread -eq 0) "$unread without"
+
+# The kernel refuses more than the limit: not enforced under Wine.
+$limited = Job @('--max-cgroup=150M') @($workload, 'hold', '300', '2000')
+Check 'limit on commit' ($code -eq 10) "exit code $code"
+
+# While it lives, beside Windows' own figures.
+$child = Start-Process $workload -ArgumentList 'hold', '200', '20000' -PassThru -WindowStyle Hidden
+Start-Sleep 2
+$child.Refresh()
+$row = (& $hwm ps --all --json | ConvertFrom-Json).processes | Where-Object pid -EQ $child.Id
+Check 'working set as Get-Process has it' ([Math]::Abs($row.rss_bytes / $child.WorkingSet64 - 1) -lt 0.02) "$($row.rss_bytes) and $($child.WorkingSet64)"
+$child.Kill()
+
+# Graphics.
+$devices = (& $hwm --json | ConvertFrom-Json).devices
+Check 'adapters' ($null) (($devices | ForEach-Object { "$($_.name) [$($_.id)] $($_.total_bytes) $($_.pool) $($_.source)" }) -join '; ')
+Check 'addresses by D3DKMT (no luid-...)' (-not ($devices.id -match '^luid-')) ($devices.id -join ', ')
+try {
+    $counted = (Get-Counter '\GPU Process Memory(*)\Dedicated Usage').CounterSamples |
+        Where-Object CookedValue -GT 0 | ForEach-Object { if ($_.InstanceName -match '^pid_(\d+)_') { [int]$Matches[1] } } | Sort-Object -Unique
+    $ours = (& $hwm ps --json | ConvertFrom-Json).processes | Where-Object vram_bytes -GT 0 | ForEach-Object pid | Sort-Object -Unique
+    $missing = @($counted | Where-Object { $_ -notin $ours })
+    Check 'processes as Get-Counter has them' ($missing.Count -le 1) "$($counted.Count) counted, missing here: $missing"
+} catch { Check 'processes as Get-Counter has them' ($null) "no such counters: $_" }
+
+$results | Format-Table -AutoSize -Wrap
+@'
+By hand, in a console window:
+  target\release\hwm run -- cmd /c "pause"     Ctrl-C once: cmd ends once, hwm still prints its report
+  the same, Ctrl-Break                         the same
+  target\release\hwm run -- cmd /c "start /b ping -t localhost & exit 0"    hwm names ping as still running, and ping goes on
+  close the window while a job runs with --json=r.json    r.json is there
+'@
