@@ -77,6 +77,13 @@ pub(super) fn oom(kills: &OomKills) -> Option<String> {
         };
         parts.push(format!("possibly {possible}{where_else}"));
     }
+    // On a whole machine that may be anybody's; a cgroup around the job is close by.
+    let is_close = kills.in_job.is_none() && kills.around_is == PressureOf::Cgroup;
+    if parts.is_empty() && is_close && kills.around.is_some_and(|count| count > 0) {
+        parts.push(
+            "the kernel killed somebody in the cgroup around the job; whether of the job is not known".into(),
+        );
+    }
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
@@ -128,6 +135,9 @@ mod tests {
             "possibly cc1 (pid 7): the kernel killed somebody on this machine meanwhile"
         );
         assert_eq!(oom(&of(Some(0), &[])), None, "somebody else's trouble");
+        let mut close = of(None, &[]);
+        close.around_is = PressureOf::Cgroup;
+        assert!(oom(&close).unwrap().ends_with("whether of the job is not known"));
     }
 
     #[test]
