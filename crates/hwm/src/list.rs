@@ -56,6 +56,8 @@ Examples:
 @last is the newest, @last~1 the one before it; base is the newest of that name, base~1 the one before it; base#2 is \
 the second of its runs. A file of the same name goes before base; @base always means the record.
 
+PEAK is the median of the runs: ≥ at least, ≤ at most, ~ an estimate.
+
 Exit codes: 0 done; 1 failed; 2 bad usage.
 ";
 
@@ -211,10 +213,12 @@ fn peak(lines: &[&Line]) -> String {
     let known: Vec<_> =
         lines.iter().filter_map(|line| Some((line.peak_bytes?, line.peak_certainty))).collect();
     let Some(bytes) = median(known.iter().map(|(bytes, _)| *bytes as f64)) else { return "?".to_owned() };
-    let sign = match known.first() {
-        Some((_, Some(Certainty::AtLeast))) => "≥ ",
-        Some((_, Some(Certainty::AtMost))) => "≤ ",
-        _ => "",
+    let all = |certainty| known.iter().all(|(_, of)| *of == Some(certainty));
+    let sign = match () {
+        () if all(Certainty::Exact) => "",
+        () if all(Certainty::AtLeast) => "≥ ",
+        () if all(Certainty::AtMost) => "≤ ",
+        () => "~ ",
     };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a median of u64
     let bytes = bytes as u64;

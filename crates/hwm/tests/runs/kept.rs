@@ -84,11 +84,15 @@ hwm: no record is kept in [..]/data/highwater/records; hwm run --save keeps one
     place.says(3, &["run", "-q", "--save", "--", "sh", "-c", "exit 3"]);
     let output = place.command(&["list"]).env("NO_COLOR", "1").output().expect("runs");
     let table = String::from_utf8(output.stdout).expect("text");
-    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_ascii_whitespace().collect()).collect();
+    // Two spaces or more stand between columns.
+    let cells = |line: &str| -> Vec<String> {
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
+    };
+    let rows: Vec<Vec<String>> = table.lines().map(cells).collect();
     let [titles, last, base] = &rows[..] else { panic!("{table}") };
-    assert_eq!(titles.join(" "), "RECORD TIME (UTC) RUNS PEAK DURATION EXIT COMMAND");
-    assert_eq!((last[0], last[3], last[8]), ("@last", "1", "3"), "{table}");
-    assert_eq!((base[0], base[3], base[8]), ("base", "2", "0"), "{table}");
+    assert_eq!(titles.join("|"), "RECORD|TIME (UTC)|RUNS|PEAK|DURATION|EXIT|COMMAND");
+    assert_eq!([&last[0], &last[2], &last[5]], ["@last", "1", "3"], "{table}");
+    assert_eq!([&base[0], &base[2], &base[5]], ["base", "2", "0"], "{table}");
     assert!(table.ends_with("  sh -c :\n") && !table.contains('\x1b'), "{table}");
     assert_eq!(place.says(0, &["list", "base"]).0.lines().count(), 2);
 }
