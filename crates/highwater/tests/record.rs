@@ -2,17 +2,18 @@
 #![cfg(feature = "record")]
 
 use highwater::record::{
-    Certainty, ExitCause, Finding, GpuScope, GpuSource, Limited, Lineage, Metric, PeakSource, PeaksFrom,
-    ReadError, Record, Scope, Sureness,
+    Certainty, ExitCause, Finding, GpuScope, GpuSource, GroupKey, Limited, Lineage, Metric, OomEvidence,
+    PeakSource, PeaksFrom, PressureOf, ReadError, Record, Scope, Sureness, UsageSource,
 };
 use serde_json::{Value, json};
 
 const V1_0: &str = include_str!("records/1.0.json");
 const V1_1: &str = include_str!("records/1.1.json");
 const V1_2: &str = include_str!("records/1.2.json");
+const V1_3: &str = include_str!("records/1.3.json");
 
 fn document() -> Value {
-    serde_json::from_str(V1_2).unwrap()
+    serde_json::from_str(V1_3).unwrap()
 }
 
 fn read(document: &Value) -> Result<Record, ReadError> {
@@ -71,8 +72,38 @@ fn reads_version_1_2() {
 }
 
 #[test]
+fn reads_version_1_3() {
+    let record = Record::from_json(V1_3.as_bytes()).unwrap();
+    let usage = record.usage;
+    let (cpu, io, faults) = (usage.cpu.unwrap(), usage.io.unwrap(), usage.faults.unwrap());
+    assert_eq!((cpu.user_seconds, cpu.mean_processors), (2.5, Some(1.0)));
+    assert_eq!((cpu.source, cpu.certainty), (UsageSource::Waited, Certainty::AtLeast));
+    assert_eq!((io.storage_written_bytes, io.source), (65_536, UsageSource::Taskstats));
+    assert_eq!((faults.minor, faults.major), (40_000, 3));
+    let pressure = usage.pressure.unwrap();
+    assert_eq!((pressure.of, pressure.full_seconds), (PressureOf::Machine, None), "unknown stays unknown");
+
+    let oom = record.oom.unwrap();
+    assert_eq!((oom.in_job, oom.around), (None, Some(1)));
+    assert_eq!((oom.victims[0].pid, oom.victims[0].evidence), (8473, OomEvidence::Possible));
+    assert_eq!(record.capture.attached.unwrap().ran_for_seconds, Some(60.5));
+    assert_eq!((record.peak.commit, record.peak.swap.unwrap().bytes), (None, 4 << 20));
+
+    let [make, cc1, _] = &record.processes[..] else { panic!("three rows") };
+    assert_eq!((make.mark_before_bytes, make.usage), (Some(2 << 20), None));
+    assert_eq!(cc1.usage.unwrap().io, None);
+    let tree: Vec<_> = record.groups.iter().filter(|group| group.by == GroupKey::Tree).collect();
+    assert_eq!((tree[1].id, tree[1].parent), (Some(1), Some(0)));
+    let [Finding::Leak(leak)] = &record.findings[..] else { panic!("a leak") };
+    assert_eq!((leak.bytes_per_minute, leak.sureness), (1 << 20, Sureness::Probable));
+    assert!(record.leak_search.unwrap().total_judged);
+    let counter = &record.timeline.as_ref().unwrap().counters[1];
+    assert_eq!((counter.id, counter.first, &counter.values[..]), (Some(1), 1, &[None, Some(65_536)][..]));
+}
+
+#[test]
 fn writes_what_it_read() {
-    let record = Record::from_json(V1_2.as_bytes()).unwrap();
+    let record = Record::from_json(V1_3.as_bytes()).unwrap();
     kept(&document(), &serde_json::to_value(&record).unwrap(), "record");
     let text = serde_json::to_string(&record).unwrap();
     assert!(text.starts_with(r#"{"schema":{"name":"highwater.record","major":1,"minor":"#));
@@ -147,7 +178,8 @@ fn findings_of_newer_versions_are_passed_over() {
     newer["findings"][0]["sureness"] = json!("absolute");
     let Finding::Leak(found) = &read(&newer).unwrap().findings[0] else { panic!("a leak") };
     assert_eq!(found.sureness, Sureness::Other);
-    assert_eq!(read(&document()).unwrap().leak_search, None, "version 1.2 does not know it");
+    let earlier = Record::from_json(V1_2.as_bytes()).unwrap();
+    assert_eq!(earlier.leak_search, None, "version 1.2 does not know it");
 }
 
 #[test]
