@@ -1,0 +1,205 @@
+//! The record that the fold makes of what it has seen, and of what is known only then.
+
+use std::time::Duration;
+
+use super::{Header, Ledger, OomSeen, Origin};
+use crate::{
+    job::{rows::Rows, timeline::round},
+    record::{
+        Capture, Certainty, Downgrade, Exit, Group, IntervalMode, Limit, Lineage, Metric, Overhead,
+        PeakFigure, Peaks, Pressure, Process, Record, SchemaVersion, Timestamp, Usage,
+    },
+};
+
+/// What is known only when a record is made.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Closing {
+    pub(crate) elapsed: Duration,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) downgrades: Vec<Downgrade>,
+    pub(crate) overhead: Option<Overhead>,
+    /// Events that the kernel, or we, dropped.
+    pub(crate) lost_events: u64,
+    /// The kernel told of every birth, exec and end.
+    pub(crate) all_told: bool,
+    /// What the kernel itself kept of the job.
+    pub(crate) kept: Kept,
+    /// Limits, and how the job stood to them.
+    pub(crate) limits: Vec<Limit>,
+    /// We have sent SIGKILL ourselves.
+    pub(crate) we_killed: bool,
+}
+
+/// Peaks of the job as a whole that the kernel itself kept.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kept {
+    /// Of its cgroup's charge.
+    pub(crate) cgroup: Option<PeakFigure>,
+    /// Of what it committed.
+    pub(crate) commit: Option<PeakFigure>,
+    /// How long tasks waited for memory.
+    pub(crate) pressure: Option<Pressure>,
+    /// Kills for want of memory.
+    pub(crate) oom: Option<OomSeen>,
+}
+
+impl Ledger {
+    /// The record so far, without groups, timeline and spilled rows: cheap enough to be written now and then.
+    pub(crate) fn checkpoint(&self, closing: &Closing) -> Record {
+        let living = self.living.iter().map(|(&id, member)| {
+            let mut row = member.row(self.header.started, None, self.usage.wanted());
+            row.peak.vram = self.gpu.peak_of(id);
+            row
+        });
+        let processes: Vec<Process> = self.rows.in_memory().cloned().chain(living).collect();
+        let left_out = self.seen - processes.len() as u64;
+        let mut record = self.record(closing, processes, Vec::new(), self.living.len() as u64);
+        record.capture.processes_left_out = left_out;
+        record
+    }
+
+    /// The record, complete. Members still alive are named as still running.
+    pub(crate) fn finish(mut self, closing: &Closing) -> Record<Rows> {
+        let extents = self.living.values_mut().map(|member| &mut member.extent);
+        self.estimate.finish(closing.elapsed, extents);
+        let still_running = self.living.len() as u64;
+        for (id, member) in std::mem::take(&mut self.living) {
+            self.close(id, &member, None);
+        }
+        self.rows.finish();
+        let rows = std::mem::take(&mut self.rows);
+        let groups = self.groups.finish(|id| rows.position(id));
+        let timeline = self.timeline.finish(|id| rows.peak_kib(id), |id| rows.position(id));
+        let left_out = rows.left_out();
+        let mut closing = closing.clone();
+        if let Some(reason) = rows.failed() {
+            closing.downgrades.push(Downgrade {
+                wanted: "rows spilled to disk".to_owned(),
+                reason: format!("the temporary file could not be used ({reason}); they were kept in memory"),
+            });
+        }
+        let mut record = self.record(&closing, rows, groups, still_running);
+        record.complete = true;
+        record.capture.processes_left_out = left_out;
+        record.timeline = Some(timeline);
+        record
+    }
+
+    fn record<P>(
+        &self,
+        closing: &Closing,
+        processes: P,
+        groups: Vec<Group>,
+        still_running: u64,
+    ) -> Record<P> {
+        let all_told = closing.all_told && closing.lost_events == 0 && self.seen_dead == 0;
+        // Perf events tell of an end before the memory is gone (Linux 6.18): how long that takes is a guess.
+        let ends_are_known = self.header.origin.lineage == Lineage::ProcConnector;
+        // A rise that stays below a mark from before the attaching is seen in samples only.
+        let marks_are_known = self.header.attached.is_none();
+        let mut rss = self.estimate.interval(all_told && ends_are_known && marks_are_known);
+        let Header { tool, host, command, started, interval, origin, usage: _, group_by: _, attached } =
+            self.header.clone();
+        let Origin { metric, lineage, peaks, slack_bytes } = origin;
+        if let Some(rss) = &mut rss {
+            rss.slack_bytes = slack_bytes.map(|bytes| bytes * self.estimate.images_at_upper());
+        }
+        let seen = self.seen + self.seen_dead;
+        let usage = self.usage.usage(self.living.values(), closing.elapsed, seen, all_told);
+        let mean = closing.elapsed.as_millis() / u128::from(self.samples.max(1));
+        let mut downgrades = closing.downgrades.clone();
+        downgrades.extend(self.pss_downgrade());
+        downgrades.extend(self.gpu.missing());
+        downgrades.extend(usage.io.is_none().then(|| self.usage.io_downgrade()).flatten());
+        if self.seen_dead > 0 {
+            downgrades.push(Downgrade {
+                wanted: "memory of every process seen".to_owned(),
+                reason: format!("{} of them had ended before they could be read", self.seen_dead),
+            });
+        }
+        Record {
+            schema: SchemaVersion::current(),
+            complete: false,
+            tool,
+            host,
+            command,
+            start_time: Timestamp::from_system_time(started),
+            end_time: Timestamp::from_system_time(started + closing.elapsed),
+            duration_seconds: round(closing.elapsed.as_secs_f64()),
+            interval_ms: interval
+                .map_or(mean, |interval| interval.as_millis())
+                .max(1)
+                .try_into()
+                .unwrap_or(u64::MAX),
+            interval_mode: if interval.is_some() { IntervalMode::Fixed } else { IntervalMode::Adaptive },
+            samples: self.samples,
+            exit: closing.exit.clone(),
+            primary_metric: metric,
+            max_total_rss_kib: rss.map(|peak| peak.bytes / 1024),
+            peak: Peaks {
+                rss,
+                pss: self.pss_figure(),
+                cgroup: closing.kept.cgroup,
+                commit: closing.kept.commit,
+                swap: self.swap,
+                gpu: self.gpu.peaks(),
+            },
+            usage: Usage { pressure: closing.kept.pressure, ..usage },
+            oom: closing
+                .kept
+                .oom
+                .as_ref()
+                .map(|seen| self.killed.judge(seen, closing.we_killed, self.unknown_ends + self.seen_dead)),
+            capture: Capture {
+                attached,
+                lineage,
+                peaks,
+                lost_events: closing.lost_events,
+                processes_seen: seen,
+                processes_seen_is: if all_told { Certainty::Exact } else { Certainty::AtLeast },
+                processes_without_exact_peak: self.inexact + self.seen_dead + self.living.len() as u64,
+                images_without_last_mark: Some(self.estimate.unmarked()),
+                processes_left_out: 0,
+                processes_still_running: still_running,
+                downgrades,
+                overhead: closing.overhead,
+            },
+            processes,
+            groups,
+            limits: closing.limits.clone(),
+            findings: Vec::new(),
+            leak_search: None,
+            timeline: None,
+        }
+    }
+
+    /// PSS has no high-water mark: the job reached at least the highest pass.
+    fn pss_figure(&self) -> Option<PeakFigure> {
+        self.pss.map(|pass| PeakFigure {
+            bytes: pass.bytes,
+            certainty: if pass.capped == 0 { Certainty::AtLeast } else { Certainty::Sampled },
+            at_seconds: Some(round(pass.at.as_secs_f64())),
+        })
+    }
+
+    fn pss_downgrade(&self) -> Option<Downgrade> {
+        let reason = match self.pss {
+            // There is no such figure on other systems.
+            None if self.header.origin.metric != Metric::Rss => return None,
+            None if self.pss_disturbed > 0 => format!(
+                "each of {} passes was disturbed by processes that were born, exec'ed or ended meanwhile",
+                self.pss_disturbed
+            ),
+            None => "the job ended before a first pass".to_owned(),
+            Some(pass) if pass.capped > 0 => {
+                let processes = if pass.capped == 1 { "process" } else { "processes" };
+                format!(
+                    "{} {processes} could not be read, or not in time: counted with their RSS",
+                    pass.capped
+                )
+            }
+            Some(_) => return None,
+        };
+        Some(Downgrade { wanted: "PSS of the whole job".to_owned(), reason })
+    }
+}
