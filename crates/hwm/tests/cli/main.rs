@@ -2,6 +2,7 @@
 #![allow(clippy::needless_raw_string_hashes)] // snapbox writes its snapshots with them
 
 mod help;
+mod help_of_views;
 mod mistakes;
 
 use std::{fs, process::Output};
