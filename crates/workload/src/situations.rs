@@ -46,6 +46,7 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   burn 300                     a child uses so much CPU time, then the same by itself
   copy FILE 20                 a child writes it and reads it back, then half of it by itself
   fault 64                     touch so much, a page fault a page
+  named-thread                 exit at once, beside a thread with a name of its own
   nothing                      exit at once";
 
 /// The arguments after the situation's name.
@@ -87,6 +88,7 @@ pub(crate) fn main() {
     let a = Args(words.collect());
     match situation.as_str() {
         "nothing" => return,
+        "named-thread" => return threads::named_otherwise(),
         "exec-storm" => return storm::exec_storm(a.program(), a.number(1, 2000), a.number(2, 4)),
         "vfork-storm" => return storm::vfork_storm(a.program(), a.number(1, 50_000)),
         "sibling" => clones::sibling(a.mib(0, 200), a.time(1, 300)),

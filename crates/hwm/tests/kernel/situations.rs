@@ -46,6 +46,17 @@ fn in_modes(modes: &[&[&str]], command: &[&str], code: i32, judge: impl Fn(&Run,
     }
 }
 
+/// Short ones, so that only the kernel's exit records may name them; the last is that of the other thread.
+#[test]
+fn a_process_is_called_as_its_first_thread() {
+    let script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do {workload} named-thread; done; exit 3";
+    each(&["sh", "-c", script], 3, |run, what| {
+        let other =
+            run.processes().iter().find(|row| row["comm"] == "other-name" || row["command"] == "other-name");
+        assert!(other.is_none(), "{what}");
+    });
+}
+
 /// Whether a program can be started here.
 fn has(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());

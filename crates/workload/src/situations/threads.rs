@@ -34,6 +34,18 @@ pub(crate) fn crowd(count: usize, size: usize) {
     }
 }
 
+/// Ends at once, beside a thread with a name of its own that outlives the first one by a little.
+pub(crate) fn named_otherwise() {
+    let together = Arc::new(Barrier::new(2));
+    let theirs = Arc::clone(&together);
+    let named = thread::Builder::new().name("other-name".to_owned()).spawn(move || {
+        theirs.wait();
+        sleep(ms(10_000));
+    });
+    named.expect("a thread can be started");
+    together.wait();
+}
+
 /// The main thread leaves as `pthread_exit` makes it leave; 100 ms later the others grow, and hold for 1 s.
 pub(crate) fn leaderless(count: usize, size: usize) -> ! {
     let together = Arc::new(Barrier::new(count));

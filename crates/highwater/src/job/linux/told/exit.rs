@@ -42,8 +42,15 @@ impl Members {
         }
         member.tasks_used.add(end.as_ref());
         let id = member.id;
+        // A process is called as its first thread; others may have names of their own (PR_SET_NAME in prctl(2)).
+        let unnamed = tid == pid && !member.named && !member.forked;
         member.threads = member.threads.saturating_sub(1);
-        if member.threads > 0 {
+        let is_over = member.threads == 0;
+        if let Some(end) = end.as_ref().filter(|_| unnamed) {
+            let name = self.told.name_of(end.comm.clone());
+            news.push(Moment::exactly(at), Event::Named { id, name });
+        }
+        if !is_over {
             return;
         }
         // Of the last task: a leader that left before says nothing of how its process ended.
@@ -80,14 +87,6 @@ impl Members {
         if self.told.of_job_only && self.lives_on(pid) {
             self.drop_out_of_sight(pid);
             return;
-        }
-        if let Some(end) = end
-            && let Some(member) = self.member(pid)
-            && !member.named
-            && !member.forked
-        {
-            let name = self.told.name_of(end.comm);
-            news.push(Moment::exactly(at), Event::Named { id, name });
         }
         let freed = if self.told.of_job_only { at + self.time_to_free(pid) } else { at };
         self.end_of(pid, Moment::exactly(at), freed, news);
