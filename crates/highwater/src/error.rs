@@ -102,10 +102,10 @@ pub enum Error {
         /// Why not; a driver's own code is kept in it.
         why: Unavailable,
     },
-    /// The limit of the job's cgroup cannot be set, so nothing would keep it.
-    #[error("the limit of a cgroup cannot be set: {why}")]
+    /// Nothing would keep the job within this limit: the system has no such thing, or refuses it.
+    #[error("the limit cannot be kept: {why}")]
     Limit {
-        /// Why not.
+        /// Which, and why not.
         why: String,
     },
     /// A process that runs already cannot be followed.

@@ -21,6 +21,8 @@ pub(crate) mod linux;
 #[cfg_attr(not(all(target_os = "macos", feature = "job")), allow(dead_code))]
 // Linux tests what the answers mean.
 pub(crate) mod macos;
+#[cfg(any(windows, test))]
+pub(crate) mod opening;
 #[cfg(windows)]
 pub(crate) mod windows;
 
@@ -50,7 +52,7 @@ impl ProcessId {
     ///
     /// # Errors
     /// [`Error::NoSuchProcess`]; [`Error::Read`] where procfs hides the process from us (`hidepid`) or is not
-    /// mounted; [`Error::Unsupported`] on systems other than Linux and macOS.
+    /// mounted; [`Error::Process`] where Windows protects it from us.
     pub fn of(pid: u32) -> Result<Self, Error> {
         os::id(&Roots::default(), Some(pid))
     }

@@ -4,9 +4,10 @@
 mod rates;
 mod row;
 mod select;
+mod unread;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Instant,
 };
 
@@ -29,6 +30,7 @@ use crate::{
     users::Users,
 };
 use rates::Before;
+use unread::{Kind, Unread};
 
 /// Looks again and again with the same drivers' sessions.
 #[derive(Debug)]
@@ -60,6 +62,10 @@ pub(crate) struct Look {
     pub(crate) rows: Vec<Row>,
     /// Processes that we may not look into.
     pub(crate) refused: Vec<u32>,
+    /// Processes that are there and whose names we may not read.
+    pub(crate) nameless: BTreeSet<u32>,
+    /// Whether one of those would have been listed if its name could be matched.
+    pub(crate) lacks_nameless: bool,
     /// Processes that ended while they were read.
     pub(crate) vanished: u32,
     /// Drivers and devices that could not be asked.
@@ -73,7 +79,19 @@ pub(crate) struct Look {
 impl Look {
     /// Whether nothing of what was asked for may be missing.
     pub(crate) fn is_complete(&self) -> bool {
-        self.refused.is_empty() && self.gaps.is_empty()
+        self.refused.is_empty() && self.gaps.is_empty() && !self.lacks_nameless
+    }
+
+    /// Who is protected from us, and whether that keeps one from the rows. Those that were refused are counted already.
+    fn note_nameless(&mut self, seen: &HashMap<u32, Known>, selection: &Selection) {
+        let is_protected =
+            |pid: u32| matches!(seen.get(&pid), Some(Err(Unread { kind: Kind::Protected, .. })));
+        let nameless = self.rows.iter().filter(|row| {
+            !row.is_host_pid && row.name.is_err() && is_protected(row.pid) && !self.refused.contains(&row.pid)
+        });
+        let wanted: Vec<&Row> = nameless.filter(|row| selection.would_keep_named(row)).collect();
+        self.lacks_nameless = wanted.iter().any(|row| !selection.keeps(row));
+        self.nameless = wanted.iter().map(|row| row.pid).collect();
     }
 
     /// How many processes there are; one on two devices counts once.
@@ -130,7 +148,7 @@ impl Looker {
             if usage.pid_space == PidSpace::Own {
                 match self.facts(usage.pid, &mut seen, &mut after, &mut look.missing) {
                     Ok(facts) => row.fill(&facts, &mut self.users),
-                    Err(why) => row.name = Err(why),
+                    Err(why) => row.leave_unread(&why, cfg!(windows)),
                 }
             }
             self.rate(&mut row, Some(usage), &after);
@@ -146,6 +164,7 @@ impl Looker {
         }
         look.missing.retain(|pid| self.selection.pids.contains(pid));
         look.missing.sort_unstable();
+        look.note_nameless(&seen, &self.selection);
         look.rows.retain(|row| self.selection.keeps(row));
         self.selection.sort(&mut look.rows);
         self.before = Some(after);
@@ -170,12 +189,15 @@ impl Looker {
             if holders.contains(&pid) || !self.selection.may_be(pid) {
                 continue;
             }
-            let Ok(facts) = self.facts(pid, seen, after, &mut look.missing) else {
-                look.vanished += 1;
-                continue;
-            };
             let mut row = Row::without_usage(pid, look.refused.binary_search(&pid).is_ok());
-            row.fill(&facts, &mut self.users);
+            match self.facts(pid, seen, after, &mut look.missing) {
+                Ok(facts) => row.fill(&facts, &mut self.users),
+                Err(Unread { kind: Kind::Gone, .. }) => {
+                    look.vanished += 1;
+                    continue;
+                }
+                Err(why) => row.leave_unread(&why, cfg!(windows)),
+            }
             self.rate(&mut row, None, after);
             look.rows.push(row);
         }
@@ -194,11 +216,13 @@ impl Looker {
                 after.note_cpu(&facts);
                 Ok(facts)
             }
-            Err(Error::NoSuchProcess { .. }) => {
-                missing.push(pid);
-                Err("no such process here; it has ended, or is hidden from us".to_owned())
+            Err(error) => {
+                let why = Unread::of(&error);
+                if why.kind == Kind::Gone {
+                    missing.push(pid);
+                }
+                Err(why)
             }
-            Err(error) => Err(error.to_string()),
         };
         seen.entry(pid).or_insert_with(read).clone()
     }
@@ -215,6 +239,6 @@ impl Looker {
 }
 
 /// What procfs says of a process, or why nothing.
-type Known = Result<ProcessFacts, String>;
+type Known = Result<ProcessFacts, Unread>;
 /// A process's place in what was noted of engines.
 type Holder = (u32, DeviceId);

@@ -16,6 +16,7 @@ pub(crate) mod html;
 pub(crate) mod json;
 pub(crate) mod leaks;
 pub(crate) mod listed;
+pub(crate) mod privilege;
 pub(crate) mod processes;
 pub(crate) mod summary;
 pub(crate) mod table;

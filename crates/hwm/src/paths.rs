@@ -1,7 +1,7 @@
 //! Names of output files: `{pid}`, `{host}` and `{rank}` filled in, and where a name leads.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Component, Path, PathBuf},
     process,
 };
@@ -81,6 +81,32 @@ pub(crate) fn descriptor(path: &Path) -> Option<i32> {
     }
 }
 
+#[cfg(not(windows))]
+fn canonical(dir: &Path) -> io::Result<PathBuf> {
+    dir.canonicalize()
+}
+
+/// Some drives (RAM disks, some of networks; those of Wine beyond 260 letters) do not tell a directory's final name. What
+/// has the prefix may have any length, whoever opens it.
+#[cfg(windows)]
+fn canonical(dir: &Path) -> io::Result<PathBuf> {
+    use std::path::Prefix;
+    dir.canonicalize().or_else(|error| {
+        if !dir.is_dir() {
+            return Err(error);
+        }
+        let whole = std::path::absolute(dir)?;
+        Ok(match whole.components().next() {
+            Some(Component::Prefix(prefix)) if matches!(prefix.kind(), Prefix::Disk(_)) => {
+                let mut long = std::ffi::OsString::from(r"\\?\");
+                long.push(whole);
+                long.into()
+            }
+            _ => whole,
+        })
+    })
+}
+
 /// The file that `path` leads to through symbolic links, whether it exists or not; its directory must exist.
 pub(crate) fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
     let mut path = path.to_owned();
@@ -95,8 +121,7 @@ pub(crate) fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
-        let parent = parent
-            .canonicalize()
+        let parent = canonical(parent)
             .with_context(|| format!("the directory {} cannot be used; create it first", parent.display()))?;
         if !parent.is_dir() {
             bail!("{} is not a directory", parent.display());

@@ -10,7 +10,7 @@ use crate::{
     args::parse_pattern,
     exit,
     look::{Look, Looker, Order, Selection},
-    output::{complain, document::Processes, print, print_json, processes, terminal},
+    output::{complain, document::Processes, print, print_json, privilege::Privilege, processes, terminal},
     place::Place,
     units,
 };
@@ -93,7 +93,7 @@ Marks: ? unknown; - none; \u{2265} at least; \u{2264} at most; ~ below this, bou
 in 200 ms.
 
 Exit codes: 0 all were found; 1 there are none; 2 some may be missing (a driver fails, or processes are protected: \
-run as root), or bad usage.
+run as root, on Windows elevated), or bad usage.
 ";
 
 pub(crate) fn run(args: PsArgs) -> anyhow::Result<ExitCode> {
@@ -118,7 +118,7 @@ pub(crate) fn run(args: PsArgs) -> anyhow::Result<ExitCode> {
         if !json {
             processes::notes(&look).into_iter().for_each(complain);
         }
-        complain(processes::summary(&look, looker.selection(), terminal::is_root()));
+        complain(processes::summary(&look, looker.selection(), Privilege::ours()));
     }
     Ok(code(look.rows.is_empty(), look.is_complete()))
 }

@@ -6,7 +6,10 @@ use highwater::{
     process::ProcessFacts,
 };
 
-use super::{Cpu, Load};
+use super::{
+    Cpu, Load,
+    unread::{Kind, Unread},
+};
 use crate::users::Users;
 
 /// Which device a row is about.
@@ -106,17 +109,27 @@ impl Row {
 
     /// With what procfs says.
     pub(super) fn fill(&mut self, facts: &ProcessFacts, users: &mut Users) {
-        self.name = Ok(match self.pid {
-            _ if facts.is_kernel_thread => format!("[{}]", facts.name),
-            // Windows' System process.
-            4 if cfg!(windows) => "[kernel]".to_owned(),
-            _ => facts.name.clone(),
-        });
+        self.name = Ok(if facts.is_kernel_thread { format!("[{}]", facts.name) } else { facts.name.clone() });
         self.uid = facts.uid;
         self.user = facts.uid.map(|uid| users.name(uid));
         self.state = Some(facts.state);
         self.start_ticks = Some(facts.id.start_ticks);
         self.rss.clone_from(&facts.rss_bytes);
+    }
+
+    /// With why nothing could be read.
+    pub(super) fn leave_unread(&mut self, why: &Unread, is_windows: bool) {
+        // Nobody may open the process of Windows' kernel, and everybody knows its pid.
+        self.name = if is_windows && self.pid == 4 && why.kind == Kind::Protected {
+            Ok("[kernel]".to_owned())
+        } else {
+            Err(why.text.clone())
+        };
+        self.rss = Err(match why.kind {
+            Kind::Protected => Unavailable::PermissionDenied,
+            Kind::Gone => Unavailable::Vanished,
+            Kind::Failed => Unavailable::Failed(why.text.clone()),
+        });
     }
 }
 

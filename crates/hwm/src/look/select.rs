@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::HashSet, fmt};
 
 use clap::ValueEnum;
-use highwater::gpu::Figure;
+use highwater::{Unavailable, gpu::Figure};
 use regex_lite::Regex;
 
 use super::Row;
@@ -47,12 +47,17 @@ impl Selection {
 
     /// What is unknown is kept: it may be what is looked for.
     pub(super) fn keeps(&self, row: &Row) -> bool {
-        self.may_be(row.pid)
-            && self.device.is_none_or(|index| row.device.as_ref().is_some_and(|of| of.index == Some(index)))
+        self.would_keep_named(row)
             && self
                 .filter
                 .as_ref()
                 .is_none_or(|regex| row.name.as_ref().is_ok_and(|name| regex.is_match(name)))
+    }
+
+    /// Whether it would be kept if its name matched.
+    pub(super) fn would_keep_named(&self, row: &Row) -> bool {
+        self.may_be(row.pid)
+            && self.device.is_none_or(|index| row.device.as_ref().is_some_and(|of| of.index == Some(index)))
             && self.min.is_none_or(|min| self.may_reach(row, min))
     }
 
@@ -67,7 +72,11 @@ impl Selection {
             (false, true) => figure(row.gtt.as_ref()),
             _ => figure(row.vram.as_ref()) || figure(row.gtt.as_ref()),
         };
-        gpu || self.all && row.rss.as_ref().is_ok_and(|&rss| rss >= min)
+        let ram = match &row.rss {
+            Ok(rss) => *rss >= min,
+            Err(why) => row.vram.is_none() && *why == Unavailable::PermissionDenied,
+        };
+        gpu || self.all && ram
     }
 
     pub(super) fn sort(&self, rows: &mut [Row]) {
@@ -127,10 +136,7 @@ impl fmt::Display for Selection {
 
 #[cfg(test)]
 mod tests {
-    use highwater::{
-        Unavailable,
-        gpu::{Kind, Pool, Reading, Scope, Source},
-    };
+    use highwater::gpu::{Kind, Pool, Reading, Scope, Source};
 
     use super::*;
 
@@ -163,6 +169,9 @@ mod tests {
         assert!(keeps(Reading::Between { lower: 1, upper: 100 }, Reading::Known(0)));
         let with_ram = Selection { min: Some(100), all: true, ..Selection::default() };
         assert!(with_ram.keeps(&row(1, "x", Reading::Known(0), unknown(), 1000)));
+        let ram = |rss| with_ram.keeps(&Row { rss: Err(rss), ..Row::without_usage(1, false) });
+        assert!(ram(Unavailable::PermissionDenied), "who is protected may hold that much");
+        assert!(!ram(Unavailable::NoMemoryMap), "a thread of the kernel holds none");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use highwater::{
 
 use super::{
     figure,
+    privilege::Privilege,
     table::{self, Column},
     text,
 };
@@ -192,7 +193,7 @@ fn of_pids(pids: &BTreeSet<u32>) -> String {
 }
 
 /// The one line that says how many there are and whether all.
-pub(crate) fn summary(look: &Look, selection: &Selection, is_root: bool) -> String {
+pub(crate) fn summary(look: &Look, selection: &Selection, privilege: Privilege) -> String {
     let count = look.processes();
     let what = match (selection.all, count) {
         (true, 1) => "process",
@@ -210,10 +211,14 @@ pub(crate) fn summary(look: &Look, selection: &Selection, is_root: bool) -> Stri
     if !unknown.is_empty() {
         let _ = write!(text, " ({} of them an unknown amount)", unknown.len());
     }
+    let nameless = privilege.for_names(look.nameless.len());
     if look.is_complete() {
         text.push_str("; complete");
         if look.devices.is_empty() && look.rows.is_empty() {
             text.push_str(": no GPU was found, and no driver that could tell of one");
+        }
+        if !look.nameless.is_empty() {
+            let _ = write!(text, "; {nameless}");
         }
         return text;
     }
@@ -221,16 +226,14 @@ pub(crate) fn summary(look: &Look, selection: &Selection, is_root: bool) -> Stri
     let refused = look.refused.len();
     if refused > 0 {
         let them = if refused == 1 { "it" } else { "them" };
-        let help = if is_root {
-            format!("even root may not look into {them} here")
-        } else {
-            format!("run as root to look into {them}")
-        };
-        why.push(format!("{refused} protected ({help})"));
+        why.push(format!("{refused} protected ({})", privilege.to_look_into(them)));
     }
     if !look.gaps.is_empty() {
         let what: BTreeSet<&str> = look.gaps.iter().map(|gap| gap.what.as_str()).collect();
         why.push(format!("see {}", what.into_iter().collect::<Vec<_>>().join(", ")));
+    }
+    if !look.nameless.is_empty() {
+        why.push(nameless);
     }
     format!("{text}; incomplete: {}", why.join(", "))
 }

@@ -78,7 +78,7 @@ Marks: ? unknown; - none; ≥ at least; ≤ at most; ~ below this, bounds in --j
 the kernel counts in 200 ms.
 
 Exit codes: 0 all were found; 1 there are none; 2 some may be missing (a driver fails, or processes
-are protected: run as root), or bad usage.
+are protected: run as root, on Windows elevated), or bad usage.
 
 "#]]
     );

@@ -20,6 +20,18 @@ fn processes_by_their_working_set() {
     assert!(!said.contains('\u{1b}'), "no colour into a pipe");
 }
 
+/// Each pid that is listed is a row, or has ended meanwhile: nobody is left out for being protected.
+#[test]
+fn every_process_is_a_row() {
+    let said = json(&["ps", "--all", "--json", "--no-wait"]);
+    let rows = said["processes"].as_array().expect("rows");
+    assert!(rows.len() > 3, "Wine's own programs at least: {said}");
+    for row in rows {
+        let is_explained = row["name"].is_string() || row["unknown"]["name"].is_string();
+        assert!(is_explained && (row["pid"] != 4 || row["name"] == "[kernel]"), "{row}");
+    }
+}
+
 #[test]
 fn this_process() {
     let block = vec![1_u8; 30 << 20];

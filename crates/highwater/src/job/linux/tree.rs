@@ -86,7 +86,9 @@ impl Tree {
         let wanted = Wanted { lineage: job.lineage, exact: job.exact, cgroup };
         let mut sources = Sources::prepare(wanted, &job.roots);
         if let Some(bytes) = job.limits.cgroup_bytes {
-            sources.limit_charge(bytes).map_err(|why| Error::Limit { why })?;
+            sources
+                .limit_charge(bytes)
+                .map_err(|why| Error::Limit { why: format!("no cgroup could be given it: {why}") })?;
         }
         let command = Command {
             program: &job.program,

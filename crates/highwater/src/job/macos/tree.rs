@@ -44,7 +44,9 @@ pub(crate) struct Tree {
 impl Tree {
     pub(crate) fn start(job: &Job) -> Result<(Self, Start), Error> {
         if job.limits.cgroup_bytes.is_some() {
-            return Err(Error::Limit { why: "macOS has no cgroups".to_owned() });
+            return Err(Error::Limit {
+                why: "macOS has no cgroups, nor anything else that bounds what a job holds".to_owned(),
+            });
         }
         let queue = Queue::new()
             .map_err(|source| Error::System { doing: "making a queue of events (kqueue)", source })?;

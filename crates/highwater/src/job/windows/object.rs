@@ -54,8 +54,14 @@ impl JobObject {
         };
         job.set(JobObjectAssociateCompletionPortInformation, &news)
             .map_err(|source| Error::System { doing: "asking for the news of a Job Object", source })?;
-        job.limit(commit_limit, ends_with_us)
-            .map_err(|error| Error::Limit { why: format!("the Job Object refuses it: {error}") })?;
+        job.limit(commit_limit, ends_with_us).map_err(|source| match commit_limit {
+            Some(bytes) => Error::Limit {
+                why: format!(
+                    "the Job Object refuses to bound what the job commits to {bytes} bytes: {source}"
+                ),
+            },
+            None => Error::System { doing: "setting up a Job Object", source },
+        })?;
         Ok(job)
     }
 

@@ -45,7 +45,9 @@ pub(crate) struct Tree {
 impl Tree {
     pub(crate) fn start(job: &Job) -> Result<(Self, Start), Error> {
         if job.limits.total_pss_bytes.is_some() {
-            return Err(Error::Limit { why: "Windows has no proportional set size".to_owned() });
+            return Err(Error::Limit {
+                why: "Windows knows no proportional set size (PSS) of a process".to_owned(),
+            });
         }
         let wake = job.control.wake().clone();
         let port = wake.raw().ok_or_else(|| Error::System {

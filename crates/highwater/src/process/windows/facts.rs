@@ -3,7 +3,10 @@
 use windows_sys::Win32::System::ProcessStatus::K32EnumProcesses;
 
 use super::{Opened, file_name, open::last};
-use crate::{Error, Roots, Unavailable, process::ProcessFacts};
+use crate::{
+    Error, Roots,
+    process::{ProcessFacts, opening::not_read},
+};
 
 /// The process whose threads are the kernel's own.
 pub(super) const SYSTEM: u32 = 4;
@@ -25,7 +28,7 @@ pub(crate) fn of(_: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
         uid: None,
         rss_bytes: match process.counters() {
             Ok(counters) => counters.figures(process.id()?).working_set_bytes,
-            Err(error) => Err(Unavailable::Failed(error.to_string())),
+            Err(error) => Err(not_read(&error)),
         },
         cpu_time: Some(times.cpu),
     })

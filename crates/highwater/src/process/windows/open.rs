@@ -14,7 +14,7 @@ use std::{
 use windows_sys::{
     Wdk::System::Threading::{NtQueryInformationProcess, ProcessBasicInformation},
     Win32::{
-        Foundation::{ERROR_INVALID_PARAMETER, FILETIME, HANDLE, WAIT_OBJECT_0},
+        Foundation::{FILETIME, HANDLE, WAIT_OBJECT_0},
         System::{
             ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS_EX},
             Threading::{
@@ -28,7 +28,7 @@ use windows_sys::{
 
 use crate::{
     Error,
-    process::{ProcessId, counters::Counters},
+    process::{ProcessId, counters::Counters, opening::not_opened},
 };
 
 /// The longest path that Windows has (`UNICODE_STRING`).
@@ -53,20 +53,13 @@ pub(crate) struct Times {
 
 impl Opened {
     /// # Errors
-    /// [`Error::NoSuchProcess`]; [`Error::System`] where it is protected from us.
+    /// [`Error::NoSuchProcess`]; [`Error::Process`] where it is protected from us.
     pub(crate) fn of(pid: u32) -> Result<Self, Error> {
         let access = PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE;
         // SAFETY: no pointers; the handle that is given back is ours alone.
         let handle = unsafe { OpenProcess(access, 0, pid) };
         if handle.is_null() {
-            let error = io::Error::last_os_error();
-            // What OpenProcess says of a pid that nobody has.
-            let nobody = error.raw_os_error() == i32::try_from(ERROR_INVALID_PARAMETER).ok();
-            return Err(if nobody {
-                Error::NoSuchProcess { pid }
-            } else {
-                Error::System { doing: "opening a process", source: error }
-            });
+            return Err(not_opened(pid, io::Error::last_os_error()));
         }
         // SAFETY: a handle of a process that nobody else closes.
         Ok(Self { pid, handle: unsafe { OwnedHandle::from_raw_handle(handle) } })
@@ -136,7 +129,11 @@ impl Opened {
 
     /// The file that it runs, of whatever length.
     pub(crate) fn image(&self) -> Option<PathBuf> {
-        let mut room = 260;
+        self.image_from(260)
+    }
+
+    /// The same, with room for so many units at first.
+    fn image_from(&self, mut room: usize) -> Option<PathBuf> {
         loop {
             let mut name = vec![0_u16; room];
             let mut length = u32::try_from(room).ok()?;
@@ -180,4 +177,18 @@ pub(super) fn last(doing: &'static str) -> Error {
 
 fn of_filetime(time: FILETIME) -> u64 {
     u64::from(time.dwHighDateTime) << 32 | u64::from(time.dwLowDateTime)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_longer_than_there_is_room_at_first() {
+        let own = Opened::of(std::process::id()).unwrap();
+        let whole = own.image().unwrap();
+        assert_eq!(whole.file_name(), std::env::current_exe().unwrap().file_name());
+        assert!(whole.as_os_str().len() > 8);
+        assert_eq!(own.image_from(8), Some(whole));
+    }
 }

@@ -10,6 +10,8 @@ use super::*;
 use crate::look::{DeviceRef, Missing, Order};
 
 const GIB: u64 = 1 << 30;
+const USER: Privilege = Privilege { is_held: false, is_windows: false };
+const ROOT: Privilege = Privilege { is_held: true, ..USER };
 
 fn figure(reading: Reading, pool: Pool) -> Figure {
     Figure::new(reading, Scope::Process, pool, Kind::Resident, Source::Fdinfo)
@@ -112,13 +114,13 @@ nvidia: the driver fails
 fn one_line_for_every_case() {
     let mut look = look();
     let all = Selection::default();
-    let said = |look: &Look, selection: &Selection| summary(look, selection, false);
+    let said = |look: &Look, selection: &Selection| summary(look, selection, USER);
     let mut lines = vec![said(&look, &all)];
     look.rows.truncate(1);
     look.refused = vec![1, 2];
     lines.push(said(&look, &all));
     look.gaps.push(Missing { what: "nvidia".into(), why: "the driver fails".into() });
-    lines.push(summary(&look, &all, true));
+    lines.push(summary(&look, &all, ROOT));
     let narrow = Selection { pids: [99].into(), device: Some(0), min: Some(GIB), order: Order::Pid, ..all };
     lines.push(said(&Look::default(), &narrow));
     assert_data_eq!(
@@ -128,6 +130,38 @@ fn one_line_for_every_case() {
 1 process holds GPU memory; incomplete: 2 protected (run as root to look into them)
 1 process holds GPU memory; incomplete: 2 protected (even root may not look into them here), see nvidia
 0 processes hold GPU memory matching pid=99 device=0 min=1.00GiB; complete: no GPU was found, and no driver that could tell of one
+"#]]
+    );
+}
+
+/// Recorded in kind: what `ps --all` has of others' processes on Windows.
+#[test]
+fn protected_ones() {
+    let user = Privilege { is_windows: true, ..USER };
+    let elevated = Privilege { is_windows: true, ..ROOT };
+    let mut look = Look { rows: vec![row(4711, "python3", Reading::Known(GIB))], ..Look::default() };
+    for pid in [88, 92] {
+        let mut row = Row::without_usage(pid, false);
+        (row.name, row.rss) = (Err("permission denied".into()), Err(Unavailable::PermissionDenied));
+        look.rows.push(row);
+    }
+    look.nameless = [88, 92].into();
+    let all = Selection { all: true, ..Selection::default() };
+    let mut lines = notes(&look);
+    lines.extend([summary(&look, &all, user), summary(&look, &all, elevated)]);
+    look.lacks_nameless = true;
+    look.rows.truncate(1);
+    lines.push(summary(&look, &all, user));
+    look.nameless.pop_last();
+    lines.push(summary(&look, &all, elevated));
+    assert_data_eq!(
+        lines.join("\n"),
+        str![[r#"
+pids 88, 92: NAME unknown: permission denied
+3 processes; complete; 2 protected: run elevated for names
+3 processes; complete; 2 protected: even an elevated user may not read their names
+1 process; incomplete: 2 protected: run elevated for names
+1 process; incomplete: 1 protected: even an elevated user may not read its name
 "#]]
     );
 }
