@@ -159,10 +159,21 @@ fn an_oom_kill_in_the_jobs_cgroup_is_named() {
     }
     let oom = &record["oom"];
     assert_eq!(oom["in_job"], 1, "{oom} {said}");
-    let [victim] = &oom["victims"].as_array().unwrap()[..] else { panic!("{oom}") };
+    assert!(said.contains("Out of memory:"), "{said}");
+    let victims = oom["victims"].as_array().unwrap();
+    // Inside a pid namespace nobody tells how a grandchild ended, and the kernel's log has the pids of outside.
+    if victims.is_empty() && !is_initial_pid_namespace() {
+        return;
+    }
+    let [victim] = &victims[..] else { panic!("{oom}") };
     assert_eq!(victim["command"], "workload", "{oom}");
     assert!(victim["evidence"] == "kernel_log" || victim["evidence"] == "counted", "{oom}");
-    assert!(said.contains("Out of memory:") && said.contains("the kernel killed workload (pid "), "{said}");
+    assert!(said.contains("the kernel killed workload (pid "), "{said}");
+}
+
+/// `PROC_PID_INIT_INO`, linux/proc_ns.h.
+fn is_initial_pid_namespace() -> bool {
+    fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
 }
 
 #[test]
