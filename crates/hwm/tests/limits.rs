@@ -119,7 +119,8 @@ fn what_the_kernel_kept_shows_that_a_limit_was_exceeded_unseen() {
     for (option, of, code) in
         [("--max-total-rss=50M", "total_rss", 10), ("--max-per-proc-rss=50M", "process_rss", 11)]
     {
-        let run = run(&[option, UNSEEN], &["{workload}", "hold", "150", "100"]);
+        // However late the first look comes, it sees the shell.
+        let run = run(&[option, UNSEEN], &["sh", "-c", "sleep 0.3; exec {workload} hold 150 100"]);
         assert_eq!(run.code(), Some(code), "{option}: {}", run.said());
         let exceeded = &run.limit(of)["exceeded"];
         assert!(exceeded["bytes"].as_u64().unwrap() > 150 << 20, "{exceeded}");
@@ -131,11 +132,14 @@ fn what_the_kernel_kept_shows_that_a_limit_was_exceeded_unseen() {
 
 #[test]
 fn a_limit_exceeded_unseen_changes_no_failures_code_and_none_where_only_a_warning_was_asked_for() {
-    let failed = run(&["--max-total-rss=50M", UNSEEN], &["sh", "-c", "{workload} hold 100 50; exit 3"]);
+    let failed =
+        run(&["--max-total-rss=50M", UNSEEN], &["sh", "-c", "sleep 0.3; {workload} hold 100 50; exit 3"]);
     assert_eq!(failed.code(), Some(3), "{}", failed.said());
     assert!(failed.limit("total_rss")["exceeded"].is_object());
-    let warned =
-        run(&["--max-total-rss=50M", "--on-limit=warn", UNSEEN], &["{workload}", "hold", "100", "50"]);
+    let warned = run(
+        &["--max-total-rss=50M", "--on-limit=warn", UNSEEN],
+        &["sh", "-c", "sleep 0.3; exec {workload} hold 100 50"],
+    );
     assert_eq!(warned.code(), Some(0), "{}", warned.said());
     assert!(warned.limit("total_rss")["exceeded"].is_object());
 }
