@@ -171,7 +171,7 @@ fn an_oom_kill_in_the_jobs_cgroup_is_named() {
     assert!(said.contains("the kernel killed workload (pid "), "{said}");
 }
 
-/// `PROC_PID_INIT_INO`, linux/proc_ns.h.
+/// `PROC_PID_INIT_INO` of `linux/proc_ns.h`.
 fn is_initial_pid_namespace() -> bool {
     fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
 }
