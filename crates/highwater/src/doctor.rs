@@ -9,6 +9,38 @@ use crate::Roots;
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+use linux as os;
+#[cfg(not(target_os = "linux"))]
+mod os {
+    pub(super) const MECHANISMS: &[super::Mechanism] = &[];
+}
+
+/// One row of the table: name, what it gives, whether this version uses it, and how to try it.
+struct Mechanism {
+    name: &'static str,
+    gives: &'static str,
+    in_use: bool,
+    /// It calls a GPU's driver.
+    calls_driver: bool,
+    attempt: fn(&Roots) -> State,
+}
+
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Nothing is tried there yet.
+const fn used(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> State) -> Mechanism {
+    Mechanism { name, gives, in_use: true, calls_driver: false, attempt }
+}
+
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Nothing is tried there yet.
+const fn of_driver(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> State) -> Mechanism {
+    Mechanism { calls_driver: true, ..used(name, gives, attempt) }
+}
+
+impl Mechanism {
+    fn examined(&self, state: State) -> Examined {
+        Examined { mechanism: self.name, gives: self.gives, in_use: self.in_use, state }
+    }
+}
 
 /// One mechanism, and whether it works here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,29 +78,24 @@ pub enum State {
 /// Tries every mechanism this library knows, in a fixed order; each stands in the result once.
 ///
 /// Takes well under a second, needs no privilege, and leaves nothing behind: no process, descriptor, cgroup or
-/// changed setting. On systems that are not supported yet the result is empty.
+/// changed setting.
 pub fn examine(roots: &Roots) -> Vec<Examined> {
-    #[cfg(target_os = "linux")]
-    return linux::examine(roots);
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = roots;
-        Vec::new()
-    }
+    os::MECHANISMS.iter().map(|mechanism| mechanism.examined((mechanism.attempt)(roots))).collect()
 }
 
 /// As [`examine`], but GPU drivers are left alone: a crash or a hang of one would be ours. `why` stands in their place.
 pub fn examine_without_drivers(roots: &Roots, why: &str) -> Vec<Examined> {
-    #[cfg(target_os = "linux")]
-    return linux::examine_without_drivers(roots, why);
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = (roots, why);
-        Vec::new()
-    }
+    let state = |mechanism: &Mechanism| {
+        if mechanism.calls_driver {
+            State::missing(why).or("mend or reinstall the driver")
+        } else {
+            (mechanism.attempt)(roots)
+        }
+    };
+    os::MECHANISMS.iter().map(|mechanism| mechanism.examined(state(mechanism))).collect()
 }
 
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // As above.
 impl State {
     fn works() -> Self {
         Self::Works { detail: None }

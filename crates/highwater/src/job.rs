@@ -450,10 +450,6 @@ impl Job {
     /// # Errors
     /// As [`Job::run`].
     pub fn run_observed(self, observer: &mut dyn Observer) -> Result<Record<Rows>, Error> {
-        #[cfg(not(target_os = "linux"))]
-        if self.attach.is_some() {
-            return Err(Error::Unsupported { what: "attaching to a process that runs already" });
-        }
         follow::follow(&self, observer)
     }
 }

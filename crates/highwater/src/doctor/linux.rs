@@ -1,6 +1,6 @@
 //! The mechanisms of Linux, in the order in which `docs/architecture.md` layers them.
 
-use crate::{Roots, doctor::Examined, doctor::State};
+use super::{Mechanism, of_driver, used};
 
 mod cgroup;
 mod child;
@@ -13,19 +13,7 @@ mod seccomp;
 mod syscalls;
 mod taskstats;
 
-/// One row of the table: name, what it gives, whether this version uses it, and how to try it.
-struct Mechanism {
-    name: &'static str,
-    gives: &'static str,
-    in_use: bool,
-    attempt: fn(&Roots) -> State,
-}
-
-const fn used(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> State) -> Mechanism {
-    Mechanism { name, gives, in_use: true, attempt }
-}
-
-const MECHANISMS: &[Mechanism] = &[
+pub(super) const MECHANISMS: &[Mechanism] = &[
     used("rss", "resident memory of processes", proc_files::rss),
     used("high-water marks", "peaks between two samples", proc_files::marks),
     used("pss", "shared pages counted once", proc_files::pss),
@@ -42,27 +30,6 @@ const MECHANISMS: &[Mechanism] = &[
     used("seccomp notification", "--exact: exact peaks without privilege", seccomp::examine),
     used("taskstats", "exact peaks of killed processes too", taskstats::examine),
     used("cgroup", "the kernel's own peak of the whole job", cgroup::examine),
-    used("gpu devices", "memory of each GPU", gpu::devices),
-    used("gpu processes", "what each process holds on GPUs", gpu::processes),
+    of_driver("gpu devices", "memory of each GPU", gpu::devices),
+    of_driver("gpu processes", "what each process holds on GPUs", gpu::processes),
 ];
-
-pub(super) fn examine(roots: &Roots) -> Vec<Examined> {
-    MECHANISMS.iter().map(|mechanism| mechanism.examined((mechanism.attempt)(roots))).collect()
-}
-
-pub(super) fn examine_without_drivers(roots: &Roots, why: &str) -> Vec<Examined> {
-    let state = |mechanism: &Mechanism| {
-        if mechanism.name.starts_with("gpu ") {
-            State::missing(why).or("mend or reinstall the driver")
-        } else {
-            (mechanism.attempt)(roots)
-        }
-    };
-    MECHANISMS.iter().map(|mechanism| mechanism.examined(state(mechanism))).collect()
-}
-
-impl Mechanism {
-    fn examined(&self, state: State) -> Examined {
-        Examined { mechanism: self.name, gives: self.gives, in_use: self.in_use, state }
-    }
-}

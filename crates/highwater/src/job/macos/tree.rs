@@ -43,6 +43,9 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(crate) fn start(job: &Job) -> Result<(Self, Start), Error> {
+        if job.attach.is_some() {
+            return Err(Error::Unsupported { what: "attaching to a process that runs already" });
+        }
         if job.limits.cgroup_bytes.is_some() {
             return Err(Error::Limit {
                 why: "macOS has no cgroups, nor anything else that bounds what a job holds".to_owned(),

@@ -44,6 +44,9 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(crate) fn start(job: &Job) -> Result<(Self, Start), Error> {
+        if job.attach.is_some() {
+            return Err(Error::Unsupported { what: "attaching to a process that runs already" });
+        }
         if job.limits.total_pss_bytes.is_some() {
             return Err(Error::Limit {
                 why: "Windows knows no proportional set size (PSS) of a process".to_owned(),
