@@ -208,8 +208,8 @@ pub struct Progress<'a> {
     /// CPU time of the job so far, as read last; `None` where that was not asked for.
     pub cpu_time: Option<Duration>,
     /// Bytes read and written by the job so far, as read last, in the order of the record's `Io`: through calls, then
-    /// from and to storage; `None` where that was not asked for.
-    pub io_bytes: Option<[u64; 4]>,
+    /// from and to storage; each `None` where it was not asked for or the system does not tell it.
+    pub io_bytes: [Option<u64>; 4],
     following: &'a follow::Following,
 }
 

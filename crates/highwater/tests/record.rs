@@ -78,8 +78,8 @@ fn reads_version_1_3() {
     let (cpu, io, faults) = (usage.cpu.unwrap(), usage.io.unwrap(), usage.faults.unwrap());
     assert_eq!((cpu.user_seconds, cpu.mean_processors), (2.5, Some(1.0)));
     assert_eq!((cpu.source, cpu.certainty), (UsageSource::Waited, Certainty::AtLeast));
-    assert_eq!((io.storage_written_bytes, io.source), (65_536, UsageSource::Taskstats));
-    assert_eq!((faults.minor, faults.major), (40_000, 3));
+    assert_eq!((io.storage_written_bytes, io.source), (Some(65_536), UsageSource::Taskstats));
+    assert_eq!((faults.minor, faults.major), (Some(40_000), Some(3)));
     let pressure = usage.pressure.unwrap();
     assert_eq!((pressure.of, pressure.full_seconds), (PressureOf::Machine, None), "unknown stays unknown");
 

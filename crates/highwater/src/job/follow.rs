@@ -244,7 +244,7 @@ impl Following {
             vram_bytes: self.ledger.last_vram(),
             swap_bytes: self.ledger.last_swap(),
             cpu_time: used.cpu.map(Cpu::time),
-            io_bytes: used.io.map(|io| [io.read, io.written, io.storage_read, io.storage_written]),
+            io_bytes: used.io.unwrap_or_default().amounts(),
             following: self,
         }
     }

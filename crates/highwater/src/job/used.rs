@@ -7,13 +7,15 @@ use std::{
 
 use super::events::MemberId;
 
-/// CPU time and page faults.
+/// CPU time and page faults. Which faults are told, and whether the two kinds apart, differs from system to system.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cpu {
     pub(crate) user: Duration,
     pub(crate) system: Duration,
-    pub(crate) minor_faults: u64,
-    pub(crate) major_faults: u64,
+    pub(crate) minor_faults: Option<u64>,
+    pub(crate) major_faults: Option<u64>,
+    /// Of both kinds, where the system does not tell them apart.
+    pub(crate) mixed_faults: Option<u64>,
 }
 
 impl Cpu {
@@ -21,13 +23,24 @@ impl Cpu {
         self.user + self.system
     }
 
+    /// Of all kinds.
+    pub(crate) fn faults(self) -> Option<u64> {
+        self.mixed_faults.or_else(|| Some(self.minor_faults?.saturating_add(self.major_faults?)))
+    }
+
     /// User and system time belong together: how the kernel divides their sum varies from source to source.
     fn or_more(self, other: Self) -> Self {
         let longer = if other.time() > self.time() { other } else { self };
+        Self { user: longer.user, system: longer.system, ..self.faults_with(other, u64::max) }
+    }
+
+    /// The faults of both, amount by amount, and no time.
+    fn faults_with(self, other: Self, both: fn(u64, u64) -> u64) -> Self {
         Self {
-            minor_faults: self.minor_faults.max(other.minor_faults),
-            major_faults: self.major_faults.max(other.major_faults),
-            ..longer
+            minor_faults: join(self.minor_faults, other.minor_faults, both),
+            major_faults: join(self.major_faults, other.major_faults, both),
+            mixed_faults: join(self.mixed_faults, other.mixed_faults, both),
+            ..Self::default()
         }
     }
 }
@@ -39,8 +52,7 @@ impl Add for Cpu {
         Self {
             user: self.user + other.user,
             system: self.system + other.system,
-            minor_faults: self.minor_faults + other.minor_faults,
-            major_faults: self.major_faults + other.major_faults,
+            ..self.faults_with(other, u64::saturating_add)
         }
     }
 }
@@ -53,31 +65,47 @@ impl Sub for Cpu {
         Self {
             user: self.user.saturating_sub(before.user),
             system: self.system.saturating_sub(before.system),
-            minor_faults: self.minor_faults.saturating_sub(before.minor_faults),
-            major_faults: self.major_faults.saturating_sub(before.major_faults),
+            minor_faults: since(self.minor_faults, before.minor_faults),
+            major_faults: since(self.major_faults, before.major_faults),
+            mixed_faults: since(self.mixed_faults, before.mixed_faults),
         }
     }
 }
 
-/// Bytes read and written.
+/// Bytes read and written, each where the system tells it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Moved {
-    pub(crate) read: u64,
-    pub(crate) written: u64,
-    pub(crate) storage_read: u64,
-    pub(crate) storage_written: u64,
+    pub(crate) read: Option<u64>,
+    pub(crate) written: Option<u64>,
+    pub(crate) storage_read: Option<u64>,
+    pub(crate) storage_written: Option<u64>,
+}
+
+impl Moved {
+    /// In the order of the record's `Io`.
+    pub(crate) fn amounts(self) -> [Option<u64>; 4] {
+        [self.read, self.written, self.storage_read, self.storage_written]
+    }
+
+    fn with(self, other: Self, both: fn(Option<u64>, Option<u64>) -> Option<u64>) -> Self {
+        Self {
+            read: both(self.read, other.read),
+            written: both(self.written, other.written),
+            storage_read: both(self.storage_read, other.storage_read),
+            storage_written: both(self.storage_written, other.storage_written),
+        }
+    }
+
+    fn or_more(self, other: Self) -> Self {
+        self.with(other, |one, two| join(one, two, u64::max))
+    }
 }
 
 impl Add for Moved {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self {
-            read: self.read + other.read,
-            written: self.written + other.written,
-            storage_read: self.storage_read + other.storage_read,
-            storage_written: self.storage_written + other.storage_written,
-        }
+        self.with(other, |one, two| join(one, two, u64::saturating_add))
     }
 }
 
@@ -85,23 +113,7 @@ impl Sub for Moved {
     type Output = Self;
 
     fn sub(self, before: Self) -> Self {
-        Self {
-            read: self.read.saturating_sub(before.read),
-            written: self.written.saturating_sub(before.written),
-            storage_read: self.storage_read.saturating_sub(before.storage_read),
-            storage_written: self.storage_written.saturating_sub(before.storage_written),
-        }
-    }
-}
-
-impl Moved {
-    fn or_more(self, other: Self) -> Self {
-        Self {
-            read: self.read.max(other.read),
-            written: self.written.max(other.written),
-            storage_read: self.storage_read.max(other.storage_read),
-            storage_written: self.storage_written.max(other.storage_written),
-        }
+        self.with(before, since)
     }
 }
 
@@ -131,6 +143,11 @@ impl Used {
     }
 }
 
+/// What was not known before counts from nothing.
+fn since(now: Option<u64>, before: Option<u64>) -> Option<u64> {
+    now.map(|now| now.saturating_sub(before.unwrap_or_default()))
+}
+
 fn join<T>(one: Option<T>, two: Option<T>, both: impl FnOnce(T, T) -> T) -> Option<T> {
     match (one, two) {
         (Some(one), Some(two)) => Some(both(one, two)),
@@ -158,5 +175,29 @@ pub(crate) struct UsageWanted {
 impl UsageWanted {
     pub(crate) fn any(self) -> bool {
         self.cpu || self.io
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_told_stays_unknown_and_what_is_told_adds_up() {
+        let storage = |bytes| Moved { storage_read: Some(bytes), ..Moved::default() };
+        assert_eq!((storage(5) + storage(7)).amounts(), [None, None, Some(12), None]);
+        assert_eq!((storage(5) - Moved::default()).amounts(), [None, None, Some(5), None]);
+        assert_eq!((Moved::default() - storage(5)).amounts(), [None; 4], "no bytes, and not 0 of them");
+        assert_eq!(storage(5).or_more(storage(7)), storage(7));
+    }
+
+    #[test]
+    fn faults_that_are_not_told_apart_are_no_minor_ones() {
+        let mixed = Cpu { mixed_faults: Some(9), ..Cpu::default() };
+        let sum = mixed + mixed;
+        assert_eq!((sum.minor_faults, sum.major_faults, sum.faults()), (None, None, Some(18)));
+        let apart = Cpu { minor_faults: Some(3), major_faults: Some(1), ..Cpu::default() };
+        assert_eq!((apart + apart).faults(), Some(8));
+        assert_eq!(Cpu { minor_faults: Some(3), ..Cpu::default() }.faults(), None, "a part is not all");
     }
 }

@@ -50,20 +50,21 @@ pub struct CpuTime {
     pub certainty: Certainty,
 }
 
-/// What was read and written while the measurement lasted. Since 1.3.
+/// What was read and written while the measurement lasted. Since 1.3. An amount that the system does not tell is `None`:
+/// Windows tells none of storage, macOS those alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[allow(clippy::struct_field_names)] // The unit belongs to the name.
 pub struct Io {
     /// What read(2) and its like returned: from files, the page cache, pipes, terminals.
-    pub read_bytes: u64,
+    pub read_bytes: Option<u64>,
     /// What was handed to write(2) and its like.
-    pub written_bytes: u64,
+    pub written_bytes: Option<u64>,
     /// What had to be fetched from storage, read ahead included.
-    pub storage_read_bytes: u64,
-    /// Pages made dirty that are to go to storage, whether they have yet or not.
-    pub storage_written_bytes: u64,
+    pub storage_read_bytes: Option<u64>,
+    /// Pages made dirty that are to go to storage, whether they have yet or not; on macOS what has gone there.
+    pub storage_written_bytes: Option<u64>,
     /// Where it comes from.
     pub source: UsageSource,
     /// `exact`; or `at_least` where what came after the last reading is missing.
@@ -75,10 +76,13 @@ pub struct Io {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Faults {
-    /// Without I/O: a page was made, copied, or was in memory already.
-    pub minor: u64,
-    /// The page had to be read from storage or swap.
-    pub major: u64,
+    /// Without I/O: a page was made, copied, or was in memory already. `None` where the system does not tell them apart
+    /// (Windows).
+    pub minor: Option<u64>,
+    /// The page had to be read from storage or swap. `None` as above.
+    pub major: Option<u64>,
+    /// Both kinds together; `None` also in records that were written before it was told.
+    pub total: Option<u64>,
     /// Where it comes from.
     pub source: UsageSource,
     /// `exact`; or `at_least` where what came after the last reading is missing.

@@ -100,12 +100,12 @@ pub(crate) fn write<P: Borrow<Process>>(
             system_seconds: cpu.map(|cpu| cpu.system_seconds),
             mean_processors: cpu.and_then(|cpu| cpu.mean_processors),
             cpu_certainty: cpu.map(|cpu| cpu.certainty),
-            minor_faults: faults.map(|faults| faults.minor),
-            major_faults: faults.map(|faults| faults.major),
-            read_bytes: io.map(|io| io.read_bytes),
-            written_bytes: io.map(|io| io.written_bytes),
-            storage_read_bytes: io.map(|io| io.storage_read_bytes),
-            storage_written_bytes: io.map(|io| io.storage_written_bytes),
+            minor_faults: faults.and_then(|faults| faults.minor),
+            major_faults: faults.and_then(|faults| faults.major),
+            read_bytes: io.and_then(|io| io.read_bytes),
+            written_bytes: io.and_then(|io| io.written_bytes),
+            storage_read_bytes: io.and_then(|io| io.storage_read_bytes),
+            storage_written_bytes: io.and_then(|io| io.storage_written_bytes),
             io_certainty: io.map(|io| io.certainty),
         })?;
     }

@@ -86,7 +86,7 @@ struct Figures {
     vram: Option<u64>,
     swap: Option<u64>,
     cpu: Option<Duration>,
-    io: Option<[u64; 4]>,
+    io: [Option<u64>; 4],
 }
 
 impl Figures {
@@ -110,7 +110,7 @@ fn row(time: Timestamp, figures: &Figures) -> String {
     let elapsed = figures.elapsed.as_secs_f64();
     let mib = figures.rss.map(|bytes| text::mib(bytes / 1024)).unwrap_or_default();
     let cpu = figures.cpu.map(|time| format!("{:.3}", time.as_secs_f64())).unwrap_or_default();
-    let io: Vec<String> = (0..4).map(|at| text(figures.io.map(|io| io[at]))).collect();
+    let io: Vec<String> = figures.io.into_iter().map(text).collect();
     format!(
         "{time},{elapsed:.3},{},{mib},{},{},{},{cpu},{}\n",
         kib(figures.rss),
@@ -138,10 +138,10 @@ mod tests {
             processes: 1,
             swap: Some(8 << 10),
             cpu: Some(Duration::from_micros(2_500_400)),
-            io: Some([1, 2, 3, 4]),
+            io: [Some(1), Some(2), None, Some(4)],
             ..Figures::default()
         };
-        assert_eq!(row(time, &more), "2025-11-20T18:02:34Z,0.000,1024,1.00,1,,8,2.500,1,2,3,4\n");
+        assert_eq!(row(time, &more), "2025-11-20T18:02:34Z,0.000,1024,1.00,1,,8,2.500,1,2,,4\n");
         assert_eq!(row(time, &more).matches(',').count(), HEADER.matches(',').count());
     }
 

@@ -94,7 +94,7 @@ impl Account {
         Some(ProcessUsage {
             cpu: cpu.map(|cpu| cpu_time(cpu, life, source, certainty(whole.cpu))),
             io: self.own.io.filter(|_| wanted.io).map(|io| io_of(io, source, certainty(whole.io))),
-            faults: cpu.map(|cpu| faults(cpu, source, certainty(whole.faults))),
+            faults: cpu.filter(tells_faults).map(|cpu| faults(cpu, source, certainty(whole.faults))),
         })
     }
 }
@@ -180,8 +180,13 @@ impl UsageFold {
         let waited = self.total(living);
         // The page faults, which no clock tick rounds, tell whether a process that somebody read is missing in what the
         // waits say: nobody waited for it (SIGCHLD was ignored).
+        let more = |rows: Option<u64>, waited: Option<u64>| {
+            rows.zip(waited).is_some_and(|(rows, waited)| rows > waited)
+        };
         let missing = |waited: Cpu, rows: Cpu| {
-            rows.minor_faults > waited.minor_faults || rows.major_faults > waited.major_faults
+            more(rows.minor_faults, waited.minor_faults)
+                || more(rows.major_faults, waited.major_faults)
+                || more(rows.mixed_faults, waited.mixed_faults)
         };
         let is_missing = waited.cpu.zip(rows.cpu).is_some_and(|(waited, rows)| missing(waited, rows));
         let all_ended = nobody_lives && waited.cpu.is_some() && !is_missing;
@@ -194,7 +199,8 @@ impl UsageFold {
         let all_waited_for = match (waited.cpu, rows.cpu) {
             _ if seen == 1 => true,
             (Some(waited), Some(rows)) if self.wanted.cpu && !self.partial.faults => {
-                (waited.minor_faults, waited.major_faults) == (rows.minor_faults, rows.major_faults)
+                let all = |cpu: Cpu| (cpu.faults(), cpu.minor_faults, cpu.major_faults);
+                waited.faults().is_some() && all(waited) == all(rows)
             }
             _ => false,
         };
@@ -205,7 +211,7 @@ impl UsageFold {
         Usage {
             cpu: used.cpu.map(|cpu| cpu_time(cpu, elapsed, source, certainty(cpu_is_whole))),
             io: used.io.filter(|_| self.wanted.io).map(|io| io_of(io, source, certainty(io_is_whole))),
-            faults: used.cpu.map(|cpu| faults(cpu, source, certainty(cpu_is_whole))),
+            faults: used.cpu.filter(tells_faults).map(|cpu| faults(cpu, source, certainty(cpu_is_whole))),
             pressure: None,
         }
     }
@@ -237,6 +243,12 @@ fn io_of(io: Moved, source: UsageSource, certainty: Certainty) -> Io {
     }
 }
 
+/// A part of them is something.
+fn tells_faults(cpu: &Cpu) -> bool {
+    cpu.minor_faults.or(cpu.major_faults).or(cpu.mixed_faults).is_some()
+}
+
 fn faults(cpu: Cpu, source: UsageSource, certainty: Certainty) -> Faults {
-    Faults { minor: cpu.minor_faults, major: cpu.major_faults, source, certainty }
+    let (minor, major) = (cpu.minor_faults, cpu.major_faults);
+    Faults { minor, major, total: cpu.faults(), source, certainty }
 }

@@ -113,11 +113,17 @@ fn cpu(spent: &Spent) -> Cpu {
     Cpu {
         user: cpu_time(spent.user_ticks),
         system: cpu_time(spent.system_ticks),
-        minor_faults: spent.minor_faults,
-        major_faults: spent.major_faults,
+        minor_faults: Some(spent.minor_faults),
+        major_faults: Some(spent.major_faults),
+        mixed_faults: None,
     }
 }
 
 fn moved(io: Io) -> Moved {
-    Moved { read: io.rchar, written: io.wchar, storage_read: io.read_bytes, storage_written: io.write_bytes }
+    Moved {
+        read: Some(io.rchar),
+        written: Some(io.wchar),
+        storage_read: Some(io.read_bytes),
+        storage_written: Some(io.write_bytes),
+    }
 }

@@ -64,12 +64,12 @@ fn put(line: &mut Counter, index: usize, value: Option<u64>) {
 }
 
 fn value(metric: CounterMetric, used: &Used) -> Option<u64> {
-    Some(match metric {
-        CounterMetric::CpuTime => u64::try_from(used.cpu?.time().as_micros()).unwrap_or(u64::MAX),
+    match metric {
+        CounterMetric::CpuTime => Some(u64::try_from(used.cpu?.time().as_micros()).unwrap_or(u64::MAX)),
         CounterMetric::Read => used.io?.read,
         CounterMetric::Written => used.io?.written,
         CounterMetric::StorageRead => used.io?.storage_read,
         CounterMetric::StorageWritten => used.io?.storage_written,
-        CounterMetric::Other => return None,
-    })
+        CounterMetric::Other => None,
+    }
 }

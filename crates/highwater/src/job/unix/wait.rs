@@ -66,8 +66,9 @@ fn cpu_of(usage: &libc::rusage) -> Cpu {
     Cpu {
         user: time(usage.ru_utime),
         system: time(usage.ru_stime),
-        minor_faults: u64::try_from(usage.ru_minflt).unwrap_or_default(),
-        major_faults: u64::try_from(usage.ru_majflt).unwrap_or_default(),
+        minor_faults: u64::try_from(usage.ru_minflt).ok(),
+        major_faults: u64::try_from(usage.ru_majflt).ok(),
+        mixed_faults: None,
     }
 }
 

@@ -15,22 +15,36 @@ pub(super) fn cpu(cpu: &CpuTime) -> String {
     format!("{}{user} user, {system} system{}", sign(cpu.certainty), busy.unwrap_or_default())
 }
 
-/// Through calls, and from and to storage.
+/// Through calls, and from and to storage. A pair of which the system tells nothing is left out, if the other is told.
 pub(super) fn io(io: &Io) -> String {
-    let size = |bytes| with_certainty(bytes, io.certainty);
-    format!(
-        "{} read, {} written; of storage {} read, {} written",
-        size(io.read_bytes),
-        size(io.written_bytes),
-        text::size(io.storage_read_bytes),
-        text::size(io.storage_written_bytes),
-    )
+    let pair = |read: Option<u64>, written: Option<u64>, size: &dyn Fn(u64) -> String| {
+        let or_unknown = |bytes: Option<u64>| bytes.map_or_else(|| "unknown".to_owned(), size);
+        let is_told = read.or(written).is_some();
+        is_told.then(|| format!("{} read, {} written", or_unknown(read), or_unknown(written)))
+    };
+    let sized = |bytes| with_certainty(bytes, io.certainty);
+    let calls = pair(io.read_bytes, io.written_bytes, &sized);
+    // The sign stands once.
+    let plain: &dyn Fn(u64) -> String = if calls.is_some() { &text::size } else { &sized };
+    let storage = pair(io.storage_read_bytes, io.storage_written_bytes, plain);
+    match (calls, storage) {
+        (Some(calls), Some(storage)) => format!("{calls}; of storage {storage}"),
+        (Some(calls), None) => calls,
+        (None, Some(storage)) => format!("of storage {storage}; through calls unknown"),
+        (None, None) => "unknown".to_owned(),
+    }
 }
 
 /// Page faults, with and without I/O.
 pub(super) fn faults(faults: &Faults) -> String {
     let sign = sign(faults.certainty);
-    format!("{sign}{}, {sign}{} with I/O", faults.minor.saturating_add(faults.major), faults.major)
+    let total = faults.total.or_else(|| Some(faults.minor?.saturating_add(faults.major?)));
+    match (total, faults.major) {
+        (Some(total), Some(major)) => format!("{sign}{total}, {sign}{major} with I/O"),
+        (Some(total), None) => format!("{sign}{total}; with how many there was I/O is unknown"),
+        (None, Some(major)) => format!("{sign}{major} with I/O, others unknown"),
+        (None, None) => "unknown".to_owned(),
+    }
 }
 
 /// How long tasks waited, and whose. `None` where that is not worth a line.
@@ -109,11 +123,19 @@ mod tests {
             "storage_read_bytes": 0, "storage_written_bytes": 4096, "source": "sampled", "certainty": "at_least"}))
         .unwrap();
         assert_eq!(io(&moved), "≥ 1.00 KiB read, ≥ 0 B written; of storage 0 B read, 4.00 KiB written");
-        let faulted: Faults = serde_json::from_value(
+        let mut apart = moved;
+        (apart.storage_read_bytes, apart.storage_written_bytes) = (None, None);
+        assert_eq!(io(&apart), "≥ 1.00 KiB read, ≥ 0 B written");
+        apart = moved;
+        (apart.read_bytes, apart.written_bytes) = (None, None);
+        assert_eq!(io(&apart), "of storage ≥ 0 B read, ≥ 4.00 KiB written; through calls unknown");
+        let mut faulted: Faults = serde_json::from_value(
             json!({"minor": 10, "major": 2, "source": "waited", "certainty": "exact"}),
         )
         .unwrap();
         assert_eq!(faults(&faulted), "12, 2 with I/O");
+        (faulted.minor, faulted.major, faulted.total) = (None, None, Some(12));
+        assert_eq!(faults(&faulted), "12; with how many there was I/O is unknown");
     }
 
     #[test]

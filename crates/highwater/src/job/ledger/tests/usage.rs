@@ -10,7 +10,15 @@ use crate::{
 };
 
 fn cpu(millis: u64, faults: u64) -> Used {
-    Used { cpu: Some(Cpu { user: ms(millis), minor_faults: faults, ..Cpu::default() }), io: None }
+    Used {
+        cpu: Some(Cpu {
+            user: ms(millis),
+            minor_faults: Some(faults),
+            major_faults: Some(0),
+            ..Cpu::default()
+        }),
+        io: None,
+    }
 }
 
 fn uses(ledger: &mut Ledger, at: u64, uses: &[(u32, u64, u64)]) {

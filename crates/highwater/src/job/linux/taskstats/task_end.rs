@@ -95,14 +95,15 @@ impl TaskEnd {
         let cpu = Cpu {
             user: Duration::from_micros(number(pid + 24)?),
             system: Duration::from_micros(number(pid + 32)?),
-            minor_faults: number(pid + 40)?,
-            major_faults: number(pid + 48)?,
+            minor_faults: Some(number(pid + 40)?),
+            major_faults: Some(number(pid + 48)?),
+            mixed_faults: None,
         };
         let io = Moved {
-            read: number(high + 16)?,
-            written: number(high + 24)?,
-            storage_read: number(high + 48)?,
-            storage_written: number(high + 56)?,
+            read: Some(number(high + 16)?),
+            written: Some(number(high + 24)?),
+            storage_read: Some(number(high + 48)?),
+            storage_written: Some(number(high + 56)?),
         };
         Some(Self {
             pid: word(stats, layout.tgid)?,
