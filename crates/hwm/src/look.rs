@@ -17,7 +17,7 @@ use highwater::{
     process::{ProcessFacts, all_processes},
 };
 
-#[cfg_attr(not(test), allow(unused_imports))] // HOST_PID
+#[cfg_attr(not(all(test, target_os = "linux")), allow(unused_imports))] // HOST_PID
 pub(crate) use self::{
     rates::{Cpu, Load},
     row::{DeviceRef, HOST_PID, Row},

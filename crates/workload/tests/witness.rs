@@ -1,5 +1,6 @@
 //! The sizes that the workloads claim, confirmed by a witness that knows nothing of RSS: the kernel's charge to
 //! a fresh cgroup. Needs a cgroup that may be written to; says so and passes where there is none.
+#![cfg(target_os = "linux")]
 
 use std::{
     env, fs, io,

@@ -1,4 +1,5 @@
 //! How `hwm run` behaves towards its job and its caller: exit codes, what the job finds, signals, failing outputs.
+#![cfg(target_os = "linux")]
 
 mod exits;
 mod outputs;

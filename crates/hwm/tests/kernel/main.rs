@@ -1,5 +1,6 @@
 //! What the kernel tells of a job: no process missed, exact peaks, honest bounds, and what happens where the kernel
 //! refuses. Each run is made as the user of the test, and when that is root as an ordinary user, too.
+#![cfg(target_os = "linux")]
 
 mod build;
 mod killed;

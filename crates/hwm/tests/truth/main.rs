@@ -3,6 +3,7 @@
 //!
 //! The table as measured on this machine, as Markdown:
 //! `cargo test -p hwm --test truth -- --ignored --nocapture measured_table`
+#![cfg(target_os = "linux")]
 
 mod measured;
 #[path = "../programs/mod.rs"]
