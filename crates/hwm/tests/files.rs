@@ -57,6 +57,18 @@ fn all_files_at_once() {
 }
 
 #[test]
+fn a_pipe_that_nobody_reads_stops_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let pipe = dir.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("runs").success());
+    let name = pipe.to_str().expect("text");
+    let output = output(&["-q", "--timeline", name, "--", "sh", "-c", "sleep 0.1; exit 3"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("nobody has opened this pipe"), "{said}");
+}
+
+#[test]
 fn a_typo_leaves_the_last_good_files_alone() {
     let dir = tempfile::tempdir().expect("a directory");
     let (json, timeline) = (dir.path().join("a.json"), dir.path().join("a.csv"));

@@ -77,6 +77,14 @@ impl Destination {
         matches!(self.kind, Kind::Replace(_))
     }
 
+    /// The path, if it is that of a pipe (fifo(7)): opening it would wait for its reader.
+    #[cfg(unix)]
+    pub(crate) fn named_pipe(&self) -> Option<&Path> {
+        use std::os::unix::fs::FileTypeExt;
+        let Kind::InPlace(file) = &self.kind else { return None };
+        fs::metadata(file).is_ok_and(|metadata| metadata.file_type().is_fifo()).then_some(file)
+    }
+
     /// Writes the whole content.
     pub(crate) fn write(&self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         match &self.kind {

@@ -1,5 +1,8 @@
 //! One row a sample, streamed while the job runs.
 
+#[cfg(unix)]
+mod pipe;
+
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
@@ -24,24 +27,32 @@ const FLUSH_AFTER: Duration = Duration::from_millis(250);
 pub(crate) struct TimelineFile {
     destination: Destination,
     /// `None` after a failed write: half a row must not be followed by others.
-    out: Option<BufWriter<File>>,
+    out: Option<BufWriter<Out>>,
     flushed: Instant,
     /// Samples lie so far apart that each row is flushed at once.
     eager: bool,
 }
 
+/// What the rows go to.
+#[derive(Debug)]
+enum Out {
+    File(File),
+    #[cfg(unix)]
+    Pipe(pipe::Pipe),
+}
+
 impl TimelineFile {
     /// Opens the file, and leaves its content until [`Self::begin`]. `interval`: the fixed one, if any.
     pub(crate) fn open(destination: Destination, interval: Option<Duration>) -> io::Result<Self> {
-        let file = destination.open()?;
+        let out = Out::open(&destination)?;
         let eager = interval.is_some_and(|interval| interval >= FLUSH_AFTER);
-        Ok(Self { destination, out: Some(BufWriter::new(file)), flushed: Instant::now(), eager })
+        Ok(Self { destination, out: Some(BufWriter::new(out)), flushed: Instant::now(), eager })
     }
 
     /// The job has started: drops the former content and writes the header.
     pub(crate) fn begin(&mut self) {
         let Some(out) = &mut self.out else { return };
-        let begun = self.destination.begin(out.get_ref()).and_then(|()| {
+        let begun = out.get_ref().begin(&self.destination).and_then(|()| {
             out.write_all(HEADER.as_bytes())?;
             out.flush()
         });
@@ -62,7 +73,8 @@ impl TimelineFile {
 
     /// Writes what is left in the buffer.
     pub(crate) fn finish(&mut self) {
-        let flushed = self.out.as_mut().map_or(Ok(()), Write::flush);
+        let Some(out) = &mut self.out else { return };
+        let flushed = out.flush().and_then(|()| out.get_mut().finish());
         self.keep(flushed);
     }
 
@@ -73,6 +85,53 @@ impl TimelineFile {
         if let Some(out) = self.out.take() {
             // Dropping the buffer would try to write it once more.
             let _ = out.into_parts();
+        }
+    }
+}
+
+impl Out {
+    fn open(destination: &Destination) -> io::Result<Self> {
+        #[cfg(unix)]
+        if let Some(name) = destination.named_pipe() {
+            return Ok(Self::Pipe(pipe::Pipe::new(name.to_owned())));
+        }
+        destination.open().map(Self::File)
+    }
+
+    /// Drops the former content.
+    fn begin(&self, destination: &Destination) -> io::Result<()> {
+        match self {
+            Self::File(file) => destination.begin(file),
+            #[cfg(unix)]
+            Self::Pipe(_) => Ok(()),
+        }
+    }
+
+    /// Nothing more comes.
+    #[cfg_attr(not(unix), allow(clippy::unnecessary_wraps))]
+    fn finish(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(_) => Ok(()),
+            #[cfg(unix)]
+            Self::Pipe(pipe) => pipe.finish(),
+        }
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, rows: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.write(rows),
+            #[cfg(unix)]
+            Self::Pipe(pipe) => pipe.write(rows),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.flush(),
+            #[cfg(unix)]
+            Self::Pipe(pipe) => pipe.flush(),
         }
     }
 }
