@@ -12,6 +12,14 @@ pub enum Error {
         /// The pid that was asked for.
         pid: u32,
     },
+    /// The id is that of a thread, and not of a process (Linux, where `/proc` answers to it all the same).
+    #[error("{tid} is the id of a thread; its process has pid {pid}")]
+    Thread {
+        /// The id that was asked for.
+        tid: u32,
+        /// The process that the thread belongs to.
+        pid: u32,
+    },
     /// The command to run is empty.
     #[error("the command is empty")]
     EmptyCommand,

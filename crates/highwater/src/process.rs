@@ -51,7 +51,7 @@ impl ProcessId {
     /// The process that has `pid` now.
     ///
     /// # Errors
-    /// [`Error::NoSuchProcess`]; [`Error::Read`] where procfs hides the process from us (`hidepid`) or is not
+    /// [`Error::NoSuchProcess`]; [`Error::Thread`] where it is the id of a thread; [`Error::Read`] where procfs hides the process from us (`hidepid`) or is not
     /// mounted; [`Error::Process`] where Windows protects it from us.
     pub fn of(pid: u32) -> Result<Self, Error> {
         os::id(&Roots::default(), Some(pid))
@@ -204,10 +204,11 @@ pub fn process_rss() -> Result<u64, Error> {
     os::own_rss()
 }
 
-/// Resident set size of the process `pid` in bytes, the cheapest way (`/proc/PID/statm`). Elsewhere as [`process_rss`].
+/// Resident set size of the process `pid` in bytes, the cheapest way (`/proc/PID/statm`, which answers to the id of a thread
+/// too: it shares the memory of its process). Elsewhere as [`process_rss`].
 ///
 /// # Errors
-/// As [`ProcessId::of`]; and [`Error::Read`] with [`Unavailable::NoMemoryMap`] inside (macOS: [`Error::Process`]) for a
+/// As [`ProcessId::of`], but for threads; and [`Error::Read`] with [`Unavailable::NoMemoryMap`] inside (macOS: [`Error::Process`]) for a
 /// zombie and a kernel thread, which have no resident set.
 pub fn rss_of(pid: u32) -> Result<u64, Error> {
     os::rss(&Roots::default(), Some(pid))

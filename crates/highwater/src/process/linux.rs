@@ -26,7 +26,21 @@ pub(super) const PRIMARY: Primary = Primary::Rss;
 
 /// `None` is the calling process.
 pub(super) fn id(roots: &Roots, pid: Option<u32>) -> Result<ProcessId, Error> {
-    identify(&Directory::open(roots, pid)?)
+    let process = Directory::open(roots, pid)?;
+    let id = identify(&process)?;
+    // A recorded tree may lack it.
+    if let Ok(status) = parsed(&process, "status", Status::parse) {
+        no_thread(id, &status)?;
+    }
+    Ok(id)
+}
+
+/// `/proc/TID` is there for each thread, though not listed (proc(5)), and shows the memory that all of them share.
+fn no_thread(id: ProcessId, status: &Status) -> Result<(), Error> {
+    match status.tgid {
+        Some(pid) if pid != id.pid => Err(Error::Thread { tid: id.pid, pid }),
+        _ => Ok(()),
+    }
 }
 
 /// Of all threads together, as long as one of them has memory.
@@ -46,6 +60,7 @@ pub(super) fn memory(roots: &Roots, pid: Option<u32>) -> Result<ProcessMemory, E
     let process = Directory::open(roots, pid)?;
     let id = identify(&process)?;
     let status = parsed(&process, "status", Status::parse)?;
+    no_thread(id, &status)?;
     if status.vm_rss_bytes.is_some() {
         return Ok(with_rollup(id, &process, &status));
     }

@@ -24,6 +24,8 @@ impl Unread {
             Error::NoSuchProcess { .. } => {
                 (Kind::Gone, "no such process here; it has ended, or is hidden from us".to_owned())
             }
+            // No process has that pid.
+            Error::Thread { .. } => (Kind::Gone, error.to_string()),
             Error::Process { why: Unavailable::PermissionDenied, .. } => (Kind::Protected, denied()),
             // procfs with `hidepid=1` shows the directory and refuses its files.
             Error::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -58,6 +60,7 @@ mod tests {
         assert_eq!(read(io::ErrorKind::PermissionDenied), Kind::Protected);
         assert_eq!(read(io::ErrorKind::OutOfMemory), Kind::Failed);
         assert_eq!(Unread::of(&Error::NoSuchProcess { pid: 88 }).kind, Kind::Gone);
+        assert_eq!(Unread::of(&Error::Thread { tid: 88, pid: 80 }).kind, Kind::Gone);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use super::{Directory, Stat, of_arguments, parsed, status};
+use super::{Directory, Stat, no_thread, of_arguments, parsed, status};
 use crate::{
     Error, Roots, Unavailable,
     process::{ProcessFacts, ProcessId},
@@ -12,9 +12,13 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
     let process = Directory::open(roots, Some(pid))?;
     let stat = parsed(&process, "stat", Stat::parse)?;
     let status = status(&process);
+    let id = ProcessId { pid: stat.pid, start_ticks: stat.start_ticks };
+    if let Ok(status) = &status {
+        no_thread(id, status)?;
+    }
     let name = if stat.is_kernel_thread() { None } else { of_arguments(&process) };
     Ok(ProcessFacts {
-        id: ProcessId { pid: stat.pid, start_ticks: stat.start_ticks },
+        id,
         is_kernel_thread: stat.is_kernel_thread(),
         state: char::from(stat.state),
         uid: status.as_ref().ok().and_then(|status| status.uid),

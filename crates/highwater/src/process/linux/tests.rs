@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Error, ProcessId, ProcessMemory, Roots, Unavailable,
-    process::{own_pid, process_rss, rss_of},
+    process::{ProcessFacts, own_pid, process_rss, rss_of},
 };
 
 fn of_self() -> u32 {
@@ -63,6 +63,23 @@ fn no_such_process() {
         assert!(matches!(rss_of(pid), Err(Error::NoSuchProcess { .. })));
         assert!(matches!(ProcessId::of(pid), Err(Error::NoSuchProcess { .. })));
     }
+}
+
+#[test]
+fn a_thread_is_no_process() {
+    let of_thread = std::thread::spawn(|| {
+        let tid = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
+        assert_ne!(tid, of_self());
+        let errors = [
+            ProcessMemory::of(tid).unwrap_err(),
+            ProcessId::of(tid).unwrap_err(),
+            ProcessFacts::read(&Roots::default(), tid).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(matches!(error, Error::Thread { tid: asked, pid } if (asked, pid) == (tid, of_self())));
+        }
+    });
+    of_thread.join().unwrap();
 }
 
 #[test]
