@@ -1,14 +1,21 @@
 //! Records that verbs are given, which somebody else may have written: one clear line for each thing that can be wrong.
 
 use std::{
-    fmt, fs,
+    fmt,
+    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use highwater::record::{ReadError, Record};
 
-use crate::kept::{Kept, Reference};
+use crate::{
+    kept::{Kept, Reference},
+    output::text,
+};
+
+/// A record of a million processes has half of this; what is longer is something else, and would fill the memory.
+const LARGEST: u64 = 1 << 30;
 
 /// A file that is no record, or not the one that is needed.
 #[derive(Debug)]
@@ -160,14 +167,68 @@ pub(crate) fn name(file: &Path) -> std::path::Display<'_> {
 }
 
 fn content(file: &Path) -> io::Result<Vec<u8>> {
-    if !is_stdin(file) {
-        return fs::read(file);
+    let file = if is_stdin(file) { stdin()? } else { File::open(file)? };
+    if is_endless(&file)? {
+        return Err(io::Error::other("a device, which holds no record"));
     }
+    read_up_to(file, LARGEST)
+}
+
+/// All of it, or an error once it is longer than `most` bytes.
+fn read_up_to(file: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    io::stdin().lock().read_to_end(&mut text)?;
+    file.take(most + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(io::Error::other(format!("longer than {}, which no record is", text::size(most))));
+    }
     Ok(text)
+}
+
+#[cfg(unix)]
+fn stdin() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    Ok(io::stdin().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(windows)]
+fn stdin() -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    Ok(io::stdin().as_handle().try_clone_to_owned()?.into())
+}
+
+/// Whether it may never end, as `/dev/zero`; a terminal ends where its user says so.
+#[cfg(unix)]
+fn is_endless(file: &File) -> io::Result<bool> {
+    use std::{io::IsTerminal, os::unix::fs::FileTypeExt};
+    let kind = file.metadata()?.file_type();
+    Ok((kind.is_char_device() || kind.is_block_device()) && !file.is_terminal())
+}
+
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps)] // There are no such files.
+fn is_endless(_: &File) -> io::Result<bool> {
+    Ok(false)
 }
 
 fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_ends_is_given_up() {
+        assert_eq!(read_up_to(&b"{}"[..], 2).unwrap(), b"{}");
+        let error = read_up_to(io::repeat(b' '), 1 << 20).unwrap_err().to_string();
+        assert!(error.contains("1.00 MiB") || error.contains("1.0 MiB"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_no_record() {
+        let error = read_file(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert_eq!(error, "/dev/zero: a device, which holds no record");
+    }
 }
