@@ -5,6 +5,7 @@
 //! index beside them (see [`index`]) only saves reading the files.
 
 pub(crate) mod index;
+mod left_over;
 mod name;
 
 use std::{
@@ -49,6 +50,11 @@ impl Kept {
     /// The directory.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Removes what an hwm that was killed has left behind.
+    pub(crate) fn sweep(&self) {
+        left_over::sweep(&self.root);
     }
 
     /// All that is kept, the newest first. What is no record of ours is passed over.
@@ -139,20 +145,25 @@ impl Keeper {
     pub(crate) fn keep(
         &mut self,
         run: u32,
-        write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+        write: impl Fn(&mut dyn io::Write) -> io::Result<()>,
     ) -> anyhow::Result<PathBuf> {
-        let dir = match &self.dir {
+        let made = self.dir.is_none();
+        let mut dir = match &self.dir {
             Some(dir) => dir.clone(),
             None => self.make_dir()?,
         };
-        let file = dir.join(format!("{run}.json"));
-        // As a whole or not at all.
-        let written =
-            Destination::at(&file).and_then(|to| to.write(write).with_context(|| file.display().to_string()));
-        if written.is_err() && self.dir.is_none() {
+        let file = |dir: &Path| dir.join(format!("{run}.json"));
+        let mut written = put(&file(&dir), &write);
+        if written.is_err() && !dir.exists() {
+            // Another hwm took it for what a killed one left behind.
+            dir = self.make_dir()?;
+            written = put(&file(&dir), &write);
+        }
+        if written.is_err() && made {
             let _ = fs::remove_dir(&dir);
         }
         written?;
+        let file = file(&dir);
         self.dir = Some(dir);
         Ok(file)
     }
@@ -163,6 +174,7 @@ impl Keeper {
             Err(error) => anyhow::bail!("{error:#}"),
         };
         private_dirs(root).with_context(|| root.display().to_string())?;
+        left_over::sweep(root);
         let now = SystemTime::now();
         let millis = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_millis());
         let moment = Timestamp::from_system_time(now).to_string();
@@ -186,6 +198,11 @@ impl Keeper {
         self.dir.as_ref()?;
         Some(self.name.as_ref().map_or_else(|| "@last".to_owned(), Name::to_string))
     }
+}
+
+/// As a whole or not at all.
+fn put(file: &Path, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> anyhow::Result<()> {
+    Destination::at(file).and_then(|to| to.write(write).with_context(|| file.display().to_string()))
 }
 
 /// Command lines may hold what is nobody else's business (XDG Base Directory Specification: 0700).

@@ -68,6 +68,7 @@ fn parse_reference(text: &str) -> Result<Reference, String> {
 
 pub(crate) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let kept = Kept::of_user()?;
+    kept.sweep();
     let sets = kept.sets()?;
     if !args.remove.is_empty() {
         remove(&kept, &args.remove)?;

@@ -1,0 +1,67 @@
+//! What an hwm that was killed while it kept a record has left behind: an empty directory, or one with half a file.
+
+use std::{fs, path::Path, time::Duration};
+
+use super::parts;
+
+/// A temporary file that has not grown for so long is nobody's: writing a record takes seconds.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// Removes what was left behind. Another hwm that is about to fill an empty directory makes itself a new one. What cannot
+/// be removed stays, and harms nothing.
+pub(super) fn sweep(root: &Path) {
+    let Ok(entries) = fs::read_dir(root) else { return };
+    let dirs = entries.filter_map(Result::ok).filter(|entry| {
+        entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && entry.file_name().to_str().is_some_and(|name| parts(name).is_some())
+    });
+    for dir in dirs.map(|entry| entry.path()) {
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        for file in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            if is_abandoned(&file) {
+                let _ = fs::remove_file(file);
+            }
+        }
+        // Refused where something is in it (rmdir(2)).
+        let _ = fs::remove_dir(&dir);
+    }
+}
+
+fn is_abandoned(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    // As `Destination` calls what it renames.
+    let is_temporary = name.starts_with(".hwm-") && file.extension().is_some_and(|end| end == "tmp");
+    let age = || fs::metadata(file).ok()?.modified().ok()?.elapsed().ok();
+    is_temporary && age().is_some_and(|age| age > ABANDONED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_needs_goes() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = |name: &str| {
+            let dir = root.path().join(name);
+            fs::create_dir(&dir).unwrap();
+            dir
+        };
+        let empty = dir("2026-11-21T14-09-00.123Z-4321");
+        let half = dir("2026-11-21T14-09-00.124Z-4321@base");
+        let half_file = fs::File::create(half.join(".hwm-abc.tmp")).unwrap();
+        half_file.set_modified(SystemTime::now() - ABANDONED * 2).unwrap();
+        let writing = dir("2026-11-21T14-09-00.125Z-4321");
+        fs::write(writing.join(".hwm-abc.tmp"), "{").unwrap();
+        let whole = dir("2026-11-21T14-09-00.126Z-4321");
+        fs::write(whole.join("1.json"), "{}").unwrap();
+        let foreign = dir("not-ours");
+        sweep(root.path());
+        assert_eq!(
+            [empty, half, writing, whole, foreign].map(|dir| dir.exists()),
+            [false, false, true, true, true]
+        );
+    }
+}
