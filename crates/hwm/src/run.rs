@@ -169,7 +169,7 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
         exit::NOT_RUN.into()
     });
     let file = written.or(kept);
-    let code = hook::call(&plan.hook, &record, file.as_deref(), &plan, code);
+    let code = hook::call(&plan.hook, &session.signals, &record, file.as_deref(), &plan, code);
     Ok((code, record))
 }
 

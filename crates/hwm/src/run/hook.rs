@@ -17,6 +17,7 @@ use super::plan::Plan;
 use crate::{
     exit,
     output::{json, warn},
+    signals::Signals,
 };
 
 /// What to call after a run.
@@ -42,6 +43,7 @@ fn parse_command(text: &str) -> Result<OsString, String> {
 /// Calls the command; the code to exit with.
 pub(super) fn call(
     hook: &HookArgs,
+    signals: &Signals,
     record: &Record<Rows>,
     file: Option<&Path>,
     plan: &Plan,
@@ -64,7 +66,7 @@ pub(super) fn call(
     if plan.json_on_stdout {
         shell.stdout(io::stderr());
     }
-    let failure = match shell.status() {
+    let failure = match signals.call(&mut shell) {
         Ok(status) if status.success() => return code,
         Ok(status) => {
             warn(format_args!("the command after the run failed ({status})"));

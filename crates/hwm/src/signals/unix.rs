@@ -2,13 +2,15 @@
 
 use std::{
     fs::File,
-    io, process,
+    io,
+    process::{self, Command, ExitStatus},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Instant,
 };
 
 use highwater::job::Control;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::{
     os,
@@ -40,12 +42,40 @@ pub(crate) struct Signals {
 /// Who gets the signals, between this thread and the one that reads them.
 #[derive(Debug, Default)]
 struct Now {
-    job: Option<Control>,
+    to: Option<To>,
     leaves: bool,
     policy: Policy,
     /// When the job ended.
     finished: Option<Instant>,
     asked_to_end: bool,
+}
+
+#[derive(Debug, Clone)]
+enum To {
+    Job(Control),
+    /// A command that is called after it: our child, not waited for yet.
+    Command(Pid),
+}
+
+impl To {
+    fn signal(&self, number: i32) {
+        match self {
+            Self::Job(control) => control.signal(number),
+            Self::Command(pid) => {
+                if let Some(signal) = Signal::from_named_raw(number) {
+                    // It may run as another user by now (setuid).
+                    let _ = kill_process(*pid, signal);
+                }
+            }
+        }
+    }
+
+    fn end(&self) {
+        match self {
+            Self::Job(control) => control.kill_tree(),
+            Self::Command(_) => self.signal(libc::SIGKILL),
+        }
+    }
 }
 
 impl Signals {
@@ -60,7 +90,8 @@ impl Signals {
     pub(crate) fn forward_to(&mut self, control: Control, leaves: bool) -> io::Result<()> {
         {
             let mut now = lock(&self.now);
-            *now = Now { job: Some(control), leaves, asked_to_end: now.asked_to_end, ..Now::default() };
+            *now =
+                Now { to: Some(To::Job(control)), leaves, asked_to_end: now.asked_to_end, ..Now::default() };
         }
         let Some(source) = self.source.take() else { return Ok(()) };
         let now = Arc::clone(&self.now);
@@ -74,6 +105,24 @@ impl Signals {
     /// The job has ended. From now on only a report that hangs keeps us here, and a signal ends that.
     pub(crate) fn job_ended(&self) {
         lock(&self.now).finished = Some(Instant::now());
+    }
+
+    /// Calls a command after the job, and waits for it. Meanwhile it gets the signals that would end it.
+    pub(crate) fn call(&self, command: &mut Command) -> io::Result<ExitStatus> {
+        let (mut child, pid) = {
+            let mut now = lock(&self.now);
+            let child = command.spawn()?;
+            let pid = Pid::from_child(&child);
+            let to = Some(To::Command(pid));
+            *now = Now { to, asked_to_end: now.asked_to_end, ..Now::default() };
+            (child, pid)
+        };
+        // Not waited for yet, so that its pid stays its own as long as signals are sent there.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while waitid(WaitId::Pid(pid), options).is_err_and(|errno| errno == rustix::io::Errno::INTR) {}
+        self.job_ended();
+        lock(&self.now).to = None;
+        child.wait()
     }
 
     /// Whether a signal came that ends a program unless it handles it.
@@ -113,25 +162,31 @@ fn watch(mut source: File, now: &Mutex<Now>) {
     while let Some(Came { signal, terminal }) = os::next(&mut source) {
         let is_message = matches!(signal, libc::SIGUSR1 | libc::SIGUSR2 | libc::SIGALRM);
         let mut now = lock(now);
-        let Some(control) = now.job.clone() else { continue };
-        if is_message && now.finished.is_none() && !now.leaves {
-            control.signal(signal);
+        let to = now.to.clone();
+        if let Some(to @ To::Job(_)) = &to
+            && is_message
+            && now.finished.is_none()
+            && !now.leaves
+        {
+            to.signal(signal);
         }
         if is_message {
             continue;
         }
         now.asked_to_end = true;
         if now.leaves && now.finished.is_none() {
-            control.leave();
+            if let Some(To::Job(control)) = to {
+                control.leave();
+            }
             continue;
         }
         let stops = matches!(signal, libc::SIGTERM | libc::SIGHUP);
         let finished = now.finished;
-        match now.policy.decide(Instant::now(), stops, terminal, finished) {
-            Action::Nothing => {}
-            Action::Forward => control.signal(signal),
-            Action::KillTree => control.kill_tree(),
-            Action::Leave => process::exit(exit::of_signal(signal).unwrap_or(exit::NOT_RUN).into()),
+        match (now.policy.decide(Instant::now(), stops, terminal, finished), to) {
+            (Action::Forward, Some(to)) => to.signal(signal),
+            (Action::KillTree, Some(to)) => to.end(),
+            (Action::Nothing | Action::Forward | Action::KillTree, _) => {}
+            (Action::Leave, _) => process::exit(exit::of_signal(signal).unwrap_or(exit::NOT_RUN).into()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    process::{Command, ExitStatus},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -48,6 +49,12 @@ impl Signals {
     #[allow(clippy::unused_self)] // The handler belongs to the process.
     pub(crate) fn job_ended(&self) {
         state().finished = Some(Instant::now());
+    }
+
+    /// Calls a command after the job, and waits for it: the console tells it itself.
+    #[allow(clippy::unused_self)] // As above.
+    pub(crate) fn call(&self, command: &mut Command) -> io::Result<ExitStatus> {
+        command.status()
     }
 
     /// Whether an end was asked for.

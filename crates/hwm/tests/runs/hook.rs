@@ -1,6 +1,12 @@
 //! `hwm run --post-run-cmd`.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use serde_json::Value;
 use snapbox::{assert_data_eq, str};
@@ -157,6 +163,33 @@ fn it_finds_no_signal_held_back() {
     let (stdout, _) =
         Place::new().says(0, &["run", "-q", "--post-run-cmd", "grep SigBlk /proc/self/status", "--", "true"]);
     assert_eq!(stdout, "SigBlk:\t0000000000000000\n");
+}
+
+/// A second one, later, ends it.
+#[test]
+fn it_gets_the_signals_that_are_sent_to_hwm() {
+    let deaf = "trap '' TERM; echo > ready; while :; do sleep 0.05; done";
+    let ends = "trap 'echo caught; exit 3' TERM; echo > ready; while :; do sleep 0.05; done";
+    for (hook, terms, out, why) in [(ends, 1, "caught\n", "exit status: 3"), (deaf, 2, "", "signal: 9")] {
+        let place = Place::new();
+        let mut hwm = Command::new(env!("CARGO_BIN_EXE_hwm"));
+        hwm.current_dir(place.path()).args(["run", "-q", "--post-run-cmd", hook, "--", "true"]);
+        let child = hwm.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+        while !place.path().join("ready").exists() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        for term in 0..terms {
+            // The same one within half a second is no second one.
+            thread::sleep(Duration::from_millis(1300 * term));
+            // SAFETY: a plain system call; our own child, not yet waited for.
+            unsafe { libc::kill(libc::pid_t::try_from(child.id()).expect("a pid"), libc::SIGTERM) };
+        }
+        let output = child.wait_with_output().expect("ends");
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert_eq!(String::from_utf8(output.stdout).expect("text"), out);
+        assert!(said.contains("the command after the run failed") && said.contains(why), "{said}");
+    }
 }
 
 #[test]
