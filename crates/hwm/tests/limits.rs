@@ -111,6 +111,17 @@ fn deaf_and_growing_is_killed_at_once() {
     assert!(run.record["peak"]["rss"]["bytes"].as_u64().unwrap() < 700 << 20);
 }
 
+#[test]
+fn whoever_still_gives_its_memory_back_is_waited_for_and_no_survivor() {
+    for _ in 0..3 {
+        let script = "trap '' TERM; {workload} leak 300 30; sleep 9";
+        let run = run(&["--max-per-proc-rss=50M", "--grace=60s"], &["sh", "-c", script]);
+        assert_eq!(run.code(), Some(11), "{}", run.said());
+        assert_eq!(run.record["capture"]["processes_still_running"], 0, "{}", run.said());
+        assert!(!run.said().contains("Still running"), "{}", run.said());
+    }
+}
+
 /// So seldom looked at that no look falls into the job's life.
 const UNSEEN: &str = "--interval=60000";
 
@@ -177,6 +188,8 @@ fn nothing_survives() {
         );
         let run = run(&["--max-total-rss=100M", "--grace=300ms"], &["sh", "-c", &script]);
         assert_eq!(run.code(), Some(10), "{}", run.said());
+        // Nor was one that still had to give its memory back taken for a survivor.
+        assert_eq!(run.record["capture"]["processes_still_running"], 0, "{}", run.said());
         for _ in 0..50 {
             if !lives(&word) {
                 break;

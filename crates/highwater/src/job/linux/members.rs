@@ -211,7 +211,7 @@ impl Members {
 
     /// Whether the news of some end is still to come.
     pub(crate) fn awaits_news_of_ends(&self) -> bool {
-        self.list.iter().any(|member| member.overdue.is_some())
+        !self.to_wait.is_empty() || self.list.iter().any(|member| member.overdue.is_some())
     }
 
     /// Pids of the members alive at the last look.
@@ -266,8 +266,9 @@ impl Members {
         }
     }
 
+    /// Whether nobody is left, nor is still dying: a killed process holds its memory until it has given it back.
     pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_empty() && self.to_wait.is_empty()
     }
 
     /// One look at the whole job, begun `at`: who came, who went, what each holds. The marks are read,
