@@ -12,7 +12,7 @@ use crate::{Error, Roots, Unavailable};
 /// use highwater::{Roots, process::ProcessFacts};
 ///
 /// let own = ProcessFacts::read(&Roots::default(), std::process::id())?;
-/// println!("{} has used {:?} of CPU time", own.name, own.cpu_time);
+/// println!("{} has used {:?} of CPU time", own.name.unwrap_or_else(|why| format!("? ({why})")), own.cpu_time);
 /// # }
 /// # Ok::<(), highwater::Error>(())
 /// ```
@@ -22,8 +22,8 @@ pub struct ProcessFacts {
     /// Which process.
     pub id: ProcessId,
     /// The program's name: the base name of its first argument, else the kernel's 15 bytes. Text that the process
-    /// chose: it may hold anything, terminal escapes too.
-    pub name: String,
+    /// chose: it may hold anything, terminal escapes too. Windows: its file's name, which one that is ending has not.
+    pub name: Result<String, Unavailable>,
     /// Whether it is a thread of the kernel, which has no memory of its own.
     pub is_kernel_thread: bool,
     /// One letter, as in ps: `R` runs, `S` sleeps, `D` waits for a device, `T` is stopped, `Z` has ended; `?` where the

@@ -26,6 +26,11 @@ pub(crate) fn not_read(error: &Error) -> Unavailable {
     }
 }
 
+/// Why a process, which `has_ended` or not, has no name: while it is closing down its image is gone before it is.
+pub(crate) fn nameless(error: &Error, has_ended: bool) -> Unavailable {
+    if has_ended { Unavailable::Vanished } else { not_read(error) }
+}
+
 /// The process is there, and another user's, or one of the system's that nobody may open (pid 4, csrss.exe).
 fn is_protected(code: Option<i32>) -> bool {
     matches!(code, Some(ERROR_ACCESS_DENIED | ERROR_PRIVILEGE_NOT_HELD))
@@ -68,5 +73,11 @@ mod tests {
         // Of a process that is open this is no sign that it has gone.
         assert!(matches!(read(87), Unavailable::Failed(_)));
         assert!(matches!(read(299), Unavailable::Failed(_)), "ERROR_PARTIAL_COPY");
+        let name = |has_ended| {
+            let source = io::Error::from_raw_os_error(31);
+            nameless(&Error::System { doing: "reading the name of a process", source }, has_ended)
+        };
+        assert_eq!(name(true), Unavailable::Vanished);
+        assert!(matches!(name(false), Unavailable::Failed(why) if why.contains("the name of a process")));
     }
 }

@@ -107,9 +107,13 @@ impl Row {
         }
     }
 
-    /// With what procfs says.
+    /// With what the system says.
     pub(super) fn fill(&mut self, facts: &ProcessFacts, users: &mut Users) {
-        self.name = Ok(if facts.is_kernel_thread { format!("[{}]", facts.name) } else { facts.name.clone() });
+        self.name = match &facts.name {
+            Ok(name) if facts.is_kernel_thread => Ok(format!("[{name}]")),
+            Ok(name) => Ok(name.clone()),
+            Err(why) => Err(why.to_string()),
+        };
         self.uid = facts.uid;
         self.user = facts.uid.map(|uid| users.name(uid));
         self.state = Some(facts.state);

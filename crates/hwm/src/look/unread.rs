@@ -44,8 +44,10 @@ fn denied() -> String {
 
 #[cfg(test)]
 mod tests {
+    use highwater::{Roots, process::ProcessFacts};
+
     use super::*;
-    use crate::look::Row;
+    use crate::{look::Row, users::Users};
 
     fn protected() -> Unread {
         Unread::of(&Error::Process { pid: 88, why: Unavailable::PermissionDenied })
@@ -61,6 +63,17 @@ mod tests {
         assert_eq!(read(io::ErrorKind::OutOfMemory), Kind::Failed);
         assert_eq!(Unread::of(&Error::NoSuchProcess { pid: 88 }).kind, Kind::Gone);
         assert_eq!(Unread::of(&Error::Thread { tid: 88, pid: 80 }).kind, Kind::Gone);
+    }
+
+    #[test]
+    fn a_name_that_is_not_known_says_why() {
+        let roots = Roots::default();
+        let mut facts = ProcessFacts::read(&roots, std::process::id()).unwrap();
+        facts.name = Err(Unavailable::PermissionDenied);
+        let mut row = Row::without_usage(facts.id.pid, false);
+        row.fill(&facts, &mut Users::of(&roots));
+        assert_eq!(row.name, Err("permission denied".to_owned()));
+        assert!(row.rss.is_ok());
     }
 
     #[test]

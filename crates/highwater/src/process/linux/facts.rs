@@ -28,7 +28,7 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
             Err(error) => Err(Unavailable::Failed(error.to_string())),
         },
         cpu_time: Some(cpu_time(stat.cpu_ticks())),
-        name: name.unwrap_or(stat.comm),
+        name: Ok(name.unwrap_or(stat.comm)),
     })
 }
 
@@ -60,7 +60,7 @@ mod tests {
     fn own() {
         let own = of(&Roots::default(), std::process::id()).unwrap();
         assert!(own.rss_bytes.is_ok_and(|bytes| bytes > 0));
-        assert!(own.uid.is_some() && !own.is_kernel_thread && !own.name.is_empty());
+        assert!(own.uid.is_some() && !own.is_kernel_thread && own.name.is_ok_and(|name| !name.is_empty()));
         assert!(all(&Roots::default()).unwrap().contains(&own.id.pid));
     }
 
@@ -74,7 +74,7 @@ mod tests {
         let stat = "7 (train) R 1 7 7 0 -1 4194304 1 0 0 0 250 50 0 0 20 0 4 0 900 1 1 0\n";
         fs::write(process.join("stat"), stat).unwrap();
         let facts = of(&roots, 7).unwrap();
-        assert_eq!((facts.name.as_str(), facts.state, facts.uid), ("train", 'R', None));
+        assert_eq!((facts.name.as_deref(), facts.state, facts.uid), (Ok("train"), 'R', None));
         assert!(facts.rss_bytes.is_err());
         fs::write(process.join("cmdline"), "/usr/bin/trainer\0--fast\0").unwrap();
         fs::write(
@@ -83,7 +83,10 @@ mod tests {
         )
         .unwrap();
         let facts = of(&roots, 7).unwrap();
-        assert_eq!((facts.name.as_str(), facts.uid, facts.rss_bytes), ("trainer", Some(1000), Ok(8192)));
+        assert_eq!(
+            (facts.name.as_deref(), facts.uid, facts.rss_bytes),
+            (Ok("trainer"), Some(1000), Ok(8192))
+        );
         assert_eq!(
             facts.cpu_time,
             Some(Duration::from_secs(300) / u32::try_from(ticks_per_second()).unwrap())

@@ -6,7 +6,7 @@ use super::{
     rusage::{Rusage, state, time_of},
 };
 use crate::{
-    Error, Roots,
+    Error, Roots, Unavailable,
     process::{ProcessFacts, ProcessId},
 };
 
@@ -17,7 +17,8 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
     let (numer, denom) = calls::timebase();
     Ok(ProcessFacts {
         id: ProcessId { pid, start_ticks: unique.own },
-        name: name(roots, pid).unwrap_or_default(),
+        // Each has at least the kernel's name for it while it is there.
+        name: name(roots, pid).ok_or(Unavailable::Vanished),
         // The one process of the kernel is 0, "kernel_task"; its threads have no pids.
         is_kernel_thread: pid == 0,
         state: state(short.pbsi_status),

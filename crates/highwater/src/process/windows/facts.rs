@@ -5,7 +5,10 @@ use windows_sys::Win32::System::ProcessStatus::K32EnumProcesses;
 use super::{Opened, file_name, open::last};
 use crate::{
     Error, Roots,
-    process::{ProcessFacts, opening::not_read},
+    process::{
+        ProcessFacts,
+        opening::{nameless, not_read},
+    },
 };
 
 /// The process whose threads are the kernel's own.
@@ -17,12 +20,18 @@ pub(crate) fn of(_: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
     let process = Opened::of(pid)?;
     let times = process.times()?;
     let is_kernel_thread = pid == SYSTEM;
-    let name =
-        if is_kernel_thread { Some(KERNEL.to_owned()) } else { process.image().as_deref().map(file_name) };
+    let name = if is_kernel_thread {
+        Ok(KERNEL.to_owned())
+    } else {
+        process
+            .image_or_why()
+            .as_deref()
+            .map(file_name)
+            .map_err(|error| nameless(error, times.exit.is_some()))
+    };
     Ok(ProcessFacts {
         id: process.id()?,
-        // A process that is closing down has none any more.
-        name: name.unwrap_or_else(|| "?".to_owned()),
+        name,
         is_kernel_thread,
         state: if times.exit.is_some() { 'Z' } else { '?' },
         uid: None,
@@ -69,7 +78,7 @@ mod tests {
         let own = of(&Roots::default(), std::process::id()).unwrap();
         assert!(own.rss_bytes.is_ok_and(|bytes| bytes > 1 << 20));
         let exe = std::env::current_exe().unwrap();
-        assert_eq!((Some(own.name.as_ref()), own.uid), (exe.file_name(), None));
+        assert_eq!((own.name.as_deref().ok().map(AsRef::as_ref), own.uid), (exe.file_name(), None));
         assert!(all(&Roots::default()).unwrap().contains(&own.id.pid));
     }
 

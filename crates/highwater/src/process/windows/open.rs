@@ -129,24 +129,30 @@ impl Opened {
 
     /// The file that it runs, of whatever length.
     pub(crate) fn image(&self) -> Option<PathBuf> {
+        self.image_or_why().ok()
+    }
+
+    /// The same, or why it is not told.
+    pub(crate) fn image_or_why(&self) -> Result<PathBuf, Error> {
         self.image_from(260)
     }
 
     /// The same, with room for so many units at first.
-    fn image_from(&self, mut room: usize) -> Option<PathBuf> {
+    fn image_from(&self, mut room: usize) -> Result<PathBuf, Error> {
         loop {
             let mut name = vec![0_u16; room];
-            let mut length = u32::try_from(room).ok()?;
+            let mut length = u32::try_from(room).unwrap_or(u32::MAX);
             // SAFETY: `name` has room for `length` units.
             let told = unsafe {
                 QueryFullProcessImageNameW(self.raw(), PROCESS_NAME_WIN32, name.as_mut_ptr(), &raw mut length)
             };
             if told != 0 {
-                return Some(OsString::from_wide(name.get(..length as usize)?).into());
+                name.truncate(length as usize);
+                return Ok(OsString::from_wide(&name).into());
             }
             // Too short, or gone.
             if room >= LONGEST_PATH {
-                return None;
+                return Err(last("reading the name of a process"));
             }
             room = (room * 4).min(LONGEST_PATH);
         }
@@ -189,6 +195,6 @@ mod tests {
         let whole = own.image().unwrap();
         assert_eq!(whole.file_name(), std::env::current_exe().unwrap().file_name());
         assert!(whole.as_os_str().len() > 8);
-        assert_eq!(own.image_from(8), Some(whole));
+        assert_eq!(own.image_from(8).unwrap(), whole);
     }
 }
