@@ -1,4 +1,4 @@
-//! One look at all processes that hold GPU memory: joins what the drivers say with what procfs says, and with
+//! One look at all processes that hold GPU memory: joins what the drivers say with what the system says, and with
 //! the look before, which makes rates.
 
 mod rates;
@@ -12,7 +12,7 @@ use std::{
 };
 
 use highwater::{
-    Error, Roots,
+    Error, Roots, Unavailable,
     gpu::{Device, DeviceId, Gap, Listing, Monitor, PidSpace, Usage},
     process::{ProcessFacts, all_processes},
 };
@@ -31,6 +31,15 @@ use crate::{
 };
 use rates::Before;
 use unread::{Kind, Unread};
+
+/// Who lists the processes: where that fails, this part of the picture is missing.
+const LISTED_BY: &str = if cfg!(windows) {
+    "EnumProcesses"
+} else if cfg!(target_os = "macos") {
+    "proc_listallpids"
+} else {
+    "procfs"
+};
 
 /// Looks again and again with the same drivers' sessions.
 #[derive(Debug)]
@@ -84,8 +93,11 @@ impl Look {
 
     /// Who is protected from us, and whether that keeps one from the rows. Those that were refused are counted already.
     fn note_nameless(&mut self, seen: &HashMap<u32, Known>, selection: &Selection) {
-        let is_protected =
-            |pid: u32| matches!(seen.get(&pid), Some(Err(Unread { kind: Kind::Protected, .. })));
+        let is_protected = |pid: u32| match seen.get(&pid) {
+            Some(Err(why)) => why.kind == Kind::Protected,
+            Some(Ok(facts)) => facts.name.as_ref().is_err_and(|why| *why != Unavailable::Vanished),
+            None => false,
+        };
         let nameless = self.rows.iter().filter(|row| {
             !row.is_host_pid && row.name.is_err() && is_protected(row.pid) && !self.refused.contains(&row.pid)
         });
@@ -181,7 +193,7 @@ impl Looker {
         let pids = match all_processes(self.monitor.roots()) {
             Ok(pids) => pids,
             Err(error) => {
-                look.gaps.push(Missing { what: "procfs".to_owned(), why: error.to_string() });
+                look.gaps.push(Missing { what: LISTED_BY.to_owned(), why: error.to_string() });
                 return;
             }
         };
@@ -238,7 +250,7 @@ impl Looker {
     }
 }
 
-/// What procfs says of a process, or why nothing.
+/// What the system says of a process, or why nothing.
 type Known = Result<ProcessFacts, Unread>;
 /// A process's place in what was noted of engines.
 type Holder = (u32, DeviceId);
