@@ -271,7 +271,9 @@ impl Ledger {
                 member.used.read(&mut self.usage, reading);
             }
         }
-        let used = (!sample.uses.is_empty()).then(|| UsedAt {
+        // Once all have ended, their waits have told the rest: of a job that nobody looked at in time, all of it.
+        let is_known = !sample.uses.is_empty() || (self.living.is_empty() && self.usage.wanted().any());
+        let used = is_known.then(|| UsedAt {
             total: self.usage.now(self.living.values()),
             members: sample
                 .uses
