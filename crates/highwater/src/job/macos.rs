@@ -14,6 +14,7 @@ mod queue;
 mod system;
 #[cfg(target_os = "macos")]
 mod tree;
+mod used;
 #[cfg(target_os = "macos")]
 mod wake;
 

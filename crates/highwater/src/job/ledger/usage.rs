@@ -145,8 +145,11 @@ impl UsageFold {
     }
 
     /// The job's total so far. Never falls: between its end and its parent's wait a process is in no figure.
-    pub(super) fn now<'a>(&mut self, living: impl Iterator<Item = &'a Member>) -> Used {
-        self.highest = self.highest.or_more(self.total(living));
+    pub(super) fn now<'a>(&mut self, living: impl Iterator<Item = &'a Member> + Clone) -> Used {
+        // Where nobody hands on what a waited-for child has moved (macOS), the members' own are more.
+        let own = living.clone().map(|member| member.used.own).fold(self.rows, Used::plus);
+        let total = self.total(living);
+        self.highest = self.highest.or_more(total).or_more(Used { cpu: None, ..own });
         let Used { cpu, io } = self.highest;
         Used { cpu: cpu.filter(|_| self.wanted.cpu), io: io.filter(|_| self.wanted.io) }
     }

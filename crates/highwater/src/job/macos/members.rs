@@ -9,18 +9,20 @@ use std::{
     time::Duration,
 };
 
+mod kinship;
+
+use super::used::{self, Scale};
 use crate::{
     Unavailable,
     job::{
         events::{Event, LastMark, MemberId, Moment, Name, Reading},
+        ledger::Whole,
         news::News,
+        used::{UsageWanted, UsedBy},
     },
-    process::macos::rusage::Rusage,
-    record::{PeakSource, ProcessExit},
+    process::macos::rusage::{Rusage, TaskFaults},
+    record::{PeakSource, ProcessExit, UsageSource},
 };
-
-/// The first process of the system, which adopts orphans.
-const LAUNCHD: u32 = 1;
 
 /// Who a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub(super) trait Kernel {
     /// `None`: there is none, not even its remains.
     fn kin(&mut self, pid: u32) -> Option<Kin>;
     fn usage(&mut self, pid: u32) -> Result<Rusage, Unavailable>;
+    /// Of living processes.
+    fn faults(&mut self, pid: u32) -> Option<TaskFaults>;
     fn name(&mut self, pid: u32) -> Option<Name>;
     /// Whether news of it will come.
     fn watch(&mut self, pid: u32, id: MemberId) -> bool;
@@ -103,10 +107,15 @@ pub(super) struct Members<K> {
     orphaned: bool,
     refused: HashSet<MemberId>,
     readings: Vec<Reading>,
+    /// What is wanted beside memory.
+    scale: Scale,
+    /// Whether the living are asked for that in this look.
+    reads_usage: bool,
+    uses: Vec<UsedBy>,
 }
 
 impl<K: Kernel> Members<K> {
-    pub(super) fn new(kernel: K) -> Self {
+    pub(super) fn new(kernel: K, scale: Scale) -> Self {
         Self {
             kernel,
             list: Vec::new(),
@@ -122,6 +131,9 @@ impl<K: Kernel> Members<K> {
             orphaned: false,
             refused: HashSet::new(),
             readings: Vec::new(),
+            scale,
+            reads_usage: false,
+            uses: Vec::new(),
         }
     }
 
@@ -152,6 +164,16 @@ impl<K: Kernel> Members<K> {
 
     pub(super) fn readings(&self) -> &[Reading] {
         &self.readings
+    }
+
+    /// What the last look read beside memory, in the order of ids.
+    pub(super) fn uses(&self) -> &[UsedBy] {
+        &self.uses
+    }
+
+    /// Whether the next look is to read what is wanted beside memory.
+    pub(super) fn read_usage(&mut self, now: bool) {
+        self.reads_usage = now && self.scale.wanted.any();
     }
 
     /// How many processes the kernel did not let us read, if any.
@@ -236,6 +258,7 @@ impl<K: Kernel> Members<K> {
 
     fn read(&mut self, news: &mut News) {
         self.readings.clear();
+        self.uses.clear();
         let all: Vec<MemberId> = self.list.iter().map(|member| member.id).collect();
         self.read_some(&all, news);
     }
@@ -250,7 +273,10 @@ impl<K: Kernel> Members<K> {
             let before = member.remains;
             let usage = self.usage(member);
             match usage {
-                Ok(usage) if usage.has_ended => {
+                Ok((usage, _)) if usage.has_ended => {
+                    if before.is_none() {
+                        self.used_in_all(member.id, &usage, news);
+                    }
                     let mark = usage.max_footprint().ok();
                     if member.is_watched && !member.has_ended && before.is_none() {
                         member.remains = Some(Remains { mark });
@@ -262,7 +288,12 @@ impl<K: Kernel> Members<K> {
                 Err(_) if before.is_some() => {
                     self.bury(member, before.and_then(|remains| remains.mark), news);
                 }
-                Ok(usage) if !member.has_ended => {
+                Ok((usage, faults)) if !member.has_ended => {
+                    if self.reads_usage {
+                        let own = used::own(&usage, faults, self.scale);
+                        let with_waited = used::with_waited(&usage, faults, self.scale);
+                        self.uses.push(UsedBy { id: member.id, own, with_waited });
+                    }
                     let mark = usage.max_footprint().ok();
                     let rss = usage.footprint_bytes;
                     self.readings.push(Reading { id: member.id, rss, mark, swap: None, shares_map: false });
@@ -285,12 +316,26 @@ impl<K: Kernel> Members<K> {
         });
         self.list = list;
         self.readings.sort_unstable_by_key(|reading| reading.id);
+        self.uses.sort_unstable_by_key(|used| used.id);
     }
 
-    /// What the process holds, if its pid is still its own.
-    fn usage(&mut self, member: &Member) -> Result<Rusage, Unavailable> {
+    /// Its remains hold all that it has used, but for page faults without I/O.
+    fn used_in_all(&self, id: MemberId, usage: &Rusage, news: &mut News) {
+        let UsageWanted { cpu, io } = self.scale.wanted;
+        if cpu || io {
+            let (used, source) = (used::own(usage, None, self.scale), UsageSource::AtExit);
+            let whole = Whole { cpu, faults: false, io };
+            news.push(self.moment(), Event::UsedInAll { id, used, source, whole });
+        }
+    }
+
+    /// What the process holds and has used, if its pid is still its own.
+    fn usage(&mut self, member: &Member) -> Result<(Rusage, Option<TaskFaults>), Unavailable> {
         let Kin { pid, unique, .. } = member.kin;
         let usage = self.kernel.usage(pid);
+        let asks = self.reads_usage && self.scale.wanted.cpu;
+        let faults = if asks { self.kernel.faults(pid) } else { None };
+        let usage = usage.map(|usage| (usage, faults));
         // The number is asked after the memory: had the pid changed hands before, it would show now.
         match self.kernel.kin(pid) {
             Some(kin) if kin.unique == unique => {
@@ -331,73 +376,7 @@ impl<K: Kernel> Members<K> {
         news.push(self.moment(), Event::Exec { id, name });
         // What was read may be the old image's or the new one's: it is asked anew.
         self.readings.retain(|reading| reading.id != id);
-    }
-
-    /// Takes in those of `pids` that belong to the job, parents before their children.
-    fn find(&mut self, pids: Vec<u32>, news: &mut News) {
-        let mut candidates: Vec<Kin> = Vec::new();
-        for pid in pids {
-            if pid == self.own_pid || self.list.iter().any(|member| member.kin.pid == pid) {
-                continue;
-            }
-            let Some(kin) = self.kernel.kin(pid) else { continue };
-            if self.known.contains(&kin.unique) || self.strangers.get(&pid) == Some(&kin.unique) {
-                continue;
-            }
-            candidates.push(kin);
-        }
-        // The order of births, so that a parent is known before its children.
-        candidates.sort_unstable_by_key(|kin| kin.unique);
-        for kin in candidates {
-            if self.belongs(&kin) {
-                self.take_in(kin, news);
-            } else if kin.ppid != LAUNCHD {
-                // One that launchd has may be claimed later, when its group is known.
-                self.strangers.insert(kin.pid, kin.unique);
-            }
-        }
-    }
-
-    fn belongs(&self, kin: &Kin) -> bool {
-        if kin.parent != 0 && self.known.contains(&kin.parent) {
-            return true;
-        }
-        // Made by somebody born after the command whom nobody saw, and left to launchd.
-        let is_later = self.root.is_some_and(|root| kin.parent > root);
-        is_later && kin.ppid == LAUNCHD && self.groups.contains(&kin.group)
-    }
-
-    fn take_in(&mut self, kin: Kin, news: &mut News) {
-        let id = MemberId(self.next_id);
-        self.next_id += 1;
-        self.known.insert(kin.unique);
-        if kin.group == kin.pid {
-            self.groups.insert(kin.group);
-        }
-        *self.unannounced.entry(kin.parent).or_default() += 1;
-        let parent = self.list.iter().find(|member| member.kin.unique == kin.parent);
-        let ppid = parent.map_or(kin.ppid, |parent| parent.kin.pid);
-        // Before it is asked anything: what it does meanwhile is told.
-        let is_watched = !kin.has_ended && self.kernel.watch(kin.pid, id);
-        let name = if kin.has_execed { self.kernel.name(kin.pid) } else { None };
-        let moment = self.moment();
-        news.push(moment, Event::Born { id, pid: kin.pid, ppid, name, forked: !kin.has_execed });
-        self.list.push(Member {
-            id,
-            kin,
-            is_watched,
-            exit: None,
-            has_ended: kin.has_ended,
-            remains: None,
-            is_refused: false,
-        });
-        // Its children may be older than our watch.
-        if is_watched {
-            let children = self.kernel.children(kin.pid);
-            if !children.is_empty() {
-                self.find(children, news);
-            }
-        }
+        self.uses.retain(|used| used.id != id);
     }
 }
 

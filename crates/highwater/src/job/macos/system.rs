@@ -9,7 +9,7 @@ use crate::{
     job::events::{MemberId, Name},
     process::macos::{
         arguments, calls,
-        rusage::{self, Rusage},
+        rusage::{self, Rusage, TaskFaults},
     },
 };
 
@@ -46,6 +46,10 @@ impl Kernel for System {
 
     fn usage(&mut self, pid: u32) -> Result<Rusage, Unavailable> {
         calls::rusage(pid).map_err(|error| rusage::why(&error))
+    }
+
+    fn faults(&mut self, pid: u32) -> Option<TaskFaults> {
+        calls::task_faults(pid).ok()
     }
 
     fn name(&mut self, pid: u32) -> Option<Name> {

@@ -12,6 +12,8 @@ use super::{
     members::Members,
     queue::{Queue, Woken},
     system::System,
+    thread_cpu,
+    used::Scale,
 };
 use crate::{
     Error,
@@ -23,11 +25,14 @@ use crate::{
         unix::wait::{self, Ending, Waited},
         used::{Used, UsedBy},
     },
+    process::macos::calls,
     record::{Downgrade, Exit, Lineage, Metric, PeaksFrom},
 };
 
 /// News of forks does not make us look more often than this: a look costs some of it.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+/// One reading of CPU time and I/O, where they are asked for, may cost this share of the time until the next.
+const USAGE_SHARE: u32 = 100;
 
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -39,6 +44,8 @@ pub(crate) struct Tree {
     looked: Instant,
     /// When the look before began.
     before: Duration,
+    /// When CPU time and I/O are read next, if they are wanted.
+    next_usage: Duration,
 }
 
 impl Tree {
@@ -51,9 +58,15 @@ impl Tree {
                 why: "macOS has no cgroups, nor anything else that bounds what a job holds".to_owned(),
             });
         }
+        if job.limits.total_pss_bytes.is_some() {
+            return Err(Error::Limit {
+                why: "macOS knows no proportional set size (PSS) of a process".to_owned(),
+            });
+        }
         let queue = Queue::new()
             .map_err(|source| Error::System { doing: "making a queue of events (kqueue)", source })?;
-        let mut members = Members::new(System { queue });
+        let mut members =
+            Members::new(System { queue }, Scale { wanted: job.usage, timebase: calls::timebase() });
         let mut news = News::default();
         let mut start = None;
         let root = launch::launch(job, |pid| {
@@ -69,6 +82,7 @@ impl Tree {
             downgrades: downgrades(job),
             looked: Instant::now(),
             before: Duration::ZERO,
+            next_usage: Duration::ZERO,
         };
         Ok((tree, start.unwrap_or_else(Start::now)))
     }
@@ -101,7 +115,12 @@ impl Tree {
     pub(crate) fn look(&mut self, at: Duration, marks: bool) -> Look {
         self.looked = Instant::now();
         let told = self.members.kernel.queue.drain();
+        let (begin, reads_usage) = (thread_cpu(), at >= self.next_usage);
+        self.members.read_usage(reads_usage);
         self.members.look(at, marks, &told, &mut self.news);
+        if reads_usage {
+            self.next_usage = at + thread_cpu().saturating_sub(begin) * USAGE_SHARE;
+        }
         self.wait_for_root(at);
         Look { changes: self.news.changes, marks: true }
     }
@@ -126,6 +145,7 @@ impl Tree {
     }
 
     pub(crate) fn last_look(&mut self, at: Duration) {
+        self.next_usage = Duration::ZERO;
         self.look(at, true);
     }
 
@@ -138,7 +158,7 @@ impl Tree {
     }
 
     pub(crate) fn uses(&self) -> &[UsedBy] {
-        &[]
+        self.members.uses()
     }
 
     pub(crate) fn told_until(&self, at: Duration) -> Duration {
@@ -251,8 +271,8 @@ fn downgrades(job: &Job) -> Vec<Downgrade> {
     if !matches!(job.lineage, LineageFrom::Auto) {
         missing("the lineage that was asked for", "macOS has kqueue alone");
     }
-    if job.usage.any() {
-        missing("CPU time and I/O of each process", "not read on macOS; the whole job's CPU time is known");
+    if job.usage.io {
+        missing("bytes through read and write", "macOS counts only what reaches storage");
     }
     if job.cgroup == CgroupUse::Always {
         missing("a cgroup of the job's own", "macOS has none");

@@ -7,7 +7,7 @@ use std::{
     ptr,
 };
 
-use super::rusage::Rusage;
+use super::rusage::{Rusage, Spent, TaskFaults};
 
 /// Numbers that the kernel gives to each process once (`bsd/sys/proc_info_private.h`), unlike pids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,18 @@ pub(crate) fn rusage(pid: u32) -> io::Result<Rusage> {
         resident_bytes: info.ri_resident_size,
         footprint_bytes: info.ri_phys_footprint,
         max_footprint_bytes: info.ri_lifetime_max_phys_footprint,
-        cpu_ticks: info.ri_user_time.saturating_add(info.ri_system_time),
+        own: Spent {
+            user_ticks: info.ri_user_time,
+            system_ticks: info.ri_system_time,
+            pageins: info.ri_pageins,
+        },
+        waited: Spent {
+            user_ticks: info.ri_child_user_time,
+            system_ticks: info.ri_child_system_time,
+            pageins: info.ri_child_pageins,
+        },
+        storage_read_bytes: info.ri_diskio_bytesread,
+        storage_written_bytes: info.ri_diskio_byteswritten,
         has_ended: info.ri_proc_exit_abstime != 0,
     })
 }
@@ -60,6 +71,12 @@ pub(crate) fn unique_ids(pid: u32) -> io::Result<UniqueIds> {
 /// Parent, state, users, and the kernel's name for it; of everybody's processes, ended ones too.
 pub(crate) fn short_info(pid: u32) -> io::Result<libc::proc_bsdshortinfo> {
     info(pid, libc::PROC_PIDT_SHORTBSDINFO)
+}
+
+/// Page faults; of living processes, and of other users' only for root.
+pub(crate) fn task_faults(pid: u32) -> io::Result<TaskFaults> {
+    let task: libc::proc_taskinfo = info(pid, libc::PROC_PIDTASKINFO)?;
+    Ok(TaskFaults { all: task.pti_faults, pageins: task.pti_pageins })
 }
 
 /// # Panics

@@ -23,7 +23,7 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
         is_kernel_thread: pid == 0,
         state: state(short.pbsi_status),
         uid: Some(short.pbsi_ruid),
-        cpu_time: usage.as_ref().ok().map(|usage| time_of(usage.cpu_ticks, numer, denom)),
+        cpu_time: usage.as_ref().ok().map(|usage| time_of(usage.cpu_ticks(), numer, denom)),
         rss_bytes: figure(
             usage.and_then(|usage: Rusage| usage.footprint().map_err(|why| Error::Process { pid, why })),
         ),

@@ -17,14 +17,55 @@ pub(crate) struct Rusage {
     /// `ri_lifetime_max_phys_footprint`: of its present image, as an exec makes a new task with a new ledger
     /// (`task_create_internal` in `osfmk/kern/task.c`).
     pub(crate) max_footprint_bytes: u64,
-    /// `ri_user_time` and `ri_system_time`, in ticks of `mach_absolute_time`.
-    pub(crate) cpu_ticks: u64,
+    /// By itself, the programs before its exec included (`task_rollup_accounting_info` in `osfmk/kern/task.c`).
+    pub(crate) own: Spent,
+    /// By children that it has waited for, each with those of its own (`update_rusage_info_child` in
+    /// `bsd/kern/kern_resource.c`).
+    pub(crate) waited: Spent,
+    /// `ri_diskio_bytesread` and `ri_diskio_byteswritten`: what its threads had read from devices and written to them
+    /// (`spec_strategy` in `bsd/miscfs/specfs/spec_vnops.c`). Its children's are nowhere summed up.
+    pub(crate) storage_read_bytes: u64,
+    pub(crate) storage_written_bytes: u64,
     /// `ri_proc_exit_abstime` is set: it has ended, and these are the figures of its end, kept until its parent waits
     /// for it (`proc_prepareexit` in `bsd/kern/kern_exit.c`).
     pub(crate) has_ended: bool,
 }
 
+/// What a process has used beside memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// In ticks of `mach_absolute_time` (`fill_task_rusage` in `osfmk/kern/bsd_kern.c`).
+    pub(crate) user_ticks: u64,
+    pub(crate) system_ticks: u64,
+    /// Page faults for which something had to be read.
+    pub(crate) pageins: u64,
+}
+
+/// Of `struct proc_taskinfo` (`bsd/sys/proc_info.h`): page faults of a living process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TaskFaults {
+    /// `pti_faults`: all.
+    pub(crate) all: i32,
+    /// `pti_pageins`.
+    pub(crate) pageins: i32,
+}
+
+impl TaskFaults {
+    /// Those without I/O, as `calcru` in `bsd/kern/kern_resource.c` has them for getrusage(2). The kernel's counts stop at
+    /// the highest number of 32 bits (`fill_taskprocinfo` in `osfmk/kern/bsd_kern.c`): then it is not known.
+    pub(crate) fn minor(self) -> Option<u64> {
+        if self.all == i32::MAX || self.pageins == i32::MAX {
+            return None;
+        }
+        u64::try_from(self.all.checked_sub(self.pageins)?).ok()
+    }
+}
+
 impl Rusage {
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        self.own.user_ticks.saturating_add(self.own.system_ticks)
+    }
+
     pub(crate) fn resident(&self) -> Result<u64, Unavailable> {
         if self.has_ended { Err(Unavailable::NoMemoryMap) } else { Ok(self.resident_bytes) }
     }
@@ -96,7 +137,10 @@ mod tests {
         resident_bytes: 3 << 20,
         footprint_bytes: 2 << 20,
         max_footprint_bytes: 5 << 20,
-        cpu_ticks: 24_000_000,
+        own: Spent { user_ticks: 18_000_000, system_ticks: 6_000_000, pageins: 3 },
+        waited: Spent { user_ticks: 0, system_ticks: 0, pageins: 0 },
+        storage_read_bytes: 4096,
+        storage_written_bytes: 0,
         has_ended: false,
     };
 
@@ -138,7 +182,19 @@ mod tests {
     }
 
     #[test]
+    fn faults_without_io_are_those_that_are_left() {
+        assert_eq!(TaskFaults { all: 1210, pageins: 10 }.minor(), Some(1200));
+        assert_eq!(
+            TaskFaults { all: i32::MAX, pageins: 10 }.minor(),
+            None,
+            "the kernel stops counting there"
+        );
+        assert_eq!(TaskFaults { all: 3, pageins: 4 }.minor(), None, "less than none");
+    }
+
+    #[test]
     fn ticks_of_both_processors() {
+        assert_eq!(time_of(LIVING.cpu_ticks(), 125, 3), Duration::from_secs(1));
         assert_eq!(time_of(24_000_000, 125, 3), Duration::from_secs(1));
         assert_eq!(time_of(1_000_000_000, 1, 1), Duration::from_secs(1));
         assert_eq!(time_of(u64::MAX, u32::MAX, 1), Duration::from_nanos(u64::MAX));

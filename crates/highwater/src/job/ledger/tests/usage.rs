@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     job::{
         ledger::Whole,
-        used::{Cpu, Used, UsedBy},
+        used::{Cpu, Moved, Used, UsedBy},
     },
     record::UsageSource,
 };
@@ -89,4 +89,32 @@ fn all_faults_accounted_for_means_that_nothing_is_missing() {
         let closing = Closing { elapsed: ms(40), all_told: true, ..Closing::default() };
         assert_eq!(total_cpu(&ledger.finish(&closing)), (0.007, certainty));
     }
+}
+
+#[test]
+fn bytes_that_no_parent_is_told_of_stay_in_the_total() {
+    let mut ledger = ledger();
+    event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
+    event(&mut ledger, ms(1), born(1, 101, 100, "cc", false));
+    let storage = |bytes| Moved { storage_read: Some(bytes), ..Moved::default() };
+    let moved = |bytes| Used { cpu: None, io: Some(storage(bytes)) };
+    let sample = |ledger: &mut Ledger, at, uses: &[(u32, u64)]| {
+        let by = |&(id, bytes)| UsedBy { id: MemberId(id), own: moved(bytes), with_waited: moved(bytes) };
+        let uses: Vec<UsedBy> = uses.iter().map(by).collect();
+        ledger.sample(&Sample { at: ms(at), readings: &[], uses: &uses, marks: false, told_until: ms(at) });
+        ledger.last_used().unwrap().io.unwrap().amounts()
+    };
+    assert_eq!(sample(&mut ledger, 10, &[(0, 5), (1, 7)]), [None, None, Some(12), None]);
+    let (id, whole) = (MemberId(1), Whole { cpu: true, faults: false, io: true });
+    exactly(&mut ledger, 15, Event::UsedInAll { id, used: moved(30), source: UsageSource::AtExit, whole });
+    exactly(&mut ledger, 15, gone(1, 15));
+    assert_eq!(sample(&mut ledger, 20, &[(0, 6)]), [None, None, Some(36), None]);
+    let (record, rows) = finish(ledger, 40);
+    let io = record.usage.io.unwrap();
+    assert_eq!((io.storage_read_bytes, io.read_bytes, io.certainty), (Some(36), None, Certainty::AtLeast));
+    let io = rows.iter().find(|row| row.pid == 101).unwrap().usage.unwrap().io.unwrap();
+    assert_eq!(
+        (io.storage_read_bytes, io.source, io.certainty),
+        (Some(30), UsageSource::AtExit, Certainty::Exact)
+    );
 }

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::*;
+use super::{kinship::LAUNCHD, *};
+use crate::{
+    job::used::{Cpu, Used},
+    process::macos::rusage::Spent,
+};
 
 const MIB: u64 = 1 << 20;
 const US: u32 = 100;
+const NOTHING: Scale = Scale { wanted: UsageWanted { cpu: false, io: false }, timebase: (1, 1) };
 
 #[derive(Debug, Default)]
 struct Made {
@@ -48,7 +53,10 @@ fn usage(mib: u64, max_mib: u64) -> Rusage {
         resident_bytes: 0,
         footprint_bytes: mib * MIB,
         max_footprint_bytes: max_mib * MIB,
-        cpu_ticks: 0,
+        own: Spent::default(),
+        waited: Spent::default(),
+        storage_read_bytes: 0,
+        storage_written_bytes: 0,
         has_ended: false,
     }
 }
@@ -73,6 +81,12 @@ impl Kernel for Made {
         self.processes.get(&pid).map(|(_, usage)| *usage).ok_or(Unavailable::Vanished)
     }
 
+    fn faults(&mut self, pid: u32) -> Option<TaskFaults> {
+        let (kin, usage) = self.processes.get(&pid)?;
+        let pageins = i32::try_from(usage.own.pageins).ok()?;
+        (!kin.has_ended).then_some(TaskFaults { all: pageins + 100, pageins })
+    }
+
     fn name(&mut self, pid: u32) -> Option<Name> {
         let name = format!("program{pid}");
         Some(Name { command: name.clone(), comm: name, exe: None, line: None })
@@ -85,9 +99,13 @@ impl Kernel for Made {
 
 /// A job whose command is 200, of which the first look has been taken.
 fn job() -> (Members<Made>, News) {
+    job_with(NOTHING)
+}
+
+fn job_with(scale: Scale) -> (Members<Made>, News) {
     let mut made = Made { last_unique: 10, ..Made::default() };
     made.fork(200, US);
-    let (mut members, mut news) = (Members::new(made), News::default());
+    let (mut members, mut news) = (Members::new(made, scale), News::default());
     members.start(200, US, &mut news);
     (members, news)
 }
@@ -309,4 +327,52 @@ fn an_exec_begins_a_new_image() {
         |event: &Event| matches!(event, Event::Exec { name: Some(name), .. } if name.command == "program200");
     assert!(events.iter().any(named), "{events:?}");
     assert_eq!(members.readings()[0].mark, Some(3 * MIB));
+}
+
+#[test]
+fn remains_tell_what_was_used_until_they_are_waited_for() {
+    let wanted = UsageWanted { cpu: true, io: true };
+    let (mut members, mut news) = job_with(Scale { wanted, timebase: (1, 1) });
+    members.kernel.fork(201, 200);
+    members.read_usage(true);
+    look(&mut members, &[forked(0)], &mut news);
+    assert_eq!(members.uses().iter().map(|used| used.id.0).collect::<Vec<_>>(), [0, 1]);
+    let faults = |used: &UsedBy| used.own.cpu.unwrap().faults();
+    assert_eq!(members.uses().iter().map(faults).collect::<Vec<_>>(), [Some(100), Some(100)]);
+    let usage = &mut members.kernel.processes.get_mut(&201).unwrap().1;
+    usage.own = Spent { user_ticks: 7_000_000, system_ticks: 1_000_000, pageins: 2 };
+    usage.storage_read_bytes = 4096;
+    members.kernel.ends(201);
+    members.read_usage(false);
+    let in_all = |events: &[Event]| -> Vec<(u32, Used, Whole)> {
+        let told = |event: &Event| match *event {
+            Event::UsedInAll { id, used, whole, source: UsageSource::AtExit } => Some((id.0, used, whole)),
+            _ => None,
+        };
+        events.iter().filter_map(told).collect()
+    };
+    // Seen before the news of it; it is told once.
+    let events = look(&mut members, &[], &mut news);
+    let cpu = Cpu {
+        user: Duration::from_millis(7),
+        system: Duration::from_millis(1),
+        major_faults: Some(2),
+        ..Cpu::default()
+    };
+    let [(1, used, whole)] = in_all(&events)[..] else { panic!("{events:?}") };
+    assert_eq!((used.cpu, used.io.unwrap().amounts()), (Some(cpu), [None, None, Some(4096), Some(0)]));
+    assert_eq!(whole, Whole { cpu: true, faults: false, io: true });
+    assert_eq!(members.uses(), [], "not asked for in this look");
+    assert_eq!(in_all(&look(&mut members, &[ended(1)], &mut news)), []);
+}
+
+#[test]
+fn who_is_waited_for_too_soon_has_no_last_word_on_what_it_used() {
+    let wanted = UsageWanted { cpu: true, io: false };
+    let (mut members, mut news) = job_with(Scale { wanted, timebase: (1, 1) });
+    members.kernel.fork(201, 200);
+    look(&mut members, &[forked(0)], &mut news);
+    members.kernel.waited_for(201);
+    let events = look(&mut members, &[ended(1)], &mut news);
+    assert!(!events.iter().any(|event| matches!(event, Event::UsedInAll { .. })), "{events:?}");
 }

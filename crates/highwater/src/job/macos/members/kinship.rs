@@ -1,0 +1,79 @@
+//! Who belongs to the job.
+
+use super::{Kernel, Kin, Member, Members};
+use crate::job::{
+    events::{Event, MemberId},
+    news::News,
+};
+
+/// The first process of the system, which adopts orphans.
+pub(super) const LAUNCHD: u32 = 1;
+
+impl<K: Kernel> Members<K> {
+    /// Takes in those of `pids` that belong to the job, parents before their children.
+    pub(super) fn find(&mut self, pids: Vec<u32>, news: &mut News) {
+        let mut candidates: Vec<Kin> = Vec::new();
+        for pid in pids {
+            if pid == self.own_pid || self.list.iter().any(|member| member.kin.pid == pid) {
+                continue;
+            }
+            let Some(kin) = self.kernel.kin(pid) else { continue };
+            if self.known.contains(&kin.unique) || self.strangers.get(&pid) == Some(&kin.unique) {
+                continue;
+            }
+            candidates.push(kin);
+        }
+        // The order of births, so that a parent is known before its children.
+        candidates.sort_unstable_by_key(|kin| kin.unique);
+        for kin in candidates {
+            if self.belongs(&kin) {
+                self.take_in(kin, news);
+            } else if kin.ppid != LAUNCHD {
+                // One that launchd has may be claimed later, when its group is known.
+                self.strangers.insert(kin.pid, kin.unique);
+            }
+        }
+    }
+
+    fn belongs(&self, kin: &Kin) -> bool {
+        if kin.parent != 0 && self.known.contains(&kin.parent) {
+            return true;
+        }
+        // Made by somebody born after the command whom nobody saw, and left to launchd.
+        let is_later = self.root.is_some_and(|root| kin.parent > root);
+        is_later && kin.ppid == LAUNCHD && self.groups.contains(&kin.group)
+    }
+
+    pub(super) fn take_in(&mut self, kin: Kin, news: &mut News) {
+        let id = MemberId(self.next_id);
+        self.next_id += 1;
+        self.known.insert(kin.unique);
+        if kin.group == kin.pid {
+            self.groups.insert(kin.group);
+        }
+        *self.unannounced.entry(kin.parent).or_default() += 1;
+        let parent = self.list.iter().find(|member| member.kin.unique == kin.parent);
+        let ppid = parent.map_or(kin.ppid, |parent| parent.kin.pid);
+        // Before it is asked anything: what it does meanwhile is told.
+        let is_watched = !kin.has_ended && self.kernel.watch(kin.pid, id);
+        let name = if kin.has_execed { self.kernel.name(kin.pid) } else { None };
+        let moment = self.moment();
+        news.push(moment, Event::Born { id, pid: kin.pid, ppid, name, forked: !kin.has_execed });
+        self.list.push(Member {
+            id,
+            kin,
+            is_watched,
+            exit: None,
+            has_ended: kin.has_ended,
+            remains: None,
+            is_refused: false,
+        });
+        // Its children may be older than our watch.
+        if is_watched {
+            let children = self.kernel.children(kin.pid);
+            if !children.is_empty() {
+                self.find(children, news);
+            }
+        }
+    }
+}
