@@ -52,6 +52,23 @@ $row = (& $hwm ps --all --json | ConvertFrom-Json).processes | Where-Object pid 
 Check 'working set as Get-Process has it' ([Math]::Abs($row.rss_bytes / $child.WorkingSet64 - 1) -lt 0.02) "$($row.rss_bytes) and $($child.WorkingSet64)"
 $child.Kill()
 
+# Attaching: what was before is told apart, and the end is known.
+$child = Start-Process $workload -ArgumentList 'shrink', '200', '50' -PassThru -WindowStyle Hidden
+Start-Sleep 2
+$file = Join-Path $env:TEMP "hwm-confirm-$PID.json"
+$attach = Start-Process $hwm -ArgumentList 'attach', $child.Id, '--quiet', "--json=$file" -PassThru -NoNewWindow
+Start-Sleep 3
+$child.Kill()
+$attach.WaitForExit()
+$record = Get-Content $file -Raw | ConvertFrom-Json
+$process = $record.processes[0]
+Check 'attach: the mark from before' ($process.mark_before_bytes -ge 200MB -and $process.peak.rss.bytes -lt 150MB) "$($process.mark_before_bytes), then $($process.peak.rss.bytes)"
+Check 'attach: how it ended' ($null -ne $record.exit.code) "exit code $($record.exit.code)"
+$child = Start-Process $workload -ArgumentList 'tree', '20' -PassThru -WindowStyle Hidden
+Start-Sleep 2
+& $hwm attach $child.Id --quiet "--json=$file" --max-total-rss=40M --on-limit=kill
+Check 'attach: five are found, and ended' ($LASTEXITCODE -eq 10 -and (Get-Content $file -Raw | ConvertFrom-Json).processes.Count -eq 5) "exit code $LASTEXITCODE"
+
 # Graphics.
 $devices = (& $hwm --json | ConvertFrom-Json).devices
 Check 'adapters' ($null) (($devices | ForEach-Object { "$($_.name) [$($_.id)] $($_.total_bytes) $($_.pool) $($_.source)" }) -join '; ')

@@ -37,6 +37,8 @@ mod events;
 mod follow;
 mod gpu;
 mod grouping;
+#[cfg(any(windows, test))]
+mod kinship;
 mod ledger;
 mod limits;
 #[cfg(target_os = "linux")]
@@ -258,12 +260,13 @@ impl Job {
         }
     }
 
-    /// A process that runs already, followed with its descendants until it ends or [`Control::leave`] is called. Linux.
+    /// A process that runs already, followed with its descendants until it ends or [`Control::leave`] is called. Linux
+    /// and Windows.
     ///
     /// What happened before is not known: peaks are those of the measurement. A mark that the kernel has kept from
     /// before counts only once it has risen; what it was stands apart (`Process::mark_before_bytes`). Nothing is
     /// changed about the process, and it is never ended unless [`Job::limits`] say so. Its exit is known only where
-    /// the kernel tells of it. A descendant whose parent ended before it was first seen is not found.
+    /// the kernel tells of it (Windows: always). A descendant whose parent ended before it was first seen is not found.
     pub fn attach(pid: u32) -> Self {
         Self { attach: Some(pid), ..Self::new("") }
     }

@@ -11,7 +11,9 @@ use std::{
 const PAGE: usize = 4096;
 const USAGE: &str = "\
 usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are shown)
-  hold 200 1000                hold that much for that long
+  hold 200 1000 0              hold that much for that long, then exit with that code
+  shrink 120 40                hold the first, give it back, hold the second, print ready, stay until somebody ends it
+  later 30 2000                print ready, wait for a line, then a child holds so much for so long
   spike 500 20 3000            a spike of so much and so long inside a run of so long
   generations                  parent 50, child 100, grandchild 70, each for 600 ms and more, all at once: 220 at the peak
   storm 300 5 4 10             so many processes of so many ms, so many at a time, of so much each
@@ -73,7 +75,21 @@ pub(crate) fn main() {
     match env::args().nth(1).as_deref() {
         Some("nothing") => {}
         Some("exit") => exit(i32::try_from(number(0, 7)).unwrap_or(1)),
-        Some("hold") => Block::new(mib(0, 200)).hold(number(1, 1000)),
+        Some("hold") => {
+            Block::new(mib(0, 200)).hold(number(1, 1000));
+            exit(i32::try_from(number(2, 0)).unwrap_or(1))
+        }
+        Some("shrink") => {
+            drop(Block::new(mib(0, 120)));
+            let left = Block::new(mib(1, 40));
+            println!("ready");
+            left.hold(600_000);
+        }
+        Some("later") => {
+            println!("ready");
+            std::io::stdin().read_line(&mut String::new()).expect("a line");
+            finish(start("hold", &[number(0, 30), number(1, 2000)]));
+        }
         Some("spike") => {
             let (high, all) = (number(1, 20), number(2, 3000));
             sleep(Duration::from_millis(all.saturating_sub(high) / 2));

@@ -1,7 +1,11 @@
 //! Following a job on Windows: a Job Object holds all that descends from the command, its completion port tells of
-//! births and ends, and a kept handle tells a process's marks after its end.
+//! births and ends, and a kept handle tells a process's marks after its end. A process that is attached to is put into
+//! none: what descends from it is found by looking.
 
+mod attach;
+mod bell;
 mod launch;
+mod listing;
 mod members;
 mod object;
 mod port;

@@ -296,7 +296,8 @@ pub struct Capture {
 pub enum Lineage {
     /// Looking at intervals: `/proc/PID/task/*/children`.
     Children,
-    /// Looking at intervals: a scan of `/proc` (no `children` files in this kernel).
+    /// Looking at intervals: a scan of `/proc` (no `children` files in this kernel), or of the list of all processes
+    /// (Windows, where a process was attached to).
     Scan,
     /// perf side-band events.
     Perf,

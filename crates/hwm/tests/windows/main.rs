@@ -2,6 +2,7 @@
 //! has ended, and counts no private bytes: what it shows as 0 must come out as unknown.
 #![cfg(windows)]
 
+mod attach;
 mod fakes;
 mod jobs;
 mod ps;

@@ -34,6 +34,20 @@ struct Member {
     named: bool,
     /// The Job Object has told of its end.
     ended: bool,
+    /// Its marks when it was attached to.
+    before: MarksBefore,
+}
+
+/// The marks of a process that was attached to, as they were then: up to these they say nothing of what came since.
+#[derive(Debug, Clone, Copy, Default)]
+struct MarksBefore {
+    working_set: Option<u64>,
+    commit: Option<u64>,
+}
+
+/// The mark, if it was reached since.
+fn risen(mark: Option<u64>, before: Option<u64>) -> Option<u64> {
+    mark.filter(|&mark| before.is_none_or(|before| mark > before))
 }
 
 impl Member {
@@ -62,6 +76,8 @@ pub(super) struct Members {
     /// The clock's 0 in 100 ns since 1601.
     epoch: u64,
     pub(super) was_over_limit: bool,
+    /// Who has ended since this was asked for, and when by the wall clock.
+    buried: Vec<(u32, Option<u64>)>,
 }
 
 impl Members {
@@ -78,6 +94,7 @@ impl Members {
             readings: Vec::new(),
             epoch,
             was_over_limit: false,
+            buried: Vec::new(),
         }
     }
 
@@ -142,6 +159,11 @@ impl Members {
             return;
         }
         let process = Opened::of(pid).ok().filter(|process| !job.is_stranger(process));
+        self.take_in(pid, process, at, news);
+    }
+
+    /// Takes in a process that belongs to the job.
+    pub(super) fn take_in(&mut self, pid: u32, process: Option<Opened>, at: Duration, news: &mut News) {
         let id = MemberId(self.next_id);
         self.next_id += 1;
         self.born += 1;
@@ -162,10 +184,27 @@ impl Members {
                 forked: false,
             },
         );
-        self.list.push(Member { id, pid, process, named, ended: false });
+        self.list.push(Member { id, pid, process, named, ended: false, before: MarksBefore::default() });
     }
 
-    /// Reads all members, and buries those that have ended.
+    /// All members ran before the measurement: keeps their marks, to tell what rises from what was. The sum of the marks
+    /// of the working set, if all are known.
+    pub(super) fn were_there(&mut self, at: Duration, news: &mut News) -> Option<u64> {
+        for member in &mut self.list {
+            let counters = member.process.as_ref().and_then(|process| process.counters().ok());
+            let (working_set, commit) = counters.map(|counters| counters.last_marks()).unwrap_or_default();
+            member.before = MarksBefore { working_set, commit };
+            news.push(Moment::exactly(at), Event::WasThere { id: member.id, mark: working_set });
+        }
+        self.list.iter().map(|member| member.before.working_set).sum()
+    }
+
+    /// Who has ended since this was asked last, and when by the wall clock.
+    pub(super) fn take_buried(&mut self) -> Vec<(u32, Option<u64>)> {
+        std::mem::take(&mut self.buried)
+    }
+
+    /// Takes in what the Job Object told and counted, and reads all members.
     pub(super) fn look(&mut self, at: Duration, wake: &Wake, job: &JobObject, news: &mut News) -> Look {
         while let Some(message) = wake.next(Duration::ZERO) {
             if message == Message::Ring {
@@ -175,6 +214,12 @@ impl Members {
             self.hear(message, job, at, news);
         }
         self.find_untold(job, at, news);
+        self.buried.clear();
+        self.read_all(at, news)
+    }
+
+    /// Reads all members, and buries those that have ended.
+    pub(super) fn read_all(&mut self, at: Duration, news: &mut News) -> Look {
         self.readings.clear();
         let mut list = std::mem::take(&mut self.list);
         list.retain_mut(|member| {
@@ -194,13 +239,14 @@ impl Members {
                 let reading = Reading {
                     id: member.id,
                     rss: working_set,
-                    mark: Some(mark),
+                    mark: risen(Some(mark), member.before.working_set),
                     swap: None,
                     shares_map: false,
                 };
                 self.readings.push(reading);
             }
-            if let Some(commit) = counters.and_then(|counters| counters.last_marks().1) {
+            let commit = counters.and_then(|counters| counters.last_marks().1);
+            if let Some(commit) = risen(commit, member.before.commit) {
                 let event = Event::Commit { id: member.id, bytes: commit, is_final: false };
                 news.push(Moment::exactly(at), event);
             }
@@ -232,15 +278,17 @@ impl Members {
     fn bury(&mut self, member: &Member, at: Duration, news: &mut News) {
         self.by_pid.remove(&member.pid);
         let times = member.process.as_ref().and_then(|process| process.times().ok());
-        let moment = self.moment(times.and_then(|times| times.exit), at);
+        let exit = times.and_then(|times| times.exit);
+        self.buried.push((member.pid, exit));
+        let moment = self.moment(exit, at);
         let id = member.id;
         if let Some(process) = &member.process {
             let (mark, commit) = process.counters().map(|counters| counters.last_marks()).unwrap_or_default();
-            if let Some(bytes) = mark {
+            if let Some(bytes) = risen(mark, member.before.working_set) {
                 let mark = LastMark { bytes, source: PeakSource::AfterEnd, is_final: true };
                 news.push(moment, Event::Last { id, mark });
             }
-            if let Some(bytes) = commit {
+            if let Some(bytes) = risen(commit, member.before.commit) {
                 news.push(moment, Event::Commit { id, bytes, is_final: true });
             }
             if let Some(code) = process.exit_code() {

@@ -23,7 +23,7 @@ use super::port::OF_THE_JOB;
 use crate::{Error, process::windows::Opened};
 
 /// What taskkill leaves as the exit code of what it ends.
-const KILLED: u32 = 1;
+pub(super) const KILLED: u32 = 1;
 /// Pids that one question can be answered with.
 const LISTED: usize = 4096;
 

@@ -1,15 +1,19 @@
 //! One job as the system has it; `linux/tree.rs` says what each function means everywhere.
 
 use std::{
+    os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
     process::Child,
     time::{Duration, Instant},
 };
 
+use windows_sys::Win32::System::Threading::{OpenProcess, PROCESS_TERMINATE, TerminateProcess};
+
 use super::{
     Wake,
+    attach::Family,
     launch::launch,
     members::{Members, wall_clock},
-    object::JobObject,
+    object::{JobObject, KILLED},
     port::Message,
 };
 use crate::{
@@ -28,11 +32,21 @@ use crate::{
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
+/// What holds the job together.
+#[derive(Debug)]
+enum Held {
+    Job {
+        /// As long as its handle is open nobody else gets its pid.
+        root: Child,
+        object: JobObject,
+    },
+    /// It was attached to.
+    Family(Box<Family>),
+}
+
 #[derive(Debug)]
 pub(crate) struct Tree {
-    /// As long as its handle is open nobody else gets its pid.
-    root: Child,
-    object: JobObject,
+    held: Held,
     wake: Wake,
     members: Members,
     news: News,
@@ -44,9 +58,6 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(crate) fn start(job: &Job) -> Result<(Self, Start), Error> {
-        if job.attach.is_some() {
-            return Err(Error::Unsupported { what: "attaching to a process that runs already" });
-        }
         if job.limits.total_pss_bytes.is_some() {
             return Err(Error::Limit {
                 why: "Windows knows no proportional set size (PSS) of a process".to_owned(),
@@ -57,6 +68,9 @@ impl Tree {
             doing: "creating a completion port",
             source: std::io::Error::other("none was to be had"),
         })?;
+        if let Some(pid) = job.attach {
+            return Self::attach(job, pid, wake);
+        }
         let object = JobObject::new(port, job.limits.cgroup_bytes, job.ends_with_us)?;
         let mut start = None;
         let root = launch(job, &object, || start = Some((Start::now(), wall_clock())))?;
@@ -65,8 +79,7 @@ impl Tree {
         let mut news = News::default();
         members.adopt(root.id(), &object, Duration::ZERO, &mut news);
         let tree = Self {
-            root,
-            object,
+            held: Held::Job { root, object },
             wake,
             members,
             news,
@@ -78,18 +91,40 @@ impl Tree {
         Ok((tree, start))
     }
 
-    pub(crate) fn root(&self) -> u32 {
-        self.root.id()
+    fn attach(job: &Job, pid: u32, wake: Wake) -> Result<(Self, Start), Error> {
+        if job.limits.cgroup_bytes.is_some() {
+            return Err(Error::Limit {
+                why: "only a Job Object bounds what a job commits, and a process that runs already is put into none"
+                    .to_owned(),
+            });
+        }
+        let (family, members, news, start) = Family::attach(pid, &wake)?;
+        let tree = Self {
+            held: Held::Family(Box::new(family)),
+            wake,
+            members,
+            news,
+            clock: start.clock,
+            commit_is_limited: false,
+            ends_with_us: false,
+            downgrades: Vec::new(),
+        };
+        Ok((tree, start))
     }
 
-    #[allow(clippy::unused_self)] // It depends on the machine elsewhere.
-    pub(crate) fn origin(&self) -> Origin {
-        Origin {
-            metric: Metric::WorkingSet,
-            lineage: Lineage::JobObject,
-            peaks: PeaksFrom::AfterEnd,
-            slack_bytes: None,
+    pub(crate) fn root(&self) -> u32 {
+        match &self.held {
+            Held::Job { root, .. } => root.id(),
+            Held::Family(family) => family.root(),
         }
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        let lineage = match self.held {
+            Held::Job { .. } => Lineage::JobObject,
+            Held::Family(_) => Lineage::Scan,
+        };
+        Origin { metric: Metric::WorkingSet, lineage, peaks: PeaksFrom::AfterEnd, slack_bytes: None }
     }
 
     pub(crate) fn root_lives(&self) -> bool {
@@ -106,7 +141,13 @@ impl Tree {
 
     /// The marks come with each reading.
     pub(crate) fn look(&mut self, at: Duration, _: bool) -> Look {
-        self.members.look(at, &self.wake, &self.object, &mut self.news)
+        match &mut self.held {
+            Held::Job { object, .. } => self.members.look(at, &self.wake, object, &mut self.news),
+            Held::Family(family) => {
+                family.find(&mut self.members, at, &mut self.news);
+                self.members.read_all(at, &mut self.news)
+            }
+        }
     }
 
     /// Whether the Job Object has counted more births than were told.
@@ -160,7 +201,13 @@ impl Tree {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let Some(message) = wake.next(left) else { return false };
-            let awaited = self.members.hear(message, &self.object, self.clock.elapsed(), &mut self.news);
+            let awaited = match &self.held {
+                Held::Job { object, .. } => {
+                    self.members.hear(message, object, self.clock.elapsed(), &mut self.news)
+                }
+                // Its bell, or an order.
+                Held::Family(_) => true,
+            };
             if awaited || message == Message::Ring {
                 return true;
             }
@@ -172,11 +219,11 @@ impl Tree {
         if !matches!(number, SIGKILL | SIGTERM) {
             return;
         }
-        if self.root_lives() {
+        match &mut self.held {
             // It may have ended this very moment.
-            let _ = self.root.kill();
-        } else {
-            self.kill();
+            Held::Job { root, .. } if self.members.root_lives() => drop(root.kill()),
+            Held::Family(family) if self.members.root_lives() => end_process(family.root()),
+            _ => self.kill(),
         }
     }
 
@@ -186,7 +233,14 @@ impl Tree {
     }
 
     pub(crate) fn kill(&mut self) {
-        self.object.terminate();
+        match &mut self.held {
+            Held::Job { object, .. } => object.terminate(),
+            Held::Family(family) => {
+                family.find(&mut self.members, self.clock.elapsed(), &mut self.news);
+                // The first is ended first: whoever is left cannot be started again by it.
+                self.members.pids_and_ids().for_each(|(pid, _)| end_process(pid));
+            }
+        }
     }
 
     pub(crate) fn kernel_enforced(&self) -> bool {
@@ -207,24 +261,30 @@ impl Tree {
     }
 
     pub(crate) fn downgrades(&self) -> Vec<Downgrade> {
-        self.downgrades.clone()
+        let mut downgrades = self.downgrades.clone();
+        if let Held::Family(family) = &self.held {
+            downgrades.extend(family.downgrades());
+        }
+        downgrades
     }
 
     pub(crate) fn lost(&self) -> u64 {
         self.members.untold().into()
     }
 
+    /// Who lives and ends between two looks at a process that was attached to is told of by nobody.
     pub(crate) fn all_told(&self) -> bool {
-        self.members.untold() == 0
+        matches!(self.held, Held::Job { .. }) && self.members.untold() == 0
     }
 
     /// Survivors live on, without a limit.
     pub(crate) fn end(&mut self) -> Kept {
+        let Held::Job { object, .. } = &self.held else { return Kept::default() };
         if self.commit_is_limited {
             // It was allowed to set it, so it is allowed to lift it.
-            let _ = self.object.limit(None, self.ends_with_us);
+            let _ = object.limit(None, self.ends_with_us);
         }
-        let commit = self.object.peak_commit();
+        let commit = object.peak_commit();
         if commit.is_none() {
             self.downgrades.push(Downgrade {
                 wanted: "the kernel's own peak of what the job committed".to_owned(),
@@ -233,5 +293,17 @@ impl Tree {
         }
         let exact = |bytes| PeakFigure { bytes, certainty: Certainty::Exact, at_seconds: None };
         Kept { commit: commit.map(exact), ..Kept::default() }
+    }
+}
+
+/// Ends one process of those that are kept open: nobody else has its pid. It may have ended by now, or be protected from us.
+fn end_process(pid: u32) {
+    // SAFETY: no pointers; the new handle is ours alone.
+    let process = unsafe { OpenProcess(PROCESS_TERMINATE, 0, pid) };
+    if !process.is_null() {
+        // SAFETY: as above.
+        let process = unsafe { OwnedHandle::from_raw_handle(process) };
+        // SAFETY: a live handle that may be used for this.
+        unsafe { TerminateProcess(process.as_raw_handle(), KILLED) };
     }
 }

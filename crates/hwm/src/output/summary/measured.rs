@@ -10,7 +10,7 @@ pub(crate) fn sentence<P>(record: &Record<P>) -> String {
     let mut parts = vec![
         match capture.lineage {
             Lineage::Children => "descendants looked up at each sample".to_owned(),
-            Lineage::Scan => "descendants found by scanning /proc at each sample".to_owned(),
+            Lineage::Scan => "descendants found by looking through all processes at each sample".to_owned(),
             Lineage::Perf => "births and deaths from the kernel's perf events".to_owned(),
             Lineage::ProcConnector => "births and deaths from the kernel's proc connector".to_owned(),
             Lineage::JobObject => "births and deaths from the Job Object".to_owned(),

@@ -1,0 +1,208 @@
+//! Who descends from whom where a process names its maker by pid alone (Windows): whoever had that pid when it was born.
+//! Knows no system call.
+//!
+//! The system never clears the pid of a maker that has ended, and gives the pid to others later ("About Processes and
+//! Threads", `PROCESS_BASIC_INFORMATION`): only together with the times of birth does it name somebody. Times are the wall
+//! clock's; where that is set back by more than a process's age, its children from then on are not recognised.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+/// So many of those that have ended are remembered: a look at the job, or some, comes between a birth and that many ends.
+const REMEMBERED: usize = 4096;
+
+/// A process as a listing of all has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) pid: u32,
+    /// The pid that its maker had.
+    pub(crate) maker: u32,
+}
+
+/// From its birth to its end, as the wall clock has them.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    birth: u64,
+    end: Option<u64>,
+}
+
+/// What opening a process showed.
+#[derive(Debug)]
+pub(crate) enum Asked<P> {
+    /// When it was born, and what stands for it from now on.
+    Born(u64, P),
+    /// It has ended.
+    Gone,
+    /// It is protected from us.
+    Refused,
+}
+
+/// The lives of all members.
+#[derive(Debug, Default)]
+pub(crate) struct Lives {
+    by_pid: HashMap<u32, Vec<Life>>,
+    ended: VecDeque<u32>,
+}
+
+/// A member that was found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found<P> {
+    pub(crate) pid: u32,
+    pub(crate) process: P,
+}
+
+impl Lives {
+    pub(crate) fn begin(&mut self, pid: u32, birth: u64) {
+        self.by_pid.entry(pid).or_default().push(Life { birth, end: None });
+    }
+
+    pub(crate) fn end(&mut self, pid: u32, end: u64) {
+        let lives = self.by_pid.get_mut(&pid);
+        let Some(life) = lives.and_then(|lives| lives.iter_mut().find(|life| life.end.is_none())) else {
+            return;
+        };
+        life.end = Some(end);
+        self.ended.push_back(pid);
+        if self.ended.len() > REMEMBERED
+            && let Some(pid) = self.ended.pop_front()
+            && let Some(lives) = self.by_pid.get_mut(&pid)
+        {
+            if let Some(first) = lives.iter().position(|life| life.end.is_some()) {
+                lives.remove(first);
+            }
+            if lives.is_empty() {
+                self.by_pid.remove(&pid);
+            }
+        }
+    }
+
+    fn is_living(&self, pid: u32) -> bool {
+        self.by_pid.get(&pid).is_some_and(|lives| lives.iter().any(|life| life.end.is_none()))
+    }
+
+    /// Whether a member had this pid then.
+    fn had(&self, pid: u32, at: u64) -> bool {
+        let within = |life: &Life| life.birth <= at && life.end.is_none_or(|end| at <= end);
+        self.by_pid.get(&pid).is_some_and(|lives| lives.iter().any(within))
+    }
+
+    /// Those of `listed` that descend from members and are none yet, each after its maker; they are members from now on.
+    /// Those that may be such and are protected from us are put into `refused`. `open` is asked only of whom it matters.
+    pub(crate) fn descendants<P>(
+        &mut self,
+        listed: &[Listed],
+        refused: &mut HashSet<u32>,
+        mut open: impl FnMut(u32) -> Asked<P>,
+    ) -> Vec<Found<P>> {
+        let mut found = Vec::new();
+        let mut settled: HashSet<u32> = HashSet::new();
+        loop {
+            let before = found.len();
+            for one in listed {
+                let may_be = one.pid != one.maker && self.by_pid.contains_key(&one.maker);
+                if !may_be || self.is_living(one.pid) || !settled.insert(one.pid) {
+                    continue;
+                }
+                match open(one.pid) {
+                    Asked::Born(birth, process) if self.had(one.maker, birth) => {
+                        self.begin(one.pid, birth);
+                        found.push(Found { pid: one.pid, process });
+                    }
+                    Asked::Refused if self.is_living(one.maker) => {
+                        refused.insert(one.pid);
+                    }
+                    _ => {}
+                }
+            }
+            // Children may stand before their makers in the list.
+            if found.len() == before {
+                return found;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOBODY: [u32; 0] = [];
+
+    /// Of each: its pid, its maker's, and when it was born (`None`: protected).
+    fn pids(lives: &mut Lives, all: &[(u32, u32, Option<u64>)]) -> (Vec<u32>, HashSet<u32>) {
+        let listed: Vec<_> = all.iter().map(|&(pid, maker, _)| Listed { pid, maker }).collect();
+        let mut refused = HashSet::new();
+        let found = lives.descendants(&listed, &mut refused, |pid| {
+            match all.iter().find(|one| one.0 == pid).expect("listed").2 {
+                Some(birth) => Asked::Born(birth, ()),
+                None => Asked::Refused,
+            }
+        });
+        (found.into_iter().map(|found| found.pid).collect(), refused)
+    }
+
+    fn of_root() -> Lives {
+        let mut lives = Lives::default();
+        lives.begin(100, 1000);
+        lives
+    }
+
+    #[test]
+    fn generations_in_any_order_each_after_its_maker() {
+        let mut lives = of_root();
+        let all = [(300, 200, Some(1200)), (200, 100, Some(1100)), (100, 8, Some(1000)), (8, 4, Some(1))];
+        assert_eq!(pids(&mut lives, &all), (vec![200, 300], HashSet::new()));
+        assert_eq!(pids(&mut lives, &all).0, NOBODY, "each once");
+    }
+
+    #[test]
+    fn an_older_process_is_the_child_of_whoever_had_the_pid_before() {
+        let mut lives = of_root();
+        assert_eq!(pids(&mut lives, &[(200, 100, Some(999)), (300, 200, Some(1500))]).0, NOBODY);
+        assert_eq!(
+            pids(&mut lives, &[(200, 100, Some(1000))]).0,
+            [200],
+            "born in the same tick of the clock"
+        );
+    }
+
+    #[test]
+    fn children_of_one_that_has_ended() {
+        let mut lives = of_root();
+        lives.end(100, 2000);
+        // A stranger has its pid now: what that makes is a stranger's.
+        let all = [(100, 8, Some(2500)), (200, 100, Some(1999)), (300, 100, Some(2600))];
+        assert_eq!(pids(&mut lives, &all).0, [200]);
+        // The pid comes back into the family.
+        lives.end(200, 2700);
+        lives.begin(400, 1500);
+        assert_eq!(pids(&mut lives, &[(200, 400, Some(2800)), (500, 200, Some(2750))]).0, [200]);
+    }
+
+    #[test]
+    fn who_is_protected_is_named_where_its_maker_lives() {
+        let mut lives = of_root();
+        let all = [(200, 100, None), (300, 8, None)];
+        assert_eq!(pids(&mut lives, &all), (vec![], HashSet::from([200])));
+        lives.end(100, 2000);
+        assert_eq!(pids(&mut lives, &all), (vec![], HashSet::new()), "it may be a stranger's");
+    }
+
+    #[test]
+    fn a_process_that_names_itself_and_one_that_is_gone() {
+        let mut lives = of_root();
+        assert_eq!(pids(&mut lives, &[(100, 100, Some(1000))]).0, NOBODY);
+        let gone = [Listed { pid: 200, maker: 100 }];
+        assert!(lives.descendants(&gone, &mut HashSet::new(), |_| Asked::<()>::Gone).is_empty());
+    }
+
+    #[test]
+    fn ends_are_forgotten_in_their_order() {
+        let mut lives = of_root();
+        for pid in 1000..1000 + u32::try_from(REMEMBERED).unwrap() + 10 {
+            lives.begin(pid, 1500);
+            lives.end(pid, 1600);
+        }
+        assert_eq!(lives.by_pid.len(), REMEMBERED + 1);
+        assert!(!lives.had(1000, 1550) && lives.had(1010, 1550) && lives.is_living(100));
+    }
+}

@@ -1,0 +1,193 @@
+//! Attaching to a process that runs already. Nothing about it is changed: it is put into no Job Object, so what descends
+//! from it is found by looking, and its end is told by a handle.
+
+use std::{collections::HashSet, time::Duration};
+
+use windows_sys::Win32::System::Threading::GetProcessId;
+
+use super::{
+    Wake,
+    bell::Bell,
+    listing,
+    members::{Members, wall_clock},
+};
+use crate::{
+    Error, Unavailable,
+    job::{
+        Start,
+        kinship::{Asked, Lives},
+        news::News,
+    },
+    process::windows::Opened,
+    record::{Attached, Downgrade},
+};
+
+/// The process whose threads are the kernel's own.
+const SYSTEM: u32 = 4;
+/// What it takes to open processes of others.
+const ELEVATED: &str = "run it in an elevated console (as administrator)";
+
+/// The process and those that descend from it.
+#[derive(Debug)]
+pub(super) struct Family {
+    /// Rings at its end. It goes before the handle on which it waits.
+    _bell: Option<Bell>,
+    /// As long as this is open nobody else gets its pid.
+    root: Opened,
+    pid: u32,
+    lives: Lives,
+    /// Those that seem to descend from it and may not be opened.
+    refused: HashSet<u32>,
+    /// Why the processes could not be listed.
+    unlisted: Option<String>,
+}
+
+impl Family {
+    /// Opens the process, finds its descendants, and notes what they had reached by then.
+    pub(super) fn attach(pid: u32, wake: &Wake) -> Result<(Self, Members, News, Start), Error> {
+        let root = open(pid)?;
+        let birth = root.times()?.creation;
+        let mut family = Self {
+            _bell: Bell::at_the_end_of(&root, wake),
+            root,
+            pid,
+            lives: Lives::default(),
+            refused: HashSet::new(),
+            unlisted: None,
+        };
+        let (mut start, epoch) = (Start::now(), wall_clock());
+        let mut members = Members::new(pid, epoch);
+        let mut news = News::default();
+        family.lives.begin(pid, birth);
+        members.take_in(pid, Some(open(pid)?), Duration::ZERO, &mut news);
+        family.find(&mut members, Duration::ZERO, &mut news);
+        let marks_bytes = members.were_there(Duration::ZERO, &mut news);
+        if family.root.ends_within(Duration::ZERO) {
+            return Err(Error::NoSuchProcess { pid });
+        }
+        let ran_for = Duration::from_nanos(epoch.saturating_sub(birth).saturating_mul(100));
+        let processes = members.pids_and_ids().count() as u64;
+        let ran_for_seconds = (epoch >= birth).then_some(ran_for.as_secs_f64());
+        let attached = Attached { pid, ran_for_seconds, processes, marks_bytes };
+        start.attached = Some((attached, command(&family.root)));
+        Ok((family, members, news, start))
+    }
+
+    pub(super) fn root(&self) -> u32 {
+        self.pid
+    }
+
+    /// Takes in who descends from a member and was not seen before.
+    pub(super) fn find(&mut self, members: &mut Members, at: Duration, news: &mut News) {
+        let now = wall_clock();
+        for (pid, end) in members.take_buried() {
+            self.lives.end(pid, end.unwrap_or(now));
+        }
+        let listed = match listing::all() {
+            Ok(listed) => listed,
+            Err(error) => {
+                self.unlisted = Some(error.to_string());
+                return;
+            }
+        };
+        // Where we ourselves descend from it, as from a shell, we are no part of the job.
+        let own = std::process::id();
+        let found = self.lives.descendants(&listed, &mut self.refused, |pid| match Opened::of(pid) {
+            _ if pid == own => Asked::Gone,
+            Ok(process) => match process.times() {
+                Ok(times) => Asked::Born(times.creation, process),
+                Err(_) => Asked::Refused,
+            },
+            Err(Error::Process { .. }) => Asked::Refused,
+            Err(_) => Asked::Gone,
+        });
+        for found in found {
+            members.take_in(found.pid, Some(found.process), at, news);
+        }
+    }
+
+    pub(super) fn downgrades(&self) -> Vec<Downgrade> {
+        let mut downgrades = vec![
+            Downgrade {
+                wanted: "what happened before".to_owned(),
+                reason: "the process ran already when it was attached to".to_owned(),
+            },
+            Downgrade {
+                wanted: "the kernel's own peak of what the job committed".to_owned(),
+                reason: "only a Job Object keeps it, and a process that is attached to is put into none"
+                    .to_owned(),
+            },
+        ];
+        if !self.refused.is_empty() {
+            downgrades.push(Downgrade {
+                wanted: "all descendants".to_owned(),
+                reason: format!(
+                    "{} that seem to be some are protected from us; {ELEVATED}",
+                    self.refused.len()
+                ),
+            });
+        }
+        if let Some(why) = &self.unlisted {
+            downgrades.push(Downgrade {
+                wanted: "all descendants".to_owned(),
+                reason: format!("the processes could not be listed: {why}"),
+            });
+        }
+        downgrades
+    }
+}
+
+fn open(pid: u32) -> Result<Opened, Error> {
+    let refused = |why: String| Error::Attach { pid, why };
+    if pid == std::process::id() {
+        return Err(refused("that is this very process".to_owned()));
+    }
+    if pid == 0 || pid == SYSTEM {
+        return Err(refused("it is the kernel's own, and has no memory that could be followed".to_owned()));
+    }
+    let process = Opened::of(pid).map_err(|error| match error {
+        Error::Process { why: Unavailable::PermissionDenied, .. } => {
+            refused(format!("Windows protects it from us; {ELEVATED}"))
+        }
+        Error::NoSuchProcess { .. } => error,
+        other => refused(other.to_string()),
+    })?;
+    // The system passes over the lowest two bits of a pid: 4713 opens process 4712.
+    // SAFETY: a live handle that may be asked.
+    if unsafe { GetProcessId(process.raw()) } != pid {
+        return Err(Error::NoSuchProcess { pid });
+    }
+    if process.ends_within(Duration::ZERO) {
+        return Err(refused("it has ended; somebody still holds a handle of it".to_owned()));
+    }
+    Ok(process)
+}
+
+/// What it runs: the file. Its arguments are its own memory, and are not read.
+fn command(process: &Opened) -> Vec<String> {
+    let image = process.image();
+    vec![image.map_or_else(|| "?".to_owned(), |image| image.to_string_lossy().into_owned())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_be_attached_to() {
+        let why = |pid| open(pid).map(|_| ()).unwrap_err().to_string();
+        assert!(why(std::process::id()).contains("this very process"));
+        assert!(why(4).contains("the kernel's own") && why(0).contains("the kernel's own"));
+        let mut child = std::process::Command::new("cmd");
+        child.args(["/c", "pause"]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+        let mut child = child.spawn().unwrap();
+        let pid = child.id();
+        assert!(open(pid).is_ok());
+        assert!(matches!(open(pid + 1), Err(Error::NoSuchProcess { .. })), "another pid of the same process");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Our own handle of it is open.
+        assert!(why(pid).contains("it has ended"), "{}", why(pid));
+        drop(child);
+    }
+}

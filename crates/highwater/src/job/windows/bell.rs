@@ -1,0 +1,89 @@
+//! A bell that rings the job's thread once a process has ended: a completion port and a process cannot be waited for
+//! together.
+
+use std::{ffi::c_void, ptr::null_mut};
+
+use windows_sys::Win32::{
+    Foundation::{HANDLE, INVALID_HANDLE_VALUE},
+    System::Threading::{
+        INFINITE, RegisterWaitForSingleObject, UnregisterWaitEx, WT_EXECUTEINWAITTHREAD, WT_EXECUTEONLYONCE,
+    },
+};
+
+use super::Wake;
+use crate::process::windows::Opened;
+
+/// Rings as long as it lives. What it points to lives as long.
+#[derive(Debug)]
+pub(super) struct Bell {
+    wait: HANDLE,
+    _wake: Box<Wake>,
+}
+
+impl Bell {
+    /// `None` where the system has no such wait to spare: then looks at intervals tell of the end. The process must stay
+    /// open as long as this lives.
+    pub(super) fn at_the_end_of(process: &Opened, wake: &Wake) -> Option<Self> {
+        let wake = Box::new(wake.clone());
+        let context: *const Wake = &raw const *wake;
+        let mut wait = null_mut();
+        // SAFETY: the process's handle and the context outlive the wait: whoever holds both drops the wait first.
+        let registered = unsafe {
+            RegisterWaitForSingleObject(
+                &raw mut wait,
+                process.raw(),
+                Some(ring),
+                context.cast(),
+                INFINITE,
+                WT_EXECUTEONLYONCE | WT_EXECUTEINWAITTHREAD,
+            )
+        };
+        (registered != 0).then_some(Self { wait, _wake: wake })
+    }
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        // With INVALID_HANDLE_VALUE it waits until the function below has returned (UnregisterWaitEx).
+        // SAFETY: our own wait, given back once.
+        unsafe { UnregisterWaitEx(self.wait, INVALID_HANDLE_VALUE) };
+    }
+}
+
+unsafe extern "system" fn ring(context: *mut c_void, _: bool) {
+    // SAFETY: `context` is the `Wake` of a `Bell` that lives as long as this may be called.
+    let wake = unsafe { &*context.cast::<Wake>() };
+    wake.ring();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{process::Command, time::Duration};
+
+    use super::*;
+    use crate::job::windows::port::Message;
+
+    #[test]
+    fn an_end_rings_and_a_bell_that_is_gone_does_not() {
+        let wake = Wake::new();
+        let start = || {
+            let mut child = Command::new("cmd");
+            child.args(["/c", "pause"]).stdin(std::process::Stdio::piped());
+            child.stdout(std::process::Stdio::null()).spawn().unwrap()
+        };
+        let mut child = start();
+        let process = Opened::of(child.id()).unwrap();
+        let bell = Bell::at_the_end_of(&process, &wake).unwrap();
+        assert_eq!(wake.next(Duration::ZERO), None);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(wake.next(Duration::from_secs(60)), Some(Message::Ring));
+        drop(bell);
+        let mut child = start();
+        let process = Opened::of(child.id()).unwrap();
+        drop(Bell::at_the_end_of(&process, &wake).unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(wake.next(Duration::from_millis(50)), None);
+    }
+}

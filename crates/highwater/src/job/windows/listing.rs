@@ -1,0 +1,54 @@
+//! All processes of the system, each with the pid that its maker had.
+
+use std::{
+    io,
+    os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
+};
+
+use windows_sys::Win32::{
+    Foundation::INVALID_HANDLE_VALUE,
+    System::Diagnostics::ToolHelp::{
+        CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
+    },
+};
+
+use crate::job::kinship::Listed;
+
+pub(super) fn all() -> io::Result<Vec<Listed>> {
+    // SAFETY: no pointers; the new handle is ours alone.
+    let snapshot = unsafe { CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0) };
+    if snapshot == INVALID_HANDLE_VALUE {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: as above.
+    let snapshot = unsafe { OwnedHandle::from_raw_handle(snapshot) };
+    let mut entry = PROCESSENTRY32W::default();
+    entry.dwSize = u32::try_from(size_of_val(&entry)).unwrap_or(u32::MAX);
+    let mut all = Vec::new();
+    // SAFETY: `entry` knows its size.
+    let mut more = unsafe { Process32FirstW(snapshot.as_raw_handle(), &raw mut entry) } != 0;
+    while more {
+        all.push(Listed { pid: entry.th32ProcessID, maker: entry.th32ParentProcessID });
+        // SAFETY: as above.
+        more = unsafe { Process32NextW(snapshot.as_raw_handle(), &raw mut entry) } != 0;
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_child_names_us() {
+        let mut child = Command::new("cmd");
+        child.args(["/c", "pause"]);
+        let mut child = child.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let listed = Listed { pid: child.id(), maker: std::process::id() };
+        assert!(all().unwrap().contains(&listed));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
