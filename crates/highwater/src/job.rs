@@ -260,8 +260,7 @@ impl Job {
         }
     }
 
-    /// A process that runs already, followed with its descendants until it ends or [`Control::leave`] is called. Linux
-    /// and Windows.
+    /// A process that runs already, followed with its descendants until it ends or [`Control::leave`] is called.
     ///
     /// What happened before is not known: peaks are those of the measurement. A mark that the kernel has kept from
     /// before counts only once it has risen; what it was stands apart (`Process::mark_before_bytes`). Nothing is

@@ -13,8 +13,7 @@ use crate::{
 /// Follow a process that runs already, with all its descendants, until it ends or Ctrl-C comes.
 ///
 /// It is only looked at: Ctrl-C and a kill of hwm leave it running. The report is the same as that of hwm run, about
-/// the time from the moment it was attached to: what happened before is not known. Linux and
-/// Windows.
+/// the time from the moment it was attached to: what happened before is not known.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AttachArgs {
@@ -76,6 +75,8 @@ where it rises meanwhile, that is a peak of this time; what it was before is sai
 
 Memory of other users' processes can be read; PSS, I/O and --group-by exe need root or the same user, and are unknown \
 without. How the process ended is known only where the kernel tells of it (as root, or with the proc connector).
+
+On macOS other users' processes need root altogether; how your own ended is known.
 
 On Windows other users' processes need an elevated console; how the process ended is known. Descendants are found by looking.
 

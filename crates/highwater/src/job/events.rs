@@ -91,7 +91,6 @@ pub(crate) enum Event {
     #[cfg_attr(not(windows), allow(dead_code))] // Other systems keep no such mark.
     Commit { id: MemberId, bytes: u64, is_final: bool },
     /// It ran before it was attached to; its mark at that moment.
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Nobody attaches there yet.
     WasThere { id: MemberId, mark: Option<u64> },
     /// What it had used when it could use no more.
     UsedInAll { id: MemberId, used: Used, source: UsageSource, whole: Whole },

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+pub(super) mod attach;
 mod kinship;
 
 use super::used::{self, Scale};
@@ -23,6 +24,9 @@ use crate::{
     process::macos::rusage::{Rusage, TaskFaults},
     record::{PeakSource, ProcessExit, UsageSource},
 };
+
+/// The first that was taken in.
+const ROOT: MemberId = MemberId(0);
 
 /// Who a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +83,8 @@ struct Member {
     remains: Option<Remains>,
     /// The kernel does not tell its memory.
     is_refused: bool,
+    /// Its image's mark when it was attached to.
+    mark_before: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +105,12 @@ pub(super) struct Members<K> {
     /// Strangers are not asked again.
     strangers: HashMap<u32, u64>,
     root: Option<u64>,
+    /// How the first member ended.
+    root_exit: Option<ProcessExit>,
+    /// A process group in which there may be others, though a member leads it.
+    others_group: Option<u32>,
+    /// Who is found now ran already.
+    is_attaching: bool,
     next_id: u32,
     own_pid: u32,
     before: Duration,
@@ -124,6 +136,9 @@ impl<K: Kernel> Members<K> {
             unannounced: HashMap::new(),
             strangers: HashMap::new(),
             root: None,
+            root_exit: None,
+            others_group: None,
+            is_attaching: false,
             next_id: 0,
             own_pid: 0,
             before: Duration::ZERO,
@@ -174,6 +189,16 @@ impl<K: Kernel> Members<K> {
     /// Whether the next look is to read what is wanted beside memory.
     pub(super) fn read_usage(&mut self, now: bool) {
         self.reads_usage = now && self.scale.wanted.any();
+    }
+
+    /// Whether the first member is there, or its remains.
+    pub(super) fn holds_root(&self) -> bool {
+        self.list.iter().any(|member| member.id == ROOT)
+    }
+
+    /// How the first member ended, if the kernel told.
+    pub(super) fn root_exit(&self) -> Option<ProcessExit> {
+        self.root_exit
     }
 
     /// How many processes the kernel did not let us read, if any.
@@ -277,7 +302,7 @@ impl<K: Kernel> Members<K> {
                     if before.is_none() {
                         self.used_in_all(member.id, &usage, news);
                     }
-                    let mark = usage.max_footprint().ok();
+                    let mark = member.risen(usage.max_footprint().ok());
                     if member.is_watched && !member.has_ended && before.is_none() {
                         member.remains = Some(Remains { mark });
                         return true;
@@ -294,7 +319,7 @@ impl<K: Kernel> Members<K> {
                         let with_waited = used::with_waited(&usage, faults, self.scale);
                         self.uses.push(UsedBy { id: member.id, own, with_waited });
                     }
-                    let mark = usage.max_footprint().ok();
+                    let mark = member.risen(usage.max_footprint().ok());
                     let rss = usage.footprint_bytes;
                     self.readings.push(Reading { id: member.id, rss, mark, swap: None, shares_map: false });
                     return true;
@@ -339,9 +364,7 @@ impl<K: Kernel> Members<K> {
         // The number is asked after the memory: had the pid changed hands before, it would show now.
         match self.kernel.kin(pid) {
             Some(kin) if kin.unique == unique => {
-                if kin.group == pid {
-                    self.groups.insert(pid);
-                }
+                self.note_group(&kin);
                 usage
             }
             // It never told its number; its pid is its own, as it is our child.
@@ -361,6 +384,9 @@ impl<K: Kernel> Members<K> {
             let mark = LastMark { bytes, source: PeakSource::AfterEnd, is_final: true };
             news.push(moment, Event::Last { id, mark });
         }
+        if id == ROOT {
+            self.root_exit = member.exit;
+        }
         if let Some(exit) = member.exit {
             news.push(moment, Event::Exit { id, exit });
         }
@@ -372,7 +398,8 @@ impl<K: Kernel> Members<K> {
         let Some(place) = self.list.iter().position(|member| member.id == id) else { return };
         let pid = self.list[place].kin.pid;
         let name = self.kernel.name(pid);
-        self.list[place].kin.has_execed = true;
+        let member = &mut self.list[place];
+        (member.kin.has_execed, member.mark_before) = (true, None);
         news.push(self.moment(), Event::Exec { id, name });
         // What was read may be the old image's or the new one's: it is asked anew.
         self.readings.retain(|reading| reading.id != id);

@@ -29,15 +29,26 @@ use crate::{
     record::{Downgrade, Exit, Lineage, Metric, PeaksFrom},
 };
 
+mod attach;
+
 /// News of forks does not make us look more often than this: a look costs some of it.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 /// One reading of CPU time and I/O, where they are asked for, may cost this share of the time until the next.
 const USAGE_SHARE: u32 = 100;
 
+/// Whose the first process is.
+#[derive(Debug)]
+enum Root {
+    /// Ours, to be waited for.
+    Started(Ending),
+    /// Somebody else's: of its end kqueue tells.
+    Attached,
+}
+
 #[derive(Debug)]
 pub(crate) struct Tree {
     root: u32,
-    ending: Ending,
+    ending: Root,
     members: Members<System>,
     news: News,
     downgrades: Vec<Downgrade>,
@@ -50,23 +61,11 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(crate) fn start(job: &Job) -> Result<(Self, Start), Error> {
-        if job.attach.is_some() {
-            return Err(Error::Unsupported { what: "attaching to a process that runs already" });
+        if let Some(pid) = job.attach {
+            return attach::attach(job, pid);
         }
-        if job.limits.cgroup_bytes.is_some() {
-            return Err(Error::Limit {
-                why: "macOS has no cgroups, nor anything else that bounds what a job holds".to_owned(),
-            });
-        }
-        if job.limits.total_pss_bytes.is_some() {
-            return Err(Error::Limit {
-                why: "macOS knows no proportional set size (PSS) of a process".to_owned(),
-            });
-        }
-        let queue = Queue::new()
-            .map_err(|source| Error::System { doing: "making a queue of events (kqueue)", source })?;
-        let mut members =
-            Members::new(System { queue }, Scale { wanted: job.usage, timebase: calls::timebase() });
+        refuse_limits(job)?;
+        let mut members = made_members(new_queue()?, job);
         let mut news = News::default();
         let mut start = None;
         let root = launch::launch(job, |pid| {
@@ -76,7 +75,7 @@ impl Tree {
         })?;
         let tree = Self {
             root,
-            ending: Ending::NotYet,
+            ending: Root::Started(Ending::NotYet),
             members,
             news,
             downgrades: downgrades(job),
@@ -101,7 +100,10 @@ impl Tree {
     }
 
     pub(crate) fn root_lives(&self) -> bool {
-        self.ending == Ending::NotYet
+        match self.ending {
+            Root::Started(ending) => ending == Ending::NotYet,
+            Root::Attached => self.members.holds_root(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -128,11 +130,12 @@ impl Tree {
     /// The command is ours to wait for, and is so only once its last mark has been read: that goes with its remains.
     fn wait_for_root(&mut self, at: Duration) {
         let before = std::mem::replace(&mut self.before, at);
-        if !self.root_lives() || self.members.holds_unread(self.root) {
+        if !matches!(self.ending, Root::Started(Ending::NotYet)) || self.members.holds_unread(self.root) {
             return;
         }
-        self.ending = wait::try_wait(self.root);
-        if let Ending::Ended(Waited { exit, cpu, .. }) = self.ending {
+        let ending = wait::try_wait(self.root);
+        self.ending = Root::Started(ending);
+        if let Ending::Ended(Waited { exit, cpu, .. }) = ending {
             // Its `ru_maxrss` says nothing here: it counts resident pages, and all our figures are footprints.
             let used = Used { cpu: Some(cpu), io: None };
             self.news.push(Moment::between(before, at), Event::Reaped { id: None, used });
@@ -216,9 +219,17 @@ impl Tree {
         }
     }
 
-    /// Nobody else can have its pid before we have waited for it.
-    fn signal_root(&self, number: i32) {
-        send(self.root, number);
+    fn signal_root(&mut self, number: i32) {
+        let root = self.root;
+        match self.ending {
+            // Nobody else can have its pid before we have waited for it.
+            Root::Started(_) => send(root, number),
+            Root::Attached => {
+                if self.members.surely_alive().any(|pid| pid == root) {
+                    send(root, number);
+                }
+            }
+        }
     }
 
     pub(crate) fn kernel_enforced(&self) -> bool {
@@ -226,7 +237,11 @@ impl Tree {
     }
 
     pub(crate) fn exit(&self, killed: bool, over_limit: bool) -> Option<Exit> {
-        self.ending.waited().map(|waited| wait::exit(waited.exit, killed, over_limit))
+        let told = match self.ending {
+            Root::Started(ending) => ending.waited().map(|waited| waited.exit),
+            Root::Attached => self.members.root_exit(),
+        };
+        told.map(|exit| wait::exit(exit, killed, over_limit))
     }
 
     pub(crate) fn downgrades(&self) -> Vec<Downgrade> {
@@ -254,6 +269,26 @@ impl Tree {
     pub(crate) fn end(&mut self) -> Kept {
         Kept::default()
     }
+}
+
+fn new_queue() -> Result<Queue, Error> {
+    Queue::new().map_err(|source| Error::System { doing: "making a queue of events (kqueue)", source })
+}
+
+fn made_members(queue: Queue, job: &Job) -> Members<System> {
+    Members::new(System { queue }, Scale { wanted: job.usage, timebase: calls::timebase() })
+}
+
+/// Limits on what nobody knows here.
+fn refuse_limits(job: &Job) -> Result<(), Error> {
+    let refused = |why: &str| Err(Error::Limit { why: why.to_owned() });
+    if job.limits.cgroup_bytes.is_some() {
+        return refused("macOS has no cgroups, nor anything else that bounds what a job holds");
+    }
+    if job.limits.total_pss_bytes.is_some() {
+        return refused("macOS knows no proportional set size (PSS) of a process");
+    }
+    Ok(())
 }
 
 /// What was wanted and is not to be had here.

@@ -3,15 +3,25 @@
 /// The program's name from the text of `KERN_PROCARGS2` (`sysctl_procargsx` in `bsd/kern/kern_sysctl.c`): a count, the
 /// path of the executable, zeros up to the first argument, then the arguments, each with a zero at its end.
 pub(crate) fn first(text: &[u8]) -> Option<String> {
-    let (count, rest) = text.split_first_chunk::<4>()?;
-    if i32::from_ne_bytes(*count) < 1 {
-        return None;
-    }
-    let after_path = &rest[rest.iter().position(|&byte| byte == 0)?..];
-    let start = after_path.iter().position(|&byte| byte != 0)?;
-    let argument = after_path[start..].split(|&byte| byte == 0).next()?;
+    let argument = all(text)?.next()?;
     // A login shell has a dash before its name, which is no part of it.
     base_name(argument.strip_prefix(b"-").unwrap_or(argument))
+}
+
+/// All its arguments, the program's name first.
+pub(crate) fn words(text: &[u8]) -> Vec<String> {
+    let words = all(text).into_iter().flatten();
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
+/// As many as the count says; the environment comes after them.
+fn all(text: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let (count, rest) = text.split_first_chunk::<4>()?;
+    let count = usize::try_from(i32::from_ne_bytes(*count)).ok().filter(|&count| count > 0)?;
+    let after_path = &rest[rest.iter().position(|&byte| byte == 0)?..];
+    let start = after_path.iter().position(|&byte| byte != 0)?;
+    let arguments = after_path[start..].strip_suffix(&[0]).unwrap_or(&after_path[start..]);
+    Some(arguments.split(|&byte| byte == 0).take(count))
 }
 
 /// What follows the last slash.
@@ -39,6 +49,15 @@ mod tests {
         let text = made(2, b"/usr/bin/python3\0\0\0\0\0\0\0\0/opt/bin/train\0--fast\0PATH=/bin\0");
         assert_eq!(first(&text).as_deref(), Some("train"));
         assert_eq!(first(&made(1, b"/bin/zsh\0\0\0-zsh\0")).as_deref(), Some("zsh"));
+    }
+
+    #[test]
+    fn all_arguments_and_not_the_environment() {
+        let text = made(3, b"/bin/cp\0\0\0\0cp\0\0to\0PATH=/bin\0");
+        assert_eq!(words(&text), ["cp", "", "to"], "one of them is empty");
+        assert_eq!(words(&made(3, b"/bin/cp\0\0cp\0fr")), ["cp", "fr"], "cut off");
+        assert_eq!(words(&made(0, b"/bin/cp\0\0A=1\0")), Vec::<String>::new());
+        assert_eq!(words(b"\x01"), Vec::<String>::new());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{
     io, mem,
     os::unix::ffi::OsStringExt,
     ptr,
+    time::{Duration, SystemTime},
 };
 
 use super::rusage::{Rusage, Spent, TaskFaults};
@@ -77,6 +78,13 @@ pub(crate) fn short_info(pid: u32) -> io::Result<libc::proc_bsdshortinfo> {
 pub(crate) fn task_faults(pid: u32) -> io::Result<TaskFaults> {
     let task: libc::proc_taskinfo = info(pid, libc::PROC_PIDTASKINFO)?;
     Ok(TaskFaults { all: task.pti_faults, pageins: task.pti_pageins })
+}
+
+/// When it was started, by the wall clock; of other users' processes only for root.
+pub(crate) fn started(pid: u32) -> Option<SystemTime> {
+    let info: libc::proc_bsdinfo = info(pid, libc::PROC_PIDTBSDINFO).ok()?;
+    let since = Duration::from_secs(info.pbi_start_tvsec) + Duration::from_micros(info.pbi_start_tvusec);
+    SystemTime::UNIX_EPOCH.checked_add(since).filter(|_| info.pbi_start_tvsec > 0)
 }
 
 /// # Panics

@@ -44,21 +44,27 @@ impl<K: Kernel> Members<K> {
         is_later && kin.ppid == LAUNCHD && self.groups.contains(&kin.group)
     }
 
+    /// What leads a group may have orphans in it.
+    pub(super) fn note_group(&mut self, kin: &Kin) {
+        if kin.group == kin.pid && self.others_group != Some(kin.group) {
+            self.groups.insert(kin.group);
+        }
+    }
+
     pub(super) fn take_in(&mut self, kin: Kin, news: &mut News) {
         let id = MemberId(self.next_id);
         self.next_id += 1;
         self.known.insert(kin.unique);
-        if kin.group == kin.pid {
-            self.groups.insert(kin.group);
-        }
+        self.note_group(&kin);
         *self.unannounced.entry(kin.parent).or_default() += 1;
         let parent = self.list.iter().find(|member| member.kin.unique == kin.parent);
         let ppid = parent.map_or(kin.ppid, |parent| parent.kin.pid);
         // Before it is asked anything: what it does meanwhile is told.
         let is_watched = !kin.has_ended && self.kernel.watch(kin.pid, id);
-        let name = if kin.has_execed { self.kernel.name(kin.pid) } else { None };
+        let is_new = !kin.has_execed && !self.is_attaching;
+        let name = if is_new { None } else { self.kernel.name(kin.pid) };
         let moment = self.moment();
-        news.push(moment, Event::Born { id, pid: kin.pid, ppid, name, forked: !kin.has_execed });
+        news.push(moment, Event::Born { id, pid: kin.pid, ppid, name, forked: is_new });
         self.list.push(Member {
             id,
             kin,
@@ -67,6 +73,7 @@ impl<K: Kernel> Members<K> {
             has_ended: kin.has_ended,
             remains: None,
             is_refused: false,
+            mark_before: None,
         });
         // Its children may be older than our watch.
         if is_watched {

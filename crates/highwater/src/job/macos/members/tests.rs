@@ -8,6 +8,8 @@ use crate::{
     process::macos::rusage::Spent,
 };
 
+mod attach;
+
 const MIB: u64 = 1 << 20;
 const US: u32 = 100;
 const NOTHING: Scale = Scale { wanted: UsageWanted { cpu: false, io: false }, timebase: (1, 1) };

@@ -1,0 +1,88 @@
+//! Taking in a process that runs already. Nothing about it is changed.
+
+use super::{Kernel, Kin, Member, Members};
+use crate::{
+    Unavailable,
+    job::{events::Event, news::News},
+    process::macos::rusage::Rusage,
+};
+
+/// Why a process cannot be attached to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::job::macos) enum Refusal {
+    NoSuchProcess,
+    Because(String),
+}
+
+fn because<T>(why: &str) -> Result<T, Refusal> {
+    Err(Refusal::Because(why.to_owned()))
+}
+
+impl<K: Kernel> Members<K> {
+    /// Takes in `root` and its descendants, as they are now. A descendant whose parent has ended is not found; whoever is
+    /// born meanwhile is told of, or found at the next look.
+    pub(in crate::job::macos) fn attach(
+        &mut self,
+        root: u32,
+        own_pid: u32,
+        news: &mut News,
+    ) -> Result<(), Refusal> {
+        if root == own_pid {
+            return because("that is this very process");
+        }
+        if root == 0 {
+            return because("it is the kernel itself (kernel_task), whose memory is no process's");
+        }
+        let kin = self.readable(root)?;
+        (self.own_pid, self.root) = (own_pid, Some(kin.unique));
+        // Others than its descendants may be in its process group, and orphans of theirs, too.
+        self.others_group = Some(kin.group);
+        self.is_attaching = true;
+        self.take_in(kin, news);
+        let everybody = self.kernel.all();
+        self.find(everybody, news);
+        self.is_attaching = false;
+        // Asked once more, now that its end would be told: it may have ended before that, and its pid be another's.
+        if self.readable(root)?.unique != kin.unique {
+            return Err(Refusal::NoSuchProcess);
+        }
+        for place in 0..self.list.len() {
+            let (id, kin) = (self.list[place].id, self.list[place].kin);
+            let usage = self.kernel.usage(kin.pid);
+            let mark = usage.ok().filter(|_| self.is_same(kin)).and_then(|usage| usage.max_footprint().ok());
+            self.list[place].mark_before = mark;
+            news.push(self.moment(), Event::WasThere { id, mark });
+        }
+        Ok(())
+    }
+
+    /// Who it is, if its memory can be read.
+    fn readable(&mut self, pid: u32) -> Result<Kin, Refusal> {
+        const ENDED: &str = "it has ended; its parent has not waited for it yet";
+        let kin = self.kernel.kin(pid).ok_or(Refusal::NoSuchProcess)?;
+        if kin.has_ended {
+            return because(ENDED);
+        }
+        match self.kernel.usage(pid) {
+            Ok(Rusage { has_ended: true, .. }) => because(ENDED),
+            Ok(_) => Ok(kin),
+            Err(Unavailable::Vanished) => Err(Refusal::NoSuchProcess),
+            Err(Unavailable::PermissionDenied) => because(
+                "it is another user's, or protected, and macOS tells the memory of those to root only: run with sudo",
+            ),
+            Err(why) => because(&format!("its memory cannot be read: {why}")),
+        }
+    }
+
+    /// Members, and the sum of their marks when they were attached to.
+    pub(in crate::job::macos) fn marks_before(&self) -> (u64, Option<u64>) {
+        (self.list.len() as u64, self.list.iter().map(|member| member.mark_before).sum())
+    }
+}
+
+impl Member {
+    /// A mark, if it was reached since it was attached to.
+    pub(super) fn risen(&self, mark: Option<u64>) -> Option<u64> {
+        mark.filter(|&mark| self.mark_before.is_none_or(|before| mark > before))
+    }
+}
