@@ -44,6 +44,14 @@ impl HandOver {
         let _ = unsafe { send(self.to.as_raw_fd(), MARKS_ONLY, None) };
     }
 
+    /// Whether the keeper has said anything yet, or is gone.
+    #[cfg(test)]
+    pub(super) fn has_news(&self) -> bool {
+        let mut poll = libc::pollfd { fd: self.to.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one live struct.
+        unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
+    }
+
     /// In the job's first process, between its fork and its exec: puts the filter on itself and passes the listener
     /// on. Where the filter is refused, the keeper is told why, and the process goes on without it. A filter cannot
     /// be taken off again and without a listener every exec fails, so nothing is done before the keeper is ready.
@@ -70,7 +78,7 @@ impl HandOver {
     }
 }
 
-/// Whether the keeper has said that it can answer.
+/// Whether the keeper has said that it can answer, and has not been killed since.
 ///
 /// # Safety
 /// As [`HandOver::perform`].
@@ -81,7 +89,7 @@ unsafe fn is_ready(from: RawFd) -> bool {
     unsafe {
         libc::poll(&raw mut poll, 1, PATIENCE_MS);
         let got = libc::recv(from, word.as_mut_ptr().cast(), word.len(), libc::MSG_DONTWAIT);
-        got == 4 && i32::from_ne_bytes(word) == READY
+        got == 4 && i32::from_ne_bytes(word) == READY && poll.revents & libc::POLLHUP == 0
     }
 }
 

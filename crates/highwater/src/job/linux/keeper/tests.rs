@@ -318,13 +318,19 @@ fn it_holds_nothing_of_ours() {
 
 #[test]
 fn without_a_keeper_the_job_runs_unheld() {
-    let mut keeper = Keeper::start().unwrap();
-    kill(keeper.pid(), libc::SIGKILL);
-    let mut news = [PollFd::new(&keeper.news, PollFlags::empty())];
-    poll(&mut news, None).unwrap();
-    let pid = start(&keeper, &["/bin/sh", "-c", "/bin/true && exit 5"], &[]);
-    assert!(matches!(keeper.handed_over(), Err(Refused::Keeper)));
-    assert!(exits_with(wait(pid), 5));
+    for was_ready in [false, true] {
+        let mut keeper = Keeper::start().unwrap();
+        if was_ready {
+            let hand_over = keeper.hand_over().unwrap();
+            until("the keeper", || hand_over.has_news());
+        }
+        kill(keeper.pid(), libc::SIGKILL);
+        let mut news = [PollFd::new(&keeper.news, PollFlags::empty())];
+        poll(&mut news, None).unwrap();
+        let pid = start(&keeper, &["/bin/sh", "-c", "/bin/true && exit 5"], &[]);
+        assert!(matches!(keeper.handed_over(), Err(Refused::Keeper)));
+        assert!(exits_with(wait(pid), 5));
+    }
 }
 
 /// What the job sees when the keeper is killed: ENOSYS. Nobody can help it then; it is told.
