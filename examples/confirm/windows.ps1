@@ -52,6 +52,17 @@ $row = (& $hwm ps --all --json | ConvertFrom-Json).processes | Where-Object pid 
 Check 'working set as Get-Process has it' ([Math]::Abs($row.rss_bytes / $child.WorkingSet64 - 1) -lt 0.02) "$($row.rss_bytes) and $($child.WorkingSet64)"
 $child.Kill()
 
+# What was used beside memory: Wine keeps no account of it.
+$written = Join-Path $env:TEMP "hwm-confirm-$PID.out"
+$record = Job @('--with-cpu', '--with-io') @($workload, 'burn', '500', $written, '30')
+Remove-Item $written
+$cpu = $record.usage.cpu
+Check 'a second of CPU time, in two processes' ([Math]::Abs($cpu.user_seconds + $cpu.system_seconds - 1) -lt 0.3) "$($cpu.user_seconds) + $($cpu.system_seconds), $($cpu.source), $($cpu.certainty)"
+$sum = ($record.processes.usage.cpu | ForEach-Object { $_.user_seconds + $_.system_seconds } | Measure-Object -Sum).Sum
+Check 'the processes add up to the Job Object' ([Math]::Abs($sum - $cpu.user_seconds - $cpu.system_seconds) -lt 0.02) "$sum"
+Check '60 MiB written' ([Math]::Abs($record.usage.io.written_bytes / 60MB - 1) -lt 0.02) "$($record.usage.io.written_bytes), read $($record.usage.io.read_bytes)"
+Check 'page faults, the kinds not told apart' ($record.usage.faults.total -gt 0 -and $null -eq $record.usage.faults.major) "$($record.usage.faults.total)"
+
 # Attaching: what was before is told apart, and the end is known.
 $child = Start-Process $workload -ArgumentList 'shrink', '200', '50' -PassThru -WindowStyle Hidden
 Start-Sleep 2

@@ -30,6 +30,8 @@ use crate::{
     record::{Attached, Record},
 };
 
+#[cfg(any(windows, test))]
+mod accounts;
 mod bound;
 mod control;
 mod estimate;

@@ -3,9 +3,10 @@
 
 use std::{
     env,
+    io::Write,
     process::{Child, Command, exit},
     thread::{self, sleep},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const PAGE: usize = 4096;
@@ -21,6 +22,7 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   orphan 50 1500               a child that holds so much for so long outlives its parent, which exits with 3
   endless 50                   hold that much until somebody ends it
   tree 50                      two children, each with one of its own, all of them endless
+  burn 500 FILE 30             a child computes for so long and then writes so much to FILE, then the same by itself
   nothing                      exit at once";
 
 /// Memory of that size, all of its pages touched; given back when dropped.
@@ -113,6 +115,11 @@ pub(crate) fn main() {
             sleep(Duration::from_millis(300));
             exit(3)
         }
+        Some("burn") => {
+            finish(start_with("burn-once"));
+            burn(number(0, 500), mib(2, 30));
+        }
+        Some("burn-once") => burn(number(0, 500), mib(2, 30)),
         Some("endless") => loop {
             Block::new(mib(0, 50)).hold(60_000);
         },
@@ -128,6 +135,27 @@ pub(crate) fn main() {
         Some(other) => usage(&format!("unknown situation: {other}")),
         None => usage("no situation named"),
     }
+}
+
+/// This program again, with the arguments that it has itself.
+fn start_with(situation: &str) -> Child {
+    let program = env::current_exe().expect("a program knows its file");
+    Command::new(program).arg(situation).args(env::args_os().skip(2)).spawn().expect("a child starts")
+}
+
+/// Computes until so much time has gone by, which is CPU time as far as the machine is idle, and writes so much.
+fn burn(ms: u64, mib: usize) {
+    let end = Instant::now() + Duration::from_millis(ms);
+    let mut sum = 0_u64;
+    while Instant::now() < end {
+        for number in 0..10_000_u64 {
+            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(number));
+        }
+    }
+    let mut file = std::fs::File::create(env::args().nth(3).unwrap_or_else(|| usage("burn needs a FILE")))
+        .expect("the file can be made");
+    let block = vec![b'x'; 1 << 20];
+    (0..mib).for_each(|_| file.write_all(&block).expect("written"));
 }
 
 /// So many at a time, each thread one after the other.

@@ -96,6 +96,10 @@ pub(crate) enum Event {
     UsedInAll { id: MemberId, used: Used, source: UsageSource, whole: Whole },
     /// We waited for a child: what it and all its waited-for descendants had used.
     Reaped { id: Option<MemberId>, used: Used },
+    /// What all of the job has used so far, as the system itself counts it, with those that have ended; `is_final` once
+    /// nobody is left (Windows).
+    #[cfg_attr(not(windows), allow(dead_code))] // Other systems keep no such count.
+    UsedByJob { used: Used, is_final: bool },
     /// A process was seen only after its end, so nothing of its memory could be read.
     SeenDead,
     /// Our own `wait4` on the command or an orphan reported this `ru_maxrss`: some process of the job reached it,

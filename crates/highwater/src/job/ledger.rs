@@ -196,8 +196,11 @@ impl Ledger {
                     }
                     let until_freed = Moment::between(moment.earliest, freed);
                     self.estimate.gone(&member.extent, until_freed, member.unread(&self.groups));
+                    // Windows hands nothing on to a parent.
+                    let is_handed_on = self.header.origin.metric != Metric::WorkingSet;
                     let is_waited_for = member.used.reaped
-                        || member.parent.is_some_and(|parent| self.living.contains_key(&parent));
+                        || is_handed_on
+                            && member.parent.is_some_and(|parent| self.living.contains_key(&parent));
                     self.usage.close(&member.used, is_waited_for);
                     self.close(id, &member, Some(moment));
                 }
@@ -237,6 +240,7 @@ impl Ledger {
                     member.used.reaped = true;
                 }
             }
+            Event::UsedByJob { used, is_final } => self.usage.kept(used, is_final),
             Event::SeenDead => self.seen_dead += 1,
             Event::WaitedMax { bytes, may_be_ours: false } => self.estimate.some_process_reached(bytes),
             Event::WaitedMax { bytes, may_be_ours: true } => self.estimate.no_process_exceeded(bytes),

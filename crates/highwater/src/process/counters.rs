@@ -13,6 +13,8 @@ pub(crate) struct Counters {
     pub(crate) peak_commit: u64,
     /// `PrivateUsage`.
     pub(crate) private: u64,
+    /// `PageFaultCount`; 0 where nobody counts.
+    pub(crate) faults: u32,
 }
 
 impl Counters {
@@ -74,6 +76,7 @@ mod tests {
         commit: 9 * MIB,
         peak_commit: 21 * MIB,
         private: 9 * MIB,
+        faults: 12_345,
     };
 
     #[test]

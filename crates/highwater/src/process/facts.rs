@@ -35,7 +35,7 @@ pub struct ProcessFacts {
     /// Linux what [`PRIMARY`](super::PRIMARY) says.
     pub rss_bytes: Result<u64, Unavailable>,
     /// CPU time of all its threads since it started, in steps of [`cpu_step`]. That of children is not in it. `None`
-    /// where the kernel does not tell (macOS: another user's process, unless we are root).
+    /// where the kernel does not tell (macOS: another user's process, unless we are root; Wine).
     pub cpu_time: Option<Duration>,
 }
 

@@ -5,7 +5,7 @@ mod open;
 
 use std::path::Path;
 
-pub(crate) use self::open::Opened;
+pub(crate) use self::open::{Opened, are_cycles_counted};
 use super::{Primary, ProcessId, ProcessMemory};
 use crate::{Error, Roots};
 

@@ -97,13 +97,15 @@ pub struct Faults {
 pub enum UsageSource {
     /// Read while it lived.
     Sampled,
-    /// Read when it had ended and had not been waited for.
+    /// Read when it had ended and had not been waited for; on Windows through a handle that was kept.
     AtExit,
     /// The kernel's exit records.
     Taskstats,
     /// What the wait for the command, and for those who outlived their parents, reported: with all waited-for
     /// descendants.
     Waited,
+    /// The Job Object's own count of all its processes, those that have ended too (Windows). Since 1.3.
+    JobObject,
     /// Something that a newer version wrote and this one does not know.
     #[serde(other)]
     Other,

@@ -6,6 +6,7 @@ mod attach;
 mod fakes;
 mod jobs;
 mod ps;
+mod usage;
 
 use std::{
     path::PathBuf,

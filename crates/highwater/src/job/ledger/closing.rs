@@ -64,6 +64,7 @@ impl Ledger {
         self.estimate.finish(closing.elapsed, extents);
         let still_running = self.living.len() as u64;
         for (id, member) in std::mem::take(&mut self.living) {
+            self.usage.survived(&member.used);
             self.close(id, &member, None);
         }
         self.rows.finish();
@@ -110,6 +111,7 @@ impl Ledger {
         let mut downgrades = closing.downgrades.clone();
         downgrades.extend(self.pss_downgrade());
         downgrades.extend(self.gpu.missing());
+        downgrades.extend(usage.cpu.is_none().then(|| self.usage.cpu_downgrade()).flatten());
         downgrades.extend(usage.io.is_none().then(|| self.usage.io_downgrade()).flatten());
         if self.seen_dead > 0 {
             downgrades.push(Downgrade {

@@ -77,6 +77,7 @@ impl Account {
             io: whole.io || known.io,
         });
         self.own = self.own.or_more(self.since(used));
+        self.with_waited = self.with_waited.or_more(used);
         let source = match self.last {
             Some((first, before)) if before.cpu || !whole.cpu => first,
             _ => source,
@@ -113,6 +114,9 @@ pub(super) struct UsageFold {
     partial: Whole,
     highest: Used,
     waited: bool,
+    has_survivors: bool,
+    /// What the system itself has counted of the whole job, and whether nothing can be added.
+    kept: Option<(Used, bool)>,
     /// Of one that we waited for it could not be read what it had moved.
     unread: bool,
 }
@@ -132,6 +136,10 @@ impl UsageFold {
         self.reaped = self.reaped.plus(used);
     }
 
+    pub(super) fn kept(&mut self, used: Used, is_final: bool) {
+        self.kept = Some((used, is_final));
+    }
+
     /// A member has ended. `is_waited_for`: by us or by a member, in whose figures it goes on.
     pub(super) fn close(&mut self, account: &Account, is_waited_for: bool) {
         if !is_waited_for {
@@ -142,6 +150,13 @@ impl UsageFold {
         self.partial.cpu |= !whole.cpu;
         self.partial.faults |= !whole.faults;
         self.partial.io |= !whole.io;
+    }
+
+    /// A member lives on after the measurement.
+    pub(super) fn survived(&mut self, account: &Account) {
+        self.reaped = self.reaped.plus(account.with_waited);
+        self.rows = self.rows.plus(account.own);
+        self.has_survivors = true;
     }
 
     /// The job's total so far. Never falls: between its end and its parent's wait a process is in no figure.
@@ -157,7 +172,9 @@ impl UsageFold {
     fn total<'a>(&self, living: impl Iterator<Item = &'a Member>) -> Used {
         let living = living.map(|member| member.used.with_waited).fold(Used::default(), Used::plus);
         let sum = self.reaped.plus(living);
-        if self.before == Used::default() { sum } else { sum.since(self.before) }
+        let sum = if self.before == Used::default() { sum } else { sum.since(self.before) };
+        let kept = self.kept.map(|(kept, _)| kept).unwrap_or_default();
+        Used { cpu: kept.cpu.or(sum.cpu), io: kept.io.or(sum.io) }
     }
 
     /// Why nothing is known of bytes read and written although they were asked for.
@@ -170,6 +187,14 @@ impl UsageFold {
         })
     }
 
+    /// Why nothing is known of CPU time although it was asked for.
+    pub(super) fn cpu_downgrade(&self) -> Option<Downgrade> {
+        self.wanted.cpu.then(|| Downgrade {
+            wanted: "CPU time and page faults".to_owned(),
+            reason: "no process could be asked, or this system keeps no account of them (as Wine)".to_owned(),
+        })
+    }
+
     /// For the record. `all_seen`: no process was missed.
     pub(super) fn usage<'a>(
         &self,
@@ -178,7 +203,7 @@ impl UsageFold {
         seen: u64,
         all_seen: bool,
     ) -> Usage {
-        let nobody_lives = living.clone().next().is_none();
+        let nobody_lives = !self.has_survivors && living.clone().next().is_none();
         let rows = living.clone().map(|member| member.used.own).fold(self.rows, Used::plus);
         let waited = self.total(living);
         // The page faults, which no clock tick rounds, tell whether a process that somebody read is missing in what the
@@ -200,21 +225,32 @@ impl UsageFold {
         };
         let is_whole = all_seen && nobody_lives && self.before == Used::default();
         let all_waited_for = match (waited.cpu, rows.cpu) {
-            _ if seen == 1 => true,
+            // Nobody else can be missing in what our wait said.
+            _ if seen == 1 => self.waited,
             (Some(waited), Some(rows)) if self.wanted.cpu && !self.partial.faults => {
                 let all = |cpu: Cpu| (cpu.faults(), cpu.minor_faults, cpu.major_faults);
                 waited.faults().is_some() && all(waited) == all(rows)
             }
             _ => false,
         };
-        let source = if self.waited { UsageSource::Waited } else { UsageSource::Sampled };
-        let cpu_is_whole = is_whole && (all_waited_for || (self.wanted.cpu && !self.partial.cpu));
+        let summed = if self.waited { UsageSource::Waited } else { UsageSource::Sampled };
+        let (kept, is_final) = self.kept.unwrap_or_default();
+        let (cpu_kept, io_kept) = (kept.cpu.is_some(), kept.io.is_some());
+        let source = |is_kept| if is_kept { UsageSource::JobObject } else { summed };
+        let cpu_is_whole =
+            cpu_kept && is_final || is_whole && (all_waited_for || (self.wanted.cpu && !self.partial.cpu));
         let all_moved_is_known = all_waited_for && !self.unread || !self.partial.io;
-        let io_is_whole = is_whole && self.wanted.io && all_moved_is_known;
+        let io_is_whole = io_kept && is_final || is_whole && self.wanted.io && all_moved_is_known;
         Usage {
-            cpu: used.cpu.map(|cpu| cpu_time(cpu, elapsed, source, certainty(cpu_is_whole))),
-            io: used.io.filter(|_| self.wanted.io).map(|io| io_of(io, source, certainty(io_is_whole))),
-            faults: used.cpu.filter(tells_faults).map(|cpu| faults(cpu, source, certainty(cpu_is_whole))),
+            cpu: used.cpu.map(|cpu| cpu_time(cpu, elapsed, source(cpu_kept), certainty(cpu_is_whole))),
+            io: used
+                .io
+                .filter(|_| self.wanted.io)
+                .map(|io| io_of(io, source(io_kept), certainty(io_is_whole))),
+            faults: used
+                .cpu
+                .filter(tells_faults)
+                .map(|cpu| faults(cpu, source(cpu_kept), certainty(cpu_is_whole))),
             pressure: None,
         }
     }

@@ -17,6 +17,7 @@ use crate::{
         Start,
         kinship::{Asked, Lives},
         news::News,
+        used::UsageWanted,
     },
     process::windows::Opened,
     record::{Attached, Downgrade},
@@ -44,7 +45,11 @@ pub(super) struct Family {
 
 impl Family {
     /// Opens the process, finds its descendants, and notes what they had reached by then.
-    pub(super) fn attach(pid: u32, wake: &Wake) -> Result<(Self, Members, News, Start), Error> {
+    pub(super) fn attach(
+        pid: u32,
+        wanted: UsageWanted,
+        wake: &Wake,
+    ) -> Result<(Self, Members, News, Start), Error> {
         let root = open(pid)?;
         let birth = root.times()?.creation;
         let mut family = Self {
@@ -56,7 +61,7 @@ impl Family {
             unlisted: None,
         };
         let (mut start, epoch) = (Start::now(), wall_clock());
-        let mut members = Members::new(pid, epoch);
+        let mut members = Members::new(pid, epoch, wanted);
         let mut news = News::default();
         family.lives.begin(pid, birth);
         members.take_in(pid, Some(open(pid)?), Duration::ZERO, &mut news);

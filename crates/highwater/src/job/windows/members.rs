@@ -10,14 +10,17 @@ use windows_sys::Win32::{Foundation::FILETIME, System::SystemInformation::GetSys
 use super::{
     object::JobObject,
     port::{Message, Wake},
+    used,
 };
 use crate::{
     job::{
         events::{Event, LastMark, MemberId, Moment, Name, Reading},
+        ledger::Whole,
         news::{Look, News},
+        used::{UsageWanted, UsedBy},
     },
     process::windows::{Opened, file_name},
-    record::{PeakSource, ProcessExit},
+    record::{PeakSource, ProcessExit, UsageSource},
 };
 
 /// How long the end of a process may take that has been told.
@@ -73,6 +76,8 @@ pub(super) struct Members {
     root: u32,
     root_exit: Option<u32>,
     readings: Vec<Reading>,
+    wanted: UsageWanted,
+    uses: Vec<UsedBy>,
     /// The clock's 0 in 100 ns since 1601.
     epoch: u64,
     pub(super) was_over_limit: bool,
@@ -81,7 +86,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    pub(super) fn new(root: u32, epoch: u64) -> Self {
+    pub(super) fn new(root: u32, epoch: u64, wanted: UsageWanted) -> Self {
         Self {
             list: Vec::new(),
             by_pid: HashMap::new(),
@@ -92,6 +97,8 @@ impl Members {
             root,
             root_exit: None,
             readings: Vec::new(),
+            wanted,
+            uses: Vec::new(),
             epoch,
             was_over_limit: false,
             buried: Vec::new(),
@@ -112,6 +119,10 @@ impl Members {
 
     pub(super) fn readings(&self) -> &[Reading] {
         &self.readings
+    }
+
+    pub(super) fn uses(&self) -> &[UsedBy] {
+        &self.uses
     }
 
     pub(super) fn pids_and_ids(&self) -> impl Iterator<Item = (u32, MemberId)> + '_ {
@@ -221,6 +232,7 @@ impl Members {
     /// Reads all members, and buries those that have ended.
     pub(super) fn read_all(&mut self, at: Duration, news: &mut News) -> Look {
         self.readings.clear();
+        self.uses.clear();
         let mut list = std::mem::take(&mut self.list);
         list.retain_mut(|member| {
             if !member.named
@@ -245,6 +257,12 @@ impl Members {
                 };
                 self.readings.push(reading);
             }
+            if self.wanted.any()
+                && let Some(process) = &member.process
+            {
+                let own = used::of(process, self.wanted);
+                self.uses.push(UsedBy { id: member.id, own, with_waited: own });
+            }
             let commit = counters.and_then(|counters| counters.last_marks().1);
             if let Some(commit) = risen(commit, member.before.commit) {
                 let event = Event::Commit { id: member.id, bytes: commit, is_final: false };
@@ -259,7 +277,7 @@ impl Members {
     /// Messages may be dropped ("Job Objects"), but the Job Object counts. Whoever is missing for two looks is looked
     /// for: one look may come between a birth and its message.
     fn find_untold(&mut self, job: &JobObject, at: Duration, news: &mut News) {
-        let Some(count) = job.count() else { return };
+        let Some(count) = job.account() else { return };
         let missing = count.ever.saturating_sub(self.born);
         if missing > 0 && missing == self.untold {
             for pid in job.pids() {
@@ -270,6 +288,9 @@ impl Members {
             }
         }
         self.untold = count.ever.saturating_sub(self.born);
+        if self.wanted.any() {
+            news.push(Moment::exactly(at), Event::UsedByJob { used: count.used, is_final: count.now == 0 });
+        }
         if count.now == 0 {
             self.list.iter_mut().for_each(|member| member.ended = true);
         }
@@ -290,6 +311,12 @@ impl Members {
             }
             if let Some(bytes) = risen(commit, member.before.commit) {
                 news.push(moment, Event::Commit { id, bytes, is_final: true });
+            }
+            if self.wanted.any() {
+                let used = used::of(process, self.wanted);
+                let has_faults = used.cpu.is_some_and(|cpu| cpu.faults().is_some());
+                let whole = Whole { cpu: used.cpu.is_some(), faults: has_faults, io: used.io.is_some() };
+                news.push(moment, Event::UsedInAll { id, used, source: UsageSource::AtExit, whole });
             }
             if let Some(code) = process.exit_code() {
                 let exit = ProcessExit { code: Some(code.cast_signed()), signal: None };

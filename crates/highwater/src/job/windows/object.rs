@@ -11,16 +11,24 @@ use windows_sys::Win32::{
     System::JobObjects::{
         AssignProcessToJobObject, CreateJobObjectW, IsProcessInJob, JOB_OBJECT_LIMIT_BREAKAWAY_OK,
         JOB_OBJECT_LIMIT_JOB_MEMORY, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE, JOBOBJECT_ASSOCIATE_COMPLETION_PORT,
-        JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_BASIC_PROCESS_ID_LIST,
-        JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JOBOBJECTINFOCLASS,
+        JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_BASIC_AND_IO_ACCOUNTING_INFORMATION,
+        JOBOBJECT_BASIC_PROCESS_ID_LIST, JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JOBOBJECTINFOCLASS,
         JobObjectAssociateCompletionPortInformation, JobObjectBasicAccountingInformation,
-        JobObjectBasicProcessIdList, JobObjectExtendedLimitInformation, QueryInformationJobObject,
-        SetInformationJobObject, TerminateJobObject,
+        JobObjectBasicAndIoAccountingInformation, JobObjectBasicProcessIdList,
+        JobObjectExtendedLimitInformation, QueryInformationJobObject, SetInformationJobObject,
+        TerminateJobObject,
     },
 };
 
-use super::port::OF_THE_JOB;
-use crate::{Error, process::windows::Opened};
+use super::{port::OF_THE_JOB, used::transfers_of};
+use crate::{
+    Error,
+    job::{
+        accounts::{Spent, Transfers, of_job},
+        used::Used,
+    },
+    process::windows::Opened,
+};
 
 /// What taskkill leaves as the exit code of what it ends.
 pub(super) const KILLED: u32 = 1;
@@ -30,11 +38,12 @@ const LISTED: usize = 4096;
 #[derive(Debug)]
 pub(super) struct JobObject(OwnedHandle);
 
-/// How many processes there have been in the job, and are.
+/// How many processes there have been in the job, and are, and what all of them have used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Count {
+pub(super) struct Account {
     pub(super) ever: u32,
     pub(super) now: u32,
+    pub(super) used: Used,
 }
 
 impl JobObject {
@@ -102,10 +111,24 @@ impl JobObject {
         unsafe { TerminateJobObject(self.raw(), KILLED) };
     }
 
-    pub(super) fn count(&self) -> Option<Count> {
-        let accounting: JOBOBJECT_BASIC_ACCOUNTING_INFORMATION =
-            self.get(JobObjectBasicAccountingInformation)?;
-        Some(Count { ever: accounting.TotalProcesses, now: accounting.ActiveProcesses })
+    pub(super) fn account(&self) -> Option<Account> {
+        // Wine 8.0 knows the shorter question alone.
+        let whole: Option<JOBOBJECT_BASIC_AND_IO_ACCOUNTING_INFORMATION> =
+            self.get(JobObjectBasicAndIoAccountingInformation);
+        let (basic, transfers) = if let Some(whole) = whole {
+            (whole.BasicInfo, transfers_of(&whole.IoInfo))
+        } else {
+            let basic: JOBOBJECT_BASIC_ACCOUNTING_INFORMATION =
+                self.get(JobObjectBasicAccountingInformation)?;
+            (basic, Transfers::default())
+        };
+        let spent = Spent {
+            user: basic.TotalUserTime.unsigned_abs(),
+            kernel: basic.TotalKernelTime.unsigned_abs(),
+            faults: basic.TotalPageFaultCount,
+        };
+        let used = of_job(spent, transfers);
+        Some(Account { ever: basic.TotalProcesses, now: basic.ActiveProcesses, used })
     }
 
     /// The highest that all of the job has committed at once; `None` where that is not kept.

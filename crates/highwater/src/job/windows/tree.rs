@@ -20,7 +20,7 @@ use crate::{
     Error,
     job::{
         Job, Start,
-        events::{MemberId, Reading, Timed},
+        events::{Event, MemberId, Moment, Reading, Timed},
         ledger::{Kept, Origin, PssPass},
         news::{Look, News},
         used::UsedBy,
@@ -75,7 +75,7 @@ impl Tree {
         let mut start = None;
         let root = launch(job, &object, || start = Some((Start::now(), wall_clock())))?;
         let (start, epoch) = start.unwrap_or_else(|| (Start::now(), wall_clock()));
-        let mut members = Members::new(root.id(), epoch);
+        let mut members = Members::new(root.id(), epoch, job.usage);
         let mut news = News::default();
         members.adopt(root.id(), &object, Duration::ZERO, &mut news);
         let tree = Self {
@@ -98,7 +98,7 @@ impl Tree {
                     .to_owned(),
             });
         }
-        let (family, members, news, start) = Family::attach(pid, &wake)?;
+        let (family, members, news, start) = Family::attach(pid, job.usage, &wake)?;
         let tree = Self {
             held: Held::Family(Box::new(family)),
             wake,
@@ -157,6 +157,12 @@ impl Tree {
 
     pub(crate) fn last_look(&mut self, at: Duration) {
         self.look(at, true);
+        if let Held::Job { object, .. } = &self.held
+            && let Some(account) = object.account()
+        {
+            let event = Event::UsedByJob { used: account.used, is_final: account.now == 0 };
+            self.news.push(Moment::exactly(at), event);
+        }
     }
 
     pub(crate) fn news(&mut self) -> impl Iterator<Item = Timed> + '_ {
@@ -167,9 +173,8 @@ impl Tree {
         self.members.readings()
     }
 
-    #[allow(clippy::unused_self)] // Not read here yet.
     pub(crate) fn uses(&self) -> &[UsedBy] {
-        &[]
+        self.members.uses()
     }
 
     #[allow(clippy::unused_self)] // Messages are there before what they tell of goes on.

@@ -2,7 +2,7 @@
 
 use windows_sys::Win32::System::ProcessStatus::K32EnumProcesses;
 
-use super::{Opened, file_name, open::last};
+use super::{Opened, are_cycles_counted, file_name, open::last};
 use crate::{
     Error, Roots,
     process::{
@@ -39,7 +39,7 @@ pub(crate) fn of(_: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
             Ok(counters) => counters.figures(process.id()?).working_set_bytes,
             Err(error) => Err(not_read(&error)),
         },
-        cpu_time: Some(times.cpu),
+        cpu_time: are_cycles_counted().then(|| times.cpu()),
     })
 }
 

@@ -8,6 +8,7 @@ use std::{
         io::{AsRawHandle, FromRawHandle, OwnedHandle},
     },
     path::PathBuf,
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -18,10 +19,11 @@ use windows_sys::{
         System::{
             ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS_EX},
             Threading::{
-                GetExitCodeProcess, GetProcessTimes, OpenProcess, PROCESS_BASIC_INFORMATION,
-                PROCESS_NAME_WIN32, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
-                QueryFullProcessImageNameW, WaitForSingleObject,
+                GetCurrentProcess, GetExitCodeProcess, GetProcessTimes, OpenProcess,
+                PROCESS_BASIC_INFORMATION, PROCESS_NAME_WIN32, PROCESS_QUERY_LIMITED_INFORMATION,
+                PROCESS_SYNCHRONIZE, QueryFullProcessImageNameW, WaitForSingleObject,
             },
+            WindowsProgramming::QueryProcessCycleTime,
         },
     },
 };
@@ -48,7 +50,16 @@ pub(crate) struct Times {
     pub(crate) creation: u64,
     /// `None` while it lives.
     pub(crate) exit: Option<u64>,
-    pub(crate) cpu: Duration,
+    /// In user mode, in 100 ns.
+    pub(crate) user: u64,
+    /// In the kernel, in 100 ns.
+    pub(crate) kernel: u64,
+}
+
+impl Times {
+    pub(crate) fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.user.saturating_add(self.kernel).saturating_mul(100))
+    }
 }
 
 impl Opened {
@@ -88,6 +99,7 @@ impl Opened {
             commit: raw.PagefileUsage as u64,
             peak_commit: raw.PeakPagefileUsage as u64,
             private: raw.PrivateUsage as u64,
+            faults: raw.PageFaultCount,
         })
     }
 
@@ -99,12 +111,12 @@ impl Opened {
             return Err(last("reading the times of a process"));
         }
         let [creation, exit, kernel, user] = times.map(of_filetime);
-        let cpu = kernel.saturating_add(user);
         Ok(Times {
             creation,
             // While it lives the field holds anything (GetProcessTimes).
             exit: self.has_ended().then_some(exit).filter(|&exit| exit >= creation),
-            cpu: Duration::from_nanos(cpu.saturating_mul(100)),
+            user,
+            kernel,
         })
     }
 
@@ -174,6 +186,18 @@ impl Opened {
         };
         (status >= 0).then(|| u32::try_from(basic.InheritedFromUniqueProcessId).ok())?
     }
+}
+
+/// Whether this system counts the cycles that processes run for. One that does not has no account of CPU time either,
+/// whatever `GetProcessTimes` says: Wine 8.0 says 10 ms of everybody.
+pub(crate) fn are_cycles_counted() -> bool {
+    static COUNTED: OnceLock<bool> = OnceLock::new();
+    *COUNTED.get_or_init(|| {
+        let mut cycles = 0;
+        // SAFETY: the handle stands for this process, and `cycles` is ours.
+        let told = unsafe { QueryProcessCycleTime(GetCurrentProcess(), &raw mut cycles) } != 0;
+        told && cycles > 0
+    })
 }
 
 /// The error that the last call of this thread left.

@@ -118,3 +118,90 @@ fn bytes_that_no_parent_is_told_of_stay_in_the_total() {
         (Some(30), UsageSource::AtExit, Certainty::Exact)
     );
 }
+
+/// Of Windows: faults are not told apart, and no parent is told of its children's time.
+fn of_windows() -> Ledger {
+    let mut ledger = ledger_with(Lineage::JobObject);
+    ledger.header.origin.metric = Metric::WorkingSet;
+    ledger
+}
+
+fn used(millis: u64, faults: u64, written: u64) -> Used {
+    let moved = Moved { read: Some(0), written: Some(written), ..Moved::default() };
+    Used {
+        cpu: Some(Cpu { user: ms(millis), mixed_faults: Some(faults), ..Cpu::default() }),
+        io: Some(moved),
+    }
+}
+
+#[test]
+fn a_job_object_counts_those_too_that_nobody_could_open() {
+    for is_final in [true, false] {
+        let mut ledger = of_windows();
+        event(&mut ledger, ms(1), born(0, 100, 1, "cmd.exe", false));
+        event(&mut ledger, ms(2), born(1, 104, 100, "?", false));
+        exactly(&mut ledger, 10, gone(1, 10));
+        let (id, whole) = (MemberId(0), Whole { cpu: true, faults: true, io: true });
+        let last = Event::UsedInAll { id, used: used(31, 900, 7), source: UsageSource::AtExit, whole };
+        exactly(&mut ledger, 30, last);
+        exactly(&mut ledger, 30, gone(0, 30));
+        exactly(&mut ledger, 31, Event::UsedByJob { used: used(78, 2000, 50), is_final });
+        let (record, rows) = finish(ledger, 40);
+        let (cpu, io) = (record.usage.cpu.unwrap(), record.usage.io.unwrap());
+        let wanted = if is_final { Certainty::Exact } else { Certainty::AtLeast };
+        assert_eq!((cpu.user_seconds, cpu.source, cpu.certainty), (0.078, UsageSource::JobObject, wanted));
+        assert_eq!((io.written_bytes, io.storage_written_bytes, io.certainty), (Some(50), None, wanted));
+        let faults = record.usage.faults.unwrap();
+        assert_eq!((faults.minor, faults.major, faults.total), (None, None, Some(2000)));
+        let own = rows[0].usage.unwrap();
+        assert_eq!((own.cpu.unwrap().user_seconds, own.cpu.unwrap().certainty), (0.031, Certainty::Exact));
+        // Of the other nothing is known, and nothing is said.
+        assert_eq!(rows[1].usage.map(|usage| (usage.cpu, usage.io, usage.faults)), Some((None, None, None)));
+    }
+}
+
+#[test]
+fn without_a_job_object_a_child_is_not_lost_in_its_parent() {
+    let mut ledger = of_windows();
+    event(&mut ledger, ms(1), born(0, 100, 1, "cmd.exe", false));
+    event(&mut ledger, ms(1), born(1, 104, 100, "cl.exe", false));
+    let (id, whole) = (MemberId(1), Whole { cpu: true, faults: true, io: true });
+    exactly(
+        &mut ledger,
+        10,
+        Event::UsedInAll { id, used: used(500, 900, 7), source: UsageSource::AtExit, whole },
+    );
+    exactly(&mut ledger, 10, gone(1, 10));
+    let own = [UsedBy { id: MemberId(0), own: used(10, 50, 1), with_waited: used(10, 50, 1) }];
+    ledger.sample(&Sample { at: ms(20), readings: &[], uses: &own, marks: false, told_until: ms(20) });
+    assert_eq!(ledger.last_used().unwrap().cpu.unwrap().user, ms(510));
+    let (record, _) = finish(ledger, 40);
+    assert_eq!(total_cpu(&record), (0.51, Certainty::AtLeast), "the first lives on");
+    assert_eq!(record.usage.io.unwrap().written_bytes, Some(8));
+}
+
+#[test]
+fn a_system_that_keeps_no_account_is_named() {
+    let mut ledger = of_windows();
+    event(&mut ledger, ms(1), born(0, 100, 1, "cmd.exe", false));
+    exactly(&mut ledger, 30, gone(0, 30));
+    exactly(&mut ledger, 31, Event::UsedByJob { used: Used::default(), is_final: true });
+    let (record, _) = finish(ledger, 40);
+    assert_eq!((record.usage.cpu, record.usage.io, record.usage.faults), (None, None, None));
+    for wanted in ["CPU time", "bytes read"] {
+        let said = record.capture.downgrades.iter().any(|downgrade| downgrade.wanted.contains(wanted));
+        assert!(said, "{wanted}: {:?}", record.capture.downgrades);
+    }
+}
+
+#[test]
+fn who_lives_on_is_in_the_total_and_leaves_it_open() {
+    let mut ledger = ledger_with(Lineage::Perf);
+    exactly(&mut ledger, 1, born(0, 100, 1, "sh", false));
+    exactly(&mut ledger, 2, born(1, 101, 100, "daemon", false));
+    uses(&mut ledger, 10, &[(0, 20, 20), (1, 500, 500)]);
+    exactly(&mut ledger, 30, Event::Reaped { id: Some(MemberId(0)), used: cpu(20, 20) });
+    exactly(&mut ledger, 30, gone(0, 30));
+    let closing = Closing { elapsed: ms(40), all_told: true, ..Closing::default() };
+    assert_eq!(total_cpu(&ledger.finish(&closing)), (0.52, Certainty::AtLeast));
+}

@@ -1,0 +1,40 @@
+//! Reading what a process has used beside memory; its handle tells that after its end, too.
+
+use windows_sys::Win32::System::Threading::{GetProcessIoCounters, IO_COUNTERS};
+
+use crate::{
+    job::{
+        accounts::{Spent, Transfers},
+        used::{UsageWanted, Used},
+    },
+    process::windows::{Opened, are_cycles_counted},
+};
+
+/// Since its start, by itself.
+pub(super) fn of(process: &Opened, wanted: UsageWanted) -> Used {
+    Used {
+        cpu: spent(process).filter(|_| wanted.cpu).and_then(|spent| spent.of_process(are_cycles_counted())),
+        io: transfers(process).filter(|_| wanted.io).and_then(Transfers::moved),
+    }
+}
+
+fn spent(process: &Opened) -> Option<Spent> {
+    let times = process.times().ok()?;
+    // 0 is no count of faults, so it may stand for one that could not be read.
+    let faults = process.counters().map_or(0, |counters| counters.faults);
+    Some(Spent { user: times.user, kernel: times.kernel, faults })
+}
+
+fn transfers(process: &Opened) -> Option<Transfers> {
+    let mut counters = IO_COUNTERS::default();
+    // SAFETY: a live handle that may be asked, and a live local.
+    let told = unsafe { GetProcessIoCounters(process.raw(), &raw mut counters) } != 0;
+    told.then(|| transfers_of(&counters))
+}
+
+pub(super) fn transfers_of(counters: &IO_COUNTERS) -> Transfers {
+    Transfers {
+        operations: [counters.ReadOperationCount, counters.WriteOperationCount, counters.OtherOperationCount],
+        bytes: [counters.ReadTransferCount, counters.WriteTransferCount, counters.OtherTransferCount],
+    }
+}
