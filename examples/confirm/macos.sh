@@ -38,6 +38,11 @@ note "unit tests of the library" cargo test -q -p highwater --all-features --lib
 note "hwm --version" $hwm --version
 note "hwm doctor" $hwm doctor
 $hwm doctor
+# Without privilege other users' processes are refused, and a virtual machine may have no GPU; all else must work.
+for mechanism in footprint "lifetime maximum" "resident size" "task info" "parent numbers" kqueue "exit status" remains "graphics ledger"; do
+    note "doctor: $mechanism" sh -c "$hwm doctor | grep -q '^yes  $mechanism '"
+done
+if [ "$(id -u)" -eq 0 ]; then note "doctor, as root: processes of others" sh -c "$hwm doctor | grep -q '^yes  processes of others '"; fi
 
 # One process of 200 MiB: the kernel's own mark, beside what time -l prints of the same program.
 $hwm run --json="$work/hold.json" -- $workload hold 200 1000
@@ -57,6 +62,34 @@ ours=$(tr ',{' '\n\n' <"$work/ps.json" | awk -F: -v pid=$held '/"pid"/ { here = 
 theirs=$(footprint $held 2>/dev/null | awk '/phys_footprint:/ { print ($2 + 0) * ($3 == "GB" ? 1073741824 : $3 == "MB" ? 1048576 : 1024); exit }')
 near "footprint of a living process, bytes" "${ours:-0}" "${theirs:-0}" 5
 kill $held
+
+# CPU time, page faults and bytes of storage, beside what time -l prints of the same program: a child computes for half a
+# second and writes 30 MiB, then its parent does.
+$hwm run --with-cpu --with-io --json="$work/burn.json" -- $workload burn 500 "$work/data" 30
+/usr/bin/time -l $workload burn 500 "$work/data" 30 2>"$work/time"
+theirs=$(awk '/ user/ { for (i = 2; i <= NF; i++) if ($i == "user") print $(i - 1) * 1000 }' "$work/time")
+near "user time of both, ms" "$(awk -v s="$(value "$work/burn.json" usage.cpu.user_seconds)" 'BEGIN { print s * 1000 }')" "${theirs:-0}" 15
+near "user time of the parent alone, ms" "$(awk -v s="$(value "$work/burn.json" processes.0.usage.cpu.user_seconds)" 'BEGIN { print s * 2000 }')" "${theirs:-0}" 20
+note "the parent's row is exact" test "$(value "$work/burn.json" processes.0.usage.cpu.certainty)" = exact
+theirs=$(awk '/page reclaims/ { print $1 }' "$work/time")
+near "page faults without I/O" "$(value "$work/burn.json" usage.faults.minor)" "${theirs:-0}" 10
+note "bytes through calls are unknown" sh -c "! plutil -extract usage.io.read_bytes raw -o - '$work/burn.json' 2>/dev/null | grep -q '[0-9]'"
+echo "      of 60 MiB written to files counted to storage: $(value "$work/burn.json" usage.io.storage_written_bytes) bytes" >>"$table"
+note "a PSS limit is refused at the start" sh -c "$hwm run --max-total-pss 1G -- true; test \$? -eq 125"
+
+# Attaching: an earlier peak stands apart, the end is known, and what cannot be attached to is refused.
+$workload hold 150 6000 &
+held=$!
+sleep 2
+$hwm attach --json="$work/attach.json" $held
+note "attach ends with 0" test $? -eq 0
+wait $held
+near "attached: footprint, KiB" "$(value "$work/attach.json" max_total_rss_kib)" $((150 * 1024)) 5
+near "attached: its mark before, KiB" "$(($(value "$work/attach.json" capture.attached.marks_bytes) / 1024))" $((150 * 1024)) 5
+note "attached: how it ended" test "$(value "$work/attach.json" exit.code)" = 0
+note "attached: for how long it had run" sh -c "awk -v s='$(value "$work/attach.json" capture.attached.ran_for_seconds)' 'BEGIN { exit !(s > 1.5 && s < 4) }'"
+note "kernel_task is refused" sh -c "! $hwm attach 0"
+if [ "$(id -u)" -ne 0 ]; then note "pid 1 is refused, with the remedy" sh -c "$hwm attach 1 2>&1 | grep -q sudo"; fi
 
 # Three generations at once; a child that outlives its parent; short processes; exit codes; a killed tree.
 $hwm run --json="$work/generations.json" -- $workload generations

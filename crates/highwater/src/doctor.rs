@@ -11,7 +11,12 @@ use crate::Roots;
 mod linux;
 #[cfg(target_os = "linux")]
 use linux as os;
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(target_os = "macos", all(test, unix)))]
+#[cfg_attr(not(target_os = "macos"), allow(dead_code))] // Linux tests what the answers mean.
+mod macos;
+#[cfg(target_os = "macos")]
+use macos as os;
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
 mod os {
     pub(super) const MECHANISMS: &[super::Mechanism] = &[];
 }
@@ -26,12 +31,12 @@ struct Mechanism {
     attempt: fn(&Roots) -> State,
 }
 
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Nothing is tried there yet.
+#[cfg_attr(not(any(target_os = "linux", target_os = "macos")), allow(dead_code))] // Nothing is tried there yet.
 const fn used(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> State) -> Mechanism {
     Mechanism { name, gives, in_use: true, calls_driver: false, attempt }
 }
 
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Nothing is tried there yet.
+#[cfg_attr(not(any(target_os = "linux", target_os = "macos")), allow(dead_code))] // Nothing is tried there yet.
 const fn of_driver(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> State) -> Mechanism {
     Mechanism { calls_driver: true, ..used(name, gives, attempt) }
 }
@@ -95,7 +100,7 @@ pub fn examine_without_drivers(roots: &Roots, why: &str) -> Vec<Examined> {
     os::MECHANISMS.iter().map(|mechanism| mechanism.examined(state(mechanism))).collect()
 }
 
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // As above.
+#[cfg_attr(not(any(target_os = "linux", target_os = "macos")), allow(dead_code))] // As above.
 impl State {
     fn works() -> Self {
         Self::Works { detail: None }

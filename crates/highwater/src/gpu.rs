@@ -48,6 +48,8 @@ mod usage;
 #[cfg_attr(not(windows), allow(dead_code))] // Elsewhere only its pure parts, for their tests.
 mod wddm;
 
+#[cfg(all(feature = "metal", target_os = "macos"))]
+pub(crate) use self::metal::own_ledger;
 #[cfg(feature = "test-helpers")]
 #[doc(hidden)]
 pub use self::shared::while_held;

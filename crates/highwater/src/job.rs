@@ -70,6 +70,11 @@ use macos as os;
 pub use rows::Rows;
 #[cfg(windows)]
 use windows as os;
+#[cfg(target_os = "macos")]
+pub(crate) use {
+    events::MemberId,
+    macos::{Queue, Told},
+};
 
 /// When the job's time began.
 #[derive(Debug, Clone)]

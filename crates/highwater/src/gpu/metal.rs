@@ -14,6 +14,8 @@ mod ledger;
 
 #[cfg(target_os = "macos")]
 pub(super) use self::of_the_system::Metal;
+#[cfg(target_os = "macos")]
+pub(crate) use self::of_the_system::own_ledger;
 
 #[cfg(target_os = "macos")]
 mod of_the_system {
@@ -30,6 +32,11 @@ mod of_the_system {
         },
         process::macos::calls,
     };
+
+    /// What this process's ledger says it holds for graphics.
+    pub(crate) fn own_ledger() -> Result<i64, Unavailable> {
+        ledger::system::balance(std::process::id(), &ledger::system::template()?)
+    }
 
     /// All devices that Metal knows.
     #[derive(Debug, Default)]

@@ -38,6 +38,6 @@ mod of_the_system {
 }
 
 #[cfg(target_os = "macos")]
-pub(crate) use self::{of_the_system::OpenDevices, tree::Tree, wake::Wake};
+pub(crate) use self::{members::Told, of_the_system::OpenDevices, queue::Queue, tree::Tree, wake::Wake};
 #[cfg(target_os = "macos")]
 pub(crate) use super::unix::{quiet_thread, thread_cpu};

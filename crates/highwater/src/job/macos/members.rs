@@ -62,12 +62,12 @@ pub(super) trait Kernel {
 
 /// News of one member. Several forks may be one piece of news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) id: MemberId,
-    pub(super) forked: bool,
-    pub(super) execed: bool,
-    pub(super) ended: bool,
-    pub(super) exit: Option<ProcessExit>,
+pub(crate) struct Told {
+    pub(crate) id: MemberId,
+    pub(crate) forked: bool,
+    pub(crate) execed: bool,
+    pub(crate) ended: bool,
+    pub(crate) exit: Option<ProcessExit>,
 }
 
 #[derive(Debug)]

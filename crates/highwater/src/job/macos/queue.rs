@@ -15,11 +15,11 @@ const AT_ONCE: i32 = 128;
 
 /// The queue, which no child inherits.
 #[derive(Debug)]
-pub(super) struct Queue(OwnedFd);
+pub(crate) struct Queue(OwnedFd);
 
 /// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Woken {
+pub(crate) enum Woken {
     TimeUp,
     /// There is news of members.
     News,
@@ -28,7 +28,7 @@ pub(super) enum Woken {
 }
 
 impl Queue {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: no arguments; a new descriptor that nobody else owns, or -1.
         let queue = unsafe { libc::kqueue() };
         if queue < 0 {
@@ -39,7 +39,7 @@ impl Queue {
     }
 
     /// From now on its forks, execs and its end are told. An error where it has ended already.
-    pub(super) fn watch(&self, pid: u32, id: MemberId) -> io::Result<()> {
+    pub(crate) fn watch(&self, pid: u32, id: MemberId) -> io::Result<()> {
         let all = libc::NOTE_FORK | libc::NOTE_EXEC | libc::NOTE_EXIT;
         // How it ended is told only of those whom we may signal (`filt_procattach` in `bsd/kern/kern_event.c`).
         match self.add(pid, id, all | libc::NOTE_EXITSTATUS) {
@@ -66,7 +66,7 @@ impl Queue {
     }
 
     /// What has been told since, without waiting.
-    pub(super) fn drain(&self) -> Vec<Told> {
+    pub(crate) fn drain(&self) -> Vec<Told> {
         let mut told = Vec::new();
         loop {
             // SAFETY: an all-zero kevent is a valid value of this plain C struct.
@@ -85,7 +85,7 @@ impl Queue {
     }
 
     /// Waits for news, without taking it in.
-    pub(super) fn wait(&self, pause: Duration, other: Option<BorrowedFd<'_>>) -> Woken {
+    pub(crate) fn wait(&self, pause: Duration, other: Option<BorrowedFd<'_>>) -> Woken {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let mut polled = vec![PollFd::new(&self.0, PollFlags::IN)];
         polled.extend(other.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN)));

@@ -1,0 +1,35 @@
+//! GPUs: what Metal, I/O Kit and the kernel's ledger tell.
+
+use super::verdict;
+use crate::{Roots, doctor::State, gpu::Monitor};
+
+pub(super) fn devices(roots: &Roots) -> State {
+    let mut monitor = Monitor::with_roots(roots.clone());
+    let devices = monitor.devices();
+    if devices.is_empty() {
+        let gaps: Vec<String> =
+            monitor.gaps().iter().map(|gap| format!("{}: {}", gap.what, gap.why)).collect();
+        let why = if gaps.is_empty() { "Metal knows no device".to_owned() } else { gaps.join("; ") };
+        return State::missing(why).or("nothing is lost where there is no GPU, as in most virtual machines");
+    }
+    let named: Vec<String> =
+        devices.iter().map(|device| format!("{} {}", device.index, device.label())).collect();
+    State::works_with(named.join(", "))
+}
+
+pub(super) fn statistics(roots: &Roots) -> State {
+    let devices = Monitor::with_roots(roots.clone()).devices();
+    let known = devices.iter().filter(|device| device.used.reading.known().is_some()).count();
+    verdict::statistics(devices.len(), known)
+}
+
+/// Our own, which nobody refuses us.
+#[cfg(feature = "metal")]
+pub(super) fn ledger(_: &Roots) -> State {
+    verdict::ledger(crate::gpu::own_ledger())
+}
+
+#[cfg(not(feature = "metal"))]
+pub(super) fn ledger(_: &Roots) -> State {
+    State::missing("this build is without the feature metal")
+}

@@ -1,0 +1,208 @@
+//! What the answers of an attempt mean.
+
+use crate::{
+    Unavailable,
+    doctor::State,
+    process::macos::rusage::{Rusage, TaskFaults},
+    record::ProcessExit,
+};
+
+/// With which the child ends.
+pub(super) const CODE: i32 = 7;
+
+const SANDBOX: &str = "a sandbox may forbid it: run hwm from a terminal";
+
+/// A figure that no living process can have at 0.
+pub(super) fn positive(name: &str, answer: Result<u64, Unavailable>) -> State {
+    match answer {
+        Ok(0) => State::missing(format!("{name} reads 0, which no process holds")),
+        Ok(bytes) => State::works_with(format!("hwm holds {bytes} bytes")),
+        Err(why) => State::missing(format!("proc_pid_rusage: {why}")).or(SANDBOX),
+    }
+}
+
+pub(super) fn mark(answer: &Result<Rusage, Unavailable>) -> State {
+    match answer {
+        Ok(usage) => match usage.max_footprint() {
+            Ok(bytes) => State::works_with(format!("hwm reached {bytes} bytes")),
+            Err(_) => State::missing("ri_lifetime_max_phys_footprint reads 0: this kernel keeps no mark"),
+        },
+        Err(why) => State::missing(format!("proc_pid_rusage: {why}")).or(SANDBOX),
+    }
+}
+
+pub(super) fn faults(answer: Result<TaskFaults, Unavailable>) -> State {
+    match answer.map(TaskFaults::minor) {
+        Ok(Some(1..)) => State::works(),
+        Ok(_) => State::missing("PROC_PIDTASKINFO tells of no page faults, which no program runs without"),
+        Err(why) => State::missing(format!("PROC_PIDTASKINFO: {why}")).or(SANDBOX),
+    }
+}
+
+/// `launchd`: what is told of it, which is root's.
+pub(super) fn others(launchd: &Result<Rusage, Unavailable>) -> State {
+    match launchd {
+        Ok(_) => State::works(),
+        Err(Unavailable::PermissionDenied) => {
+            State::missing("macOS tells the memory of other users' processes to root only")
+                .or("run with sudo")
+        }
+        Err(why) => State::missing(format!("proc_pid_rusage of pid 1: {why}")),
+    }
+}
+
+/// `own`: our number; `made_by`: what a child of ours says who made it.
+pub(super) fn parents(own: Result<u64, Unavailable>, made_by: Result<u64, Unavailable>) -> State {
+    match (own, made_by) {
+        (Ok(own), Ok(made_by)) if own == made_by && own != 0 => State::works(),
+        (Ok(own), Ok(made_by)) => {
+            State::missing(format!("a child of number {own} says that {made_by} made it"))
+                .or("please open an issue: this macOS is not known")
+        }
+        (Err(why), _) | (_, Err(why)) => {
+            State::missing(format!("PROC_PIDUNIQIDENTIFIERINFO: {why}")).or(SANDBOX)
+        }
+    }
+}
+
+/// Whether a child's fork and end were told.
+pub(super) fn news(forked: bool, ended: bool) -> State {
+    match (forked, ended) {
+        (true, true) => State::works(),
+        (false, true) => State::missing("NOTE_FORK was not told of a child that forked"),
+        (true, false) => State::missing("NOTE_EXIT was not told of a child that ended"),
+        (false, false) => State::missing("EVFILT_PROC told neither of a fork nor of an end"),
+    }
+}
+
+pub(super) fn exit(told: Option<ProcessExit>) -> State {
+    match told {
+        Some(ProcessExit { code: Some(CODE), .. }) => State::works(),
+        Some(ProcessExit { code, signal }) => State::missing(format!(
+            "NOTE_EXITSTATUS of a child that ended with {CODE} says code {code:?}, signal {signal:?}"
+        )),
+        None => State::missing("NOTE_EXITSTATUS was not told of a child that ended"),
+    }
+}
+
+/// What was to be read of a child that had ended and not been waited for.
+pub(super) fn remains(answer: &Result<Rusage, Unavailable>) -> State {
+    match answer {
+        Ok(usage) if !usage.has_ended => State::missing("a child that has ended does not look it"),
+        Ok(usage) => match usage.max_footprint() {
+            Ok(bytes) => State::works_with(format!("a shell reached {bytes} bytes")),
+            Err(_) => State::missing("of a child that has ended no mark is left"),
+        },
+        Err(Unavailable::Vanished) => State::missing("nothing is left of a child that has ended")
+            .or("start hwm where SIGCHLD is not ignored"),
+        Err(why) => State::missing(format!("proc_pid_rusage of a child that has ended: {why}")),
+    }
+}
+
+/// `devices`: how many there are, and of how many it is known what is in use.
+pub(super) fn statistics(devices: usize, known: usize) -> State {
+    match (devices, known) {
+        (0, _) => State::missing("Metal knows no device whose statistics could be read"),
+        (_, 0) => State::missing("PerformanceStatistics has none of the keys that are known")
+            .or("please open an issue with what `ioreg -r -c IOAccelerator` prints"),
+        (devices, known) if known < devices => State::works_with(format!("of {known} of {devices} devices")),
+        _ => State::works(),
+    }
+}
+
+pub(super) fn ledger(balance: Result<i64, Unavailable>) -> State {
+    match balance {
+        Ok(0..) => State::works(),
+        Ok(balance) => State::missing(format!("hwm's own reads {balance} bytes")),
+        Err(Unavailable::NotProvided) => {
+            State::missing("this macOS has no ledger call, or no entry graphics_footprint in it")
+        }
+        Err(why) => State::missing(format!("ledger: {why}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::macos::rusage::Spent;
+
+    const USAGE: Rusage = Rusage {
+        resident_bytes: 3 << 20,
+        footprint_bytes: 2 << 20,
+        max_footprint_bytes: 5 << 20,
+        own: Spent { user_ticks: 1, system_ticks: 1, pageins: 0 },
+        waited: Spent { user_ticks: 0, system_ticks: 0, pageins: 0 },
+        storage_read_bytes: 0,
+        storage_written_bytes: 0,
+        has_ended: false,
+    };
+
+    fn works(state: &State) -> bool {
+        matches!(state, State::Works { .. })
+    }
+
+    fn missing(state: State) -> (String, Option<String>) {
+        match state {
+            State::Missing { why, remedy } => (why, remedy),
+            State::Works { .. } => panic!("{state:?}"),
+        }
+    }
+
+    #[test]
+    fn a_zero_is_no_figure() {
+        assert!(works(&positive("ri_resident_size", Ok(4096))));
+        assert!(missing(positive("ri_resident_size", Ok(0))).0.contains("reads 0"));
+        assert!(works(&mark(&Ok(USAGE))));
+        assert!(missing(mark(&Ok(Rusage { max_footprint_bytes: 0, ..USAGE }))).0.contains("no mark"));
+        assert!(works(&faults(Ok(TaskFaults { all: 900, pageins: 3 }))));
+        missing(faults(Ok(TaskFaults { all: 0, pageins: 0 })));
+    }
+
+    #[test]
+    fn others_need_root_and_that_is_said() {
+        assert!(works(&others(&Ok(USAGE))));
+        let (_, remedy) = missing(others(&Err(Unavailable::PermissionDenied)));
+        assert_eq!(remedy.as_deref(), Some("run with sudo"));
+        assert_eq!(missing(others(&Err(Unavailable::Vanished))).1, None);
+    }
+
+    #[test]
+    fn a_child_is_ours_and_says_so() {
+        assert!(works(&parents(Ok(41), Ok(41))));
+        assert!(missing(parents(Ok(41), Ok(1))).0.contains("says that 1 made it"));
+        missing(parents(Ok(0), Ok(0)));
+        assert!(missing(parents(Ok(41), Err(Unavailable::PermissionDenied))).1.is_some());
+    }
+
+    #[test]
+    fn each_piece_of_news_counts_by_itself() {
+        assert!(works(&news(true, true)));
+        for (forked, ended, why) in [(false, true, "NOTE_FORK"), (true, false, "NOTE_EXIT")] {
+            assert!(missing(news(forked, ended)).0.starts_with(why));
+        }
+        missing(news(false, false));
+        let ended = |code, signal| Some(ProcessExit { code, signal });
+        assert!(works(&exit(ended(Some(CODE), None))));
+        assert!(missing(exit(ended(Some(0), None))).0.contains("Some(0)"), "a shifted status");
+        missing(exit(ended(None, Some(7))));
+        missing(exit(None));
+    }
+
+    #[test]
+    fn remains_hold_a_mark() {
+        assert!(works(&remains(&Ok(Rusage { has_ended: true, footprint_bytes: 0, ..USAGE }))));
+        missing(remains(&Ok(USAGE)));
+        missing(remains(&Ok(Rusage { has_ended: true, max_footprint_bytes: 0, ..USAGE })));
+        assert!(missing(remains(&Err(Unavailable::Vanished))).1.unwrap().contains("SIGCHLD"));
+    }
+
+    #[test]
+    fn what_a_gpu_tells() {
+        assert!(works(&statistics(1, 1)) && works(&statistics(2, 1)));
+        missing(statistics(0, 0));
+        assert!(missing(statistics(1, 0)).1.unwrap().contains("ioreg"));
+        assert!(works(&ledger(Ok(0))), "hwm holds nothing there");
+        missing(ledger(Ok(-1)));
+        missing(ledger(Err(Unavailable::NotProvided)));
+    }
+}
