@@ -67,7 +67,7 @@ pub(super) fn total<P>(record: &Record<P>) -> Option<Figure> {
 pub(super) fn pss<P>(record: &Record<P>) -> Option<Figure> {
     let cap = record.peak.rss.map(|rss| rss.upper_bytes);
     record.peak.pss.map(|peak| match peak.certainty {
-        // Some processes are in it with their RSS: it may be far too high, and at another moment have been more.
+        // Earlier versions left some processes in it with their RSS: it may be far too high, and at another moment have been more.
         Certainty::Sampled => {
             Figure { bytes: peak.bytes, lower: 0, upper: cap.map(|cap| cap.max(peak.bytes)) }
         }

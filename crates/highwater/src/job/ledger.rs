@@ -65,11 +65,10 @@ pub(crate) struct Origin {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PssPass {
     pub(crate) at: Duration,
+    /// Of those that were read.
     pub(crate) bytes: u64,
-    /// The same without those.
-    pub(crate) at_least: u64,
-    /// Members that were left at their RSS because their PSS could not be read.
-    pub(crate) capped: u64,
+    /// Members that could not be read, or not in time.
+    pub(crate) unread: u64,
 }
 
 /// The fold's state.
@@ -337,6 +336,7 @@ impl Ledger {
 
     /// A pass over all members' PSS.
     pub(crate) fn pss(&mut self, pass: PssPass) {
+        // Of one that read nobody the reason is worth keeping.
         if self.pss.is_none_or(|best| pass.bytes > best.bytes) {
             self.pss = Some(pass);
         }

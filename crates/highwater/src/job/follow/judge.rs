@@ -63,9 +63,8 @@ impl Following {
             self.ledger.pss_disturbed();
             return None;
         }
-        self.limits.pss_counted(pass.capped);
+        self.limits.pss_counted(pass.unread);
         self.ledger.pss(pass);
-        // Those that could not be read may have all of their pages in common.
-        Some(pass.at_least)
+        Some(pass.bytes)
     }
 }

@@ -177,9 +177,9 @@ impl Ledger {
 
     /// PSS has no high-water mark: the job reached at least the highest pass.
     fn pss_figure(&self) -> Option<PeakFigure> {
-        self.pss.map(|pass| PeakFigure {
+        self.pss.filter(|pass| pass.bytes > 0).map(|pass| PeakFigure {
             bytes: pass.bytes,
-            certainty: if pass.capped == 0 { Certainty::AtLeast } else { Certainty::Sampled },
+            certainty: Certainty::AtLeast,
             at_seconds: Some(round(pass.at.as_secs_f64())),
         })
     }
@@ -193,12 +193,11 @@ impl Ledger {
                 self.pss_disturbed
             ),
             None => "the job ended before a first pass".to_owned(),
-            Some(pass) if pass.capped > 0 => {
-                let processes = if pass.capped == 1 { "process" } else { "processes" };
-                format!(
-                    "{} {processes} could not be read, or not in time: counted with their RSS",
-                    pass.capped
-                )
+            Some(pass) if pass.unread == 1 => {
+                "a process could not be read, or not in time, and is not in it".to_owned()
+            }
+            Some(pass) if pass.unread > 1 => {
+                format!("{} processes could not be read, or not in time, and are not in it", pass.unread)
             }
             Some(_) => return None,
         };

@@ -275,7 +275,7 @@ fn a_window_waits_for_the_last_mark_of_one_that_was_ending() {
 fn pss_keeps_the_highest_pass_or_says_why_there_is_none() {
     let mut best = ledger();
     for (at, bytes) in [(1, 10 * MIB), (2, 30 * MIB), (3, 20 * MIB)] {
-        best.pss(PssPass { at: ms(at), bytes, at_least: bytes, capped: 0 });
+        best.pss(PssPass { at: ms(at), bytes, unread: 0 });
     }
     let pss = finish(best, 4).0.peak.pss.unwrap();
     assert_eq!((pss.bytes, pss.certainty, pss.at_seconds), (30 * MIB, Certainty::AtLeast, Some(0.002)));
@@ -285,6 +285,27 @@ fn pss_keeps_the_highest_pass_or_says_why_there_is_none() {
     let record = finish(disturbed, 1).0;
     assert_eq!(record.peak.pss, None);
     assert!(record.capture.downgrades.iter().any(|downgrade| downgrade.wanted.contains("PSS")));
+}
+
+#[test]
+fn a_pass_that_read_few_is_a_lower_bound_and_replaces_no_better_one() {
+    let passes = |each: &[(u64, u64)]| {
+        let mut ledger = ledger();
+        for &(bytes, unread) in each {
+            ledger.pss(PssPass { at: ms(1), bytes, unread });
+        }
+        let record = finish(ledger, 4).0;
+        let downgrade =
+            record.capture.downgrades.into_iter().find(|downgrade| downgrade.wanted.contains("PSS"));
+        (record.peak.pss.map(|pss| (pss.bytes, pss.certainty)), downgrade.map(|downgrade| downgrade.reason))
+    };
+    assert_eq!(passes(&[(30 * MIB, 0), (0, 9)]), (Some((30 * MIB, Certainty::AtLeast)), None));
+    let (pss, reason) = passes(&[(10 * MIB, 2)]);
+    assert_eq!(pss, Some((10 * MIB, Certainty::AtLeast)));
+    assert!(reason.is_some_and(|reason| reason.contains("2 processes could not be read")));
+    let (pss, reason) = passes(&[(0, 1)]);
+    assert_eq!(pss, None, "nothing is known");
+    assert!(reason.is_some_and(|reason| reason.contains("a process could not be read")));
 }
 
 #[test]
@@ -326,7 +347,7 @@ proptest! {
                     event(&mut ledger, at, Event::Last { id: MemberId(id), mark });
                 }
                 5 => event(&mut ledger, at, Event::WaitedMax { bytes: rss, may_be_ours: flag }),
-                6 => ledger.pss(PssPass { at, bytes: rss, at_least: 0, capped: more % 2 }),
+                6 => ledger.pss(PssPass { at, bytes: rss, unread: more % 2 }),
                 7 | 11.. => {
                     let readings: Vec<Reading> = (0..next)
                         .map(|id| Reading { shares_map: flag && id % 2 == 1, ..reading(id, rss, rss + more) })
