@@ -39,6 +39,8 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   same-pid 20 40               two processes with one pid, one after the other (needs root)
   storm 2000 5 4 10            so many processes of so many ms, so many at a time, of so much each
   exec-storm PROGRAM 2000 4    fork and exec PROGRAM so many times, so many at a time
+  fork-chains DIR 30 600       so many chains of so many processes that fork and exit at once; DIR/begun is made when they
+                               have begun, and a chain that has come to its end adds a byte to DIR/ended
   vfork-storm PROGRAM 50000    vfork and exec PROGRAM so many times, one after the other
   sibling 200 300              a child made with CLONE_PARENT holds it; its maker ends at once
   guest 200 300 [PROGRAM]      a child made with CLONE_VM grows once its maker has ended, or exec'ed PROGRAM
@@ -90,6 +92,10 @@ pub(crate) fn main() {
         "nothing" => return,
         "named-thread" => return threads::named_otherwise(),
         "exec-storm" => return storm::exec_storm(a.program(), a.number(1, 2000), a.number(2, 4)),
+        "fork-chains" => {
+            let dir = a.text(0).unwrap_or_else(|| usage("fork-chains needs a DIR"));
+            return storm::fork_chains(dir.as_ref(), a.number(1, 30), a.number(2, 600));
+        }
         "vfork-storm" => return storm::vfork_storm(a.program(), a.number(1, 50_000)),
         "sibling" => clones::sibling(a.mib(0, 200), a.time(1, 300)),
         "guest" => clones::guest(a.mib(0, 200), a.time(1, 300), a.text(2)),

@@ -1,6 +1,9 @@
 //! Reaching a running job from other threads.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use super::os::Wake;
 
@@ -14,6 +17,8 @@ pub struct Control {
 #[derive(Debug)]
 struct Shared {
     orders: Mutex<Vec<Order>>,
+    /// The tree is to be killed, or was.
+    is_killed: AtomicBool,
     /// Wakes the job's thread.
     wake: Wake,
 }
@@ -28,7 +33,8 @@ pub(super) enum Order {
 
 impl Control {
     pub(super) fn new() -> Self {
-        Self { shared: Arc::new(Shared { orders: Mutex::default(), wake: Wake::new() }) }
+        let (orders, is_killed) = (Mutex::default(), AtomicBool::new(false));
+        Self { shared: Arc::new(Shared { orders, is_killed, wake: Wake::new() }) }
     }
 
     /// Sends `signal` (its number) to the command; once that has ended, to all that is left of the job.
@@ -38,6 +44,7 @@ impl Control {
 
     /// Kills every member of the job, children of children included, and ends the measurement.
     pub fn kill_tree(&self) {
+        self.shared.is_killed.store(true, Ordering::Relaxed);
         self.order(Order::KillTree);
     }
 
@@ -49,6 +56,11 @@ impl Control {
     fn order(&self, order: Order) {
         self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
         self.shared.wake.ring();
+    }
+
+    /// Whether the tree is to be killed: a look may take long, and this cannot wait.
+    pub(super) fn is_killed(&self) -> bool {
+        self.shared.is_killed.load(Ordering::Relaxed)
     }
 
     pub(super) fn wake(&self) -> &Wake {

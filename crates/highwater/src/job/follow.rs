@@ -127,6 +127,10 @@ impl Following {
             observer.sampled(&self.progress(at));
             let waiting = self.tree.root_lives() || (job.wait && !self.tree.is_empty());
             let seen = self.judge(at, observer);
+            if job.control.is_killed() {
+                // The look may have begun with it.
+                self.killing_since.get_or_insert(at);
+            }
             let ending = self.killing_since.is_some() || self.limits.is_ending();
             let given_up = self.killing_since.is_some_and(|since| at > since + KILLING);
             if self.left || given_up || !(waiting || ending && !self.tree.is_empty()) {

@@ -14,6 +14,7 @@ mod pss;
 mod shortage;
 mod sources;
 mod subreaper;
+mod sweep;
 mod taskstats;
 mod told;
 mod tree;

@@ -3,13 +3,16 @@
 use std::{
     env,
     ffi::CString,
+    fs::File,
+    io::Write,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use super::{
     memory::Block,
     meter,
-    process::{exit_now, fork, raw_fork, sleep, wait_any},
+    process::{Pipe, exit_now, fork, raw_fork, sleep, wait_any},
 };
 
 /// `count` processes of `life` and `size` each, never more than `parallel` at a time.
@@ -78,4 +81,24 @@ pub(crate) fn vfork_storm(program: &str, count: usize) {
         assert!(failed == 0, "posix_spawn: error {failed}");
         wait_any();
     }
+}
+
+/// Chains of processes, each of which forks and exits at once: who is seen has gone when a signal for it is sent. This
+/// process waits until they all have ended.
+pub(crate) fn fork_chains(dir: &Path, count: usize, length: usize) {
+    let (ended, pipe) = (dir.join("ended"), Pipe::new());
+    for _ in 0..count {
+        if raw_fork() == 0 {
+            for _ in 1..length {
+                if raw_fork() != 0 {
+                    exit_now(0);
+                }
+            }
+            let file = File::options().append(true).create(true).open(&ended);
+            file.and_then(|mut file| file.write_all(b"x")).expect("written");
+            exit_now(0);
+        }
+    }
+    File::create(dir.join("begun")).expect("made");
+    pipe.wait_until_all_left();
 }

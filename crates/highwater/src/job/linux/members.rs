@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Roots,
     job::{
-        Job,
+        Control, Job,
         events::{Event, MemberId, Moment, Name, Reading, Timed},
         news::{Look, News},
         unix::wait::{Ending, Waited},
@@ -80,6 +80,10 @@ pub(crate) struct Members {
     pub(super) wants_lines: bool,
     uses: Vec<UsedBy>,
     pub(super) text: Vec<u8>,
+    /// For orders that cannot wait until a look is over.
+    pub(super) control: Control,
+    /// The last such sweep was in this look.
+    pub(super) has_swept: bool,
 }
 
 /// How much of each member a look reads.
@@ -125,6 +129,8 @@ impl Members {
             wants_lines: wanted.wants_lines(),
             uses: Vec::new(),
             text: Vec::new(),
+            control: wanted.control(),
+            has_swept: false,
         }
     }
 
@@ -247,26 +253,6 @@ impl Members {
         })
     }
 
-    /// Sends `signal` to every member but the command itself, each made sure of by its start time.
-    pub(crate) fn signal_descendants(&mut self, signal: rustix::process::Signal) {
-        for member in self.list.iter().filter(|member| member.pid != self.root) {
-            let Some(pid) = i32::try_from(member.pid).ok().and_then(rustix::process::Pid::from_raw) else {
-                continue;
-            };
-            let Ok(pidfd) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else {
-                continue;
-            };
-            // The pidfd holds whoever has the pid now; the start time says whether that is our member.
-            if read_stat(&self.roots, member.pid, &mut self.text)
-                .is_some_and(|stat| member.start_ticks.is_none_or(|ticks| stat.start_ticks == ticks))
-            {
-                // Gone meanwhile, or not ours to signal (setuid): nothing more can be done.
-                let _ = rustix::process::pidfd_send_signal(&pidfd, signal);
-            }
-        }
-    }
-
-    /// Whether nobody is left, nor is still dying: a killed process holds its memory until it has given it back.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty() && self.to_wait.is_empty()
     }
@@ -280,7 +266,7 @@ impl Members {
         sources: &mut Sources,
         news: &mut News,
     ) -> Look {
-        (self.before, self.at) = (self.at, at);
+        (self.before, self.at, self.has_swept) = (self.at, at, false);
         self.hear(sources, news);
         if !self.told.is_listening() || self.told.is_blind() {
             self.find(news);

@@ -173,6 +173,7 @@ impl Members {
         heard.sort_by_key(Told::at);
         let due = heard.partition_point(|told| told.at() <= horizon);
         for told in heard.drain(..due) {
+            self.hurry(news);
             let at = told.at().saturating_sub(self.told.epoch);
             match told {
                 Told::Lifetime(Lifetime { what, .. }) => self.lifetime(at, what, news),

@@ -289,6 +289,7 @@ impl Tree {
     /// Ends all that is left of the job.
     pub(crate) fn kill(&mut self) {
         self.signal_all(Signal::KILL);
+        self.members.sweep(&mut self.news);
     }
 
     /// To the command itself also where `/proc` cannot be read.

@@ -1,0 +1,44 @@
+//! A job that forks faster than it can be looked at is ended all the same. A program of its own: all that falls to it is
+//! taken for the job's.
+#![cfg(target_os = "linux")]
+
+#[allow(dead_code)]
+mod programs;
+
+use std::{fs, thread, time::Duration};
+
+use highwater::{
+    Job,
+    job::{CgroupUse, LineageFrom},
+    record::ExitCause,
+};
+
+const CHAINS: usize = 30;
+/// They end by themselves, or a failure would use up all pids of the machine.
+const LENGTH: usize = 600;
+
+#[test]
+fn chains_that_fork_and_exit_at_once_are_ended() {
+    let workload = programs::workload().expect("built");
+    for lineage in [LineageFrom::Auto, LineageFrom::Sampling] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        let job = Job::new(workload).arg("fork-chains").arg(dir.path());
+        let job = job.arg(CHAINS.to_string()).arg(LENGTH.to_string()).sole_owner(true);
+        let job = job.lineage(lineage).cgroup(CgroupUse::Never);
+        let (control, begun) = (job.control(), at("begun"));
+        let killer = thread::spawn(move || {
+            while !begun.exists() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            control.kill_tree();
+        });
+        let record = job.run().expect("runs");
+        killer.join().expect("ends");
+        // A few may come to their end before the order is given, where they leave no processor to the thread that gives it.
+        let ended = fs::read(at("ended")).map_or(0, |bytes| bytes.len());
+        assert!(ended < CHAINS / 2, "{lineage:?}: {ended} of {CHAINS} chains went on to their end");
+        assert_eq!(record.exit.expect("known").cause, ExitCause::Killed);
+        assert_eq!(record.capture.processes_still_running, 0);
+    }
+}
