@@ -52,6 +52,12 @@ $row = (& $hwm ps --all --json | ConvertFrom-Json).processes | Where-Object pid 
 Check 'working set as Get-Process has it' ([Math]::Abs($row.rss_bytes / $child.WorkingSet64 - 1) -lt 0.02) "$($row.rss_bytes) and $($child.WorkingSet64)"
 $child.Kill()
 
+# Each mechanism by itself: what Wine lacks a real Windows has. The console and graphics depend on where this runs.
+$examined = & $hwm doctor --json | ConvertFrom-Json
+$optional = 'console', 'processes of others', 'dxgi', 'gpu counters', 'nvml', 'gpu devices', 'gpu processes'
+$lacking = @($examined | Where-Object { $_.state -eq 'missing' -and $_.mechanism -notin $optional })
+Check 'doctor: all mechanisms' ($lacking.Count -eq 0) (($lacking | ForEach-Object { "$($_.mechanism): $($_.why)" }) -join '; ')
+
 # What was used beside memory: Wine keeps no account of it.
 $written = Join-Path $env:TEMP "hwm-confirm-$PID.out"
 $record = Job @('--with-cpu', '--with-io') @($workload, 'burn', '500', $written, '30')

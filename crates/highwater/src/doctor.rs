@@ -7,19 +7,21 @@ use serde::Serialize;
 
 use crate::Roots;
 
+#[cfg(any(target_os = "linux", windows))]
+mod gpu;
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(target_os = "linux")]
-use linux as os;
 #[cfg(any(target_os = "macos", all(test, unix)))]
 #[cfg_attr(not(target_os = "macos"), allow(dead_code))] // Linux tests what the answers mean.
 mod macos;
+#[cfg(windows)]
+mod windows;
+#[cfg(target_os = "linux")]
+use linux as os;
 #[cfg(target_os = "macos")]
 use macos as os;
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-mod os {
-    pub(super) const MECHANISMS: &[super::Mechanism] = &[];
-}
+#[cfg(windows)]
+use windows as os;
 
 /// One row of the table: name, what it gives, whether this version uses it, and how to try it.
 struct Mechanism {
@@ -31,12 +33,10 @@ struct Mechanism {
     attempt: fn(&Roots) -> State,
 }
 
-#[cfg_attr(not(any(target_os = "linux", target_os = "macos")), allow(dead_code))] // Nothing is tried there yet.
 const fn used(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> State) -> Mechanism {
     Mechanism { name, gives, in_use: true, calls_driver: false, attempt }
 }
 
-#[cfg_attr(not(any(target_os = "linux", target_os = "macos")), allow(dead_code))] // Nothing is tried there yet.
 const fn of_driver(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> State) -> Mechanism {
     Mechanism { calls_driver: true, ..used(name, gives, attempt) }
 }
@@ -100,7 +100,6 @@ pub fn examine_without_drivers(roots: &Roots, why: &str) -> Vec<Examined> {
     os::MECHANISMS.iter().map(|mechanism| mechanism.examined(state(mechanism))).collect()
 }
 
-#[cfg_attr(not(any(target_os = "linux", target_os = "macos")), allow(dead_code))] // As above.
 impl State {
     fn works() -> Self {
         Self::Works { detail: None }

@@ -54,6 +54,8 @@ pub(crate) use self::metal::own_ledger;
 #[doc(hidden)]
 pub use self::shared::while_held;
 pub(crate) use self::shared::with_monitor;
+#[cfg(all(windows, feature = "job", any(feature = "dxgi", feature = "pdh")))]
+pub(crate) use self::wddm::counted_holders;
 pub use self::{
     device::{Device, DeviceId},
     figure::{Figure, Kind, Pool, Reading, Scope, Source},

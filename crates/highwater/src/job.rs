@@ -70,6 +70,8 @@ use macos as os;
 pub use rows::Rows;
 #[cfg(windows)]
 use windows as os;
+#[cfg(windows)]
+pub(crate) use windows::trial as windows_trial;
 #[cfg(target_os = "macos")]
 pub(crate) use {
     events::MemberId,

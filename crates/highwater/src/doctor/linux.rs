@@ -1,10 +1,9 @@
 //! The mechanisms of Linux, in the order in which `docs/architecture.md` layers them.
 
-use super::{Mechanism, of_driver, used};
+use super::{Mechanism, gpu, of_driver, used};
 
 mod cgroup;
 mod child;
-mod gpu;
 mod limits;
 mod perf;
 mod proc_connector;

@@ -14,6 +14,8 @@ mod pdh;
 
 #[cfg(windows)]
 pub(super) use self::backend::Wddm;
+#[cfg(all(windows, feature = "job"))]
+pub(crate) use self::backend::counted_holders;
 
 #[cfg(windows)]
 mod backend {
@@ -81,6 +83,12 @@ mod backend {
             }
             Vec::new()
         }
+    }
+
+    /// How many processes the performance counters tell of.
+    #[cfg(feature = "job")]
+    pub(crate) fn counted_holders() -> Result<usize, Unavailable> {
+        Ok(Wddm::default().held()?.len())
     }
 
     impl Backend for Wddm {

@@ -11,6 +11,7 @@ mod object;
 mod port;
 pub(crate) mod quiet_thread;
 mod tree;
+pub(crate) mod trial;
 mod used;
 
 use std::time::Duration;

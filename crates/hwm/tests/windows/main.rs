@@ -3,6 +3,7 @@
 #![cfg(windows)]
 
 mod attach;
+mod doctor;
 mod fakes;
 mod jobs;
 mod ps;

@@ -80,7 +80,7 @@ fn has_nul(job: &Job) -> bool {
 
 /// Lets the threads of a process run that was started suspended. The standard library keeps no handle of its first
 /// thread, so it is looked for.
-fn resume(pid: u32) -> io::Result<()> {
+pub(super) fn resume(pid: u32) -> io::Result<()> {
     // SAFETY: no pointers; the new handle is ours alone.
     let snapshot = unsafe { CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0) };
     if snapshot == INVALID_HANDLE_VALUE {

@@ -6,6 +6,12 @@ use crate::{
     gpu::{Device, Gap, Monitor},
 };
 
+const TO_SEE_THEM: &str = if cfg!(windows) {
+    "run it in an elevated console (as administrator) to see them"
+} else {
+    "run as root to see them"
+};
+
 pub(super) fn devices(roots: &Roots) -> State {
     let mut monitor = Monitor::with_roots(roots.clone());
     let devices = monitor.devices();
@@ -26,8 +32,7 @@ pub(super) fn processes(roots: &Roots) -> State {
     let listing = monitor.usages();
     let refused = listing.refused.len();
     if refused > 0 {
-        return State::missing(format!("{refused} processes may not be looked into"))
-            .or("run as root to see them");
+        return State::missing(format!("{refused} processes may not be looked into")).or(TO_SEE_THEM);
     }
     if !listing.gaps.is_empty() {
         return State::missing(said(&listing.gaps));

@@ -1,0 +1,96 @@
+//! Job Objects: each trial makes one, with a child in it that does nothing.
+
+use crate::{
+    Roots,
+    doctor::State,
+    job::windows_trial::{Heard, Trial},
+};
+
+const OLD: &str = "a process that runs in a job already needs Windows 8 for another one";
+/// No Windows lacks it.
+const NOT_WINDOWS: &str = "Windows keeps it; Wine does not";
+/// What the child is made to commit, or is to be refused.
+const BLOCK: usize = 64 << 20;
+const LIMIT: u64 = 16 << 20;
+
+pub(super) fn object(_: &Roots) -> State {
+    match Trial::begin(None) {
+        Ok(_) => State::works(),
+        Err(why) => State::missing(why).or(OLD),
+    }
+}
+
+pub(super) fn port(_: &Roots) -> State {
+    match heard() {
+        Ok(Heard { born: true, ended: true, .. }) => State::works(),
+        Ok(Heard { born, .. }) => {
+            let what = if born { "the end" } else { "the birth" };
+            State::missing(format!("{what} of a process was not told")).or("looking finds what lives longer")
+        }
+        Err(why) => State::missing(why).or(OLD),
+    }
+}
+
+/// `GetProcessMemoryInfo` through a handle that is kept beyond the end.
+pub(super) fn marks(_: &Roots) -> State {
+    match heard().map(|heard| heard.marks) {
+        Ok((Some(_), Some(_))) => State::works(),
+        Ok(_) => State::missing("nothing is left of a process that has ended, though its handle is open: peaks are those of the last look")
+            .or(NOT_WINDOWS),
+        Err(why) => State::missing(why).or(OLD),
+    }
+}
+
+/// `JobObjectBasicAndIoAccountingInformation`.
+pub(super) fn accounting(_: &Roots) -> State {
+    let used = Trial::begin(None).and_then(|mut trial| {
+        trial.run()?;
+        trial.used().ok_or_else(|| "the Job Object does not say what its processes have used".to_owned())
+    });
+    match used {
+        Ok(used) if used.cpu.is_some() && used.io.is_some() => State::works(),
+        Ok(used) => {
+            let what = match (used.cpu, used.io) {
+                (None, None) => "neither CPU time nor bytes",
+                (None, Some(_)) => "no CPU time",
+                _ => "no bytes",
+            };
+            State::missing(format!("the Job Object has counted {what} of a process that has run"))
+                .or(NOT_WINDOWS)
+        }
+        Err(why) => State::missing(why).or(OLD),
+    }
+}
+
+/// `PeakJobMemoryUsed`, of a job that has committed a block.
+pub(super) fn peak(_: &Roots) -> State {
+    let peak = Trial::begin(None).and_then(|trial| {
+        trial.commit(BLOCK).map_err(|error| format!("committing memory for a child: {error}"))?;
+        Ok(trial.peak_commit())
+    });
+    match peak {
+        Ok(Some(peak)) if peak >= BLOCK as u64 => State::works(),
+        Ok(Some(peak)) => State::missing(format!("it is {peak} bytes for a job that has committed {BLOCK}")),
+        Ok(None) => State::missing("the Job Object keeps none").or(NOT_WINDOWS),
+        Err(why) => State::missing(why).or(OLD),
+    }
+}
+
+/// `JOB_OBJECT_LIMIT_JOB_MEMORY`: tried by a child that asks for more and never runs.
+pub(super) fn limit(_: &Roots) -> State {
+    let free = Trial::begin(None).map(|trial| trial.commit(BLOCK));
+    if let Ok(Err(error)) = free {
+        return State::missing(format!("a child is refused {BLOCK} bytes without a limit, too: {error}"));
+    }
+    match Trial::begin(Some(LIMIT)).map(|trial| trial.commit(BLOCK)) {
+        Ok(Err(_)) => State::works(),
+        Ok(Ok(())) => State::missing("a job was given more than its limit").or(
+            "Windows keeps it, Wine does not; --max-total-rss and --max-per-proc-rss watch the job instead",
+        ),
+        Err(why) => State::missing(why).or(OLD),
+    }
+}
+
+fn heard() -> Result<Heard, String> {
+    Trial::begin(None).and_then(|mut trial| trial.run())
+}

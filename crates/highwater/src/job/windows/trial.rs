@@ -1,0 +1,129 @@
+//! A Job Object with a short-lived child in it, to try out what this system's can do. It ends with the value.
+
+use std::{
+    io,
+    os::windows::{io::AsRawHandle, process::CommandExt},
+    process::{Child, Command, Stdio},
+    ptr::null,
+    time::{Duration, Instant},
+};
+
+use windows_sys::Win32::System::{
+    Memory::{MEM_COMMIT, MEM_RESERVE, PAGE_READWRITE, VirtualAllocEx},
+    Threading::{CREATE_NO_WINDOW, CREATE_SUSPENDED},
+};
+
+use super::{
+    Wake,
+    launch::resume,
+    object::{Account, JobObject},
+    port::Message,
+    used,
+};
+use crate::{
+    job::used::{UsageWanted, Used},
+    process::windows::Opened,
+};
+
+/// How long a command that does nothing may take to start, to end, or to be told of.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Debug)]
+pub(crate) struct Trial {
+    object: JobObject,
+    wake: Wake,
+    child: Child,
+}
+
+impl Trial {
+    /// The child stands still, and is in the job. What goes wrong is said in words.
+    pub(crate) fn begin(commit_limit: Option<u64>) -> Result<Self, String> {
+        let wake = Wake::new();
+        let port = wake.raw().ok_or("no completion port was to be had")?;
+        // The job ends with us, however that comes.
+        let object = JobObject::new(port, commit_limit, true).map_err(|error| error.to_string())?;
+        let mut command = Command::new("cmd");
+        command.args(["/d", "/c", "exit", "0"]).creation_flags(CREATE_SUSPENDED | CREATE_NO_WINDOW);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().map_err(|error| format!("starting cmd: {error}"))?;
+        let trial = Self { object, wake, child };
+        let assigned = trial.object.assign(trial.child.as_raw_handle());
+        assigned.map_err(|error| format!("putting a process into a Job Object: {error}"))?;
+        Ok(trial)
+    }
+
+    /// Lets the child commit so much, without running.
+    pub(crate) fn commit(&self, bytes: usize) -> io::Result<()> {
+        // SAFETY: the memory is another process's; nothing here points to it.
+        let block = unsafe {
+            VirtualAllocEx(
+                self.child.as_raw_handle(),
+                null(),
+                bytes,
+                MEM_COMMIT | MEM_RESERVE,
+                PAGE_READWRITE,
+            )
+        };
+        if block.is_null() { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    pub(crate) fn peak_commit(&self) -> Option<u64> {
+        self.object.peak_commit()
+    }
+
+    /// What the Job Object says that its processes have used, once they have ended.
+    pub(crate) fn used(&self) -> Option<Used> {
+        self.object.account().map(|Account { used, .. }| used)
+    }
+
+    /// Lets the child run to its end; its marks, read through a handle that was kept, and whether its birth and its end were
+    /// told.
+    pub(crate) fn run(&mut self) -> Result<Heard, String> {
+        let process = Opened::of(self.child.id()).map_err(|error| error.to_string())?;
+        resume(self.child.id()).map_err(|error| format!("letting a process run: {error}"))?;
+        let mut heard = Heard::default();
+        let begin = Instant::now();
+        while !(heard.born && heard.ended) {
+            let left = PATIENCE.saturating_sub(begin.elapsed());
+            match self.wake.next(left) {
+                Some(Message::Born(pid)) => heard.born |= pid == self.child.id(),
+                Some(Message::Ended(pid)) => heard.ended |= pid == self.child.id(),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        if !process.ends_within(PATIENCE) {
+            return Err("cmd does not end".to_owned());
+        }
+        heard.marks = process.counters().map(|counters| counters.last_marks()).unwrap_or_default();
+        Ok(heard)
+    }
+}
+
+/// What was told of a short process.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Heard {
+    pub(crate) born: bool,
+    pub(crate) ended: bool,
+    /// Of its working set and its commit charge, after its end.
+    pub(crate) marks: (Option<u64>, Option<u64>),
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What this process has used so far.
+pub(crate) fn own_use() -> Option<Used> {
+    let own = Opened::of(std::process::id()).ok()?;
+    Some(used::of(&own, UsageWanted { cpu: true, io: true }))
+}
+
+/// Whether the list of all processes holds this one.
+pub(crate) fn own_is_listed() -> io::Result<bool> {
+    Ok(super::listing::all()?.iter().any(|listed| listed.pid == std::process::id()))
+}
