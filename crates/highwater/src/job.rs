@@ -21,7 +21,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs::File,
     path::PathBuf,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use self::used::UsageWanted;
@@ -49,6 +49,8 @@ mod linux;
 #[cfg_attr(not(target_os = "macos"), allow(dead_code))] // Linux tests what is made of the kernel's answers.
 mod macos;
 mod news;
+mod observer;
+mod options;
 mod pace;
 mod rows;
 mod timeline;
@@ -67,6 +69,8 @@ use linux as os;
 pub(crate) use linux::{Connector, JobGroup, Taskstats};
 #[cfg(target_os = "macos")]
 use macos as os;
+pub use observer::{Observer, Progress};
+pub use options::{CgroupUse, Inherited, LineageFrom, Pace};
 pub use rows::Rows;
 #[cfg(windows)]
 use windows as os;
@@ -118,128 +122,6 @@ pub struct Job {
     #[cfg_attr(not(windows), allow(dead_code))]
     ends_with_us: bool,
     control: Control,
-}
-
-/// Where the births, execs and ends of processes are learned from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum LineageFrom {
-    /// The best that works here: perf events, else the proc connector, else sampling.
-    #[default]
-    Auto,
-    /// perf events (`perf_event_open(2)`), else sampling.
-    Perf,
-    /// The proc connector (`linux/cn_proc.h`), else sampling.
-    ProcConnector,
-    /// Looking at intervals alone. What lives and ends between two of them is not seen.
-    Sampling,
-}
-
-/// Whether the job gets a cgroup of its own, of which the kernel keeps the peak (`Peaks::cgroup`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum CgroupUse {
-    /// Where one can be made: cgroup v2 with the memory controller delegated to us; v1 as root.
-    #[default]
-    Auto,
-    /// Also with cgroup v1 as an ordinary user; the reason stands in the record if none can be made.
-    Always,
-    /// No.
-    Never,
-}
-
-/// How often to sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Pace {
-    /// Quick at the start and while things change, slow when still.
-    #[default]
-    Adaptive,
-    /// At a fixed interval; with `burst`, quicker during the first moments.
-    Fixed {
-        /// The interval.
-        interval: Duration,
-        /// Sample quickly during the first quarter of a second.
-        burst: bool,
-    },
-}
-
-/// What the caller's own start changed in its process, to be undone in the job so that the job finds
-/// everything as if it had been started without us. The default: nothing to undo but what Rust's runtime does
-/// to SIGPIPE; the job finds SIGPIPE and SIGXFSZ at their default unless `ignored_signals` names them.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Inherited {
-    /// Signals that the job must find ignored (bit n-1 = signal n) although this process may have changed them
-    /// since it started: SIGPIPE, which Rust's runtime ignores always and the job finds ignored only if it stands
-    /// here, as SIGXFSZ; SIGCHLD, which must not be ignored here to learn how the job ends; 33, to which glibc gives a handler
-    /// with the first thread.
-    pub ignored_signals: u64,
-    /// The signal mask the job gets (bit n-1 = signal n); `None`: that of the calling thread.
-    pub signal_mask: Option<u64>,
-    /// Which of descriptors 0, 1, 2 were closed before Rust's runtime opened `/dev/null` there.
-    pub closed_stdio: [bool; 3],
-    /// Soft limit of open files (`RLIMIT_NOFILE`) before it was raised.
-    pub open_files_soft_limit: Option<u64>,
-}
-
-/// Sees a job while it runs.
-pub trait Observer {
-    /// The command was started.
-    fn started(&mut self, pid: u32) {
-        let _ = pid;
-    }
-    /// A limit is nearly reached, or exceeded: each once.
-    fn limit(&mut self, notice: &LimitNotice) {
-        let _ = notice;
-    }
-    /// A sample was taken.
-    fn sampled(&mut self, progress: &Progress<'_>) {
-        let _ = progress;
-    }
-}
-
-impl Observer for () {}
-
-/// The state of a job right after a sample.
-#[non_exhaustive]
-pub struct Progress<'a> {
-    /// Since the start of the job.
-    pub elapsed: Duration,
-    /// Wall clock.
-    pub time: SystemTime,
-    /// Sum of the members' RSS in this sample; `None` when none could be read.
-    pub total_rss_bytes: Option<u64>,
-    /// Members alive in this sample.
-    pub process_count: u64,
-    /// What they hold on all GPUs together, as read last; `None` where that is not known or was not asked for.
-    pub vram_bytes: Option<u64>,
-    /// The sum of the members' swap, as read last.
-    pub swap_bytes: Option<u64>,
-    /// CPU time of the job so far, as read last; `None` where that was not asked for.
-    pub cpu_time: Option<Duration>,
-    /// Bytes read and written by the job so far, as read last, in the order of the record's `Io`: through calls, then
-    /// from and to storage; each `None` where it was not asked for or the system does not tell it.
-    pub io_bytes: [Option<u64>; 4],
-    following: &'a follow::Following,
-}
-
-impl Progress<'_> {
-    /// The record so far: `complete` is false, it has no groups and no timeline, and of a job of very many processes
-    /// only the first rows (`capture.processes_left_out` says how many are missing).
-    pub fn record(&self) -> Record {
-        self.following.checkpoint(self.elapsed)
-    }
-
-    /// The best estimate of the total's peak so far, in bytes.
-    pub fn peak_rss_bytes(&self) -> Option<u64> {
-        self.following.peak_so_far()
-    }
-
-    /// Who held most in this sample: pid, name and RSS in bytes.
-    pub fn largest(&self) -> Option<(u32, String, u64)> {
-        self.following.largest()
-    }
 }
 
 impl Job {

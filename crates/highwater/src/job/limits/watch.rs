@@ -1,0 +1,283 @@
+//! Limits on a running job: when one is exceeded, what is to be done, and how soon to look again.
+
+use std::time::Duration;
+
+use super::{Limits, OnLimit};
+use crate::{
+    job::{events::MemberId, timeline::round},
+    record::{Downgrade, Exceeded, Limit, LimitAction, LimitEnd, Limited},
+};
+
+/// A limit is nearly reached at this share of it.
+const NEAR: (u64, u64) = (9, 10);
+/// A job that is to end, and grows beyond this share of its limit meanwhile, is killed at once.
+const FAR: (u64, u64) = (6, 5);
+/// With a limit in sight the next look comes before so much memory per second could fill the headroom.
+const FASTEST_GROWTH: u64 = 2 << 30;
+/// And never sooner than this.
+const SHORTEST: Duration = Duration::from_millis(5);
+/// While the job is ending.
+const ENDING: Duration = Duration::from_millis(2);
+/// Passes over PSS may take this share of the time.
+const PSS_SHARE: u32 = 10;
+
+/// What one look at the job showed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) at: Duration,
+    pub(crate) total_rss: Option<u64>,
+    /// Who holds most, and how much.
+    pub(crate) largest: Option<(MemberId, u64)>,
+    /// Where it was just read.
+    pub(crate) total_pss: Option<u64>,
+    /// The kernel has killed a process for the limit of the job's cgroup.
+    pub(crate) oom_killed: bool,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Said once.
+    Say { of: Limited, limit: u64, bytes: u64, is_exceeded: bool },
+    /// Ask the whole job to end.
+    Terminate,
+    /// End it.
+    Kill,
+}
+
+/// The limits of one job, and how it stands to them.
+#[derive(Debug)]
+pub(crate) struct LimitWatch {
+    watched: Vec<Watched>,
+    on_limit: OnLimit,
+    grace: Duration,
+    ending: Option<Ending>,
+    next_pss: Duration,
+    pss: PssLooks,
+}
+
+/// What became of the passes over PSS.
+#[derive(Debug, Default)]
+struct PssLooks {
+    counted: u64,
+    disturbed: u64,
+    /// The most processes that one of them could not read.
+    unread: u64,
+}
+
+#[derive(Debug)]
+struct Watched {
+    of: Limited,
+    limit: u64,
+    was_near: bool,
+    exceeded: Option<Exceeded>,
+}
+
+#[derive(Debug)]
+struct Ending {
+    since: Duration,
+    of: Limited,
+    killed: bool,
+}
+
+impl LimitWatch {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let all = [
+            (Limited::TotalRss, limits.total_rss_bytes),
+            (Limited::ProcessRss, limits.process_rss_bytes),
+            (Limited::TotalPss, limits.total_pss_bytes),
+            (Limited::Cgroup, limits.cgroup_bytes),
+        ];
+        let watched = all.into_iter().filter_map(|(of, limit)| {
+            limit.map(|limit| Watched { of, limit, was_near: false, exceeded: None })
+        });
+        Self {
+            watched: watched.collect(),
+            on_limit: limits.on_limit,
+            grace: limits.grace,
+            ending: None,
+            next_pss: Duration::ZERO,
+            pss: PssLooks::default(),
+        }
+    }
+
+    /// Whether the job is being ended for a limit.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Whether the kernel keeps a limit for us.
+    pub(crate) fn watches_cgroup(&self) -> bool {
+        self.watched.iter().any(|watched| watched.of == Limited::Cgroup)
+    }
+
+    /// Whether PSS is to be read now.
+    pub(crate) fn wants_pss(&self, at: Duration, total_rss: Option<u64>) -> bool {
+        let limit = self.watched.iter().find(|watched| watched.of == Limited::TotalPss);
+        let over = limit.zip(total_rss).is_some_and(|(watched, rss)| rss > watched.limit);
+        // A job that is ending for another limit needs no such look; one that ends for this may grow too far.
+        let matters =
+            self.ending.as_ref().is_none_or(|ending| ending.of == Limited::TotalPss && !ending.killed);
+        over && matters && at >= self.next_pss
+    }
+
+    /// A pass over PSS that ended `at` took so long.
+    pub(crate) fn pss_cost(&mut self, at: Duration, took: Duration) {
+        self.next_pss = at + took * PSS_SHARE;
+    }
+
+    /// It counts; `unread` processes could not be read, so it is a lower bound.
+    pub(crate) fn pss_counted(&mut self, unread: u64) {
+        self.pss.counted += 1;
+        self.pss.unread = self.pss.unread.max(unread);
+    }
+
+    /// It does not count, for somebody came or went.
+    pub(crate) fn pss_disturbed(&mut self) {
+        self.pss.disturbed += 1;
+    }
+
+    /// What the job was not held to, and why.
+    pub(crate) fn missing(&self) -> Option<Downgrade> {
+        let PssLooks { counted, disturbed, unread } = self.pss;
+        let reason = if unread > 0 {
+            format!("that of {unread} processes could not be read, and was counted as nothing")
+        } else if counted == 0 && disturbed > 0 {
+            format!("processes came or went during each of the {disturbed} times that it was read")
+        } else {
+            return None;
+        };
+        Some(Downgrade { wanted: "the limit on total PSS".to_owned(), reason })
+    }
+
+    /// Judges what was seen.
+    pub(crate) fn judge(&mut self, seen: &Seen, steps: &mut Vec<Step>) {
+        for watched in &mut self.watched {
+            let Some(bytes) = seen.of(watched.of) else { continue };
+            let limit = watched.limit;
+            if let Some(exceeded) = &mut watched.exceeded {
+                exceeded.highest_bytes = exceeded.highest_bytes.max(Some(bytes));
+            } else if bytes > limit {
+                watched.exceeded = Some(Exceeded {
+                    bytes: Some(bytes),
+                    highest_bytes: Some(bytes),
+                    at_seconds: Some(round(seen.at.as_secs_f64())),
+                    pid: None,
+                    command: None,
+                    ended_by: None,
+                });
+                steps.push(Step::Say { of: watched.of, limit, bytes, is_exceeded: true });
+                if self.on_limit == OnLimit::Kill && self.ending.is_none() {
+                    self.ending = Some(Ending { since: seen.at, of: watched.of, killed: false });
+                    steps.push(Step::Terminate);
+                }
+            } else if !watched.was_near && bytes >= limit / NEAR.1 * NEAR.0 {
+                watched.was_near = true;
+                steps.push(Step::Say { of: watched.of, limit, bytes, is_exceeded: false });
+            }
+            if let Some(ending) =
+                self.ending.as_mut().filter(|ending| ending.of == watched.of && !ending.killed)
+                && bytes > limit.saturating_mul(FAR.0) / FAR.1
+            {
+                ending.killed = true;
+                steps.push(Step::Kill);
+            }
+        }
+        if seen.oom_killed {
+            self.kernel_killed(seen.at, steps);
+        }
+        if let Some(ending) = self.ending.as_mut().filter(|ending| !ending.killed)
+            && seen.at.saturating_sub(ending.since) >= self.grace
+        {
+            ending.killed = true;
+            steps.push(Step::Kill);
+        }
+    }
+
+    /// Who held most when a limit was exceeded.
+    pub(crate) fn blame(&mut self, of: Limited, pid: u32, command: &str) {
+        if let Some(exceeded) = self.exceeded(of) {
+            (exceeded.pid, exceeded.command) = (Some(pid), Some(command.to_owned()));
+        }
+    }
+
+    /// The kernel has killed a process for the cgroup's limit; the others are ours to end.
+    fn kernel_killed(&mut self, at: Duration, steps: &mut Vec<Step>) {
+        let watched = self.watched.iter_mut().find(|watched| watched.of == Limited::Cgroup);
+        let Some(watched) = watched.filter(|watched| watched.exceeded.is_none()) else { return };
+        watched.exceeded = Some(Exceeded {
+            bytes: None,
+            highest_bytes: None,
+            at_seconds: Some(round(at.as_secs_f64())),
+            pid: None,
+            command: None,
+            ended_by: None,
+        });
+        let limit = watched.limit;
+        steps.push(Step::Say { of: Limited::Cgroup, limit, bytes: limit, is_exceeded: true });
+        if self.on_limit == OnLimit::Kill && self.ending.is_none() {
+            self.ending = Some(Ending { since: at, of: Limited::Cgroup, killed: false });
+            steps.push(Step::Terminate);
+        }
+    }
+
+    /// The longest pause until the next look.
+    pub(crate) fn longest_pause(&self, seen: &Seen) -> Option<Duration> {
+        if self.ending.is_some() {
+            return Some(ENDING);
+        }
+        self.watched
+            .iter()
+            .filter(|watched| watched.exceeded.is_none())
+            .filter_map(|watched| {
+                let held = match watched.of {
+                    // It cannot be more than this.
+                    Limited::TotalPss => seen.total_rss,
+                    of => seen.of(of),
+                };
+                let headroom = watched.limit.saturating_sub(held?);
+                Some(Duration::from_secs_f64(headroom as f64 / FASTEST_GROWTH as f64).max(SHORTEST))
+            })
+            .min()
+    }
+
+    /// As the record has them.
+    pub(crate) fn limits(&self) -> Vec<Limit> {
+        let action = match self.on_limit {
+            OnLimit::Kill => LimitAction::Kill,
+            OnLimit::Warn => LimitAction::Warn,
+        };
+        let limit = |watched: &Watched| {
+            let mut exceeded = watched.exceeded.clone();
+            if let Some((exceeded, ending)) = exceeded.as_mut().zip(self.ending.as_ref())
+                && ending.of == watched.of
+            {
+                exceeded.ended_by = Some(match (watched.of, ending.killed) {
+                    (Limited::Cgroup, _) => LimitEnd::Oom,
+                    (_, true) => LimitEnd::Kill,
+                    (_, false) => LimitEnd::Term,
+                });
+            }
+            Limit { of: watched.of, limit_bytes: watched.limit, action, exceeded }
+        };
+        self.watched.iter().map(limit).collect()
+    }
+
+    fn exceeded(&mut self, of: Limited) -> Option<&mut Exceeded> {
+        self.watched.iter_mut().find(|watched| watched.of == of)?.exceeded.as_mut()
+    }
+}
+
+impl Seen {
+    fn of(&self, of: Limited) -> Option<u64> {
+        match of {
+            Limited::TotalRss => self.total_rss,
+            Limited::ProcessRss => self.largest.map(|(_, bytes)| bytes),
+            Limited::TotalPss => self.total_pss,
+            Limited::Cgroup | Limited::Other => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
