@@ -9,6 +9,7 @@ import { spread, type Layer } from "./layers.ts";
 import { drawMarks, marksOf, type Mark } from "./marks.ts";
 import { faded, GREY } from "./palette.ts";
 import { pieces, type Picture, type Piece } from "./picture.ts";
+import { CURSOR, pointer } from "./pointer.ts";
 import { firstAtLeast, valueAt, type Run } from "./run.ts";
 import type { State } from "./state.ts";
 import { axisTime, sizeSplits, timeSplits } from "./axes.ts";
@@ -90,26 +91,10 @@ export class Chart {
         y: { range: () => [0, this.top()] },
       },
       axes: axes(picture.metric),
-      cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
+      cursor: CURSOR,
       hooks: {
         draw: [(plot) => drawMarks(plot, this.marks, this.state.view.at)],
-        setCursor: [
-          (plot) => {
-            const { left, top } = plot.cursor;
-            const inside = left !== undefined && left >= 0 && top !== undefined;
-            const box = plot.over.getBoundingClientRect();
-            this.hovered(inside ? plot.posToVal(left, "x") : null, box.left + (left ?? 0), box.top + (top ?? 0));
-          },
-        ],
-        setSelect: [
-          (plot) => {
-            const { left, width } = plot.select;
-            if (width < 4) return;
-            const range: [number, number] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
-            plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-            this.state.set({ range });
-          },
-        ],
+        ...pointer(this.hovered, this.state),
       },
     };
     this.plot = new uPlot(options, this.data(), this.element);

@@ -7,6 +7,7 @@ import { h, themed } from "./dom.ts";
 import * as format from "./format.ts";
 import { drawMarks, drawMoment, marksOf, type Mark } from "./marks.ts";
 import { faded } from "./palette.ts";
+import { CURSOR, pointer } from "./pointer.ts";
 import { firstAtLeast, type Run } from "./run.ts";
 import type { State } from "./state.ts";
 
@@ -64,7 +65,7 @@ export class PairChart {
         ],
         scales: { x: { time: false, range: () => this.range }, y: { range: () => [0, this.top()] } },
         axes: axes(this.metric),
-        cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
+        cursor: CURSOR,
         hooks: {
           draw: [
             (plot) => {
@@ -72,23 +73,7 @@ export class PairChart {
               drawMoment(plot, this.state.view.at);
             },
           ],
-          setCursor: [
-            (plot) => {
-              const { left, top } = plot.cursor;
-              const inside = left !== undefined && left >= 0 && top !== undefined;
-              const box = plot.over.getBoundingClientRect();
-              this.hovered(inside ? plot.posToVal(left, "x") : null, box.left + (left ?? 0), box.top + (top ?? 0));
-            },
-          ],
-          setSelect: [
-            (plot) => {
-              const { left, width } = plot.select;
-              if (width < 4) return;
-              const range: [number, number] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
-              plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-              this.state.set({ range });
-            },
-          ],
+          ...pointer(this.hovered, this.state),
         },
       },
       this.data(),

@@ -43,19 +43,7 @@ fn without_a_pace_a_short_job_s_log_stays_clean() {
 
 #[test]
 fn on_a_terminal_it_stands_below_and_is_gone_at_the_end() {
-    let (master, slave) = terminal();
-    let mut child = hwm(&["--live=50ms"], "$W hold 40 600; printf partial")
-        .env("TERM", "xterm")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(slave)
-        .spawn()
-        .expect("hwm starts");
-    assert!(child.wait().expect("waited").success());
-    let mut said = Vec::new();
-    // A terminal whose other end is closed ends with EIO.
-    let _ = File::from(master).read_to_end(&mut said);
-    let said = String::from_utf8_lossy(&said);
+    let said = on_a_terminal("xterm", &["--live=50ms"], "$W hold 40 600; printf partial");
     // Down, back up, save, one line down; the text; back to where the job writes.
     assert!(said.contains("\x1bD\x1b[A\x1b7\x1b[B\r\x1b[K0 s, "), "{said:?}");
     assert!(said.contains("most in workload"), "{said:?}");
@@ -65,19 +53,23 @@ fn on_a_terminal_it_stands_below_and_is_gone_at_the_end() {
 
 #[test]
 fn a_dumb_terminal_is_a_log() {
+    let said = on_a_terminal("dumb", &["--live=100ms"], "sleep 0.5");
+    assert!(said.contains("hwm: 0 s, ") && !said.contains('\x1b'), "{said:?}");
+}
+
+/// What is shown on a terminal of this kind, by a run that succeeds.
+fn on_a_terminal(term: &str, options: &[&str], script: &str) -> String {
     let (master, slave) = terminal();
-    let mut child = hwm(&["--live=100ms"], "sleep 0.5")
-        .env("TERM", "dumb")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(slave)
-        .spawn()
-        .expect("hwm starts");
+    let mut hwm = hwm(options, script);
+    hwm.env("TERM", term).stdin(Stdio::null()).stdout(Stdio::null()).stderr(slave);
+    let mut child = hwm.spawn().expect("hwm starts");
+    // It holds the other end of the terminal.
+    drop(hwm);
     assert!(child.wait().expect("waited").success());
     let mut said = Vec::new();
+    // A terminal whose other end is closed ends with EIO.
     let _ = File::from(master).read_to_end(&mut said);
-    let said = String::from_utf8_lossy(&said);
-    assert!(said.contains("hwm: 0 s, ") && !said.contains('\x1b'), "{said:?}");
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// A terminal: the end that a person would see, and the one for a program.
