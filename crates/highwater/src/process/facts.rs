@@ -31,6 +31,9 @@ pub struct ProcessFacts {
     pub state: char,
     /// The user who started it (the real user id), as this user namespace numbers them; `None` where unreadable.
     pub uid: Option<u32>,
+    /// The account in whose name it runs, as `DOMAIN\user` (Windows, where there are no numbers); elsewhere
+    /// [`Unavailable::NotProvided`].
+    pub account: Result<String, Unavailable>,
     /// Resident set size in bytes, as [`ProcessMemory::rss_bytes`](super::ProcessMemory::rss_bytes). On other systems than
     /// Linux what [`PRIMARY`](super::PRIMARY) says.
     pub rss_bytes: Result<u64, Unavailable>,

@@ -1,5 +1,6 @@
 //! Memory of one process on Windows: `GetProcessMemoryInfo`, through a handle that may only ask.
 
+mod account;
 pub(super) mod facts;
 mod open;
 

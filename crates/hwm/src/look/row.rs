@@ -46,6 +46,8 @@ pub(crate) struct Row {
     /// As it is shown, but for control characters; else why it is not known.
     pub(crate) name: Result<String, String>,
     pub(crate) user: Option<String>,
+    /// Why that is not known, where the system said it.
+    pub(crate) why_no_user: Option<String>,
     pub(crate) uid: Option<u32>,
     pub(crate) state: Option<char>,
     pub(crate) start_ticks: Option<u64>,
@@ -90,6 +92,7 @@ impl Row {
             is_host_pid: false,
             name: Err("nothing was read of it".to_owned()),
             user: None,
+            why_no_user: None,
             uid: None,
             state: None,
             start_ticks: None,
@@ -115,7 +118,12 @@ impl Row {
             Err(why) => Err(why.to_string()),
         };
         self.uid = facts.uid;
-        self.user = facts.uid.map(|uid| users.name(uid));
+        (self.user, self.why_no_user) = match (facts.uid, &facts.account) {
+            (Some(uid), _) => (Some(users.name(uid)), None),
+            (None, Ok(account)) => (Some(account.clone()), None),
+            (None, Err(Unavailable::NotProvided)) => (None, None),
+            (None, Err(why)) => (None, Some(why.to_string())),
+        };
         self.state = Some(facts.state);
         self.start_ticks = Some(facts.id.start_ticks);
         self.rss.clone_from(&facts.rss_bytes);
@@ -129,6 +137,7 @@ impl Row {
         } else {
             Err(why.text.clone())
         };
+        self.why_no_user = (is_windows && why.kind == Kind::Protected).then(|| why.text.clone());
         self.rss = Err(match why.kind {
             Kind::Protected => Unavailable::PermissionDenied,
             Kind::Gone => Unavailable::Vanished,

@@ -249,6 +249,9 @@ impl Serialize for RowEntry<'_> {
         if let Err(why) = &row.name {
             unknown.add("name", why);
         }
+        if let Some(why) = &row.why_no_user {
+            unknown.add("user", why);
+        }
         unknown.add_figure("vram", row.vram.as_ref());
         unknown.add_figure("gtt", row.gtt.as_ref());
         if row.is_refused {

@@ -44,7 +44,7 @@ const HELD: &str = match PRIMARY {
 
 const FIELDS: &[Field] = &[
     amount("PID", |row| row.pid.to_string()),
-    text_field("USER", Some(6), |row| row.user.as_deref().map_or_else(|| "?".to_owned(), text::printable)),
+    text_field("USER", Some(6), |row| row.user.as_deref().map_or_else(|| "?".to_owned(), without_domain)),
     text_field("NAME", Some(8), |row| {
         row.name.as_ref().map_or_else(|_| "?".to_owned(), |name| text::printable(name))
     }),
@@ -236,6 +236,12 @@ pub(crate) fn summary(look: &Look, selection: &Selection, privilege: Privilege) 
         why.push(nameless);
     }
     format!("{text}; incomplete: {}", why.join(", "))
+}
+
+/// Windows' accounts have a domain or a machine before the name, which the JSON holds.
+fn without_domain(user: &str) -> String {
+    let name = user.rsplit('\\').next().filter(|_| cfg!(windows));
+    text::printable(name.unwrap_or(user))
 }
 
 // What they compare with has the names of Linux.

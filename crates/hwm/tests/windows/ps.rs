@@ -28,8 +28,23 @@ fn every_process_is_a_row() {
     assert!(rows.len() > 3, "Wine's own programs at least: {said}");
     for row in rows {
         let is_explained = row["name"].is_string() || row["unknown"]["name"].is_string();
+        let has_user = row["user"].is_string() || row["unknown"]["user"].is_string();
+        assert!(has_user || row["unknown"]["name"].is_string(), "{row}");
         assert!(is_explained && (row["pid"] != 4 || row["name"] == "[kernel]"), "{row}");
     }
+}
+
+#[test]
+fn users_are_named() {
+    let said = json(&["ps", "--all", "--json", "--no-wait"]);
+    let own = std::process::id();
+    let rows = said["processes"].as_array().expect("rows");
+    let row = rows.iter().find(|row| row["pid"] == own).unwrap_or_else(|| panic!("no row of ours: {said}"));
+    let (user, name) = (row["user"].as_str().expect("ours"), std::env::var("USERNAME").expect("set"));
+    assert!(user.to_lowercase().ends_with(&format!("\\{}", name.to_lowercase())), "{row}");
+    // In the table without the domain.
+    let shown = text(&hwm(&["ps", "--all"]).stdout);
+    assert!(shown.to_lowercase().contains(&name.to_lowercase()) && !shown.contains(user), "{shown}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
         id,
         is_kernel_thread: stat.is_kernel_thread(),
         state: char::from(stat.state),
+        account: Err(Unavailable::NotProvided),
         uid: status.as_ref().ok().and_then(|status| status.uid),
         rss_bytes: match &status {
             Ok(status) => status.vm_rss_bytes.ok_or(Unavailable::NoMemoryMap),

@@ -22,6 +22,7 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
         // The one process of the kernel is 0, "kernel_task"; its threads have no pids.
         is_kernel_thread: pid == 0,
         state: state(short.pbsi_status),
+        account: Err(Unavailable::NotProvided),
         uid: Some(short.pbsi_ruid),
         cpu_time: usage.as_ref().ok().map(|usage| time_of(usage.cpu_ticks(), numer, denom)),
         rss_bytes: figure(

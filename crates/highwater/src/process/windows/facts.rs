@@ -2,7 +2,7 @@
 
 use windows_sys::Win32::System::ProcessStatus::K32EnumProcesses;
 
-use super::{Opened, are_cycles_counted, file_name, open::last};
+use super::{Opened, account, are_cycles_counted, file_name, open::last};
 use crate::{
     Error, Roots,
     process::{
@@ -35,6 +35,7 @@ pub(crate) fn of(_: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
         is_kernel_thread,
         state: if times.exit.is_some() { 'Z' } else { '?' },
         uid: None,
+        account: account::of(&process),
         rss_bytes: match process.counters() {
             Ok(counters) => counters.figures(process.id()?).working_set_bytes,
             Err(error) => Err(not_read(&error)),

@@ -21,6 +21,7 @@ fn row(pid: u32, name: &str, vram: Reading) -> Row {
     Row {
         name: Ok(name.to_owned()),
         user: Some("ann".to_owned()),
+        why_no_user: None,
         state: Some('S'),
         rss: Ok(GIB / 4),
         device: Some(DeviceRef {

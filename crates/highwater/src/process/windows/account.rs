@@ -1,0 +1,115 @@
+//! Whose a process is: the user of its token.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
+    ptr::{null, null_mut},
+    sync::Mutex,
+};
+
+use windows_sys::Win32::{
+    Security::{
+        GetLengthSid, GetTokenInformation, LookupAccountSidW, PSID, SID_NAME_USE, TOKEN_QUERY, TOKEN_USER,
+        TokenUser,
+    },
+    System::Threading::OpenProcessToken,
+};
+
+use super::{Opened, open::last};
+use crate::{Error, Unavailable, process::opening::not_read};
+
+/// A SID has 68 bytes at most (`SECURITY_MAX_SID_SIZE`); it stands behind the structure that points to it.
+const LARGEST: usize = 256;
+/// Names of accounts and of domains are shorter (UNLEN, DNLEN).
+const LONGEST: u32 = 512;
+
+/// By their SIDs: looking one up may ask another machine.
+static KNOWN: Mutex<Option<HashMap<Vec<u8>, String>>> = Mutex::new(None);
+
+/// `DOMAIN\user`.
+pub(super) fn of(process: &Opened) -> Result<String, Unavailable> {
+    let mut buffer = [0_u64; LARGEST / size_of::<u64>()];
+    let sid = sid_of(process, &mut buffer).map_err(|error| not_read(&error))?;
+    // SAFETY: a SID that the system has written into `buffer`, which is borrowed meanwhile.
+    let bytes = unsafe {
+        let length = GetLengthSid(sid) as usize;
+        std::slice::from_raw_parts(sid.cast::<u8>(), length).to_vec()
+    };
+    let lock = || KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(name) = lock().as_ref().and_then(|known| known.get(&bytes)) {
+        return Ok(name.clone());
+    }
+    // Nobody waits for the lock meanwhile.
+    let name = look_up(sid)?;
+    lock().get_or_insert_default().insert(bytes, name.clone());
+    Ok(name)
+}
+
+fn sid_of(process: &Opened, buffer: &mut [u64]) -> Result<PSID, Error> {
+    let mut token = null_mut();
+    // SAFETY: a live handle that may be asked; the new one is ours alone.
+    if unsafe { OpenProcessToken(process.raw(), TOKEN_QUERY, &raw mut token) } == 0 {
+        return Err(last("opening the token of a process"));
+    }
+    // SAFETY: as above.
+    let token = unsafe { OwnedHandle::from_raw_handle(token) };
+    let size = u32::try_from(size_of_val(buffer)).unwrap_or(0);
+    let mut length = 0;
+    // SAFETY: `buffer` has the size that is told, and is aligned for what is written.
+    let told = unsafe {
+        GetTokenInformation(
+            token.as_raw_handle(),
+            TokenUser,
+            buffer.as_mut_ptr().cast(),
+            size,
+            &raw mut length,
+        )
+    };
+    if told == 0 {
+        return Err(last("asking for the user of a process"));
+    }
+    // SAFETY: a `TOKEN_USER` has been written there.
+    Ok(unsafe { (*buffer.as_ptr().cast::<TOKEN_USER>()).User.Sid })
+}
+
+fn look_up(sid: PSID) -> Result<String, Unavailable> {
+    let (mut name, mut domain) = ([0_u16; LONGEST as usize], [0_u16; LONGEST as usize]);
+    let (mut name_length, mut domain_length) = (LONGEST, LONGEST);
+    let mut kind: SID_NAME_USE = 0;
+    // SAFETY: a live SID; both buffers have the lengths that are told.
+    let told = unsafe {
+        LookupAccountSidW(
+            null(),
+            sid,
+            name.as_mut_ptr(),
+            &raw mut name_length,
+            domain.as_mut_ptr(),
+            &raw mut domain_length,
+            &raw mut kind,
+        )
+    };
+    if told == 0 {
+        let error = io::Error::last_os_error();
+        return Err(Unavailable::Failed(format!("its user has no name here: {error}")));
+    }
+    let text = |units: &[u16], length: u32| {
+        String::from_utf16_lossy(units.get(..length as usize).unwrap_or_default())
+    };
+    let (name, domain) = (text(&name, name_length), text(&domain, domain_length));
+    Ok(if domain.is_empty() { name } else { format!("{domain}\\{name}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own() {
+        let own = Opened::of(std::process::id()).unwrap();
+        let name = of(&own).unwrap();
+        let user = std::env::var("USERNAME").unwrap();
+        assert_eq!(name.rsplit('\\').next().map(str::to_lowercase), Some(user.to_lowercase()), "{name}");
+        assert_eq!(of(&own), Ok(name), "the same when it is known already");
+    }
+}
