@@ -53,6 +53,8 @@ mod tests {
         let half = dir("2026-11-21T14-09-00.124Z-4321@base");
         let half_file = fs::File::create(half.join(".hwm-abc.tmp")).unwrap();
         half_file.set_modified(SystemTime::now() - ABANDONED * 2).unwrap();
+        // Whoever has it open keeps it on Windows.
+        drop(half_file);
         let writing = dir("2026-11-21T14-09-00.125Z-4321");
         fs::write(writing.join(".hwm-abc.tmp"), "{").unwrap();
         let whole = dir("2026-11-21T14-09-00.126Z-4321");
