@@ -84,6 +84,9 @@ pub(crate) struct Members {
     pub(super) control: Control,
     /// The last such sweep was in this look.
     pub(super) has_swept: bool,
+    /// The tree is being killed; and whether a sweep found somebody although no member was left.
+    pub(super) is_ending: bool,
+    found_more: bool,
 }
 
 /// How much of each member a look reads.
@@ -131,6 +134,8 @@ impl Members {
             text: Vec::new(),
             control: wanted.control(),
             has_swept: false,
+            is_ending: false,
+            found_more: false,
         }
     }
 
@@ -254,7 +259,7 @@ impl Members {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty() && self.to_wait.is_empty()
+        self.list.is_empty() && !self.found_more && self.to_wait.is_empty()
     }
 
     /// One look at the whole job, begun `at`: who came, who went, what each holds. The marks are read,
@@ -284,6 +289,8 @@ impl Members {
             // It cannot be read (no /proc?), but it can be waited for.
             self.root_ending = self.reap(self.root, None, None, Moment::exactly(at), news);
         }
+        // The news of somebody may be on the way.
+        self.found_more = self.is_ending && self.list.is_empty() && self.sweep(news);
         let changes = news.changes;
         self.unsettled = std::mem::take(&mut self.walked_on_news) || changes.births + changes.ends > 0;
         Look { changes, marks }

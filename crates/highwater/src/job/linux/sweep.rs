@@ -64,11 +64,13 @@ impl Members {
     }
 
     /// Kills all orphans of the job, and their descendants as they fall to us in turn. Only where all our children are the
-    /// job's.
-    pub(super) fn sweep(&mut self, news: &mut News) {
+    /// job's. Whether there was anybody.
+    pub(super) fn sweep(&mut self, news: &mut News) -> bool {
         if !self.sole_owner {
-            return;
+            return false;
         }
+        self.is_ending = true;
+        let mut anybody = false;
         let _first = First::among_equals();
         let (began, cpu) = (Instant::now(), thread_cpu());
         let (mut killed, mut found, mut quiet) = (HashSet::new(), Vec::new(), 0);
@@ -81,7 +83,7 @@ impl Members {
             // Their pids are their own until we wait for them.
             for &pid in found.iter().rev().take(reach) {
                 if killed.insert(pid) {
-                    quiet = 0;
+                    (quiet, anybody) = (0, true);
                     kill(pid);
                 }
             }
@@ -94,6 +96,7 @@ impl Members {
                 thread::sleep(PAUSE);
             }
         }
+        anybody
     }
 
     /// Waits for a child that has ended before it was seen: the longer the list of our children, the longer a look at it.
