@@ -129,6 +129,27 @@ fn a_command_that_may_not_be_watched() {
     }
 }
 
+/// The files of a dead process belong to root: whoever is not must have opened them before.
+#[test]
+fn bytes_of_one_that_has_just_ended_are_known_to_everybody() {
+    let _turn = turn();
+    let place = Place::new();
+    let (workload, data) = (place.path("workload"), place.path("data"));
+    // It reads and writes its own 10 MiB at its very end, after those of its child.
+    let command = [workload.to_str().unwrap(), "copy", data.to_str().unwrap(), "20"];
+    for user in User::all() {
+        // The other user cannot write over what this one has left.
+        let _ = fs::remove_file(&data);
+        let run = place.run(user, &["--with-io"], &command);
+        run.check();
+        let io = &run.processes()[0]["usage"]["io"];
+        for key in ["read_bytes", "written_bytes"] {
+            let bytes = io[key].as_u64().expect("known");
+            assert!((10 << 20..10 << 20 | 64 << 10).contains(&bytes), "{user:?} {key}: {io}");
+        }
+    }
+}
+
 #[test]
 fn few_descriptors() {
     let _turn = turn();

@@ -111,7 +111,7 @@ impl Members {
             zombies.insert(pid, stat.start_ticks);
             if stat.ppid == self.own_pid
                 && let Some(waited) =
-                    self.reap(pid, Some(stat.start_ticks), None, Moment::exactly(self.at), news).waited()
+                    self.reap_unknown(pid, Some(stat.start_ticks), Moment::exactly(self.at), news).waited()
             {
                 self.note_max(waited.max_rss_bytes, Moment::exactly(self.at), news);
             }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A member that has ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Ended {
     pub(super) pid: u32,
     pub(super) id: MemberId,
@@ -24,12 +24,15 @@ pub(super) struct Ended {
     pub(super) moment: Moment,
     /// Until when it may have held its memory.
     pub(super) freed: Duration,
+    /// Its files: those of a dead process belong to root, and only who has opened them before may read them
+    /// (`task_dump_owner`, fs/proc/base.c).
+    pub(super) usage: UsageFiles,
 }
 
 impl Members {
     /// A member has ended; it is taken off the list by the caller.
     pub(super) fn ended(&mut self, ended: Ended, news: &mut News) {
-        let Ended { pid, id, .. } = ended;
+        let (pid, id) = (ended.pid, ended.id);
         if self.by_pid.get(&pid) == Some(&id) {
             self.by_pid.remove(&pid);
         }
@@ -38,9 +41,9 @@ impl Members {
 
     /// Waits for an ended process, and tells of its end; later, if it is ours and not quite dead. Only a child of ours
     /// can be waited for; for all others this is one refused call.
-    fn bury(&mut self, ended: Ended, news: &mut News) {
-        let Ended { pid, id, start_ticks, moment, freed } = ended;
-        let ending = self.reap(pid, start_ticks, Some(id), moment, news);
+    fn bury(&mut self, mut ended: Ended, news: &mut News) {
+        let Ended { pid, id, start_ticks, moment, freed, .. } = ended;
+        let ending = self.reap(pid, start_ticks, Some(id), &mut ended.usage, moment, news);
         if pid == self.root && self.root_lives() {
             self.root_ending = ending;
         }
@@ -61,18 +64,19 @@ impl Members {
     }
 
     /// Waits for `pid`, if it is ours, and tells what it used. A process that has ended can still be asked until somebody
-    /// has waited for it; `ticks`, where known, makes sure that it is the one meant.
-    pub(super) fn reap(
+    /// has waited for it, through `files`; `ticks`, where known, makes sure that it is the one meant.
+    fn reap(
         &mut self,
         pid: u32,
         ticks: Option<u64>,
         id: Option<MemberId>,
+        files: &mut UsageFiles,
         moment: Moment,
         news: &mut News,
     ) -> Ending {
         let (roots, text, wanted) = (&self.roots, &mut self.text, self.usage);
         let read = if wanted.any() && (ticks.is_some() || id.is_none()) {
-            UsageFiles::default().read(roots, pid, ticks, wanted, text).filter(|read| read.is_final)
+            files.read(roots, pid, ticks, wanted, text).filter(|read| read.is_final)
         } else {
             None
         };
@@ -86,6 +90,17 @@ impl Members {
             news.push(moment, Event::Reaped { id, used: Used { cpu: Some(waited.cpu), io } });
         }
         ending
+    }
+
+    /// The same of one that is no member.
+    pub(super) fn reap_unknown(
+        &mut self,
+        pid: u32,
+        ticks: Option<u64>,
+        moment: Moment,
+        news: &mut News,
+    ) -> Ending {
+        self.reap(pid, ticks, None, &mut UsageFiles::default(), moment, news)
     }
 
     pub(super) fn wait_again(&mut self, news: &mut News) {

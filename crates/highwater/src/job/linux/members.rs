@@ -287,7 +287,7 @@ impl Members {
             && !self.to_wait.iter().any(|ended| ended.pid == self.root)
         {
             // It cannot be read (no /proc?), but it can be waited for.
-            self.root_ending = self.reap(self.root, None, None, Moment::exactly(at), news);
+            self.root_ending = self.reap_unknown(self.root, None, Moment::exactly(at), news);
         }
         // The news of somebody may be on the way.
         self.found_more = self.is_ending && self.list.is_empty() && self.sweep(news);
@@ -351,7 +351,8 @@ impl Members {
                 let moment = member.exiting.filter(|_| !member.told).map(Moment::exactly);
                 let moment = moment.unwrap_or(Moment::between(self.before, self.at));
                 let (pid, id, start_ticks) = (member.pid, member.id, member.start_ticks);
-                let ended = Ended { pid, id, start_ticks, moment, freed: moment.latest };
+                let usage = std::mem::take(&mut member.usage);
+                let ended = Ended { pid, id, start_ticks, moment, freed: moment.latest, usage };
                 self.ended(ended, news);
                 false
             }

@@ -105,7 +105,9 @@ impl Members {
             return false;
         }
         let moment = Moment::exactly(self.told.now());
-        let Some(waited) = self.reap(pid, None, None, moment, news).waited() else { return false };
+        let Some(waited) = self.reap_unknown(pid, None, moment, news).waited() else {
+            return false;
+        };
         if self.zombies.remove(&pid).is_none() && !self.told.is_listening() {
             news.push(moment, Event::SeenDead);
         }

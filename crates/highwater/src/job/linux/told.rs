@@ -266,10 +266,11 @@ impl Members {
         let id = self.list[index].id;
         self.list[index].gone = true;
         let start_ticks = self.list[index].start_ticks;
+        let usage = std::mem::take(&mut self.list[index].usage);
         if let Some(ticks) = start_ticks {
             self.zombies.insert(pid, ticks);
         }
-        self.ended(Ended { pid, id, start_ticks, moment, freed }, news);
+        self.ended(Ended { pid, id, start_ticks, moment, freed, usage }, news);
     }
 
     /// Whether the news of a member's end is still to come.

@@ -55,6 +55,7 @@ impl UsageFiles {
             self.stat = kept(&path("stat"));
             if wanted.io {
                 self.io = kept(&path("io"));
+                self.task_io = kept(&path(&format!("task/{pid}/io")));
             }
         }
         get(self.stat.as_ref(), || path("stat"), text)?;
@@ -79,11 +80,9 @@ impl UsageFiles {
         reading.own.io = if !has_waited {
             reading.with_waited.io
         } else if threads <= 1 {
-            let path = || path(&format!("task/{pid}/io"));
-            if self.task_io.is_none() {
-                self.task_io = kept(&path());
-            }
-            get(self.task_io.as_ref(), path, text).and_then(|()| Io::parse(text)).map(moved)
+            get(self.task_io.as_ref(), || path(&format!("task/{pid}/io")), text)
+                .and_then(|()| Io::parse(text))
+                .map(moved)
         } else {
             threads_io(&path("task"), text)
         };
