@@ -36,7 +36,8 @@ fn what_it_says_is_what_jobs_find() {
     let (_, record) = run(&["--with-cpu", "--with-io"], &[&workload(), "hold", "30", "1000"]);
     let process = &record.processes[0];
     let peak = process.peak.rss.expect("its working set is read");
-    assert_eq!(works("marks after the end"), peak.source == PeakSource::AfterEnd, "{peak:?}");
+    // Where they are not kept they may still be there for a moment, and then they are read.
+    assert!(!works("marks after the end") || peak.source == PeakSource::AfterEnd, "{peak:?}");
     assert_eq!(works("peak commit of a job"), record.peak.commit.is_some(), "{:?}", record.peak);
     let used = (record.usage.cpu.is_some(), record.usage.io.is_some());
     assert_eq!(works("job accounting"), used == (true, true), "{:?}", record.usage);

@@ -5,6 +5,7 @@ use std::{
     os::windows::{io::AsRawHandle, process::CommandExt},
     process::{Child, Command, Stdio},
     ptr::null,
+    thread::sleep,
     time::{Duration, Instant},
 };
 
@@ -27,12 +28,15 @@ use crate::{
 
 /// How long a command that does nothing may take to start, to end, or to be told of.
 const PATIENCE: Duration = Duration::from_secs(20);
+const A_MOMENT: Duration = Duration::from_millis(400);
 
 #[derive(Debug)]
 pub(crate) struct Trial {
     object: JobObject,
     wake: Wake,
     child: Child,
+    /// It has run.
+    ended: Option<Opened>,
 }
 
 impl Trial {
@@ -46,7 +50,7 @@ impl Trial {
         command.args(["/d", "/c", "exit", "0"]).creation_flags(CREATE_SUSPENDED | CREATE_NO_WINDOW);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().map_err(|error| format!("starting cmd: {error}"))?;
-        let trial = Self { object, wake, child };
+        let trial = Self { object, wake, child, ended: None };
         let assigned = trial.object.assign(trial.child.as_raw_handle());
         assigned.map_err(|error| format!("putting a process into a Job Object: {error}"))?;
         Ok(trial)
@@ -76,8 +80,7 @@ impl Trial {
         self.object.account().map(|Account { used, .. }| used)
     }
 
-    /// Lets the child run to its end; its marks, read through a handle that was kept, and whether its birth and its end were
-    /// told.
+    /// Lets the child run to its end, with a handle of it kept; whether its birth and its end were told.
     pub(crate) fn run(&mut self) -> Result<Heard, String> {
         let process = Opened::of(self.child.id()).map_err(|error| error.to_string())?;
         resume(self.child.id()).map_err(|error| format!("letting a process run: {error}"))?;
@@ -95,8 +98,22 @@ impl Trial {
         if !process.ends_within(PATIENCE) {
             return Err("cmd does not end".to_owned());
         }
-        heard.marks = process.counters().map(|counters| counters.last_marks()).unwrap_or_default();
+        self.ended = Some(process);
         Ok(heard)
+    }
+
+    /// The marks of the child that has run, of its working set and its commit charge. What is gone within a moment is not
+    /// kept: Wine tells of the end of a process a little before its memory is given back.
+    pub(crate) fn marks(&self) -> (Option<u64>, Option<u64>) {
+        let begin = Instant::now();
+        loop {
+            let counters = self.ended.as_ref().and_then(|process| process.counters().ok());
+            let marks = counters.map(|counters| counters.last_marks()).unwrap_or_default();
+            if marks.0.is_none() || begin.elapsed() > A_MOMENT {
+                return marks;
+            }
+            sleep(A_MOMENT / 10);
+        }
     }
 }
 
@@ -105,8 +122,6 @@ impl Trial {
 pub(crate) struct Heard {
     pub(crate) born: bool,
     pub(crate) ended: bool,
-    /// Of its working set and its commit charge, after its end.
-    pub(crate) marks: (Option<u64>, Option<u64>),
 }
 
 impl Drop for Trial {
