@@ -129,6 +129,36 @@ fn a_command_that_may_not_be_watched() {
     }
 }
 
+/// `something & exec hwm run` leaves us the shell's children. They are not the job's, and are not ended with it.
+#[test]
+fn children_from_before_are_not_the_jobs() {
+    let _turn = turn();
+    let place = Place::new();
+    let pid_file = place.path("stranger");
+    for mode in ["--lineage=auto", "--lineage=sampling"] {
+        let script = format!(
+            "sleep 60 & echo $! >{}; exec {} run -q --no-cgroup {mode} --json={} --max-total-rss=20M --grace=100ms -- \
+             sh -c 'trap \"\" TERM; {} hold 50 3000'",
+            pid_file.display(),
+            place.path("hwm").display(),
+            place.path("record.json").display(),
+            place.path("workload").display(),
+        );
+        let status = Command::new("sh").args(["-c", &script]).status().unwrap();
+        let pid = fs::read_to_string(&pid_file).unwrap();
+        let stranger = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        let _ = Command::new("kill").arg(pid.trim()).status();
+        let run = Run { status, record: place.record() };
+        run.check();
+        assert_eq!(run.status.code(), Some(10), "{mode}");
+        let names: Vec<_> = run.processes().iter().map(|row| &row["command"]).collect();
+        assert_eq!(names, ["sh", "workload"], "{mode}");
+        let lives =
+            stranger.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'));
+        assert!(lives, "{mode}: {stranger:?}");
+    }
+}
+
 /// The files of a dead process belong to root: whoever is not must have opened them before.
 #[test]
 fn bytes_of_one_that_has_just_ended_are_known_to_everybody() {

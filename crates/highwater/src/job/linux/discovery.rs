@@ -91,7 +91,7 @@ impl Members {
     ) {
         for pid in found.drain(..) {
             self.hurry(news);
-            let is_known = self.by_pid.contains_key(&pid) || self.not_ours == Some(pid);
+            let is_known = self.by_pid.contains_key(&pid) || self.not_ours.contains(&pid);
             // One that is told to have ended stays in its parent's list while its memory is freed: 70 ms for 1 GiB.
             let is_ending = self.to_wait.iter().any(|ended| ended.pid == pid);
             let ended = self.zombies.get(&pid).or(zombies.get(&pid)).copied();

@@ -58,7 +58,7 @@ pub(crate) struct Members {
     /// Ended processes that are still in somebody's list of children: pid and start time.
     pub(super) zombies: HashMap<u32, u64>,
     /// Children of ours that do not belong to the job.
-    pub(super) not_ours: Option<u32>,
+    pub(super) not_ours: HashSet<u32>,
     /// Ended children of ours that could not be waited for yet.
     pub(super) to_wait: Vec<Ended>,
     /// What the kernel tells: where it is not whole, `/proc` is asked again.
@@ -118,7 +118,7 @@ impl Members {
             until_walk: 0,
             unborn: Vec::new(),
             zombies: HashMap::new(),
-            not_ours: None,
+            not_ours: HashSet::new(),
             to_wait: Vec::new(),
             told: super::told::Telling::default(),
             unannounced: HashSet::new(),
@@ -149,10 +149,22 @@ impl Members {
         self.told.is_whole()
     }
 
+    /// Notes the children that we have before the command is started: `make & exec hwm run` leaves us those of the shell.
+    /// Nobody waits for them, so their pids stay theirs.
+    pub(crate) fn note_strangers(&mut self) {
+        if self.sole_owner {
+            let mut found = Vec::new();
+            self.descendants.begin();
+            self.descendants.children(self.own_pid, &mut found);
+            self.not_ours.extend(found);
+        }
+    }
+
     /// Takes the command itself in as the first member.
     /// `epoch`: `CLOCK_MONOTONIC` when the job's clock stood at 0.
     pub(crate) fn start(&mut self, root: u32, epoch: Duration, sources: &Sources, news: &mut News) {
-        (self.root, self.not_ours) = (root, sources.keeper_pid());
+        self.root = root;
+        self.not_ours.extend(sources.keeper_pid());
         self.told.begin(sources, epoch);
         self.at = self.told.now();
         if self.adopt(root, false, news).is_none() && self.told.is_listening() {
@@ -174,7 +186,8 @@ impl Members {
     /// not found; whoever is born meanwhile is told of, or found at the next look.
     pub(crate) fn attach(&mut self, root: u32, epoch: Duration, sources: &Sources, news: &mut News) {
         // Where we ourselves descend from it, as from a shell, we are no part of the job.
-        (self.root, self.not_ours) = (root, Some(self.own_pid));
+        self.root = root;
+        self.not_ours.insert(self.own_pid);
         self.told.begin(sources, epoch);
         self.told.take_in_all(true);
         self.at = self.told.now();

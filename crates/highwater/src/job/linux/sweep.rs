@@ -77,7 +77,7 @@ impl Members {
         while quiet < QUIET && began.elapsed() < LONGEST && thread_cpu().saturating_sub(cpu) < MOST_CPU {
             self.descendants.begin();
             self.descendants.children(self.own_pid, &mut found);
-            found.retain(|&pid| self.not_ours != Some(pid));
+            found.retain(|pid| !self.not_ours.contains(pid));
             let reach = if quiet == 0 { NEWEST } else { usize::MAX };
             quiet += 1;
             // Their pids are their own until we wait for them.

@@ -221,7 +221,7 @@ impl Members {
             self.end_of(pid, Moment::between(self.before, at), at, news);
         }
         // A member may make a child that is ours (`CLONE_PARENT`, clone(2)); and so may we.
-        let is_ours = parent == self.own_pid && self.not_ours != Some(pid);
+        let is_ours = parent == self.own_pid && !self.not_ours.contains(&pid);
         if is_ours && !self.sole_owner {
             (self.told.gaps, self.told.walk_soon) = (true, true);
             return;

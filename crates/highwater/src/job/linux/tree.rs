@@ -101,6 +101,8 @@ impl Tree {
             group: sources.group(),
         };
         let shortage = Shortage::watch(&job.roots, sources.group().as_deref());
+        let mut members = Members::new(&job.roots, job.sole_owner, own_mark, job);
+        members.note_strangers();
         let mut start = None;
         let child = launch::launch(command, |pid| {
             sources.attach(pid, &job.roots);
@@ -108,7 +110,6 @@ impl Tree {
             start = Some((Start::now(), monotonic()));
         })?;
         let (start, epoch) = start.unwrap_or_else(|| (Start::now(), monotonic()));
-        let mut members = Members::new(&job.roots, job.sole_owner, own_mark, job);
         let mut news = News::default();
         // First of all: a job may live for less than a millisecond.
         members.start(child.pid, epoch, &sources, &mut news);
