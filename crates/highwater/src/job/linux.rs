@@ -1,5 +1,6 @@
 //! Following a job on Linux: launching it, finding its members, reading their memory, ending them.
 
+mod attached;
 mod cgroup;
 mod descendants;
 mod discovery;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    descendants::{Descendants, read_into, read_stat},
+    descendants::{Descendants, read_stat},
     ended::Ended,
     member::{Member, Seen},
     sources::Sources,
@@ -22,7 +22,6 @@ use crate::{
         unix::wait::{Ending, Waited},
         used::{UsageWanted, UsedBy},
     },
-    process::linux::status::Status,
     record::{Lineage, ProcessExit},
 };
 
@@ -180,36 +179,6 @@ impl Members {
         self.list.push(member);
         let born = Event::Born { id, pid: root, ppid: self.own_pid, name: None, forked: false };
         news.push(Moment::exactly(self.at), born);
-    }
-
-    /// Takes in a process that runs already, and all its descendants, as they are now. Whoever is not there any more is
-    /// not found; whoever is born meanwhile is told of, or found at the next look.
-    pub(crate) fn attach(&mut self, root: u32, epoch: Duration, sources: &Sources, news: &mut News) {
-        // Where we ourselves descend from it, as from a shell, we are no part of the job.
-        self.root = root;
-        self.not_ours.insert(self.own_pid);
-        self.told.begin(sources, epoch);
-        self.told.take_in_all(true);
-        self.at = self.told.now();
-        self.adopt(root, false, news);
-        self.walk(false, news);
-        self.told.take_in_all(false);
-        for member in &mut self.list {
-            let text = &mut self.text;
-            let path = self.roots.proc.join(format!("{}/status", member.pid));
-            let mark = read_into(&path, text).then(|| Status::parse(text)).flatten();
-            let mark = mark.and_then(|status| status.vm_hwm_bytes);
-            (member.mark_before, member.forked) = (mark, false);
-            // Of what its threads used that have ended, and of what they held, there are no records.
-            member.tasks_used.has_gaps = true;
-            news.push(Moment::exactly(self.at), Event::WasThere { id: member.id, mark });
-        }
-    }
-
-    /// Members, and the sum of their marks when they were attached to.
-    pub(crate) fn marks_before(&self) -> (u64, Option<u64>) {
-        let sum = self.list.iter().filter(|member| !member.shares_map).map(|member| member.mark_before).sum();
-        (self.list.len() as u64, sum)
     }
 
     /// How the command ended, if the kernel told of it.
