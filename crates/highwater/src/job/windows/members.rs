@@ -26,6 +26,9 @@ use crate::{
 /// How long the end of a process may take that has been told.
 const LINGERING: Duration = Duration::from_millis(100);
 
+/// What `GetExitCodeProcess` says of who lives; somebody may end with it, too.
+const STILL_ACTIVE: u32 = 259;
+
 /// One process of the job.
 #[derive(Debug)]
 struct Member {
@@ -57,7 +60,13 @@ impl Member {
     fn has_ended(&self) -> bool {
         // The message of its end may come before the end that it tells of.
         let patience = if self.ended { LINGERING } else { Duration::ZERO };
-        self.process.as_ref().map_or(self.ended, |process| process.ends_within(patience))
+        let Some(process) = &self.process else { return self.ended };
+        // A process that has no thread yet passes for one that has ended under Wine (`process_signaled` of server/process.c).
+        let has_run = || {
+            process.exit_code() != Some(STILL_ACTIVE)
+                || process.times().is_ok_and(|times| times.exit.is_some())
+        };
+        process.ends_within(patience) && (self.ended || has_run())
     }
 }
 
