@@ -64,8 +64,16 @@ fn usage(problem: &str) -> ! {
 /// This program again.
 fn start(situation: &str, numbers: &[u64]) -> Child {
     let program = env::current_exe().expect("a program knows its file");
-    let numbers = numbers.iter().map(u64::to_string);
-    Command::new(program).arg(situation).args(numbers).spawn().expect("a child starts")
+    let mut command = Command::new(program);
+    command.arg(situation).args(numbers.iter().map(u64::to_string));
+    for _ in 0..10 {
+        match command.spawn() {
+            // Wine on a busy machine (ERROR_INTERNAL_ERROR): no process has come of it.
+            Err(error) if error.raw_os_error() == Some(1359) => sleep(Duration::from_millis(50)),
+            child => return child.expect("a child starts"),
+        }
+    }
+    panic!("no child starts, ten times in a row")
 }
 
 fn finish(mut child: Child) {
