@@ -69,7 +69,10 @@ impl Account {
     }
 
     pub(super) fn ended(&mut self, used: Used, source: UsageSource, whole: Whole) {
-        let whole = if self.before.is_some_and(|before| !before.is_known) { Whole::default() } else { whole };
+        if self.before.is_some_and(|before| !before.is_known) {
+            // All of its life is in it, and what came before it was attached to was never read.
+            return;
+        }
         // Of two last words both are lower bounds, and what one of them is sure of stands.
         let known = self.last.map_or(whole, |(_, known)| Whole {
             cpu: whole.cpu || known.cpu,

@@ -119,6 +119,28 @@ fn bytes_that_no_parent_is_told_of_stay_in_the_total() {
     );
 }
 
+#[test]
+fn what_one_that_was_attached_to_had_used_before_is_not_counted() {
+    for was_read in [false, true] {
+        let mut ledger = ledger();
+        event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
+        exactly(&mut ledger, 1, Event::WasThere { id: MemberId(0), mark: None });
+        if was_read {
+            uses(&mut ledger, 2, &[(0, 5000, 5000)]);
+        }
+        let (id, whole) = (MemberId(0), Whole { cpu: true, faults: true, io: false });
+        exactly(
+            &mut ledger,
+            30,
+            Event::UsedInAll { id, used: cpu(5020, 0), source: UsageSource::Taskstats, whole },
+        );
+        exactly(&mut ledger, 30, gone(0, 30));
+        let row = finish(ledger, 40).1.remove(0).usage.unwrap();
+        let seconds = row.cpu.map(|cpu| cpu.user_seconds + cpu.system_seconds);
+        assert_eq!(seconds, was_read.then_some(0.02), "known only where it is known what came before");
+    }
+}
+
 /// Of Windows: faults are not told apart, and no parent is told of its children's time.
 fn of_windows() -> Ledger {
     let mut ledger = ledger_with(Lineage::JobObject);
