@@ -69,6 +69,8 @@ pub(crate) struct PssPass {
     pub(crate) bytes: u64,
     /// Members that could not be read, or not in time.
     pub(crate) unread: u64,
+    /// Their RSS.
+    pub(crate) unread_rss: u64,
 }
 
 /// The fold's state.

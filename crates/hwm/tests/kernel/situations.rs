@@ -129,33 +129,43 @@ fn a_command_that_may_not_be_watched() {
     }
 }
 
-/// `something & exec hwm run` leaves us the shell's children. They are not the job's, and are not ended with it.
+/// `something & exec hwm run` leaves us the shell's children, and what descends from them once they have ended. They are not
+/// the job's, and are not ended with it.
 #[test]
 fn children_from_before_are_not_the_jobs() {
     let _turn = turn();
     let place = Place::new();
-    let pid_file = place.path("stranger");
+    let pids = place.path("strangers");
     for mode in ["--lineage=auto", "--lineage=sampling"] {
+        let _ = fs::remove_file(&pids);
         let script = format!(
-            "sleep 60 & echo $! >{}; exec {} run -q --no-cgroup {mode} --json={} --max-total-rss=20M --grace=100ms -- \
-             sh -c 'trap \"\" TERM; {} hold 50 3000'",
-            pid_file.display(),
-            place.path("hwm").display(),
-            place.path("record.json").display(),
-            place.path("workload").display(),
+            "sleep 60 & echo $! >>{pids}; setsid sh -c 'sleep 60 & echo $! >>{pids}; sleep 0.3' & \
+             exec {hwm} run -q --no-cgroup {mode} --json={json} --max-total-rss=20M --grace=100ms -- \
+             sh -c 'trap \"\" TERM; sleep 0.8; {workload} hold 50 3000'",
+            pids = pids.display(),
+            hwm = place.path("hwm").display(),
+            json = place.path("record.json").display(),
+            workload = place.path("workload").display(),
         );
         let status = Command::new("sh").args(["-c", &script]).status().unwrap();
-        let pid = fs::read_to_string(&pid_file).unwrap();
-        let stranger = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        let _ = Command::new("kill").arg(pid.trim()).status();
+        let pids: Vec<String> = fs::read_to_string(&pids).unwrap().lines().map(str::to_owned).collect();
+        let found: Vec<String> = pids
+            .iter()
+            .map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default())
+            .collect();
+        let _ = Command::new("kill").args(&pids).status();
         let run = Run { status, record: place.record() };
         run.check();
         assert_eq!(run.status.code(), Some(10), "{mode}");
-        let names: Vec<_> = run.processes().iter().map(|row| &row["command"]).collect();
-        assert_eq!(names, ["sh", "workload"], "{mode}");
-        let lives =
-            stranger.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'));
-        assert!(lives, "{mode}: {stranger:?}");
+        let names: Vec<_> = run.processes().iter().map(|row| row["command"].as_str().unwrap()).collect();
+        assert!(names.contains(&"workload"), "{mode}: {names:?}");
+        // The shell's own wait is the only sleep of the job.
+        assert!(names.iter().filter(|&&name| name == "sleep").count() <= 1, "{mode}: {names:?}");
+        assert_eq!(run.record["capture"]["processes_still_running"], 0, "{mode}");
+        let lives = |stat: &str| {
+            stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+        };
+        assert!(found.len() == 2 && found.iter().all(|stat| lives(stat)), "{mode}: {found:?}");
     }
 }
 

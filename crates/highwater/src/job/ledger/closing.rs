@@ -175,9 +175,10 @@ impl Ledger {
         }
     }
 
-    /// PSS has no high-water mark: the job reached at least the highest pass.
+    /// PSS has no high-water mark: the job reached at least the highest pass. Where most of it could not be read, that
+    /// is true, and misleads.
     fn pss_figure(&self) -> Option<PeakFigure> {
-        self.pss.filter(|pass| pass.bytes > 0).map(|pass| PeakFigure {
+        self.pss.filter(|pass| pass.bytes > pass.unread_rss).map(|pass| PeakFigure {
             bytes: pass.bytes,
             certainty: Certainty::AtLeast,
             at_seconds: Some(round(pass.at.as_secs_f64())),
@@ -194,10 +195,13 @@ impl Ledger {
             ),
             None => "the job ended before a first pass".to_owned(),
             Some(pass) if pass.unread == 1 => {
-                "a process could not be read, or not in time, and is not in it".to_owned()
+                "a process could not be read, or not in time; nothing of it is counted".to_owned()
             }
             Some(pass) if pass.unread > 1 => {
-                format!("{} processes could not be read, or not in time, and are not in it", pass.unread)
+                format!(
+                    "{} processes could not be read, or not in time; nothing of them is counted",
+                    pass.unread
+                )
             }
             Some(_) => return None,
         };

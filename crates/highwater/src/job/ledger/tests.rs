@@ -275,7 +275,7 @@ fn a_window_waits_for_the_last_mark_of_one_that_was_ending() {
 fn pss_keeps_the_highest_pass_or_says_why_there_is_none() {
     let mut best = ledger();
     for (at, bytes) in [(1, 10 * MIB), (2, 30 * MIB), (3, 20 * MIB)] {
-        best.pss(PssPass { at: ms(at), bytes, unread: 0 });
+        best.pss(PssPass { at: ms(at), bytes, unread: 0, unread_rss: 0 });
     }
     let pss = finish(best, 4).0.peak.pss.unwrap();
     assert_eq!((pss.bytes, pss.certainty, pss.at_seconds), (30 * MIB, Certainty::AtLeast, Some(0.002)));
@@ -292,7 +292,7 @@ fn a_pass_that_read_few_is_a_lower_bound_and_replaces_no_better_one() {
     let passes = |each: &[(u64, u64)]| {
         let mut ledger = ledger();
         for &(bytes, unread) in each {
-            ledger.pss(PssPass { at: ms(1), bytes, unread });
+            ledger.pss(PssPass { at: ms(1), bytes, unread, unread_rss: unread * 4 * MIB });
         }
         let record = finish(ledger, 4).0;
         let downgrade =
@@ -303,6 +303,9 @@ fn a_pass_that_read_few_is_a_lower_bound_and_replaces_no_better_one() {
     let (pss, reason) = passes(&[(10 * MIB, 2)]);
     assert_eq!(pss, Some((10 * MIB, Certainty::AtLeast)));
     assert!(reason.is_some_and(|reason| reason.contains("2 processes could not be read")));
+    let (pss, reason) = passes(&[(10 * MIB, 3)]);
+    assert_eq!(pss, None, "most of it is unknown");
+    assert!(reason.is_some_and(|reason| reason.contains("3 processes could not be read")));
     let (pss, reason) = passes(&[(0, 1)]);
     assert_eq!(pss, None, "nothing is known");
     assert!(reason.is_some_and(|reason| reason.contains("a process could not be read")));
@@ -347,7 +350,7 @@ proptest! {
                     event(&mut ledger, at, Event::Last { id: MemberId(id), mark });
                 }
                 5 => event(&mut ledger, at, Event::WaitedMax { bytes: rss, may_be_ours: flag }),
-                6 => ledger.pss(PssPass { at, bytes: rss, unread: more % 2 }),
+                6 => ledger.pss(PssPass { at, bytes: rss, unread: more % 2, unread_rss: 0 }),
                 7 | 11.. => {
                     let readings: Vec<Reading> = (0..next)
                         .map(|id| Reading { shares_map: flag && id % 2 == 1, ..reading(id, rss, rss + more) })

@@ -84,7 +84,10 @@ impl Members {
             let whole = Whole { cpu: true, faults: true, io: read.io_is_whole };
             news.push(moment, Event::UsedInAll { id, used: read.own, source: UsageSource::AtExit, whole });
         }
-        let ending = wait::try_wait(pid);
+        let ending = match wait::try_wait(pid) {
+            Ending::NotOurs => self.waited_early(pid).map_or(Ending::NotOurs, Ending::Ended),
+            ending => ending,
+        };
         if let Ending::Ended(waited) = ending {
             let io = read.and_then(|read| read.with_waited.io);
             news.push(moment, Event::Reaped { id, used: Used { cpu: Some(waited.cpu), io } });

@@ -3,8 +3,8 @@
 //! Who belongs is learned from what the kernel tells (`told.rs`) or by looking (`discovery.rs`).
 
 use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
+    collections::{HashMap, HashSet, VecDeque},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -81,8 +81,10 @@ pub(crate) struct Members {
     pub(super) text: Vec<u8>,
     /// For orders that cannot wait until a look is over.
     pub(super) control: Control,
-    /// The last such sweep was in this look.
-    pub(super) has_swept: bool,
+    /// When the next sweep is due.
+    pub(super) next_sweep: Option<Instant>,
+    /// Whom a sweep has waited for before the kernel's news of them was heard, by pid, first come first.
+    pub(super) waited_early: HashMap<u32, VecDeque<Waited>>,
     /// The tree is being killed; and whether a sweep found somebody although no member was left.
     pub(super) is_ending: bool,
     found_more: bool,
@@ -132,7 +134,8 @@ impl Members {
             uses: Vec::new(),
             text: Vec::new(),
             control: wanted.control(),
-            has_swept: false,
+            next_sweep: None,
+            waited_early: HashMap::new(),
             is_ending: false,
             found_more: false,
         }
@@ -149,12 +152,15 @@ impl Members {
     }
 
     /// Notes the children that we have before the command is started: `make & exec hwm run` leaves us those of the shell.
-    /// Nobody waits for them, so their pids stay theirs.
-    pub(crate) fn note_strangers(&mut self) {
+    /// Nobody waits for them, so their pids stay theirs. But what descends from them may fall to us, too.
+    pub(crate) fn note_strangers(&mut self, keeper: Option<u32>) {
+        self.not_ours.extend(keeper);
         if self.sole_owner {
             let mut found = Vec::new();
             self.descendants.begin();
             self.descendants.children(self.own_pid, &mut found);
+            found.retain(|&pid| Some(pid) != keeper);
+            self.sole_owner = found.is_empty();
             self.not_ours.extend(found);
         }
     }
@@ -163,7 +169,6 @@ impl Members {
     /// `epoch`: `CLOCK_MONOTONIC` when the job's clock stood at 0.
     pub(crate) fn start(&mut self, root: u32, epoch: Duration, sources: &Sources, news: &mut News) {
         self.root = root;
-        self.not_ours.extend(sources.keeper_pid());
         self.told.begin(sources, epoch);
         self.at = self.told.now();
         if self.adopt(root, false, news).is_none() && self.told.is_listening() {
@@ -240,6 +245,7 @@ impl Members {
         })
     }
 
+    /// Whether nobody is left, nor is still dying: a killed process holds its memory until it has given it back.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty() && !self.found_more && self.to_wait.is_empty()
     }
@@ -253,7 +259,7 @@ impl Members {
         sources: &mut Sources,
         news: &mut News,
     ) -> Look {
-        (self.before, self.at, self.has_swept) = (self.at, at, false);
+        (self.before, self.at) = (self.at, at);
         self.hear(sources, news);
         if !self.told.is_listening() || self.told.is_blind() {
             self.find(news);
@@ -286,7 +292,9 @@ impl Members {
     /// The last look: takes in everything that was told.
     pub(crate) fn last_look(&mut self, at: Duration, sources: &mut Sources, news: &mut News) -> Look {
         self.told.end();
-        self.look(at, Depth { marks: true, usage: true }, sources, news)
+        let look = self.look(at, Depth { marks: true, usage: true }, sources, news);
+        self.tell_of_the_untold(news);
+        look
     }
 
     /// Whoever ran in the memory map of a member that has exec'ed or ended has it for himself now.

@@ -90,7 +90,7 @@ impl PssPasses {
     fn read(&mut self, at: Duration, maps: impl Iterator<Item = (u32, u64)>, longest: Duration) -> PssPass {
         // Its price is the processor's time: on a busy machine the clock runs on while others have their turn.
         let begin = thread_cpu();
-        let (mut bytes, mut unread, mut read) = (0, 0, 0);
+        let (mut bytes, mut read, mut unread, mut unread_rss) = (0, 0, 0, 0);
         for (pid, rss) in maps {
             let too_long = rss as f64 * self.seconds_per_byte > longest.as_secs_f64();
             let path = self.roots.proc.join(format!("{pid}/smaps_rollup"));
@@ -98,9 +98,10 @@ impl PssPasses {
                 .then(|| SmapsRollup::parse(&self.text))
                 .flatten()
                 .and_then(|rollup| rollup.pss_bytes);
-            match pss {
-                Some(pss) => (read, bytes) = (read + rss, bytes + pss),
-                None => unread += 1,
+            if let Some(pss) = pss {
+                (read, bytes) = (read + rss, bytes + pss);
+            } else {
+                (unread, unread_rss) = (unread + 1, unread_rss + rss);
             }
         }
         let took = thread_cpu().saturating_sub(begin);
@@ -111,7 +112,7 @@ impl PssPasses {
             let measured = took.as_secs_f64() / read as f64;
             self.seconds_per_byte = f64::midpoint(self.seconds_per_byte, measured);
         }
-        PssPass { at, bytes, unread }
+        PssPass { at, bytes, unread, unread_rss }
     }
 
     /// The pass at `rss` bytes counted.
@@ -143,7 +144,7 @@ mod tests {
         let mut passes = PssPasses::new(&Roots::default());
         let maps = || [(std::process::id(), 1 << 40), (u32::MAX, 1 << 30)].into_iter();
         let quick = passes.read(Duration::ZERO, maps(), LONGEST_READ);
-        assert_eq!((quick.bytes, quick.unread), (0, 2));
+        assert_eq!((quick.bytes, quick.unread, quick.unread_rss), (0, 2, (1 << 40) + (1 << 30)));
         let all = passes.read(Duration::ZERO, maps(), Duration::MAX);
         assert_eq!(all.unread, 1, "there is no such process as the second");
         assert!((1..1 << 40).contains(&all.bytes), "{all:?}");

@@ -4,7 +4,8 @@
 //! Each orphan of the job falls to us (`subreaper.rs`). So a process that forks and exits leaves its child among our own
 //! children, and so does each one that we kill. A process with a SIGKILL forks no more (`copy_process`, kernel/fork.c, asks
 //! `fatal_signal_pending` under the lock that sending it takes), so killing our children until no new one appears ends
-//! all of the job, whatever its tree.
+//! all of the job, whatever its tree. One sweep has a bound; others follow until one finds nobody. On few processors this
+//! takes the privilege to run before all those others; without it they may come to their own end first.
 
 use std::{
     collections::HashSet,
@@ -18,9 +19,14 @@ use rustix::process::{
 };
 
 use super::{descendants::read_stat, members::Members, thread_cpu};
-use crate::job::{
-    events::{Event, Moment},
-    news::News,
+use crate::{
+    job::{
+        events::{Event, Moment},
+        news::News,
+        unix::wait::{self, Waited},
+        used::Used,
+    },
+    process::linux::stat::Stat,
 };
 
 /// So often in a row nobody new must be seen: who was killed leaves its children to us only when it has ended.
@@ -35,7 +41,7 @@ const MOST_CPU: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
 
 impl Members {
-    /// Sends `signal` to every member but the command itself, each made sure of by its start time.
+    /// Sends `signal` to every member but the command itself, each made sure of by its start time, or by its parent.
     pub(super) fn signal_descendants(&mut self, signal: Signal) {
         for member in self.list.iter().filter(|member| member.pid != self.root) {
             let Some(pid) = i32::try_from(member.pid).ok().and_then(Pid::from_raw) else {
@@ -45,20 +51,25 @@ impl Members {
                 continue;
             };
             // The pidfd holds whoever has the pid now; the start time says whether that is our member.
-            if read_stat(&self.roots, member.pid, &mut self.text)
-                .is_some_and(|stat| member.start_ticks.is_none_or(|ticks| stat.start_ticks == ticks))
-            {
+            let (by_pid, own_pid) = (&self.by_pid, self.own_pid);
+            let is_member = |stat: Stat| match member.start_ticks {
+                Some(ticks) => stat.start_ticks == ticks,
+                // Told of and not read yet.
+                None => stat.ppid == own_pid || by_pid.contains_key(&stat.ppid),
+            };
+            if read_stat(&self.roots, member.pid, &mut self.text).is_some_and(is_member) {
                 // Gone meanwhile, or not ours to signal (setuid): nothing more can be done.
                 let _ = pidfd_send_signal(&pidfd, signal);
             }
         }
     }
 
-    /// Whether nobody is left, nor is still dying: a killed process holds its memory until it has given it back.
     /// Where the tree is to be killed, does so before a look goes on that has begun already: it may take long, and meanwhile
-    /// the job forks on.
+    /// the job forks on. Half of the time is left to the look.
     pub(super) fn hurry(&mut self, news: &mut News) {
-        if self.control.is_killed() && !std::mem::replace(&mut self.has_swept, true) {
+        if (self.is_ending || self.control.is_killed())
+            && self.next_sweep.is_none_or(|due| Instant::now() >= due)
+        {
             self.sweep(news);
         }
     }
@@ -96,6 +107,7 @@ impl Members {
                 thread::sleep(PAUSE);
             }
         }
+        self.next_sweep = Some(Instant::now() + began.elapsed());
         anybody
     }
 
@@ -104,15 +116,43 @@ impl Members {
         if self.by_pid.contains_key(&pid) || self.to_wait.iter().any(|ended| ended.pid == pid) {
             return false;
         }
+        if self.told.is_listening() {
+            // Its birth and its end are told soon, and what it used belongs to them.
+            let Some(waited) = wait::try_wait(pid).waited() else { return false };
+            self.waited_early.entry(pid).or_default().push_back(waited);
+            return true;
+        }
         let moment = Moment::exactly(self.told.now());
         let Some(waited) = self.reap_unknown(pid, None, moment, news).waited() else {
             return false;
         };
-        if self.zombies.remove(&pid).is_none() && !self.told.is_listening() {
+        if self.zombies.remove(&pid).is_none() {
             news.push(moment, Event::SeenDead);
         }
         self.note_max(waited.max_rss_bytes, moment, news);
         true
+    }
+}
+
+impl Members {
+    /// What was waited for early, once its end is told.
+    pub(super) fn waited_early(&mut self, pid: u32) -> Option<Waited> {
+        let queue = self.waited_early.get_mut(&pid)?;
+        let waited = queue.pop_front();
+        if queue.is_empty() {
+            self.waited_early.remove(&pid);
+        }
+        waited
+    }
+
+    /// At the end: what was waited for early, and no end of it was told.
+    pub(super) fn tell_of_the_untold(&mut self, news: &mut News) {
+        let moment = Moment::exactly(self.at);
+        for waited in std::mem::take(&mut self.waited_early).into_values().flatten() {
+            let used = Used { cpu: Some(waited.cpu), io: None };
+            news.push(moment, Event::Reaped { id: None, used });
+            self.note_max(waited.max_rss_bytes, moment, news);
+        }
     }
 }
 

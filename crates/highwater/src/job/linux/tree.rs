@@ -102,7 +102,7 @@ impl Tree {
         };
         let shortage = Shortage::watch(&job.roots, sources.group().as_deref());
         let mut members = Members::new(&job.roots, job.sole_owner, own_mark, job);
-        members.note_strangers();
+        members.note_strangers(sources.keeper_pid());
         let mut start = None;
         let child = launch::launch(command, |pid| {
             sources.attach(pid, &job.roots);

@@ -8,12 +8,15 @@ use std::{
 };
 
 use rustix::{
-    fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open},
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags, open},
     io::Errno,
 };
 
 /// What is kept for a reader that has not come, or does not read.
 const MOST_KEPT: usize = 1 << 20;
+/// Once the job is over, a reader that takes nothing for so long gets no more.
+const PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
 /// Written as far as its reader reads.
 #[derive(Debug)]
@@ -52,24 +55,32 @@ impl Pipe {
         Ok(())
     }
 
-    /// The job is over: its reader gets the rest, and may take its time.
+    /// The job is over: its reader gets the rest, as long as it goes on reading. The report waits meanwhile.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.push()?;
-        let Some(pipe) = &mut self.open else {
-            // Nothing was to be written where the job did not start.
-            let nobody = || io::Error::other("nobody has opened this pipe for reading");
-            return if self.kept.is_empty() { Ok(()) } else { Err(nobody()) };
-        };
-        fcntl_setfl(&*pipe, fcntl_getfl(&*pipe)?.difference(OFlags::NONBLOCK))?;
-        pipe.write_all(&std::mem::take(&mut self.kept))
+        while !self.kept.is_empty() {
+            let Some(pipe) = &self.open else {
+                return Err(io::Error::other("nobody has opened this pipe for reading"));
+            };
+            match poll(&mut [PollFd::new(pipe, PollFlags::OUT)], Some(&PATIENCE)) {
+                Ok(0) => return Err(not_read()),
+                Ok(_) | Err(Errno::INTR) => self.push()?,
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
     }
+}
+
+fn not_read() -> io::Error {
+    io::Error::other("its reader does not read")
 }
 
 impl Write for Pipe {
     fn write(&mut self, rows: &[u8]) -> io::Result<usize> {
         if self.kept.len() + rows.len() > MOST_KEPT {
-            let why = if self.open.is_some() { "its reader does not read" } else { "nobody reads this pipe" };
-            return Err(io::Error::other(why));
+            let nobody = || io::Error::other("nobody reads this pipe");
+            return Err(if self.open.is_some() { not_read() } else { nobody() });
         }
         self.kept.extend_from_slice(rows);
         Ok(rows.len())
@@ -128,6 +139,17 @@ mod tests {
         };
         assert!(rows * row.len() >= MOST_KEPT, "{rows}");
         assert!(refused.to_string().contains("does not read"), "{refused}");
+        drop(reader);
+    }
+
+    #[test]
+    fn the_end_waits_for_nobody_who_does_not_read() {
+        let (_dir, name) = made();
+        let reader = reader(&name);
+        let mut pipe = Pipe::new(name);
+        // More than the pipe takes.
+        pipe.write_all(&vec![b'x'; 1 << 18]).unwrap();
+        assert!(pipe.finish().unwrap_err().to_string().contains("does not read"));
         drop(reader);
     }
 
