@@ -9,6 +9,7 @@ pub(crate) mod calls;
 #[cfg(target_os = "macos")]
 pub(super) mod facts;
 pub(crate) mod rusage;
+pub(crate) mod timebase;
 
 #[cfg(target_os = "macos")]
 mod read {

@@ -349,7 +349,7 @@ impl<K: Kernel> Members<K> {
         let UsageWanted { cpu, io } = self.scale.wanted;
         if cpu || io {
             let (used, source) = (used::own(usage, None, self.scale), UsageSource::AtExit);
-            let whole = Whole { cpu, faults: false, io };
+            let whole = Whole { cpu: used.cpu.is_some(), faults: false, io };
             news.push(self.moment(), Event::UsedInAll { id, used, source, whole });
         }
     }

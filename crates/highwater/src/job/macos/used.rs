@@ -4,42 +4,48 @@
 
 use crate::{
     job::used::{Cpu, Moved, UsageWanted, Used},
-    process::macos::rusage::{Rusage, Spent, TaskFaults, time_of},
+    process::macos::{
+        rusage::{Rusage, Spent, TaskFaults},
+        timebase::Timebase,
+    },
 };
 
 /// What turns answers into figures.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
     pub(super) wanted: UsageWanted,
-    /// Nanoseconds of a tick, as a fraction (`mach_timebase_info`).
-    pub(super) timebase: (u32, u32),
+    /// `None`: how long a tick is, and with it CPU time, is unknown.
+    pub(super) timebase: Option<Timebase>,
 }
 
 /// By itself. `faults`: `None` of one that has ended, of which only page-ins are kept.
 pub(super) fn own(usage: &Rusage, faults: Option<TaskFaults>, scale: Scale) -> Used {
-    let cpu = Cpu { minor_faults: faults.and_then(TaskFaults::minor), ..cpu(usage.own, scale) };
+    let cpu =
+        cpu(usage.own, scale).map(|cpu| Cpu { minor_faults: faults.and_then(TaskFaults::minor), ..cpu });
     let io = Moved {
         storage_read: Some(usage.storage_read_bytes),
         storage_written: Some(usage.storage_written_bytes),
         ..Moved::default()
     };
-    Used { cpu: scale.wanted.cpu.then_some(cpu), io: scale.wanted.io.then_some(io) }
+    Used { cpu, io: scale.wanted.io.then_some(io) }
 }
 
 /// With the children that it has waited for, as far as the kernel hands on what they used: time and page-ins.
 pub(super) fn with_waited(usage: &Rusage, faults: Option<TaskFaults>, scale: Scale) -> Used {
     let own = own(usage, faults, scale);
-    Used { cpu: own.cpu.map(|own| own + cpu(usage.waited, scale)), io: own.io }
+    let waited = cpu(usage.waited, scale);
+    Used { cpu: own.cpu.zip(waited).map(|(own, waited)| own + waited), io: own.io }
 }
 
-fn cpu(spent: Spent, scale: Scale) -> Cpu {
-    let time = |ticks| time_of(ticks, scale.timebase.0, scale.timebase.1);
-    Cpu {
-        user: time(spent.user_ticks),
-        system: time(spent.system_ticks),
+/// Page faults without time are not told: no time would read as 0.
+fn cpu(spent: Spent, scale: Scale) -> Option<Cpu> {
+    let timebase = scale.timebase.filter(|_| scale.wanted.cpu)?;
+    Some(Cpu {
+        user: timebase.time(spent.user_ticks),
+        system: timebase.time(spent.system_ticks),
         major_faults: Some(spent.pageins),
         ..Cpu::default()
-    }
+    })
 }
 
 #[cfg(test)]
@@ -48,7 +54,12 @@ mod tests {
 
     use super::*;
 
-    const BOTH: Scale = Scale { wanted: UsageWanted { cpu: true, io: true }, timebase: (125, 3) };
+    fn both() -> Scale {
+        let timebase = Timebase::of(Some(24_000_000), false, None);
+        assert!(timebase.is_some());
+        Scale { wanted: UsageWanted { cpu: true, io: true }, timebase }
+    }
+
     const USAGE: Rusage = Rusage {
         resident_bytes: 0,
         footprint_bytes: 1,
@@ -62,7 +73,7 @@ mod tests {
 
     #[test]
     fn time_is_in_ticks_and_bytes_through_calls_are_unknown() {
-        let used = own(&USAGE, Some(TaskFaults { all: 105, pageins: 5 }), BOTH);
+        let used = own(&USAGE, Some(TaskFaults { all: 105, pageins: 5 }), both());
         let cpu = used.cpu.unwrap();
         assert_eq!((cpu.user, cpu.system), (Duration::from_secs(1), Duration::from_millis(500)));
         assert_eq!((cpu.minor_faults, cpu.major_faults, cpu.faults()), (Some(100), Some(5), Some(105)));
@@ -71,22 +82,31 @@ mod tests {
 
     #[test]
     fn of_the_ended_faults_without_io_are_unknown() {
-        let cpu = own(&Rusage { has_ended: true, ..USAGE }, None, BOTH).cpu.unwrap();
+        let cpu = own(&Rusage { has_ended: true, ..USAGE }, None, both()).cpu.unwrap();
         assert_eq!((cpu.minor_faults, cpu.major_faults, cpu.faults()), (None, Some(5), None));
     }
 
     #[test]
     fn children_hand_on_time_and_page_ins_alone() {
         let faults = Some(TaskFaults { all: 105, pageins: 5 });
-        let used = with_waited(&USAGE, faults, BOTH);
+        let used = with_waited(&USAGE, faults, both());
         let cpu = used.cpu.unwrap();
         assert_eq!((cpu.user, cpu.major_faults), (Duration::from_secs(3), Some(7)));
-        assert_eq!((cpu.minor_faults, used.io), (Some(100), own(&USAGE, faults, BOTH).io));
+        assert_eq!((cpu.minor_faults, used.io), (Some(100), own(&USAGE, faults, both()).io));
     }
 
     #[test]
     fn what_was_not_asked_for_is_not_told() {
-        let none = Scale { wanted: UsageWanted::default(), ..BOTH };
+        let none = Scale { wanted: UsageWanted::default(), ..both() };
         assert_eq!(own(&USAGE, None, none), Used::default());
+    }
+
+    #[test]
+    fn ticks_of_unknown_length_are_no_time() {
+        let faults = Some(TaskFaults { all: 105, pageins: 5 });
+        let unknown = Scale { timebase: None, ..both() };
+        for used in [own(&USAGE, faults, unknown), with_waited(&USAGE, faults, unknown)] {
+            assert_eq!((used.cpu, used.io), (None, own(&USAGE, faults, both()).io));
+        }
     }
 }

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::rusage::{Rusage, Spent, TaskFaults};
+use super::{
+    rusage::{Rusage, Spent, TaskFaults},
+    timebase::Timebase,
+};
 
 /// Numbers that the kernel gives to each process once (`bsd/sys/proc_info_private.h`), unlike pids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,20 +169,26 @@ fn listed(list: impl Fn(*mut c_void, c_int) -> c_int) -> io::Result<Vec<u32>> {
     Err(io::Error::other("the list of processes grows faster than it is read"))
 }
 
-/// Nanoseconds of a tick of `mach_absolute_time`, as a fraction.
-pub(crate) fn timebase() -> (u32, u32) {
+/// In what CPU time is counted. `sysctl.proc_translated` is not there on Intel.
+pub(crate) fn timebase() -> Option<Timebase> {
+    let is_translated = sysctl(c"sysctl.proc_translated") == Some(1);
+    Timebase::of(sysctl(c"hw.tbfrequency"), is_translated, timebase_info())
+}
+
+/// Nanoseconds of a tick of `mach_absolute_time`, as a fraction: not always the ticks of CPU time, see [`Timebase::of`].
+fn timebase_info() -> Option<(u32, u32)> {
     #[repr(C)]
-    struct Timebase {
+    struct MachTimebaseInfo {
         numer: u32,
         denom: u32,
     }
     unsafe extern "C" {
-        fn mach_timebase_info(info: *mut Timebase) -> c_int;
+        fn mach_timebase_info(info: *mut MachTimebaseInfo) -> c_int;
     }
-    let mut info = Timebase { numer: 0, denom: 0 };
+    let mut info = MachTimebaseInfo { numer: 0, denom: 0 };
     // SAFETY: the declaration is that of mach/mach_time.h, and the struct is live.
     let result = unsafe { mach_timebase_info(&raw mut info) };
-    if result == 0 && info.denom != 0 { (info.numer, info.denom) } else { (1, 1) }
+    (result == 0).then_some((info.numer, info.denom))
 }
 
 /// A number of the kernel's state by name (sysctl(3)).

@@ -3,7 +3,7 @@
 use super::{
     calls,
     read::{failed, figure, name},
-    rusage::{Rusage, state, time_of},
+    rusage::{Rusage, state},
 };
 use crate::{
     Error, Roots, Unavailable,
@@ -14,7 +14,6 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
     let unique = calls::unique_ids(pid).map_err(|source| failed(pid, &source))?;
     let short = calls::short_info(pid).map_err(|source| failed(pid, &source))?;
     let usage = calls::rusage(pid).map_err(|source| failed(pid, &source));
-    let (numer, denom) = calls::timebase();
     Ok(ProcessFacts {
         id: ProcessId { pid, start_ticks: unique.own },
         // Each has at least the kernel's name for it while it is there.
@@ -24,7 +23,7 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
         state: state(short.pbsi_status),
         account: Err(Unavailable::NotProvided),
         uid: Some(short.pbsi_ruid),
-        cpu_time: usage.as_ref().ok().map(|usage| time_of(usage.cpu_ticks(), numer, denom)),
+        cpu_time: usage.as_ref().ok().and_then(|usage| Some(calls::timebase()?.time(usage.cpu_ticks()))),
         rss_bytes: figure(
             usage.and_then(|usage: Rusage| usage.footprint().map_err(|why| Error::Process { pid, why })),
         ),

@@ -1,6 +1,6 @@
 //! What `proc_pid_rusage` says about one process, and what of it is a figure.
 
-use std::{io, time::Duration};
+use std::io;
 
 use crate::{
     Unavailable,
@@ -109,12 +109,6 @@ pub(crate) fn why(error: &io::Error) -> Unavailable {
     }
 }
 
-/// Ticks of `mach_absolute_time` as time: `numer / denom` nanoseconds each (1 on Intel, 125 / 3 on Apple silicon).
-pub(crate) fn time_of(ticks: u64, numer: u32, denom: u32) -> Duration {
-    let nanos = u128::from(ticks) * u128::from(numer) / u128::from(denom.max(1));
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-}
-
 /// The kernel's state of a process (`SIDL` to `SZOMB`, sys/proc.h) as the letter that ps shows. There is no telling a
 /// running one from a sleeping one: the state of threads is not in it.
 pub(crate) fn state(status: u32) -> char {
@@ -193,11 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_of_both_processors() {
-        assert_eq!(time_of(LIVING.cpu_ticks(), 125, 3), Duration::from_secs(1));
-        assert_eq!(time_of(24_000_000, 125, 3), Duration::from_secs(1));
-        assert_eq!(time_of(1_000_000_000, 1, 1), Duration::from_secs(1));
-        assert_eq!(time_of(u64::MAX, u32::MAX, 1), Duration::from_nanos(u64::MAX));
-        assert_eq!(time_of(1, 1, 0), Duration::from_nanos(1));
+    fn time_is_that_in_programs_and_in_the_kernel() {
+        assert_eq!(LIVING.cpu_ticks(), 24_000_000);
     }
 }

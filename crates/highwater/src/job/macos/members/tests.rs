@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::{kinship::LAUNCHD, *};
 use crate::{
     job::used::{Cpu, Used},
-    process::macos::rusage::Spent,
+    process::macos::{rusage::Spent, timebase::Timebase},
 };
 
 mod attach;
 
 const MIB: u64 = 1 << 20;
 const US: u32 = 100;
-const NOTHING: Scale = Scale { wanted: UsageWanted { cpu: false, io: false }, timebase: (1, 1) };
+const NOTHING: Scale = Scale { wanted: UsageWanted { cpu: false, io: false }, timebase: None };
 
 #[derive(Debug, Default)]
 struct Made {
@@ -102,6 +102,11 @@ impl Kernel for Made {
 /// A job whose command is 200, of which the first look has been taken.
 fn job() -> (Members<Made>, News) {
     job_with(NOTHING)
+}
+
+/// Ticks of a nanosecond.
+fn of_intel() -> Option<Timebase> {
+    Timebase::of(Some(1_000_000_000), false, None)
 }
 
 fn job_with(scale: Scale) -> (Members<Made>, News) {
@@ -334,7 +339,7 @@ fn an_exec_begins_a_new_image() {
 #[test]
 fn remains_tell_what_was_used_until_they_are_waited_for() {
     let wanted = UsageWanted { cpu: true, io: true };
-    let (mut members, mut news) = job_with(Scale { wanted, timebase: (1, 1) });
+    let (mut members, mut news) = job_with(Scale { wanted, timebase: of_intel() });
     members.kernel.fork(201, 200);
     members.read_usage(true);
     look(&mut members, &[forked(0)], &mut news);
@@ -369,9 +374,25 @@ fn remains_tell_what_was_used_until_they_are_waited_for() {
 }
 
 #[test]
+fn ticks_of_unknown_length_are_no_last_word_on_time() {
+    let wanted = UsageWanted { cpu: true, io: true };
+    let (mut members, mut news) = job_with(Scale { wanted, timebase: None });
+    members.kernel.fork(201, 200);
+    look(&mut members, &[forked(0)], &mut news);
+    members.kernel.ends(201);
+    let events = look(&mut members, &[ended(1)], &mut news);
+    let told = |event: &Event| match *event {
+        Event::UsedInAll { used, whole, .. } => Some((used.cpu, used.io.is_some(), whole)),
+        _ => None,
+    };
+    let told: Vec<_> = events.iter().filter_map(told).collect();
+    assert_eq!(told, [(None, true, Whole { cpu: false, faults: false, io: true })], "{events:?}");
+}
+
+#[test]
 fn who_is_waited_for_too_soon_has_no_last_word_on_what_it_used() {
     let wanted = UsageWanted { cpu: true, io: false };
-    let (mut members, mut news) = job_with(Scale { wanted, timebase: (1, 1) });
+    let (mut members, mut news) = job_with(Scale { wanted, timebase: of_intel() });
     members.kernel.fork(201, 200);
     look(&mut members, &[forked(0)], &mut news);
     members.kernel.waited_for(201);
