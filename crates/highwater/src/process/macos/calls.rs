@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    arguments,
     rusage::{Rusage, Spent, TaskFaults},
     timebase::Timebase,
 };
@@ -33,8 +34,6 @@ struct UniqueIdentifierInfo {
 }
 
 const PROC_PIDUNIQIDENTIFIERINFO: c_int = 17;
-/// The largest arguments that a program may be started with, as a rule (`ARG_MAX`).
-const ARGUMENTS_AT_MOST: usize = 1 << 20;
 
 /// Memory and CPU time; of other users' processes only for root. An ended process has it until it is waited for.
 pub(crate) fn rusage(pid: u32) -> io::Result<Rusage> {
@@ -119,7 +118,7 @@ pub(crate) fn path(pid: u32) -> Option<OsString> {
 
 /// The text of `KERN_PROCARGS2`; of other users' processes only for root.
 pub(crate) fn arguments(pid: u32) -> io::Result<Vec<u8>> {
-    let mut text = vec![0u8; ARGUMENTS_AT_MOST];
+    let mut text = vec![0u8; arguments::ROOM];
     let mut size = text.len();
     let mut name = [libc::CTL_KERN, libc::KERN_PROCARGS2, number(pid)?];
     // SAFETY: three numbers of a name, and a live buffer of `size` bytes; nothing is set.
@@ -128,6 +127,9 @@ pub(crate) fn arguments(pid: u32) -> io::Result<Vec<u8>> {
     };
     if result != 0 {
         return Err(io::Error::last_os_error());
+    }
+    if arguments::is_cut(size) {
+        return Err(io::Error::other("there are more arguments and environment than the kernel tells"));
     }
     text.truncate(size);
     Ok(text)
