@@ -28,8 +28,8 @@ struct Life {
 /// What opening a process showed.
 #[derive(Debug)]
 pub(crate) enum Asked<P> {
-    /// When it was born, and what stands for it from now on.
-    Born(u64, P),
+    /// When it was born, the pid of its maker, and what stands for it from now on.
+    Born(u64, u32, P),
     /// It has ended.
     Gone,
     /// It is protected from us.
@@ -103,7 +103,8 @@ impl Lives {
                     continue;
                 }
                 match open(one.pid) {
-                    Asked::Born(birth, process) if self.had(one.maker, birth) => {
+                    // Another maker: whoever was listed is gone, and a stranger has its pid by now.
+                    Asked::Born(birth, maker, process) if maker == one.maker && self.had(maker, birth) => {
                         self.begin(one.pid, birth);
                         found.push(Found { pid: one.pid, process });
                     }
@@ -132,9 +133,9 @@ mod tests {
         let listed: Vec<_> = all.iter().map(|&(pid, maker, _)| Listed { pid, maker }).collect();
         let mut refused = HashSet::new();
         let found = lives.descendants(&listed, &mut refused, |pid| {
-            match all.iter().find(|one| one.0 == pid).expect("listed").2 {
-                Some(birth) => Asked::Born(birth, ()),
-                None => Asked::Refused,
+            match *all.iter().find(|one| one.0 == pid).expect("listed") {
+                (_, maker, Some(birth)) => Asked::Born(birth, maker, ()),
+                (_, _, None) => Asked::Refused,
             }
         });
         (found.into_iter().map(|found| found.pid).collect(), refused)
@@ -193,6 +194,16 @@ mod tests {
         assert_eq!(pids(&mut lives, &[(100, 100, Some(1000))]).0, NOBODY);
         let gone = [Listed { pid: 200, maker: 100 }];
         assert!(lives.descendants(&gone, &mut HashSet::new(), |_| Asked::<()>::Gone).is_empty());
+    }
+
+    #[test]
+    fn a_stranger_that_got_the_pid_after_the_listing() {
+        let mut lives = of_root();
+        let listed = [Listed { pid: 200, maker: 100 }];
+        let mut open =
+            |maker| lives.descendants(&listed, &mut HashSet::new(), |_| Asked::Born(1500, maker, ()));
+        assert!(open(8).is_empty(), "born while the member lives, and made by somebody else");
+        assert_eq!(open(100).len(), 1);
     }
 
     #[test]

@@ -99,9 +99,9 @@ impl Family {
         let own = std::process::id();
         let found = self.lives.descendants(&listed, &mut self.refused, |pid| match Opened::of(pid) {
             _ if pid == own => Asked::Gone,
-            Ok(process) => match process.times() {
-                Ok(times) => Asked::Born(times.creation, process),
-                Err(_) => Asked::Refused,
+            Ok(process) => match (process.times(), process.parent()) {
+                (Ok(times), Some(maker)) => Asked::Born(times.creation, maker, process),
+                _ => Asked::Refused,
             },
             Err(Error::Process { .. }) => Asked::Refused,
             Err(_) => Asked::Gone,
