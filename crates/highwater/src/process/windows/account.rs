@@ -6,6 +6,7 @@ use std::{
     os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
     ptr::{null, null_mut},
     sync::Mutex,
+    time::{Duration, Instant},
 };
 
 use windows_sys::Win32::{
@@ -24,8 +25,17 @@ const LARGEST: usize = 256;
 /// Names of accounts and of domains are shorter (UNLEN, DNLEN).
 const LONGEST: u32 = 512;
 
-/// By their SIDs: looking one up may ask another machine.
-static KNOWN: Mutex<Option<HashMap<Vec<u8>, String>>> = Mutex::new(None);
+/// By their SIDs: looking one up may ask another machine, and take seconds to find nobody.
+static KNOWN: Mutex<Option<HashMap<Vec<u8>, Answer>>> = Mutex::new(None);
+/// A name stays; a machine that does not answer may do so later.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(300);
+
+/// What was said of a SID, and when.
+#[derive(Debug, Clone)]
+struct Answer {
+    at: Instant,
+    name: Result<String, Unavailable>,
+}
 
 /// `DOMAIN\user`.
 pub(super) fn of(process: &Opened) -> Result<String, Unavailable> {
@@ -36,14 +46,25 @@ pub(super) fn of(process: &Opened) -> Result<String, Unavailable> {
         let length = GetLengthSid(sid) as usize;
         std::slice::from_raw_parts(sid.cast::<u8>(), length).to_vec()
     };
+    known(bytes, Instant::now(), || look_up(sid))
+}
+
+/// What was said of this SID before, else what `look_up` says.
+fn known(
+    sid: Vec<u8>,
+    now: Instant,
+    look_up: impl FnOnce() -> Result<String, Unavailable>,
+) -> Result<String, Unavailable> {
     let lock = || KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(name) = lock().as_ref().and_then(|known| known.get(&bytes)) {
-        return Ok(name.clone());
+    if let Some(Answer { at, name }) = lock().as_ref().and_then(|known| known.get(&sid))
+        && (name.is_ok() || now.duration_since(*at) < ASKED_AGAIN_AFTER)
+    {
+        return name.clone();
     }
     // Nobody waits for the lock meanwhile.
-    let name = look_up(sid)?;
-    lock().get_or_insert_default().insert(bytes, name.clone());
-    Ok(name)
+    let name = look_up();
+    lock().get_or_insert_default().insert(sid, Answer { at: now, name: name.clone() });
+    name
 }
 
 fn sid_of(process: &Opened, buffer: &mut [u64]) -> Result<PSID, Error> {
@@ -103,6 +124,20 @@ fn look_up(sid: PSID) -> Result<String, Unavailable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_looked_for_once_and_again_later() {
+        // No SID begins so: its first byte is a version (1).
+        let (sid, start) = (vec![255, 1], Instant::now());
+        let nobody = || Err(Unavailable::Failed("nobody".to_owned()));
+        assert_eq!(known(sid.clone(), start, nobody), nobody());
+        assert_eq!(known(sid.clone(), start, || panic!("asked again")), nobody());
+        assert_eq!(
+            known(sid.clone(), start + ASKED_AGAIN_AFTER, || Ok("late".to_owned())),
+            Ok("late".to_owned())
+        );
+        assert_eq!(known(sid, start + 2 * ASKED_AGAIN_AFTER, nobody), Ok("late".to_owned()));
+    }
 
     #[test]
     fn our_own() {
