@@ -82,8 +82,9 @@ pub enum State {
 
 /// Tries every mechanism this library knows, in a fixed order; each stands in the result once.
 ///
-/// Takes well under a second, needs no privilege, and leaves nothing behind: no process, descriptor, cgroup or
-/// changed setting.
+/// Takes well under a second on Linux and about a second on Windows, where children are started one after the other; a
+/// driver that wakes up may take longer. Needs no privilege, and leaves nothing behind: no process, descriptor, cgroup
+/// or changed setting.
 pub fn examine(roots: &Roots) -> Vec<Examined> {
     os::MECHANISMS.iter().map(|mechanism| mechanism.examined((mechanism.attempt)(roots))).collect()
 }

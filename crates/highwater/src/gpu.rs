@@ -50,12 +50,14 @@ mod wddm;
 
 #[cfg(all(feature = "metal", target_os = "macos"))]
 pub(crate) use self::metal::own_ledger;
+#[cfg(all(windows, feature = "job", any(feature = "nvml", feature = "nvidia-smi-fallback")))]
+pub(crate) use self::nvidia::told_by_nvml;
 #[cfg(feature = "test-helpers")]
 #[doc(hidden)]
 pub use self::shared::while_held;
 pub(crate) use self::shared::with_monitor;
 #[cfg(all(windows, feature = "job", any(feature = "dxgi", feature = "pdh")))]
-pub(crate) use self::wddm::counted_holders;
+pub(crate) use self::wddm::{adapters, counted_holders};
 pub use self::{
     device::{Device, DeviceId},
     figure::{Figure, Kind, Pool, Reading, Scope, Source},

@@ -170,6 +170,12 @@ impl Nvidia {
     }
 }
 
+/// The devices that NVML itself tells of, by a session of its own.
+#[cfg(all(windows, feature = "job"))]
+pub(crate) fn told_by_nvml() -> Result<Vec<Device>, Unavailable> {
+    Nvidia::new(false).find_by_nvml()
+}
+
 /// Whose processes are asked for, and what the driver's pids mean to us.
 #[derive(Debug, Clone, Copy)]
 struct Wanted<'a> {

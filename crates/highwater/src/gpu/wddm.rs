@@ -15,7 +15,7 @@ mod pdh;
 #[cfg(windows)]
 pub(super) use self::backend::Wddm;
 #[cfg(all(windows, feature = "job"))]
-pub(crate) use self::backend::counted_holders;
+pub(crate) use self::backend::{adapters, counted_holders};
 
 #[cfg(windows)]
 mod backend {
@@ -85,10 +85,16 @@ mod backend {
         }
     }
 
-    /// How many processes the performance counters tell of.
+    /// The adapters of DXGI, also those that another source knows better.
+    #[cfg(feature = "job")]
+    pub(crate) fn adapters() -> Result<Vec<Device>, Unavailable> {
+        Wddm::default().find(&Roots::default())
+    }
+
+    /// How many processes hold some by the performance counters.
     #[cfg(feature = "job")]
     pub(crate) fn counted_holders() -> Result<usize, Unavailable> {
-        Ok(Wddm::default().held()?.len())
+        Ok(super::counters::holding(&Wddm::default().held()?))
     }
 
     impl Backend for Wddm {

@@ -15,6 +15,16 @@ fn ps(scenario: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)))
 }
 
+/// What `hwm doctor` says of a mechanism, while NVML plays.
+fn examined(mechanism: &str) -> Value {
+    let output =
+        Command::new(HWM).args(["doctor", "--json"]).env("FAKE_NVML", "normal").output().expect("hwm starts");
+    let said: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
+    let row = said.as_array().and_then(|rows| rows.iter().find(|row| row["mechanism"] == mechanism));
+    row.unwrap_or_else(|| panic!("{said}")).clone()
+}
+
 fn rows(listing: &Value, pid: u64) -> Vec<Value> {
     let rows = listing["processes"].as_array().unwrap_or_else(|| panic!("{listing}"));
     rows.iter().filter(|row| row["pid"] == pid).cloned().collect()
@@ -55,6 +65,25 @@ fn drivers_performance_counters() {
         devices.iter().find(|device| device["id"].as_str().is_some_and(|id| id.starts_with("luid-")))
     });
     assert_eq!(of_dxgi.and_then(|device| device["used_bytes"].as_u64()), Some(5 * GIB), "{devices}");
+}
+
+#[test]
+#[ignore = "needs the fakes in System32"]
+fn drivers_examined() {
+    for asked_by_itself in ["dxgi", "nvml"] {
+        let row = examined(asked_by_itself);
+        assert_eq!(row["state"], "works", "{row}");
+    }
+    // 4711 on two cards, 4712, and 4715 on a card that DXGI does not show; 4713 holds nothing.
+    assert_eq!(examined("gpu counters")["detail"], "3 hold some now");
+}
+
+#[test]
+#[ignore = "needs the fakes in System32"]
+fn program_is_not_the_library() {
+    let row = examined("nvml");
+    assert_eq!(row["state"], "missing", "nvidia-smi alone tells of devices: {row}");
+    assert_eq!(examined("gpu devices")["state"], "works");
 }
 
 #[test]

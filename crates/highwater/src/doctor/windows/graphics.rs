@@ -1,35 +1,39 @@
-//! Who tells of GPU memory.
+//! Who tells of GPU memory. Each is asked by itself: a monitor drops what another source knows better.
 
-use crate::{
-    Roots,
-    doctor::State,
-    gpu::{Device, Monitor, Source},
-};
+use crate::{Roots, Unavailable, doctor::State, gpu::Device};
 
-/// `IDXGIFactory::EnumAdapters1`, by a monitor of its own.
+/// `IDXGIFactory1::EnumAdapters1`.
+#[cfg(any(feature = "dxgi", feature = "pdh"))]
 pub(super) fn dxgi(_: &Roots) -> State {
-    told_by(&[Source::Dxgi, Source::Pdh], "no adapter was found")
+    named(crate::gpu::adapters(), "no adapter was found")
         .or("needs a driver for the display; in a service session there is none")
 }
 
+#[cfg(not(any(feature = "dxgi", feature = "pdh")))]
+pub(super) fn dxgi(_: &Roots) -> State {
+    State::missing("built without it")
+}
+
+/// The library alone: where it fails, devices that `nvidia-smi` tells of stand among the GPU devices.
+#[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]
 pub(super) fn nvml(_: &Roots) -> State {
-    told_by(&[Source::Nvml, Source::NvidiaSmi], "no device of NVIDIA's was told of")
+    named(crate::gpu::told_by_nvml(), "it tells of no device")
         .or("install NVIDIA's driver, if there is such a card")
 }
 
-/// The devices whose size one of these tells, or what went wrong.
-fn told_by(sources: &[Source], nothing: &str) -> State {
-    let mut monitor = Monitor::new();
-    let told: Vec<Device> =
-        monitor.devices().into_iter().filter(|device| sources.contains(&device.total.source)).collect();
-    if told.is_empty() {
-        let gaps = monitor.gaps().iter().map(|gap| format!("{}: {}", gap.what, gap.why));
-        let gaps = gaps.collect::<Vec<_>>().join("; ");
-        let why = if gaps.is_empty() { nothing.to_owned() } else { format!("{nothing}; {gaps}") };
-        return State::missing(why);
+#[cfg(not(any(feature = "nvml", feature = "nvidia-smi-fallback")))]
+pub(super) fn nvml(_: &Roots) -> State {
+    State::missing("built without it")
+}
+
+/// The devices' names, or what went wrong.
+#[allow(dead_code)] // Each source can be left out.
+fn named(told: Result<Vec<Device>, Unavailable>, nothing: &str) -> State {
+    match told {
+        Ok(devices) if devices.is_empty() => State::missing(nothing),
+        Ok(devices) => State::works_with(devices.iter().map(Device::label).collect::<Vec<_>>().join(", ")),
+        Err(why) => State::missing(why.to_string()),
     }
-    let one = |device: &Device| format!("{} {} [{:?}]", device.index, device.label(), device.total.source);
-    State::works_with(told.iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
 /// `\GPU Process Memory(*)`, since Windows 10 1709.

@@ -1,6 +1,6 @@
 //! The names of the instances of `\GPU Process Memory(*)` and `\GPU Adapter Memory(*)`, and sums over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A process on an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +52,16 @@ pub(super) fn add<K: Ord>(sums: &mut BTreeMap<K, Amounts>, key: K, pool: Pool, v
     *sum = Some(sum.unwrap_or(0).saturating_add(bytes));
 }
 
+/// How many processes hold some, on whichever adapters.
+#[cfg(any(test, feature = "job"))]
+pub(super) fn holding(held: &BTreeMap<Holder, Amounts>) -> usize {
+    let is_some =
+        |amounts: &Amounts| [amounts.dedicated, amounts.shared].into_iter().flatten().any(|bytes| bytes > 0);
+    let pids: BTreeSet<u32> =
+        held.iter().filter(|(_, amounts)| is_some(amounts)).map(|(holder, _)| holder.pid).collect();
+    pids.len()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -95,6 +105,19 @@ mod tests {
         assert_eq!(sums[&7], Amounts { dedicated: Some(150), shared: None });
         assert_eq!(sums[&8], Amounts { dedicated: None, shared: Some(0) });
         assert!(!sums.contains_key(&9));
+    }
+
+    #[test]
+    fn who_holds_some_counts_once() {
+        let held = |pid, luid, dedicated, shared| (Holder { pid, luid }, Amounts { dedicated, shared });
+        let listed = [
+            held(1, 7, Some(100), Some(0)),
+            held(1, 8, None, Some(5)),
+            held(2, 7, Some(0), Some(3)),
+            held(3, 7, Some(0), None),
+            held(4, 7, None, None),
+        ];
+        assert_eq!(holding(&listed.into()), 2);
     }
 
     proptest! {
