@@ -78,7 +78,8 @@ without. How the process ended is known only where the kernel tells of it (as ro
 
 On macOS other users' processes need root altogether; how your own ended is known.
 
-On Windows other users' processes need an elevated console; how the process ended is known. Descendants are found by looking.
+On Windows other users' processes need an elevated console; how the process ended is known. Descendants are found by looking. \
+Ctrl-C goes to all programs of a console: a process in the same one as hwm gets it, too.
 
 Exit codes: 0 it was measured; 10 and 11 it exceeded a limit and was ended for it; 1 it cannot be attached to; 2 bad usage.
 ";

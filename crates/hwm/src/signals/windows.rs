@@ -23,9 +23,36 @@ struct State {
     asked: u32,
     /// When the job ended: what is asked later is asked of us.
     finished: Option<Instant>,
+    /// A job that was attached to: asked to end, we leave it as it is.
+    left: Option<Control>,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { asked: 0, finished: None });
+impl State {
+    const fn new() -> Self {
+        Self { asked: 0, finished: None, left: None }
+    }
+
+    /// With `leaves`, whoever asks us to end, or has done so already, makes us leave this job as it is.
+    fn follow(&mut self, job: Control, leaves: bool) {
+        if leaves && self.asked > 0 {
+            job.leave();
+        }
+        (self.finished, self.left) = (None, leaves.then_some(job));
+    }
+
+    fn job_ended(&mut self) {
+        (self.finished, self.left) = (Some(Instant::now()), None);
+    }
+
+    fn ask(&mut self) {
+        self.asked += 1;
+        if let Some(job) = &self.left {
+            job.leave();
+        }
+    }
+}
+
+static STATE: Mutex<State> = Mutex::new(State::new());
 static CHANGED: Condvar = Condvar::new();
 
 /// Outlives Ctrl-C and Ctrl-Break while a job runs.
@@ -38,17 +65,18 @@ impl Signals {
         Ok(Self)
     }
 
-    /// The console tells the job itself: only that there is one again.
-    #[allow(clippy::unused_self, clippy::needless_pass_by_value, clippy::unnecessary_wraps)] // They are passed on elsewhere.
-    pub(crate) fn forward_to(&mut self, _: Control, _leaves: bool) -> io::Result<()> {
-        state().finished = None;
+    /// The console tells the job itself, so nothing is passed on. With `leaves`, what asks us to end makes us leave it as
+    /// it is.
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps)] // As elsewhere.
+    pub(crate) fn forward_to(&mut self, control: Control, leaves: bool) -> io::Result<()> {
+        state().follow(control, leaves);
         Ok(())
     }
 
     /// The job has ended. From now on only a report that hangs keeps us here, and Ctrl-C ends that.
     #[allow(clippy::unused_self)] // The handler belongs to the process.
     pub(crate) fn job_ended(&self) {
-        state().finished = Some(Instant::now());
+        state().job_ended();
     }
 
     /// Calls a command after the job, and waits for it: the console tells it itself.
@@ -97,7 +125,7 @@ fn handle() -> io::Result<()> {
 /// 1: it is done with. 0: let the system do what it does to a program that does not care.
 unsafe extern "system" fn on_event(event: u32) -> BOOL {
     let mut state = state();
-    state.asked += 1;
+    state.ask();
     CHANGED.notify_all();
     if matches!(event, CTRL_C_EVENT | CTRL_BREAK_EVENT) {
         return BOOL::from(state.finished.is_none_or(|finished| finished.elapsed() < super::SAME));
@@ -106,4 +134,58 @@ unsafe extern "system" fn on_event(event: u32) -> BOOL {
     drop(state);
     std::thread::sleep(TO_REPORT);
     0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{process::Stdio, sync::mpsc, thread};
+
+    use highwater::{job::Job, record::Record};
+
+    use super::*;
+
+    /// What a job has become that was attached to, after all of this was done; `None` where it goes on.
+    fn attached(to: u32, events: impl FnOnce(&mut State, Control)) -> Option<Record> {
+        let job = Job::attach(to);
+        events(&mut State::new(), job.control());
+        let (send, record) = mpsc::channel();
+        thread::spawn(move || drop(send.send(job.run())));
+        record.recv_timeout(Duration::from_secs(60)).ok().map(|record| record.expect("it is followed"))
+    }
+
+    #[test]
+    fn what_is_attached_to_is_left_as_it_is() {
+        let mut other = Command::new("cmd");
+        other.args(["/c", "pause"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut other = other.spawn().expect("it starts");
+        let asked_later = attached(other.id(), |state, control| {
+            state.follow(control, true);
+            state.ask();
+        });
+        let asked_before = attached(other.id(), |state, control| {
+            state.ask();
+            state.follow(control, true);
+        });
+        let goes_on = other.try_wait().expect("asked").is_none();
+        other.kill().expect("it lives");
+        other.wait().expect("it ends");
+        for record in [asked_later, asked_before] {
+            let record = record.expect("the measurement ends");
+            assert!(record.exit.is_none() && record.processes[0].still_running, "{record:?}");
+        }
+        assert!(goes_on);
+    }
+
+    #[test]
+    fn only_what_is_attached_to_is_left() {
+        let mut state = State::new();
+        let control = Job::new("cmd").control();
+        state.follow(control.clone(), false);
+        assert!(state.left.is_none(), "the console tells the job itself");
+        state.follow(control, true);
+        state.job_ended();
+        assert!(state.left.is_none() && state.finished.is_some());
+        state.ask();
+        assert_eq!(state.asked, 1);
+    }
 }
