@@ -4,6 +4,8 @@ mod args;
 mod attach;
 mod ci_check;
 mod compare;
+#[cfg(any(windows, test))]
+mod debug_privilege;
 mod devices;
 mod doctor;
 mod drivers;
@@ -44,6 +46,10 @@ fn main() -> ExitCode {
         && let Some(code) = usage::check_front(verb, json, &place)
     {
         return code;
+    }
+    #[cfg(windows)]
+    if verb.as_ref().is_some_and(debug_privilege::is_wanted) {
+        debug_privilege::enable();
     }
     // What 1 says for these is an answer, not a failure.
     let failure = match verb {

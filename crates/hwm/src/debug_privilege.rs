@@ -1,0 +1,111 @@
+//! Windows' right to open processes of all users: an elevated console has it, but switched off (`SeDebugPrivilege`;
+//! Microsoft, "Changing Privileges in a Token").
+
+use crate::args::Verb;
+
+/// Whether this verb looks into processes that it did not start. Whatever we start has the right from us as it is then
+/// (`CreateProcess`), and a job must find it as without us: so not those that run commands.
+pub(crate) fn is_wanted(verb: &Verb) -> bool {
+    matches!(verb, Verb::Ps(_) | Verb::Watch(_) | Verb::Attach(_) | Verb::Doctor(_))
+}
+
+#[cfg(windows)]
+pub(crate) use self::os::enable;
+
+#[cfg(windows)]
+mod os {
+    use std::{
+        os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
+        ptr::{null, null_mut},
+    };
+
+    use windows_sys::Win32::{
+        Foundation::{ERROR_SUCCESS, GetLastError, LUID},
+        Security::{
+            AdjustTokenPrivileges, LUID_AND_ATTRIBUTES, LookupPrivilegeValueW, SE_DEBUG_NAME,
+            SE_PRIVILEGE_ENABLED, TOKEN_ACCESS_MASK, TOKEN_ADJUST_PRIVILEGES, TOKEN_PRIVILEGES,
+        },
+        System::Threading::{GetCurrentProcess, OpenProcessToken},
+    };
+
+    /// Switches it on for this process; whether that could be done. Where not, all is as before.
+    pub(crate) fn enable() -> bool {
+        let (Some(token), Some(right)) = (own_token(TOKEN_ADJUST_PRIVILEGES), right()) else { return false };
+        let wanted = TOKEN_PRIVILEGES {
+            PrivilegeCount: 1,
+            Privileges: [LUID_AND_ATTRIBUTES { Luid: right, Attributes: SE_PRIVILEGE_ENABLED }],
+        };
+        // A token without the right is no failure of the call, but ERROR_NOT_ALL_ASSIGNED (AdjustTokenPrivileges).
+        // SAFETY: a live handle of the access that is needed, and a structure that says how long it is; nothing is asked
+        // back.
+        unsafe {
+            AdjustTokenPrivileges(token.as_raw_handle(), 0, &raw const wanted, 0, null_mut(), null_mut()) != 0
+                && GetLastError() == ERROR_SUCCESS
+        }
+    }
+
+    fn own_token(access: TOKEN_ACCESS_MASK) -> Option<OwnedHandle> {
+        let mut token = null_mut();
+        // SAFETY: the first handle stands for this process; the second is written where the call works, and is ours alone.
+        unsafe {
+            (OpenProcessToken(GetCurrentProcess(), access, &raw mut token) != 0)
+                .then(|| OwnedHandle::from_raw_handle(token))
+        }
+    }
+
+    fn right() -> Option<LUID> {
+        let mut right = LUID::default();
+        // SAFETY: a constant that ends in 0, and a live local.
+        (unsafe { LookupPrivilegeValueW(null(), SE_DEBUG_NAME, &raw mut right) } != 0).then_some(right)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use windows_sys::Win32::{
+            Security::{PRIVILEGE_SET, PrivilegeCheck, TOKEN_QUERY},
+            System::SystemServices::PRIVILEGE_SET_ALL_NECESSARY,
+        };
+
+        use super::*;
+        use crate::output::terminal;
+
+        fn is_enabled() -> bool {
+            let (token, right) = (own_token(TOKEN_QUERY).unwrap(), right().unwrap());
+            let mut asked = PRIVILEGE_SET {
+                PrivilegeCount: 1,
+                Control: PRIVILEGE_SET_ALL_NECESSARY,
+                Privilege: [LUID_AND_ATTRIBUTES { Luid: right, Attributes: 0 }],
+            };
+            let mut answer = 0;
+            // SAFETY: a live handle and two live locals.
+            assert_ne!(unsafe { PrivilegeCheck(token.as_raw_handle(), &raw mut asked, &raw mut answer) }, 0);
+            answer != 0
+        }
+
+        #[test]
+        fn is_had_where_the_token_has_it() {
+            println!("elevated: {}, on before: {}", terminal::is_root(), is_enabled());
+            assert_eq!(enable(), is_enabled());
+            assert!(is_enabled() || !terminal::is_root(), "an elevated token has it");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn no_job_of_ours_gets_it() {
+        let wants = |line: &[&str]| {
+            let verb = Cli::try_parse_from([&["hwm"], line].concat()).expect("valid").verb;
+            is_wanted(&verb.expect("a verb"))
+        };
+        assert!(wants(&["ps"]) && wants(&["watch"]) && wants(&["attach", "42"]) && wants(&["doctor"]));
+        assert!(!wants(&["run", "--gpu", "true"]));
+        assert!(!wants(&["ci-check", "--baseline=base.json", "--", "true"]));
+    }
+}
