@@ -54,9 +54,11 @@ $child.Kill()
 
 # Each mechanism by itself: what Wine lacks a real Windows has. The console and graphics depend on where this runs.
 $examined = & $hwm doctor --json | ConvertFrom-Json
+$code = $LASTEXITCODE
+$rows = @($examined | ForEach-Object { $_ }).Count
 $optional = 'console', 'processes of others', 'dxgi', 'gpu counters', 'nvml', 'gpu devices', 'gpu processes'
 $lacking = @($examined | Where-Object { $_.state -eq 'missing' -and $_.mechanism -notin $optional })
-Check 'doctor: all mechanisms' ($lacking.Count -eq 0) (($lacking | ForEach-Object { "$($_.mechanism): $($_.why)" }) -join '; ')
+Check 'doctor: all mechanisms' ($code -eq 0 -and $rows -ge 20 -and $lacking.Count -eq 0) ("$rows rows, exit code $code; " + ($lacking | ForEach-Object { "$($_.mechanism): $($_.why)" }) -join '; ')
 
 # What was used beside memory: Wine keeps no account of it.
 $written = Join-Path $env:TEMP "hwm-confirm-$PID.out"
@@ -69,7 +71,8 @@ Check 'the processes add up to the Job Object' ([Math]::Abs($sum - $cpu.user_sec
 Check '60 MiB written' ([Math]::Abs($record.usage.io.written_bytes / 60MB - 1) -lt 0.02) "$($record.usage.io.written_bytes), read $($record.usage.io.read_bytes)"
 Check 'page faults, the kinds not told apart' ($record.usage.faults.total -gt 0 -and $null -eq $record.usage.faults.major) "$($record.usage.faults.total)"
 
-# Attaching: what was before is told apart, and the end is known.
+# Attaching: what was before is told apart, and the end is known. A console of its own brings a process a child, conhost.exe.
+function Workloads($record) { $record.processes | Where-Object { "$($_.exe)" -like '*\workload.exe' } }
 $child = Start-Process $workload -ArgumentList 'shrink', '200', '50' -PassThru -WindowStyle Hidden
 Start-Sleep 2
 $file = Join-Path $env:TEMP "hwm-confirm-$PID.json"
@@ -78,13 +81,15 @@ Start-Sleep 3
 $child.Kill()
 $attach.WaitForExit()
 $record = Get-Content $file -Raw | ConvertFrom-Json
-$process = $record.processes[0]
+$process = @(Workloads $record)[0]
 Check 'attach: the mark from before' ($process.mark_before_bytes -ge 200MB -and $process.peak.rss.bytes -lt 150MB) "$($process.mark_before_bytes), then $($process.peak.rss.bytes)"
 Check 'attach: how it ended' ($null -ne $record.exit.code) "exit code $($record.exit.code)"
 $child = Start-Process $workload -ArgumentList 'tree', '20' -PassThru -WindowStyle Hidden
 Start-Sleep 2
 & $hwm attach $child.Id --quiet "--json=$file" --max-total-rss=40M --on-limit=kill
-Check 'attach: five are found, and ended' ($LASTEXITCODE -eq 10 -and (Get-Content $file -Raw | ConvertFrom-Json).processes.Count -eq 5) "exit code $LASTEXITCODE"
+$code = $LASTEXITCODE
+$found = @(Workloads (Get-Content $file -Raw | ConvertFrom-Json)).Count
+Check 'attach: five are found, and ended' ($code -eq 10 -and $found -eq 5) "$found found, exit code $code"
 
 # Graphics.
 $devices = (& $hwm --json | ConvertFrom-Json).devices
@@ -103,6 +108,7 @@ $results | Format-Table -AutoSize -Wrap
 By hand, in a console window:
   target\release\hwm run -- cmd /c "pause"     Ctrl-C once: cmd ends once, hwm still prints its report
   the same, Ctrl-Break                         the same
+  target\release\hwm attach PID of a program in another console    Ctrl-C once: the report comes, and the program goes on
   target\release\hwm run -- cmd /c "start /b ping -t localhost & exit 0"    hwm names ping as still running, and ping goes on
   close the window while a job runs with --json=r.json    r.json is there
 '@
