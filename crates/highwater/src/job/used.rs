@@ -57,6 +57,18 @@ impl Add for Cpu {
     }
 }
 
+impl Cpu {
+    /// Without the faults that `other` does not know.
+    fn known_in(self, other: Self) -> Self {
+        Self {
+            minor_faults: other.minor_faults.and(self.minor_faults),
+            major_faults: other.major_faults.and(self.major_faults),
+            mixed_faults: other.mixed_faults.and(self.mixed_faults),
+            ..self
+        }
+    }
+}
+
 /// Since an earlier reading; the kernel's split of time into user and system may move back by a tick.
 impl Sub for Cpu {
     type Output = Self;
@@ -99,6 +111,11 @@ impl Moved {
     fn or_more(self, other: Self) -> Self {
         self.with(other, |one, two| join(one, two, u64::max))
     }
+
+    /// Without the amounts that `other` does not know.
+    fn known_in(self, other: Self) -> Self {
+        self.with(other, |one, two| two.and(one))
+    }
 }
 
 impl Add for Moved {
@@ -130,10 +147,10 @@ impl Used {
         Self { cpu: join(self.cpu, other.cpu, Cpu::add), io: join(self.io, other.io, Moved::add) }
     }
 
-    /// What came since `before`; what was not known then counts from nothing.
+    /// What came since `before`; of what was not known then it is not known.
     pub(crate) fn since(self, before: Self) -> Self {
-        let cpu = self.cpu.map(|cpu| cpu - before.cpu.unwrap_or_default());
-        let io = self.io.map(|io| io - before.io.unwrap_or_default());
+        let cpu = self.cpu.zip(before.cpu).map(|(cpu, before)| cpu.known_in(before) - before);
+        let io = self.io.zip(before.io).map(|(io, before)| io.known_in(before) - before);
         Self { cpu, io }
     }
 

@@ -41,6 +41,7 @@ pub(super) struct Account {
 #[derive(Debug, Clone, Copy, Default)]
 struct UsedBefore {
     own: Used,
+    with_waited: Used,
     is_known: bool,
 }
 
@@ -61,11 +62,15 @@ impl Account {
 
     pub(super) fn read(&mut self, fold: &mut UsageFold, reading: &UsedBy) {
         if let Some(before) = self.before.as_mut().filter(|before| !before.is_known) {
-            *before = UsedBefore { own: reading.own, is_known: true };
+            let (own, with_waited) = (reading.own, reading.with_waited);
+            *before = UsedBefore { own, with_waited, is_known: true };
             fold.before = fold.before.plus(reading.with_waited);
         }
         self.own = self.own.or_more(self.since(reading.own));
-        self.with_waited = reading.with_waited;
+        // What was unknown then is in no sum now: all of its life would be.
+        self.with_waited = self.before.map_or(reading.with_waited, |before| {
+            reading.with_waited.since(before.with_waited).plus(before.with_waited)
+        });
     }
 
     pub(super) fn ended(&mut self, used: Used, source: UsageSource, whole: Whole) {

@@ -141,6 +141,32 @@ fn what_one_that_was_attached_to_had_used_before_is_not_counted() {
     }
 }
 
+#[test]
+fn what_was_unknown_when_it_was_attached_to_stays_unknown() {
+    let mut ledger = ledger();
+    for id in [0, 1] {
+        event(&mut ledger, ms(1), born(id, 100 + id, 1, "sh", false));
+        exactly(&mut ledger, 1, Event::WasThere { id: MemberId(id), mark: None });
+    }
+    let moved = |bytes: Option<u64>| Used {
+        cpu: None,
+        io: bytes.map(|bytes| Moved { read: Some(bytes), ..Moved::default() }),
+    };
+    let read = |ledger: &mut Ledger, at, each: [Option<u64>; 2]| {
+        let by = |(id, bytes)| UsedBy { id: MemberId(id), own: moved(bytes), with_waited: moved(bytes) };
+        let uses: Vec<UsedBy> = (0..).zip(each).map(by).collect();
+        ledger.sample(&Sample { at: ms(at), readings: &[], uses: &uses, marks: false, told_until: ms(at) });
+    };
+    read(&mut ledger, 10, [Some(500), None]);
+    read(&mut ledger, 20, [Some(507), Some(9000)]);
+    assert_eq!(ledger.last_used().unwrap().io.and_then(|io| io.read), Some(7));
+    let (record, rows) = finish(ledger, 40);
+    assert_eq!(record.usage.io.unwrap().read_bytes, Some(7));
+    let of = |pid| rows.iter().find(|row| row.pid == pid).unwrap().usage.unwrap().io;
+    assert_eq!(of(100).unwrap().read_bytes, Some(7));
+    assert!(of(101).is_none(), "{:?}", of(101));
+}
+
 /// Of Windows: faults are not told apart, and no parent is told of its children's time.
 fn of_windows() -> Ledger {
     let mut ledger = ledger_with(Lineage::JobObject);
