@@ -68,7 +68,7 @@ fn start(situation: &str, numbers: &[u64]) -> Child {
     command.arg(situation).args(numbers.iter().map(u64::to_string));
     for _ in 0..10 {
         match command.spawn() {
-            // Wine on a busy machine (ERROR_INTERNAL_ERROR): no process has come of it.
+            // ERROR_INTERNAL_ERROR: Wine's page of shared data found its place taken. No process has come of it.
             Err(error) if error.raw_os_error() == Some(1359) => sleep(Duration::from_millis(50)),
             child => return child.expect("a child starts"),
         }
