@@ -62,6 +62,7 @@ mod windows;
 
 pub use control::Control;
 pub use grouping::{CommandLineKey, GroupBy};
+pub use ledger::RowsSoFar;
 pub use limits::{LimitNotice, Limits, OnLimit};
 #[cfg(target_os = "linux")]
 use linux as os;

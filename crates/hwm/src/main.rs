@@ -19,6 +19,7 @@ mod leaks;
 mod list;
 mod look;
 mod output;
+mod own_pages;
 mod paths;
 mod place;
 mod ps;

@@ -25,6 +25,7 @@ use crate::{
     kept::Keeper,
     leaks,
     output::{self, complain, csv, group_csv, html, json, summary, terminal, warn},
+    own_pages,
     signals::Signals,
     startup,
 };
@@ -145,6 +146,7 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
     let live = live.context("the live line")?;
     let mut watcher = Watcher::new(timeline, plan.json.as_ref(), live);
     let ran = job.run_observed(&mut watcher);
+    own_pages::give_back();
     session.signals.job_ended();
     watcher.finish();
     let mut record = ran.map_err(|error| Failure {

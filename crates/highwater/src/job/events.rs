@@ -1,6 +1,6 @@
 //! What flows from the readers into the ledger: events and samples, as plain values with a monotonic time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     ledger::Whole,
@@ -28,8 +28,8 @@ pub(crate) struct Name {
 
 impl Name {
     /// That of a program that ended before it could be asked, where the kernel tells no name.
-    pub(crate) fn unknown() -> Self {
-        Self { command: "?".to_owned(), comm: "?".to_owned(), exe: None, line: None }
+    pub(crate) fn unknown() -> Arc<Self> {
+        Arc::new(Self { command: "?".to_owned(), comm: "?".to_owned(), exe: None, line: None })
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Timed {
     pub(crate) event: Event,
 }
 
-/// Something that happened to a member.
+/// Something that happened to a member. Small, for thousands may wait at once: what is large hangs on a pointer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Not every system tells of each.
 pub(crate) enum Event {
@@ -69,16 +69,16 @@ pub(crate) enum Event {
         pid: u32,
         ppid: u32,
         /// `None`: its parent's.
-        name: Option<Name>,
+        name: Option<Arc<Name>>,
         /// It has forked and not yet exec'ed: it shares its parent's pages and started with its size.
         forked: bool,
     },
     /// What its present image is called was read.
-    Named { id: MemberId, name: Name },
+    Named { id: MemberId, name: Arc<Name> },
     /// Whether it runs in its parent's memory map (vfork) until it execs.
     SharesMap { id: MemberId, shares: bool },
     /// It runs another program now; its mark has started anew. `None`: its name is not known.
-    Exec { id: MemberId, name: Option<Name> },
+    Exec { id: MemberId, name: Option<Arc<Name>> },
     /// What its present image reached, learned right before that image's end.
     Last { id: MemberId, mark: LastMark },
     /// It is gone. Until `freed` it may still have held its memory.
@@ -93,13 +93,13 @@ pub(crate) enum Event {
     /// It ran before it was attached to; its mark at that moment.
     WasThere { id: MemberId, mark: Option<u64> },
     /// What it had used when it could use no more.
-    UsedInAll { id: MemberId, used: Used, source: UsageSource, whole: Whole },
+    UsedInAll { id: MemberId, used: Box<Used>, source: UsageSource, whole: Whole },
     /// We waited for a child: what it and all its waited-for descendants had used.
-    Reaped { id: Option<MemberId>, used: Used },
+    Reaped { id: Option<MemberId>, used: Box<Used> },
     /// What all of the job has used so far, as the system itself counts it, with those that have ended; `is_final` once
     /// nobody is left (Windows).
     #[cfg_attr(not(windows), allow(dead_code))] // Other systems keep no such count.
-    UsedByJob { used: Used, is_final: bool },
+    UsedByJob { used: Box<Used>, is_final: bool },
     /// A process was seen only after its end, so nothing of its memory could be read.
     SeenDead,
     /// Our own `wait4` on the command or an orphan reported this `ru_maxrss`: some process of the job reached it,

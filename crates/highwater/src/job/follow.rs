@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Job, Observer, Pace, Progress, Rows,
+    Job, Observer, Pace, Progress, Rows, RowsSoFar,
     control::Order,
     events::{self, Reading, Sample},
     gpu::GpuWatch,
@@ -264,7 +264,7 @@ impl Following {
         Some((pid, name, reading.rss))
     }
 
-    pub(super) fn checkpoint(&self, elapsed: Duration) -> Record {
+    pub(super) fn checkpoint(&self, elapsed: Duration) -> Record<RowsSoFar<'_>> {
         self.ledger.checkpoint(&self.closing(elapsed))
     }
 

@@ -21,10 +21,12 @@ mod closing;
 mod groups;
 mod member;
 mod oom;
+mod so_far;
 mod usage;
 
 #[cfg_attr(not(target_os = "linux"), allow(unused_imports))] // Nobody tells of such kills there.
 pub(crate) use self::oom::OomSeen;
+pub use self::so_far::RowsSoFar;
 pub(crate) use self::{
     closing::{Closing, Kept},
     usage::Whole,
@@ -77,7 +79,8 @@ pub(crate) struct PssPass {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     header: Header,
-    living: BTreeMap<MemberId, Member>,
+    /// Boxed: the nodes of a map that grows at its end stay half empty.
+    living: BTreeMap<MemberId, Box<Member>>,
     by_pid: HashMap<u32, MemberId>,
     rows: Rows,
     groups: Groups,
@@ -162,7 +165,7 @@ impl Ledger {
                 member.extent = extent;
                 member.parent = self.by_pid.get(&ppid).copied();
                 self.groups.born(id, member.parent);
-                self.living.insert(id, member);
+                self.living.insert(id, Box::new(member));
                 self.by_pid.insert(pid, id);
             }
             Event::Named { id, name } => {
@@ -199,10 +202,10 @@ impl Ledger {
                     self.estimate.gone(&member.extent, until_freed, member.unread(&self.groups));
                     // Windows hands nothing on to a parent.
                     let is_handed_on = self.header.origin.metric != Metric::WorkingSet;
-                    let is_waited_for = member.used.reaped
+                    let is_waited_for = member.used().reaped
                         || is_handed_on
                             && member.parent.is_some_and(|parent| self.living.contains_key(&parent));
-                    self.usage.close(&member.used, is_waited_for);
+                    self.usage.close(member.used(), is_waited_for);
                     self.close(id, &member, Some(moment));
                 }
                 self.leave_map(id);
@@ -232,16 +235,16 @@ impl Ledger {
             }
             Event::UsedInAll { id, used, source, whole } => {
                 if let Some(member) = self.living.get_mut(&id) {
-                    member.used.ended(used, source, whole);
+                    member.account().ended(*used, source, whole);
                 }
             }
             Event::Reaped { id, used } => {
-                self.usage.reaped(used);
+                self.usage.reaped(*used);
                 if let Some(member) = id.and_then(|id| self.living.get_mut(&id)) {
-                    member.used.reaped = true;
+                    member.account().reaped = true;
                 }
             }
-            Event::UsedByJob { used, is_final } => self.usage.kept(used, is_final),
+            Event::UsedByJob { used, is_final } => self.usage.kept(*used, is_final),
             Event::SeenDead => self.seen_dead += 1,
             Event::WaitedMax { bytes, may_be_ours: false } => self.estimate.some_process_reached(bytes),
             Event::WaitedMax { bytes, may_be_ours: true } => self.estimate.no_process_exceeded(bytes),
@@ -273,17 +276,17 @@ impl Ledger {
         self.last_total = sample.readings.iter().any(|reading| !reading.shares_map).then_some(total);
         for reading in sample.uses {
             if let Some(member) = self.living.get_mut(&reading.id) {
-                member.used.read(&mut self.usage, reading);
+                member.account().read(&mut self.usage, reading);
             }
         }
         // Once all have ended, their waits have told the rest: of a job that nobody looked at in time, all of it.
         let is_known = !sample.uses.is_empty() || (self.living.is_empty() && self.usage.wanted().any());
         let used = is_known.then(|| UsedAt {
-            total: self.usage.now(self.living.values()),
+            total: self.usage.now(self.living.values().map(Box::as_ref)),
             members: sample
                 .uses
                 .iter()
-                .filter_map(|reading| Some((reading.id, self.living.get(&reading.id)?.used.own())))
+                .filter_map(|reading| Some((reading.id, self.living.get(&reading.id)?.used().own())))
                 .collect(),
         });
         self.last_used = used.as_ref().map(|used| used.total).or(self.last_used);

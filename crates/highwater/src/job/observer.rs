@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{LimitNotice, follow::Following};
+use super::{LimitNotice, RowsSoFar, follow::Following};
 use crate::record::Record;
 
 /// Sees a job while it runs.
@@ -48,8 +48,9 @@ pub struct Progress<'a> {
 
 impl Progress<'_> {
     /// The record so far: `complete` is false, it has no groups and no timeline, and of a job of very many processes
-    /// only the first rows (`capture.processes_left_out` says how many are missing).
-    pub fn record(&self) -> Record {
+    /// only the first rows (`capture.processes_left_out` says how many are missing). They are made while they are read or
+    /// written; [`Record::into_memory`] makes them all.
+    pub fn record(&self) -> Record<RowsSoFar<'_>> {
         self.following.checkpoint(self.elapsed)
     }
 

@@ -12,7 +12,7 @@ use super::events::MemberId;
 use crate::record::{Process, Record};
 
 /// Rows kept in memory; the rest is spilled.
-const IN_MEMORY: usize = 500;
+const IN_MEMORY: usize = 200;
 /// Rows kept at all: the largest ones.
 const KEPT: usize = 100_000;
 
@@ -65,8 +65,8 @@ impl Rows {
     }
 
     /// The rows that were not spilled, in the order in which their processes ended.
-    pub(super) fn in_memory(&self) -> impl Iterator<Item = &Process> {
-        self.memory.iter()
+    pub(super) fn in_memory(&self) -> &[Process] {
+        &self.memory
     }
 
     /// How many rows were left out because there were too many.
@@ -223,58 +223,7 @@ impl Record<Rows> {
     /// When a spilled row cannot be read back.
     pub fn into_memory(self) -> io::Result<Record> {
         let processes = self.processes.iter().collect::<io::Result<Vec<_>>>()?;
-        let Record {
-            schema,
-            complete,
-            tool,
-            host,
-            command,
-            start_time,
-            end_time,
-            duration_seconds,
-            interval_ms,
-            interval_mode,
-            samples,
-            exit,
-            primary_metric,
-            max_total_rss_kib,
-            peak,
-            usage,
-            oom,
-            capture,
-            processes: _,
-            groups,
-            limits,
-            findings,
-            leak_search,
-            timeline,
-        } = self;
-        Ok(Record {
-            schema,
-            complete,
-            tool,
-            host,
-            command,
-            start_time,
-            end_time,
-            duration_seconds,
-            interval_ms,
-            interval_mode,
-            samples,
-            exit,
-            primary_metric,
-            max_total_rss_kib,
-            peak,
-            usage,
-            oom,
-            capture,
-            processes,
-            groups,
-            limits,
-            findings,
-            leak_search,
-            timeline,
-        })
+        Ok(self.with_processes(processes))
     }
 }
 

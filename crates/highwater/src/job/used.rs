@@ -142,6 +142,9 @@ pub(crate) struct Used {
 }
 
 impl Used {
+    /// Neither could be read.
+    pub(crate) const NOTHING: Self = Self { cpu: None, io: None };
+
     /// What is known of one of the two is a part of what is known of both.
     pub(crate) fn plus(self, other: Self) -> Self {
         Self { cpu: join(self.cpu, other.cpu, Cpu::add), io: join(self.io, other.io, Moved::add) }

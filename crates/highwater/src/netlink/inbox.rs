@@ -10,7 +10,7 @@ use std::{
 use super::{Backlog, Message, Socket, messages};
 
 /// Datagrams of one system call (recvmmsg(2)).
-const BATCH: usize = 64;
+const BATCH: usize = 16;
 /// System calls of one drain: it ends although messages may come faster than they are read.
 const MOST_BATCHES: usize = 4096;
 

@@ -68,6 +68,65 @@ pub struct Record<P = Vec<Process>> {
     pub timeline: Option<Timeline>,
 }
 
+#[cfg(feature = "job")]
+impl<P> Record<P> {
+    /// The same with other rows.
+    pub(crate) fn with_processes<Q>(self, processes: Q) -> Record<Q> {
+        let Self {
+            schema,
+            complete,
+            tool,
+            host,
+            command,
+            start_time,
+            end_time,
+            duration_seconds,
+            interval_ms,
+            interval_mode,
+            samples,
+            exit,
+            primary_metric,
+            max_total_rss_kib,
+            peak,
+            usage,
+            oom,
+            capture,
+            processes: _,
+            groups,
+            limits,
+            findings,
+            leak_search,
+            timeline,
+        } = self;
+        Record {
+            schema,
+            complete,
+            tool,
+            host,
+            command,
+            start_time,
+            end_time,
+            duration_seconds,
+            interval_ms,
+            interval_mode,
+            samples,
+            exit,
+            primary_metric,
+            max_total_rss_kib,
+            peak,
+            usage,
+            oom,
+            capture,
+            processes,
+            groups,
+            limits,
+            findings,
+            leak_search,
+            timeline,
+        }
+    }
+}
+
 /// The program that wrote the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

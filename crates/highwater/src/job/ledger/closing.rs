@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::{Header, Ledger, OomSeen, Origin};
 use crate::{
-    job::{rows::Rows, timeline::round},
+    job::{RowsSoFar, rows::Rows, timeline::round},
     record::{
         Capture, Certainty, Downgrade, Exit, Group, IntervalMode, Limit, Lineage, Metric, Overhead,
-        PeakFigure, Peaks, Pressure, Process, Record, SchemaVersion, Timestamp, Usage,
+        PeakFigure, Peaks, Pressure, Record, SchemaVersion, Timestamp, Usage,
     },
 };
 
@@ -45,13 +45,8 @@ pub(crate) struct Kept {
 
 impl Ledger {
     /// The record so far, without groups, timeline and spilled rows: cheap enough to be written now and then.
-    pub(crate) fn checkpoint(&self, closing: &Closing) -> Record {
-        let living = self.living.iter().map(|(&id, member)| {
-            let mut row = member.row(self.header.started, None, self.usage.wanted());
-            row.peak.vram = self.gpu.peak_of(id);
-            row
-        });
-        let processes: Vec<Process> = self.rows.in_memory().cloned().chain(living).collect();
+    pub(crate) fn checkpoint(&self, closing: &Closing) -> Record<RowsSoFar<'_>> {
+        let processes = RowsSoFar::of(self);
         let left_out = self.seen - processes.len() as u64;
         let mut record = self.record(closing, processes, Vec::new(), self.living.len() as u64);
         record.capture.processes_left_out = left_out;
@@ -64,7 +59,7 @@ impl Ledger {
         self.estimate.finish(closing.elapsed, extents);
         let still_running = self.living.len() as u64;
         for (id, member) in std::mem::take(&mut self.living) {
-            self.usage.survived(&member.used);
+            self.usage.survived(member.used());
             self.close(id, &member, None);
         }
         self.rows.finish();
@@ -106,7 +101,7 @@ impl Ledger {
             rss.slack_bytes = slack_bytes.map(|bytes| bytes * self.estimate.images_at_upper());
         }
         let seen = self.seen + self.seen_dead;
-        let usage = self.usage.usage(self.living.values(), closing.elapsed, seen, all_told);
+        let usage = self.usage.usage(self.living.values().map(Box::as_ref), closing.elapsed, seen, all_told);
         let mean = closing.elapsed.as_millis() / u128::from(self.samples.max(1));
         let mut downgrades = closing.downgrades.clone();
         downgrades.extend(self.pss_downgrade());

@@ -1,6 +1,9 @@
 //! One member of the job, as the ledger knows it, and its row.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     groups::{Groups, Membership},
@@ -25,7 +28,7 @@ pub(super) struct Member {
     pub(super) ppid: u32,
     /// That parent, if it is a member.
     pub(super) parent: Option<MemberId>,
-    pub(super) name: Name,
+    pub(super) name: Arc<Name>,
     pub(super) groups: Membership,
     pub(super) forked: bool,
     pub(super) first: Duration,
@@ -43,7 +46,8 @@ pub(super) struct Member {
     pub(super) cap: Option<u64>,
     /// The highest it has committed, and whether that is the last word.
     pub(super) commit: Option<(u64, bool)>,
-    pub(super) used: Account,
+    /// Large, and of most not read while they live.
+    used: Option<Box<Account>>,
     /// Its mark when it was attached to.
     mark_before: Option<u64>,
     swap: Option<u64>,
@@ -53,7 +57,7 @@ impl Member {
     pub(super) fn new(
         pid: u32,
         parent: u32,
-        name: Name,
+        name: Arc<Name>,
         groups: Membership,
         forked: bool,
         first: Duration,
@@ -75,7 +79,7 @@ impl Member {
             exit: None,
             cap: None,
             commit: None,
-            used: Account::default(),
+            used: None,
             mark_before: None,
             swap: None,
         }
@@ -89,8 +93,17 @@ impl Member {
         self.forked && !grew && self.last.saturating_sub(self.first) < FORK_TO_EXEC
     }
 
+    /// What it has used beside memory.
+    pub(super) fn used(&self) -> &Account {
+        self.used.as_deref().unwrap_or(&Account::EMPTY)
+    }
+
+    pub(super) fn account(&mut self) -> &mut Account {
+        self.used.get_or_insert_default()
+    }
+
     pub(super) fn was_there(&mut self, mark: Option<u64>) {
-        (self.mark_before, self.used) = (mark, Account::of_attached());
+        (self.mark_before, self.used) = (mark, Some(Box::new(Account::of_attached())));
         // It is no child on its way to an exec.
         self.forked = false;
     }
@@ -123,7 +136,7 @@ impl Member {
         self.extent.set_last(mark);
     }
 
-    pub(super) fn exec(&mut self, name: Name, groups: &mut Groups, moment: Moment) {
+    pub(super) fn exec(&mut self, name: Arc<Name>, groups: &mut Groups, moment: Moment) {
         if !self.forked {
             self.images.push(self.image());
         }
@@ -133,7 +146,7 @@ impl Member {
         self.rename(name, groups);
     }
 
-    pub(super) fn rename(&mut self, name: Name, groups: &mut Groups) {
+    pub(super) fn rename(&mut self, name: Arc<Name>, groups: &mut Groups) {
         self.groups = groups.of(&name, self.ppid);
         self.name = name;
     }
@@ -157,19 +170,18 @@ impl Member {
     }
 
     pub(super) fn row(&self, started: SystemTime, end: Option<Duration>, wanted: UsageWanted) -> Process {
-        let mut images = self.images.clone();
-        images.push(self.image());
-        let rss = images.iter().filter_map(|image| image.peak).max_by_key(|peak| peak.bytes);
+        let image = self.image();
+        let all_images = || self.images.iter().chain([&image]);
+        let rss = all_images().filter_map(|image| image.peak).max_by_key(|peak| peak.bytes);
         // The largest known peak is the process's own only if none of its images may have been larger.
         let all_exact =
-            images.iter().all(|image| image.peak.is_some_and(|peak| peak.certainty == Certainty::Exact));
+            all_images().all(|image| image.peak.is_some_and(|peak| peak.certainty == Certainty::Exact));
         let rss = rss.map(|peak| match peak.certainty {
             Certainty::Exact if !all_exact => ProcessPeak { certainty: Certainty::AtLeast, ..peak },
             _ => peak,
         });
-        if images.len() == 1 {
-            images.clear();
-        }
+        // One alone says nothing that the row does not.
+        let images = if self.images.is_empty() { Vec::new() } else { all_images().cloned().collect() };
         let certainty = Certainty::AtLeast;
         let swap = self.swap.map(|bytes| ProcessPeak { bytes, source: PeakSource::Sampled, certainty });
         Process {
@@ -187,7 +199,7 @@ impl Member {
             still_running: end.is_none(),
             peak: ProcessPeaks { rss, swap, commit: self.commit.map(commit_peak), ..ProcessPeaks::default() },
             mark_before_bytes: self.mark_before,
-            usage: self.used.usage(wanted, end.unwrap_or(self.last).saturating_sub(self.first)),
+            usage: self.used().usage(wanted, end.unwrap_or(self.last).saturating_sub(self.first)),
             images,
             exit: self.exit,
         }

@@ -1,6 +1,9 @@
 //! The ledger on literal events and samples, and on any.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use proptest::prelude::*;
 
@@ -48,8 +51,8 @@ fn ledger_with(lineage: Lineage) -> Ledger {
     })
 }
 
-fn name(command: &str) -> Name {
-    Name { command: command.into(), comm: command.into(), exe: None, line: None }
+fn name(command: &str) -> Arc<Name> {
+    Arc::new(Name { command: command.into(), comm: command.into(), exe: None, line: None })
 }
 
 fn born(id: u32, pid: u32, parent: u32, command: &str, forked: bool) -> Event {

@@ -46,6 +46,10 @@ struct UsedBefore {
 }
 
 impl Account {
+    /// Of one of which nothing is known.
+    pub(super) const EMPTY: Self =
+        Self { before: None, own: Used::NOTHING, with_waited: Used::NOTHING, last: None, reaped: false };
+
     fn since(&self, own: Used) -> Used {
         self.before.map_or(own, |before| own.since(before.own))
     }
@@ -170,7 +174,7 @@ impl UsageFold {
     /// The job's total so far. Never falls: between its end and its parent's wait a process is in no figure.
     pub(super) fn now<'a>(&mut self, living: impl Iterator<Item = &'a Member> + Clone) -> Used {
         // Where nobody hands on what a waited-for child has moved (macOS), the members' own are more.
-        let own = living.clone().map(|member| member.used.own).fold(self.rows, Used::plus);
+        let own = living.clone().map(|member| member.used().own).fold(self.rows, Used::plus);
         let total = self.total(living);
         self.highest = self.highest.or_more(total).or_more(Used { cpu: None, ..own });
         let Used { cpu, io } = self.highest;
@@ -178,7 +182,7 @@ impl UsageFold {
     }
 
     fn total<'a>(&self, living: impl Iterator<Item = &'a Member>) -> Used {
-        let living = living.map(|member| member.used.with_waited).fold(Used::default(), Used::plus);
+        let living = living.map(|member| member.used().with_waited).fold(Used::default(), Used::plus);
         let sum = self.reaped.plus(living);
         let sum = if self.before == Used::default() { sum } else { sum.since(self.before) };
         let kept = self.kept.map(|(kept, _)| kept).unwrap_or_default();
@@ -212,7 +216,7 @@ impl UsageFold {
         all_seen: bool,
     ) -> Usage {
         let nobody_lives = !self.has_survivors && living.clone().next().is_none();
-        let rows = living.clone().map(|member| member.used.own).fold(self.rows, Used::plus);
+        let rows = living.clone().map(|member| member.used().own).fold(self.rows, Used::plus);
         let waited = self.total(living);
         // The page faults, which no clock tick rounds, tell whether a process that somebody read is missing in what the
         // waits say: nobody waited for it (SIGCHLD was ignored).

@@ -31,7 +31,7 @@ impl Members {
             let mark = mark.and_then(|status| status.vm_hwm_bytes);
             (member.mark_before, member.forked) = (mark, false);
             // Of what its threads used that have ended, and of what they held, there are no records.
-            member.tasks_used.has_gaps = true;
+            member.tasks_used.get_or_insert_default().has_gaps = true;
             news.push(Moment::exactly(self.at), Event::WasThere { id: member.id, mark });
         }
     }

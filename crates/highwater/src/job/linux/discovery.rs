@@ -1,6 +1,6 @@
 //! Finding new members by looking: among the pids given out since the last look, or by walking the tree.
 
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{collections::HashMap, fs, path::PathBuf, sync::Arc};
 
 use super::{
     descendants::{read_into, read_stat},
@@ -215,7 +215,7 @@ impl Members {
     /// What the process is called now.
     /// `false`: its arguments are not there yet, as in the moment of its exec (`begin_new_exec` names it before
     /// `setup_arg_pages`, fs/exec.c), or it has none.
-    pub(super) fn name(&mut self, pid: u32, comm: String) -> (Name, bool) {
+    pub(super) fn name(&mut self, pid: u32, comm: String) -> (Arc<Name>, bool) {
         let directory = self.roots.proc.join(pid.to_string());
         let read = read_into(&directory.join("cmdline"), &mut self.text);
         let line = (read && self.wants_lines).then(|| cmdline::line(&self.text)).flatten();
@@ -226,6 +226,6 @@ impl Members {
         let command = command.unwrap_or_else(|| comm.clone());
         self.told.learn_name(&comm, &command);
         let exe = exe.map(|path: PathBuf| path.to_string_lossy().into_owned());
-        (Name { command, comm, exe, line }, has_arguments)
+        (Arc::new(Name { command, comm, exe, line }), has_arguments)
     }
 }

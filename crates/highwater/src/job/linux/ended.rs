@@ -82,7 +82,10 @@ impl Members {
         };
         if let (Some(read), Some(id)) = (read, id) {
             let whole = Whole { cpu: true, faults: true, io: read.io_is_whole };
-            news.push(moment, Event::UsedInAll { id, used: read.own, source: UsageSource::AtExit, whole });
+            news.push(
+                moment,
+                Event::UsedInAll { id, used: Box::new(read.own), source: UsageSource::AtExit, whole },
+            );
         }
         let ending = match wait::try_wait(pid) {
             Ending::NotOurs => self.waited_early(pid).map_or(Ending::NotOurs, Ending::Ended),
@@ -90,7 +93,7 @@ impl Members {
         };
         if let Ending::Ended(waited) = ending {
             let io = read.and_then(|read| read.with_waited.io);
-            news.push(moment, Event::Reaped { id, used: Used { cpu: Some(waited.cpu), io } });
+            news.push(moment, Event::Reaped { id, used: Box::new(Used { cpu: Some(waited.cpu), io }) });
         }
         ending
     }

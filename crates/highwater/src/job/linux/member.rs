@@ -72,8 +72,8 @@ pub(super) struct Member {
     pub(super) exiting: Option<Duration>,
     /// The highest peak in the exit records of its threads.
     pub(super) task_peak: Option<u64>,
-    /// What those threads had used.
-    pub(super) tasks_used: TasksUsed,
+    /// What those threads had used; of most there is none before their process ends.
+    pub(super) tasks_used: Option<Box<TasksUsed>>,
     pub(super) usage: UsageFiles,
     /// Its mark when it was attached to: a mark up to this says nothing of what came since.
     pub(super) mark_before: Option<u64>,
@@ -122,7 +122,7 @@ impl Member {
             held_at: None,
             exiting: None,
             task_peak: None,
-            tasks_used: TasksUsed::default(),
+            tasks_used: None,
             usage: UsageFiles::default(),
             mark_before: None,
         }

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -421,7 +422,7 @@ impl Members {
     pub(super) fn exec_between(
         member: &mut Member,
         image: Option<u64>,
-        name: Option<Name>,
+        name: Option<Arc<Name>>,
         moment: Moment,
         news: &mut News,
     ) {

@@ -30,7 +30,7 @@ pub(crate) struct Sources {
     strays: HashSet<u32>,
     downgrades: Vec<Downgrade>,
     lineage: LineageFrom,
-    buffers: (Vec<Lifetime>, Vec<Held>, Vec<TaskEnd>),
+    buffers: (Vec<Lifetime>, Vec<Held>),
 }
 
 /// Where births, execs and ends come from.
@@ -238,8 +238,8 @@ impl Sources {
 
     /// What came since the last time. The news of an end comes first, so that the exit record that belongs to it,
     /// which the kernel queues before (`do_exit`, kernel/exit.c), is here, too.
-    pub(super) fn drain(&mut self, told: &mut Vec<Told>, mut exit_record: impl FnMut(TaskEnd)) {
-        let (lifetimes, held, ends) = &mut self.buffers;
+    pub(super) fn drain(&mut self, told: &mut Vec<Told>, exit_record: impl FnMut(TaskEnd)) {
+        let (lifetimes, held) = &mut self.buffers;
         match &mut self.lifetimes {
             Some(Lifetimes::Perf(perf)) => perf.drain(lifetimes),
             Some(Lifetimes::Connector(connector)) => connector.drain(lifetimes),
@@ -249,11 +249,10 @@ impl Sources {
             keeper.drain(held);
         }
         if let Some(taskstats) = &mut self.taskstats {
-            taskstats.drain(ends);
+            taskstats.drain(exit_record);
         }
         told.extend(lifetimes.drain(..).map(Told::Lifetime));
         told.extend(held.drain(..).map(Told::Held));
-        ends.drain(..).for_each(&mut exit_record);
     }
 
     /// News that was dropped, so far. At the last look, also what the kernel has not said yet.

@@ -149,7 +149,7 @@ impl Members {
     pub(super) fn tell_of_the_untold(&mut self, news: &mut News) {
         let moment = Moment::exactly(self.at);
         for waited in std::mem::take(&mut self.waited_early).into_values().flatten() {
-            let used = Used { cpu: Some(waited.cpu), io: None };
+            let used = Box::new(Used { cpu: Some(waited.cpu), io: None });
             news.push(moment, Event::Reaped { id: None, used });
             self.note_max(waited.max_rss_bytes, moment, news);
         }

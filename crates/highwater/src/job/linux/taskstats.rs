@@ -61,11 +61,11 @@ impl Taskstats {
         Ok(Self { inbox: Inbox::new(socket, LARGEST), family, processors, unreadable: 0 })
     }
 
-    /// Appends the records of all tasks that have ended. Never blocks.
-    pub(crate) fn drain(&mut self, into: &mut Vec<TaskEnd>) {
+    /// Hands over the records of all tasks that have ended. Never blocks.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(TaskEnd)) {
         let Self { inbox, unreadable, .. } = self;
         inbox.drain(|message| match message.body.get(GENL_HEADER..).and_then(TaskEnd::parse) {
-            Some(end) => into.push(end),
+            Some(end) => each(end),
             None => *unreadable += 1,
         });
     }

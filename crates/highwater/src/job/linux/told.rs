@@ -3,7 +3,7 @@
 mod exit;
 mod held;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -62,7 +62,7 @@ pub(crate) struct Telling {
     /// What has come, also what waits for the next look.
     heard: Vec<Told>,
     /// Exit records that wait for the news of their exit, by pid and tid, with the look in which they came.
-    ends: HashMap<(u32, u32), (TaskEnd, u64)>,
+    ends: HashMap<(u32, u32), (Box<TaskEnd>, u64)>,
     look: u64,
     /// Nothing more will come.
     last: bool,
@@ -141,9 +141,9 @@ impl Telling {
         }
     }
 
-    fn name_of(&self, comm: String) -> Name {
+    fn name_of(&self, comm: String) -> Arc<Name> {
         let command = self.commands.get(&comm).unwrap_or(&comm).clone();
-        Name { command, comm, exe: None, line: None }
+        Arc::new(Name { command, comm, exe: None, line: None })
     }
 }
 
@@ -161,7 +161,7 @@ impl Members {
         let mut heard = std::mem::take(&mut self.told.heard);
         let (ends, look) = (&mut self.told.ends, self.told.look + 1);
         sources.drain(&mut heard, |end: TaskEnd| {
-            ends.insert((end.pid, end.tid), (end, look));
+            ends.insert((end.pid, end.tid), (Box::new(end), look));
         });
         self.told.look = look;
         let lost = sources.lost(self.told.last);
@@ -264,7 +264,7 @@ impl Members {
         let Some(id) = self.by_pid.get(&pid) else { return };
         let Ok(index) = self.list.binary_search_by_key(id, |member| member.id) else { return };
         let id = self.list[index].id;
-        self.list[index].gone = true;
+        (self.list[index].gone, self.list[index].tasks_used) = (true, None);
         let start_ticks = self.list[index].start_ticks;
         let usage = std::mem::take(&mut self.list[index].usage);
         if let Some(ticks) = start_ticks {

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -55,7 +56,7 @@ pub(super) trait Kernel {
     fn usage(&mut self, pid: u32) -> Result<Rusage, Unavailable>;
     /// Of living processes.
     fn faults(&mut self, pid: u32) -> Option<TaskFaults>;
-    fn name(&mut self, pid: u32) -> Option<Name>;
+    fn name(&mut self, pid: u32) -> Option<Arc<Name>>;
     /// Whether news of it will come.
     fn watch(&mut self, pid: u32, id: MemberId) -> bool;
 }
@@ -348,7 +349,7 @@ impl<K: Kernel> Members<K> {
     fn used_in_all(&self, id: MemberId, usage: &Rusage, news: &mut News) {
         let UsageWanted { cpu, io } = self.scale.wanted;
         if cpu || io {
-            let (used, source) = (used::own(usage, None, self.scale), UsageSource::AtExit);
+            let (used, source) = (Box::new(used::own(usage, None, self.scale)), UsageSource::AtExit);
             let whole = Whole { cpu: used.cpu.is_some(), faults: false, io };
             news.push(self.moment(), Event::UsedInAll { id, used, source, whole });
         }

@@ -1,5 +1,7 @@
 //! The kernel, as `members.rs` asks it.
 
+use std::sync::Arc;
+
 use super::{
     members::{Kernel, Kin},
     queue::Queue,
@@ -52,14 +54,15 @@ impl Kernel for System {
         calls::task_faults(pid).ok()
     }
 
-    fn name(&mut self, pid: u32) -> Option<Name> {
+    fn name(&mut self, pid: u32) -> Option<Arc<Name>> {
         let exe = calls::path(pid);
         let short = calls::short_info(pid).ok()?;
         let comm = arguments::text(&short.pbsi_comm.map(i8::cast_unsigned));
         let first = calls::arguments(pid).ok().and_then(|text| arguments::first(&text));
         let exe = exe.map(|exe| exe.to_string_lossy().into_owned());
         let base = || exe.as_ref().and_then(|exe| arguments::base_name(exe.as_bytes()));
-        Some(Name { command: first.or_else(base).unwrap_or_else(|| comm.clone()), comm, exe, line: None })
+        let command = first.or_else(base).unwrap_or_else(|| comm.clone());
+        Some(Arc::new(Name { command, comm, exe, line: None }))
     }
 
     fn watch(&mut self, pid: u32, id: MemberId) -> bool {

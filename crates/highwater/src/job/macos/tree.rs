@@ -137,7 +137,7 @@ impl Tree {
         self.ending = Root::Started(ending);
         if let Ending::Ended(Waited { exit, cpu, .. }) = ending {
             // Its `ru_maxrss` says nothing here: it counts resident pages, and all our figures are footprints.
-            let used = Used { cpu: Some(cpu), io: None };
+            let used = Box::new(Used { cpu: Some(cpu), io: None });
             self.news.push(Moment::between(before, at), Event::Reaped { id: None, used });
             self.members.root_ended(self.root, exit, at, &mut self.news);
         }

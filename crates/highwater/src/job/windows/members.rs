@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -298,7 +299,10 @@ impl Members {
         }
         self.untold = count.ever.saturating_sub(self.born);
         if self.wanted.any() {
-            news.push(Moment::exactly(at), Event::UsedByJob { used: count.used, is_final: count.now == 0 });
+            news.push(
+                Moment::exactly(at),
+                Event::UsedByJob { used: Box::new(count.used), is_final: count.now == 0 },
+            );
         }
         if count.now == 0 {
             self.list.iter_mut().for_each(|member| member.ended = true);
@@ -325,7 +329,10 @@ impl Members {
                 let used = used::of(process, self.wanted);
                 let has_faults = used.cpu.is_some_and(|cpu| cpu.faults().is_some());
                 let whole = Whole { cpu: used.cpu.is_some(), faults: has_faults, io: used.io.is_some() };
-                news.push(moment, Event::UsedInAll { id, used, source: UsageSource::AtExit, whole });
+                news.push(
+                    moment,
+                    Event::UsedInAll { id, used: Box::new(used), source: UsageSource::AtExit, whole },
+                );
             }
             if let Some(code) = process.exit_code() {
                 let exit = ProcessExit { code: Some(code.cast_signed()), signal: None };
@@ -347,15 +354,11 @@ impl Members {
     }
 }
 
-fn name_of(process: &Opened) -> Option<Name> {
+fn name_of(process: &Opened) -> Option<Arc<Name>> {
     let image = process.image()?;
     let name = file_name(&image);
-    Some(Name {
-        command: name.clone(),
-        comm: name,
-        exe: Some(image.to_string_lossy().into_owned()),
-        line: None,
-    })
+    let exe = Some(image.to_string_lossy().into_owned());
+    Some(Arc::new(Name { command: name.clone(), comm: name, exe, line: None }))
 }
 
 /// The wall clock, in 100 ns since 1601.

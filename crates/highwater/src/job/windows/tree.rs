@@ -160,7 +160,7 @@ impl Tree {
         if let Held::Job { object, .. } = &self.held
             && let Some(account) = object.account()
         {
-            let event = Event::UsedByJob { used: account.used, is_final: account.now == 0 };
+            let event = Event::UsedByJob { used: Box::new(account.used), is_final: account.now == 0 };
             self.news.push(Moment::exactly(at), event);
         }
     }

@@ -50,7 +50,7 @@ fn a_child_goes_on_in_the_figures_of_who_waited_for_it() {
     uses(&mut ledger, 20, &[(0, 100, 100)]);
     assert_eq!(ledger.last_used().unwrap().cpu.unwrap().user, ms(150), "in no figure for a moment");
     uses(&mut ledger, 30, &[(0, 110, 190)]);
-    exactly(&mut ledger, 40, Event::Reaped { id: Some(MemberId(0)), used: cpu(200, 200) });
+    exactly(&mut ledger, 40, Event::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(200, 200)) });
     exactly(&mut ledger, 40, gone(0, 40));
     let (record, rows) = finish(ledger, 40);
     assert_eq!(total_cpu(&record), (0.2, Certainty::AtLeast));
@@ -65,7 +65,7 @@ fn who_was_waited_for_by_nobody_is_not_lost() {
     event(&mut ledger, ms(1), born(1, 101, 100, "cc", false));
     uses(&mut ledger, 10, &[(0, 10, 10), (1, 500, 500)]);
     exactly(&mut ledger, 15, gone(1, 15));
-    exactly(&mut ledger, 40, Event::Reaped { id: Some(MemberId(0)), used: cpu(20, 20) });
+    exactly(&mut ledger, 40, Event::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(20, 20)) });
     exactly(&mut ledger, 40, gone(0, 40));
     // SIGCHLD was ignored: the wait for the command knows nothing of the child.
     assert_eq!(total_cpu(&finish(ledger, 40).0), (0.51, Certainty::AtLeast));
@@ -80,9 +80,9 @@ fn all_faults_accounted_for_means_that_nothing_is_missing() {
         let whole = Whole { cpu: false, faults: true, io: false };
         for (id, own) in [(1, 10), (0, 20)] {
             let (id, source) = (MemberId(id), UsageSource::Taskstats);
-            exactly(&mut ledger, 30, Event::UsedInAll { id, used: cpu(0, own), source, whole });
+            exactly(&mut ledger, 30, Event::UsedInAll { id, used: Box::new(cpu(0, own)), source, whole });
             if id.0 == 0 {
-                exactly(&mut ledger, 30, Event::Reaped { id: Some(id), used: cpu(7, faults) });
+                exactly(&mut ledger, 30, Event::Reaped { id: Some(id), used: Box::new(cpu(7, faults)) });
             }
             exactly(&mut ledger, 30, gone(id.0, 30));
         }
@@ -106,7 +106,11 @@ fn bytes_that_no_parent_is_told_of_stay_in_the_total() {
     };
     assert_eq!(sample(&mut ledger, 10, &[(0, 5), (1, 7)]), [None, None, Some(12), None]);
     let (id, whole) = (MemberId(1), Whole { cpu: true, faults: false, io: true });
-    exactly(&mut ledger, 15, Event::UsedInAll { id, used: moved(30), source: UsageSource::AtExit, whole });
+    exactly(
+        &mut ledger,
+        15,
+        Event::UsedInAll { id, used: Box::new(moved(30)), source: UsageSource::AtExit, whole },
+    );
     exactly(&mut ledger, 15, gone(1, 15));
     assert_eq!(sample(&mut ledger, 20, &[(0, 6)]), [None, None, Some(36), None]);
     let (record, rows) = finish(ledger, 40);
@@ -132,7 +136,7 @@ fn what_one_that_was_attached_to_had_used_before_is_not_counted() {
         exactly(
             &mut ledger,
             30,
-            Event::UsedInAll { id, used: cpu(5020, 0), source: UsageSource::Taskstats, whole },
+            Event::UsedInAll { id, used: Box::new(cpu(5020, 0)), source: UsageSource::Taskstats, whole },
         );
         exactly(&mut ledger, 30, gone(0, 30));
         let row = finish(ledger, 40).1.remove(0).usage.unwrap();
@@ -190,10 +194,11 @@ fn a_job_object_counts_those_too_that_nobody_could_open() {
         event(&mut ledger, ms(2), born(1, 104, 100, "?", false));
         exactly(&mut ledger, 10, gone(1, 10));
         let (id, whole) = (MemberId(0), Whole { cpu: true, faults: true, io: true });
-        let last = Event::UsedInAll { id, used: used(31, 900, 7), source: UsageSource::AtExit, whole };
+        let last =
+            Event::UsedInAll { id, used: Box::new(used(31, 900, 7)), source: UsageSource::AtExit, whole };
         exactly(&mut ledger, 30, last);
         exactly(&mut ledger, 30, gone(0, 30));
-        exactly(&mut ledger, 31, Event::UsedByJob { used: used(78, 2000, 50), is_final });
+        exactly(&mut ledger, 31, Event::UsedByJob { used: Box::new(used(78, 2000, 50)), is_final });
         let (record, rows) = finish(ledger, 40);
         let (cpu, io) = (record.usage.cpu.unwrap(), record.usage.io.unwrap());
         let wanted = if is_final { Certainty::Exact } else { Certainty::AtLeast };
@@ -217,7 +222,7 @@ fn without_a_job_object_a_child_is_not_lost_in_its_parent() {
     exactly(
         &mut ledger,
         10,
-        Event::UsedInAll { id, used: used(500, 900, 7), source: UsageSource::AtExit, whole },
+        Event::UsedInAll { id, used: Box::new(used(500, 900, 7)), source: UsageSource::AtExit, whole },
     );
     exactly(&mut ledger, 10, gone(1, 10));
     let own = [UsedBy { id: MemberId(0), own: used(10, 50, 1), with_waited: used(10, 50, 1) }];
@@ -233,7 +238,7 @@ fn a_system_that_keeps_no_account_is_named() {
     let mut ledger = of_windows();
     event(&mut ledger, ms(1), born(0, 100, 1, "cmd.exe", false));
     exactly(&mut ledger, 30, gone(0, 30));
-    exactly(&mut ledger, 31, Event::UsedByJob { used: Used::default(), is_final: true });
+    exactly(&mut ledger, 31, Event::UsedByJob { used: Box::new(Used::default()), is_final: true });
     let (record, _) = finish(ledger, 40);
     assert_eq!((record.usage.cpu, record.usage.io, record.usage.faults), (None, None, None));
     for wanted in ["CPU time", "bytes read"] {
@@ -248,7 +253,7 @@ fn who_lives_on_is_in_the_total_and_leaves_it_open() {
     exactly(&mut ledger, 1, born(0, 100, 1, "sh", false));
     exactly(&mut ledger, 2, born(1, 101, 100, "daemon", false));
     uses(&mut ledger, 10, &[(0, 20, 20), (1, 500, 500)]);
-    exactly(&mut ledger, 30, Event::Reaped { id: Some(MemberId(0)), used: cpu(20, 20) });
+    exactly(&mut ledger, 30, Event::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(20, 20)) });
     exactly(&mut ledger, 30, gone(0, 30));
     let closing = Closing { elapsed: ms(40), all_told: true, ..Closing::default() };
     assert_eq!(total_cpu(&ledger.finish(&closing)), (0.52, Certainty::AtLeast));

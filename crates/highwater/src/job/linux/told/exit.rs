@@ -40,7 +40,7 @@ impl Members {
         if let Some(bytes) = end.as_ref().and_then(|end| end.peak_bytes) {
             member.task_peak = member.task_peak.max(Some(bytes));
         }
-        member.tasks_used.add(end.as_ref());
+        member.tasks_used.get_or_insert_default().add(end.as_deref());
         let id = member.id;
         // A process is called as its first thread; others may have names of their own (PR_SET_NAME in prctl(2)).
         let unnamed = tid == pid && !member.named && !member.forked;
@@ -62,7 +62,7 @@ impl Members {
             news.push(Moment::exactly(at), Event::Exit { id, exit });
         }
         let Some(member) = self.member(pid) else { return };
-        let tasks = member.tasks_used;
+        let tasks = member.tasks_used.as_deref().copied().unwrap_or_default();
         let too_short = member.last_exec.is_some_and(|exec| at.saturating_sub(exec) < SHORTEST_PROGRAM);
         // A child that never exec'ed may have run in its parent's map: then the peak is the parent's.
         let is_own = !member.forked || (member.start_ticks.is_some() && !member.shares_map);
@@ -78,7 +78,7 @@ impl Members {
             // A record is made before the task lets go of its memory (`taskstats_exit` before `exit_mm` in `do_exit`,
             // kernel/exit.c): the time that takes is not in it. And its bytes are cut to whole KiB.
             let whole = Whole { cpu: false, faults: !tasks.has_gaps, io: false };
-            let (used, source) = (tasks.used, UsageSource::Taskstats);
+            let (used, source) = (Box::new(tasks.used), UsageSource::Taskstats);
             news.push(Moment::exactly(at), Event::UsedInAll { id, used, source, whole });
         }
         // The kernel stops telling of a program that gains privileges by its exec, and of all that it starts, and says

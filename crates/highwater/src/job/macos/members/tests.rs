@@ -89,9 +89,9 @@ impl Kernel for Made {
         (!kin.has_ended).then_some(TaskFaults { all: pageins + 100, pageins })
     }
 
-    fn name(&mut self, pid: u32) -> Option<Name> {
+    fn name(&mut self, pid: u32) -> Option<Arc<Name>> {
         let name = format!("program{pid}");
-        Some(Name { command: name.clone(), comm: name, exe: None, line: None })
+        Some(Arc::new(Name { command: name.clone(), comm: name, exe: None, line: None }))
     }
 
     fn watch(&mut self, _: u32, _: MemberId) -> bool {
@@ -352,8 +352,8 @@ fn remains_tell_what_was_used_until_they_are_waited_for() {
     members.kernel.ends(201);
     members.read_usage(false);
     let in_all = |events: &[Event]| -> Vec<(u32, Used, Whole)> {
-        let told = |event: &Event| match *event {
-            Event::UsedInAll { id, used, whole, source: UsageSource::AtExit } => Some((id.0, used, whole)),
+        let told = |event: &Event| match event {
+            Event::UsedInAll { id, used, whole, source: UsageSource::AtExit } => Some((id.0, **used, *whole)),
             _ => None,
         };
         events.iter().filter_map(told).collect()
@@ -381,8 +381,8 @@ fn ticks_of_unknown_length_are_no_last_word_on_time() {
     look(&mut members, &[forked(0)], &mut news);
     members.kernel.ends(201);
     let events = look(&mut members, &[ended(1)], &mut news);
-    let told = |event: &Event| match *event {
-        Event::UsedInAll { used, whole, .. } => Some((used.cpu, used.io.is_some(), whole)),
+    let told = |event: &Event| match event {
+        Event::UsedInAll { used, whole, .. } => Some((used.cpu, used.io.is_some(), *whole)),
         _ => None,
     };
     let told: Vec<_> = events.iter().filter_map(told).collect();

@@ -1,0 +1,52 @@
+//! The rows of a job that goes on.
+
+use serde::{Serialize, Serializer};
+
+use super::Ledger;
+use crate::record::{Process, Record};
+
+/// The process rows so far: those in memory of processes that have ended, then of those that live. Each is made when it is
+/// asked for, so that a checkpoint of a thousand processes takes the memory of one.
+#[derive(Debug, Clone, Copy)]
+pub struct RowsSoFar<'a>(&'a Ledger);
+
+impl<'a> RowsSoFar<'a> {
+    pub(super) fn of(ledger: &'a Ledger) -> Self {
+        Self(ledger)
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.0.rows.in_memory().len() + self.0.living.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rows one by one.
+    pub fn iter(&self) -> impl Iterator<Item = Process> + '_ {
+        let Self(ledger) = self;
+        let living = ledger.living.iter().map(|(&id, member)| {
+            let mut row = member.row(ledger.header.started, None, ledger.usage.wanted());
+            row.peak.vram = ledger.gpu.peak_of(id);
+            row
+        });
+        ledger.rows.in_memory().iter().cloned().chain(living)
+    }
+}
+
+impl Serialize for RowsSoFar<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl Record<RowsSoFar<'_>> {
+    /// With all rows in memory.
+    pub fn into_memory(self) -> Record {
+        let processes = self.processes.iter().collect();
+        self.with_processes(processes)
+    }
+}
