@@ -18,14 +18,26 @@ pub(crate) struct Spans {
     open: Vec<Span>,
     highest: u64,
     images: u64,
-    edges: Vec<(Duration, Edge, u64)>,
+    edges: Vec<Edge>,
 }
 
-/// Who starts when another ends is counted beside it, so starts come first.
+/// A start or an end of a span, in order of time. Small, for a long window of a busy job has tens of thousands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Edge {
-    Start,
-    End,
+struct Edge {
+    /// Nanoseconds, doubled; odd at an end: who starts when another ends is counted beside it.
+    at: u64,
+    bytes: u64,
+}
+
+impl Edge {
+    fn start(at: Duration, bytes: u64) -> Self {
+        let nanos = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        Self { at: nanos.min(u64::MAX / 2) << 1, bytes }
+    }
+
+    fn end(at: Duration, bytes: u64) -> Self {
+        Self { at: Self::start(at, bytes).at | 1, bytes }
+    }
 }
 
 impl Spans {
@@ -41,16 +53,13 @@ impl Spans {
         for span in self.open.iter().filter(|span| with_copies || !span.is_copy) {
             // What became known too late is counted where it still can be.
             let (from, to) = (span.from.max(start), span.to.max(start));
-            self.edges.push((from, Edge::Start, span.bytes));
-            self.edges.push((to.max(from), Edge::End, span.bytes));
+            self.edges.push(Edge::start(from, span.bytes));
+            self.edges.push(Edge::end(to.max(from), span.bytes));
         }
         self.edges.sort_unstable();
         let (mut sum, mut images) = (0, 0);
-        for &(_, edge, bytes) in &self.edges {
-            match edge {
-                Edge::Start => (sum, images) = (sum + bytes, images + 1),
-                Edge::End => (sum, images) = (sum - bytes, images - 1),
-            }
+        for &Edge { at, bytes } in &self.edges {
+            (sum, images) = if at & 1 == 0 { (sum + bytes, images + 1) } else { (sum - bytes, images - 1) };
             if sum > self.highest {
                 (self.highest, self.images) = (sum, images);
             }

@@ -15,6 +15,10 @@ use crate::record::{Process, Record};
 const IN_MEMORY: usize = 200;
 /// Rows kept at all: the largest ones.
 const KEPT: usize = 100_000;
+/// So many gather before the smallest go.
+const ROOM: usize = 1 << 17;
+/// Rows in the file, with those that have gone, before it is written anew.
+const IN_FILE_AT_MOST: usize = 2 * KEPT;
 
 /// Process rows in the order in which the processes were first seen. Beyond 100,000 only the largest are kept.
 #[derive(Debug, Default)]
@@ -22,8 +26,9 @@ pub struct Rows {
     index: Vec<Entry>,
     memory: Vec<Process>,
     file: Option<BufWriter<File>>,
-    /// Bytes written to `file`.
+    /// Bytes and rows written to `file`.
     length: u64,
+    written: usize,
     left_out: u64,
     failed: Option<String>,
 }
@@ -84,7 +89,7 @@ impl Rows {
         let peak_kib = row.max_rss_kib.map_or(0, |kib| u32::try_from(kib).unwrap_or(u32::MAX));
         let place = self.store(row);
         self.index.push(Entry { id, peak_kib, place });
-        if self.index.len() >= 2 * KEPT {
+        if self.index.len() >= ROOM {
             self.keep_largest();
         }
     }
@@ -130,6 +135,7 @@ impl Rows {
         let place = Place(IN_FILE | self.length);
         // A row that failed half-way leaves a hole that no entry points to.
         self.length += write_row(file, &serde_json::to_vec(row)?)?;
+        self.written += 1;
         Ok(place)
     }
 
@@ -142,12 +148,14 @@ impl Rows {
         Ok(serde_json::from_slice(&read_row(file.get_ref(), place)?)?)
     }
 
-    /// Drops all but the largest rows and rewrites the file without them.
+    /// Drops all but the largest rows; now and then the file is written anew without them.
     fn keep_largest(&mut self) {
         self.index.sort_unstable_by_key(|entry| Reverse(entry.peak_kib));
         self.left_out += (self.index.len() - KEPT) as u64;
         self.index.truncate(KEPT);
-        if let Err(error) = self.compact() {
+        if self.written >= IN_FILE_AT_MOST
+            && let Err(error) = self.compact()
+        {
             self.failed = Some(error.to_string());
         }
     }
@@ -156,16 +164,19 @@ impl Rows {
         let Some(old) = self.file.as_mut() else { return Ok(()) };
         old.flush()?;
         let mut new = BufWriter::new(tempfile::tempfile()?);
-        let mut end = 0;
+        let (mut end, mut written) = (0, 0);
         let mut moved = self.index.clone();
         for entry in moved.iter_mut().filter(|entry| entry.place.0 & IN_FILE != 0) {
             let text = read_row(old.get_ref(), entry.place)?;
             entry.place = Place(IN_FILE | end);
             end += write_row(&mut new, &text)?;
+            written += 1;
         }
         new.flush()?;
         new.seek(SeekFrom::Start(end))?;
-        (self.index, self.file, self.length) = (moved, Some(new), end);
+        // At once, and not doubled.
+        moved.reserve_exact(ROOM - moved.len());
+        (self.index, self.file, self.length, self.written) = (moved, Some(new), end, written);
         Ok(())
     }
 }
@@ -271,12 +282,14 @@ mod tests {
     #[test]
     fn beyond_the_limit_the_largest_stay_and_the_rest_is_counted() {
         let mut rows = Rows::default();
-        let count = 2 * KEPT + 500;
+        // So many that the file is written anew.
+        let count = 230_000;
         for id in 0..count {
             rows.push(MemberId(u32::try_from(id).unwrap()), row(u32::try_from(id).unwrap()));
         }
         rows.finish();
         assert_eq!((rows.len(), rows.left_out()), (KEPT, (count - KEPT) as u64));
+        assert!(rows.written < IN_FILE_AT_MOST, "{} rows in the file", rows.written);
         let last = rows.iter().last().unwrap().unwrap();
         assert_eq!(last.pid as usize, count - 1);
         let smallest = rows.iter().map(|row| row.unwrap().pid).min().unwrap();

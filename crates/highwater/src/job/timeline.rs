@@ -21,6 +21,8 @@ const CELLS: usize = 32_000;
 const COLUMNS: usize = 2_000;
 /// However many members there are, this many columns stay.
 const COLUMNS_AT_LEAST: usize = 20;
+/// Members that a merged column keeps although they were absent at its own moment: the largest.
+const ABSENT: usize = 500;
 /// Series of single processes in the record; the smallest beyond that are summed up in one.
 const SERIES: usize = 2_000;
 
@@ -292,6 +294,15 @@ fn absorb_gpus(gpus: &mut Vec<OnGpu>, later: &[OnGpu], later_is_shown: bool) {
     }
 }
 
+/// Of a job that starts thousands of processes a second most are absent at a column's own moment.
+fn keep_largest_absent(cells: &mut Vec<Cell>) {
+    let mut absent: Vec<_> =
+        cells.iter().filter(|cell| cell.kib.is_none()).map(|cell| (cell.max_kib, cell.id)).collect();
+    let Some(excess) = absent.len().checked_sub(ABSENT).filter(|&excess| excess > 0) else { return };
+    let (_, &mut smallest, _) = absent.select_nth_unstable(excess);
+    cells.retain(|cell| cell.kib.is_some() || (cell.max_kib, cell.id) >= smallest);
+}
+
 impl Column {
     /// Merges a later column into this one.
     fn absorb(&mut self, later: Column) {
@@ -325,6 +336,8 @@ impl Column {
             };
             cells.push(cell);
         }
+        keep_largest_absent(&mut cells);
+        cells.shrink_to_fit();
         self.cells = cells;
         absorb_gpus(&mut self.gpus, &later.gpus, later_is_higher);
         if let (Some(swap), Some(other)) = (&mut self.swap, later.swap) {
@@ -408,6 +421,22 @@ mod tests {
         assert!(timeline.series.len() <= SERIES + 2, "{}", timeline.series.len());
         assert_eq!(timeline.series.last().unwrap().scope, record::Scope::Other);
         assert_eq!(timeline.series[1].id, Some(0));
+    }
+
+    #[test]
+    fn of_those_absent_at_a_columns_moment_the_largest_stay() {
+        // One more each time, and the sample with one that is seen once is never the highest.
+        let mut samples: Vec<_> =
+            (0..60_000u32).map(|index| vec![(0, 1_000), (index + 1, u64::from(index % 7))]).collect();
+        samples[31_111] = vec![(70_000, 900)];
+        let fold = fold(&samples);
+        assert!(fold.columns.iter().all(|column| column.cells.len() <= ABSENT + 2));
+        let timeline = fold.finish(|id| u64::from(id.0), |id| Some(u64::from(id.0)));
+        let once = timeline.series.iter().find(|series| series.id == Some(70_000)).expect("the largest");
+        assert_eq!(
+            (once.bytes.as_slice(), once.max.as_slice()),
+            ([None].as_slice(), [Some(900 * 1024)].as_slice())
+        );
     }
 
     proptest! {
