@@ -1,138 +1,119 @@
 //! Keeping ourselves small: pages of our own program that are not needed now are given back.
 //!
-//! Parsing a command line, following a job and writing a report are three programs in one file, and each maps its part of it
-//! and of the C library. What is needed again comes back out of the page cache.
+//! Reading arguments, following a job and writing a report are three programs in one file, and each maps its part of it and
+//! of the C library. What is needed again comes back out of the page cache.
 
-/// Gives back what is mapped of files and stands there as in the file. To be called between two of our parts.
+/// Gives back the code and constants that are mapped, ours and those of libraries. To be called between two of our parts.
 pub(crate) fn give_back() {
     #[cfg(target_os = "linux")]
-    if let Ok(smaps) = std::fs::read("/proc/self/smaps") {
-        linux::unchanged(&smaps).for_each(linux::give_back);
-    }
+    linux::give_back();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
     use std::{ffi::c_void, ops::Range, ptr};
 
-    use rustix::mm::{Advice, madvise};
+    use rustix::{
+        mm::{Advice, madvise},
+        param::page_size,
+    };
 
-    /// The mappings in a `/proc/PID/smaps` that nobody may write to and of which no page differs from the file: relocations,
-    /// or a debugger's breakpoints, would be lost (`MADV_DONTNEED` in madvise(2)).
-    pub(super) fn unchanged(smaps: &[u8]) -> impl Iterator<Item = Range<usize>> {
-        let mut mapping = None;
-        smaps.split(|&byte| byte == b'\n').filter_map(move |line| {
-            let line = std::str::from_utf8(line).ok()?;
-            if let Some(kib) = line.strip_prefix("Anonymous:") {
-                return mapping.take().filter(|_| kib.trim() == "0 kB");
-            }
-            // A field's name ends with a colon; so a line without one at its first word begins a mapping.
-            if !line.split(' ').next()?.ends_with(':') {
-                mapping = read_only_file(line);
-            }
-            None
-        })
+    #[cfg(target_pointer_width = "64")]
+    type Header = libc::Elf64_Phdr;
+    #[cfg(target_pointer_width = "32")]
+    type Header = libc::Elf32_Phdr;
+    /// An entry of the dynamic section: its tag and its value. elf(5)
+    pub(super) type Dynamic = [usize; 2];
+
+    const DT_NULL: usize = 0;
+    const DT_TEXTREL: usize = 22;
+    const DT_FLAGS: usize = 30;
+    const DF_TEXTREL: usize = 4;
+
+    pub(super) fn give_back() {
+        // SAFETY: `object` is what dl_iterate_phdr(3) asks for, and keeps nothing of what it is given.
+        unsafe { libc::dl_iterate_phdr(Some(object), ptr::null_mut()) };
     }
 
-    /// `START-END PERMISSIONS OFFSET DEVICE INODE PATH`, `proc_pid_maps(5)`.
-    fn read_only_file(line: &str) -> Option<Range<usize>> {
-        let mut words = line.split_ascii_whitespace();
-        let (start, end) = words.next()?.split_once('-')?;
-        let is_read_only = matches!(words.next()?, "r--p" | "r-xp");
-        let is_file = words.nth(2)? != "0";
-        let address = |text| usize::from_str_radix(text, 16).ok();
-        (is_read_only && is_file).then_some(address(start)?..address(end)?)
+    /// Of one loaded object. Libraries are neither loaded nor unloaded meanwhile: the loader holds its lock.
+    unsafe extern "C" fn object(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> libc::c_int {
+        // SAFETY: valid during this call, with so many program headers (dl_iterate_phdr(3)).
+        let (base, headers) = unsafe {
+            let info = &*info;
+            (info.dlpi_addr, std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()))
+        };
+        let word = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        let mapped = |header: &Header| {
+            let [start, length] = [base.wrapping_add(header.p_vaddr), header.p_memsz].map(word);
+            start..start.saturating_add(length)
+        };
+        let dynamic = headers.iter().find(|header| header.p_type == libc::PT_DYNAMIC).map(mapped);
+        // SAFETY: the dynamic section is an array of such pairs, for as long as the object is loaded (elf(5)).
+        let dynamic = dynamic.map_or(&[][..], |range| unsafe {
+            let length = range.len() / size_of::<Dynamic>();
+            std::slice::from_raw_parts(ptr::with_exposed_provenance(range.start), length)
+        });
+        if has_text_relocations(dynamic) {
+            return 0;
+        }
+        // What is relocated lies in segments that are writable at first (`PT_GNU_RELRO`), so it is not among these.
+        let read_only = headers
+            .iter()
+            .filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0)
+            .map(|header| pages(mapped(header)));
+        for range in read_only {
+            let start: *mut c_void = ptr::with_exposed_provenance_mut(range.start);
+            // SAFETY: never written to, these pages are the page cache's, mapped into us; at its next use each is mapped
+            // again. Refused where they are locked into memory, which is no loss.
+            let _ = unsafe { madvise(start, range.len(), Advice::LinuxDontNeed) };
+        }
+        0
     }
 
-    pub(super) fn give_back(mapping: Range<usize>) {
-        let start: *mut c_void = ptr::with_exposed_provenance_mut(mapping.start);
-        // SAFETY: a page without a copy of its own is the page cache's, mapped into us; at its next use it is mapped again.
-        // Refused where it is locked into memory, which is no loss.
-        let _ = unsafe { madvise(start, mapping.len(), Advice::LinuxDontNeed) };
+    /// Whether its code was changed when it was loaded.
+    pub(super) fn has_text_relocations(dynamic: &[Dynamic]) -> bool {
+        dynamic
+            .iter()
+            .take_while(|[tag, _]| *tag != DT_NULL)
+            .any(|&[tag, value]| tag == DT_TEXTREL || tag == DT_FLAGS && value & DF_TEXTREL != 0)
+    }
+
+    /// The pages that hold a segment, which shares none with another.
+    pub(super) fn pages(segment: Range<usize>) -> Range<usize> {
+        let page = page_size();
+        segment.start / page * page..segment.end.div_ceil(page) * page
     }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::{io::Write, ptr};
-
-    use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mprotect};
-
-    use super::linux::unchanged;
-
-    const SMAPS: &str = "\
-55d0e8a00000-55d0e8af4000 r--p 00000000 fe:00 1193                       /usr/bin/hwm
-Size:                976 kB
-Rss:                 528 kB
-Anonymous:             0 kB
-VmFlags: rd mr mw me sd
-55d0e8af4000-55d0e8ef3000 r-xp 000f3000 fe:00 1193                       /usr/bin/hwm
-Size:               4092 kB
-Anonymous:             4 kB
-55d0e8ef4000-55d0e8f06000 r--p 004f2000 fe:00 1193                       /usr/bin/hwm
-Anonymous:            72 kB
-55d0e8f06000-55d0e8f08000 rw-p 00504000 fe:00 1193                       /usr/bin/hwm
-Anonymous:             0 kB
-55d0f2c71000-55d0f2cb3000 rw-p 00000000 00:00 0                          [heap]
-Anonymous:             0 kB
-7f2b1e000000-7f2b1e021000 r--p 00000000 00:00 0
-Anonymous:             0 kB
-7f2b1e200000-7f2b1e228000 r--s 00000000 fe:00 77                         /a file: shared
-Anonymous:             0 kB
-7f2b1e228000-7f2b1e37e000 r-xp 00028000 fe:00 1044                       /opt/a b: c/libc.so.6
-Size:               1368 kB
-Anonymous:             0 kB
-7ffd0b5f2000-7ffd0b5f4000 r-xp 00000000 00:00 0                          [vdso]
-Anonymous:             0 kB
-";
+    use super::linux::{has_text_relocations, pages};
 
     #[test]
-    fn what_may_differ_from_its_file_is_kept() {
-        let found: Vec<_> = unchanged(SMAPS.as_bytes()).collect();
-        assert_eq!(found, [0x55d0_e8a0_0000..0x55d0_e8af_4000, 0x7f2b_1e22_8000..0x7f2b_1e37_e000]);
+    fn code_that_was_relocated_is_told() {
+        assert!(!has_text_relocations(&[]));
+        assert!(!has_text_relocations(&[[1, 4], [30, 8], [0, 0], [22, 0]]), "nothing after the end");
+        assert!(has_text_relocations(&[[1, 4], [22, 0], [0, 0]]));
+        assert!(has_text_relocations(&[[30, 8 | 4], [0, 0]]));
     }
 
     #[test]
-    fn whatever_is_cut_or_broken_is_passed_over() {
-        for end in 0..SMAPS.len() {
-            assert!(unchanged(&SMAPS.as_bytes()[..end]).count() <= 2);
+    fn whole_pages() {
+        let page = rustix::param::page_size();
+        assert_eq!(pages(page + 1..2 * page + 1), page..3 * page);
+        assert_eq!(pages(page..2 * page), page..2 * page);
+    }
+
+    #[test]
+    fn what_was_written_stays_and_all_goes_on() {
+        static WRITTEN: std::sync::Mutex<[u8; 9000]> = std::sync::Mutex::new([1; 9000]);
+        WRITTEN.lock().unwrap()[4711] = 7;
+        for _ in 0..3 {
+            super::give_back();
+            assert_eq!(WRITTEN.lock().unwrap()[4710..4713], [1, 7, 1]);
+            // Through relocated tables: a panic that is caught, and a thread.
+            let caught = std::thread::spawn(|| std::panic::catch_unwind(|| "seven".parse::<u8>().unwrap()));
+            assert!(caught.join().unwrap().is_err());
         }
-        assert_eq!(unchanged(b"\xff\nzz-1 r--p 0 0 7 x\nAnonymous: 0 kB\nAnonymous:").count(), 0);
-    }
-
-    /// A file mapped read-only, with `changed` written to its start before.
-    fn mapped(file: &std::fs::File, changed: Option<u8>) -> &'static [u8] {
-        let (length, any) = (64 << 10, ProtFlags::READ | ProtFlags::WRITE);
-        // SAFETY: a new mapping, of a file that is as long and that nobody writes to.
-        let start = unsafe { mmap(ptr::null_mut(), length, any, MapFlags::PRIVATE, file, 0) }.unwrap();
-        if let Some(byte) = changed {
-            // SAFETY: writable still, and nobody else knows of it.
-            unsafe { start.cast::<u8>().write(byte) };
-        }
-        // SAFETY: ours, as above.
-        unsafe { mprotect(start, length, MprotectFlags::READ) }.unwrap();
-        // SAFETY: it is never unmapped, nor written to from here on.
-        unsafe { std::slice::from_raw_parts(start.cast(), length) }
-    }
-
-    fn resident_kib(mapping: &[u8]) -> u64 {
-        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let begin = format!("{:x}-", mapping.as_ptr().addr());
-        let mut lines = smaps.lines().skip_while(|line| !line.starts_with(&begin));
-        let rss = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
-        rss.trim().trim_end_matches(" kB").parse().unwrap()
-    }
-
-    #[test]
-    fn only_what_is_as_in_its_file_is_given_back_and_it_is_the_same_again() {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&vec![7; 64 << 10]).unwrap();
-        let (same, changed) = (mapped(&file, None), mapped(&file, Some(9)));
-        let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>();
-        assert_eq!((sum(same), sum(changed)), (7 << 16, (7 << 16) + 2));
-        assert!(resident_kib(same) == 64 && resident_kib(changed) == 64);
-        super::give_back();
-        assert!(resident_kib(same) == 0 && resident_kib(changed) == 64);
-        assert_eq!((sum(same), sum(changed)), (7 << 16, (7 << 16) + 2));
     }
 }

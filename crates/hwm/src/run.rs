@@ -145,9 +145,10 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
     let live = plan.live.map(|every| Live::start(every, &plan.limits)).transpose();
     let live = live.context("the live line")?;
     let mut watcher = Watcher::new(timeline, plan.json.as_ref(), live);
-    let ran = job.run_observed(&mut watcher);
     own_pages::give_back();
+    let ran = job.run_observed(&mut watcher);
     session.signals.job_ended();
+    own_pages::give_back();
     watcher.finish();
     let mut record = ran.map_err(|error| Failure {
         code: if plan.attach.is_some() { exit::FAILURE } else { exit::of_error(&error) }.into(),

@@ -107,6 +107,8 @@ pub(crate) enum Event {
     WaitedMax { bytes: u64, may_be_ours: bool },
 }
 
+const _: () = assert!(size_of::<Timed>() <= 64);
+
 /// A mark read when its image was about to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LastMark {

@@ -17,8 +17,8 @@ const IN_MEMORY: usize = 200;
 const KEPT: usize = 100_000;
 /// So many gather before the smallest go.
 const ROOM: usize = 1 << 17;
-/// Rows in the file, with those that have gone, before it is written anew.
-const IN_FILE_AT_MOST: usize = 2 * KEPT;
+/// Rows in the file, those that have gone among them, from which on it is written anew when the smallest go.
+const WRITTEN_ANEW: usize = 2 * KEPT;
 
 /// Process rows in the order in which the processes were first seen. Beyond 100,000 only the largest are kept.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ struct Entry {
 }
 
 /// Where a row is: an index into memory, or with the highest bit set an offset into the file. One word, for there
-/// may be 200,000 of them.
+/// may be 131,072 of them.
 #[derive(Debug, Clone, Copy)]
 struct Place(u64);
 
@@ -69,7 +69,7 @@ impl Rows {
         self.index.get(index).map(|entry| self.read(entry.place))
     }
 
-    /// The rows that were not spilled, in the order in which their processes ended.
+    /// The rows that were not spilled.
     pub(super) fn in_memory(&self) -> &[Process] {
         &self.memory
     }
@@ -153,10 +153,24 @@ impl Rows {
         self.index.sort_unstable_by_key(|entry| Reverse(entry.peak_kib));
         self.left_out += (self.index.len() - KEPT) as u64;
         self.index.truncate(KEPT);
-        if self.written >= IN_FILE_AT_MOST
+        self.forget_in_memory();
+        if self.written >= WRITTEN_ANEW
+            && self.failed.is_none()
             && let Err(error) = self.compact()
         {
             self.failed = Some(error.to_string());
+        }
+    }
+
+    /// Lets go of rows in memory that no entry points to.
+    fn forget_in_memory(&mut self) {
+        let mut old: Vec<_> = std::mem::take(&mut self.memory).into_iter().map(Some).collect();
+        for entry in self.index.iter_mut().filter(|entry| entry.place.0 & IN_FILE == 0) {
+            let index = usize::try_from(entry.place.0).unwrap_or(usize::MAX);
+            if let Some(row) = old.get_mut(index).and_then(Option::take) {
+                entry.place = Place(self.memory.len() as u64);
+                self.memory.push(row);
+            }
         }
     }
 
@@ -289,7 +303,7 @@ mod tests {
         }
         rows.finish();
         assert_eq!((rows.len(), rows.left_out()), (KEPT, (count - KEPT) as u64));
-        assert!(rows.written < IN_FILE_AT_MOST, "{} rows in the file", rows.written);
+        assert!(rows.written < WRITTEN_ANEW, "{} rows in the file", rows.written);
         let last = rows.iter().last().unwrap().unwrap();
         assert_eq!(last.pid as usize, count - 1);
         let smallest = rows.iter().map(|row| row.unwrap().pid).min().unwrap();

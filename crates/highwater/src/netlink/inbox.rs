@@ -12,7 +12,7 @@ use super::{Backlog, Message, Socket, messages};
 /// Datagrams of one system call (recvmmsg(2)).
 const BATCH: usize = 16;
 /// System calls of one drain: it ends although messages may come faster than they are read.
-const MOST_BATCHES: usize = 4096;
+const MOST_BATCHES: usize = 16_384;
 
 /// Reads what the kernel has queued.
 #[derive(Debug)]

@@ -3,9 +3,8 @@
 use highwater::job::{LimitNotice, Observer, Progress};
 
 use super::live::Live;
-use crate::{
-    output::{Destination, checkpoint::Checkpoints, json, summary::limits, timeline::TimelineFile, warn},
-    own_pages,
+use crate::output::{
+    Destination, checkpoint::Checkpoints, json, summary::limits, timeline::TimelineFile, warn,
 };
 
 /// Sees each sample.
@@ -38,7 +37,6 @@ impl<'a> Watcher<'a> {
 
 impl Observer for Watcher<'_> {
     fn started(&mut self, _pid: u32) {
-        own_pages::give_back();
         if let Some(timeline) = &mut self.timeline {
             timeline.begin();
         }

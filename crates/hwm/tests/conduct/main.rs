@@ -5,6 +5,7 @@ mod exits;
 mod outputs;
 mod same;
 mod signals;
+mod size;
 
 use std::{
     fs,

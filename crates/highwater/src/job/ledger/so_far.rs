@@ -1,5 +1,7 @@
 //! The rows of a job that goes on.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
 use super::Ledger;
@@ -7,7 +9,7 @@ use crate::record::{Process, Record};
 
 /// The process rows so far: those in memory of processes that have ended, then of those that live. Each is made when it is
 /// asked for, so that a checkpoint of a thousand processes takes the memory of one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct RowsSoFar<'a>(&'a Ledger);
 
 impl<'a> RowsSoFar<'a> {
@@ -34,6 +36,12 @@ impl<'a> RowsSoFar<'a> {
             row
         });
         ledger.rows.in_memory().iter().cloned().chain(living)
+    }
+}
+
+impl fmt::Debug for RowsSoFar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 

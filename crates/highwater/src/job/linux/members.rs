@@ -28,6 +28,8 @@ use crate::{
 
 /// A fall of the mark by more than the counters' own slack means a new memory map: an exec.
 const MARK_FELL: u64 = 512 * 1024;
+/// Ended members that are remembered without a walk.
+pub(super) const MANY_ENDED: usize = 4096;
 /// So often a member without arguments is asked for its name again.
 const NAMELESS_LOOKS: u8 = 3;
 
@@ -57,6 +59,8 @@ pub(crate) struct Members {
     pub(super) unborn: Vec<u32>,
     /// Ended processes that are still in somebody's list of children: pid and start time.
     pub(super) zombies: HashMap<u32, u64>,
+    /// How many of them ask for a walk: more than are there, or every look would walk.
+    pub(super) walk_at_ended: usize,
     /// Children of ours that do not belong to the job.
     pub(super) not_ours: HashSet<u32>,
     /// Ended children of ours that could not be waited for yet.
@@ -120,6 +124,7 @@ impl Members {
             until_walk: 0,
             unborn: Vec::new(),
             zombies: HashMap::new(),
+            walk_at_ended: MANY_ENDED,
             not_ours: HashSet::new(),
             to_wait: Vec::new(),
             told: super::told::Telling::default(),

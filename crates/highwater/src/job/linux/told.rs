@@ -26,8 +26,6 @@ use crate::{
 
 /// Between two walks beside the kernel's news, in looks: what they find was told of, or something is wrong.
 const WALK_EVERY: usize = 200;
-/// Ended members that are remembered without a walk.
-const MANY_ENDED: usize = 4096;
 /// A process that has ended is told of within this time.
 const OVERDUE: Duration = Duration::from_millis(20);
 /// Most children exec within this time.
@@ -272,7 +270,7 @@ impl Members {
         if let Some(ticks) = start_ticks {
             self.zombies.insert(pid, ticks);
             // A walk forgets those that are in nobody's list any more.
-            self.told.walk_soon |= self.zombies.len() > MANY_ENDED;
+            self.told.walk_soon |= self.zombies.len() > self.walk_at_ended;
         }
         self.ended(Ended { pid, id, start_ticks, moment, freed, usage }, news);
     }
