@@ -37,11 +37,14 @@ mod linux {
 
     /// Of one loaded object. Libraries are neither loaded nor unloaded meanwhile: the loader holds its lock.
     unsafe extern "C" fn object(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> libc::c_int {
-        // SAFETY: valid during this call, with so many program headers (dl_iterate_phdr(3)).
-        let (base, headers) = unsafe {
-            let info = &*info;
-            (info.dlpi_addr, std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()))
-        };
+        // SAFETY: valid during this call (dl_iterate_phdr(3)).
+        let info = unsafe { &*info };
+        if info.dlpi_phdr.is_null() {
+            return 0;
+        }
+        let base = info.dlpi_addr;
+        // SAFETY: so many program headers, as long as the object is loaded.
+        let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
         let word = |number| usize::try_from(number).unwrap_or(usize::MAX);
         let mapped = |header: &Header| {
             let [start, length] = [base.wrapping_add(header.p_vaddr), header.p_memsz].map(word);
