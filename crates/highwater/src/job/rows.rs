@@ -310,4 +310,18 @@ mod tests {
         assert_eq!(smallest as usize, count - KEPT);
         assert_eq!(rows.position(MemberId(0)), None);
     }
+
+    #[test]
+    fn without_a_file_the_smallest_go_from_memory() {
+        let mut rows = Rows { failed: Some("the disk is full".to_owned()), ..Rows::default() };
+        let count = u32::try_from(ROOM).unwrap() + 500;
+        for id in 0..count {
+            rows.push(MemberId(id), row(id));
+        }
+        rows.finish();
+        assert!(rows.len() == KEPT && rows.memory.len() < ROOM, "{} rows in memory", rows.memory.len());
+        let smallest = count - u32::try_from(KEPT).unwrap();
+        assert_eq!(rows.get(0).unwrap().unwrap(), row(smallest));
+        assert_eq!(rows.get(KEPT - 1).unwrap().unwrap(), row(count - 1));
+    }
 }
