@@ -3,8 +3,9 @@
 use highwater::job::{LimitNotice, Observer, Progress};
 
 use super::live::Live;
-use crate::output::{
-    Destination, checkpoint::Checkpoints, json, summary::limits, timeline::TimelineFile, warn,
+use crate::{
+    output::{Destination, checkpoint::Checkpoints, json, summary::limits, timeline::TimelineFile, warn},
+    own_pages,
 };
 
 /// Sees each sample.
@@ -37,6 +38,8 @@ impl<'a> Watcher<'a> {
 
 impl Observer for Watcher<'_> {
     fn started(&mut self, _pid: u32) {
+        // Not before: the job would start the later.
+        own_pages::give_back();
         if let Some(timeline) = &mut self.timeline {
             timeline.begin();
         }
