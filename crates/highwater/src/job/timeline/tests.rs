@@ -1,0 +1,101 @@
+//! The bounded timeline on made-up samples.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::job::events::Reading;
+
+fn fold(samples: &[Vec<(u32, u64)>]) -> TimelineFold {
+    let mut fold = TimelineFold::default();
+    for (index, sample) in samples.iter().enumerate() {
+        let readings: Vec<Reading> = sample
+            .iter()
+            .map(|&(id, kib)| Reading {
+                id: MemberId(id),
+                rss: kib * 1024,
+                mark: None,
+                swap: None,
+                shares_map: false,
+            })
+            .collect();
+        let total = readings.iter().map(|reading| reading.rss).sum();
+        let at = Duration::from_millis(index as u64 * 10);
+        fold.add(
+            &Sample { at, readings: &readings, uses: &[], marks: false, told_until: at },
+            total,
+            None,
+            None,
+        );
+    }
+    fold
+}
+
+#[test]
+fn the_peak_and_troughs_survive_merging() {
+    let mut samples = vec![vec![(0, 100), (1, 50)]; 30_000];
+    samples[17_001] = vec![(0, 900), (1, 50)];
+    samples[23_000] = vec![(0, 3), (1, 50)];
+    let timeline = fold(&samples).finish(|_| 0, |id| Some(u64::from(id.0)));
+    assert!(timeline.seconds.len() <= COLUMNS, "{}", timeline.seconds.len());
+    let total = &timeline.series[0];
+    let peak = total.bytes.iter().max().unwrap().unwrap();
+    assert_eq!(peak, 950 * 1024);
+    let column = total.bytes.iter().position(|&bytes| bytes == Some(peak)).unwrap();
+    assert!((timeline.seconds[column] - 170.01).abs() < 1e-6, "{}", timeline.seconds[column]);
+    assert_eq!(timeline.series[1].bytes[column], Some(900 * 1024));
+    assert_eq!(timeline.series[1].min.iter().min().unwrap(), &Some(3 * 1024));
+    assert_eq!(total.min.iter().min().unwrap(), &Some(53 * 1024));
+}
+
+#[test]
+fn a_process_has_values_only_while_it_lives() {
+    let samples = vec![vec![(0, 10)], vec![(0, 10), (1, 5)], vec![(0, 10), (1, 6)], vec![(0, 10)]];
+    let timeline = fold(&samples).finish(|_| 0, |id| Some(u64::from(id.0)));
+    let child = timeline.series.iter().find(|series| series.id == Some(1)).unwrap();
+    assert_eq!((child.first, child.bytes.as_slice()), (1, [Some(5 * 1024), Some(6 * 1024)].as_slice()));
+}
+
+#[test]
+fn very_many_processes_stay_within_the_budget() {
+    let samples: Vec<_> = (0..50_000u32).map(|index| vec![(0, 7), (index + 1, 3)]).collect();
+    let fold = fold(&samples);
+    let timeline = fold.finish(|id| u64::from(id.0 == 0), |id| Some(u64::from(id.0)));
+    assert!(timeline.series.len() <= SERIES + 2, "{}", timeline.series.len());
+    assert_eq!(timeline.series.last().unwrap().scope, record::Scope::Other);
+    assert_eq!(timeline.series[1].id, Some(0));
+}
+
+#[test]
+fn of_those_absent_at_a_columns_moment_the_largest_stay() {
+    // One more each time, and the sample with one that is seen once is never the highest.
+    let mut samples: Vec<_> =
+        (0..60_000u32).map(|index| vec![(0, 1_000), (index + 1, u64::from(index % 7))]).collect();
+    samples[31_111] = vec![(70_000, 900)];
+    let fold = fold(&samples);
+    assert!(fold.columns.iter().all(|column| column.cells.len() <= ABSENT + 2));
+    let timeline = fold.finish(|id| u64::from(id.0), |id| Some(u64::from(id.0)));
+    let once = timeline.series.iter().find(|series| series.id == Some(70_000)).expect("the largest");
+    assert_eq!(
+        (once.bytes.as_slice(), once.max.as_slice()),
+        ([None].as_slice(), [Some(900 * 1024)].as_slice())
+    );
+}
+
+proptest! {
+    #[test]
+    fn stacks_add_up_in_every_column(samples in proptest::collection::vec(
+        proptest::collection::btree_map(0u32..6, 0u64..1000, 0..6), 1..60)) {
+        let samples: Vec<Vec<_>> = samples.into_iter().map(|sample| sample.into_iter().collect()).collect();
+        let mut fold = fold(&samples);
+        fold.halve();
+        let timeline = fold.finish(|_| 0, |id| Some(u64::from(id.0)));
+        let total = &timeline.series[0];
+        for column in 0..timeline.seconds.len() {
+            let stack: u64 = timeline.series[1..].iter()
+                .filter_map(|series| series.bytes.get(column.checked_sub(series.first)?).copied().flatten())
+                .sum();
+            prop_assert_eq!(Some(stack), total.bytes[column]);
+            prop_assert!(total.min[column] <= total.bytes[column] && total.bytes[column] <= total.max[column]);
+        }
+    }
+}
