@@ -1,6 +1,6 @@
 //! Where the kernel, or a sandbox around us, refuses a mechanism: the next best is used and the reason said.
 
-use std::{io, os::unix::process::CommandExt, process::Command};
+use std::{ffi::OsStr, io, os::unix::process::CommandExt, process::Command};
 
 use crate::{
     run::{Place, Run, User, holds, wait},
@@ -93,32 +93,39 @@ fn a_cgroup() {
     }
 }
 
+/// A run where nothing but holding tells of processes: perf is not asked, and the connector is silent there. `None`
+/// where this user may not make the namespaces.
+fn run_in_new_namespaces(place: &Place, user: User, options: &[&str], script: &str) -> Option<Run> {
+    let inside = |program: &OsStr| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--pid", "--net", "--fork", "--mount-proc"]).arg(program);
+        if user == User::Ordinary {
+            unshare.uid(65_534).gid(65_534);
+        }
+        unshare.current_dir(place.path(""));
+        unshare
+    };
+    if !inside("true".as_ref()).status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped for {user:?}: no new namespaces here");
+        return None;
+    }
+    let options = [&["--exact", "--lineage", "proc-connector"], options].concat();
+    let hwm = place.hwm(user, &options, &["sh", "-c", script]);
+    let status = wait(&mut inside(hwm.get_program()).args(hwm.get_args()).spawn().expect("unshare starts"));
+    let run = Run { status, record: place.record() };
+    run.check();
+    assert_eq!(run.word("/capture/lineage"), "children", "{}", run.record["capture"]);
+    assert!(run.reasons().contains("proc connector: "), "{}", run.reasons());
+    Some(run)
+}
+
 #[test]
 fn all_but_holding_in_new_namespaces() {
     let _turn = turn();
     let place = Place::new();
-    let unshare = ["--user", "--map-root-user", "--pid", "--net", "--fork", "--mount-proc"];
     for user in User::all() {
-        let hwm = place.hwm(
-            user,
-            &["--exact", "--lineage", "proc-connector"],
-            &["sh", "-c", "/bin/true; true; exit 3"],
-        );
-        let mut inside = Command::new("unshare");
-        inside.args(unshare).arg(hwm.get_program()).args(hwm.get_args());
-        if user == User::Ordinary {
-            inside.uid(65_534).gid(65_534);
-        }
-        inside.current_dir(place.path(""));
-        let status = wait(&mut inside.spawn().expect("unshare starts"));
-        if status.code() != Some(3) {
-            eprintln!("skipped for {user:?}: no new namespaces here ({status})");
-            continue;
-        }
-        let run = Run { status, record: place.record() };
-        run.check();
-        assert_eq!(run.word("/capture/lineage"), "children", "{}", run.record["capture"]);
-        assert!(run.reasons().contains("proc connector: "), "{}", run.reasons());
+        let Some(run) = run_in_new_namespaces(&place, user, &[], "/bin/true; true; exit 3") else { continue };
+        assert_eq!(run.status.code(), Some(3), "{}", run.record);
         if holds(&run) {
             // Seen because it was held, however short it was.
             assert_eq!(run.processes().len(), 2, "{}", run.record["processes"]);
@@ -127,6 +134,19 @@ fn all_but_holding_in_new_namespaces() {
             }
             assert_eq!(run.processes()[1]["command"], "true");
         }
+    }
+}
+
+#[test]
+fn one_who_is_first_seen_at_his_exec_is_read() {
+    let _turn = turn();
+    let place = Place::new();
+    let script = format!("sleep 0.3; {} hold 200 30000; true", place.path("workload").display());
+    for user in User::all() {
+        let options = ["--interval", "100", "--max-total-rss", "100M"];
+        let Some(run) = run_in_new_namespaces(&place, user, &options, &script) else { continue };
+        // Nobody but a reading of the living child can have told of so much before its end.
+        assert_eq!(run.status.code(), Some(10), "{}", run.record["limits"]);
     }
 }
 

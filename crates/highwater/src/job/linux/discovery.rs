@@ -1,6 +1,6 @@
 //! Finding new members by looking: among the pids given out since the last look, or by walking the tree.
 
-use std::{collections::HashMap, fs, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     descendants::{read_into, read_stat},
@@ -111,9 +111,7 @@ impl Members {
             if self.by_pid.contains_key(&pid) {
                 continue;
             }
-            if !self.told.is_listening() {
-                news.push(Moment::exactly(self.at), Event::SeenDead);
-            }
+            self.found_dead(pid, stat.start_ticks, news);
             zombies.insert(pid, stat.start_ticks);
             self.reap_fallen(pid, &stat, news);
         }
@@ -159,8 +157,7 @@ impl Members {
     /// Makes `pid` a member; `of_member` when it stood in a member's list of children. Returns its `stat`, also when
     /// it has ended already and was not taken in.
     pub(super) fn adopt(&mut self, pid: u32, of_member: bool, news: &mut News) -> Option<Stat> {
-        let known_until = self.told.now();
-        let stat = read_stat(&self.roots, pid, &mut self.text)?;
+        let (known_until, stat) = self.stat_and_time(pid)?;
         let is_root = self.root == pid && self.next_id == 0;
         // The pid may have been reused since the list was read: only a child of the job counts. A child of ours may
         // be anybody's, unless it stood in a member's list and has lost that parent since.
@@ -173,12 +170,20 @@ impl Members {
         if stat.state == b'Z' && stat.threads <= 1 && !is_root {
             return Some(stat);
         }
-        let (name, named) = self.name(pid, stat.comm.clone());
         let forked = stat.has_not_exec();
+        if !is_root && !forked && self.told.is_yet_to_be_heard(pid) {
+            self.unborn.push(pid);
+            return None;
+        }
+        let (name, named) = self.name(pid, stat.comm.clone());
         let mut member = Member::new(self.new_id(pid), pid, forked, known_until);
         member.parent = self.by_pid.get(&stat.ppid).copied();
         member.open(&self.roots, &stat);
         (member.named, member.threads, member.told) = (named, stat.threads.max(1), self.told.tells(is_root));
+        if is_root && self.told.is_all_by_holding() {
+            // It may have exec'ed more than once since it was started, and all of it will be heard.
+            (member.image, member.named, member.known_until) = (None, false, Duration::ZERO);
+        }
         member.was_dead = matches!(stat.state, b'Z' | b'X') && stat.threads <= 1;
         let moment = Moment::between(self.before, self.at);
         news.push(moment, Event::Born { id: member.id, pid, ppid: stat.ppid, name: Some(name), forked });
@@ -195,15 +200,51 @@ impl Members {
         id
     }
 
+    /// A process's `stat`, and a moment at which it was so: the kernel's news of an exec may be older. And in the midst
+    /// of one `stat` shows the old memory map beside the new flags (`do_task_stat`, fs/proc/array.c).
+    fn stat_and_time(&mut self, pid: u32) -> Option<(Duration, Stat)> {
+        // Some do nothing but start threads.
+        const ENOUGH: usize = 8;
+        let mut stat = read_stat(&self.roots, pid, &mut self.text)?;
+        let mut now = self.told.now();
+        if !self.told.comes() {
+            return Some((now, stat));
+        }
+        for _ in 0..ENOUGH {
+            let before = std::mem::replace(&mut stat, read_stat(&self.roots, pid, &mut self.text)?);
+            let is_as_before = before.image == stat.image
+                && before.has_not_exec() == stat.has_not_exec()
+                && before.threads == stat.threads;
+            if is_as_before {
+                break;
+            }
+            now = self.told.now();
+        }
+        Some((now, stat))
+    }
+
     /// Opens the files of a member of which only the kernel has told so far; `false` if it has gone.
     pub(super) fn open(&mut self, member: &mut Member, news: &mut News) -> bool {
-        let Some(stat) = read_stat(&self.roots, member.pid, &mut self.text) else { return false };
+        let Some(mut stat) = read_stat(&self.roots, member.pid, &mut self.text) else { return false };
         if stat.state == b'Z' && stat.threads <= 1 {
             return false;
         }
-        if member.forked && !stat.has_not_exec() {
-            // The news of its exec is on the way: what could be read now is of the next image.
+        let has_exec = member.forked && !stat.has_not_exec()
+            || member.image.is_some() && stat.image.is_some() && member.image != stat.image;
+        if has_exec && self.told.is_exec_awaited(member, self.at) {
+            // What could be read now is of the next image.
             return true;
+        }
+        if has_exec {
+            let Some((_, whole)) = self.stat_and_time(member.pid) else { return false };
+            stat = whole;
+            if self.told.is_holding() && !member.showed_before(stat.image) {
+                return true;
+            }
+            let (name, named) = self.name(member.pid, stat.comm.clone());
+            let moment = member.held_at.map_or(Moment::between(self.before, self.at), Moment::exactly);
+            Self::exec_between(member, stat.image, Some(name), moment, news);
+            member.named = named;
         }
         member.open(&self.roots, &stat);
         self.ask_for_map(member, stat.ppid, news);

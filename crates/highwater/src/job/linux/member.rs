@@ -28,8 +28,10 @@ use crate::{
 pub(super) struct Member {
     pub(super) id: MemberId,
     pub(super) pid: u32,
-    /// In clock ticks since boot; `None` until it is read.
+    /// In clock ticks since boot; `None` until it is known.
     pub(super) start_ticks: Option<u64>,
+    /// Its files were opened, so far as descriptors could be spared.
+    pub(super) is_open: bool,
     /// `None` when no descriptor could be spared: opened each time.
     statm: Option<File>,
     status: Option<File>,
@@ -50,6 +52,8 @@ pub(super) struct Member {
     pub(super) unnamed_looks: u8,
     /// Its present memory map.
     pub(super) image: Option<u64>,
+    /// One that `/proc` showed before it was heard what the present one had.
+    next_image: Option<Shown>,
     /// Its births, execs and ends come from the kernel.
     pub(super) told: bool,
     /// What happened to it up to this moment is known from `/proc`: older news is no news.
@@ -79,6 +83,12 @@ pub(super) struct Member {
     pub(super) mark_before: Option<u64>,
 }
 
+/// A memory map that `/proc` showed, where it could be told from others.
+#[derive(Debug, PartialEq, Eq)]
+struct Shown {
+    image: Option<u64>,
+}
+
 /// What a look at a member showed.
 pub(super) enum Seen {
     Alive {
@@ -99,6 +109,7 @@ impl Member {
             id,
             pid,
             start_ticks: None,
+            is_open: false,
             statm: None,
             status: None,
             thread: None,
@@ -111,6 +122,7 @@ impl Member {
             named: false,
             unnamed_looks: 0,
             image: None,
+            next_image: None,
             told: false,
             known_until,
             was_dead: false,
@@ -131,7 +143,7 @@ impl Member {
     /// Opens its files; `stat` was just read.
     pub(super) fn open(&mut self, roots: &Roots, stat: &Stat) {
         let directory = roots.proc.join(self.pid.to_string());
-        self.start_ticks = Some(stat.start_ticks);
+        (self.start_ticks, self.is_open) = (Some(stat.start_ticks), true);
         self.image = stat.image;
         (self.statm, self.status) = (kept(&directory.join("statm")), kept(&directory.join("status")));
     }
@@ -140,12 +152,22 @@ impl Member {
     pub(super) fn exec(&mut self) {
         (self.forked, self.shares_map, self.named, self.unnamed_looks) = (false, false, false, 0);
         (self.mark, self.text_pages, self.held, self.task_peak) = (0, 0, None, None);
-        self.mark_before = None;
+        (self.mark_before, self.next_image) = (None, None);
     }
 
     /// Whether this mark was reached since it was attached to.
     pub(super) fn is_new(&self, mark: u64) -> bool {
         self.mark_before.is_none_or(|before| mark > before)
+    }
+
+    /// Whether `/proc` showed this new image at the look before, too: then all that it had before has been heard.
+    pub(super) fn showed_before(&mut self, image: Option<u64>) -> bool {
+        self.next_image.replace(Shown { image }) == Some(Shown { image })
+    }
+
+    /// Whether it is to be seen again whether it has exec'ed.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.next_image.is_some() || self.held.is_some()
     }
 
     /// Whether to ask for an exec: a sign of one, or a forked member whose turn it is (at growing distances, since

@@ -104,6 +104,14 @@ pub(super) struct Depth {
     pub(super) usage: bool,
 }
 
+/// What a member that may run another program does.
+enum Exec {
+    None,
+    Found,
+    /// What it had when it was held for its exec has been written, but not been heard.
+    Postponed,
+}
+
 impl Members {
     /// `own_mark`: our own high-water mark in bytes when the command was forked.
     pub(crate) fn new(roots: &Roots, sole_owner: bool, own_mark: u64, wanted: &Job) -> Self {
@@ -300,6 +308,7 @@ impl Members {
         self.told.end();
         let look = self.look(at, Depth { marks: true, usage: true }, sources, news);
         self.tell_of_the_untold(news);
+        self.count_found_dead(news);
         look
     }
 
@@ -357,7 +366,7 @@ impl Members {
     }
 
     fn read_usage(&mut self, member: &mut Member, is_due: bool) {
-        if !is_due || member.start_ticks.is_none() {
+        if !is_due || !member.is_open {
             return;
         }
         let (roots, text) = (&self.roots, &mut self.text);
@@ -368,11 +377,11 @@ impl Members {
 
     /// Reads one member, and asks whether it runs another program where it looks so.
     fn look_at(&mut self, member: &mut Member, marks: bool, news: &mut News) -> Seen {
-        if member.start_ticks.is_none() {
+        if !member.is_open {
             if !self.open(member, news) {
                 return Seen::Ended;
             }
-            if member.start_ticks.is_none() {
+            if !member.is_open {
                 return Seen::NoMemory;
             }
         }
@@ -390,11 +399,15 @@ impl Members {
         let fell = mark.is_some_and(|mark| mark + MARK_FELL < member.mark);
         let other_text = member.text_pages != 0 && text_pages != member.text_pages;
         let sign = fell || other_text;
-        if member.may_have_exec(sign) && self.has_exec(member, sign, news) {
-            // The reading may be older than the exec: what the old image held must not stand for the new one.
-            return member.look(&self.roots, self.page_size, marks, &mut self.text);
+        if !member.may_have_exec(sign || member.is_in_doubt()) {
+            return seen;
         }
-        seen
+        match self.find_exec(member, sign, news) {
+            Exec::None => seen,
+            // The reading may be older than the exec: what the old image held must not stand for the new one.
+            Exec::Found => member.look(&self.roots, self.page_size, marks, &mut self.text),
+            Exec::Postponed => Seen::NoMemory,
+        }
     }
 
     /// Reads what a member is called.
@@ -408,19 +421,24 @@ impl Members {
     }
 
     /// Whether a member runs another program now; if so, what it is called.
-    fn has_exec(&mut self, member: &mut Member, image_changed: bool, news: &mut News) -> bool {
-        let Some(stat) = read_stat(&self.roots, member.pid, &mut self.text) else { return false };
+    fn find_exec(&mut self, member: &mut Member, image_changed: bool, news: &mut News) -> Exec {
+        let Some(stat) = read_stat(&self.roots, member.pid, &mut self.text) else { return Exec::None };
         let other_process = Some(stat.start_ticks) != member.start_ticks;
         let not_yet = member.forked && stat.has_not_exec();
         // The same memory map is the same program, whatever its text looks like.
-        let same_image = member.image.is_some() && member.image == stat.image && !member.forked;
-        if other_process || not_yet || same_image || !(member.forked || image_changed) {
-            return false;
+        let is_known = member.image.is_some() && stat.image.is_some();
+        let same_image = is_known && member.image == stat.image && !member.forked;
+        let other_image = is_known && member.image != stat.image;
+        if other_process || not_yet || same_image || !(member.forked || image_changed || other_image) {
+            return Exec::None;
+        }
+        if self.told.is_holding() && !member.showed_before(stat.image) {
+            return Exec::Postponed;
         }
         let (name, named) = self.name(member.pid, stat.comm);
         Self::exec_between(member, stat.image, Some(name), Moment::between(self.before, self.at), news);
         member.named = named;
-        true
+        Exec::Found
     }
 
     /// A member was found to have exec'ed.

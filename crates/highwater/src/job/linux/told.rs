@@ -3,7 +3,11 @@
 mod exit;
 mod held;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -64,6 +68,12 @@ pub(crate) struct Telling {
     /// Exit records that wait for the news of their exit, by pid and tid, with the look in which they came.
     ends: HashMap<(u32, u32), (Box<TaskEnd>, u64)>,
     look: u64,
+    /// Unknown processes that a look found behind an exec or dead, with the time of their start: what they had when
+    /// they were held has been written, and is heard before the next look.
+    found_dead: HashMap<u32, u64>,
+    found_behind_exec: HashSet<u32>,
+    /// What the command was called at the last of its execs before it was taken in.
+    root_was: Option<Arc<Name>>,
     /// Nothing more will come.
     last: bool,
     /// Up to when all news has come, on the job's clock.
@@ -87,6 +97,34 @@ impl Telling {
 
     pub(super) fn is_listening(&self) -> bool {
         self.listening
+    }
+
+    /// Whether the kernel tells anything.
+    pub(super) fn comes(&self) -> bool {
+        self.listening || self.holding
+    }
+
+    /// Whether the news of an exec that `/proc` shows already will come. What a task had when it was held for it has
+    /// been written before, and so comes with the next look.
+    pub(super) fn is_exec_awaited(&self, member: &Member, at: Duration) -> bool {
+        let since = member.held_at.map_or(Duration::MAX, |held| at.saturating_sub(held));
+        self.listening && (member.told || since <= OVERDUE)
+    }
+
+    /// Whether nothing is told but by holding.
+    pub(super) fn is_all_by_holding(&self) -> bool {
+        self.holding && !self.listening
+    }
+
+    /// Whether an unknown process that has exec'ed will be heard of: of what it was before, only that tells. Asked a
+    /// second time, it will not.
+    pub(super) fn is_yet_to_be_heard(&mut self, pid: u32) -> bool {
+        self.is_all_by_holding() && !self.found_behind_exec.remove(&pid) && self.found_behind_exec.insert(pid)
+    }
+
+    /// Whether tasks are held at their exec.
+    pub(super) fn is_holding(&self) -> bool {
+        self.holding
     }
 
     pub(super) fn is_blind(&self) -> bool {
@@ -150,7 +188,7 @@ impl Telling {
 impl Members {
     /// Takes in what the kernel told since the last look.
     pub(super) fn hear(&mut self, sources: &mut Sources, news: &mut News) {
-        if !self.told.listening && !self.told.holding {
+        if !self.told.comes() {
             return;
         }
         // Each processor has a buffer of its own, and they are emptied one after the other: what happened after the
@@ -181,6 +219,7 @@ impl Members {
             }
         }
         self.told.heard = heard;
+        self.count_found_dead(news);
         // Records of others' processes; a birth that waits for the next look may be that of a member.
         let by_pid = &self.by_pid;
         self.told.ends.retain(|(pid, _), (_, came)| *came == look || by_pid.contains_key(pid));
@@ -239,8 +278,12 @@ impl Members {
 
     fn exec_told(&mut self, at: Duration, pid: u32, comm: Option<String>, news: &mut News) {
         let name = comm.map(|comm| self.told.name_of(comm));
+        let is_root = pid == self.root;
         let Some(member) = self.member(pid) else { return };
         if at <= member.known_until {
+            if is_root {
+                self.root_had_this_exec_behind_it(at, name, news);
+            }
             return;
         }
         let moment = Moment::exactly(at);
@@ -254,6 +297,38 @@ impl Members {
         member.exec();
         (member.threads, member.last_exec) = (1, Some(at));
         if let Some(mark) = last.filter(|_| !shares) {
+            news.push(moment, Event::Last { id, mark });
+        }
+        news.push(moment, Event::Exec { id, name });
+    }
+
+    /// An unknown process of the job was found dead.
+    pub(super) fn found_dead(&mut self, pid: u32, start_ticks: u64, news: &mut News) {
+        if self.told.is_all_by_holding() {
+            self.told.found_dead.insert(pid, start_ticks);
+        } else if !self.told.listening {
+            news.push(Moment::exactly(self.at), Event::SeenDead);
+        }
+    }
+
+    /// Of those that were found dead nothing more will be heard.
+    pub(super) fn count_found_dead(&mut self, news: &mut News) {
+        for _ in self.told.found_dead.drain() {
+            news.push(Moment::exactly(self.at), Event::SeenDead);
+        }
+    }
+
+    /// The command may run its second program, or third, before it is taken in.
+    fn root_had_this_exec_behind_it(&mut self, at: Duration, name: Option<Arc<Name>>, news: &mut News) {
+        let before = self.told.root_was.replace(name.clone().unwrap_or_else(Name::unknown));
+        let Some(member) = self.member(self.root) else { return };
+        let (id, moment) = (member.id, Moment::exactly(at));
+        let held = member.held.take();
+        // The first is what it was started for.
+        let Some(before) = before else { return };
+        member.named = false;
+        news.push(moment, Event::Named { id, name: before });
+        if let Some(mark) = held {
             news.push(moment, Event::Last { id, mark });
         }
         news.push(moment, Event::Exec { id, name });

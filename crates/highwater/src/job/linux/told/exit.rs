@@ -65,7 +65,7 @@ impl Members {
         let tasks = member.tasks_used.as_deref().copied().unwrap_or_default();
         let too_short = member.last_exec.is_some_and(|exec| at.saturating_sub(exec) < SHORTEST_PROGRAM);
         // A child that never exec'ed may have run in its parent's map: then the peak is the parent's.
-        let is_own = !member.forked || (member.start_ticks.is_some() && !member.shares_map);
+        let is_own = !member.forked || (member.is_open && !member.shares_map);
         if let Some(bytes) = member.task_peak.filter(|&bytes| !member.is_new(bytes)) {
             // Reached before we came: since then it cannot have been more.
             news.push(Moment::exactly(at), Event::MaxRss { id, bytes });

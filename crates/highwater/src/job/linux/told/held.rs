@@ -31,11 +31,19 @@ impl Members {
         if !self.by_pid.contains_key(&pid) {
             self.taken_in_while_held(at, held, news);
         }
+        // Of several execs that the command had behind it then.
+        let is_next = pid == self.root && self.told.root_was.is_some();
         let Some(member) = self.member(pid) else { return };
-        let of_the_end = member.was_dead && held.what != HeldAt::Exec;
-        if at <= member.known_until && !of_the_end {
+        let is_older = at <= member.known_until;
+        // Of the time before it was taken in. Nobody has his end behind him who could be.
+        let is_known = is_older && !is_next && (held.image.is_none() || held.image != member.image);
+        if held.what == HeldAt::Exec && (is_known || (held.forked && !member.forked)) {
             return;
         }
+        if is_next && is_older && !held.comm.is_empty() {
+            self.told.root_was = Some(self.told.name_of(held.comm.clone()));
+        }
+        let Some(member) = self.member(pid) else { return };
         if let Some(shares) = held.shares_map.filter(|_| member.forked) {
             member.shares_map = shares;
             let id = member.id;
@@ -75,9 +83,12 @@ impl Members {
     /// A process that nobody has told of yet was held: the filter is inherited, so it belongs to the job.
     fn taken_in_while_held(&mut self, at: Duration, held: &Held, news: &mut News) {
         self.told.gaps |= self.told.listening;
+        self.told.found_dead.retain(|&pid, &mut ticks| (pid, ticks) != (held.pid, held.start_ticks));
+        self.told.found_behind_exec.remove(&held.pid);
         let id = self.new_id(held.pid);
         let mut member = Member::new(id, held.pid, held.forked, Duration::ZERO);
         member.image = held.image;
+        member.start_ticks = (!self.told.listening).then_some(held.start_ticks);
         member.parent = self.by_pid.get(&held.ppid).copied();
         self.list.push(member);
         let is_named = !held.forked && !held.comm.is_empty();
