@@ -114,3 +114,6 @@ impl Members {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
