@@ -144,7 +144,8 @@ impl Member {
     pub(super) fn open(&mut self, roots: &Roots, stat: &Stat) {
         let directory = roots.proc.join(self.pid.to_string());
         (self.start_ticks, self.is_open) = (Some(stat.start_ticks), true);
-        self.image = stat.image;
+        // In the midst of an exec there is none.
+        self.image = stat.image.or(self.image);
         (self.statm, self.status) = (kept(&directory.join("statm")), kept(&directory.join("status")));
     }
 

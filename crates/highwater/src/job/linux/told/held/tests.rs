@@ -88,6 +88,8 @@ impl Made {
 #[derive(Clone, Copy, PartialEq)]
 enum Shows {
     Forked,
+    /// In the midst of an exec: a new memory map, of which nothing is known yet.
+    NoProgram,
     Program(u64),
     Zombie,
 }
@@ -100,22 +102,23 @@ fn image_of(image: u64) -> u64 {
     crate::process::linux::stat::image(image << 20, image << 30).unwrap()
 }
 
-fn show(proc: &Path, pid: u32, ppid: u32, comm: &str, mib: u64, what: Shows) {
+fn show(proc: &Path, pid: u32, parent: u32, comm: &str, mib: u64, what: Shows) {
     let directory = proc.join(pid.to_string());
     fs::create_dir_all(&directory).unwrap();
     let (state, flags, image) = match what {
         Shows::Forked => ('S', 0x40, FORKED),
+        Shows::NoProgram => ('S', 0, 0),
         Shows::Program(image) => ('S', 0, image),
         Shows::Zombie => ('Z', 0x4, 0),
     };
     let (code, stack) = (image << 20, image << 30);
     let stat = format!(
-        "{pid} ({comm}) {state} {ppid} 1 1 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 7 0 0 0 {code} 0 {stack} 0 0\n"
+        "{pid} ({comm}) {state} {parent} 1 1 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 7 0 0 0 {code} 0 {stack} 0 0\n"
     );
     let pages = if what == Shows::Zombie { 0 } else { mib * MIB / rustix::param::page_size() as u64 };
     let text = if what == Shows::Zombie { 0 } else { 10 + image };
     let status = format!(
-        "Name:\t{comm}\nState:\t{state}\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{ppid}\nVmHWM:\t{kib} kB\nVmRSS:\t{kib} kB\n\
+        "Name:\t{comm}\nState:\t{state}\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{parent}\nVmHWM:\t{kib} kB\nVmRSS:\t{kib} kB\n\
          VmSwap:\t0 kB\nThreads:\t1\n",
         kib = mib * 1024
     );
@@ -177,7 +180,8 @@ fn what_a_program_had_before_proc_showed_the_next_is_its_last_word() {
     let mut made = Made::new();
     made.was_held(11, HeldAt::Exec, FORKED, 1);
     made.shows(40, Shows::Program(2));
-    (made.look(), made.look());
+    made.look();
+    made.look();
     assert_eq!(made.read_mib(), Some(40));
     made.shows(3, Shows::Program(3));
     let mut events = made.look();
@@ -235,10 +239,23 @@ fn an_exec_that_failed_is_none() {
     let mut made = Made::new();
     made.was_held(11, HeldAt::Exec, FORKED, 1);
     made.shows(8, Shows::Program(2));
-    (made.look(), made.look());
+    made.look();
+    made.look();
     for ms in [35, 45] {
         made.was_held(ms, HeldAt::Exec, 2, 9);
         let events = made.look();
         assert_eq!((execs(&events), made.read_mib()), (0, Some(8)), "{events:?}");
     }
+}
+
+#[test]
+fn in_the_midst_of_an_exec_it_is_what_it_was() {
+    let mut made = Made::new();
+    made.was_held(11, HeldAt::Exec, FORKED, 1);
+    made.was_held(15, HeldAt::Exec, 2, 30);
+    made.shows(1, Shows::NoProgram);
+    let mut events = made.look();
+    made.was_held(25, HeldAt::ExitGroup { code: 0 }, 3, 4);
+    events.extend(made.look());
+    assert_eq!((execs(&events), last_marks(&events)), (2, vec![1, 30, 4]), "{events:?}");
 }
