@@ -21,6 +21,13 @@ const FEW_BIRTHS: u64 = 64;
 /// sets `ns_last_pid` (CRIU) moves the cursor back.
 const WALK_EVERY: usize = 100;
 
+/// What a process was started with, as far as it is to be seen.
+pub(super) struct Arguments {
+    command: Option<String>,
+    line: Option<String>,
+    exe: Option<String>,
+}
+
 impl Members {
     /// Looks for new members, if anybody can have been born since the last time.
     pub(super) fn find(&mut self, news: &mut News) {
@@ -267,20 +274,30 @@ impl Members {
         }
     }
 
-    /// What the process is called now.
-    /// `false`: its arguments are not there yet, as in the moment of its exec (`begin_new_exec` names it before
-    /// `setup_arg_pages`, fs/exec.c), or it has none.
+    /// What the process is called now, and whether that is all.
     pub(super) fn name(&mut self, pid: u32, comm: String) -> (Arc<Name>, bool) {
+        let arguments = self.arguments(pid);
+        self.name_by(arguments, comm)
+    }
+
+    /// What the process was started with.
+    pub(super) fn arguments(&mut self, pid: u32) -> Arguments {
         let directory = self.roots.proc.join(pid.to_string());
         let read = read_into(&directory.join("cmdline"), &mut self.text);
         let line = (read && self.wants_lines).then(|| cmdline::line(&self.text)).flatten();
         let argv0 = self.text.split(|&byte| byte == 0).next().unwrap_or_default();
         let command = read.then(|| cmdline::command_name(argv0)).flatten();
         let exe = fs::read_link(directory.join("exe")).ok();
+        Arguments { command, line, exe: exe.map(|path: PathBuf| path.to_string_lossy().into_owned()) }
+    }
+
+    /// `false`: its arguments are not there yet, as in the moment of its exec (`begin_new_exec` names it before
+    /// `setup_arg_pages`, fs/exec.c), or it has none.
+    pub(super) fn name_by(&mut self, arguments: Arguments, comm: String) -> (Arc<Name>, bool) {
+        let Arguments { command, line, exe } = arguments;
         let has_arguments = command.is_some();
         let command = command.unwrap_or_else(|| comm.clone());
         self.told.learn_name(&comm, &command);
-        let exe = exe.map(|path: PathBuf| path.to_string_lossy().into_owned());
         (Arc::new(Name { command, comm, exe, line }), has_arguments)
     }
 }

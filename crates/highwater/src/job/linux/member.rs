@@ -7,6 +7,7 @@ use std::{
     fs::{self, File},
     os::{fd::AsRawFd, unix::fs::FileExt},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     Roots,
-    job::events::{LastMark, MemberId},
+    job::events::{LastMark, MemberId, Name},
     process::linux::{stat::Stat, statm::Statm, status::Status},
 };
 
@@ -48,6 +49,8 @@ pub(super) struct Member {
     recheck: (u16, u16),
     /// Whether its name was read from its own files.
     pub(super) named: bool,
+    /// As the kernel told it at its exec, until its own files have been read.
+    pub(super) told_name: Option<Arc<Name>>,
     /// How often it was asked and had no arguments.
     pub(super) unnamed_looks: u8,
     /// Its present memory map.
@@ -120,6 +123,7 @@ impl Member {
             mark: 0,
             recheck: (0, 0),
             named: false,
+            told_name: None,
             unnamed_looks: 0,
             image: None,
             next_image: None,

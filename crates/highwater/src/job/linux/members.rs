@@ -412,10 +412,17 @@ impl Members {
 
     /// Reads what a member is called.
     fn read_name(&mut self, member: &mut Member, news: &mut News) {
+        let arguments = self.arguments(member.pid);
+        // Read last: if this is still what was told of its exec, so were the arguments.
         let Some(stat) = read_stat(&self.roots, member.pid, &mut self.text) else { return };
-        let (name, named) = self.name(member.pid, stat.comm);
-        // Between fork and exec it bears its parent's name, and will have another. Some wipe out their arguments.
+        let is_as_told = member.told_name.take().is_none_or(|told| told.comm == stat.comm);
         member.unnamed_looks += 1;
+        if !is_as_told {
+            // It has named itself, or runs another program, of which the next look will have heard.
+            return;
+        }
+        let (name, named) = self.name_by(arguments, stat.comm);
+        // Between fork and exec it bears its parent's name, and will have another. Some wipe out their arguments.
         member.named = named || member.unnamed_looks > NAMELESS_LOOKS;
         news.push(Moment::exactly(self.at), Event::Named { id: member.id, name });
     }

@@ -295,7 +295,7 @@ impl Members {
         let last = member.held.or(task).filter(|last| member.is_new(last.bytes));
         let shares = member.shares_map;
         member.exec();
-        (member.threads, member.last_exec) = (1, Some(at));
+        (member.threads, member.last_exec, member.told_name) = (1, Some(at), name.clone());
         if let Some(mark) = last.filter(|_| !shares) {
             news.push(moment, Event::Last { id, mark });
         }
