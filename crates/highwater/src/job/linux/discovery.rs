@@ -179,7 +179,8 @@ impl Members {
         }
         let forked = stat.has_not_exec();
         if !is_root && !forked && self.told.is_yet_to_be_heard(pid) {
-            self.unborn.push(pid);
+            // And of its children it is not known yet that they belong to the job.
+            (self.postponed, self.until_walk) = (true, 0);
             return None;
         }
         let (name, named) = self.name(pid, stat.comm.clone());
@@ -233,7 +234,8 @@ impl Members {
     /// Opens the files of a member of which only the kernel has told so far; `false` if it has gone.
     pub(super) fn open(&mut self, member: &mut Member, news: &mut News) -> bool {
         let Some(mut stat) = read_stat(&self.roots, member.pid, &mut self.text) else { return false };
-        if stat.state == b'Z' && stat.threads <= 1 {
+        let other_process = member.start_ticks.is_some_and(|ticks| ticks != stat.start_ticks);
+        if other_process || stat.state == b'Z' && stat.threads <= 1 {
             return false;
         }
         let has_exec = member.forked && !stat.has_not_exec()
@@ -246,6 +248,7 @@ impl Members {
             let Some((_, whole)) = self.stat_and_time(member.pid) else { return false };
             stat = whole;
             if self.told.is_holding() && !member.showed_before(stat.image) {
+                self.postponed = true;
                 return true;
             }
             let (name, named) = self.name(member.pid, stat.comm.clone());

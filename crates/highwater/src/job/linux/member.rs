@@ -165,14 +165,14 @@ impl Member {
         self.mark_before.is_none_or(|before| mark > before)
     }
 
-    /// Whether `/proc` showed this new image at the look before, too: then all that it had before has been heard.
+    /// Whether `/proc` showed this new image before, too: what was before it has been heard since.
     pub(super) fn showed_before(&mut self, image: Option<u64>) -> bool {
         self.next_image.replace(Shown { image }) == Some(Shown { image })
     }
 
-    /// Whether it is to be seen again whether it has exec'ed.
+    /// Where it is held at its execs: whether it may have exec'ed, whatever its memory looks like.
     pub(super) fn is_in_doubt(&self) -> bool {
-        self.next_image.is_some() || self.held.is_some()
+        self.next_image.is_some() || self.held.is_some() || self.image.is_none()
     }
 
     /// Whether to ask for an exec: a sign of one, or a forked member whose turn it is (at growing distances, since

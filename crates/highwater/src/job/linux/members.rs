@@ -30,6 +30,8 @@ use crate::{
 const MARK_FELL: u64 = 512 * 1024;
 /// Ended members that are remembered without a walk.
 pub(super) const MANY_ENDED: usize = 4096;
+/// So often in a look what was written meanwhile is heard, where `/proc` is ahead of it. Some exec all the time.
+const HEARD_AGAIN: usize = 2;
 /// So often a member without arguments is asked for its name again.
 const NAMELESS_LOOKS: u8 = 3;
 
@@ -93,6 +95,8 @@ pub(crate) struct Members {
     /// The tree is being killed; and whether a sweep found somebody although no member was left.
     pub(super) is_ending: bool,
     found_more: bool,
+    /// `/proc` showed an exec: what was written before that has to be heard first.
+    pub(super) postponed: bool,
 }
 
 /// How much of each member a look reads.
@@ -108,7 +112,7 @@ pub(super) struct Depth {
 enum Exec {
     None,
     Found,
-    /// What it had when it was held for its exec has been written, but not been heard.
+    /// What it had when it was held for its exec has been written, and may not have been heard.
     Postponed,
 }
 
@@ -152,6 +156,7 @@ impl Members {
             waited_early: HashMap::new(),
             is_ending: false,
             found_more: false,
+            postponed: false,
         }
     }
 
@@ -198,6 +203,11 @@ impl Members {
         self.list.push(member);
         let born = Event::Born { id, pid: root, ppid: self.own_pid, name: None, forked: false };
         news.push(Moment::exactly(self.at), born);
+    }
+
+    /// Whether its tasks are held is known now.
+    pub(crate) fn started(&mut self, sources: &Sources) {
+        self.told.begin_holding(sources);
     }
 
     /// How the command ended, if the kernel told of it.
@@ -261,7 +271,7 @@ impl Members {
 
     /// Whether nobody is left, nor is still dying: a killed process holds its memory until it has given it back.
     pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty() && !self.found_more && self.to_wait.is_empty()
+        self.list.is_empty() && !self.found_more && !self.postponed && self.to_wait.is_empty()
     }
 
     /// One look at the whole job, begun `at`: who came, who went, what each holds. The marks are read,
@@ -273,7 +283,7 @@ impl Members {
         sources: &mut Sources,
         news: &mut News,
     ) -> Look {
-        (self.before, self.at) = (self.at, at);
+        (self.before, self.at, self.postponed) = (self.at, at, false);
         self.hear(sources, news);
         if !self.told.is_listening() || self.told.is_blind() {
             self.find(news);
@@ -283,7 +293,18 @@ impl Members {
         self.wait_again(news);
         self.leave_maps_to_their_last(news);
         let marks = depth.marks || self.unsettled || news.changes.births > 0;
-        self.read_all(marks, depth.usage && self.usage.any(), news);
+        let usage = depth.usage && self.usage.any();
+        self.read_all(marks, usage, news);
+        for _ in 0..HEARD_AGAIN {
+            if !std::mem::take(&mut self.postponed) {
+                break;
+            }
+            self.hear(sources, news);
+            if self.told.is_all_by_holding() {
+                self.find(news);
+            }
+            self.read_all(marks, usage, news);
+        }
         if self.root_lives()
             && !self.by_pid.contains_key(&self.root)
             && !self.to_wait.iter().any(|ended| ended.pid == self.root)
@@ -399,7 +420,8 @@ impl Members {
         let fell = mark.is_some_and(|mark| mark + MARK_FELL < member.mark);
         let other_text = member.text_pages != 0 && text_pages != member.text_pages;
         let sign = fell || other_text;
-        if !member.may_have_exec(sign || member.is_in_doubt()) {
+        let in_doubt = self.told.is_holding() && member.is_in_doubt();
+        if !member.may_have_exec(sign || in_doubt) {
             return seen;
         }
         match self.find_exec(member, sign, news) {
@@ -436,11 +458,21 @@ impl Members {
         let is_known = member.image.is_some() && stat.image.is_some();
         let same_image = is_known && member.image == stat.image && !member.forked;
         let other_image = is_known && member.image != stat.image;
-        if other_process || not_yet || same_image || !(member.forked || image_changed || other_image) {
+        if other_process || not_yet || same_image {
+            return Exec::None;
+        }
+        let is_first = !(member.forked || image_changed || other_image);
+        if is_first && (stat.image.is_none() || !self.told.is_holding()) {
             return Exec::None;
         }
         if self.told.is_holding() && !member.showed_before(stat.image) {
-            return Exec::Postponed;
+            self.postponed = true;
+            return if is_first { Exec::None } else { Exec::Postponed };
+        }
+        if is_first {
+            // Nothing was heard that was before this one.
+            member.image = stat.image;
+            return Exec::None;
         }
         let (name, named) = self.name(member.pid, stat.comm);
         Self::exec_between(member, stat.image, Some(name), Moment::between(self.before, self.at), news);

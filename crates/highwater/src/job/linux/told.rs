@@ -3,11 +3,7 @@
 mod exit;
 mod held;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -68,10 +64,13 @@ pub(crate) struct Telling {
     /// Exit records that wait for the news of their exit, by pid and tid, with the look in which they came.
     ends: HashMap<(u32, u32), (Box<TaskEnd>, u64)>,
     look: u64,
-    /// Unknown processes that a look found behind an exec or dead, with the time of their start: what they had when
-    /// they were held has been written, and is heard before the next look.
+    /// Unknown processes that were found dead, with the time of their start, or behind an exec, with the count of
+    /// hearings: what they had when they were held has been written, and comes with the next.
     found_dead: HashMap<u32, u64>,
-    found_behind_exec: HashSet<u32>,
+    found_behind_exec: HashMap<u32, u64>,
+    /// What comes after the next hearing.
+    #[cfg(test)]
+    late: Vec<Told>,
     /// What the command was called at the last of its execs before it was taken in.
     root_was: Option<Arc<Name>>,
     /// Nothing more will come.
@@ -91,8 +90,13 @@ impl Telling {
     pub(super) fn begin(&mut self, sources: &Sources, epoch: Duration) {
         self.listening = sources.lifetimes.is_some();
         self.of_job_only = sources.tells_of_the_job_only();
-        self.holding = sources.keeper.is_some();
         self.epoch = epoch;
+        self.begin_holding(sources);
+    }
+
+    /// The keeper may have been refused meanwhile.
+    pub(super) fn begin_holding(&mut self, sources: &Sources) {
+        self.holding = sources.keeper.is_some();
     }
 
     pub(super) fn is_listening(&self) -> bool {
@@ -116,10 +120,9 @@ impl Telling {
         self.holding && !self.listening
     }
 
-    /// Whether an unknown process that has exec'ed will be heard of: of what it was before, only that tells. Asked a
-    /// second time, it will not.
+    /// Whether an unknown process that has exec'ed will be heard of: of what it was before, only that tells.
     pub(super) fn is_yet_to_be_heard(&mut self, pid: u32) -> bool {
-        self.is_all_by_holding() && !self.found_behind_exec.remove(&pid) && self.found_behind_exec.insert(pid)
+        self.is_all_by_holding() && *self.found_behind_exec.entry(pid).or_insert(self.look) == self.look
     }
 
     /// Whether tasks are held at their exec.
@@ -202,6 +205,7 @@ impl Members {
             ends.insert((end.pid, end.tid), (Box::new(end), look));
         });
         self.told.look = look;
+        self.told.found_behind_exec.retain(|_, found| *found + 1 >= look);
         let lost = sources.lost(self.told.last);
         self.told.just_lost = lost > self.told.lost;
         if self.told.just_lost {
@@ -220,6 +224,8 @@ impl Members {
         }
         self.told.heard = heard;
         self.count_found_dead(news);
+        #[cfg(test)]
+        self.told.heard.append(&mut self.told.late);
         // Records of others' processes; a birth that waits for the next look may be that of a member.
         let by_pid = &self.by_pid;
         self.told.ends.retain(|(pid, _), (_, came)| *came == look || by_pid.contains_key(pid));

@@ -114,6 +114,7 @@ impl Tree {
         // First of all: a job may live for less than a millisecond.
         members.start(child.pid, epoch, &sources, &mut news);
         sources.started();
+        members.started(&sources);
         let tree = Self {
             roots: job.roots.clone(),
             child,

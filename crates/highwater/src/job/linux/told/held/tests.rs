@@ -51,22 +51,33 @@ impl Made {
         show(self.proc.path(), CHILD, SHELL, "child", mib, what);
     }
 
-    /// The keeper writes that it was held then.
+    /// The keeper has written that the child was held then.
     fn was_held(&mut self, ms: u64, what: HeldAt, image: u64, mib: u64) {
-        let held = Held {
+        let held = self.notice(CHILD, ms, what, image, mib);
+        self.members.told.heard.push(held);
+    }
+
+    /// It writes that while the next look goes on, before `/proc` shows what comes of it.
+    fn is_held_meanwhile(&mut self, ms: u64, what: HeldAt, image: u64, mib: u64) {
+        let held = self.notice(CHILD, ms, what, image, mib);
+        self.members.told.late.push(held);
+    }
+
+    fn notice(&self, pid: u32, ms: u64, what: HeldAt, image: u64, mib: u64) -> Told {
+        let forked = image == FORKED && pid != SHELL;
+        Told::Held(Held {
             at: self.members.told.epoch + Duration::from_millis(ms),
-            pid: CHILD,
-            ppid: SHELL,
+            pid,
+            ppid: if pid == SHELL { std::process::id() } else { SHELL },
             what,
             mark: Some(mib * MIB),
             threads: Some(1),
             comm: format!("program {image}"),
             image: Some(image_of(image)),
             start_ticks: 7,
-            shares_map: (image == FORKED).then_some(false),
-            forked: image == FORKED,
-        };
-        self.members.told.heard.push(Told::Held(held));
+            shares_map: forked.then_some(false),
+            forked,
+        })
     }
 
     fn look(&mut self) -> Vec<Event> {
@@ -154,8 +165,7 @@ fn one_first_seen_at_its_exec_is_read_while_it_lives() {
     let mut made = Made::new();
     made.was_held(11, HeldAt::Exec, FORKED, 1);
     made.shows(200, Shows::Program(2));
-    let mut events = made.look();
-    events.extend(made.look());
+    let events = made.look();
     assert_eq!((execs(&events), made.read_mib()), (1, Some(200)), "{events:?}");
 }
 
@@ -164,15 +174,13 @@ fn an_exec_that_proc_shows_first_is_one_exec() {
     let mut made = Made::new();
     made.shows(1, Shows::Forked);
     assert_eq!((execs(&made.look()), made.read_mib()), (0, Some(1)));
-    // The notice was written after the look had heard, and before it read.
     made.shows(5, Shows::Program(2));
+    made.is_held_meanwhile(21, HeldAt::Exec, FORKED, 1);
     let mut events = made.look();
-    assert_eq!(made.read_mib(), None, "of neither program it is known that it is the one that was read");
-    made.was_held(29, HeldAt::Exec, FORKED, 1);
-    events.extend(made.look());
+    assert_eq!(made.read_mib(), Some(5));
     made.was_held(35, HeldAt::ExitGroup { code: 0 }, 2, 6);
     events.extend(made.look());
-    assert_eq!((execs(&events), made.read_mib()), (1, Some(5)), "{events:?}");
+    assert_eq!(execs(&events), 1, "{events:?}");
 }
 
 #[test]
@@ -181,38 +189,123 @@ fn what_a_program_had_before_proc_showed_the_next_is_its_last_word() {
     made.was_held(11, HeldAt::Exec, FORKED, 1);
     made.shows(40, Shows::Program(2));
     made.look();
-    made.look();
     assert_eq!(made.read_mib(), Some(40));
     made.shows(3, Shows::Program(3));
-    let mut events = made.look();
-    made.was_held(38, HeldAt::Exec, 2, 300);
-    events.extend(made.look());
+    made.is_held_meanwhile(21, HeldAt::Exec, 2, 300);
+    let events = made.look();
     assert_eq!((execs(&events), last_marks(&events), made.read_mib()), (1, vec![300], Some(3)), "{events:?}");
 }
 
 #[test]
 fn a_program_between_two_looks_is_not_lost() {
     let mut made = Made::new();
-    // Behind two execs when it is found.
+    // Behind two execs when it is found; and an orphan, which is asked for twice in a look.
     made.shows(3, Shows::Program(3));
-    assert_eq!((made.look().len(), made.read_mib()), (0, None), "what it was before is yet to be heard");
-    made.was_held(19, HeldAt::Exec, FORKED, 1);
-    made.was_held(20, HeldAt::Exec, 2, 500);
-    let mut events = made.look();
-    events.extend(made.look());
+    made.is_held_meanwhile(11, HeldAt::Exec, FORKED, 1);
+    made.is_held_meanwhile(12, HeldAt::Exec, 2, 500);
+    let events = made.look();
     assert_eq!((execs(&events), made.read_mib()), (2, Some(3)), "{events:?}");
     assert!(last_marks(&events).contains(&500), "{events:?}");
+}
+
+#[test]
+fn asked_for_twice_before_a_hearing_is_not_heard() {
+    let mut made = Made::new();
+    show(made.proc.path(), CHILD, std::process::id(), "child", 3, Shows::Program(3));
+    let (members, news) = (&mut made.members, &mut made.news);
+    assert!(members.adopt(CHILD, false, news).is_none() && members.adopt(CHILD, false, news).is_none());
+    made.look();
+    assert_eq!(made.read_mib(), Some(3));
+    assert!(made.members.told.found_behind_exec.len() <= 1);
 }
 
 #[test]
 fn what_nobody_tells_of_is_taken_in_all_the_same() {
     let mut made = Made::new();
     made.shows(3, Shows::Program(2));
-    made.look();
     let events = made.look();
     let is_named = |event: &Event| matches!(event, Event::Born { pid: CHILD, name: Some(name), .. } if **name != *Name::unknown());
     assert!(events.iter().any(is_named), "{events:?}");
     assert_eq!(made.read_mib(), Some(3));
+    made.look();
+    assert!(made.members.told.found_behind_exec.is_empty());
+}
+
+#[test]
+fn one_that_execs_at_every_look_is_read() {
+    let mut made = Made::new();
+    made.was_held(11, HeldAt::Exec, FORKED, 1);
+    for image in 2..30 {
+        made.shows(200, Shows::Program(image));
+        made.look();
+        assert_eq!(made.read_mib(), Some(200));
+        made.was_held(10 + image * 10, HeldAt::Exec, image, 200);
+    }
+}
+
+#[test]
+fn one_that_is_killed_after_its_exec_was_seen_has_exec_ed() {
+    let mut made = Made::new();
+    made.shows(1, Shows::Forked);
+    made.look();
+    made.was_held(25, HeldAt::Exec, FORKED, 1);
+    made.shows(200, Shows::Program(2));
+    let mut events = made.look();
+    // Killed, it is not held again.
+    made.shows(0, Shows::Zombie);
+    for _ in 0..6 {
+        events.extend(made.look());
+    }
+    assert_eq!(execs(&events), 1, "{events:?}");
+    assert!(events.iter().any(|event| matches!(event, Event::Gone { .. })), "{events:?}");
+}
+
+#[test]
+fn one_yet_to_be_heard_keeps_the_job_going() {
+    let mut made = Made::new();
+    let exit = made.notice(SHELL, 19, HeldAt::ExitGroup { code: 0 }, 1, 1);
+    made.members.told.heard.push(exit);
+    show(made.proc.path(), SHELL, std::process::id(), "sh", 0, Shows::Zombie);
+    show(made.proc.path(), CHILD, std::process::id(), "child", 3, Shows::Program(2));
+    let events = made.look();
+    assert!(!made.members.is_empty(), "{events:?}");
+}
+
+#[test]
+fn the_child_of_one_that_was_yet_to_be_heard_is_found() {
+    const GRANDCHILD: u32 = CHILD + 1;
+    let mut made = Made::new();
+    made.shows(3, Shows::Program(2));
+    show(made.proc.path(), GRANDCHILD, CHILD, "grandchild", 7, Shows::Forked);
+    made.look();
+    assert!(made.members.by_pid.contains_key(&GRANDCHILD));
+}
+
+#[test]
+fn a_pid_given_out_again_is_another_process() {
+    let mut made = Made::new();
+    made.was_held(11, HeldAt::Exec, FORKED, 1);
+    made.shows(3, Shows::Program(2));
+    let stat = made.proc.path().join(format!("{CHILD}/stat"));
+    let text = fs::read_to_string(&stat).unwrap();
+    fs::write(&stat, text.replace(" 1 0 7 0 ", " 1 0 8 0 ")).unwrap();
+    let mut events = made.look();
+    for _ in 0..6 {
+        events.extend(made.look());
+    }
+    assert!(events.iter().any(|event| matches!(event, Event::Gone { .. })), "{events:?}");
+}
+
+#[test]
+fn the_command_is_known_by_its_first_program() {
+    let mut made = Made::new();
+    let root = &made.members.list[0];
+    assert_eq!((root.pid, root.image), (SHELL, Some(image_of(1))));
+    // A mark that falls is no exec where the memory map is the same.
+    show(made.proc.path(), SHELL, std::process::id(), "sh", 90, Shows::Program(1));
+    made.look();
+    show(made.proc.path(), SHELL, std::process::id(), "sh", 1, Shows::Program(1));
+    assert_eq!(execs(&made.look()), 0);
 }
 
 #[test]
@@ -239,7 +332,6 @@ fn an_exec_that_failed_is_none() {
     let mut made = Made::new();
     made.was_held(11, HeldAt::Exec, FORKED, 1);
     made.shows(8, Shows::Program(2));
-    made.look();
     made.look();
     for ms in [35, 45] {
         made.was_held(ms, HeldAt::Exec, 2, 9);
