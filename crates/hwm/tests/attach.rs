@@ -1,6 +1,8 @@
 //! `hwm attach`: a process that runs already, measured from then on, and left in peace.
 #![cfg(target_os = "linux")]
 
+#[path = "programs/default_signals.rs"]
+mod default_signals;
 mod programs;
 
 use std::{
@@ -67,6 +69,7 @@ impl Drop for Other {
 fn attach(dir: &Path, pid: &str, options: &[&str]) -> Command {
     let mut hwm = Command::new(programs::HWM);
     hwm.args(["attach", pid]).arg(format!("--json={}", dir.join("record.json").display())).args(options);
+    default_signals::with_default_signals(&mut hwm);
     hwm
 }
 

@@ -1,6 +1,8 @@
 //! How `hwm run` behaves towards its job and its caller: exit codes, what the job finds, signals, failing outputs.
 #![cfg(target_os = "linux")]
 
+#[path = "../programs/default_signals.rs"]
+mod default_signals;
 mod exits;
 mod outputs;
 mod same;
@@ -9,12 +11,13 @@ mod size;
 
 use std::{
     fs,
-    os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+use default_signals::with_default_signals;
 
 /// Far longer than anything here takes; only so that a failure ends.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,16 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn hwm(options: &[&str], script: &str) -> Command {
     let mut hwm = Command::new(env!("CARGO_BIN_EXE_hwm"));
     hwm.arg("run").args(options).args(["--", "sh", "-c", script]).stdin(Stdio::null());
-    // The test itself may run under nohup, and what is ignored is inherited.
-    let default_signals = || {
-        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
-            // SAFETY: signal(2) with a default is async-signal-safe and runs no code of ours.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
-        }
-        Ok(())
-    };
-    // SAFETY: the closure only calls signal(2), which signal-safety(7) allows between fork and exec.
-    unsafe { hwm.pre_exec(default_signals) };
+    with_default_signals(&mut hwm);
     hwm
 }
 
