@@ -291,7 +291,7 @@ impl Members {
             self.walk_beside(news);
         }
         self.wait_again(news);
-        self.leave_maps_to_their_last(news);
+        self.leave_maps_to_their_last(&news.events);
         let marks = depth.marks || self.unsettled || news.changes.births > 0;
         let usage = depth.usage && self.usage.any();
         self.read_all(marks, usage, news);
@@ -299,10 +299,12 @@ impl Members {
             if !std::mem::take(&mut self.postponed) {
                 break;
             }
+            let before = news.events.len();
             self.hear(sources, news);
             if self.told.is_all_by_holding() {
                 self.find(news);
             }
+            self.leave_maps_to_their_last(&news.events[before..]);
             self.read_all(marks, usage, news);
         }
         if self.root_lives()
@@ -333,19 +335,22 @@ impl Members {
         look
     }
 
-    /// Whoever ran in the memory map of a member that has exec'ed or ended has it for himself now.
-    fn leave_maps_to_their_last(&mut self, news: &News) {
+    /// Whoever ran in the memory map of a member that has exec'ed or ended since has it for himself now.
+    fn leave_maps_to_their_last(&mut self, news: &[Timed]) {
         if !self.list.iter().any(|member| member.shares_map) {
             return;
         }
-        let mut have_left = HashSet::new();
-        for Timed { event, .. } in &news.events {
-            if let Event::Exec { id, .. } | Event::Gone { id, .. } = event {
-                have_left.insert(*id);
+        let (mut born, mut left) = (HashMap::new(), HashMap::new());
+        for (order, Timed { event, .. }) in news.iter().enumerate() {
+            match event {
+                Event::Born { id, .. } => drop(born.insert(*id, order)),
+                Event::Exec { id, .. } | Event::Gone { id, .. } => drop(left.insert(*id, order)),
+                _ => {}
             }
         }
         for member in &mut self.list {
-            member.shares_map &= member.parent.is_none_or(|parent| !have_left.contains(&parent));
+            let left = member.parent.and_then(|parent| left.get(&parent));
+            member.shares_map &= left.is_none_or(|left| born.get(&member.id).is_some_and(|born| born > left));
         }
     }
 

@@ -11,6 +11,7 @@ use crate::{
         CgroupUse, LineageFrom,
         events::Name,
         linux::{
+            lifetimes::{Lifetime, What},
             members::Depth,
             sources::{Sources, Told, Wanted},
         },
@@ -350,4 +351,25 @@ fn in_the_midst_of_an_exec_it_is_what_it_was() {
     made.was_held(25, HeldAt::ExitGroup { code: 0 }, 3, 4);
     events.extend(made.look());
     assert_eq!((execs(&events), last_marks(&events)), (2, vec![1, 30, 4]), "{events:?}");
+}
+
+#[test]
+fn a_child_in_the_map_of_a_program_that_has_just_begun_is_a_guest() {
+    const GUEST: u32 = CHILD + 1;
+    let mut made = Made::new();
+    made.was_held(11, HeldAt::Exec, FORKED, 1);
+    made.shows(300, Shows::Program(2));
+    made.look();
+    // In one look its exec, and then a child that stays in its map until an exec of its own.
+    let at = made.members.told.epoch + Duration::from_millis(21);
+    let exec = Told::Lifetime(Lifetime { at, what: What::Exec { pid: CHILD, comm: None } });
+    let Told::Held(guest) = made.notice(GUEST, 22, HeldAt::Exec, FORKED, 300) else { unreachable!() };
+    let guest = Told::Held(Held { ppid: CHILD, shares_map: Some(true), ..guest });
+    made.members.told.heard.extend([exec, guest]);
+    show(made.proc.path(), GUEST, CHILD, "guest", 300, Shows::Forked);
+    made.look();
+    let readings = made.members.readings();
+    let own: u64 =
+        readings.iter().filter(|reading| !reading.shares_map).map(|reading| reading.rss / MIB).sum();
+    assert_eq!((readings.len(), own), (3, 301), "{readings:?}");
 }
