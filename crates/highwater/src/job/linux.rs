@@ -5,6 +5,7 @@ mod cgroup;
 mod descendants;
 mod discovery;
 mod ended;
+mod execs;
 mod keeper;
 mod launch;
 mod lifetimes;

@@ -208,29 +208,6 @@ impl Members {
         id
     }
 
-    /// A process's `stat`, and a moment at which it was so: the kernel's news of an exec may be older. And in the midst
-    /// of one `stat` shows the old memory map beside the new flags (`do_task_stat`, fs/proc/array.c).
-    fn stat_and_time(&mut self, pid: u32) -> Option<(Duration, Stat)> {
-        // Some do nothing but start threads.
-        const ENOUGH: usize = 8;
-        let mut stat = read_stat(&self.roots, pid, &mut self.text)?;
-        let mut now = self.told.now();
-        if !self.told.comes() {
-            return Some((now, stat));
-        }
-        for _ in 0..ENOUGH {
-            let before = std::mem::replace(&mut stat, read_stat(&self.roots, pid, &mut self.text)?);
-            let is_as_before = before.image == stat.image
-                && before.has_not_exec() == stat.has_not_exec()
-                && before.threads == stat.threads;
-            if is_as_before {
-                break;
-            }
-            now = self.told.now();
-        }
-        Some((now, stat))
-    }
-
     /// Opens the files of a member of which only the kernel has told so far; `false` if it has gone.
     pub(super) fn open(&mut self, member: &mut Member, news: &mut News) -> bool {
         let Some(mut stat) = read_stat(&self.roots, member.pid, &mut self.text) else { return false };

@@ -4,13 +4,13 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
     descendants::{Descendants, read_stat},
     ended::Ended,
+    execs::Exec,
     member::{Member, Seen},
     sources::Sources,
 };
@@ -18,7 +18,7 @@ use crate::{
     Roots,
     job::{
         Control, Job,
-        events::{Event, MemberId, Moment, Name, Reading, Timed},
+        events::{Event, MemberId, Moment, Reading, Timed},
         news::{Look, News},
         unix::wait::{Ending, Waited},
         used::{UsageWanted, UsedBy},
@@ -106,14 +106,6 @@ pub(super) struct Depth {
     pub(super) marks: bool,
     /// What it has used beside memory, too, if that is wanted at all.
     pub(super) usage: bool,
-}
-
-/// What a member that may run another program does.
-enum Exec {
-    None,
-    Found,
-    /// What it had when it was held for its exec has been written, and may not have been heard.
-    Postponed,
 }
 
 impl Members {
@@ -452,52 +444,5 @@ impl Members {
         // Between fork and exec it bears its parent's name, and will have another. Some wipe out their arguments.
         member.named = named || member.unnamed_looks > NAMELESS_LOOKS;
         news.push(Moment::exactly(self.at), Event::Named { id: member.id, name });
-    }
-
-    /// Whether a member runs another program now; if so, what it is called.
-    fn find_exec(&mut self, member: &mut Member, image_changed: bool, news: &mut News) -> Exec {
-        let Some(stat) = read_stat(&self.roots, member.pid, &mut self.text) else { return Exec::None };
-        let other_process = Some(stat.start_ticks) != member.start_ticks;
-        let not_yet = member.forked && stat.has_not_exec();
-        // The same memory map is the same program, whatever its text looks like.
-        let is_known = member.image.is_some() && stat.image.is_some();
-        let same_image = is_known && member.image == stat.image && !member.forked;
-        let other_image = is_known && member.image != stat.image;
-        if other_process || not_yet || same_image {
-            return Exec::None;
-        }
-        let is_first = !(member.forked || image_changed || other_image);
-        if is_first && (stat.image.is_none() || !self.told.is_holding()) {
-            return Exec::None;
-        }
-        if self.told.is_holding() && !member.showed_before(stat.image) {
-            self.postponed = true;
-            return if is_first { Exec::None } else { Exec::Postponed };
-        }
-        if is_first {
-            // Nothing was heard that was before this one.
-            member.image = stat.image;
-            return Exec::None;
-        }
-        let (name, named) = self.name(member.pid, stat.comm);
-        Self::exec_between(member, stat.image, Some(name), Moment::between(self.before, self.at), news);
-        member.named = named;
-        Exec::Found
-    }
-
-    /// A member was found to have exec'ed.
-    pub(super) fn exec_between(
-        member: &mut Member,
-        image: Option<u64>,
-        name: Option<Arc<Name>>,
-        moment: Moment,
-        news: &mut News,
-    ) {
-        if let Some(mark) = member.held {
-            news.push(moment, Event::Last { id: member.id, mark });
-        }
-        member.exec();
-        (member.image, member.named) = (image, true);
-        news.push(moment, Event::Exec { id: member.id, name });
     }
 }
