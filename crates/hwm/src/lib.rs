@@ -1,0 +1,91 @@
+//! `hwm`: how much memory does this job use, how high did it rise, and who holds what on the GPU?
+
+mod args;
+mod attach;
+mod ci_check;
+mod compare;
+#[cfg(any(windows, test))]
+mod debug_privilege;
+mod devices;
+mod doctor;
+mod drivers;
+mod exit;
+mod export;
+mod fits;
+mod generate;
+mod judgement;
+mod kept;
+mod leaks;
+mod list;
+mod look;
+mod output;
+mod own_pages;
+mod paths;
+mod place;
+mod ps;
+mod records;
+mod run;
+mod signals;
+mod startup;
+mod units;
+mod usage;
+mod users;
+mod view;
+mod watch;
+
+use std::process::ExitCode;
+
+use args::{Cli, Verb};
+use clap::Parser;
+
+/// Runs the command with the arguments of this process.
+pub fn main() -> ExitCode {
+    let Cli { json, place, verb } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::explain(&error),
+    };
+    if let Some(verb) = &verb
+        && let Some(code) = usage::check_front(verb, json, &place)
+    {
+        return code;
+    }
+    #[cfg(windows)]
+    if verb.as_ref().is_some_and(debug_privilege::is_wanted) {
+        debug_privilege::enable();
+    }
+    // What 1 says for these is an answer, not a failure.
+    let failure = match verb {
+        Some(Verb::Ps(_) | Verb::Watch(_) | Verb::Fits(_)) => exit::INCOMPLETE,
+        _ => exit::FAILURE,
+    };
+    let done = match verb {
+        None => devices::run(&place, json),
+        Some(Verb::Run(args)) => return run::run(&args),
+        Some(Verb::Attach(args)) => return attach::run(args),
+        Some(Verb::Compare(args)) => return compare::run(&args),
+        Some(Verb::CiCheck(args)) => return ci_check::run(&args),
+        Some(Verb::Leaks(args)) => leaks::run(&args),
+        Some(Verb::List(args)) => list::run(&args),
+        Some(Verb::Ps(mut args)) => {
+            args.place = args.place.or(place);
+            ps::run(args)
+        }
+        Some(Verb::Watch(mut args)) => {
+            args.place = args.place.or(place);
+            watch::run(args)
+        }
+        Some(Verb::Fits(mut args)) => {
+            args.place = args.place.or(place);
+            fits::run(&args)
+        }
+        Some(Verb::View(args)) => view::run(&args),
+        Some(Verb::Export(args)) => export::run(&args),
+        Some(Verb::Doctor(args)) => doctor::run(&args),
+        Some(Verb::Man(args)) => generate::man(&args),
+        Some(Verb::Completions(args)) => generate::completions(&args),
+    };
+    done.unwrap_or_else(|error| {
+        output::complain(format_args!("{error:#}"));
+        ExitCode::from(failure)
+    })
+}
