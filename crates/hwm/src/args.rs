@@ -5,8 +5,10 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+mod output_mode;
 mod report;
 
+pub(crate) use self::output_mode::OutputModeArgs;
 pub(crate) use self::report::{AlsoArgs, LivePace, PaceArgs, ReportArgs, parse_pattern};
 
 use crate::{

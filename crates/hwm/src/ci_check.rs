@@ -8,22 +8,20 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::SystemTime,
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use clap::Parser;
 use highwater::{analysis::Verdict, record::Record};
-use tempfile::TempDir;
 
 use crate::{
     args::{Cli, RunArgs, Verb},
     exit,
+    files::{Destination, NewFileMode},
     judgement::{Judgement, RuleArgs},
     output::{
-        Destination,
         ci::{Baseline, Report, text},
-        complain, warn,
+        complain, json, warn,
     },
     paths, records, run, usage,
 };
@@ -107,26 +105,33 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
                     file.display()
                 );
             }
-            Some(Destination::check("--baseline", file)?)
+            Some(Destination::check("--baseline", file, NewFileMode::Private)?)
         }
         _ => None,
     };
-    let Taken { record, file, code, place } = take(args)?;
-    let (record, code) = match record {
-        Ok(record) => (record, code),
-        // It was not started, or hwm run has said what went wrong.
-        Err(_) if code != 0 => return Ok(code),
-        Err(error) => return Err(error),
+    let taken = match &args.record {
+        Some(file) => Taken::read(file)?,
+        None => match run::once(&run_args(args)?) {
+            Ok((code, record)) => Taken::Measured { code, record: record.into_memory()? },
+            // It was not started, and hwm run has said why.
+            Err(code) => return Ok(code),
+        },
+    };
+    let (record, code) = (taken.record(), taken.code());
+    // Its name, where the record stands in a file.
+    let file = match (&args.record, &args.json) {
+        (Some(file), _) => Some(file.clone()),
+        (None, Some(file)) => Some(paths::expand(file)?),
+        (None, None) => None,
     };
 
-    let records = std::slice::from_ref(&record);
-    let shown = if place.is_some() { PathBuf::from("this run") } else { file.clone() };
+    let records = std::slice::from_ref(record);
+    let shown = file.clone().unwrap_or_else(|| PathBuf::from("this run"));
     let judgement = Judgement::of((bases, &base), (vec![shown], records), &args.rules);
     let failed = (code != 0).then_some(code);
-    let updated = keep.filter(|_| is_worth_keeping(&record, &judgement, failed)).map(|to| {
-        // As it was written, with what a newer version may have put into it.
-        to.write(|out| out.write_all(&fs::read(&file)?)).map_err(|error| format!("{}: {error}", to.name()))
-    });
+    let updated = keep
+        .filter(|_| is_worth_keeping(record, &judgement, failed))
+        .map(|to| to.write(|out| taken.write(out)).map_err(|error| format!("{}: {error}", to.name())));
     if let Some(Err(error)) = &updated {
         warn(format_args!("the baseline could not be kept: {error}"));
     }
@@ -134,12 +139,10 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
         _ if matches!(updated, Some(Ok(()))) => Baseline::Updated,
         (None, _) => Baseline::NotGiven,
         (Some(_), true) => Baseline::There,
-        (Some(to), false) => {
-            Baseline::Missing { to: to.clone(), from: place.is_none().then(|| file.clone()) }
-        }
+        (Some(to), false) => Baseline::Missing { to: to.clone(), from: file.clone() },
     };
-    let name = args.outputs.name(&record);
-    let report = Report { name, record: &record, judgement: &judgement, failed, baseline, top: args.top };
+    let name = args.outputs.name(record);
+    let report = Report { name, record, judgement: &judgement, failed, baseline, top: args.top };
     print(&report);
     outputs.write(&report);
     Ok(if code == 0 { judgement.code().into() } else { code })
@@ -157,54 +160,56 @@ fn base(argument: Option<&Path>) -> anyhow::Result<(Vec<PathBuf>, Vec<Record>)> 
 }
 
 /// The record to judge.
-struct Taken {
-    record: anyhow::Result<Record>,
-    /// Where it stands.
-    file: PathBuf,
-    /// How the job ended.
-    code: exit::Code,
-    /// The temporary directory in which the file stands, if nobody asked to keep it; it goes with this.
-    place: Option<TempDir>,
+enum Taken {
+    /// It was read from a file.
+    Read {
+        record: Record,
+        /// The content of the file, which holds what a newer version may have put into it.
+        content: Vec<u8>,
+    },
+    /// It was measured. A file that the run wrote is not read back: the job could have changed it.
+    Measured { record: Record, code: exit::Code },
 }
 
-/// Reads the record, or runs the command for it.
-fn take(args: &CiCheckArgs) -> anyhow::Result<Taken> {
-    if let Some(file) = &args.record {
-        let record = Ok(records::read_ended(file).map_err(|error| anyhow!("--record {error}"))?);
-        return Ok(Taken { record, file: file.clone(), code: 0, place: None });
+impl Taken {
+    fn read(file: &Path) -> anyhow::Result<Self> {
+        let (record, content) =
+            records::read_ended_with_content(file).map_err(|error| anyhow!("--record {error}"))?;
+        Ok(Self::Read { record, content })
     }
-    let place = if args.json.is_some() {
-        None
-    } else {
-        Some(tempfile::tempdir().context("no temporary directory for the record")?)
-    };
-    let file = match (&args.json, &place) {
-        (Some(file), _) => paths::expand(file).with_context(|| format!("--json {}", file.display()))?,
-        (None, place) => place.as_ref().map_or(Path::new(""), TempDir::path).join("record.json"),
-    };
-    let before = state(&file);
-    let code = run::code_of(&run_args(args, &file)?);
-    let record = if before.is_some() && state(&file) == before {
-        Err(anyhow!("{}: the run wrote no record", file.display()))
-    } else {
-        records::read_file(&file).map_err(|error| anyhow!("{error}"))
-    };
-    Ok(Taken { record, file, code, place })
-}
 
-/// What shows that a file was written: an earlier run may have left a record there.
-fn state(file: &Path) -> Option<(u64, Option<SystemTime>)> {
-    let metadata = fs::metadata(file).ok()?;
-    Some((metadata.len(), metadata.modified().ok()))
+    fn record(&self) -> &Record {
+        match self {
+            Self::Read { record, .. } | Self::Measured { record, .. } => record,
+        }
+    }
+
+    /// The exit code of the command, if one was run.
+    fn code(&self) -> exit::Code {
+        match self {
+            Self::Read { .. } => 0,
+            Self::Measured { code, .. } => *code,
+        }
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Read { content, .. } => out.write_all(content),
+            Self::Measured { record, .. } => json::write(record, out),
+        }
+    }
 }
 
 /// The command line of `hwm run` that was asked for: any of its options can be used.
-fn run_args(args: &CiCheckArgs, json: &Path) -> anyhow::Result<RunArgs> {
-    let mut option = OsString::from("--json=");
-    option.push(json);
+fn run_args(args: &CiCheckArgs) -> anyhow::Result<RunArgs> {
     let mut line = vec!["hwm".into(), "run".into()];
     line.extend_from_slice(&args.run_option);
-    line.extend([option, "--".into()]);
+    if let Some(json) = &args.json {
+        let mut option = OsString::from("--json=");
+        option.push(json);
+        line.push(option);
+    }
+    line.push("--".into());
     line.extend_from_slice(&args.command);
     match Cli::try_parse_from(line) {
         Ok(Cli { verb: Some(Verb::Run(args)), .. }) if args.repeat.is_given() => {

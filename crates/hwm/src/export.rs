@@ -11,9 +11,11 @@ use anyhow::{Context, bail};
 use highwater::record::Record;
 
 use crate::{
+    args::OutputModeArgs,
     exit,
+    files::{Destination, NewFileMode},
     output::{
-        Destination, complain,
+        complain,
         export::{chrome_trace, firefox_profiler, samples},
         warn,
     },
@@ -34,6 +36,9 @@ pub(crate) struct ExportArgs {
     /// Write to PATH instead of standard output; with --format parquet a directory, made if need be.
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
+
+    #[command(flatten)]
+    output_mode: OutputModeArgs,
 }
 
 /// A format of another tool.
@@ -88,7 +93,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         To::File(file) => file
             .write(|out| write(args.format, &record, false, out))
             .with_context(|| file.name().to_string())?,
-        To::Directory(directory) => write_tables(&record, &directory)?,
+        To::Directory(directory) => write_tables(&record, &directory, args.output_mode.mode())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -134,7 +139,7 @@ impl To {
                 )
             }
             (Format::Parquet, Some(directory)) => Ok(Self::Directory(paths::expand(directory)?)),
-            (_, Some(file)) => Ok(Self::File(Destination::check("--output", file)?)),
+            (_, Some(file)) => Ok(Self::File(Destination::check("--output", file, args.output_mode.mode())?)),
             (_, None) => Ok(Self::Stdout),
         }
     }
@@ -150,7 +155,7 @@ fn write(format: Format, record: &Record, for_terminal: bool, out: &mut dyn Writ
 }
 
 #[cfg(feature = "parquet")]
-fn write_tables(record: &Record, directory: &Path) -> anyhow::Result<()> {
+fn write_tables(record: &Record, directory: &Path, mode: NewFileMode) -> anyhow::Result<()> {
     use crate::output::export::tables;
 
     if let Err(error) = fs::create_dir(directory)
@@ -162,7 +167,7 @@ fn write_tables(record: &Record, directory: &Path) -> anyhow::Result<()> {
     let mut files = Vec::new();
     for table in tables {
         let file = directory.join(table.name).with_extension("parquet");
-        files.push((Destination::check("--output", &file)?, table));
+        files.push((Destination::check("--output", &file, mode)?, table));
     }
     for (file, table) in files {
         let bytes = table.to_bytes()?;
@@ -172,6 +177,6 @@ fn write_tables(record: &Record, directory: &Path) -> anyhow::Result<()> {
 }
 
 #[cfg(not(feature = "parquet"))]
-fn write_tables(_record: &Record, _directory: &Path) -> anyhow::Result<()> {
+fn write_tables(_record: &Record, _directory: &Path, _mode: NewFileMode) -> anyhow::Result<()> {
     bail!("built without Parquet")
 }

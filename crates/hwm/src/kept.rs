@@ -12,6 +12,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -19,7 +20,7 @@ use anyhow::Context;
 use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use highwater::record::Timestamp;
 
-use crate::output::Destination;
+use crate::files::{Destination, Directory, NewFileMode};
 pub(crate) use name::{Name, Reference};
 
 /// Where the records are.
@@ -52,9 +53,19 @@ impl Kept {
         &self.root
     }
 
+    /// Opens the directory to change something in it.
+    ///
+    /// # Errors
+    /// Where it belongs to neither this user nor root, as with the HOME of another user.
+    pub(crate) fn open(&self) -> io::Result<Directory> {
+        Directory::open_private(&self.root)
+    }
+
     /// Removes what an hwm that was killed has left behind.
     pub(crate) fn sweep(&self) {
-        left_over::sweep(&self.root);
+        if self.open().is_ok() {
+            left_over::sweep(&self.root);
+        }
     }
 
     /// All that is kept, the newest first. What is no record of ours is passed over.
@@ -90,7 +101,10 @@ impl Set {
             let is_json = file.extension().is_some_and(|extension| extension == "json");
             file.file_stem().filter(|_| is_json)?.to_str()?.parse::<u32>().ok()
         };
-        let files = fs::read_dir(&dir).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        let files = fs::read_dir(&dir).ok()?.filter_map(Result::ok);
+        // hwm keeps regular files alone; a named pipe would wait for a writer.
+        let files = files.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+        let files = files.map(|entry| entry.path());
         let mut runs: Vec<_> = files.filter_map(|file| Some((number(&file)?, file))).collect();
         runs.sort_unstable();
         let (day, clock) = moment.split_once('T')?;
@@ -132,13 +146,22 @@ fn parts(dir: &str) -> Option<(&str, Option<&str>)> {
 pub(crate) struct Keeper {
     place: anyhow::Result<Kept>,
     name: Option<Name>,
-    /// Made with the first record.
-    dir: Option<PathBuf>,
+    /// The directory of this call, made with the first record.
+    set: Option<NewSet>,
+}
+
+/// A directory that this call of hwm has made.
+#[derive(Debug)]
+struct NewSet {
+    /// The directory in which it stands.
+    root: Directory,
+    name: String,
+    directory: Arc<Directory>,
 }
 
 impl Keeper {
     pub(crate) fn new(name: Option<Name>) -> Self {
-        Self { place: Kept::of_user(), name, dir: None }
+        Self { place: Kept::of_user(), name, set: None }
     }
 
     /// Keeps one record; the file.
@@ -147,47 +170,46 @@ impl Keeper {
         run: u32,
         write: impl Fn(&mut dyn io::Write) -> io::Result<()>,
     ) -> anyhow::Result<PathBuf> {
-        let made = self.dir.is_none();
-        let mut dir = match &self.dir {
-            Some(dir) => dir.clone(),
-            None => self.make_dir()?,
+        let file = format!("{run}.json");
+        let is_first = self.set.is_none();
+        let mut set = match self.set.take() {
+            Some(set) => set,
+            None => self.make_set()?,
         };
-        let file = |dir: &Path| dir.join(format!("{run}.json"));
-        let mut written = put(&file(&dir), &write);
-        if written.is_err() && !dir.exists() {
+        let mut written = set.put(&file, &write);
+        if written.is_err() && !set.root.contains(&set.name) {
             // Another hwm took it for what a killed one left behind.
-            dir = self.make_dir()?;
-            written = put(&file(&dir), &write);
+            set = self.make_set()?;
+            written = set.put(&file, &write);
         }
-        if written.is_err() && made {
-            let _ = fs::remove_dir(&dir);
+        if written.is_err() && is_first {
+            let _ = set.root.remove_directory(&set.name);
+        } else {
+            self.set = Some(set);
         }
-        written?;
-        let file = file(&dir);
-        self.dir = Some(dir);
-        Ok(file)
+        written
     }
 
-    fn make_dir(&self) -> anyhow::Result<PathBuf> {
+    fn make_set(&self) -> anyhow::Result<NewSet> {
         let root = match &self.place {
             Ok(kept) => kept.root(),
             Err(error) => anyhow::bail!("{error:#}"),
         };
-        private_dirs(root).with_context(|| root.display().to_string())?;
+        let at = Directory::open_or_make_private(root).with_context(|| root.display().to_string())?;
         left_over::sweep(root);
         let now = SystemTime::now();
         let millis = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_millis());
         let moment = Timestamp::from_system_time(now).to_string();
         let moment = format!("{}.{millis:03}Z", moment.trim_end_matches('Z').replace(':', "-"));
-        let name = self.name.as_ref().map(|name| format!("@{name}")).unwrap_or_default();
+        let label = self.name.as_ref().map(|name| format!("@{name}")).unwrap_or_default();
         // Two machines, or two pid namespaces, may share a home.
         for attempt in 0..100 {
             let more = if attempt == 0 { String::new() } else { format!("-{attempt}") };
-            let dir = root.join(format!("{moment}-{}{more}{name}", process::id()));
-            match fs::create_dir(&dir) {
-                Ok(()) => return Ok(dir),
+            let name = format!("{moment}-{}{more}{label}", process::id());
+            match at.make_private(&name) {
+                Ok(directory) => return Ok(NewSet { root: at, name, directory: Arc::new(directory) }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error).with_context(|| dir.display().to_string()),
+                Err(error) => return Err(error).with_context(|| root.join(name).display().to_string()),
             }
         }
         anyhow::bail!("{}: no free name for a directory", root.display())
@@ -195,23 +217,22 @@ impl Keeper {
 
     /// How to name what was kept; `None` if nothing was.
     pub(crate) fn called(&self) -> Option<String> {
-        self.dir.as_ref()?;
+        self.set.as_ref()?;
         Some(self.name.as_ref().map_or_else(|| "@last".to_owned(), Name::to_string))
     }
 }
 
-/// As a whole or not at all.
-fn put(file: &Path, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> anyhow::Result<()> {
-    Destination::at(file).and_then(|to| to.write(write).with_context(|| file.display().to_string()))
-}
-
-/// Command lines may hold what is nobody else's business (XDG Base Directory Specification: 0700).
-fn private_dirs(dir: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
+impl NewSet {
+    /// Writes a record as a whole or not at all; its path.
+    fn put(
+        &self,
+        file: &str,
+        write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+    ) -> anyhow::Result<PathBuf> {
+        let to = Destination::in_directory(self.directory.clone(), file, NewFileMode::Private);
+        to.write(write).with_context(|| to.name().to_string())?;
+        Ok(to.path().to_owned())
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod doctor;
 mod drivers;
 mod exit;
 mod export;
+mod files;
 mod fits;
 mod generate;
 mod judgement;

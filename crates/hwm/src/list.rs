@@ -70,6 +70,9 @@ pub(crate) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let kept = Kept::of_user()?;
     kept.sweep();
     let sets = kept.sets()?;
+    if !sets.is_empty() && (!args.remove.is_empty() || args.keep.is_some()) {
+        kept.open().with_context(|| kept.root().display().to_string())?;
+    }
     if !args.remove.is_empty() {
         remove(&kept, &args.remove)?;
     } else if let Some(newest) = args.keep.map(|newest| usize::try_from(newest).unwrap_or(usize::MAX)) {

@@ -1,12 +1,11 @@
-//! What a run leaves behind: each format writes to an `io::Write` and knows no files; a [`Destination`] knows
-//! the file and no format.
+//! What a run leaves behind: each format writes to an `io::Write` and knows no files; a
+//! [`Destination`](crate::files::Destination) knows the file and no format.
 
 pub(crate) mod checkpoint;
 pub(crate) mod ci;
 pub(crate) mod comparison;
 pub(crate) mod csv;
 pub(crate) mod curve;
-pub(crate) mod destination;
 pub(crate) mod devices;
 pub(crate) mod document;
 pub(crate) mod export;
@@ -26,8 +25,6 @@ pub(crate) mod timeline;
 pub(crate) mod view;
 
 use std::{fmt::Display, io::Write};
-
-pub(crate) use destination::Destination;
 
 /// One line on standard error, with control characters made visible. A closed standard error is no reason to
 /// stop.

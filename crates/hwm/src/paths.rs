@@ -1,8 +1,8 @@
-//! Names of output files: `{pid}`, `{host}` and `{rank}` filled in, and where a name leads.
+//! Names of output files: `{pid}`, `{host}` and `{rank}` are filled in.
 
 use std::{
-    env, fs, io,
-    path::{Component, Path, PathBuf},
+    env,
+    path::{Path, PathBuf},
     process,
 };
 
@@ -81,60 +81,6 @@ pub(crate) fn descriptor(path: &Path) -> Option<i32> {
     }
 }
 
-#[cfg(not(windows))]
-fn canonical(dir: &Path) -> io::Result<PathBuf> {
-    dir.canonicalize()
-}
-
-/// Some drives (RAM disks, some of networks; those of Wine beyond 260 letters) do not tell a directory's final name. What
-/// has the prefix may have any length, whoever opens it.
-#[cfg(windows)]
-fn canonical(dir: &Path) -> io::Result<PathBuf> {
-    use std::path::Prefix;
-    dir.canonicalize().or_else(|error| {
-        if !dir.is_dir() {
-            return Err(error);
-        }
-        let whole = std::path::absolute(dir)?;
-        Ok(match whole.components().next() {
-            Some(Component::Prefix(prefix)) if matches!(prefix.kind(), Prefix::Disk(_)) => {
-                let mut long = std::ffi::OsString::from(r"\\?\");
-                long.push(whole);
-                long.into()
-            }
-            _ => whole,
-        })
-    })
-}
-
-/// The file that `path` leads to through symbolic links, whether it exists or not; its directory must exist.
-pub(crate) fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
-    let mut path = path.to_owned();
-    // As many links as Linux follows (path_resolution(7)).
-    for _ in 0..40 {
-        match path.components().next_back() {
-            None => bail!("the file name is empty"),
-            Some(Component::Normal(_)) => {}
-            Some(_) => bail!("{} is a directory; name a file in it", path.display()),
-        }
-        let parent = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        let parent = canonical(parent)
-            .with_context(|| format!("the directory {} cannot be used; create it first", parent.display()))?;
-        if !parent.is_dir() {
-            bail!("{} is not a directory", parent.display());
-        }
-        let file = parent.join(path.file_name().unwrap_or_default());
-        match fs::read_link(&file) {
-            Ok(target) => path = parent.join(target),
-            Err(_) => return Ok(file),
-        }
-    }
-    bail!("too many symbolic links")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,19 +119,5 @@ mod tests {
         assert_eq!(descriptor(Path::new("/dev/fd/7")), Some(7));
         assert_eq!(descriptor(Path::new("/dev/fd/x")), None);
         assert_eq!(descriptor(Path::new("out.json")), None);
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn follows_links_to_files_that_do_not_exist_yet() {
-        let dir = tempfile::tempdir().unwrap();
-        let real = dir.path().canonicalize().unwrap();
-        std::os::unix::fs::symlink("later.json", dir.path().join("link")).unwrap();
-        std::os::unix::fs::symlink("loop", dir.path().join("loop")).unwrap();
-        assert_eq!(resolve(&dir.path().join("link")).unwrap(), real.join("later.json"));
-        assert!(resolve(&dir.path().join("loop")).is_err());
-        assert!(resolve(&dir.path().join("missing/x")).is_err());
-        assert!(resolve(Path::new("")).is_err());
-        assert!(resolve(Path::new("..")).is_err());
     }
 }

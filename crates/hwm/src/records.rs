@@ -9,9 +9,12 @@ use std::{
 
 use highwater::record::{ReadError, Record};
 
+#[cfg(unix)]
+use crate::files::PatientReader;
 use crate::{
     kept::{Kept, Reference},
     output::text,
+    paths,
 };
 
 /// A record of a million processes has half of this; what is longer is something else, and would fill the memory.
@@ -130,9 +133,10 @@ pub(crate) fn read(argument: &Path) -> Result<Record, CannotRead> {
     read_source(&find_one(argument)?)
 }
 
-/// Reads the record of a job that has ended, named by an argument.
-pub(crate) fn read_ended(argument: &Path) -> Result<Record, CannotRead> {
-    ended(read(argument)?, argument)
+/// Reads the record of a job that has ended, named by an argument; with the content of its file.
+pub(crate) fn read_ended_with_content(argument: &Path) -> Result<(Record, Vec<u8>), CannotRead> {
+    let (record, content) = read_source_with_content(&find_one(argument)?)?;
+    Ok((ended(record, argument)?, content))
 }
 
 /// Reads all the records that an argument names, of jobs that have ended.
@@ -151,9 +155,14 @@ fn ended(record: Record, name: &Path) -> Result<Record, CannotRead> {
 }
 
 fn read_source(source: &Source) -> Result<Record, CannotRead> {
+    Ok(read_source_with_content(source)?.0)
+}
+
+fn read_source_with_content(source: &Source) -> Result<(Record, Vec<u8>), CannotRead> {
     let failed = |why| CannotRead { file: source.name.clone(), why };
     let text = content(&source.file).map_err(|error| failed(Why::Io(error)))?;
-    Record::from_json(&text).map_err(|error| failed(Why::NoRecord(error)))
+    let record = Record::from_json(&text).map_err(|error| failed(Why::NoRecord(error)))?;
+    Ok((record, text))
 }
 
 /// Whether it looks like a name, and not like a file.
@@ -167,7 +176,21 @@ pub(crate) fn name(file: &Path) -> std::path::Display<'_> {
 }
 
 fn content(file: &Path) -> io::Result<Vec<u8>> {
-    let file = if is_stdin(file) { stdin()? } else { File::open(file)? };
+    if is_stdin(file) {
+        return read_stream(stdin()?);
+    }
+    // `<(command)` of a shell is a descriptor, and its writer is known: it is waited for as with standard input.
+    if paths::descriptor(file).is_some() {
+        return read_stream(File::open(file)?);
+    }
+    #[cfg(unix)]
+    if let Some(pipe) = PatientReader::open(file)? {
+        return read_up_to(pipe, LARGEST);
+    }
+    read_stream(File::open(file)?)
+}
+
+fn read_stream(file: File) -> io::Result<Vec<u8>> {
     if is_endless(&file)? {
         return Err(io::Error::other("a device, which holds no record"));
     }

@@ -47,14 +47,23 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// Runs the job; its exit code, or ours when it could not be started.
+/// Runs the job; its exit code, or that of hwm when it could not be started.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
-    exit::with(code_of(args))
+    exit::with(run_all(args, None).unwrap_or_else(|failure| {
+        complain(failure.message);
+        failure.code
+    }))
 }
 
-/// The same as a number, for verbs that go on from there.
-pub(crate) fn code_of(args: &RunArgs) -> exit::Code {
-    run_all(args, None).unwrap_or_else(|failure| {
+/// Runs the job once, for verbs that go on with its record; the exit code where there is none.
+pub(crate) fn once(args: &RunArgs) -> Result<(exit::Code, Record<Rows>), exit::Code> {
+    let ran = prepare(args, None).and_then(|(mut plans, mut session)| {
+        let plan = plans.pop().context("nothing to run")?;
+        let ran = measure(plan, &mut session)?;
+        session.say_what_is_kept(args);
+        Ok(ran)
+    });
+    ran.map_err(|failure| {
         complain(failure.message);
         failure.code
     })
@@ -70,6 +79,14 @@ pub(crate) fn attach(args: &RunArgs, pid: u32) -> ExitCode {
 }
 
 fn run_all(args: &RunArgs, attach: Option<u32>) -> Result<exit::Code, Failure> {
+    let (plans, mut session) = prepare(args, attach)?;
+    let code = repeat::run(plans, args.repeat.keep_going, &mut session);
+    session.say_what_is_kept(args);
+    code
+}
+
+/// Checks everything that can be checked before the job starts.
+fn prepare(args: &RunArgs, attach: Option<u32>) -> Result<(Vec<Plan>, Session), Failure> {
     let mut plans = repeat::plans(args)?;
     for plan in &mut plans {
         plan.attach = attach;
@@ -84,11 +101,7 @@ fn run_all(args: &RunArgs, attach: Option<u32>) -> Result<exit::Code, Failure> {
     }
     let mut session = Session::begin()?;
     session.keeper = args.report.save.clone().map(Keeper::new);
-    let code = repeat::run(plans, args.repeat.keep_going, &mut session);
-    if let Some(name) = session.keeper.as_ref().and_then(Keeper::called).filter(|_| !args.report.quiet) {
-        complain(format_args!("kept as {name}: hwm view {name}, hwm list"));
-    }
-    code
+    Ok((plans, session))
 }
 
 /// What this process does once for all runs of the job.
@@ -104,6 +117,12 @@ impl Session {
     fn begin() -> Result<Self, Failure> {
         let signals = Signals::block().context("cannot take over the signals")?;
         Ok(Self { signals, inherited: startup::inherited(), keeper: None })
+    }
+
+    fn say_what_is_kept(&self, args: &RunArgs) {
+        if let Some(name) = self.keeper.as_ref().and_then(Keeper::called).filter(|_| !args.report.quiet) {
+            complain(format_args!("kept as {name}: hwm view {name}, hwm list"));
+        }
     }
 
     /// Somebody wants all of it to end.
@@ -209,7 +228,7 @@ fn redirect_to_stderr(job: Job) -> io::Result<Job> {
 fn report(record: &Record<Rows>, plan: &Plan) -> Option<PathBuf> {
     let mut file = None;
     match plan.json.as_ref().map(|to| (to, to.write(|out| json::write(record, out)))) {
-        Some((to, Ok(()))) => file = Some(to.path().to_owned()).filter(|path| path.is_file()),
+        Some((to, Ok(()))) => file = to.is_file().then(|| to.path().to_owned()),
         Some((_, Err(error))) if plan.json_on_stdout && error.kind() == io::ErrorKind::BrokenPipe => {}
         Some((to, Err(error))) => warn(format_args!("cannot write {}: {error}", to.name())),
         None => {}

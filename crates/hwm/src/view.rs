@@ -12,8 +12,9 @@ use anyhow::{Context, bail};
 use highwater::record::Record;
 
 use crate::{
+    args::OutputModeArgs,
+    files::{Destination, NewFileMode},
     output::{
-        Destination,
         html::{Page, payload::Packed},
         print,
         summary::BOLD,
@@ -41,6 +42,9 @@ pub(crate) struct ViewArgs {
     /// Write the page to FILE.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+
+    #[command(flatten)]
+    output_mode: OutputModeArgs,
 
     /// Show the page in the browser; without --html it is a temporary file.
     #[arg(long)]
@@ -79,8 +83,8 @@ pub(crate) fn run(args: &ViewArgs) -> anyhow::Result<ExitCode> {
     let packed = files.map(|file| pack(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let destination = match &args.html {
         Some(_) if is_stdout => Destination::stdout()?,
-        Some(path) => Destination::check("--html", path)?,
-        None => Destination::check("--open", &browser::temporary()?)?,
+        Some(path) => Destination::check("--html", path, args.output_mode.mode())?,
+        None => Destination::check("--open", &browser::temporary()?, NewFileMode::Private)?,
     };
     destination
         .write(|out| page.write(&packed, out))

@@ -6,6 +6,7 @@ use clap::Args;
 use highwater::job::{CommandLineKey, GroupBy, Pace};
 use regex_lite::Regex;
 
+use super::output_mode::OutputModeArgs;
 use crate::{kept::Name, units};
 
 /// How often to look.
@@ -43,6 +44,9 @@ pub(crate) struct ReportArgs {
     /// Write a page of charts to FILE, for any browser and without network (see hwm view --help).
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) output_mode: OutputModeArgs,
 
     /// Keep the record, under NAME if one is given: hwm list shows what is kept, and other verbs take its name or @last.
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = parse_save)]

@@ -3,7 +3,6 @@
 use std::{
     env,
     ffi::OsString,
-    fs::{File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -11,10 +10,12 @@ use std::{
 use anyhow::{Context, bail};
 use highwater::record::Record;
 
-use crate::output::{
-    Destination,
-    ci::{Report, benchmark, github, junit, markdown},
-    warn,
+use crate::{
+    files::{Appender, Destination, NewFileMode},
+    output::{
+        ci::{Report, benchmark, github, junit, markdown},
+        warn,
+    },
 };
 
 /// What to leave behind.
@@ -59,8 +60,8 @@ type Format = fn(&Report<'_>, &mut dyn Write) -> io::Result<()>;
 pub(super) struct Outputs {
     /// Files of ours.
     files: Vec<(Destination, Format)>,
-    /// Files of the CI, to which others write too.
-    shared: Vec<(PathBuf, File, Format)>,
+    /// Files of the CI, to which other programs write too.
+    shared: Vec<(PathBuf, Appender, Format)>,
     annotate: bool,
 }
 
@@ -79,18 +80,18 @@ impl Outputs {
             if path.as_os_str() == "-" {
                 bail!("{option} needs a file; standard output is {option} /dev/stdout");
             }
-            let destination = Destination::check(option, path)?;
+            let destination = Destination::check(option, path, NewFileMode::Shared)?;
             if files.iter().any(|(other, _)| other.is_same(&destination)) {
                 bail!("two outputs both write to {}; give them different files", destination.name());
             }
             files.push((destination, format));
         }
-        let mut shared: Vec<(PathBuf, File, Format)> = Vec::new();
+        let mut shared: Vec<(PathBuf, Appender, Format)> = Vec::new();
         let given: [(&str, Format); 2] =
             [("GITHUB_STEP_SUMMARY", markdown::write), ("GITHUB_OUTPUT", github::outputs)];
         for (variable, format) in given {
             let Some(path) = set(variable).map(PathBuf::from) else { continue };
-            let file = OpenOptions::new().append(true).create(true).open(&path);
+            let file = Appender::open(&path);
             let file = file.with_context(|| format!("{variable} {}", path.display()))?;
             shared.push((path, file, format));
         }
@@ -115,9 +116,8 @@ impl Outputs {
             }
         }
         for (path, file, format) in &mut self.shared {
-            // As one write: others append to the same file.
             let mut content = Vec::new();
-            if let Err(error) = format(report, &mut content).and_then(|()| file.write_all(&content)) {
+            if let Err(error) = format(report, &mut content).and_then(|()| file.append(&content)) {
                 warn(format_args!("cannot write {}: {error}", path.display()));
             }
         }

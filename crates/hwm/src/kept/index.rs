@@ -5,8 +5,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::Path,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -14,11 +15,16 @@ use highwater::record::{Certainty, Exit, Finding};
 use serde::{Deserialize, Serialize};
 
 use super::{Kept, Set};
-use crate::{output::Destination, records};
+use crate::{
+    files::{Destination, NewFileMode},
+    records,
+};
 
 /// Of the index; another one is made again.
 const VERSION: u32 = 1;
 const FILE: &str = "index.json";
+/// A line takes some hundred bytes, so this is enough for 100,000 records.
+const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// The part of a record that fits a line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,8 +59,7 @@ struct Cached {
 /// The lines of all runs of all sets, in their order.
 pub(crate) fn lines(kept: &Kept, sets: &[Set]) -> Vec<Vec<Entry>> {
     let file = kept.root().join(FILE);
-    let old: Index =
-        fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let old = read_index(&file).unwrap_or_default();
     let mut new = Index { version: VERSION, entries: BTreeMap::new() };
     let mut lines = Vec::new();
     for set in sets {
@@ -75,9 +80,25 @@ pub(crate) fn lines(kept: &Kept, sets: &[Set]) -> Vec<Vec<Entry>> {
     }
     if new != old && (file.exists() || !new.entries.is_empty()) {
         // Where it cannot be kept, the records are read again next time.
-        let _ = Destination::at(&file).map(|to| to.write(|out| out.write_all(&serde_json::to_vec(&new)?)));
+        let _ = write(kept, &new);
     }
     lines
+}
+
+/// Not durably: what is lost is made again.
+fn write(kept: &Kept, index: &Index) -> io::Result<()> {
+    let to = Destination::in_directory(Arc::new(kept.open()?), FILE, NewFileMode::Private);
+    let Some(replacement) = to.begin_replacement() else { return Ok(()) };
+    let mut replacement = replacement?;
+    replacement.write(|out| out.write_all(&serde_json::to_vec(index)?))?;
+    replacement.put_in_place()
+}
+
+/// The index of before, if there is one that can be used. A named pipe in its place would wait for a writer.
+fn read_index(file: &Path) -> Option<Index> {
+    let status = fs::symlink_metadata(file).ok()?;
+    let is_usable = status.is_file() && status.len() <= MAX_INDEX_BYTES;
+    is_usable.then(|| fs::read(file).ok()).flatten().and_then(|text| serde_json::from_slice(&text).ok())
 }
 
 fn state(file: &Path) -> Option<(u64, u64)> {

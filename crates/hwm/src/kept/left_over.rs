@@ -3,6 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use super::parts;
+use crate::files::{TEMPORARY_PREFIX, TEMPORARY_SUFFIX};
 
 /// A temporary file that has not grown for so long is nobody's: writing a record takes seconds.
 const ABANDONED: Duration = Duration::from_secs(3600);
@@ -29,8 +30,7 @@ pub(super) fn sweep(root: &Path) {
 
 fn is_abandoned(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    // As `Destination` calls what it renames.
-    let is_temporary = name.starts_with(".hwm-") && file.extension().is_some_and(|end| end == "tmp");
+    let is_temporary = name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX);
     let age = || fs::metadata(file).ok()?.modified().ok()?.elapsed().ok();
     is_temporary && age().is_some_and(|age| age > ABANDONED)
 }

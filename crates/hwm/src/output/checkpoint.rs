@@ -3,10 +3,12 @@
 
 use std::{
     io,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use super::{Destination, warn};
+use super::warn;
+use crate::files::Destination;
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
@@ -44,28 +46,49 @@ impl Schedule {
 pub(crate) struct Checkpoints<'a> {
     destination: &'a Destination,
     schedule: Schedule,
+    /// Puts the last one in place. A thread of its own, for a busy disk may take seconds (fsync(2)), and limits are judged
+    /// meanwhile.
+    placing: Option<JoinHandle<io::Result<()>>>,
     warned: bool,
 }
 
 impl<'a> Checkpoints<'a> {
-    /// `None` for pipes and devices: they get the record once, at the end.
-    pub(crate) fn new(destination: &'a Destination) -> Option<Self> {
-        let schedule = Schedule::default();
-        destination.takes_checkpoints().then_some(Self { destination, schedule, warned: false })
+    pub(crate) fn new(destination: &'a Destination) -> Self {
+        Self { destination, schedule: Schedule::default(), placing: None, warned: false }
     }
 
-    /// Writes one if it is due. A failure is said once and tried again at the next.
+    /// Writes one if it is due and the last one is in place. A failure is said once and tried again at the next. Pipes and
+    /// devices get the record once, at the end.
     pub(crate) fn offer(
         &mut self,
         elapsed: Duration,
         write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
     ) {
-        if !self.schedule.is_due(elapsed) {
+        let is_placing = self.placing.as_ref().is_some_and(|thread| !thread.is_finished());
+        if !self.schedule.is_due(elapsed) || is_placing {
             return;
         }
+        self.finish();
+        let Some(replacement) = self.destination.begin_replacement() else { return };
         let begun = Instant::now();
-        let written = self.destination.write(write);
+        let written = replacement.and_then(|mut replacement| {
+            replacement.write(write)?;
+            let place = move || replacement.put_in_place_durably();
+            self.placing = Some(thread::Builder::new().name("checkpoint".into()).spawn(place)?);
+            Ok(())
+        });
         self.schedule.written(elapsed, begun.elapsed());
+        self.say(written);
+    }
+
+    /// Waits until the last one is in place: it must not replace what is written afterwards.
+    pub(crate) fn finish(&mut self) {
+        let placed = self.placing.take().map(JoinHandle::join);
+        let died = || Err(io::Error::other("the thread that writes it has died"));
+        self.say(placed.map_or(Ok(()), |placed| placed.unwrap_or_else(|_| died())));
+    }
+
+    fn say(&mut self, written: io::Result<()>) {
         if let Err(error) = written
             && !self.warned
         {
@@ -78,6 +101,7 @@ impl<'a> Checkpoints<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::NewFileMode;
 
     #[test]
     fn gaps_grow_up_to_a_minute() {
@@ -105,11 +129,12 @@ mod tests {
     fn writes_whole_files_and_nothing_before_its_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.json");
-        let destination = Destination::check("--json", &path).unwrap();
-        let mut checkpoints = Checkpoints::new(&destination).unwrap();
+        let destination = Destination::check("--json", &path, NewFileMode::Private).unwrap();
+        let mut checkpoints = Checkpoints::new(&destination);
         checkpoints.offer(Duration::from_millis(999), |out| out.write_all(b"early"));
         assert!(!path.exists());
         checkpoints.offer(Duration::from_secs(1), |out| out.write_all(b"first"));
+        checkpoints.finish();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
     }
 }

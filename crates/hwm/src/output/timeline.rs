@@ -1,8 +1,5 @@
 //! One row a sample, streamed while the job runs.
 
-#[cfg(unix)]
-mod pipe;
-
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
@@ -11,7 +8,10 @@ use std::{
 
 use highwater::{job::Progress, record::Timestamp};
 
-use super::{Destination, text, warn};
+use super::{text, warn};
+#[cfg(unix)]
+use crate::files::GrowingPipe;
+use crate::files::{Destination, Replacement};
 
 /// Later columns came later: scripts written for memwatch read the first five. What grows (`cpu`, `read` and so on)
 /// counts from the start of the measurement.
@@ -36,9 +36,12 @@ pub(crate) struct TimelineFile {
 /// What the rows go to.
 #[derive(Debug)]
 enum Out {
-    File(File),
+    /// A new file, which takes its place when the job starts.
+    New(Replacement),
+    /// A device, a descriptor, or a file in a directory where none can be created.
+    InPlace(File),
     #[cfg(unix)]
-    Pipe(pipe::Pipe),
+    Pipe(GrowingPipe),
 }
 
 impl TimelineFile {
@@ -52,7 +55,7 @@ impl TimelineFile {
     /// The job has started: drops the former content and writes the header.
     pub(crate) fn begin(&mut self) {
         let Some(out) = &mut self.out else { return };
-        let begun = out.get_ref().begin(&self.destination).and_then(|()| {
+        let begun = out.get_mut().begin(&self.destination).and_then(|()| {
             out.write_all(HEADER.as_bytes())?;
             out.flush()
         });
@@ -92,26 +95,30 @@ impl TimelineFile {
 impl Out {
     fn open(destination: &Destination) -> io::Result<Self> {
         #[cfg(unix)]
-        if let Some(name) = destination.named_pipe() {
-            return Ok(Self::Pipe(pipe::Pipe::new(name.to_owned())));
+        if let Some(pipe) = destination.named_pipe() {
+            return Ok(Self::Pipe(GrowingPipe::new(pipe.clone())));
         }
-        destination.open().map(Self::File)
+        match destination.begin_replacement() {
+            Some(new) => new.map(Self::New),
+            None => destination.open_in_place().map(Self::InPlace),
+        }
     }
 
     /// Drops the former content.
-    fn begin(&self, destination: &Destination) -> io::Result<()> {
+    fn begin(&mut self, destination: &Destination) -> io::Result<()> {
         match self {
-            Self::File(file) => destination.begin(file),
+            Self::New(new) => new.put_in_place(),
+            Self::InPlace(file) => destination.begin_in_place(file),
             #[cfg(unix)]
             Self::Pipe(_) => Ok(()),
         }
     }
 
     /// Nothing more comes.
-    #[cfg_attr(not(unix), allow(clippy::unnecessary_wraps))]
+    #[cfg_attr(not(unix), allow(clippy::unnecessary_wraps, clippy::unused_self))]
     fn finish(&mut self) -> io::Result<()> {
         match self {
-            Self::File(_) => Ok(()),
+            Self::New(_) | Self::InPlace(_) => Ok(()),
             #[cfg(unix)]
             Self::Pipe(pipe) => pipe.finish(),
         }
@@ -121,7 +128,8 @@ impl Out {
 impl Write for Out {
     fn write(&mut self, rows: &[u8]) -> io::Result<usize> {
         match self {
-            Self::File(file) => file.write(rows),
+            Self::New(new) => new.file().write(rows),
+            Self::InPlace(file) => file.write(rows),
             #[cfg(unix)]
             Self::Pipe(pipe) => pipe.write(rows),
         }
@@ -129,7 +137,8 @@ impl Write for Out {
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::File(file) => file.flush(),
+            Self::New(new) => new.file().flush(),
+            Self::InPlace(file) => file.flush(),
             #[cfg(unix)]
             Self::Pipe(pipe) => pipe.flush(),
         }
@@ -183,6 +192,7 @@ fn row(time: Timestamp, figures: &Figures) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::NewFileMode;
 
     #[test]
     fn rows_are_as_memwatch_wrote_them() {
@@ -210,7 +220,8 @@ mod tests {
         let path = dir.path().join("time.csv");
         std::fs::write(&path, "former\n".repeat(100)).unwrap();
         let mut timeline =
-            TimelineFile::open(Destination::check("--timeline", &path).unwrap(), None).unwrap();
+            TimelineFile::open(Destination::check("--timeline", &path, NewFileMode::Private).unwrap(), None)
+                .unwrap();
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("former"));
         timeline.begin();
         timeline.finish();

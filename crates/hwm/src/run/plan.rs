@@ -12,7 +12,8 @@ use highwater::{
 use super::{hook::HookArgs, repeat::Turn};
 use crate::{
     args::{self, Lineage, LivePace, RunArgs},
-    output::{Destination, html::Page, listed::Listed, timeline::TimelineFile},
+    files::Destination,
+    output::{html::Page, listed::Listed, timeline::TimelineFile},
     startup,
 };
 
@@ -61,6 +62,7 @@ impl Plan {
         let pace = args.pace.pace()?;
         let report = args.report;
         let group_by = report.groups();
+        let mode = report.output_mode.mode();
 
         let json_on_stdout = report.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
         let json = match &report.json {
@@ -68,14 +70,14 @@ impl Plan {
                 bail!("standard output is closed; to write the record to a file use --json=FILE")
             }
             Some(_) if json_on_stdout => Some(Destination::stdout()?),
-            Some(path) => Some(Destination::check("--json", path)?),
+            Some(path) => Some(Destination::check("--json", path, mode)?),
             None => None,
         };
         let file = |option: &str, path: Option<std::path::PathBuf>| match path {
             Some(path) if path.as_os_str() == "-" => {
                 bail!("{option} needs a file; standard output is {option} /dev/stdout")
             }
-            Some(path) => Destination::check(option, &path).map(Some),
+            Some(path) => Destination::check(option, &path, mode).map(Some),
             None => Ok(None),
         };
         let csv = file("--csv", report.csv)?;

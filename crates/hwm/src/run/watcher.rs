@@ -4,7 +4,8 @@ use highwater::job::{LimitNotice, Observer, Progress};
 
 use super::live::Live;
 use crate::{
-    output::{Destination, checkpoint::Checkpoints, json, summary::limits, timeline::TimelineFile, warn},
+    files::Destination,
+    output::{checkpoint::Checkpoints, json, summary::limits, timeline::TimelineFile, warn},
     own_pages,
 };
 
@@ -22,7 +23,7 @@ impl<'a> Watcher<'a> {
         json: Option<&'a Destination>,
         live: Option<Live>,
     ) -> Self {
-        Self { timeline, checkpoints: json.and_then(Checkpoints::new), live }
+        Self { timeline, checkpoints: json.map(Checkpoints::new), live }
     }
 
     /// The job is over.
@@ -32,6 +33,9 @@ impl<'a> Watcher<'a> {
         }
         if let Some(timeline) = &mut self.timeline {
             timeline.finish();
+        }
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.finish();
         }
     }
 }

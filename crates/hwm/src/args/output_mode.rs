@@ -1,0 +1,20 @@
+//! `--output-mode`, an option of all verbs that write files.
+
+use crate::files::{NewFileMode, parse_mode};
+
+/// Permission bits of output files.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct OutputModeArgs {
+    /// Give output files these permission bits, an octal number such as 644. Without it only you can read a new file
+    /// (600), since command lines may hold passwords, and a file of yours that is replaced keeps its bits. No effect on
+    /// Windows.
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    output_mode: Option<NewFileMode>,
+}
+
+impl OutputModeArgs {
+    /// The mode of files that hold a record or a part of one.
+    pub(crate) fn mode(self) -> NewFileMode {
+        self.output_mode.unwrap_or(NewFileMode::Private)
+    }
+}

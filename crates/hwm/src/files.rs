@@ -1,0 +1,31 @@
+//! Files that hwm writes. Every output file goes through this module.
+//!
+//! hwm runs as root and in directories that several users share, so another user may own the directory, the file that is
+//! replaced, or a link on the way. Three rules follow:
+//!
+//! - A [`Directory`] is opened once, when the option is checked. Later steps use its descriptor, so that a directory or a
+//!   link that is swapped while the job runs changes nothing.
+//! - A file is written under a new name that only hwm knows (`O_EXCL`), and renamed into place ([`Replacement`]).
+//!   Nothing is written through a file or a link that was there before.
+//! - A link is followed only where the kernel's rule for sticky directories allows it ([`LinkTrust`]).
+
+mod append;
+mod destination;
+mod directory;
+mod location;
+mod mode;
+#[cfg(unix)]
+mod pipe;
+mod replacement;
+#[cfg(test)]
+mod tests;
+#[cfg(unix)]
+mod walk;
+
+pub(crate) use append::Appender;
+pub(crate) use destination::Destination;
+pub(crate) use directory::Directory;
+pub(crate) use mode::{NewFileMode, parse_mode};
+#[cfg(unix)]
+pub(crate) use pipe::{GrowingPipe, PatientReader};
+pub(crate) use replacement::{Replacement, TEMPORARY_PREFIX, TEMPORARY_SUFFIX};

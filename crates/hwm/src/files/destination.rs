@@ -1,0 +1,233 @@
+//! A place to write to, checked before the job starts.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+
+#[cfg(unix)]
+use super::pipe::{OPEN_PATIENCE, PatientPipe};
+use super::{
+    Directory,
+    directory::{EntryKind, EntryStatus, FileIdentity, is_writable, status_of},
+    location::{ExistingFile, Located, Location, locate},
+    mode::NewFileMode,
+    replacement::{Replacement, fill},
+};
+use crate::paths;
+
+/// Where one output goes.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    /// As the user named it, placeholders filled in.
+    name: PathBuf,
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
+    /// A regular file, there or not, replaced by rename so that it is always whole.
+    Replaced(Location, NewFileMode),
+    /// A device, a pipe, or a file in a directory where none can be created: written in place.
+    InPlace(ExistingFile),
+    /// A descriptor that hwm was given.
+    Descriptor(i32, File),
+}
+
+/// What no two outputs may have in common.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// The name in a directory.
+    Entry(FileIdentity, std::ffi::OsString),
+    Descriptor(i32),
+}
+
+impl Destination {
+    /// Finds out whether `path` can be written to. Creates nothing that stays, changes nothing.
+    pub(crate) fn check(option: &str, path: &Path, mode: NewFileMode) -> anyhow::Result<Self> {
+        let named = || format!("{option} {}", path.display());
+        let name = paths::expand(path).with_context(named)?;
+        let target = Target::find(&name, mode).with_context(named)?;
+        Ok(Self { name, target })
+    }
+
+    /// A file in a directory that is open already.
+    pub(crate) fn in_directory(directory: Arc<Directory>, name: &str, mode: NewFileMode) -> Self {
+        let path = directory.path().join(name);
+        Self { name: path, target: Target::Replaced(Location { directory, name: name.into() }, mode) }
+    }
+
+    /// Standard output.
+    pub(crate) fn stdout() -> anyhow::Result<Self> {
+        let target =
+            Target::find(Path::new("/dev/stdout"), NewFileMode::Private).context("standard output")?;
+        Ok(Self { name: "standard output".into(), target })
+    }
+
+    /// The name for messages.
+    pub(crate) fn name(&self) -> std::path::Display<'_> {
+        self.name.display()
+    }
+
+    /// The name.
+    pub(crate) fn path(&self) -> &Path {
+        &self.name
+    }
+
+    /// Whether two outputs would overwrite each other.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.place().is_some_and(|place| other.place() == Some(place))
+    }
+
+    /// What no two outputs may have in common; `None` where they may, as a device.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let entry = |location: &Location| {
+            Some(Place::Entry(location.directory.identity().ok()?, location.name.clone()))
+        };
+        match &self.target {
+            Target::Replaced(location, _) => entry(location),
+            Target::InPlace(file) if file.status.kind == EntryKind::CharacterDevice => None,
+            Target::InPlace(file) => entry(&file.location),
+            Target::Descriptor(number, _) => Some(Place::Descriptor(*number)),
+        }
+    }
+
+    /// Whether the content will stand in a file under this name.
+    pub(crate) fn is_file(&self) -> bool {
+        match &self.target {
+            Target::Replaced(..) => true,
+            Target::InPlace(file) => file.status.kind == EntryKind::Regular,
+            Target::Descriptor(..) => false,
+        }
+    }
+
+    /// Writes the whole content.
+    pub(crate) fn write(&self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        match &self.target {
+            Target::Replaced(location, mode) => {
+                let mut replacement = Replacement::create(location, *mode)?;
+                replacement.write(content)?;
+                replacement.put_in_place_durably()
+            }
+            #[cfg(unix)]
+            Target::InPlace(file) if file.status.kind == EntryKind::NamedPipe => {
+                fill(PatientPipe::new(file, OPEN_PATIENCE), content).map(drop)
+            }
+            Target::InPlace(file) => {
+                let file = file.open()?;
+                truncate(&file)?;
+                fill(file, content).map(drop)
+            }
+            Target::Descriptor(_, file) => fill(file, content).map(drop),
+        }
+    }
+
+    /// Begins to write a file that is put in place later; `None` where the content cannot be replaced as a whole.
+    pub(crate) fn begin_replacement(&self) -> Option<io::Result<Replacement>> {
+        match &self.target {
+            Target::Replaced(location, mode) => Some(Replacement::create(location, *mode)),
+            Target::InPlace(_) | Target::Descriptor(..) => None,
+        }
+    }
+
+    /// The target, if it is a named pipe: opening it would wait for its reader (fifo(7)).
+    #[cfg(unix)]
+    pub(crate) fn named_pipe(&self) -> Option<&ExistingFile> {
+        match &self.target {
+            Target::InPlace(file) if file.status.kind == EntryKind::NamedPipe => Some(file),
+            _ => None,
+        }
+    }
+
+    /// Opens a target that is written in place. Its former content stays until [`Self::begin_in_place`].
+    pub(crate) fn open_in_place(&self) -> io::Result<File> {
+        match &self.target {
+            Target::InPlace(file) => file.open(),
+            Target::Descriptor(_, file) => file.try_clone(),
+            Target::Replaced(..) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Drops the former content of a regular file that [`Self::open_in_place`] opened.
+    pub(crate) fn begin_in_place(&self, file: &File) -> io::Result<()> {
+        match self.target {
+            Target::InPlace(_) => truncate(file),
+            Target::Descriptor(..) | Target::Replaced(..) => Ok(()),
+        }
+    }
+}
+
+impl Target {
+    fn find(name: &Path, mode: NewFileMode) -> anyhow::Result<Self> {
+        let (location, status) = match locate(name)? {
+            Located::Descriptor(number) => {
+                let file = duplicate(number).context("this descriptor is not open for writing")?;
+                return Ok(Self::Descriptor(number, file));
+            }
+            Located::File(location, status) => (location, status),
+        };
+        match status {
+            None => match Replacement::create(&location, mode) {
+                Ok(_) => Ok(Self::Replaced(location, mode)),
+                // The kind alone: the name of the temporary file would only puzzle.
+                Err(error) => bail!("no file can be created in its directory: {}", error.kind()),
+            },
+            Some(EntryStatus { kind: EntryKind::Directory, .. }) => {
+                bail!("it is a directory; name a file in it")
+            }
+            Some(status @ EntryStatus { kind: EntryKind::Regular, .. }) => {
+                let file = ExistingFile { location, status };
+                file.open().context("it cannot be written to")?;
+                let ExistingFile { location, .. } = &file;
+                if Replacement::create(location, mode).is_err() {
+                    return Ok(Self::InPlace(file));
+                }
+                if let Some(reason) = location.directory.refuses_to_replace(&location.name)? {
+                    bail!("{reason}");
+                }
+                Ok(Self::Replaced(file.location, mode))
+            }
+            Some(status) => {
+                // It is not opened to try: opening a pipe waits for its reader.
+                is_writable(&location.directory, &location.name).context("it cannot be written to")?;
+                Ok(Self::InPlace(ExistingFile { location, status }))
+            }
+        }
+    }
+}
+
+/// Pipes and devices have no former content.
+fn truncate(file: &File) -> io::Result<()> {
+    if status_of(file)?.kind == EntryKind::Regular { file.set_len(0) } else { Ok(()) }
+}
+
+/// A duplicate: writing through it goes on where the descriptor stands, which opening its name would not.
+#[cfg(unix)]
+pub(super) fn duplicate(number: i32) -> io::Result<File> {
+    use std::os::fd::BorrowedFd;
+
+    use rustix::fs::{OFlags, fcntl_getfl};
+    // SAFETY: used only for the two calls below while nothing closes descriptors; the kernel answers EBADF for a
+    // number that is not open, and the standard ones are always open in Rust programs.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    if fcntl_getfl(fd)?.intersection(OFlags::RWMODE) == OFlags::RDONLY {
+        return Err(rustix::io::Errno::BADF.into());
+    }
+    Ok(fd.try_clone_to_owned()?.into())
+}
+
+/// The same for the standard handles: others have no numbers here.
+#[cfg(windows)]
+pub(super) fn duplicate(number: i32) -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    let handle = match number {
+        1 => io::stdout().as_handle().try_clone_to_owned(),
+        2 => io::stderr().as_handle().try_clone_to_owned(),
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    };
+    Ok(handle?.into())
+}

@@ -1,0 +1,60 @@
+//! A directory that is opened once and used by its descriptor from then on.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+pub(crate) use unix::Directory;
+#[cfg(unix)]
+pub(super) use unix::{is_writable, set_mode, status_of, wait_when_full};
+#[cfg(windows)]
+pub(crate) use windows::Directory;
+#[cfg(windows)]
+pub(super) use windows::{is_writable, set_mode, status_of, wait_when_full};
+
+/// A directory entry, itself and not the target of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EntryStatus {
+    pub(super) kind: EntryKind,
+    /// Tells this file from one that takes its name later.
+    pub(super) identity: FileIdentity,
+    /// Permission bits, where the file belongs to this user.
+    pub(super) own_mode: Option<u32>,
+}
+
+impl EntryStatus {
+    /// The permission bits that a file takes over which replaces this one.
+    pub(super) fn inherited_mode(&self) -> Option<u32> {
+        self.own_mode.filter(|_| self.kind == EntryKind::Regular)
+    }
+}
+
+/// The kinds of entries that are written to in different ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntryKind {
+    Regular,
+    Directory,
+    Link,
+    /// A named pipe (fifo(7)): opening it waits for its reader.
+    NamedPipe,
+    /// A character device such as `/dev/null` or a terminal: nothing in it is overwritten.
+    CharacterDevice,
+    Other,
+}
+
+/// Device and inode of a file. Windows knows none by name, and all files are alike there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct FileIdentity {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+}
+
+/// Where writes to an opened file go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WritePosition {
+    Start,
+    /// Each write goes to the end, wherever that is by then (open(2), `O_APPEND`).
+    End,
+}

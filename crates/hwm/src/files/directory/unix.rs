@@ -1,0 +1,219 @@
+//! Directories of Linux and macOS.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::File,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{
+        AtFlags, FileType, Mode, OFlags, RawMode, Stat, fcntl_getfl, fcntl_setfl, fstat, mkdirat, openat,
+        readlinkat, renameat, statat, unlinkat,
+    },
+    io::Errno,
+    process::geteuid,
+};
+
+use super::{
+    super::{
+        mode::NewFileMode,
+        walk::{self, LinkTrust, Missing},
+    },
+    EntryKind, EntryStatus, FileIdentity, WritePosition,
+};
+
+/// A directory, by its descriptor.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    fd: OwnedFd,
+    /// How it was reached. For messages alone.
+    path: PathBuf,
+}
+
+impl Directory {
+    /// Opens an existing directory that the user named.
+    pub(in crate::files) fn open(path: &Path) -> io::Result<Self> {
+        let (fd, path) = walk::open_directory(None, path, LinkTrust::StickyRule, Missing::Refuse)?;
+        Ok(Self { fd, path })
+    }
+
+    /// Opens a directory that is named relative to this one.
+    pub(in crate::files) fn open_from(&self, path: &Path) -> io::Result<Self> {
+        let (fd, path) =
+            walk::open_directory(Some((&self.fd, &self.path)), path, LinkTrust::StickyRule, Missing::Refuse)?;
+        Ok(Self { fd, path })
+    }
+
+    /// Opens an existing directory for files that hwm keeps.
+    ///
+    /// # Errors
+    /// Where it belongs to neither this user nor root.
+    pub(crate) fn open_private(path: &Path) -> io::Result<Self> {
+        let (fd, path) = walk::open_directory(None, path, LinkTrust::OwnOrRoot, Missing::Refuse)?;
+        Ok(Self { fd, path })
+    }
+
+    /// Opens a directory for files that hwm keeps, and makes what is missing of its path.
+    ///
+    /// # Errors
+    /// Where it, or what exists of its path, belongs to neither this user nor root.
+    pub(crate) fn open_or_make_private(path: &Path) -> io::Result<Self> {
+        let (fd, path) = walk::open_directory(None, path, LinkTrust::OwnOrRoot, Missing::MakePrivate)?;
+        Ok(Self { fd, path })
+    }
+
+    /// Makes a directory in this one, for its owner alone.
+    pub(crate) fn make_private(&self, name: &str) -> io::Result<Self> {
+        mkdirat(&self.fd, name, Mode::RWXU)?;
+        self.child(OsStr::new(name))
+    }
+
+    /// Opens a directory in this one. A link is refused.
+    fn child(&self, name: &OsStr) -> io::Result<Self> {
+        let fd = walk::open_child(&self.fd, name)?;
+        Ok(Self { fd, path: self.path.join(name) })
+    }
+
+    /// The path, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Device and inode.
+    pub(in crate::files) fn identity(&self) -> io::Result<FileIdentity> {
+        Ok(identity(&fstat(&self.fd)?))
+    }
+
+    /// The entry of this name; `None` where there is none.
+    pub(in crate::files) fn status(&self, name: &OsStr) -> io::Result<Option<EntryStatus>> {
+        match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(status(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// The target of the link of this name, if it may be followed.
+    pub(in crate::files) fn link_target(&self, name: &OsStr) -> io::Result<OsString> {
+        let (directory, link) = (fstat(&self.fd)?, statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?);
+        // A link of another user may lead root to any file, in whatever directory it stands.
+        let is_trusted = !geteuid().is_root() || walk::is_followed(LinkTrust::OwnOrRoot, &directory, &link);
+        if !is_trusted || !walk::is_followed(LinkTrust::StickyRule, &directory, &link) {
+            return Err(walk::refused_link(&self.path.join(name), &link));
+        }
+        let target = readlinkat(&self.fd, name, Vec::new())?;
+        Ok(OsString::from_vec(target.into_bytes()))
+    }
+
+    /// Why the entry cannot be replaced although files can be made in this directory: the sticky bit keeps the files of
+    /// other users (unlink(2), EPERM).
+    pub(in crate::files) fn refuses_to_replace(&self, name: &OsStr) -> io::Result<Option<String>> {
+        let directory = fstat(&self.fd)?;
+        let sticky = RawMode::try_from(libc::S_ISVTX).unwrap_or_default();
+        let user = geteuid();
+        if directory.st_mode & sticky == 0 || user.is_root() || directory.st_uid == user.as_raw() {
+            return Ok(None);
+        }
+        let owner = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?.st_uid;
+        Ok((owner != user.as_raw()).then(|| {
+            format!(
+                "it belongs to another user (uid {owner}) and the directory is sticky; choose another name"
+            )
+        }))
+    }
+
+    /// Creates a file that was not there before.
+    pub(in crate::files) fn create(
+        &self,
+        name: &OsStr,
+        mode: NewFileMode,
+        position: WritePosition,
+    ) -> io::Result<File> {
+        let mode = Mode::from_raw_mode(RawMode::try_from(mode.for_open()).unwrap_or(0o600));
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | position.flags();
+        Ok(openat(&self.fd, name, flags | OFlags::CLOEXEC, mode)?.into())
+    }
+
+    /// Opens an existing file for writing, and waits for nothing. A link is refused.
+    pub(in crate::files) fn open_existing(&self, name: &OsStr, position: WritePosition) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | position.flags();
+        Ok(openat(&self.fd, name, flags | OFlags::CLOEXEC, Mode::empty())?.into())
+    }
+
+    /// Gives the file of one name another one, in place of a file that may have that.
+    pub(in crate::files) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        Ok(renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    /// Removes a file.
+    pub(in crate::files) fn remove(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&self.fd, name, AtFlags::empty())?)
+    }
+
+    /// Removes an empty directory.
+    pub(crate) fn remove_directory(&self, name: &str) -> io::Result<()> {
+        Ok(unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
+    }
+
+    /// Whether a file or directory of this name is there.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.status(OsStr::new(name)).is_ok_and(|status| status.is_some())
+    }
+}
+
+/// The status of an open file.
+pub(in crate::files) fn status_of(file: &File) -> io::Result<EntryStatus> {
+    Ok(status(&fstat(file.as_fd())?))
+}
+
+/// Sets permission bits.
+pub(in crate::files) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+}
+
+/// Lets writes wait until the file takes them.
+pub(in crate::files) fn wait_when_full(file: &File) -> io::Result<()> {
+    let flags = fcntl_getfl(file)?;
+    Ok(fcntl_setfl(file, flags - OFlags::NONBLOCK)?)
+}
+
+/// Whether a file may be written to by this user, without opening it.
+pub(in crate::files) fn is_writable(directory: &Directory, name: &OsStr) -> io::Result<()> {
+    use rustix::fs::{Access, accessat};
+    Ok(accessat(&directory.fd, name, Access::WRITE_OK, AtFlags::EACCESS)?)
+}
+
+fn status(stat: &Stat) -> EntryStatus {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => EntryKind::Regular,
+        FileType::Directory => EntryKind::Directory,
+        FileType::Symlink => EntryKind::Link,
+        FileType::Fifo => EntryKind::NamedPipe,
+        FileType::CharacterDevice => EntryKind::CharacterDevice,
+        _ => EntryKind::Other,
+    };
+    let is_own = stat.st_uid == geteuid().as_raw();
+    EntryStatus { kind, identity: identity(stat), own_mode: is_own.then(|| u32::from(stat.st_mode)) }
+}
+
+// The types differ between systems.
+#[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
+fn identity(stat: &Stat) -> FileIdentity {
+    FileIdentity { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
+}
+
+impl WritePosition {
+    fn flags(self) -> OFlags {
+        match self {
+            Self::Start => OFlags::empty(),
+            Self::End => OFlags::APPEND,
+        }
+    }
+}

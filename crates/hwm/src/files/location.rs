@@ -1,0 +1,100 @@
+//! Where the name of a file leads.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io,
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+
+use super::{
+    Directory,
+    directory::{EntryKind, EntryStatus, WritePosition, status_of, wait_when_full},
+};
+use crate::paths;
+
+/// As many links as Linux follows (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// What a name stands for.
+#[derive(Debug)]
+pub(super) enum Located {
+    /// A descriptor of this process: `/dev/stdout`, `/dev/fd/3`.
+    Descriptor(i32),
+    File(Location, Option<EntryStatus>),
+}
+
+/// A file name in a directory that is kept open.
+#[derive(Debug, Clone)]
+pub(super) struct Location {
+    pub(super) directory: Arc<Directory>,
+    pub(super) name: OsString,
+}
+
+/// Follows the links of a name, as far as they may be followed.
+pub(super) fn locate(path: &Path) -> anyhow::Result<Located> {
+    let mut directory: Option<Arc<Directory>> = None;
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        if let Some(number) = paths::descriptor(&path) {
+            return Ok(Located::Descriptor(number));
+        }
+        let name = match path.components().next_back() {
+            None => bail!("the file name is empty"),
+            Some(Component::Normal(name)) => name.to_owned(),
+            Some(_) => bail!("{} is a directory; name a file in it", path.display()),
+        };
+        let parent = parent(&path);
+        let opened = match &directory {
+            Some(from) => from.open_from(&parent),
+            None => Directory::open(&parent),
+        };
+        let opened = opened
+            .with_context(|| format!("the directory {} cannot be used; create it first", parent.display()))?;
+        let location = Location { directory: Arc::new(opened), name };
+        let status = location.directory.status(&location.name)?;
+        if status.is_none_or(|status| status.kind != EntryKind::Link) {
+            return Ok(Located::File(location, status));
+        }
+        path = PathBuf::from(location.directory.link_target(&location.name)?);
+        directory = Some(location.directory);
+    }
+    bail!("too many symbolic links")
+}
+
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// A file that is not replaced but opened where it is: a device, a named pipe, or a file in a directory where none can be
+/// made.
+#[derive(Debug, Clone)]
+pub(crate) struct ExistingFile {
+    pub(super) location: Location,
+    pub(super) status: EntryStatus,
+}
+
+impl ExistingFile {
+    /// Opens it for writing, without waiting for anything. Nothing is truncated. Writes to a named pipe do not wait, either.
+    ///
+    /// # Errors
+    /// Where another file has its name by now.
+    pub(super) fn open(&self) -> io::Result<File> {
+        let file = self.location.directory.open_existing(&self.location.name, WritePosition::Start)?;
+        let status = status_of(&file)?;
+        // An inode number comes again once its file is gone.
+        if (status.kind, status.identity) != (self.status.kind, self.status.identity) {
+            return Err(io::Error::other("another file has this name now"));
+        }
+        if self.status.kind != EntryKind::NamedPipe {
+            wait_when_full(&file)?;
+        }
+        Ok(file)
+    }
+}

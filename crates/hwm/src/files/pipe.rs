@@ -1,0 +1,211 @@
+//! Named pipes. Opening one waits for its reader, and so does writing once it is full (fifo(7), pipe(7)): hwm waits for
+//! neither without a bound.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::fs::FileTypeExt,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags},
+    io::Errno,
+};
+
+use super::location::ExistingFile;
+
+/// Bytes kept for a reader that has not come, or does not read.
+const MAX_KEPT_BYTES: usize = 1 << 20;
+/// Time for which a reader may take nothing once the job is over.
+const READER_PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+/// Time for which the writer of a record may write nothing.
+const WRITER_PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+/// Time for which a whole content waits for a reader.
+pub(super) const OPEN_PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between two attempts to open a pipe that has no reader.
+const OPEN_PAUSE: Duration = Duration::from_millis(10);
+
+/// A pipe that grows while the job runs, written as far as its reader reads. Nothing of it waits before the end.
+#[derive(Debug)]
+pub(crate) struct GrowingPipe {
+    pipe: ExistingFile,
+    /// `None` until a program reads.
+    open: Option<File>,
+    kept: Vec<u8>,
+}
+
+impl GrowingPipe {
+    pub(crate) fn new(pipe: ExistingFile) -> Self {
+        Self { pipe, open: None, kept: Vec::new() }
+    }
+
+    /// Writes what is kept, as far as that goes without waiting.
+    fn push(&mut self) -> io::Result<()> {
+        if self.open.is_none() {
+            self.open = open(&self.pipe)?;
+        }
+        let Some(pipe) = &mut self.open else { return Ok(()) };
+        while !self.kept.is_empty() {
+            match pipe.write(&self.kept) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => drop(self.kept.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the rest, as long as the reader goes on reading. The report waits meanwhile.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.push()?;
+        while !self.kept.is_empty() {
+            let Some(pipe) = &self.open else { return Err(no_reader()) };
+            wait_for_room(pipe)?;
+            self.push()?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for GrowingPipe {
+    fn write(&mut self, rows: &[u8]) -> io::Result<usize> {
+        if self.kept.len() + rows.len() > MAX_KEPT_BYTES {
+            return Err(if self.open.is_some() { not_read() } else { no_reader() });
+        }
+        self.kept.extend_from_slice(rows);
+        Ok(rows.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.push()
+    }
+}
+
+/// A pipe that gets a whole content once the job is over. It waits for a reader, but not for ever.
+#[derive(Debug)]
+pub(super) struct PatientPipe<'a> {
+    pipe: &'a ExistingFile,
+    open: Option<File>,
+    /// Time for which a reader may be missing.
+    patience: Duration,
+}
+
+impl<'a> PatientPipe<'a> {
+    pub(super) fn new(pipe: &'a ExistingFile, patience: Duration) -> Self {
+        Self { pipe, open: None, patience }
+    }
+
+    fn opened(&mut self) -> io::Result<&mut File> {
+        let begun = Instant::now();
+        while self.open.is_none() {
+            self.open = open(self.pipe)?;
+            if self.open.is_none() {
+                if begun.elapsed() > self.patience {
+                    return Err(no_reader());
+                }
+                thread::sleep(OPEN_PAUSE);
+            }
+        }
+        self.open.as_mut().ok_or_else(no_reader)
+    }
+}
+
+impl Write for PatientPipe<'_> {
+    fn write(&mut self, content: &[u8]) -> io::Result<usize> {
+        let pipe = self.opened()?;
+        loop {
+            match pipe.write(content) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_room(pipe)?,
+                written => return written,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A named pipe that is read. Its writer is waited for, but not for ever.
+#[derive(Debug)]
+pub(crate) struct PatientReader {
+    pipe: File,
+    /// Time for which its writer may write nothing.
+    patience: Timespec,
+}
+
+impl PatientReader {
+    /// Opens a file if it is a named pipe.
+    pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
+        Self::open_with(path, WRITER_PATIENCE)
+    }
+
+    pub(super) fn open_with(path: &Path, patience: Timespec) -> io::Result<Option<Self>> {
+        if !fs::metadata(path)?.file_type().is_fifo() {
+            return Ok(None);
+        }
+        // Without O_NONBLOCK this would wait for a writer (fifo(7)).
+        let options = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(Some(Self { pipe: rustix::fs::open(path, options, Mode::empty())?.into(), patience }))
+    }
+}
+
+impl Read for PatientReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            // A pipe that has had no writer yet is not ready; one whose last writer has gone is (poll(2), POLLHUP).
+            wait_for(&self.pipe, PollFlags::IN, self.patience, no_writer)?;
+            match self.pipe.read(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
+    }
+}
+
+/// Opens the pipe; `None` while no program has it open for reading (open(2), `ENXIO`).
+fn open(pipe: &ExistingFile) -> io::Result<Option<File>> {
+    match pipe.open() {
+        Ok(pipe) => Ok(Some(pipe)),
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn wait_for_room(pipe: &File) -> io::Result<()> {
+    wait_for(pipe, PollFlags::OUT, READER_PATIENCE, not_read)
+}
+
+fn wait_for(
+    pipe: &File,
+    ready: PollFlags,
+    patience: Timespec,
+    given_up: fn() -> io::Error,
+) -> io::Result<()> {
+    match poll(&mut [PollFd::new(pipe, ready)], Some(&patience)) {
+        Ok(0) => Err(given_up()),
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn no_reader() -> io::Error {
+    io::Error::other("no program has opened this pipe for reading")
+}
+
+fn no_writer() -> io::Error {
+    io::Error::other(format!(
+        "no program has written to this pipe for {} s; to wait longer use standard input, as in `... | hwm view -`",
+        WRITER_PATIENCE.tv_sec
+    ))
+}
+
+fn not_read() -> io::Error {
+    io::Error::other("its reader does not read")
+}

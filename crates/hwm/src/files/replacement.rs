@@ -1,0 +1,132 @@
+//! A new file that takes the place of another one, or of none, once its content is whole.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::File,
+    hash::{BuildHasher, RandomState},
+    io::{self, BufWriter, Write},
+    sync::Arc,
+};
+
+use super::{
+    Directory,
+    directory::{WritePosition, set_mode},
+    location::Location,
+    mode::NewFileMode,
+};
+
+/// How the names of temporary files begin and end. One that was left behind is recognised by them.
+pub(crate) const TEMPORARY_PREFIX: &str = ".hwm-";
+/// See [`TEMPORARY_PREFIX`].
+pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
+/// Names that are tried. Another user who guessed one only makes it be passed over.
+const MAX_ATTEMPTS: usize = 100;
+
+/// A file under a temporary name, in the directory where its final name will be. It is removed unless it was put in place.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    directory: Arc<Directory>,
+    file: File,
+    state: NameState,
+    name: OsString,
+    mode: NewFileMode,
+}
+
+/// Which name the file has.
+#[derive(Debug)]
+enum NameState {
+    Temporary(OsString),
+    Final,
+}
+
+impl Replacement {
+    /// Creates the file.
+    pub(super) fn create(location: &Location, mode: NewFileMode) -> io::Result<Self> {
+        let mut attempts = 0;
+        let (file, temporary) = loop {
+            let temporary = temporary_name();
+            match location.directory.create(&temporary, mode, WritePosition::Start) {
+                Ok(file) => break (file, temporary),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempts < MAX_ATTEMPTS => {
+                    attempts += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(Self {
+            directory: location.directory.clone(),
+            file,
+            state: NameState::Temporary(temporary),
+            name: location.name.clone(),
+            mode,
+        })
+    }
+
+    /// Writes a whole content.
+    pub(crate) fn write(&mut self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        fill(&mut self.file, content).map(drop)
+    }
+
+    /// The file, for content that grows.
+    pub(crate) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Puts the file in place. From then on it has its final name, and what is written to it shows there.
+    pub(crate) fn put_in_place(&mut self) -> io::Result<()> {
+        let NameState::Temporary(temporary) = &self.state else { return Ok(()) };
+        let replaced = self.directory.status(&self.name)?.and_then(|status| status.inherited_mode());
+        if let Some(mode) = self.mode.for_chmod(replaced) {
+            set_mode(&self.file, mode)?;
+        }
+        self.directory.rename(temporary, &self.name)?;
+        self.state = NameState::Final;
+        Ok(())
+    }
+
+    /// Waits until the content is on the disk, then puts the file in place. After a crash of the machine the name stands
+    /// for the old or for the new content, never for an empty file.
+    pub(crate) fn put_in_place_durably(&mut self) -> io::Result<()> {
+        match self.file.sync_all() {
+            Err(error) if is_unsupported(&error) => {}
+            synced => synced?,
+        }
+        self.put_in_place()
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if let NameState::Temporary(name) = &self.state {
+            // What cannot be removed stays, and is recognised by its name.
+            let _ = self.directory.remove(name);
+        }
+    }
+}
+
+/// Some file systems have no disk behind them (fsync(2), EINVAL and EROFS).
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+/// A name that another user cannot foresee.
+fn temporary_name() -> OsString {
+    // The standard library takes its random state from the system.
+    let random = RandomState::new().hash_one(std::process::id());
+    OsStr::new(&format!("{TEMPORARY_PREFIX}{random:016x}{TEMPORARY_SUFFIX}")).to_owned()
+}
+
+/// Writes a content through a buffer; the writer, once all of it is written.
+pub(super) fn fill<W: Write>(
+    writer: W,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<W> {
+    let mut buffered = BufWriter::with_capacity(64 * 1024, writer);
+    let written = content(&mut buffered).and_then(|()| buffered.flush());
+    // After an error what is left in the buffer must not be tried again on drop.
+    let (writer, _) = buffered.into_parts();
+    written.map(|()| writer)
+}

@@ -1,0 +1,319 @@
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
+
+use super::*;
+
+fn check(path: &Path) -> anyhow::Result<Destination> {
+    Destination::check("--json", path, NewFileMode::Private)
+}
+
+fn put(destination: &Destination, text: &str) -> io::Result<()> {
+    destination.write(|out| out.write_all(text.as_bytes()))
+}
+
+#[test]
+fn checking_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = dir.path().join("old.json");
+    fs::write(&old, "keep").unwrap();
+    check(&old).unwrap();
+    check(&dir.path().join("new.json")).unwrap();
+    assert_eq!(fs::read_to_string(&old).unwrap(), "keep");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn failed_write_leaves_the_old_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "old").unwrap();
+    let destination = check(&file).unwrap();
+    let failed = destination.write(|out| {
+        out.write_all(b"half")?;
+        Err(io::Error::other("disk full"))
+    });
+    assert!(failed.is_err());
+    assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn refuses_what_cannot_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    for path in [dir.path().to_owned(), dir.path().join("no/x"), "/dev/fd/977".into(), "".into(), "..".into()]
+    {
+        assert!(check(&path).is_err(), "{path:?}");
+    }
+}
+
+#[test]
+fn a_growing_file_takes_its_place_when_it_is_put_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "old").unwrap();
+    let mut new = check(&file).unwrap().begin_replacement().unwrap().unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+    new.put_in_place().unwrap();
+    new.file().write_all(b"row\n").unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "row\n");
+    drop(new);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_growing_file_that_is_given_up_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(check(&dir.path().join("file")).unwrap().begin_replacement().unwrap().unwrap());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn own_links_are_followed_and_own_permissions_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        fs::write(&file, "old and longer").unwrap();
+        set_mode(&file, 0o640);
+        symlink("file", &link).unwrap();
+        put(&check(&link).unwrap(), "new").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(mode(&file), 0o640);
+        assert!(link.is_symlink());
+    }
+
+    #[test]
+    fn links_lead_to_files_that_do_not_exist_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("below")).unwrap();
+        symlink("below/later.json", dir.path().join("link")).unwrap();
+        symlink("loop", dir.path().join("loop")).unwrap();
+        symlink("..", dir.path().join("below/up")).unwrap();
+        put(&check(&dir.path().join("below/up/link")).unwrap(), "new").unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("below/later.json")).unwrap(), "new");
+        assert!(check(&dir.path().join("loop")).is_err());
+    }
+
+    #[test]
+    fn special_bits_are_not_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        for bits in [0o4755, 0o2755, 0o1644] {
+            fs::write(&file, "old").unwrap();
+            set_mode(&file, bits);
+            put(&check(&file).unwrap(), "new").unwrap();
+            assert_eq!(mode(&file), bits & 0o777, "{bits:o}");
+        }
+    }
+
+    #[test]
+    fn new_files_are_private_unless_asked_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        put(&check(&file).unwrap(), "new").unwrap();
+        assert_eq!(mode(&file) & 0o077, 0);
+        put(&Destination::check("--json", &file, NewFileMode::Exact(0o644)).unwrap(), "new").unwrap();
+        assert_eq!(mode(&file), 0o644);
+    }
+
+    #[test]
+    fn a_link_that_comes_after_the_check_is_replaced_and_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, other) = (dir.path().join("file"), dir.path().join("other"));
+        fs::write(&other, "keep").unwrap();
+        let destination = check(&file).unwrap();
+        symlink(&other, &file).unwrap();
+        put(&destination, "new").unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "keep");
+        assert!(!file.is_symlink());
+    }
+
+    #[test]
+    fn a_directory_that_is_swapped_after_the_check_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outputs, moved, other) =
+            (dir.path().join("outputs"), dir.path().join("moved"), dir.path().join("other"));
+        fs::create_dir(&outputs).unwrap();
+        fs::create_dir(&other).unwrap();
+        let destination = check(&outputs.join("file")).unwrap();
+        fs::rename(&outputs, &moved).unwrap();
+        symlink(&other, &outputs).unwrap();
+        put(&destination, "new").unwrap();
+        assert_eq!(fs::read_dir(&other).unwrap().count(), 0);
+        assert_eq!(fs::read_to_string(moved.join("file")).unwrap(), "new");
+    }
+
+    #[test]
+    fn what_is_written_in_place_must_be_what_was_checked() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+        let destination = check(&pipe).unwrap();
+        fs::remove_file(&pipe).unwrap();
+        fs::write(&pipe, "keep").unwrap();
+        assert!(put(&destination, "new").is_err());
+        assert_eq!(fs::read_to_string(&pipe).unwrap(), "keep");
+    }
+
+    #[test]
+    fn two_names_of_one_file_are_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("a", dir.path().join("b")).unwrap();
+        symlink(".", dir.path().join("c")).unwrap();
+        let check = |name: &str| check(&dir.path().join(name)).unwrap();
+        assert!(check("a").is_same(&check("b")));
+        assert!(check("a").is_same(&check("./a")));
+        assert!(check("a").is_same(&check("c/a")));
+        assert!(!check("a").is_same(&check("d")));
+        let null = || super::check(Path::new("/dev/null")).unwrap();
+        assert!(!null().is_same(&null()));
+    }
+
+    #[test]
+    fn a_full_device_is_an_error() {
+        if !Path::new("/dev/full").exists() {
+            return;
+        }
+        let full = check(Path::new("/dev/full")).unwrap();
+        assert!(full.begin_replacement().is_none());
+        assert_eq!(put(&full, "x").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(fs::metadata("/dev/full").unwrap().file_type().is_char_device());
+    }
+
+    #[test]
+    fn a_directory_behind_a_link_of_proc_is_the_one_that_the_kernel_knows() {
+        if !Path::new("/proc/self/cwd").exists() {
+            return;
+        }
+        let cwd = Directory::open(Path::new("/proc/self/cwd")).unwrap().identity().unwrap();
+        assert_eq!(cwd.inode, fs::metadata(".").unwrap().ino());
+    }
+
+    #[test]
+    fn directories_for_kept_files_are_made_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/c");
+        let made = Directory::open_or_make_private(&path).unwrap();
+        assert_eq!(made.path(), path);
+        for made in [&path, path.parent().unwrap()] {
+            assert_eq!(mode(made) & 0o777, 0o700);
+        }
+    }
+
+    mod pipes {
+        use std::{io::Read, os::unix::fs::OpenOptionsExt, path::PathBuf, thread, time::Duration};
+
+        use rustix::event::Timespec;
+
+        use super::{super::pipe::PatientPipe, *};
+
+        fn made() -> (tempfile::TempDir, PathBuf) {
+            let dir = tempfile::tempdir().unwrap();
+            let pipe = dir.path().join("pipe");
+            rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+            (dir, pipe)
+        }
+
+        fn growing(pipe: &Path) -> GrowingPipe {
+            GrowingPipe::new(check(pipe).unwrap().named_pipe().unwrap().clone())
+        }
+
+        /// Opened without a writer.
+        fn reader(pipe: &Path) -> fs::File {
+            fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(pipe).unwrap()
+        }
+
+        #[test]
+        fn a_late_reader_gets_all_from_the_start() {
+            let (_dir, name) = made();
+            let mut pipe = growing(&name);
+            pipe.write_all(b"one\n").unwrap();
+            pipe.flush().unwrap();
+            let mut reader = reader(&name);
+            pipe.write_all(b"two\n").unwrap();
+            pipe.finish().unwrap();
+            drop(pipe);
+            let mut text = String::new();
+            reader.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "one\ntwo\n");
+        }
+
+        #[test]
+        fn a_reader_that_does_not_read_stops_nothing() {
+            let (_dir, name) = made();
+            let reader = reader(&name);
+            let mut pipe = growing(&name);
+            let row = [b'x'; 4096];
+            let mut rows = 0;
+            let refused = loop {
+                match pipe.write(&row).and_then(|_| pipe.flush()) {
+                    Ok(()) => rows += 1,
+                    Err(error) => break error,
+                }
+            };
+            assert!(rows * row.len() >= 1 << 20, "{rows}");
+            assert!(refused.to_string().contains("does not read"), "{refused}");
+            drop(reader);
+        }
+
+        #[test]
+        fn the_end_does_not_wait_for_a_reader_that_does_not_read() {
+            let (_dir, name) = made();
+            let reader = reader(&name);
+            let mut pipe = growing(&name);
+            // More than the pipe takes.
+            pipe.write_all(&vec![b'x'; 1 << 18]).unwrap();
+            assert!(pipe.finish().unwrap_err().to_string().contains("does not read"));
+            drop(reader);
+        }
+
+        #[test]
+        fn a_pipe_without_reader_is_an_error_at_the_end() {
+            let (_dir, name) = made();
+            let mut pipe = growing(&name);
+            pipe.write_all(b"one\n").unwrap();
+            assert!(pipe.finish().unwrap_err().to_string().contains("no program has opened"));
+            let destination = check(&name).unwrap();
+            let mut patient = PatientPipe::new(destination.named_pipe().unwrap(), Duration::ZERO);
+            assert!(patient.write(b"x").unwrap_err().to_string().contains("no program has opened"));
+        }
+
+        #[test]
+        fn a_whole_content_goes_through_a_pipe() {
+            let (_dir, name) = made();
+            let content = "x".repeat(1 << 20);
+            let destination = check(&name).unwrap();
+            let reader = thread::spawn(move || {
+                let mut text = String::new();
+                PatientReader::open(&name).unwrap().unwrap().read_to_string(&mut text).unwrap();
+                text
+            });
+            put(&destination, &content).unwrap();
+            assert!(reader.join().unwrap() == content);
+        }
+
+        #[test]
+        fn a_pipe_without_writer_is_given_up() {
+            let (_dir, name) = made();
+            let patience = Timespec { tv_sec: 0, tv_nsec: 1 };
+            let mut pipe = PatientReader::open_with(&name, patience).unwrap().unwrap();
+            let error = pipe.read(&mut [0]).unwrap_err();
+            assert!(error.to_string().contains("no program has written"), "{error}");
+        }
+    }
+}

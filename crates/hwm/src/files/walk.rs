@@ -1,0 +1,215 @@
+//! The way to a directory, component by component.
+//!
+//! The kernel could open the whole path at once. It then follows each link by its own rule, and that rule is a switch
+//! (`fs.protected_symlinks`) which not all systems have or turn on. This walk applies the rule always.
+
+use std::{
+    collections::VecDeque,
+    env,
+    ffi::{OsStr, OsString},
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
+    path::{Component, Path, PathBuf},
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, Mode, OFlags, RawMode, Stat, fstat, mkdirat, openat, readlinkat, statat},
+    io::Errno,
+    process::geteuid,
+};
+
+/// Which symbolic links are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LinkTrust {
+    /// The rule of `fs.protected_symlinks` (proc_sys_fs(5)), whether the kernel applies it or not: in a sticky directory
+    /// that all may write to, a link must belong to this user or to the owner of the directory.
+    StickyRule,
+    /// Links of this user and of root. For places that hwm chooses itself below a home directory.
+    OwnOrRoot,
+}
+
+/// What happens where a directory of a path is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Refuse,
+    /// It is made, for its owner alone (0700).
+    MakePrivate,
+}
+
+/// As many links as Linux follows (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// Flags for a directory that is only passed through. Search permission is enough with `O_PATH` (open(2)).
+#[cfg(target_os = "linux")]
+const DIRECTORY_FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// macOS has no `O_PATH`: its directories must be readable.
+#[cfg(not(target_os = "linux"))]
+const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Opens the directory that `path` names, from `start` or else from the working directory. Returns its path, too.
+pub(super) fn open_directory(
+    start: Option<(&OwnedFd, &Path)>,
+    path: &Path,
+    trust: LinkTrust,
+    missing: Missing,
+) -> io::Result<(OwnedFd, PathBuf)> {
+    let (mut at, mut shown) = match start {
+        Some((fd, path)) => (fd.try_clone()?, path.to_owned()),
+        None => (open(CWD, OsStr::new("."), OFlags::empty())?, PathBuf::new()),
+    };
+    let mut pending: VecDeque<Step> = steps(path).collect();
+    let mut links = 0;
+    while let Some(step) = pending.pop_front() {
+        match step {
+            Step::Root => {
+                at = open(CWD, OsStr::new("/"), OFlags::empty())?;
+                shown = PathBuf::from("/");
+            }
+            Step::Up => {
+                at = open(at.as_fd(), OsStr::new(".."), OFlags::empty())?;
+                shown = parent(&shown)?;
+            }
+            Step::Down(name) => match open_child(&at, &name) {
+                Ok(child) => {
+                    at = child;
+                    shown.push(name);
+                }
+                Err(Errno::NOENT) if missing == Missing::MakePrivate => {
+                    check_owner(&at, &shown)?;
+                    match mkdirat(&at, &name, Mode::RWXU) {
+                        // Another process was quicker.
+                        Ok(()) | Err(Errno::EXIST) => pending.push_front(Step::Down(name)),
+                        Err(errno) => return Err(errno.into()),
+                    }
+                }
+                Err(Errno::NOTDIR | Errno::LOOP) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(Errno::LOOP.into());
+                    }
+                    match follow(&at, &shown, &name, trust)? {
+                        Followed::Steps(steps) => {
+                            steps.into_iter().rev().for_each(|step| pending.push_front(step))
+                        }
+                        Followed::Directory(directory) => {
+                            at = directory;
+                            shown.push(name);
+                        }
+                    }
+                }
+                Err(errno) => return Err(errno.into()),
+            },
+        }
+    }
+    if trust == LinkTrust::OwnOrRoot {
+        check_owner(&at, &shown)?;
+    }
+    Ok((at, shown))
+}
+
+/// Opens a directory in another one; a link is refused with `ENOTDIR` or `ELOOP`.
+pub(super) fn open_child(at: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    open(at.as_fd(), name, OFlags::NOFOLLOW)
+}
+
+/// Whether a link is followed.
+pub(super) fn is_followed(trust: LinkTrust, directory: &Stat, link: &Stat) -> bool {
+    let user = geteuid().as_raw();
+    match trust {
+        LinkTrust::StickyRule => {
+            let shared = RawMode::try_from(libc::S_ISVTX | libc::S_IWOTH).unwrap_or_default();
+            let is_shared = directory.st_mode & shared == shared;
+            !is_shared || link.st_uid == user || link.st_uid == directory.st_uid
+        }
+        LinkTrust::OwnOrRoot => link.st_uid == user || link.st_uid == 0,
+    }
+}
+
+/// The error for a link that is not followed.
+pub(super) fn refused_link(path: &Path, link: &Stat) -> io::Error {
+    io::Error::other(format!(
+        "{} is a symbolic link of another user (uid {}), which is not followed here; name its target",
+        path.display(),
+        link.st_uid
+    ))
+}
+
+/// A part of a path.
+#[derive(Debug)]
+enum Step {
+    Root,
+    Up,
+    Down(OsString),
+}
+
+fn steps(path: &Path) -> impl Iterator<Item = Step> {
+    path.components().filter_map(|component| match component {
+        Component::RootDir => Some(Step::Root),
+        Component::ParentDir => Some(Step::Up),
+        Component::Normal(name) => Some(Step::Down(name.to_owned())),
+        Component::CurDir | Component::Prefix(_) => None,
+    })
+}
+
+fn open(at: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat(at, name, DIRECTORY_FLAGS | flags, Mode::empty())
+}
+
+/// The place that a link leads to.
+enum Followed {
+    /// Where its text leads, from the directory in which it stands.
+    Steps(Vec<Step>),
+    /// The directory behind a link of /proc, whose text is not the way to it (proc_pid_root(5)).
+    Directory(OwnedFd),
+}
+
+fn follow(at: &OwnedFd, shown: &Path, name: &OsStr, trust: LinkTrust) -> io::Result<Followed> {
+    let link = statat(at, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let target = match readlinkat(at, name, Vec::new()) {
+        Ok(target) => OsString::from_vec(target.into_bytes()),
+        // It is no link (readlink(2)).
+        Err(Errno::INVAL) => return Err(Errno::NOTDIR.into()),
+        Err(errno) => return Err(errno.into()),
+    };
+    if !is_followed(trust, &fstat(at)?, &link) {
+        return Err(refused_link(&shown.join(name), &link));
+    }
+    if is_procfs(at) {
+        return Ok(Followed::Directory(open(at.as_fd(), name, OFlags::empty())?));
+    }
+    Ok(Followed::Steps(steps(Path::new(&target)).collect()))
+}
+
+#[cfg(target_os = "linux")]
+fn is_procfs(directory: &OwnedFd) -> bool {
+    rustix::fs::fstatfs(directory).is_ok_and(|system| system.f_type == rustix::fs::PROC_SUPER_MAGIC)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_procfs(_: &OwnedFd) -> bool {
+    false
+}
+
+/// Refuses a directory that belongs to neither this user nor root: its owner could lead later writes elsewhere.
+fn check_owner(directory: &OwnedFd, shown: &Path) -> io::Result<()> {
+    let owner = fstat(directory)?.st_uid;
+    if owner == geteuid().as_raw() || owner == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!(
+            "{} belongs to another user (uid {owner}); set HOME or XDG_DATA_HOME to a place of yours",
+            shown.display()
+        ),
+    ))
+}
+
+/// The path one level up.
+fn parent(shown: &Path) -> io::Result<PathBuf> {
+    let whole = if shown.is_absolute() { shown.to_owned() } else { env::current_dir()?.join(shown) };
+    Ok(whole.parent().unwrap_or(&whole).to_owned())
+}
