@@ -61,6 +61,11 @@ impl Kept {
         Directory::open_private(&self.root)
     }
 
+    /// Opens the directory, and makes it where it is missing.
+    fn open_or_make(&self) -> anyhow::Result<Directory> {
+        Directory::open_or_make_private(&self.root).with_context(|| self.root.display().to_string())
+    }
+
     /// Removes what an hwm that was killed has left behind.
     pub(crate) fn sweep(&self) {
         if self.open().is_ok() {
@@ -144,7 +149,7 @@ fn parts(dir: &str) -> Option<(&str, Option<&str>)> {
 /// Keeps the runs of this call of hwm.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    place: anyhow::Result<Kept>,
+    place: Kept,
     name: Option<Name>,
     /// The directory of this call, made with the first record.
     set: Option<NewSet>,
@@ -160,8 +165,11 @@ struct NewSet {
 }
 
 impl Keeper {
-    pub(crate) fn new(name: Option<Name>) -> Self {
-        Self { place: Kept::of_user(), name, set: None }
+    /// Finds out where records are kept, and makes the directory if need be: after a long job it is too late.
+    pub(crate) fn new(name: Option<Name>) -> anyhow::Result<Self> {
+        let place = Kept::of_user()?;
+        place.open_or_make()?;
+        Ok(Self { place, name, set: None })
     }
 
     /// Keeps one record; the file.
@@ -191,11 +199,8 @@ impl Keeper {
     }
 
     fn make_set(&self) -> anyhow::Result<NewSet> {
-        let root = match &self.place {
-            Ok(kept) => kept.root(),
-            Err(error) => anyhow::bail!("{error:#}"),
-        };
-        let at = Directory::open_or_make_private(root).with_context(|| root.display().to_string())?;
+        let root = self.place.root();
+        let at = self.place.open_or_make()?;
         left_over::sweep(root);
         let now = SystemTime::now();
         let millis = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_millis());

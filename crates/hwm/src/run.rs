@@ -100,7 +100,7 @@ fn prepare(args: &RunArgs, attach: Option<u32>) -> Result<(Vec<Plan>, Session), 
         ));
     }
     let mut session = Session::begin()?;
-    session.keeper = args.report.save.clone().map(Keeper::new);
+    session.keeper = args.report.save.clone().map(Keeper::new).transpose().context("--save")?;
     Ok((plans, session))
 }
 

@@ -111,6 +111,11 @@ Options:
       --html <FILE>
           Write a page of charts to FILE, for any browser and without network (see hwm view --help)
 
+      --output-mode <MODE>
+          Give output files these permission bits, an octal number such as 644. Without it only you
+          can read a new file (600), since command lines may hold passwords, and a file of yours
+          that is replaced keeps its bits. No effect on Windows
+
       --save[=<NAME>]
           Keep the record, under NAME if one is given: hwm list shows what is kept, and other verbs
           take its name or @last

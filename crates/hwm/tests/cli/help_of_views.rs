@@ -210,6 +210,11 @@ Options:
       --html <FILE>
           Write the page to FILE
 
+      --output-mode <MODE>
+          Give output files these permission bits, an octal number such as 644. Without it only you
+          can read a new file (600), since command lines may hold passwords, and a file of yours
+          that is replaced keeps its bits. No effect on Windows
+
       --open
           Show the page in the browser; without --html it is a temporary file
 

@@ -422,7 +422,7 @@ hwm: the argument '--record <FILE>' cannot be used with '--json <FILE>' (see hwm
     assert_data_eq!(
         String::from_utf8(summary.unwrap().stderr).unwrap(),
         str![[r#"
-hwm: GITHUB_STEP_SUMMARY no/such: No such file or directory (os error 2)
+hwm: GITHUB_STEP_SUMMARY no/such: the directory no cannot be used; create it first: No such file or directory (os error 2)
 
 "#]]
     );

@@ -1,0 +1,56 @@
+//! Kept records, in the home directory of another user.
+
+use std::fs;
+
+use crate::stage::{Stage, User, owner_and_mode};
+
+#[test]
+fn the_home_of_another_user_is_refused_before_the_job() {
+    let Some(stage) = Stage::set() else { return };
+    let home = stage.directory("home", User::Attacker, 0o755);
+    let mut hwm = stage.hwm(User::Root, &["run", "--save", "--", "touch", "sticky/ran"]);
+    let output = hwm.env("HOME", &home).output().expect("runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains("belongs to another user"), "{said}");
+    assert_eq!(fs::read_dir(&home).expect("read").count(), 0);
+    assert!(!stage.path("sticky/ran").exists());
+}
+
+#[test]
+fn a_link_of_another_user_on_the_way_is_refused() {
+    let Some(stage) = Stage::set() else { return };
+    let home = stage.directory("home", User::Attacker, 0o755);
+    for directory in ["home/.local", "home/.local/share"] {
+        stage.directory(directory, User::Attacker, 0o755);
+    }
+    stage.link("home/.local/share/highwater", User::Attacker, &stage.path("private"));
+    let mut hwm = stage.hwm(User::Root, &["run", "--save", "--", "true"]);
+    assert_eq!(hwm.env("HOME", &home).output().expect("runs").status.code(), Some(125));
+    assert_eq!(fs::read_dir(stage.path("private")).expect("read").count(), 0);
+}
+
+#[test]
+fn records_of_another_user_are_listed_and_not_touched() {
+    let Some(stage) = Stage::set() else { return };
+    let home = stage.directory("home", User::Victim, 0o755);
+    let save = |user| {
+        let mut hwm = stage.hwm(user, &["run", "-q", "--save=base", "--", "true"]);
+        hwm.env("HOME", &home).output().expect("runs").status.code()
+    };
+    assert_eq!(save(User::Victim), Some(0));
+    let kept = home.join(".local/share/highwater/records");
+    let set = fs::read_dir(&kept).expect("read").next().expect("one").expect("read").path();
+    assert_eq!(owner_and_mode(&kept), (User::Victim.id(), 0o700));
+    assert_eq!(owner_and_mode(&set.join("1.json")), (User::Victim.id(), 0o600));
+    // A pipe in the place of a record, or of the index, would wait for a writer.
+    for pipe in [set.join("2.json"), kept.join("index.json")] {
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o666.into()).expect("made");
+    }
+    let list = |args: &[&str]| stage.hwm(User::Root, args).env("HOME", &home).output().expect("runs");
+    let listed = list(&["list"]);
+    assert_eq!(listed.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("base"));
+    assert_eq!(list(&["list", "--remove", "base"]).status.code(), Some(1));
+    assert!(set.join("1.json").is_file());
+}

@@ -1,0 +1,10 @@
+//! Another user on the same machine, who wants root's rights, root's files or a wrong verdict. Each test first sets a trap
+//! as that user, then runs `hwm` as root or as a victim.
+//!
+//! The tests need root, since they act as three users. `SECURITY.md` says what `hwm` promises.
+#![cfg(target_os = "linux")]
+
+mod files;
+mod kept;
+mod stage;
+mod verdict;
