@@ -16,8 +16,8 @@ use super::{
 };
 use crate::paths;
 
-/// As many links as Linux follows (path_resolution(7)).
-const MAX_LINKS: usize = 40;
+/// As many links as Linux follows (`path_resolution(7)`).
+pub(super) const MAX_LINKS: usize = 40;
 
 /// What a name stands for.
 #[derive(Debug)]

@@ -21,10 +21,12 @@ use rustix::{
     process::geteuid,
 };
 
+use super::location::MAX_LINKS;
+
 /// Which symbolic links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinkTrust {
-    /// The rule of `fs.protected_symlinks` (proc_sys_fs(5)), whether the kernel applies it or not: in a sticky directory
+    /// The rule of `fs.protected_symlinks` (`proc_sys_fs(5)`), whether the kernel applies it or not: in a sticky directory
     /// that all may write to, a link must belong to this user or to the owner of the directory.
     StickyRule,
     /// Links of this user and of root. For places that hwm chooses itself below a home directory.
@@ -38,9 +40,6 @@ pub(super) enum Missing {
     /// It is made, for its owner alone (0700).
     MakePrivate,
 }
-
-/// As many links as Linux follows (path_resolution(7)).
-const MAX_LINKS: usize = 40;
 
 /// Flags for a directory that is only passed through. Search permission is enough with `O_PATH` (open(2)).
 #[cfg(target_os = "linux")]
@@ -92,7 +91,7 @@ pub(super) fn open_directory(
                     }
                     match follow(&at, &shown, &name, trust)? {
                         Followed::Steps(steps) => {
-                            steps.into_iter().rev().for_each(|step| pending.push_front(step))
+                            steps.into_iter().rev().for_each(|step| pending.push_front(step));
                         }
                         Followed::Directory(directory) => {
                             at = directory;
@@ -162,7 +161,7 @@ fn open(at: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errn
 enum Followed {
     /// Where its text leads, from the directory in which it stands.
     Steps(Vec<Step>),
-    /// The directory behind a link of /proc, whose text is not the way to it (proc_pid_root(5)).
+    /// The directory behind a link of /proc, whose text is not the way to it (`proc_pid_root(5)`).
     Directory(OwnedFd),
 }
 

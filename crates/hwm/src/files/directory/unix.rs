@@ -200,7 +200,13 @@ fn status(stat: &Stat) -> EntryStatus {
         _ => EntryKind::Other,
     };
     let is_own = stat.st_uid == geteuid().as_raw();
-    EntryStatus { kind, identity: identity(stat), own_mode: is_own.then(|| u32::from(stat.st_mode)) }
+    EntryStatus { kind, identity: identity(stat), own_mode: is_own.then(|| mode(stat)) }
+}
+
+// The types differ between systems.
+#[allow(clippy::useless_conversion)]
+fn mode(stat: &Stat) -> u32 {
+    u32::from(stat.st_mode)
 }
 
 // The types differ between systems.
