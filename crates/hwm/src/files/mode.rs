@@ -16,6 +16,7 @@ const PERMISSION_BITS: u32 = 0o777;
 
 impl NewFileMode {
     /// The mode for open(2), which takes the umask away from it.
+    #[cfg(unix)]
     pub(super) fn for_open(self) -> u32 {
         match self {
             // An exact mode is set once the content is written.

@@ -18,7 +18,7 @@ fn put(destination: &Destination, text: &str) -> io::Result<()> {
 fn checking_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let old = dir.path().join("old.json");
-    fs::write(&old, "keep").unwrap();
+    put(&check(&old).unwrap(), "keep").unwrap();
     check(&old).unwrap();
     check(&dir.path().join("new.json")).unwrap();
     assert_eq!(fs::read_to_string(&old).unwrap(), "keep");
@@ -78,6 +78,11 @@ mod unix {
 
     fn mode(path: &Path) -> u32 {
         fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    // macOS has no mkfifoat in rustix.
+    fn make_pipe(path: &Path) {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
     }
 
     fn set_mode(path: &Path, mode: u32) {
@@ -162,7 +167,7 @@ mod unix {
     fn what_is_written_in_place_must_be_what_was_checked() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+        make_pipe(&pipe);
         let destination = check(&pipe).unwrap();
         fs::remove_file(&pipe).unwrap();
         fs::write(&pipe, "keep").unwrap();
@@ -225,7 +230,7 @@ mod unix {
         fn made() -> (tempfile::TempDir, PathBuf) {
             let dir = tempfile::tempdir().unwrap();
             let pipe = dir.path().join("pipe");
-            rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+            make_pipe(&pipe);
             (dir, pipe)
         }
 
