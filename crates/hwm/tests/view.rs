@@ -15,14 +15,6 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Whether the hwm under test has the page: without Node.js it is built without.
-fn has_page() -> bool {
-    let output = hwm(&["run", "-q", "--html", "/dev/null", "--", "true"]);
-    let missing = stderr(&output).contains("was built without its page");
-    assert_eq!(output.status.code(), Some(if missing { 125 } else { 0 }), "{}", stderr(&output));
-    !missing
-}
-
 /// What `hwm view` makes of a record: the page, or the complaint and the exit code.
 fn view(dir: &Path, record: &str) -> Result<String, (Option<i32>, String)> {
     let (file, page) = (dir.join("record.json"), dir.join("page.html"));
@@ -44,21 +36,17 @@ fn changed(change: impl FnOnce(&mut Value)) -> String {
 }
 
 #[test]
+#[cfg(not(page))]
 fn without_the_page_it_says_how_to_get_it() {
-    if has_page() {
-        return;
-    }
     let dir = tempfile::tempdir().expect("a directory");
     let (code, words) = view(dir.path(), RECORD).expect_err("there is none");
     assert_eq!(code, Some(1));
-    assert!(words.contains("Node.js") && words.contains("cargo clean -p hwm"), "{words}");
+    assert!(words.contains("HWM_PAGE=build") && words.contains("npm run build"), "{words}");
 }
 
 #[test]
+#[cfg_attr(not(page), ignore = "hwm was built without its page: .ci/page makes it, or HWM_PAGE=build")]
 fn a_page_holds_nothing_of_the_job_outside_its_data() {
-    if !has_page() {
-        return;
-    }
     let dir = tempfile::tempdir().expect("a directory");
     let evil = "<script>alert(1)</script>";
     let record = changed(|record| {
@@ -78,10 +66,8 @@ fn a_page_holds_nothing_of_the_job_outside_its_data() {
 type Change = fn(&mut Value);
 
 #[test]
+#[cfg_attr(not(page), ignore = "hwm was built without its page: .ci/page makes it, or HWM_PAGE=build")]
 fn records_that_are_odd_give_a_page() {
-    if !has_page() {
-        return;
-    }
     let dir = tempfile::tempdir().expect("a directory");
     let odd: [(&str, Change); 6] = [
         ("one process", |record| {
@@ -115,10 +101,8 @@ fn records_that_are_odd_give_a_page() {
 }
 
 #[test]
+#[cfg_attr(not(page), ignore = "hwm was built without its page: .ci/page makes it, or HWM_PAGE=build")]
 fn what_is_no_record_gives_one_line() {
-    if !has_page() {
-        return;
-    }
     let dir = tempfile::tempdir().expect("a directory");
     let cases = [
         (RECORD[..RECORD.len() / 2].to_owned(), "was it cut short"),
@@ -138,10 +122,8 @@ fn what_is_no_record_gives_one_line() {
 }
 
 #[test]
+#[cfg_attr(not(page), ignore = "hwm was built without its page: .ci/page makes it, or HWM_PAGE=build")]
 fn two_records_and_standard_output() {
-    if !has_page() {
-        return;
-    }
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("record.json");
     fs::write(&file, RECORD).expect("written");
@@ -159,11 +141,9 @@ fn two_records_and_standard_output() {
 }
 
 #[test]
+#[cfg_attr(not(page), ignore = "hwm was built without its page: .ci/page makes it, or HWM_PAGE=build")]
 #[cfg(target_os = "linux")]
 fn a_run_writes_its_page_and_keeps_the_jobs_code() {
-    if !has_page() {
-        return;
-    }
     let dir = tempfile::tempdir().expect("a directory");
     let page = dir.path().join("run.html");
     let output = hwm(&["run", "-q", "--html", page.to_str().expect("text"), "--", "sh", "-c", "exit 7"]);
@@ -175,12 +155,10 @@ fn a_run_writes_its_page_and_keeps_the_jobs_code() {
 }
 
 #[test]
+#[cfg_attr(not(page), ignore = "hwm was built without its page: .ci/page makes it, or HWM_PAGE=build")]
 #[cfg(target_os = "linux")]
 fn opening_is_tried_with_xdg_open_and_its_failure_is_told() {
     use std::os::unix::fs::PermissionsExt;
-    if !has_page() {
-        return;
-    }
     let dir = tempfile::tempdir().expect("a directory");
     let (file, opener, told) =
         (dir.path().join("record.json"), dir.path().join("xdg-open"), dir.path().join("told"));
