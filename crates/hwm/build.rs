@@ -26,10 +26,16 @@ fn manifest_dir() -> PathBuf {
     env::var_os("CARGO_MANIFEST_DIR").expect("set by Cargo").into()
 }
 
+/// Returns the root of the checkout that this crate lies in. A package that was unpacked somewhere has none: it must not
+/// look at what others put around it.
+fn checkout_root(here: &Path) -> Option<PathBuf> {
+    here.ends_with("crates/hwm").then(|| here.join("../.."))
+}
+
 /// The commit of this checkout, or the one that `cargo package` noted down in a published crate.
 fn commit() -> Option<String> {
     let here = &manifest_dir();
-    let full = if here.join("../../.git").exists() {
+    let full = if checkout_root(here).is_some_and(|root| root.join(".git").exists()) {
         // The log of HEAD changes with every commit and every checkout.
         if let Some(log) = git(here, &["rev-parse", "--git-path", "logs/HEAD"]) {
             println!("cargo::rerun-if-changed={}", here.join(log).display());

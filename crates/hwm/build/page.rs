@@ -98,11 +98,10 @@ fn named_page(file: &Path) -> Result<PathBuf, String> {
     fs::canonicalize(file).map_err(|error| error.to_string())
 }
 
-/// Returns `viewer/` of a checkout. A package that was unpacked somewhere must not look at what lies around it.
+/// Returns `viewer/` of a checkout, and lets Cargo watch the sources in it.
 fn viewer_of_checkout(here: &Path) -> Option<PathBuf> {
-    let viewer = here.join("../../viewer");
-    let is_checkout = here.ends_with("crates/hwm") && viewer.join("package.json").is_file();
-    is_checkout.then(|| {
+    let viewer = crate::checkout_root(here)?.join("viewer");
+    viewer.join("package.json").is_file().then(|| {
         for source in sources::PAGE_SOURCES {
             println!("cargo::rerun-if-changed={}", viewer.join(source).display());
         }
