@@ -4,6 +4,7 @@
 //! `*_seconds` count from the start of the job on a monotonic clock. A figure that is not known is absent
 //! (`null`), never 0. `docs/record.md` explains each field, `docs/record.schema.json` is made from these types.
 
+mod consistency;
 mod finding;
 mod gpu;
 mod job;

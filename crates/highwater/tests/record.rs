@@ -225,6 +225,69 @@ fn foreign_documents_are_no_records() {
     }
 }
 
+/// What a record says of its own parts must hold: no reader has to ask again.
+#[test]
+fn a_record_that_contradicts_itself_is_refused() {
+    let huge = u64::MAX;
+    let node = |id: u64, parent: Value| json!({"key": "x", "by": "tree", "processes": 1, "peak_bytes": 1, "at_seconds": null, "id": id, "parent": parent});
+    let cases = [
+        ("/timeline/series/0/first", json!(1_u64 << 62), "timeline.series[0].first"),
+        ("/timeline/series/0/first", json!(1_u64 << 30), "timeline.series[0].first"),
+        ("/timeline/series/0/first", json!(huge), "timeline.series[0].first"),
+        ("/timeline/series/1/bytes", json!([1, 2, 3, 4, 5, 6, 7, 8, 9]), "timeline.series[1].first"),
+        ("/timeline/series/1/min", json!([]), "timeline.series[1].min"),
+        ("/timeline/series/1/max", json!([1, 2, 3, 4]), "timeline.series[1].max"),
+        ("/timeline/series/2/id", json!(3), "timeline.series[2].id"),
+        ("/timeline/counters/1/first", json!(huge), "timeline.counters[1].first"),
+        ("/timeline/counters/1/id", json!(huge), "timeline.counters[1].id"),
+        ("/timeline/seconds", json!(vec![0.0; 100_001]), "timeline.seconds"),
+        ("/timeline/seconds/0", json!(-1.0), "timeline.seconds[0]"),
+        ("/timeline/seconds/0", json!(1e9), "timeline.seconds[1]"),
+        ("/processes/1/start_seconds", json!(-0.5), "processes[1].start_seconds"),
+        ("/processes/1/end_seconds", json!(-1e308), "processes[1].end_seconds"),
+        ("/duration_seconds", json!(-1), "duration_seconds"),
+        ("/peak/rss/between_seconds", json!([-1, 2]), "peak.rss.between_seconds"),
+        ("/groups", json!([node(3, json!(null))]), "groups[0].id"),
+        ("/groups", json!([node(0, json!(huge))]), "groups[0].parent"),
+        ("/groups", json!([node(1, json!(null)), node(1, json!(0))]), "groups[1].id"),
+        ("/groups", json!([node(0, json!(0))]), "groups[0].parent"),
+        ("/groups", json!([node(2, json!(1)), node(0, json!(1)), node(1, json!(0))]), "groups[1].parent"),
+        ("/findings/0/id", json!(3), "findings[0].id"),
+        ("/findings/0/began_seconds", json!(-3.0), "findings[0].began_seconds"),
+    ];
+    for (path, value, field) in cases {
+        let mut wrong = document();
+        wrong["findings"][0]["scope"] = json!("process");
+        wrong["findings"][0]["id"] = json!(1);
+        assert!(read(&wrong).is_ok());
+        *wrong.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value;
+        match read(&wrong) {
+            Err(ReadError::Inconsistent { field: found, .. }) => assert_eq!(found, field, "{path}"),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+    let mut twice = document();
+    let line = twice["timeline"]["series"][0].clone();
+    twice["timeline"]["series"].as_array_mut().unwrap().push(line);
+    let error = read(&twice).unwrap_err().to_string();
+    assert!(error.ends_with("is there twice"), "{error}");
+}
+
+/// A branch of many processes is no ring, and takes no time to walk.
+#[test]
+fn a_deep_tree_is_a_tree() {
+    let mut deep = document();
+    let row = deep["processes"][0].clone();
+    let count = 2_000_u64;
+    deep["processes"] = Value::from(vec![row; usize::try_from(count).unwrap()]);
+    let group =
+        |id: u64| json!({"key": "x", "by": "tree", "processes": 1, "id": id, "parent": id.checked_sub(1)});
+    deep["groups"] = (0..count).map(group).collect();
+    assert_eq!(read(&deep).unwrap().groups.len(), 2_000);
+    deep["groups"][0]["parent"] = json!(count - 1);
+    assert!(matches!(read(&deep), Err(ReadError::Inconsistent { .. })));
+}
+
 #[test]
 fn a_mark_of_the_encoding_before_the_document_is_passed_over() {
     assert!(Record::from_json(format!("\u{feff}{V1_0}").as_bytes()).is_ok());

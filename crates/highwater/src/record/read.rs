@@ -4,7 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Record;
+use super::{
+    Record,
+    consistency::{self, Inconsistency},
+};
 
 /// Name and version of a schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +61,14 @@ pub enum ReadError {
         /// Its minor version.
         minor: u32,
     },
+    /// A record whose parts contradict each other: it was changed, or is made up.
+    #[error("the record contradicts itself: {field} {why}")]
+    Inconsistent {
+        /// Path of the field, such as `timeline.series[3].first`.
+        field: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 /// The first field alone, whatever else the document holds.
@@ -67,10 +78,13 @@ struct Header {
 }
 
 impl Record {
-    /// Reads a record from JSON text.
+    /// Reads a record from JSON text, and checks that its parts agree: each place that it names is inside of what it
+    /// holds, and times are not negative.
+    ///
+    /// A text of many small values takes up to ten times its own length of memory: bound what is read from elsewhere.
     ///
     /// # Errors
-    /// [`ReadError`] when the text is cut short, is something else, or needs a newer version.
+    /// [`ReadError`] when the text is cut short, is something else, contradicts itself, or needs a newer version.
     ///
     /// ```
     /// use highwater::record::{ReadError, Record};
@@ -80,22 +94,45 @@ impl Record {
     pub fn from_json(text: &[u8]) -> Result<Self, ReadError> {
         // Some editors and shells put a mark of the encoding first.
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        let is_object = text.trim_ascii_start().first() == Some(&b'{');
-        let header: Header = serde_json::from_slice(text).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data if !is_object => {
-                ReadError::NotARecord("it is no JSON object".to_owned())
-            }
-            serde_json::error::Category::Data => ReadError::NotARecord(error.to_string()),
-            _ => ReadError::Json(error),
-        })?;
-        let schema =
-            header.schema.ok_or_else(|| ReadError::NotARecord("it has no field `schema`".to_owned()))?;
-        if schema.name != SchemaVersion::NAME {
-            return Err(ReadError::NotARecord(format!("its schema is `{}`", schema.name)));
-        }
-        if schema.major > SchemaVersion::MAJOR {
-            return Err(ReadError::TooNew { major: schema.major, minor: schema.minor });
-        }
-        serde_json::from_slice(text).map_err(|error| ReadError::NotARecord(error.to_string()))
+        let record: Self = match serde_json::from_slice(text) {
+            Ok(record) => record,
+            Err(error) => return Err(why_not(text, &error)),
+        };
+        check_version(&record.schema)?;
+        consistency::check(&record)
+            .map_err(|Inconsistency { field, why }| ReadError::Inconsistent { field, why })?;
+        Ok(record)
     }
+}
+
+/// Refuses what is another document, or a record of a newer major version.
+fn check_version(schema: &SchemaVersion) -> Result<(), ReadError> {
+    if schema.name != SchemaVersion::NAME {
+        return Err(ReadError::NotARecord(format!("its schema is `{}`", schema.name)));
+    }
+    if schema.major > SchemaVersion::MAJOR {
+        return Err(ReadError::TooNew { major: schema.major, minor: schema.minor });
+    }
+    Ok(())
+}
+
+/// Finds out why a text is no record that can be read. `of_record`: what the attempt to read one said.
+fn why_not(text: &[u8], of_record: &serde_json::Error) -> ReadError {
+    let is_object = text.trim_ascii_start().first() == Some(&b'{');
+    let header: Header = match serde_json::from_slice(text) {
+        Ok(header) => header,
+        Err(error) => {
+            return match error.classify() {
+                serde_json::error::Category::Data if !is_object => {
+                    ReadError::NotARecord("it is no JSON object".to_owned())
+                }
+                serde_json::error::Category::Data => ReadError::NotARecord(error.to_string()),
+                _ => ReadError::Json(error),
+            };
+        }
+    };
+    let Some(schema) = header.schema else {
+        return ReadError::NotARecord("it has no field `schema`".to_owned());
+    };
+    check_version(&schema).err().unwrap_or_else(|| ReadError::NotARecord(of_record.to_string()))
 }

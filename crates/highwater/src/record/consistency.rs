@@ -1,0 +1,216 @@
+//! The rules between the fields of a record: what one part says of another part must hold.
+//!
+//! A record may come from anywhere. These rules are checked once, after reading, so that no analysis and no output has to
+//! ask again whether a place that a record names is inside of what it holds. `docs/record.md` lists them.
+
+use std::collections::HashSet;
+
+use super::{Counter, CounterMetric, Finding, Group, GroupKey, Metric, Record, Scope, Series, Timeline};
+
+/// Columns of a timeline at most: fifty times as many as this version writes.
+const MAX_COLUMNS: usize = 100_000;
+
+/// A rule that a record breaks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Inconsistency {
+    /// Path of the field, such as `timeline.series[3].first`.
+    pub(super) field: String,
+    /// What is wrong with it; goes on after the field's name.
+    pub(super) why: String,
+}
+
+type Checked = Result<(), Inconsistency>;
+
+fn wrong(field: impl Into<String>, why: impl Into<String>) -> Inconsistency {
+    Inconsistency { field: field.into(), why: why.into() }
+}
+
+/// Checks all rules.
+pub(super) fn check(record: &Record) -> Checked {
+    let rows = record.processes.len();
+    check_moment("duration_seconds", record.duration_seconds)?;
+    check_peaks(record)?;
+    for (place, process) in record.processes.iter().enumerate() {
+        check_moment_at("processes", place, "start_seconds", Some(process.start_seconds))?;
+        check_moment_at("processes", place, "end_seconds", process.end_seconds)?;
+    }
+    for (place, group) in record.groups.iter().enumerate() {
+        check_moment_at("groups", place, "at_seconds", group.at_seconds)?;
+    }
+    check_tree(&record.groups, rows)?;
+    for (place, limit) in record.limits.iter().enumerate() {
+        let at_seconds = limit.exceeded.as_ref().and_then(|exceeded| exceeded.at_seconds);
+        check_moment_at("limits", place, "exceeded.at_seconds", at_seconds)?;
+    }
+    for (place, finding) in record.findings.iter().enumerate() {
+        let Finding::Leak(leak) = finding else { continue };
+        check_moment_at("findings", place, "began_seconds", Some(leak.began_seconds))?;
+        check_moment_at("findings", place, "until_seconds", Some(leak.until_seconds))?;
+        if leak.scope == Scope::Process {
+            check_row(leak.id, rows, || format!("findings[{place}].id"))?;
+        }
+    }
+    record.timeline.as_ref().map_or(Ok(()), |timeline| check_timeline(timeline, rows))
+}
+
+fn check_peaks(record: &Record) -> Checked {
+    let peak = &record.peak;
+    if let Some(rss) = &peak.rss {
+        check_moment("peak.rss.at_seconds", rss.at_seconds.unwrap_or_default())?;
+        for end in rss.between_seconds.into_iter().flatten() {
+            check_moment("peak.rss.between_seconds", end)?;
+        }
+    }
+    let figures = [("pss", peak.pss), ("cgroup", peak.cgroup), ("commit", peak.commit), ("swap", peak.swap)];
+    for (name, figure) in figures {
+        if let Some(at) = figure.and_then(|figure| figure.at_seconds) {
+            check_moment(&format!("peak.{name}.at_seconds"), at)?;
+        }
+    }
+    for (place, device) in peak.gpu.iter().enumerate() {
+        check_moment_at("peak.gpu", place, "vram.at_seconds", device.vram.and_then(|vram| vram.at_seconds))?;
+        check_moment_at("peak.gpu", place, "gtt.at_seconds", device.gtt.and_then(|gtt| gtt.at_seconds))?;
+    }
+    Ok(())
+}
+
+fn check_timeline(timeline: &Timeline, rows: usize) -> Checked {
+    let columns = timeline.seconds.len();
+    if columns > MAX_COLUMNS {
+        return Err(wrong("timeline.seconds", format!("has {columns} columns, more than {MAX_COLUMNS}")));
+    }
+    let mut before = 0.0;
+    for (place, &at) in timeline.seconds.iter().enumerate() {
+        if !(at >= before && at.is_finite()) {
+            return Err(wrong(
+                format!("timeline.seconds[{place}]"),
+                format!("is {at}, not a moment at or after {before}"),
+            ));
+        }
+        before = at;
+    }
+    let mut lines = HashSet::new();
+    for (place, series) in timeline.series.iter().enumerate() {
+        let Series { metric, scope, id, first, bytes, min, max } = series;
+        let at = |name: &str| format!("timeline.series[{place}].{name}");
+        check_span(*first, bytes.len(), columns, || at("first"))?;
+        for (name, values) in [("min", min), ("max", max)] {
+            if values.len() != bytes.len() {
+                let why = format!("has {} values beside {} of bytes", values.len(), bytes.len());
+                return Err(wrong(at(name), why));
+            }
+        }
+        check_owner(*scope, *id, rows, || at("id"))?;
+        // What only a newer version knows may differ in ways that this one does not know either.
+        let is_known = *metric != Metric::Other && *scope != Scope::Unknown;
+        if is_known && !lines.insert((*metric, *scope, *id)) {
+            return Err(wrong(format!("timeline.series[{place}]"), "is there twice"));
+        }
+    }
+    let mut lines = HashSet::new();
+    for (place, counter) in timeline.counters.iter().enumerate() {
+        let Counter { metric, unit: _, scope, id, first, values } = counter;
+        let at = |name: &str| format!("timeline.counters[{place}].{name}");
+        check_span(*first, values.len(), columns, || at("first"))?;
+        check_owner(*scope, *id, rows, || at("id"))?;
+        let is_known = *metric != CounterMetric::Other && *scope != Scope::Unknown;
+        if is_known && !lines.insert((*metric, *scope, *id)) {
+            return Err(wrong(format!("timeline.counters[{place}]"), "is there twice"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a line's values all have a column.
+fn check_span(first: usize, length: usize, columns: usize, field: impl Fn() -> String) -> Checked {
+    match first.checked_add(length) {
+        Some(end) if end <= columns => Ok(()),
+        _ => {
+            let why = format!("is {first} with {length} values, beyond the {columns} columns");
+            Err(wrong(field(), why))
+        }
+    }
+}
+
+/// Checks that a line names its owner where its scope needs one.
+fn check_owner(scope: Scope, id: Option<u64>, rows: usize, field: impl Fn() -> String) -> Checked {
+    if scope == Scope::Process { check_row(id, rows, field) } else { Ok(()) }
+}
+
+fn check_row(id: Option<u64>, rows: usize, field: impl Fn() -> String) -> Checked {
+    match id {
+        Some(id) => row_of(id, rows).map(drop).ok_or_else(|| beyond(id, rows, field())),
+        // A process that the record does not name.
+        None => Ok(()),
+    }
+}
+
+fn row_of(id: u64, rows: usize) -> Option<usize> {
+    usize::try_from(id).ok().filter(|&row| row < rows)
+}
+
+fn beyond(id: u64, rows: usize, field: String) -> Inconsistency {
+    wrong(field, format!("is {id}, and there are {rows} processes"))
+}
+
+/// Checks that the groups by tree are one: each process once, each parent a process, and no ring.
+fn check_tree(groups: &[Group], rows: usize) -> Checked {
+    let mut tree: Vec<Node> = Vec::new();
+    let is_tree = |(_, group): &(usize, &Group)| group.by == GroupKey::Tree;
+    for (place, group) in groups.iter().enumerate().filter(is_tree) {
+        if tree.is_empty() {
+            tree.resize(rows, Node::default());
+        }
+        let inside = |name: &str, id: Option<u64>| {
+            let row =
+                |id| row_of(id, rows).ok_or_else(|| beyond(id, rows, format!("groups[{place}].{name}")));
+            id.map(row).transpose()
+        };
+        let parent = inside("parent", group.parent)?;
+        let Some(row) = inside("id", group.id)? else { continue };
+        if tree[row].place.replace(place).is_some() {
+            return Err(wrong(format!("groups[{place}].id"), "is there twice"));
+        }
+        tree[row].parent = parent;
+    }
+    for start in 0..tree.len() {
+        let mut next = Some(start);
+        while let Some(row) = next.filter(|&row| tree[row].seen_from.is_none()) {
+            tree[row].seen_from = Some(start);
+            next = tree[row].parent;
+        }
+        if let Some(row) = next.filter(|&row| tree[row].seen_from == Some(start)) {
+            let place = tree[row].place.unwrap_or_default();
+            return Err(wrong(format!("groups[{place}].parent"), "leads back to the group itself"));
+        }
+    }
+    Ok(())
+}
+
+/// A row of the record within the tree.
+#[derive(Debug, Clone, Default)]
+struct Node {
+    /// Its group's place.
+    place: Option<usize>,
+    parent: Option<usize>,
+    /// The row from which a walk to the root came by.
+    seen_from: Option<usize>,
+}
+
+fn check_moment_at(list: &str, place: usize, name: &str, seconds: Option<f64>) -> Checked {
+    match seconds {
+        Some(seconds) if !is_moment(seconds) => {
+            Err(wrong(format!("{list}[{place}].{name}"), format!("is {seconds}, not a time")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_moment(field: &str, seconds: f64) -> Checked {
+    if is_moment(seconds) { Ok(()) } else { Err(wrong(field, format!("is {seconds}, not a time"))) }
+}
+
+/// Times count from the start of the job.
+fn is_moment(seconds: f64) -> bool {
+    seconds.is_finite() && seconds >= 0.0
+}
