@@ -209,6 +209,7 @@ Examples:
   hwm completions bash                    completions for the shell
 ";
 
+/// clap breaks the line at `{n}`; a style that changes nothing keeps the braces apart, and is taken out where it is not shown.
 const RUN_EXAMPLES: &str = "\
 Examples:
   hwm run -- cargo build --release          a summary on standard error when the build ends
@@ -226,11 +227,11 @@ Examples:
   hwm run --with-cpu --with-io -- make -j8  CPU time and I/O beside memory
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   hwm run --detect-leaks -- ./server        does its memory go on growing?
-  hwm run --repeat 5 --json='mem-{n}.json' -- ./bench    median and spread of five runs
-  hwm run --post-run-cmd './upload.sh $HWM_RECORD' -- make test
+  hwm run --repeat 5 --json='mem-{\x1b[0mn}.json' -- ./bench    median and spread of five runs
+  hwm run --post-run-cmd './upload.sh \"$HWM_RECORD\"' -- make test
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
-Output files: {pid} (of hwm), {host}, {rank} (Slurm, OpenMPI, PMI, torchrun) and {n} (number of the run) in their \
+Output files: {pid} (of hwm), {host}, {rank} (Slurm, OpenMPI, PMI, torchrun) and {\x1b[0mn} (number of the run) in their \
 names are filled in. \
 They are checked before the job starts; later trouble with them costs a warning, never the job's exit code.
 

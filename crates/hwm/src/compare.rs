@@ -11,7 +11,7 @@ use highwater::record::Record;
 use crate::{
     exit,
     judgement::{Judgement, RuleArgs},
-    output::{comparison, complain},
+    output::{comparison, complain, json},
     records::{self, CannotRead},
 };
 
@@ -102,8 +102,7 @@ fn read_all<'a>(
 fn print(judgement: &Judgement, args: &CompareArgs) -> io::Result<()> {
     let mut stdout = anstream::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut stdout, judgement)?;
-        writeln!(stdout)?;
+        json::write_pretty(judgement, &mut stdout)?;
     } else if args.markdown {
         comparison::markdown::write(judgement, args.top, &mut stdout)?;
     } else {

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, BufWriter, IsTerminal, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -15,6 +15,7 @@ use crate::{
     exit,
     files::{Destination, NewFileMode},
     output::{
+        cell::CellArgs,
         complain,
         export::{chrome_trace, firefox_profiler, samples},
         warn,
@@ -39,6 +40,9 @@ pub(crate) struct ExportArgs {
 
     #[command(flatten)]
     output_mode: OutputModeArgs,
+
+    #[command(flatten)]
+    cells: CellArgs,
 }
 
 /// A format of another tool.
@@ -81,18 +85,16 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     }
     match to {
         To::Stdout => {
-            let stdout = io::stdout();
-            let for_terminal = stdout.is_terminal();
-            let mut out = BufWriter::new(stdout.lock());
-            match write(args.format, &record, for_terminal, &mut out).and_then(|()| out.flush()) {
+            let mut out = BufWriter::new(io::stdout().lock());
+            match write(args, &record, &mut out).and_then(|()| out.flush()) {
                 // A reader that stops early (`| head -1`) is no failure.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 written => written.context("standard output")?,
             }
         }
-        To::File(file) => file
-            .write(|out| write(args.format, &record, false, out))
-            .with_context(|| file.name().to_string())?,
+        To::File(file) => {
+            file.write(|out| write(args, &record, out)).with_context(|| file.name().to_string())?;
+        }
         To::Directory(directory) => write_tables(&record, &directory, args.output_mode.mode())?,
     }
     Ok(ExitCode::SUCCESS)
@@ -145,11 +147,11 @@ impl To {
     }
 }
 
-fn write(format: Format, record: &Record, for_terminal: bool, out: &mut dyn Write) -> io::Result<()> {
-    match format {
+fn write(args: &ExportArgs, record: &Record, out: &mut dyn Write) -> io::Result<()> {
+    match args.format {
         Format::ChromeTrace => chrome_trace::write(record, out),
         Format::FirefoxProfiler => firefox_profiler::write(record, out),
-        Format::Csv => samples::write(record, for_terminal, out),
+        Format::Csv => samples::write(record, args.cells, out),
         Format::Parquet => Err(io::ErrorKind::Unsupported.into()),
     }
 }

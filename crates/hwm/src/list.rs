@@ -237,7 +237,10 @@ fn exit(lines: &[&Line]) -> String {
     };
     let ends: Vec<String> =
         lines.iter().map(|line| line.exit.as_ref().map_or_else(|| "?".to_owned(), shown)).collect();
-    ends.iter().find(|end| *end != "0").or(ends.first()).cloned().unwrap_or_else(|| "?".to_owned())
+    ends.iter()
+        .find(|end| *end != "0")
+        .or(ends.first())
+        .map_or_else(|| "?".to_owned(), |end| text::printable(end))
 }
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {

@@ -234,12 +234,12 @@ fn report(record: &Record<Rows>, plan: &Plan) -> Option<PathBuf> {
         None => {}
     }
     if let Some(to) = &plan.group_csv
-        && let Err(error) = to.write(|out| group_csv::write(&record.groups, &plan.listed, out))
+        && let Err(error) = to.write(|out| group_csv::write(&record.groups, &plan.listed, plan.cells, out))
     {
         warn(format_args!("cannot write {}: {error}", to.name()));
     }
     if let Some(to) = &plan.csv
-        && let Err(error) = to.write(|out| csv::write(record.processes.iter(), &plan.listed, out))
+        && let Err(error) = to.write(|out| csv::write(record.processes.iter(), &plan.listed, plan.cells, out))
     {
         warn(format_args!("cannot write {}: {error}", to.name()));
     }

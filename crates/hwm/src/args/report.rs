@@ -7,7 +7,7 @@ use highwater::job::{CommandLineKey, GroupBy, Pace};
 use regex_lite::Regex;
 
 use super::output_mode::OutputModeArgs;
-use crate::{kept::Name, units};
+use crate::{kept::Name, output::cell::CellArgs, units};
 
 /// How often to look.
 #[derive(Debug, Clone, Args)]
@@ -40,6 +40,9 @@ pub(crate) struct ReportArgs {
     /// Write one row a sample as CSV while the job runs.
     #[arg(long, value_name = "FILE")]
     pub(crate) timeline: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) cells: CellArgs,
 
     /// Write a page of charts to FILE, for any browser and without network (see hwm view --help).
     #[arg(long, value_name = "FILE")]

@@ -8,7 +8,7 @@ use std::{
 use highwater::record::{Certainty, PeakSource, Process};
 use serde::Serialize;
 
-use super::{listed::Listed, text};
+use super::{cell::CellArgs, listed::Listed, text};
 
 const HEADER: [&str; 24] = [
     "pid",
@@ -39,10 +39,10 @@ const HEADER: [&str; 24] = [
 
 /// Fields in the order of [`HEADER`]; what is unknown becomes an empty field.
 #[derive(Serialize)]
-struct Row<'a> {
+struct Row {
     pid: u32,
     ppid: u32,
-    command: &'a str,
+    command: String,
     max_rss_kib: Option<u64>,
     max_rss_mib: Option<String>,
     first_seen: String,
@@ -70,6 +70,7 @@ struct Row<'a> {
 pub(crate) fn write<P: Borrow<Process>>(
     rows: impl IntoIterator<Item = io::Result<P>>,
     listed: &Listed,
+    cells: CellArgs,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
@@ -85,7 +86,7 @@ pub(crate) fn write<P: Borrow<Process>>(
         csv.serialize(Row {
             pid: process.pid,
             ppid: process.ppid,
-            command: &process.command,
+            command: cells.cell(&process.command),
             max_rss_kib: process.max_rss_kib,
             max_rss_mib: process.max_rss_kib.map(text::mib),
             first_seen: process.first_seen.to_string(),
@@ -119,7 +120,7 @@ mod tests {
 
     fn written(listed: &Listed) -> String {
         let mut out = Vec::new();
-        write(fixture().processes.iter().map(Ok), listed, &mut out).unwrap();
+        write(fixture().processes.iter().map(Ok), listed, CellArgs::default(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn unknown_is_empty_and_odd_names_are_quoted() {
         let text = written(&Listed::default());
-        assert!(text.contains("8490,8470,\"odd\u{1b}[31m,name\",,,"), "{text}");
+        assert!(text.contains("8490,8470,\"odd\\x1b[31m,name\",,,"), "{text}");
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::{borrow::Cow, fmt::Write as _, time::SystemTime};
 use highwater::{Error, Ram, gpu::Device, record::Timestamp};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::figure::{self, Reasons, entries};
+use super::{
+    figure::{self, Reasons, entries},
+    visible,
+};
 use crate::look::{DeviceRef, Load, Look, Missing, Row};
 
 /// Which document, and by which rules.
@@ -26,20 +29,25 @@ impl Schema {
     pub(crate) const WATCH: Self = Self { name: "highwater.watch", major: 1, minor: 0 };
 }
 
-/// JSON leaves some control characters as they are, and those that turn the direction of writing: names may hold them,
-/// and a terminal would obey. They stand in strings only, where an escape means the same.
+/// JSON leaves many characters as they are that a terminal obeys or that show nothing of themselves, and `##`, which CI
+/// systems take for a command anywhere in a log. They stand in strings only, where an escape means the same.
 pub(crate) fn escaped(json: &str) -> Cow<'_, str> {
-    let obeyed = |c: char| matches!(c, '\x7f'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !json.contains(obeyed) {
+    // The document's own line breaks are white space.
+    let is_escaped = |character: char| character != '\n' && visible::is_hidden(character);
+    if !json.contains(is_escaped) && !json.contains("##") {
         return Cow::Borrowed(json);
     }
     let mut text = String::with_capacity(json.len());
+    let mut last = ' ';
     for character in json.chars() {
-        if obeyed(character) {
-            let _ = write!(text, "\\u{:04x}", u32::from(character));
+        if is_escaped(character) || (last, character) == ('#', '#') {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
         } else {
             text.push(character);
         }
+        last = character;
     }
     Cow::Owned(text)
 }
@@ -289,11 +297,14 @@ mod tests {
 
     #[test]
     fn no_terminal_obeys_and_the_text_stays() {
-        let name = "\x1b[2J\u{9b}31m\x7f\u{202e}größe";
-        let json = serde_json::to_string(name).unwrap();
+        let name = "\x1b[2J\u{9b}31m\x7f\u{202e}\u{200b}\u{e0041}##[error]##vso[größe";
+        let json = serde_json::to_string_pretty(&[name]).unwrap();
         let escaped = escaped(&json);
-        assert!(!escaped.contains(['\x1b', '\u{9b}', '\x7f', '\u{202e}']), "{escaped}");
+        assert!(
+            !escaped.contains(|c| c != '\n' && visible::is_hidden(c)) && !escaped.contains("##"),
+            "{escaped}"
+        );
         assert!(escaped.contains("größe"));
-        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), name);
+        assert_eq!(serde_json::from_str::<[String; 1]>(&escaped).unwrap(), [name]);
     }
 }

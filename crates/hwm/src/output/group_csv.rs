@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use highwater::record::{Group, GroupKey};
 use serde::Serialize;
 
-use super::listed::Listed;
+use super::{cell::CellArgs, listed::Listed};
 
 /// What is unknown becomes an empty field.
 #[derive(Serialize)]
-struct Row<'a> {
+struct Row {
     by: GroupKey,
-    key: &'a str,
+    key: String,
     processes: u64,
     peak_kib: Option<u64>,
     at_seconds: Option<f64>,
@@ -21,13 +21,18 @@ struct Row<'a> {
 }
 
 /// Writes the listed groups. Those by tree lie within each other: never add them up.
-pub(crate) fn write(groups: &[Group], listed: &Listed, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(
+    groups: &[Group],
+    listed: &Listed,
+    cells: CellArgs,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
     csv.write_record(["by", "key", "processes", "peak_kib", "at_seconds", "id", "parent"])?;
     for group in groups.iter().filter(|group| listed.lists(&group.key)) {
         csv.serialize(Row {
             by: group.by,
-            key: &group.key,
+            key: cells.cell(&group.key),
             processes: group.processes,
             peak_kib: group.peak_bytes.map(|bytes| bytes / 1024),
             at_seconds: group.at_seconds,

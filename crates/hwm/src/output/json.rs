@@ -10,17 +10,21 @@ use super::document::escaped;
 
 /// Writes the record and a newline.
 pub(crate) fn write<P: Serialize>(record: &Record<P>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, record)?;
-    out.write_all(b"\n")
+    write_line(record, out)
 }
 
-/// Writes a value on one line; no terminal obeys the names in it.
+/// Writes a value over many lines, and a newline; nothing obeys the names in it.
+pub(crate) fn write_pretty(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(escaped(&(serde_json::to_string_pretty(value)? + "\n")).as_bytes())
+}
+
+/// Writes a value on one line; nothing obeys the names in it.
 pub(crate) fn write_line(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(&mut *out, Guarded))?;
     out.write_all(b"\n")
 }
 
-/// Compact, with escapes for what JSON leaves as it is and a terminal would obey.
+/// Compact, with escapes for what JSON leaves as it is and a terminal or a CI system would obey.
 struct Guarded;
 
 impl Formatter for Guarded {

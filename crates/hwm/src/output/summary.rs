@@ -72,9 +72,9 @@ pub(crate) fn write_figures<P>(
     write_findings(record, layout, out)
 }
 
-/// A label and its value, which goes on below itself when it is long.
+/// A label and its value, which goes on below itself when it is long. The value may be of any text.
 pub(crate) fn line(out: &mut dyn Write, width: usize, label: &str, value: &str) -> io::Result<()> {
-    let mut lines = text::wrap(value, width.saturating_sub(LABEL)).into_iter();
+    let mut lines = text::wrap(&text::printable(value), width.saturating_sub(LABEL)).into_iter();
     // Some labels are longer than their column.
     let label = format!("{label:<width$} ", width = LABEL - 1);
     writeln!(out, "{BOLD}{label}{BOLD:#}{}", lines.next().unwrap_or_default())?;

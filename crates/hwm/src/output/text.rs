@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use highwater::record::{CounterMetric, Metric};
 
+use super::visible;
+
 /// 1024-based, three significant digits: `534 MiB`, `6.40 GiB`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -79,23 +81,26 @@ pub(crate) fn moment(seconds: f64) -> String {
     if seconds < 0.9995 { duration(seconds) } else { format!("{seconds:.2} s") }
 }
 
-/// Makes control characters, and those that turn the direction of writing, visible: a process may call itself
-/// `\x1b[31m`.
+/// Makes a text harmless that is not the program's own: a process may call itself `\x1b[31m` or `::add-mask::0`.
+///
+/// Hidden characters become visible, and nothing in it can be a command to a CI system that reads it in a log:
+/// GitHub takes `::name::` where a line's first word begins and `##[name]` anywhere (actions/runner, `ActionCommand.cs`),
+/// Azure Pipelines `##vso[` and `TeamCity` `##teamcity[` anywhere. Lines are broken at spaces later on, so any word may
+/// come to be the first.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
+    let (mut before_last, mut last) = (' ', ' ');
     for character in text.chars() {
-        match character {
-            '\n' => shown.push_str("\\n"),
-            '\t' => shown.push_str("\\t"),
-            '\r' => shown.push_str("\\r"),
-            '\0'..='\x1f' | '\x7f'..='\u{9f}' => {
-                let _ = write!(shown, "\\x{:02x}", u32::from(character));
-            }
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                let _ = write!(shown, "\\u{{{:x}}}", u32::from(character));
-            }
-            other => shown.push(other),
+        let is_command = match (last, character) {
+            (':', ':') => before_last.is_whitespace(),
+            ('#', '#') => true,
+            _ => false,
+        };
+        if is_command {
+            shown.push('\\');
         }
+        visible::push(character, &mut shown);
+        (before_last, last) = (last, character);
     }
     shown
 }
@@ -118,12 +123,19 @@ pub(crate) fn ascii(text: &str) -> String {
 
 /// A command line as one would type it; quotes where words would fall apart.
 pub(crate) fn command_line(command: &[String]) -> String {
-    let quoted = |word: &String| {
-        let plain = |c: char| c.is_alphanumeric() || "-_=+./:,@%^{}[]~".contains(c);
-        let bare = !word.is_empty() && word.chars().all(plain);
-        if bare { word.clone() } else { format!("'{}'", word.replace('\'', "'\\''")) }
-    };
-    printable(&command.iter().map(quoted).collect::<Vec<_>>().join(" "))
+    let is_plain = |c: char| c.is_alphanumeric() || "-_=+./:,@%^{}[]~".contains(c);
+    let mut line = String::new();
+    for (place, word) in command.iter().enumerate() {
+        if place > 0 {
+            line.push(' ');
+        }
+        if !word.is_empty() && word.chars().all(is_plain) {
+            line.push_str(word);
+        } else {
+            let _ = write!(line, "'{}'", word.replace('\'', "'\\''"));
+        }
+    }
+    printable(&line)
 }
 
 /// At most `width` characters, the end cut off.
@@ -191,6 +203,29 @@ mod tests {
     fn control_characters_become_visible() {
         assert_eq!(printable("\x1b[31mred\n\u{202e}\u{85}"), "\\x1b[31mred\\n\\u{202e}\\x85");
         assert_eq!(printable("größe 漢字"), "größe 漢字");
+    }
+
+    #[test]
+    fn no_name_is_a_command_of_a_ci_system() {
+        let cases = [
+            ("::add-mask::0", ":\\:add-mask::0"),
+            ("  ::error::x", "  :\\:error::x"),
+            ("a\u{3000}::stop-commands::x", "a\u{3000}:\\:stop-commands::x"),
+            ("sh -c ::error::x", "sh -c :\\:error::x"),
+            ("\n::error::x", "\\n:\\:error::x"),
+            (":::error::x", ":\\::error::x"),
+            ("a ##[error]x", "a #\\#[error]x"),
+            ("x##VSO[task.setvariable]y", "x#\\#VSO[task.setvariable]y"),
+            ("##teamcity[x]", "#\\#teamcity[x]"),
+            ("#\u{200d}#[x]", "#\\u{200d}#[x]"),
+            // GitLab's sections need a carriage return and an escape character.
+            ("section_start:0:x\r\x1b[0K", "section_start:0:x\\r\\x1b[0K"),
+            ("std::vec #1", "std::vec #1"),
+        ];
+        for (name, shown) in cases {
+            assert_eq!(printable(name), shown);
+            assert_eq!(printable(shown), shown, "once is enough");
+        }
     }
 
     #[test]

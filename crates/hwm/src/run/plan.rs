@@ -13,7 +13,7 @@ use super::{hook::HookArgs, repeat::Turn};
 use crate::{
     args::{self, Lineage, LivePace, RunArgs},
     files::Destination,
-    output::{html::Page, listed::Listed, timeline::TimelineFile},
+    output::{cell::CellArgs, html::Page, listed::Listed, timeline::TimelineFile},
     startup,
 };
 
@@ -44,6 +44,7 @@ pub(super) struct Plan {
     pub(super) json_on_stdout: bool,
     pub(super) csv: Option<Destination>,
     pub(super) group_csv: Option<Destination>,
+    pub(super) cells: CellArgs,
     /// Beside the command.
     pub(super) group_by: Vec<GroupBy>,
     pub(super) html: Option<(Page, Destination)>,
@@ -129,6 +130,7 @@ impl Plan {
             json_on_stdout,
             csv,
             group_csv,
+            cells: report.cells,
             group_by,
             html,
             timeline,

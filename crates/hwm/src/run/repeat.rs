@@ -18,8 +18,11 @@ const MOST: u32 = 1000;
 /// How often to run.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RepeatArgs {
-    /// Run the command N times, one after the other, and say the median and the spread. Each run has a record of its
-    /// own: {n} in the names of output files is its number. It stops at a run that fails.
+    // clap breaks the line at the name of the placeholder.
+    #[arg(
+        help = "Run the command N times, one after the other, and say the median and the spread. Each run has a record of \
+                  its own: {\x1b[0mn} in the names of output files is its number. It stops at a run that fails"
+    )]
     #[arg(long, value_name = "N", value_parser = parse_repeat, default_value = "1", hide_default_value = true, help_heading = "Repeating")]
     repeat: u32,
 

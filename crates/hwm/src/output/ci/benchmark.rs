@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 
 use super::{Figure, Report, figures};
-use crate::output::text::{command_line, size};
+use crate::output::{
+    json,
+    text::{command_line, size},
+};
 
 /// github-action-benchmark, `customSmallerIsBetter`.
 pub(crate) fn github(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -30,8 +33,7 @@ pub(crate) fn github(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()>
         Some(entry)
     };
     let entries: Vec<Value> = figures(report.record).into_iter().filter_map(entry).collect();
-    serde_json::to_writer_pretty(&mut *out, &entries)?;
-    writeln!(out)
+    json::write_pretty(&entries, out)
 }
 
 /// Bencher Metric Format, in bytes.
@@ -49,6 +51,5 @@ pub(crate) fn bencher(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()
     }
     let mut document = Map::new();
     document.insert(report.name.clone(), Value::Object(measures));
-    serde_json::to_writer_pretty(&mut *out, &document)?;
-    writeln!(out)
+    json::write_pretty(&document, out)
 }

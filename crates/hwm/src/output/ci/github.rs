@@ -8,7 +8,7 @@ use std::{
 use highwater::analysis::{Verdict, WarningKind};
 
 use super::{Baseline, Report, figures};
-use crate::output::{comparison::words, leaks};
+use crate::output::{comparison::words, leaks, text::printable};
 
 /// Annotations of one step are cut off by GitHub after ten of a kind.
 const MOST: usize = 10;
@@ -17,7 +17,7 @@ const MOST: usize = 10;
 pub(crate) fn annotations(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut say = |kind: &str, title: &str, message: &str| {
         let title = format!("{title} ({})", report.name);
-        writeln!(out, "::{kind} title={}::{}", property(&title), data(message))
+        writeln!(out, "::{kind} title={}::{}", property(&printable(&title)), data(&printable(message)))
     };
     if let Some(failure) = report.failure() {
         say("error", "Job failed", &failure)?;

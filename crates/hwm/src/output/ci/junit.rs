@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use highwater::analysis::{Row, Verdict};
 
 use super::{Report, figures};
-use crate::output::{comparison::words, leaks};
+use crate::output::{comparison::words, leaks, text::printable};
 
 /// How a case went.
 enum Outcome {
@@ -59,7 +59,7 @@ fn cases(report: &Report<'_>) -> Vec<(String, Outcome)> {
         }
     }
     for found in report.judgement.leaks.iter().flatten() {
-        let said = leaks::lines(&found.search, &found.leaks).join("\n");
+        let said = leaks::lines(&found.search, &found.leaks).join("; ");
         cases.push((
             "leaks".to_owned(),
             match found.leaks.is_empty() {
@@ -82,18 +82,16 @@ fn of_row(row: &Row) -> Outcome {
     }
 }
 
-/// For text and attributes; control characters, which XML 1.0 cannot hold, become `?`.
+/// For text and attributes. XML 1.0 cannot hold control characters, nor two of the characters that are none.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in printable(text).chars() {
         match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
-            '\n' => escaped.push_str("&#10;"),
-            '\t' => escaped.push_str("&#9;"),
-            '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('?'),
+            '\u{fffe}' | '\u{ffff}' => escaped.push('?'),
             other => escaped.push(other),
         }
     }
@@ -106,6 +104,6 @@ mod tests {
 
     #[test]
     fn names_stand_for_themselves() {
-        assert_eq!(escape("a<b>&\"\x1b\n"), "a&lt;b&gt;&amp;&quot;?&#10;");
+        assert_eq!(escape("a<b>&\"\x1b\n"), "a&lt;b&gt;&amp;&quot;\\x1b\\n");
     }
 }

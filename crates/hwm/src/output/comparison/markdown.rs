@@ -61,22 +61,33 @@ fn line(row: &Row, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "| {name} | {base} | {candidate} | {} | {strong}{verdict}{strong} |", words::change(row))
 }
 
-/// Text that shall stand for itself: a process may be called `|<b>*x*`.
+/// Text that shall stand for itself: a process may be called `|<b>*x*`, `www.example.org` or `@somebody`.
 pub(crate) fn escape(plain: &str) -> String {
+    let plain = text::printable(plain);
     let mut escaped = String::with_capacity(plain.len());
-    for character in text::printable(plain).chars() {
+    for (place, character) in plain.char_indices() {
+        let (before, after) = (&plain[..place], &plain[place..]);
         match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '@' => {
+            // An escaped one is still a mention or an address to what reads the page when it is made: an empty element is not.
+            '@' => escaped.push_str("@<b></b>"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' => {
                 escaped.push('\\');
                 escaped.push(character);
             }
+            // Bare addresses become links (GitHub Flavored Markdown, section 6.9).
+            ':' if after.starts_with("://") => escaped.push_str("\\:"),
+            '.' if ends_with_www(before) => escaped.push_str("\\."),
             other => escaped.push(other),
         }
     }
     escaped
+}
+
+fn ends_with_www(text: &str) -> bool {
+    text.len().checked_sub(3).and_then(|at| text.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case("www"))
 }
 
 #[cfg(test)]
@@ -86,5 +97,12 @@ mod tests {
     #[test]
     fn names_stand_for_themselves() {
         assert_eq!(escape("a|b <i>*x*\n`"), "a\\|b &lt;i&gt;\\*x\\*\\\\n\\`");
+    }
+
+    #[test]
+    fn no_name_is_a_link_or_a_mention() {
+        assert_eq!(escape("www.x.org WWW.x.org é.www.x"), "www\\.x.org WWW\\.x.org é.www\\.x");
+        assert_eq!(escape("https://x.org std::vec a: b"), "https\\://x.org std::vec a: b");
+        assert_eq!(escape("@all a@b.org #1"), "@<b></b>all a@<b></b>b.org \\#1");
     }
 }

@@ -1,15 +1,12 @@
 //! Memory over time as rows, one a figure.
 
-use std::{
-    borrow::Cow,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use highwater::record::Record;
 use serde::Serialize;
 
 use super::{metric_word, unit, word};
-use crate::output::{curve::curves, text};
+use crate::output::{cell::CellArgs, curve::curves};
 
 /// Fields in the order of [`HEADER`]; what is unknown becomes an empty field.
 #[derive(Serialize)]
@@ -41,16 +38,14 @@ const HEADER: [&str; 11] = [
     "max",
 ];
 
-/// Writes CSV. For a terminal control characters in names become visible; a program gets names as they are.
-pub(crate) fn write(record: &Record, for_terminal: bool, out: &mut dyn Write) -> io::Result<()> {
+/// Writes CSV.
+pub(crate) fn write(record: &Record, cells: CellArgs, out: &mut dyn Write) -> io::Result<()> {
     let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
     csv.write_record(HEADER)?;
     for curve in curves(record) {
         let (metric, unit, scope) = (metric_word(curve.of), unit(curve.of), word(&curve.scope));
         let row = curve.row(record);
-        let command = row.map(|row| {
-            if for_terminal { text::printable(&row.command).into() } else { Cow::Borrowed(&*row.command) }
-        });
+        let command = row.map(|row| cells.cell(&row.command));
         for point in curve.points() {
             csv.serialize(Row {
                 elapsed_seconds: point.at_seconds,
@@ -84,12 +79,8 @@ mod tests {
         record["timeline"]["series"][0]["scope"] = json!("process");
         record["timeline"]["series"][0]["id"] = json!(3);
         let record: Record = serde_json::from_value(record).unwrap();
-        let written = |for_terminal| {
-            let mut out = Vec::new();
-            write(&record, for_terminal, &mut out).unwrap();
-            String::from_utf8(out).unwrap()
-        };
-        assert!(written(true).contains("\"odd\\x1b[31m,name\""));
-        assert!(written(false).contains("\"odd\x1b[31m,name\""));
+        let mut out = Vec::new();
+        write(&record, CellArgs::default(), &mut out).unwrap();
+        assert!(String::from_utf8(out).unwrap().contains("\"odd\\x1b[31m,name\""));
     }
 }
