@@ -1,5 +1,7 @@
 //! `hwm`: how much memory does this job use, how high did it rise, and who holds what on the GPU?
 
+#[cfg(any(test, fuzzing))]
+mod any_record;
 mod args;
 mod attach;
 mod ci_check;
@@ -89,4 +91,11 @@ pub fn main() -> ExitCode {
         output::complain(format_args!("{error:#}"));
         ExitCode::from(failure)
     })
+}
+
+/// Hands any bytes to every output of records; for `fuzz/`.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_record(text: &[u8]) {
+    let _ = any_record::write_everywhere(text);
 }

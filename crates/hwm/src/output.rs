@@ -1,6 +1,7 @@
 //! What a run leaves behind: each format writes to an `io::Write` and knows no files; a
 //! [`Destination`](crate::files::Destination) knows the file and no format.
 
+pub(crate) mod cell;
 pub(crate) mod checkpoint;
 pub(crate) mod ci;
 pub(crate) mod comparison;
@@ -23,6 +24,7 @@ pub(crate) mod terminal;
 pub(crate) mod text;
 pub(crate) mod timeline;
 pub(crate) mod view;
+pub(crate) mod visible;
 
 use std::{fmt::Display, io::Write};
 

@@ -17,8 +17,9 @@ use crate::{
     paths,
 };
 
-/// A record of a million processes has half of this; what is longer is something else, and would fill the memory.
-const LARGEST: u64 = 1 << 30;
+/// The most bytes that are read of a record. A record has 100,000 processes at most, however many there were, with some
+/// 770 bytes each: 80 MB. Parsing takes up to ten times the length of a text, so a made-up one of this length takes 2.5 GiB.
+const LARGEST: u64 = 256 << 20;
 
 /// A file that is no record, or not the one that is needed.
 #[derive(Debug)]

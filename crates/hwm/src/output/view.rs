@@ -209,8 +209,9 @@ impl View<'_> {
                 summary::groups::write_tree(&groups, layout, out)?;
                 continue;
             }
-            let mut courses = groups::courses(self.record, kind);
-            let lines = groups.iter().take(self.layout.top).map(|group| Line {
+            let shown = &groups[..groups.len().min(self.layout.top)];
+            let mut courses = groups::courses(self.record, kind, shown);
+            let lines = shown.iter().map(|group| Line {
                 size: text::size_or_unknown(group.peak_bytes),
                 points: courses.remove(&group.key),
                 until: self.end(),

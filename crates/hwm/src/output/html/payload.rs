@@ -32,7 +32,7 @@ pub(crate) struct Packed {
 }
 
 /// Writes the runs as base64 text.
-pub(super) fn write(runs: &[Packed], out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(runs: &[Packed], out: &mut dyn Write) -> io::Result<()> {
     let heads: Vec<&Value> = runs.iter().map(|run| &run.head).collect();
     let head = serde_json::to_vec(&json!({ "format": 1, "runs": heads }))?;
     let length = u32::try_from(head.len()).map_err(|_| io::Error::other("too much for one page"))?;
@@ -219,7 +219,7 @@ fn pack_series(series: &Series, all: &[&Series], columns: &mut Vec<u8>) -> Value
     let unit = unit_of(&[&series.bytes, &series.min, &series.max]);
     let parts = if series.scope == Scope::Total { sums(series, all) } else { Vec::new() };
     let values = series.bytes.iter().enumerate().map(|(place, value)| {
-        let part = parts.get(series.first + place).copied().unwrap_or_default();
+        let part = parts.get(place).copied().unwrap_or_default();
         Some((*value)?.wrapping_sub(part).cast_signed())
     });
     // Both are multiples of the unit, or the parts are left alone.
@@ -254,12 +254,15 @@ fn pack_series(series: &Series, all: &[&Series], columns: &mut Vec<u8>) -> Value
     })
 }
 
-/// What the total is the sum of, column by column.
+/// The sum of all processes' values, for each value of the total.
 fn sums(total: &Series, all: &[&Series]) -> Vec<u64> {
-    let mut sums = vec![0_u64; total.first + total.bytes.len()];
+    let mut sums = vec![0_u64; total.bytes.len()];
     for part in all {
         if part.metric == total.metric && matches!(part.scope, Scope::Process | Scope::Other) {
-            for (sum, value) in sums.iter_mut().skip(part.first).zip(&part.bytes) {
+            // Both lie within the columns, and each may begin before the other.
+            let before = total.first.saturating_sub(part.first);
+            let places = sums.iter_mut().skip(part.first.saturating_sub(total.first));
+            for (sum, value) in places.zip(part.bytes.iter().skip(before)) {
                 *sum = sum.wrapping_add(value.unwrap_or_default());
             }
         }

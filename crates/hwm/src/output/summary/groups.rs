@@ -15,8 +15,12 @@ const LINES: usize = 200;
 
 /// The kinds that were asked for, each with its groups; by command where none was.
 pub(crate) fn kinds<P>(record: &Record<P>) -> Vec<(GroupKey, Vec<&Group>)> {
-    let mut kinds: Vec<GroupKey> = record.groups.iter().map(|group| group.by).collect();
-    kinds.dedup();
+    let mut kinds: Vec<GroupKey> = Vec::new();
+    for group in &record.groups {
+        if !kinds.contains(&group.by) {
+            kinds.push(group.by);
+        }
+    }
     if kinds.len() > 1 {
         kinds.retain(|kind| *kind != GroupKey::Command);
     }

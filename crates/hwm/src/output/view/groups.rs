@@ -1,8 +1,8 @@
 //! The courses of groups of processes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use highwater::record::{GroupKey, Process, Record};
+use highwater::record::{Group, GroupKey, Process, Record};
 
 use crate::output::curve::{Curve, Of, Point, curves};
 
@@ -17,9 +17,9 @@ struct Column {
     most: Option<u64>,
 }
 
-/// What each group's processes held together, in the metric of the record; keyed as the record's groups are. Empty for
-/// keys that a row does not tell.
-pub(super) fn courses(record: &Record, by: GroupKey) -> HashMap<String, Vec<Point>> {
+/// What the processes of each shown group held together, in the metric of the record; keyed as the record's groups are.
+/// Empty for keys that a row does not tell. A course has a place for each column, so only those are made that are shown.
+pub(super) fn courses(record: &Record, by: GroupKey, shown: &[&Group]) -> HashMap<String, Vec<Point>> {
     let key: fn(&Process) -> Option<String> = match by {
         GroupKey::Command => |process| Some(process.command.clone()),
         // A process too short to be asked for its executable stands by its command.
@@ -28,9 +28,11 @@ pub(super) fn courses(record: &Record, by: GroupKey) -> HashMap<String, Vec<Poin
         _ => |_| None,
     };
     let seconds = record.timeline.as_ref().map_or(&[][..], |timeline| &timeline.seconds);
+    let shown: HashSet<&str> = shown.iter().map(|group| group.key.as_str()).collect();
     let mut groups: HashMap<String, Vec<Column>> = HashMap::new();
     for curve in curves(record).filter(|curve| curve.of == Of::Held(record.primary_metric)) {
-        if let Some(key) = curve.row(record).and_then(key) {
+        let key = curve.row(record).and_then(key);
+        if let Some(key) = key.filter(|key| shown.contains(key.as_str())) {
             add(groups.entry(key).or_insert_with(|| vec![Column::default(); seconds.len()]), curve);
         }
     }

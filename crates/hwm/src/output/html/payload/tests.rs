@@ -50,7 +50,7 @@ fn every_value_of_the_timeline_comes_back() {
     record["timeline"] = json!({"seconds": [0.0, 0.000_007, 1.5, 86_400.25], "series": [
         line("total", None, 0, all.clone(), lows, all),
         line("process", Some(0), 0, own.clone(), own, highs),
-        line("other", None, 1, json!([20480, null, 4096]), json!([]), json!([])),
+        line("other", None, 1, json!([20480, null, 4096]), json!([null, null, null]), json!([null, null, null])),
     ]});
     let record = Record::from_json(record.to_string().as_bytes()).unwrap();
     let (head, columns) = unpacked(&[packed(&record)]);

@@ -1,0 +1,167 @@
+//! What holds for every output on any record at all; for the fuzzer and the tests.
+
+use std::{io, path::PathBuf, sync::LazyLock};
+
+use clap::Parser;
+use highwater::{
+    analysis::find_leaks,
+    record::{ReadError, Record},
+};
+
+use crate::{
+    judgement::{Judgement, RuleArgs},
+    output::{
+        cell::CellArgs,
+        ci::{self, Baseline, Report},
+        comparison, csv,
+        export::{chrome_trace, firefox_profiler, samples},
+        group_csv,
+        html::payload::{self, Packed},
+        json, leaks,
+        listed::Listed,
+        summary::{self, Tally},
+        view,
+        visible::is_hidden,
+    },
+};
+
+/// The rules of `compare`, as options.
+#[derive(Debug, Parser)]
+struct Options {
+    #[command(flatten)]
+    rules: RuleArgs,
+}
+
+/// All that can be judged.
+static RULES: LazyLock<RuleArgs> = LazyLock::new(|| {
+    let args = ["rules", "--groups", "--detect-leaks", "--leak-min-duration", "1s"];
+    Options::try_parse_from(args).expect("options of compare").rules
+});
+
+/// Reads `text` as a record and hands it to every output, none of which may panic or fail.
+pub(crate) fn write_everywhere(text: &[u8]) -> Result<(), ReadError> {
+    let record = Record::from_json(text)?;
+    Outputs { record: &record, bytes: Vec::new() }.write().expect("memory takes everything");
+    Ok(())
+}
+
+struct Outputs<'a> {
+    record: &'a Record,
+    /// What the present output wrote.
+    bytes: Vec<u8>,
+}
+
+impl Outputs<'_> {
+    fn write(&mut self) -> io::Result<()> {
+        self.for_people()?;
+        self.for_programs()?;
+        self.judged()
+    }
+
+    fn for_people(&mut self) -> io::Result<()> {
+        let record = self.record;
+        let listed = Listed::default();
+        let tally = Tally::of(record.processes.iter().map(Ok), 5, &listed)?;
+        let layout = summary::Layout { width: 80, top: 5, listed: &listed, with_cpu: true, csv: None };
+        summary::write(record, &tally, &layout, self.next())?;
+        self.is_visible();
+        for is_utf8 in [true, false] {
+            view::write(record, view::Layout { width: 40, top: 3, is_utf8 }, self.next())?;
+            self.is_visible();
+        }
+        Ok(())
+    }
+
+    fn for_programs(&mut self) -> io::Result<()> {
+        let record = self.record;
+        json::write(record, self.next())?;
+        self.is_visible();
+        let rows = || record.processes.iter().cloned().map(Ok);
+        for csv_escape_formulas in [false, true] {
+            let cells = CellArgs { csv_escape_formulas };
+            csv::write(rows(), &Listed::default(), cells, self.next())?;
+            self.is_visible();
+            group_csv::write(&record.groups, &Listed::default(), cells, self.next())?;
+            self.is_visible();
+            samples::write(record, cells, self.next())?;
+            self.is_visible();
+        }
+        let page = [Packed::new(record, rows())?, Packed::new(record, rows())?];
+        payload::write(&page, self.next())?;
+        chrome_trace::write(record, self.next())?;
+        self.is_visible();
+        firefox_profiler::write(record, self.next())?;
+        self.is_visible();
+        #[cfg(feature = "parquet")]
+        {
+            use crate::output::export::tables;
+            for table in [tables::samples(record), tables::processes(record), tables::run(record)] {
+                table.to_bytes().map_err(io::Error::other)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// As `compare`, `ci-check` and `leaks` see it, beside itself and alone.
+    fn judged(&mut self) -> io::Result<()> {
+        let rules = &*RULES;
+        let found = find_leaks(self.record, highwater::analysis::LeakRules::default());
+        leaks::lines(&found.search, &found.leaks);
+        let records = std::slice::from_ref(self.record);
+        let files = || vec![PathBuf::from("a.json")];
+        for base in [records, &[]] {
+            let judgement = Judgement::of((files(), base), (files(), records), rules);
+            comparison::write(&judgement, 5, self.next())?;
+            self.is_visible();
+            comparison::markdown::write(&judgement, 5, self.next())?;
+            self.is_visible();
+            json::write_pretty(&judgement, self.next())?;
+            self.is_visible();
+            let report = Report {
+                name: "job".to_owned(),
+                record: self.record,
+                judgement: &judgement,
+                failed: None,
+                baseline: Baseline::NotGiven,
+                top: 5,
+            };
+            for write in [
+                ci::github::annotations,
+                ci::github::outputs,
+                ci::junit::write,
+                ci::markdown::write,
+                ci::text::write,
+                ci::benchmark::github,
+                ci::benchmark::bencher,
+            ] {
+                write(&report, self.next())?;
+                self.is_visible();
+            }
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> &mut Vec<u8> {
+        self.bytes.clear();
+        &mut self.bytes
+    }
+
+    /// Checks that nothing in the output acts on a terminal or a CI system, beside the output's own styles and annotations.
+    fn is_visible(&self) {
+        let text = str::from_utf8(&self.bytes).expect("UTF-8");
+        let plain = anstream::adapter::strip_str(text).to_string();
+        let acting = plain.chars().find(|&c| c != '\n' && is_hidden(c));
+        assert_eq!(acting, None, "{plain:?}");
+        let lower = plain.to_ascii_lowercase();
+        for command in ["##[", "##vso[", "##teamcity["] {
+            assert!(!lower.contains(command), "{plain}");
+        }
+        for line in plain.lines().filter(|line| line.trim_start().starts_with("::")) {
+            let own = ["::error title=", "::warning title=", "::notice title="];
+            assert!(own.iter().any(|own| line.starts_with(own)), "{plain}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
