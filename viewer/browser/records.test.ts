@@ -67,6 +67,18 @@ describe("records that are not as usual", () => {
     });
   });
 
+  test("names that turn their neighbours, or show nothing, stand as they are", async () => {
+    const record = changed((record) => {
+      record.command = ["sh", "a\u202eb"];
+      record.processes.forEach((process: Json, place: number) => (process.command = place % 2 ? "שלום" : "x\u200by"));
+    });
+    await look(view("turning", record), "", async (page) => {
+      expect(await page.locator("h1").textContent()).toBe("sh a\\u{202e}b");
+      const names = await page.locator("tbody tr[data-row] td:first-child").allTextContents();
+      expect(new Set(names)).toEqual(new Set(["x\\u{200b}y", "\u2068שלום\u2069"]));
+    });
+  });
+
   test("no process at all", () =>
     look(
       view("none", changed((record) => {

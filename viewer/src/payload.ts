@@ -1,5 +1,7 @@
 /** Reads what hwm packed into the page; crates/hwm/src/output/html/payload.rs describes the format. */
 
+import { allVisible, visible } from "./visible.ts";
+
 export interface Figure {
   bytes: number;
   certainty: string;
@@ -162,6 +164,8 @@ export interface Unpacked {
 }
 
 const FORMAT = 1;
+/** The most bytes that are unpacked: hwm reads records of up to 256 MiB, and packs them more tightly than that. */
+const MOST_BYTES = 512 * 2 ** 20;
 
 /** All runs in the page. */
 export async function unpack(base64: string): Promise<Unpacked[]> {
@@ -175,10 +179,15 @@ export function decode(bytes: Uint8Array): Unpacked[] {
   if (head.format !== FORMAT) throw new Error(`the data has format ${head.format}, the page reads ${FORMAT}`);
   const reader = new Reader(bytes, 4 + length);
   return head.runs.map((run) => ({
-    head: run,
+    head: readable(run),
     moments: reader.moments(run.timeline?.columns ?? 0),
     series: readAll(reader, run.timeline?.series ?? []),
   }));
+}
+
+/** With all texts made visible. The rows' columns are numbers, but for the texts. */
+function readable({ processes, ...rest }: Head): Head {
+  return { ...allVisible(rest), processes: { ...processes, texts: processes.texts.map(visible) } };
 }
 
 /** Totals come last, so what they are the sums of is known by then. */
@@ -186,13 +195,12 @@ function readAll(reader: Reader, heads: SeriesHead[]): Series[] {
   const found: Series[] = [];
   for (const head of heads) {
     const parts = found.filter(({ head: { metric, scope } }) => metric === head.metric && (scope === "process" || scope === "other"));
-    found.push(reader.series(head, head.rest ? sums(parts, head) : null));
+    found.push(reader.series(head, head.rest ? sums(parts, head, reader.room(head.length)) : null));
   }
   return found;
 }
 
-function sums(parts: Series[], { first, length }: SeriesHead): Float64Array {
-  const found = new Float64Array(length);
+function sums(parts: Series[], { first }: SeriesHead, found: Float64Array): Float64Array {
   for (const { first: begin, values } of parts) {
     for (let at = 0; at < values.length; at++) {
       const value = values[at] as number;
@@ -211,9 +219,20 @@ function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+/** Unpacks zlib's data, and gives up where it grows beyond `most` bytes. */
+export async function inflate(bytes: Uint8Array<ArrayBuffer>, most = MOST_BYTES): Promise<Uint8Array> {
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    length += part.value.length;
+    if (length > most) {
+      await reader.cancel();
+      throw new Error(`it unpacks to more than ${most / 2 ** 20} MiB`);
+    }
+    parts.push(part.value);
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 class Reader {
@@ -222,8 +241,14 @@ class Reader {
     private at: number,
   ) {}
 
+  /** Room for so many numbers, each of which takes a byte at least: what the head states is no reason to take memory. */
+  room(count: number): Float64Array {
+    if (!(count <= this.bytes.length - this.at)) throw new Error("the data of this page is cut short");
+    return new Float64Array(count);
+  }
+
   moments(count: number): Float64Array {
-    const moments = new Float64Array(count);
+    const moments = this.room(count);
     let micros = 0;
     for (let column = 0; column < count; column++) {
       micros += this.number();
@@ -233,7 +258,7 @@ class Reader {
   }
 
   series(head: SeriesHead, beside: Float64Array | null): Series {
-    const values = new Float64Array(head.length);
+    const values = this.room(head.length);
     let steps = 0;
     for (let column = 0; column < head.length; column++) {
       const code = this.number();
@@ -253,7 +278,7 @@ class Reader {
   }
 
   private distances(head: SeriesHead, values: Float64Array, sign: number): Float64Array {
-    const bounds = new Float64Array(head.length);
+    const bounds = this.room(head.length);
     for (let column = 0; column < head.length; column++) {
       const code = this.number();
       const value = values[column] as number;
