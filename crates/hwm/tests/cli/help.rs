@@ -108,6 +108,10 @@ Options:
       --timeline <FILE>
           Write one row a sample as CSV while the job runs
 
+      --csv-escape-formulas
+          In CSV, put an apostrophe before texts that a spreadsheet would take for a formula: those
+          that begin with =, +, -, @, a tab or a line break
+
       --html <FILE>
           Write a page of charts to FILE, for any browser and without network (see hwm view --help)
 
@@ -245,8 +249,8 @@ Leaks:
 Repeating:
       --repeat <N>
           Run the command N times, one after the other, and say the median and the spread. Each run
-          has a record of its own: 
-           in the names of output files is its number. It stops at a run that fails
+          has a record of its own: {n} in the names of output files is its number. It stops at a run
+          that fails
 
       --keep-going
           With --repeat: go on after a run that failed. The exit code is that of the first that did,
@@ -277,14 +281,13 @@ Examples:
   hwm run --with-cpu --with-io -- make -j8  CPU time and I/O beside memory
   hwm run --max-total-rss 8G -- make -j8    end the job if it needs more
   hwm run --detect-leaks -- ./server        does its memory go on growing?
-  hwm run --repeat 5 --json='mem-
-.json' -- ./bench    median and spread of five runs
-  hwm run --post-run-cmd './upload.sh $HWM_RECORD' -- make test
+  hwm run --repeat 5 --json='mem-{n}.json' -- ./bench    median and spread of five runs
+  hwm run --post-run-cmd './upload.sh "$HWM_RECORD"' -- make test
   srun -n 16 hwm run --json='mem-{host}-{rank}.json' -- ./solve
 
-Output files: {pid} (of hwm), {host}, {rank} (Slurm, OpenMPI, PMI, torchrun) and 
- (number of the run) in their names are filled in. They are checked before the job starts; later
- trouble with them costs a warning, never the job's exit code.
+Output files: {pid} (of hwm), {host}, {rank} (Slurm, OpenMPI, PMI, torchrun) and {n} (number of the
+run) in their names are filled in. They are checked before the job starts; later trouble with them
+costs a warning, never the job's exit code.
 
 --post-run-cmd is told (what is not known is not set): HWM_RECORD, HWM_EXIT_CODE, HWM_EXIT_SIGNAL,
 HWM_RUN, HWM_RUNS, HWM_DURATION_SECONDS, HWM_PROCESSES, HWM_METRIC, HWM_PEAK_BYTES,

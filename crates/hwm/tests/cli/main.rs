@@ -69,6 +69,7 @@ fn pages_and_completions_for_packagers() {
     }
     let page = fs::read_to_string(dir.path().join("hwm-run.1")).expect("read");
     assert!(page.contains("\\-\\-timeline"), "{page}");
+    assert!(page.contains("{n} in the names") && !page.contains('\x1b'), "{page}");
 }
 
 #[test]

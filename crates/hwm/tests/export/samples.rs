@@ -14,7 +14,9 @@ fn the_peak_comes_back_and_unknown_is_empty() {
     let values: Vec<&str> = totals.map(|row| &row[8]).collect();
     assert_eq!(values, ["10485760", &SAMPLED.to_string(), "", "22020096"]);
     let foreign = rows.iter().find(|row| &row[4] == "1").expect("the second process");
-    assert_eq!((&foreign[6], &foreign[7]), ("101", FOREIGN));
+    // No `cat` of the file obeys a name.
+    let shown = FOREIGN.replace('\u{1b}', "\\x1b").replace('\u{202e}', "\\u{202e}");
+    assert_eq!((&foreign[6], &foreign[7]), ("101", &*shown));
     let device = rows.iter().find(|row| &row[3] == "device").expect("the device");
     assert_eq!((&device[1], &device[4], &device[5]), ("vram", "", "0"));
     let cpu = rows.last().expect("the counter");
