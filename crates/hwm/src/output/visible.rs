@@ -1,4 +1,4 @@
-//! Which characters must be made visible, and how: one rule for all texts, whoever chose them.
+//! Which characters must be made visible, and how: one rule for all texts that are not the program's own.
 //!
 //! A character is hidden where it shows nothing of itself, or acts on what shows it: terminals obey control characters,
 //! readers cannot tell two names apart that differ by a character without width, and characters for the direction of

@@ -61,7 +61,7 @@ fn line(row: &Row, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "| {name} | {base} | {candidate} | {} | {strong}{verdict}{strong} |", words::change(row))
 }
 
-/// Text that shall stand for itself: a process may be called `|<b>*x*`, `www.example.org` or `@somebody`.
+/// Text that shall stand for itself: a process may be called `|<b>*x*`, `www.example.org` or `@name`.
 pub(crate) fn escape(plain: &str) -> String {
     let plain = text::printable(plain);
     let mut escaped = String::with_capacity(plain.len());
