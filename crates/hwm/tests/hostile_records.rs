@@ -161,7 +161,8 @@ fn hostile_records_are_refused_or_shown() {
     fs::write(place.join("good.json"), record().to_string()).expect("written");
     for (name, text, expected) in records() {
         fs::write(place.join("r.json"), text).expect("written");
-        for args in CALLS {
+        // Without its page hwm refuses to write one, whatever the record says.
+        for args in CALLS.iter().filter(|args| cfg!(page) || !args.contains(&"--html")) {
             let Output { status, stdout, stderr } = call(place, args);
             let said = format!("{name}: {args:?}: {status}");
             let errors = String::from_utf8(stderr).expect("UTF-8");
