@@ -145,23 +145,51 @@ impl Socket {
                 Ok(_) => {}
                 Err(error) => return Err(error.into()),
             }
-            // SAFETY: the pointer and length are those of `buffer`.
-            let got = unsafe { libc::recv(self.0.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
-            let Ok(got) = usize::try_from(got) else {
-                let error = io::Error::last_os_error();
-                match error.raw_os_error() {
-                    // Events of others may overflow our buffer; the answer may still come.
-                    Some(libc::EINTR | libc::EAGAIN | libc::ENOBUFS) => continue,
-                    _ => return Err(error),
+            let (got, sender) = match self.receive(&mut buffer) {
+                Ok(received) => received,
+                // Events of others may overflow our buffer; the answer may still come.
+                Err(error)
+                    if matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::ENOBUFS)) =>
+                {
+                    continue;
                 }
+                Err(error) => return Err(error),
             };
+            if sender != KERNEL {
+                continue;
+            }
             if let Some(found) = messages(buffer.get(..got).unwrap_or(&[])).find_map(|message| pick(&message))
             {
                 return Ok(found);
             }
         }
     }
+
+    /// Receives one datagram: its length, and the port of its sender.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, u32)> {
+        // SAFETY: sockaddr_nl is plain integers, for which zero is a valid value.
+        let mut sender: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+        let mut length = libc::socklen_t::try_from(size_of_val(&sender)).map_err(io::Error::other)?;
+        // SAFETY: both pointers are to live memory of the length that goes with each.
+        let got = unsafe {
+            libc::recvfrom(
+                self.0.as_raw_fd(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                0,
+                (&raw mut sender).cast(),
+                &raw mut length,
+            )
+        };
+        match usize::try_from(got) {
+            Ok(got) => Ok((got, sender.nl_pid)),
+            Err(_) => Err(io::Error::last_os_error()),
+        }
+    }
 }
+
+/// The port from which the kernel sends; every other belongs to a process. netlink(7)
+const KERNEL: u32 = 0;
 
 /// Bytes of the integers that socket options are made of.
 const INT_SIZE: libc::socklen_t = 4;
@@ -247,6 +275,27 @@ mod tests {
         }
         let least = message(NLMSG_ERROR, 0, &i32::MIN.to_ne_bytes()).unwrap();
         assert_eq!(messages(&least).next().and_then(|message| message.errno()), None);
+    }
+
+    /// Of two sockets of one process the second has a port of its own; NETLINK_USERSOCK carries messages between them.
+    #[test]
+    fn only_the_kernel_is_believed() {
+        let open = || Socket::bound(libc::NETLINK_USERSOCK, 0).unwrap();
+        let (listening, other) = (open(), open());
+        let forged = message(NLMSG_ERROR, 0, &0_i32.to_ne_bytes()).unwrap();
+        // SAFETY: sockaddr_nl is plain integers, for which zero is a valid value.
+        let mut to: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+        let mut length = libc::socklen_t::try_from(size_of_val(&to)).unwrap();
+        // SAFETY: live locals of the lengths that go with them.
+        let sent = unsafe {
+            libc::getsockname(listening.0.as_raw_fd(), (&raw mut to).cast(), &raw mut length);
+            let data = forged.as_ptr().cast();
+            libc::sendto(other.0.as_raw_fd(), data, forged.len(), 0, (&raw const to).cast(), length)
+        };
+        assert_eq!(usize::try_from(sent), Ok(forged.len()));
+        assert_eq!(poll(&mut [PollFd::new(&listening, PollFlags::IN)], None), Ok(1), "it has arrived");
+        let taken = listening.receive_until(Duration::from_millis(20), |message| message.errno());
+        assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]

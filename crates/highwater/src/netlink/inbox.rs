@@ -7,7 +7,7 @@ use std::{
     ptr,
 };
 
-use super::{Backlog, Message, Socket, messages};
+use super::{Backlog, KERNEL, Message, Socket, messages};
 
 /// Datagrams of one system call (recvmmsg(2)).
 const BATCH: usize = 16;
@@ -98,9 +98,8 @@ impl Inbox {
                 self.cut += 1;
                 continue;
             }
-            // Port 0 is the kernel; nobody else is believed.
             let length = usize::try_from(header.msg_len).map_err(io::Error::other)?;
-            if sender.nl_pid == 0 {
+            if sender.nl_pid == KERNEL {
                 messages(bytes.get(..length).unwrap_or(&[])).for_each(&mut *each);
             }
         }
