@@ -3,6 +3,8 @@
 
 #[cfg(feature = "record")]
 pub mod analysis;
+#[cfg(all(any(feature = "job", feature = "drm"), target_os = "linux"))]
+mod capability;
 #[cfg(all(feature = "record", target_os = "linux"))]
 #[cfg_attr(not(feature = "job"), allow(dead_code))] // For the job's record alone.
 mod cgroup;

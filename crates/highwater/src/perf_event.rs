@@ -6,6 +6,10 @@ use std::{
     os::fd::{AsFd, FromRawFd, OwnedFd},
 };
 
+use rustix::thread::CapabilitySet;
+
+use crate::capability::Raised;
+
 /// `PERF_ATTR_SIZE_VER5` of `struct perf_event_attr`, in words of eight bytes.
 const ATTR_WORDS: usize = 14;
 const PERF_TYPE_SOFTWARE: u32 = 1;
@@ -46,6 +50,8 @@ fn open_with(pid: i32, cpu: i32, read_format: u64) -> io::Result<OwnedFd> {
         .map(|bit| if cfg!(target_endian = "little") { 1_u64 << bit } else { 1 << (63 - bit) })
         .sum();
     attr[11] = two(0, libc::CLOCK_MONOTONIC.unsigned_abs());
+    // Asked for where `perf_event_paranoid` is above 2, and for processes that are not dumpable (perf_event_open(2)).
+    let _raised = Raised::new(CapabilitySet::PERFMON);
     // SAFETY: `attr` is a whole `perf_event_attr` of the size that it names; the rest are integers.
     let fd = unsafe {
         libc::syscall(libc::SYS_perf_event_open, attr.as_ptr(), pid, cpu, -1, PERF_FLAG_FD_CLOEXEC)

@@ -11,10 +11,11 @@ use rustix::{
     fs::{Mode, OFlags, fstat, major, minor, open},
     io::Errno,
     ioctl::{Updater, ioctl, opcode},
+    thread::CapabilitySet,
 };
 
 use super::cards::Node;
-use crate::Unavailable;
+use crate::{Unavailable, capability::Raised};
 
 /// Sizes of one place, all its regions together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub(super) fn regions(driver: Driver, dev: &Path, nodes: &[Node]) -> Result<Regi
     for node in nodes.iter().rev() {
         match open_node(dev, node) {
             Ok(fd) => {
+                let _raised = Raised::new(CapabilitySet::PERFMON);
                 let answer = match driver {
                     Driver::I915 => ask_i915(&fd),
                     Driver::Xe => ask_xe(&fd),

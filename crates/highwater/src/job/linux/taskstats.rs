@@ -6,8 +6,11 @@
 
 use std::{io, time::Duration};
 
+use rustix::thread::CapabilitySet;
+
 use crate::{
     Roots,
+    capability::Raised,
     netlink::{Inbox, Socket, attribute, find_attribute},
 };
 
@@ -53,6 +56,8 @@ impl Taskstats {
         let processors = std::fs::read(roots.sys.join("devices/system/cpu/possible"))?;
         let mut processors = processors.trim_ascii().to_vec();
         processors.push(0);
+        // Demanded of who opened the socket and of who sends (`netlink_capable`, net/netlink/af_netlink.c).
+        let _raised = Raised::new(CapabilitySet::NET_ADMIN);
         let socket = Socket::bound(NETLINK_GENERIC, 0)?;
         socket.enlarge(BUFFER);
         let family = family(&socket)?;
@@ -80,6 +85,7 @@ impl Drop for Taskstats {
     fn drop(&mut self) {
         // Closing the socket also ends it, but only when a processor next has a record for us. The answer is behind
         // what waits in the socket, and no use.
+        let _raised = Raised::new(CapabilitySet::NET_ADMIN);
         let mut body = genl(TASKSTATS_CMD_GET);
         body.extend(attribute(DEREGISTER_CPUMASK, &self.processors));
         let _ = self.inbox.socket().send(self.family, 0, &body);

@@ -12,10 +12,14 @@ use std::{
     time::Duration,
 };
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::{
+    event::{EventfdFlags, eventfd},
+    thread::CapabilitySet,
+};
 
 use super::{Lifetime, What};
 use crate::{
+    capability::Raised,
     job::unix::quiet_thread,
     netlink::{Inbox, Socket},
 };
@@ -67,11 +71,14 @@ impl Connector {
     /// Listens to all processes of the machine; an error says why that is not to be had (timed out: the kernel says
     /// nothing in this namespace).
     pub(crate) fn listen() -> io::Result<Self> {
+        // Before Linux 6.6 only CAP_NET_ADMIN may listen. Given back before the thread starts, which would inherit it.
+        let raised = Raised::new(CapabilitySet::NET_ADMIN);
         let socket = Socket::bound(NETLINK_CONNECTOR, CN_IDX_PROC)?;
         socket.enlarge(BUFFER);
         // Ours alone, so that the answer to another listener is not taken for ours.
         let question = std::process::id();
         socket.send(NLMSG_DONE, 0, &operation(PROC_CN_MCAST_LISTEN, question))?;
+        drop(raised);
         let inbox = Inbox::new(socket, LARGEST);
         let stream = Stream { inbox, sequences: Sequences::default(), kept: Vec::new(), refused: 0 };
         let acknowledged = question.wrapping_add(1);
@@ -148,6 +155,7 @@ impl Stream {
 impl Drop for Stream {
     /// Until Linux 6.6 the kernel counts listeners by what they say, not by their sockets.
     fn drop(&mut self) {
+        let _raised = Raised::new(CapabilitySet::NET_ADMIN);
         let _ = self.inbox.socket().send(NLMSG_DONE, 0, &operation(PROC_CN_MCAST_IGNORE, 0));
     }
 }
