@@ -13,6 +13,7 @@ mod doctor;
 mod drivers;
 mod exit;
 mod export;
+mod file_privileges;
 mod files;
 mod fits;
 mod generate;
@@ -43,6 +44,10 @@ use clap::Parser;
 
 /// Runs the command with the arguments of this process.
 pub fn main() -> ExitCode {
+    // Before any file is opened, variable of the environment used or library loaded.
+    if let Some(code) = file_privileges::give_up() {
+        return code;
+    }
     let Cli { json, place, verb } = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::explain(&error),

@@ -46,7 +46,9 @@ pub(super) fn others(roots: &Roots) -> State {
             None => format!("cannot read pid 1: {error}"),
         }),
     };
-    state.or("run with CAP_SYS_PTRACE (root has it), if the job changes its user; else nothing is lost")
+    state.or(
+        "run as root (in a container with CAP_SYS_PTRACE), if the job changes its user; else nothing is lost",
+    )
 }
 
 /// The mount option that hides other users' processes, proc(5); `None` when it is off.

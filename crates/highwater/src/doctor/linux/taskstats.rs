@@ -9,7 +9,7 @@ pub(super) fn examine(roots: &Roots) -> State {
         Ok(_) => State::works(),
         Err(error) => {
             State::missing(format!("taskstats: {error}")).or(match (error.kind(), error.raw_os_error()) {
-                (_, Some(libc::EPERM)) => "run as root, or with CAP_NET_ADMIN in the initial namespaces",
+                (_, Some(libc::EPERM)) => "run as root in the initial namespaces; docs/platforms.md says what setcap cap_net_admin gives away",
                 (_, Some(libc::ENOENT)) => "needs a kernel with CONFIG_TASKSTATS",
                 (io::ErrorKind::Unsupported, _) => "needs Linux 5.19",
                 _ => "needs the initial namespaces (no container)",
