@@ -252,8 +252,9 @@ impl Job {
     /// notification, `seccomp_unotify(2)`): peaks are exact, and no exec or exit is missed, without privilege and in
     /// containers.
     ///
-    /// The job then runs under `no_new_privs`: setuid programs such as sudo do not gain their privileges. A small
-    /// process, the keeper, is forked off this one to answer the kernel; it outlives us if the job does.
+    /// Without `CAP_SYS_ADMIN` the job then runs under `no_new_privs`: setuid programs such as sudo do not gain their
+    /// privileges. A small process, the keeper, is forked off this one to answer the kernel; it outlives this process
+    /// if the job does.
     #[must_use]
     pub fn exact(mut self, exact: bool) -> Self {
         self.exact = exact;

@@ -296,12 +296,13 @@ HWM_PEAK_CGROUP_BYTES, HWM_PEAK_GPU_0_BYTES and so on, HWM_LEAKS, HWM_LIMIT_EXCE
 the file of --json or --save; without them a temporary one. The measurement is over then: the memory
 of CMD is not the job's.
 
---exact runs the job under no_new_privs and a seccomp filter that asks a small process, the
-memory-keeper, at each exec and exit. It stays until the job is over, even if hwm is killed. Never
-kill it: programs of the job would then fail to start others, and to exit properly. sudo and other
-setuid programs of the job run without their privileges, and a program that wants a seccomp listener
-of its own (a container runtime, another hwm run --exact) is refused one with EBUSY. A signal that
-comes right at an exec may make it fail with EINTR, which execve(2) never does otherwise.
+--exact runs the job under a seccomp filter that asks a small process, the memory-keeper, at each
+exec and exit. It stays until the job is over, even if hwm is killed. Never kill it: programs of the
+job would then fail to start others, and to exit properly. Unless hwm runs as root the job is also
+under no_new_privs: sudo and other setuid programs run without their privileges. A program that
+wants a seccomp listener of its own (a container runtime, another hwm run --exact) is refused one
+with EBUSY. A signal that comes right at an exec may make it fail with EINTR, which execve(2) never
+does otherwise.
 
 Exit codes: the job's own (with --repeat of the first run that failed), or 128+n when signal n ended
 it; 10 and 11 when a limit on the total, or on a process, ended it; 127 command not found; 126

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod build;
+mod hostile;
 mod killed;
 #[path = "../programs/mod.rs"]
 mod programs;

@@ -9,6 +9,7 @@
 mod filter;
 mod hand_over;
 mod notice;
+mod seal;
 mod serve;
 
 use std::{
@@ -26,15 +27,20 @@ use rustix::{
     pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
 };
 
-use self::notice::{Kind, Notice, SIZE};
 pub(crate) use self::{
     hand_over::HandOver,
     notice::{Held, HeldAt},
+};
+use self::{
+    notice::{Kind, Notice, SIZE},
+    seal::{Opened, Seal},
 };
 pub(super) use super::member::same_map;
 
 /// Room for 8,000 notices; the most that ordinary users may ask for (`fs.pipe-max-size`).
 const ROOM: usize = 1 << 20;
+/// Bytes that one call of [`Keeper::drain`] reads at most, however fast another process fills the pipe.
+const MAX_DRAIN_BYTES: usize = 2 * ROOM;
 /// The hand-over is over before the command runs; so long we wait for the keeper to say so.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -44,8 +50,7 @@ pub(crate) struct Keeper {
     pid: libc::pid_t,
     news: OwnedFd,
     hand_over: Option<Rc<HandOver>>,
-    /// Bytes of a notice that has not come whole.
-    rest: Vec<u8>,
+    notices: Opened,
     dropped: u64,
     unread: u64,
     over: bool,
@@ -88,13 +93,14 @@ impl Keeper {
         let _ = fcntl_setpipe_size(&news, ROOM);
         let (keeper_end, child_end) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let seal = Seal::new();
         // clone(2) with all arguments 0 is fork without an exit signal: no SIGCHLD reaches our host program, and its
         // own wait(-1) never sees the keeper, which only `__WALL` finds.
         // SAFETY: the child runs on a copy of our memory, and `serve` keeps to what is allowed there.
         let pid = with_signals_blocked(|| unsafe {
             let pid = libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0);
             if pid == 0 {
-                serve::serve(to_us.as_raw_fd(), keeper_end.as_raw_fd())
+                serve::serve(to_us.as_raw_fd(), keeper_end.as_raw_fd(), &seal)
             }
             if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
         })?;
@@ -102,7 +108,7 @@ impl Keeper {
             pid: libc::pid_t::try_from(pid).map_err(io::Error::other)?,
             news,
             hand_over: Some(Rc::new(HandOver::new(child_end))),
-            rest: Vec::new(),
+            notices: Opened::new(seal),
             dropped: 0,
             unread: 0,
             over: false,
@@ -133,7 +139,8 @@ impl Keeper {
         self.hand_over = None;
         let timeout = Timespec::try_from(PATIENCE).ok();
         let _ = poll(&mut [PollFd::new(&self.news, PollFlags::IN)], timeout.as_ref());
-        match self.next() {
+        self.read();
+        match self.notices.next() {
             Some(Notice { kind: Kind::Listening, .. }) => Ok(()),
             Some(Notice { kind: Kind::Refused, number, .. }) => {
                 let errno = i32::try_from(number).unwrap_or(libc::EINVAL);
@@ -145,16 +152,28 @@ impl Keeper {
 
     /// Appends what came since, in order. Never waits.
     pub(crate) fn drain(&mut self, into: &mut Vec<Held>) {
-        while let Some(notice) = self.next() {
-            self.unread += u64::from(notice.kind == Kind::Unread);
-            self.over |= notice.kind == Kind::Over;
-            into.extend(notice.held());
+        let mut left = MAX_DRAIN_BYTES;
+        loop {
+            while let Some(notice) = self.notices.next() {
+                self.dropped = self.dropped.max(notice.dropped);
+                self.unread += u64::from(notice.kind == Kind::Unread);
+                self.over |= notice.kind == Kind::Over;
+                into.extend(notice.held());
+            }
+            left = match self.read() {
+                0 => return,
+                length => left.saturating_sub(length),
+            };
+            if left == 0 {
+                return;
+            }
         }
     }
 
-    /// Tasks of which nothing was told: notices that did not fit into the pipe, and tasks that could not be read.
+    /// Tasks of which nothing was told: notices that did not fit into the pipe or that another process disturbed, and
+    /// tasks that could not be read.
     pub(crate) fn lost(&self) -> u64 {
-        self.dropped + self.unread
+        self.dropped + self.unread + self.disturbed()
     }
 
     /// Whether the keeper ended before the job did.
@@ -162,19 +181,18 @@ impl Keeper {
         self.gone && !self.over
     }
 
-    fn next(&mut self) -> Option<Notice> {
-        if self.rest.len() < SIZE {
-            let mut buffer = [0; 64 * SIZE];
-            match rustix::io::read(self.news.as_fd(), &mut buffer) {
-                Ok(0) => self.gone = true,
-                Ok(length) => self.rest.extend_from_slice(buffer.get(..length)?),
-                Err(_) => {}
-            }
-        }
-        let notice = Notice::from_bytes(self.rest.first_chunk()?)?;
-        self.rest.drain(..SIZE);
-        self.dropped = self.dropped.max(notice.dropped);
-        Some(notice)
+    /// Notices that another process took out of the pipe, and stretches of bytes that it put in.
+    pub(crate) fn disturbed(&self) -> u64 {
+        self.notices.disturbed()
+    }
+
+    /// Reads a part of what waits in the pipe; its length.
+    fn read(&mut self) -> usize {
+        let mut buffer = [0; 64 * SIZE];
+        let Ok(length) = rustix::io::read(self.news.as_fd(), &mut buffer) else { return 0 };
+        self.gone |= length == 0;
+        self.notices.push(buffer.get(..length).unwrap_or_default());
+        length
     }
 }
 

@@ -200,7 +200,15 @@ impl Sources {
             wanted: "exact peaks to the end".to_owned(),
             reason: "the keeper process was killed: from then on the job could not exec".to_owned(),
         });
-        self.downgrades.iter().cloned().chain(killed)
+        let disturbed = self.keeper.as_ref().map_or(0, Keeper::disturbed);
+        let disturbed = (disturbed > 0).then(|| Downgrade {
+            wanted: "exact peaks of every process".to_owned(),
+            reason: format!(
+                "another process read or wrote the pipe of the memory-keeper, {disturbed} times at least; \
+                 what it wrote counts for nothing"
+            ),
+        });
+        self.downgrades.iter().cloned().chain(killed).chain(disturbed)
     }
 
     /// Where births and ends come from; `None`: from looking.

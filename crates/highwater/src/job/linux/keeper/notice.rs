@@ -100,9 +100,10 @@ impl Notice {
     }
 
     pub(super) fn to_bytes(self) -> [u8; SIZE] {
-        let kind = KINDS.iter().position(|&kind| kind == self.kind).map_or(UNKNOWN, |at| at as u64);
+        let kind = KINDS.iter().position(|&kind| kind == self.kind).unwrap_or(KINDS.len()) as u64;
+        // The first word and the two behind the last one are for the seal.
         let words = [
-            kind,
+            0,
             self.dropped,
             self.number,
             self.at_nanoseconds,
@@ -113,7 +114,7 @@ impl Notice {
             self.image.unwrap_or(UNKNOWN),
             self.start_ticks,
             self.shares_map.map_or(UNKNOWN, u64::from),
-            u64::from(self.forked),
+            kind << 1 | u64::from(self.forked),
         ];
         let mut bytes = [0; SIZE];
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
@@ -130,7 +131,7 @@ impl Notice {
         };
         let known = |at: usize| Some(word(at)).filter(|&word| word != UNKNOWN);
         Some(Self {
-            kind: *KINDS.get(usize::try_from(word(0)).ok()?)?,
+            kind: *KINDS.get(usize::try_from(word(11) >> 1).ok()?)?,
             dropped: word(1),
             number: word(2),
             at_nanoseconds: word(3),
@@ -141,7 +142,7 @@ impl Notice {
             image: known(8),
             start_ticks: word(9),
             shares_map: known(10).map(|shares| shares != 0),
-            forked: word(11) != 0,
+            forked: word(11) & 1 != 0,
             comm: *bytes.last_chunk()?,
         })
     }

@@ -11,6 +11,7 @@ use super::{
     filter,
     hand_over::{HandedOver, listen, receive, say_ready},
     notice::{Kind, Notice},
+    seal::Seal,
 };
 use crate::process::linux::{stat::Stat, status::Status};
 
@@ -24,15 +25,16 @@ const TEXT: usize = 1 << 14;
 /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`: the task goes on where the keeper ran (Linux 6.6).
 const SYNC_WAKE_UP: u64 = 1;
 
-/// Lives until the last task of the job is gone. `news` is the pipe to us, `socket` brings the listener.
+/// Lives until the last task of the job is gone. `news` is the pipe to us, `socket` brings the listener, and `seal` goes
+/// on each notice.
 ///
 /// # Safety
 /// Only in a child right after fork; both descriptors are open.
-pub(super) unsafe fn serve(news: RawFd, socket: RawFd) -> ! {
+pub(super) unsafe fn serve(news: RawFd, socket: RawFd, seal: &Seal) -> ! {
     // SAFETY: all of it is system calls on descriptors of our own and memory that lives.
     unsafe {
         if settle(news, socket) {
-            let mut news = News { dropped: 0, open: true };
+            let mut news = News { seal, written: 0, dropped: 0, open: true };
             match wait_for_listener() {
                 Some(Ok(HandedOver { listener, marks_only })) => {
                     libc::close(SOCKET);
@@ -138,25 +140,33 @@ unsafe fn settle(news: RawFd, socket: RawFd) -> bool {
             libc::write(adjust, c"-1000".as_ptr().cast(), 5);
             libc::close(adjust);
         }
+        // The job of the same user may neither open what stands in /proc/PID/fd of the keeper nor trace it: prctl(2).
+        // Not before: its files in /proc are root's from now on.
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
         true
     }
 }
 
 /// The pipe to us.
-struct News {
+struct News<'a> {
+    seal: &'a Seal,
+    /// Notices in the pipe so far.
+    written: u64,
     dropped: u64,
     open: bool,
 }
 
-impl News {
+impl News<'_> {
     /// Tells it if there is room; never waits, for the job waits for the keeper.
     fn tell(&mut self, notice: Notice) {
         if !self.open {
             return;
         }
-        let bytes = Notice { dropped: self.dropped, ..notice }.to_bytes();
+        let bytes = self.seal.apply(Notice { dropped: self.dropped, ..notice }, self.written);
         // SAFETY: a descriptor and memory of our own.
-        if unsafe { libc::write(NEWS, bytes.as_ptr().cast(), bytes.len()) } < 0 {
+        if unsafe { libc::write(NEWS, bytes.as_ptr().cast(), bytes.len()) } >= 0 {
+            self.written += 1;
+        } else {
             match errno() {
                 libc::EAGAIN | libc::EINTR => self.dropped += 1,
                 _ => {
@@ -182,7 +192,7 @@ impl News {
 ///
 /// # Safety
 /// `listener` is a seccomp listener of our own.
-unsafe fn answer_all(listener: c_int, marks_only: bool, news: &mut News) {
+unsafe fn answer_all(listener: c_int, marks_only: bool, news: &mut News<'_>) {
     let mut text = [0; TEXT];
     loop {
         let mut poll = libc::pollfd { fd: listener, events: libc::POLLIN, revents: 0 };

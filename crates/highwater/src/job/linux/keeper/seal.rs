@@ -1,0 +1,186 @@
+//! Telling the keeper's notices from bytes of another writer.
+//!
+//! Each process of the same user can open a pipe through `/proc/PID/fd` of either end, read from it and write to it:
+//! the job, too. So each notice begins with a random word, by which its start is found again after foreign bytes, and
+//! carries its number and a keyed hash. The key stays in the memory of this process and of the keeper.
+
+use std::hash::{BuildHasher, RandomState};
+
+use super::notice::{Notice, SIZE};
+
+/// Where the random word, the number and the hash stand, in words of eight bytes.
+const WORD: usize = 0;
+const NUMBER: usize = 12;
+const HASH: usize = 13;
+/// Bytes of a word.
+const WORD_BYTES: usize = size_of::<u64>();
+
+/// The secret of one keeper and of the process that reads its notices.
+#[derive(Debug, Clone)]
+pub(super) struct Seal {
+    word: [u8; WORD_BYTES],
+    /// `SipHash` with a key from getrandom(2). Only arithmetic, so it may be used after a fork.
+    key: RandomState,
+}
+
+impl Seal {
+    pub(super) fn new() -> Self {
+        let key = RandomState::new();
+        Self { word: key.hash_one("word").to_ne_bytes(), key }
+    }
+
+    /// The bytes of notice `number`, counted from 0.
+    pub(super) fn apply(&self, notice: Notice, number: u64) -> [u8; SIZE] {
+        let mut bytes = notice.to_bytes();
+        put(&mut bytes, WORD, self.word);
+        put(&mut bytes, NUMBER, number.to_ne_bytes());
+        let hash = self.hash(bytes);
+        put(&mut bytes, HASH, hash);
+        bytes
+    }
+
+    /// The notice and its number, if `bytes` were made by [`apply`](Self::apply) with the same secret.
+    fn open(&self, bytes: &[u8; SIZE]) -> Option<(Notice, u64)> {
+        let is_ours = get(bytes, WORD) == self.word && get(bytes, HASH) == self.hash(*bytes);
+        let number = u64::from_ne_bytes(get(bytes, NUMBER));
+        is_ours.then(|| Some((Notice::from_bytes(bytes)?, number)))?
+    }
+
+    /// The hash of a notice without its own.
+    fn hash(&self, mut bytes: [u8; SIZE]) -> [u8; WORD_BYTES] {
+        put(&mut bytes, HASH, [0; WORD_BYTES]);
+        self.key.hash_one(bytes).to_ne_bytes()
+    }
+}
+
+fn put(bytes: &mut [u8; SIZE], at: usize, word: [u8; WORD_BYTES]) {
+    for (place, byte) in bytes.iter_mut().skip(at * WORD_BYTES).zip(word) {
+        *place = byte;
+    }
+}
+
+fn get(bytes: &[u8; SIZE], at: usize) -> [u8; WORD_BYTES] {
+    bytes.get(at * WORD_BYTES..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
+}
+
+/// Notices out of the bytes of the pipe.
+#[derive(Debug)]
+pub(super) struct Opened {
+    seal: Seal,
+    /// Not yet taken apart.
+    bytes: Vec<u8>,
+    /// The number of the notice to come.
+    next: u64,
+    /// Notices that another process has read.
+    missing: u64,
+    /// Stretches of bytes that are no notice of the keeper's.
+    foreign: u64,
+    /// The last bytes taken were foreign.
+    in_foreign: bool,
+}
+
+impl Opened {
+    pub(super) fn new(seal: Seal) -> Self {
+        Self { seal, bytes: Vec::new(), next: 0, missing: 0, foreign: 0, in_foreign: false }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next notice that is whole.
+    pub(super) fn next(&mut self) -> Option<Notice> {
+        while let Some(first) = self.bytes.first_chunk() {
+            match self.seal.open(first) {
+                // A smaller number has been here before: another process has copied it.
+                Some((notice, number)) if number >= self.next => {
+                    self.missing += number - self.next;
+                    (self.next, self.in_foreign) = (number + 1, false);
+                    self.bytes.drain(..SIZE);
+                    return Some(notice);
+                }
+                _ => self.skip_foreign(),
+            }
+        }
+        None
+    }
+
+    /// Drops bytes up to the next place where a notice may begin.
+    fn skip_foreign(&mut self) {
+        self.foreign += u64::from(!self.in_foreign);
+        self.in_foreign = true;
+        let rest = self.bytes.get(1..).unwrap_or_default();
+        let start = rest.windows(WORD_BYTES).position(|bytes| bytes == self.seal.word);
+        // A word that has come in part may be whole with the bytes to come.
+        let foreign = start.map_or(self.bytes.len().saturating_sub(WORD_BYTES - 1), |start| start + 1);
+        self.bytes.drain(..foreign);
+    }
+
+    /// Notices that another process took away, and stretches of bytes that it put in.
+    pub(super) fn disturbed(&self) -> u64 {
+        self.missing + self.foreign
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::notice::Kind, *};
+
+    fn notice(pid: u64) -> Notice {
+        Notice { pid, mark: Some(5 << 20), ..Notice::of(Kind::ExitGroup) }
+    }
+
+    /// Pids of the notices in `bytes`, and what was disturbed. Read in parts of `part` bytes.
+    fn pids(seal: &Seal, bytes: &[u8], part: usize) -> (Vec<u64>, u64) {
+        let mut opened = Opened::new(seal.clone());
+        let mut pids = Vec::new();
+        for part in bytes.chunks(part) {
+            opened.push(part);
+            pids.extend(std::iter::from_fn(|| opened.next()).map(|notice| notice.pid));
+        }
+        (pids, opened.disturbed())
+    }
+
+    #[test]
+    fn comes_out_as_it_went_in() {
+        let seal = Seal::new();
+        let bytes = seal.apply(notice(7), 3);
+        assert_eq!(seal.open(&bytes), Some((notice(7), 3)));
+        assert_ne!(Seal::new().word, seal.word);
+    }
+
+    #[test]
+    fn foreign_bytes_are_counted_and_what_follows_is_read() {
+        let seal = Seal::new();
+        let [one, two, three] = [0, 1, 2].map(|number| seal.apply(notice(number + 10), number));
+        for foreign in [&[255; SIZE][..], &[0; 3], &[7; 1000], &seal.word, &one[..100], &three[1..]] {
+            let bytes = [&one[..], foreign, &two, &three].concat();
+            for part in [1, 7, SIZE, bytes.len()] {
+                assert_eq!(pids(&seal, &bytes, part), (vec![10, 11, 12], 1), "{foreign:?} in {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_notice_can_be_invented_changed_or_repeated() {
+        let seal = Seal::new();
+        let [one, two] = [0, 1].map(|number| seal.apply(notice(number + 10), number));
+        let mut changed = seal.apply(notice(12), 2);
+        changed[6 * WORD_BYTES + 5] = 2; // a peak of 2 TiB
+        let mut invented = Seal::new().apply(notice(13), 2);
+        put(&mut invented, WORD, seal.word);
+        for forged in [changed, invented, one] {
+            let bytes = [&one[..], &two, &forged].concat();
+            assert_eq!(pids(&seal, &bytes, SIZE), (vec![10, 11], 1));
+        }
+    }
+
+    #[test]
+    fn what_another_process_read_is_missing() {
+        let seal = Seal::new();
+        let [one, two, three] = [0, 1, 2].map(|number| seal.apply(notice(number + 10), number));
+        assert_eq!(pids(&seal, &[one, three].concat(), SIZE), (vec![10, 12], 1));
+        // A part of one is neither, for which it counts twice.
+        assert_eq!(pids(&seal, &[&one[..], &two[50..], &three].concat(), SIZE), (vec![10, 12], 2));
+    }
+}

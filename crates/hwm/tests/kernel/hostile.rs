@@ -1,0 +1,47 @@
+//! A job that disturbs its own measurement.
+
+use std::fs;
+
+use crate::run::{Place, User, holds};
+
+/// Every process of the same user may open a pipe of another through `/proc/PID/fd`, for reading and for writing.
+#[test]
+fn what_the_job_writes_to_the_keepers_pipe_counts_for_nothing() {
+    let attack = "
+        for fd in /proc/$PPID/fd/*; do
+            case ${fd##*/} in 0|1|2) continue;; esac
+            case $(readlink $fd) in pipe:*) (cat junk > $fd) 2> /dev/null;; esac
+        done
+        for pid in $(cat /proc/$PPID/task/*/children); do
+            [ $(cat /proc/$pid/comm) = memory-keeper ] || continue
+            if (: > /proc/$pid/fd/3) 2> /dev/null; then echo open; else echo closed; fi > keeper
+        done
+        $W hold 30 0; exit 7";
+    let _turn = crate::turn();
+    for user in User::all() {
+        let place = Place::new();
+        // A piece that is no notice, and one that is too short.
+        fs::write(place.path("junk"), [255; 128 + 5]).unwrap();
+        let script = format!("W={}; {attack}", place.path("workload").display());
+        let run = place.run(user, &["--exact"], &["sh", "-c", &script]);
+        assert_eq!(run.status.code(), Some(7), "{user:?}");
+        if !holds(&run) {
+            return;
+        }
+        // Root opens every pipe.
+        let keeper = fs::read_to_string(place.path("keeper")).unwrap();
+        assert_eq!(keeper, if user.is_root() { "open\n" } else { "closed\n" }, "{user:?}");
+        let capture = &run.record["capture"];
+        assert!(capture["lost_events"].as_u64().is_some_and(|lost| lost > 0), "{user:?}: {capture}");
+        assert!(
+            capture["downgrades"].to_string().contains("pipe of the memory-keeper"),
+            "{user:?}: {capture}"
+        );
+        let after = run.processes().iter().find(|process| process["command"] == "workload").unwrap();
+        let peak = &after["peak"]["rss"];
+        // Root hears of it from the exit records, too.
+        let source = if user.is_root() { "taskstats" } else { "exit_notify" };
+        assert_eq!((&peak["certainty"], &peak["source"]), (&"exact".into(), &source.into()), "{after}");
+        assert!(peak["bytes"].as_u64().is_some_and(|bytes| (30 << 20..60 << 20).contains(&bytes)), "{after}");
+    }
+}
