@@ -17,7 +17,10 @@
 use std::{
     fs::{self, File},
     io,
-    os::fd::{AsFd, BorrowedFd},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::DirBuilderExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -183,19 +186,14 @@ impl Drop for JobGroup {
     }
 }
 
-/// A new group, locked before anybody can take it for a left-over one; should somebody have done so in the moment
-/// between, another name is tried.
+/// Makes a new group and locks it. Where another process was quicker to lock it, another name is tried.
 fn make_locked(parent: &Path) -> io::Result<(PathBuf, File)> {
     let mut result = Err(io::ErrorKind::AlreadyExists.into());
     for name in left_over::names().take(100) {
         let path = parent.join(name);
-        match fs::create_dir(&path).and_then(|()| File::open(&path)) {
-            Ok(directory) => {
-                let locked = flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok();
-                if locked && path.exists() {
-                    return Ok((path, directory));
-                }
-            }
+        match make_directory(&path).and_then(|()| lock_new(&path)) {
+            Ok(Some(directory)) => return Ok((path, directory)),
+            Ok(None) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
                 result = Err(error);
             }
@@ -203,6 +201,28 @@ fn make_locked(parent: &Path) -> io::Result<(PathBuf, File)> {
         }
     }
     result
+}
+
+/// Makes a directory that other users cannot open, and so cannot lock (flock(2)).
+///
+/// They may pass through it: programs of the job that change their user read their limits there by name.
+fn make_directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o711).create(path)
+}
+
+/// Locks the directory of a new group. `None` where another process holds the lock; nothing is left behind then.
+fn lock_new(path: &Path) -> io::Result<Option<File>> {
+    let locked = File::open(path)
+        .map(|directory| {
+            Some(directory).filter(|open| flock(open, FlockOperation::NonBlockingLockExclusive).is_ok())
+        })
+        // A sweep may have taken it for a left-over one and removed it.
+        .map(|directory| directory.filter(|_| path.exists()));
+    if !matches!(locked, Ok(Some(_))) {
+        // Refused where a process is in it, which then is not the job's.
+        let _ = fs::remove_dir(path);
+    }
+    locked
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! "no internal processes"), so where we are alone in ours we move into a leaf below it, and back in the end.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -49,7 +49,7 @@ pub(super) fn enter(ours: &mut Option<Leaf>, group: &Path) -> io::Result<Stay> {
         path: group.join(format!("highwater-leaf-{}", std::process::id())),
         stays: 1,
     };
-    fs::create_dir(&leaf.path)?;
+    super::make_directory(&leaf.path)?;
     let entered = procs::move_self_to(&leaf.path).and_then(|()| {
         // A thread of ours that is just ending stays behind for a moment.
         let hand_down = || procs::write(group, "cgroup.subtree_control", "+memory");

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    os::unix::process::CommandExt,
+    os::unix::{fs::MetadataExt, process::CommandExt},
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -173,6 +173,45 @@ fn a_group_of_the_jobs_own_that_lives_on_is_left_alone() {
         left_over::sweep(&parent);
     }
     assert!(!path.exists());
+}
+
+/// Who holds the lock of a group keeps it from being used, and later from being swept.
+#[test]
+fn another_user_cannot_lock_a_group() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: only root can become another user");
+    }
+    let Some(group) = make() else { return };
+    assert_eq!(fs::metadata(group.path()).unwrap().mode() & 0o7777, 0o711);
+    // A lock that is held makes flock(1) exit with 1, a directory that cannot be opened with 66.
+    let lock = |uid: u32| {
+        let mut flock = Command::new("flock");
+        flock
+            .args(["--nonblock", "--exclusive"])
+            .arg(group.path())
+            .arg("true")
+            .uid(uid)
+            .stderr(Stdio::null());
+        flock.status().unwrap().code()
+    };
+    assert_eq!((lock(0), lock(65_534)), (Some(1), Some(66)));
+    // Its programs that change their user find their limits.
+    let limit = if group.version == Version::V1 { "memory.limit_in_bytes" } else { "memory.max" };
+    let read = Command::new("cat").arg(group.path().join(limit)).uid(65_534).stdout(Stdio::null()).status();
+    assert!(read.unwrap().success());
+}
+
+#[test]
+fn a_group_that_another_process_has_locked_is_not_left_behind() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("highwater-1");
+    make_directory(&path).unwrap();
+    let other = File::open(&path).unwrap();
+    flock(&other, FlockOperation::LockExclusive).unwrap();
+    assert!(lock_new(&path).unwrap().is_none() && !path.exists());
+    assert_eq!(lock_new(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+    make_directory(&path).unwrap();
+    assert!(lock_new(&path).unwrap().is_some() && path.exists());
 }
 
 /// The owner that another test kills: makes a group, says where, and waits.
