@@ -4,6 +4,9 @@
 //! of the C library. What is needed again comes back out of the page cache.
 
 /// Gives back the code and constants that are mapped, ours and those of libraries. To be called between two of our parts.
+///
+/// Not under a tracer, whose break points are in these pages and would vanish, and not what comes from another machine: if
+/// the file was replaced there, the next use of a page would end this process (SIGBUS).
 pub(crate) fn give_back() {
     #[cfg(target_os = "linux")]
     linux::give_back();
@@ -11,9 +14,15 @@ pub(crate) fn give_back() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::{ffi::c_void, ops::Range, ptr};
+    use std::{
+        ffi::{CStr, c_void},
+        fs,
+        ops::Range,
+        ptr,
+    };
 
     use rustix::{
+        fs::statfs,
         mm::{Advice, madvise},
         param::page_size,
     };
@@ -30,7 +39,25 @@ mod linux {
     const DT_FLAGS: usize = 30;
     const DF_TEXTREL: usize = 4;
 
+    /// Filesystems of this machine's own (linux/magic.h; zfs, f2fs and bcachefs from their sources): ext, XFS, Btrfs,
+    /// tmpfs, overlayfs, squashfs, EROFS, ZFS, F2FS, bcachefs.
+    const LOCAL: [u32; 10] = [
+        0xef53,
+        0x5846_5342,
+        0x9123_683e,
+        0x0102_1994,
+        0x794c_7630,
+        0x7371_7368,
+        0xe0f5_e1e2,
+        0x2fc1_2fc1,
+        0xf2f5_2010,
+        0xca45_1a4e,
+    ];
+
     pub(super) fn give_back() {
+        if fs::read_to_string("/proc/self/status").is_ok_and(|status| is_traced(&status)) {
+            return;
+        }
         // SAFETY: `object` is what dl_iterate_phdr(3) asks for, and keeps nothing of what it is given.
         unsafe { libc::dl_iterate_phdr(Some(object), ptr::null_mut()) };
     }
@@ -56,7 +83,9 @@ mod linux {
             let length = range.len() / size_of::<Dynamic>();
             std::slice::from_raw_parts(ptr::with_exposed_provenance(range.start), length)
         });
-        if has_text_relocations(dynamic) {
+        // SAFETY: null, or a text that lives as long as the object is loaded.
+        let name = (!info.dlpi_name.is_null()).then(|| unsafe { CStr::from_ptr(info.dlpi_name) });
+        if has_text_relocations(dynamic) || !is_local(name.unwrap_or_default()) {
             return 0;
         }
         // What is relocated lies in segments that are writable at first (`PT_GNU_RELRO`), so it is not among these.
@@ -71,6 +100,18 @@ mod linux {
             let _ = unsafe { madvise(start, range.len(), Advice::LinuxDontNeed) };
         }
         0
+    }
+
+    /// Whether a debugger or strace watches the process of this `/proc/PID/status`.
+    pub(super) fn is_traced(status: &str) -> bool {
+        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+        tracer.is_some_and(|pid| pid.trim() != "0")
+    }
+
+    /// Whether the file `name` of a loaded object lies on this machine; the program itself has no name.
+    pub(super) fn is_local(name: &CStr) -> bool {
+        let file = if name.is_empty() { c"/proc/self/exe" } else { name };
+        statfs(file).is_ok_and(|system| u32::try_from(system.f_type).is_ok_and(|kind| LOCAL.contains(&kind)))
     }
 
     /// Whether its code was changed when it was loaded.
@@ -90,7 +131,26 @@ mod linux {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use super::linux::{has_text_relocations, pages};
+    use super::linux::{has_text_relocations, is_local, is_traced, pages};
+
+    #[test]
+    fn a_tracer_is_known() {
+        assert!(is_traced("Name:\thwm\nTracerPid:\t4711\nUid:\t0\n"));
+        assert!(!is_traced("Name:\thwm\nTracerPid:\t0\nUid:\t0\n") && !is_traced(""));
+        let own = std::fs::read_to_string("/proc/self/status").unwrap();
+        assert!(own.contains("TracerPid:"));
+    }
+
+    #[test]
+    fn files_of_other_kinds_of_filesystems_are_left_alone() {
+        // procfs stands for the filesystems that are not known, sshfs and NFS among them; vDSO is no file at all.
+        for name in [c"/proc/self/status", c"linux-vdso.so.1", c"/nowhere"] {
+            assert!(!is_local(name), "{name:?}");
+        }
+        if rustix::fs::statfs("/tmp").is_ok_and(|system| system.f_type == 0xef53) {
+            assert!(is_local(c"/tmp"), "ext4");
+        }
+    }
 
     #[test]
     fn code_that_was_relocated_is_told() {
