@@ -18,7 +18,17 @@ fn main() {
     let commit = commit().map_or(String::new(), |commit| format!("commit {commit}, "));
     let date = build_date();
     println!("cargo::rustc-env=HWM_VERSION={version} ({commit}built {date}, {target})");
+    load_libraries_from_the_system();
     page::provide(&manifest_dir(), Path::new(&env::var_os("OUT_DIR").expect("set by Cargo")));
+}
+
+/// Keeps a DLL beside hwm.exe, as in a folder of downloads, from being loaded in place of the system's
+/// (`LOAD_LIBRARY_SEARCH_SYSTEM32`). Microsoft's linker alone has the option.
+fn load_libraries_from_the_system() {
+    let is = |variable: &str, value: &str| env::var(variable).is_ok_and(|found| found == value);
+    if is("CARGO_CFG_TARGET_OS", "windows") && is("CARGO_CFG_TARGET_ENV", "msvc") {
+        println!("cargo::rustc-link-arg-bins=/DEPENDENTLOADFLAG:0x800");
+    }
 }
 
 /// Asked for when it runs: checkouts that share a target directory share the compiled script, too.

@@ -13,6 +13,7 @@ pub mod doctor;
 mod error;
 mod fork;
 pub mod gpu;
+pub mod helper;
 #[cfg(feature = "record")]
 #[cfg_attr(not(feature = "job"), allow(dead_code))]
 mod host;

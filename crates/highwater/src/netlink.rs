@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(messages(&least).next().and_then(|message| message.errno()), None);
     }
 
-    /// Of two sockets of one process the second has a port of its own; NETLINK_USERSOCK carries messages between them.
+    /// Of two sockets of one process the second has a port of its own; `NETLINK_USERSOCK` carries messages.
     #[test]
     fn only_the_kernel_is_believed() {
         let open = || Socket::bound(libc::NETLINK_USERSOCK, 0).unwrap();
@@ -294,7 +294,7 @@ mod tests {
         };
         assert_eq!(usize::try_from(sent), Ok(forged.len()));
         assert_eq!(poll(&mut [PollFd::new(&listening, PollFlags::IN)], None), Ok(1), "it has arrived");
-        let taken = listening.receive_until(Duration::from_millis(20), |message| message.errno());
+        let taken = listening.receive_until(Duration::from_millis(20), |message| message.errno().map(drop));
         assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 

@@ -240,3 +240,33 @@ fn engines_between_two_looks() {
     assert!(busy["percent"].as_f64().is_some_and(|percent| percent > 1.0 && percent <= 100.0), "{busy}");
     assert_eq!(rows[0]["cpu_percent"], 0.0);
 }
+
+/// Root may stand in a directory of another user, and `PATH` may lead there.
+#[test]
+fn no_nvidia_smi_of_the_current_directory_is_run() {
+    use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+
+    let dir = tempfile::tempdir().expect("a directory");
+    // Where NVML cannot be loaded the program is asked.
+    fs::write(dir.path().join("libnvidia-ml.so.1"), "This is no library.").expect("written");
+    let smi = dir.path().join("nvidia-smi");
+    fs::write(&smi, "#!/bin/sh\n/bin/echo ran > \"${0%/*}/ran\"\n").expect("written");
+    fs::set_permissions(&smi, fs::Permissions::from_mode(0o755)).expect("set");
+    let hwm = |verb: &[&str], path: &str| {
+        let mut hwm = Command::new(env!("CARGO_BIN_EXE_hwm"));
+        hwm.args(verb).current_dir(dir.path()).env("PATH", path).env("LD_LIBRARY_PATH", dir.path());
+        hwm
+    };
+    for verb in [&[][..], &["ps", "--all"], &["doctor"]] {
+        for path in [".", "", ":/usr/bin", "./", "../../../../../../../proc/self/cwd"] {
+            hwm(verb, path).output().expect("hwm starts");
+            assert!(!dir.path().join("ran").exists(), "{verb:?} with PATH={path}");
+        }
+    }
+    hwm(&["doctor"], "").env("HWM_NVIDIA_SMI", &smi).output().expect("hwm starts");
+    assert!(dir.path().join("ran").exists(), "the variable names it");
+    let output =
+        hwm(&["doctor", "--raw"], "").env("HWM_NVIDIA_SMI", "nvidia-smi").output().expect("hwm starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("HWM_NVIDIA_SMI must be an absolute path"), "{said}");
+}

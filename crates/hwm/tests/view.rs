@@ -167,7 +167,7 @@ fn opening_is_tried_with_xdg_open_and_its_failure_is_told() {
         fs::write(&opener, script).expect("written");
         fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).expect("set");
         let mut command = Command::cargo_bin("hwm").expect("built");
-        command.env("PATH", dir.path()).env("TMPDIR", dir.path());
+        command.env("HWM_XDG_OPEN", &opener).env("TMPDIR", dir.path());
         command.args(["view", file.to_str().expect("text"), "--open"]).output().expect("runs")
     };
     let output = open(format!("#!/bin/sh\necho \"$1\" > {}\n", told.display()));

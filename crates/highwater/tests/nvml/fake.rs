@@ -86,7 +86,7 @@ impl Fake {
         program.env("CHILD", what).env("TOLD", dir.join("told"));
         program.env("FAKE_NVML", &self.scenario).env("FAKE_NVML_LOG", dir.join("log"));
         // A real nvidia-smi must not answer.
-        program.env("LD_LIBRARY_PATH", dir).env("PATH", dir);
+        program.env("LD_LIBRARY_PATH", dir).env("HWM_NVIDIA_SMI", dir.join("nvidia-smi"));
         let output = program.output().unwrap();
         if !output.status.success() {
             eprintln!("{}", String::from_utf8_lossy(&output.stderr));

@@ -82,7 +82,8 @@ pub(super) fn call(
 
 #[cfg(unix)]
 fn shell(line: &OsStr) -> Command {
-    let mut shell = Command::new("sh");
+    // Where PATH leads is for the line, not for its shell.
+    let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(line);
     shell
 }
@@ -90,7 +91,7 @@ fn shell(line: &OsStr) -> Command {
 #[cfg(windows)]
 fn shell(line: &OsStr) -> Command {
     use std::os::windows::process::CommandExt;
-    let mut shell = Command::new("cmd");
+    let mut shell = Command::new(highwater::helper::system_directory().join("cmd.exe"));
     // cmd has quoting rules of its own; the line goes to it as it was typed.
     shell.arg("/C").raw_arg(line);
     shell

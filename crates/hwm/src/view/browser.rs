@@ -9,6 +9,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+#[cfg(not(target_os = "macos"))]
+use highwater::helper;
 
 /// How long to wait for the opener to say that it failed; some stay as long as the browser.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,7 +26,8 @@ pub(crate) fn open(page: &Path) -> anyhow::Result<()> {
     let page = std::fs::canonicalize(page).unwrap_or_else(|_| page.to_owned());
     let hint = || format!("open {} in a browser", page.display());
     let mut command = opener(&page);
-    let name = command.get_program().to_string_lossy().into_owned();
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(command.get_program()).to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child =
         command.spawn().with_context(|| format!("no browser was started by {name}: {}", hint()))?;
@@ -41,21 +44,27 @@ pub(crate) fn open(page: &Path) -> anyhow::Result<()> {
 
 #[cfg(target_os = "macos")]
 fn opener(page: &Path) -> Command {
-    let mut command = Command::new("open");
+    let mut command = Command::new("/usr/bin/open");
     command.arg(page);
     command
 }
 
 #[cfg(windows)]
 fn opener(page: &Path) -> Command {
-    let mut command = Command::new("rundll32");
+    let mut command = Command::new(helper::system_directory().join("rundll32.exe"));
     command.arg("url.dll,FileProtocolHandler").arg(page);
     command
 }
 
 #[cfg(not(any(target_os = "macos", windows)))]
 fn opener(page: &Path) -> Command {
-    let mut command = Command::new("xdg-open");
+    // Where there is none, the start fails and says so.
+    let program = helper::find("xdg-open", "HWM_XDG_OPEN").unwrap_or_else(|_| "/usr/bin/xdg-open".into());
+    let mut command = Command::new(program);
+    // It is a script, which finds browsers and other programs by PATH.
+    if let Ok(path) = helper::search_path() {
+        command.env("PATH", path);
+    }
     command.arg(page);
     command
 }

@@ -27,7 +27,7 @@ impl Fake {
         hwm.args(args)
             .env("LD_LIBRARY_PATH", self.0.path())
             .env("FAKE_NVML", scenario)
-            .env("PATH", self.0.path());
+            .env("HWM_NVIDIA_SMI", self.0.path().join("nvidia-smi"));
         hwm.output().expect("hwm starts")
     }
 

@@ -1,12 +1,18 @@
 //! DXGI's adapters. All calls are COM; its factory needs no apartment.
 
+use std::{
+    ffi::c_void,
+    mem::ManuallyDrop,
+    ptr::{from_ref, null_mut},
+};
+
+use libloading::os::windows::{LOAD_LIBRARY_SEARCH_SYSTEM32, Library};
 use windows::{
     Win32::Graphics::Dxgi::{
-        CreateDXGIFactory1, DXGI_ADAPTER_FLAG_SOFTWARE, DXGI_MEMORY_SEGMENT_GROUP_LOCAL,
-        DXGI_MEMORY_SEGMENT_GROUP_NON_LOCAL, DXGI_QUERY_VIDEO_MEMORY_INFO, IDXGIAdapter1, IDXGIAdapter3,
-        IDXGIFactory1,
+        DXGI_ADAPTER_FLAG_SOFTWARE, DXGI_MEMORY_SEGMENT_GROUP_LOCAL, DXGI_MEMORY_SEGMENT_GROUP_NON_LOCAL,
+        DXGI_QUERY_VIDEO_MEMORY_INFO, IDXGIAdapter1, IDXGIAdapter3, IDXGIFactory1,
     },
-    core::Interface,
+    core::{GUID, HRESULT, Interface},
 };
 
 use super::{
@@ -14,6 +20,9 @@ use super::{
     figures::{Adapter, Own},
 };
 use crate::Unavailable;
+
+/// `CreateDXGIFactory1` of dxgi.h.
+type CreateFactory = unsafe extern "system" fn(*const GUID, *mut *mut c_void) -> HRESULT;
 
 /// More adapters than any machine has.
 const MOST: u32 = 256;
@@ -30,10 +39,24 @@ impl Factory {
     /// # Errors
     /// [`Unavailable::NoBackend`] where there is no DXGI, as on servers without its packages.
     pub(super) fn open() -> Result<Self, Unavailable> {
-        // SAFETY: no arguments.
-        unsafe { CreateDXGIFactory1() }
-            .map(Self)
-            .map_err(|error| Unavailable::NoBackend(format!("DXGI: {error}")))
+        let none = |error: &dyn std::fmt::Display| Unavailable::NoBackend(format!("DXGI: {error}"));
+        // Not linked: the loader would look for it beside the program first.
+        // SAFETY: a library of the system, from its own directory alone.
+        let library = unsafe { Library::load_with_flags("dxgi.dll", LOAD_LIBRARY_SEARCH_SYSTEM32) };
+        // Never unloaded: its objects live on, and others in this process may use it.
+        let library = ManuallyDrop::new(library.map_err(|error| none(&error))?);
+        // SAFETY: the name is that of a function of this signature.
+        let create = unsafe { library.get::<CreateFactory>(b"CreateDXGIFactory1") };
+        let create = create.map_err(|error| none(&error))?;
+        let mut factory = null_mut();
+        // SAFETY: the id of an interface and a place for one; what comes is that interface, and is owned here.
+        unsafe {
+            create(from_ref(&IDXGIFactory1::IID), &raw mut factory)
+                .ok()
+                .map(|()| IDXGIFactory1::from_raw(factory))
+        }
+        .map(Self)
+        .map_err(|error| none(&error))
     }
 
     pub(super) fn adapters(&self) -> Vec<Adapter> {

@@ -22,6 +22,7 @@ use super::{
     used,
 };
 use crate::{
+    helper,
     job::used::{UsageWanted, Used},
     process::windows::Opened,
 };
@@ -46,7 +47,7 @@ impl Trial {
         let port = wake.raw().ok_or("no completion port was to be had")?;
         // The job ends with us, however that comes.
         let object = JobObject::new(port, commit_limit, true).map_err(|error| error.to_string())?;
-        let mut command = Command::new("cmd");
+        let mut command = Command::new(helper::system_directory().join("cmd.exe"));
         command.args(["/d", "/c", "exit", "0"]).creation_flags(CREATE_SUSPENDED | CREATE_NO_WINDOW);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().map_err(|error| format!("starting cmd: {error}"))?;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::Unavailable;
+use crate::{Unavailable, helper};
 
 /// Waking a driver up takes seconds; a broken one never answers.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,34 +16,27 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// More than it has to say about any machine.
 const MAX_OUTPUT: u64 = 1 << 20;
 
+/// Names the program's path, where that is an unusual one.
+const VARIABLE: &str = "HWM_NVIDIA_SMI";
+
 /// What `nvidia-smi` prints when asked for `arguments`.
 pub(super) fn nvidia_smi(arguments: &[&str]) -> Result<String, Unavailable> {
-    output(program().args(arguments), PATIENCE)
+    let program = helper::find("nvidia-smi", VARIABLE).map_err(|error| not_started(&error))?;
+    output(Command::new(program).args(arguments), PATIENCE)
 }
 
-#[cfg(not(windows))]
-fn program() -> Command {
-    Command::new("nvidia-smi")
-}
-
-/// From where drivers put it: neither the program's directory nor the current one is looked in.
-#[cfg(windows)]
-fn program() -> Command {
-    let system = std::env::var_os("SystemRoot").unwrap_or_else(|| "C:\\Windows".into());
-    Command::new(std::path::Path::new(&system).join("System32").join("nvidia-smi.exe"))
+fn not_started(error: &io::Error) -> Unavailable {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Unavailable::PermissionDenied,
+        io::ErrorKind::NotFound => Unavailable::NoBackend("no program nvidia-smi".into()),
+        _ => Unavailable::Failed(format!("nvidia-smi: {error}")),
+    }
 }
 
 /// What a program prints; its exit code, with the first line, where it is not 0.
 fn output(program: &mut Command, patience: Duration) -> Result<String, Unavailable> {
     let command = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied if is_in_path() => Unavailable::PermissionDenied,
-        // A directory of `PATH` that may not be searched is refused, too (execvp(3)).
-        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
-            Unavailable::NoBackend("no program nvidia-smi".into())
-        }
-        _ => Unavailable::Failed(format!("nvidia-smi: {error}")),
-    })?;
+    let mut child = command.spawn().map_err(|error| not_started(&error))?;
     let text = read(&mut child, patience);
     if text.is_none() {
         // It may have ended meanwhile.
@@ -66,12 +59,6 @@ fn output(program: &mut Command, patience: Duration) -> Result<String, Unavailab
     };
     let text = format!("nvidia-smi says: {}", first.trim().chars().take(200).collect::<String>());
     Err(Unavailable::DriverBroken { code: code.into(), text })
-}
-
-/// Whether the program is there, and refused.
-fn is_in_path() -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join("nvidia-smi").exists())
 }
 
 /// All that it prints; `None` if that takes too long.
