@@ -43,7 +43,10 @@ impl Installed {
         let dir = tempfile::tempdir_in(place).unwrap();
         let installed = Self(dir);
         set_mode(installed.0.path(), 0o755);
-        fs::copy(env!("CARGO_BIN_EXE_hwm"), installed.path("hwm")).unwrap();
+        // Copied by a process of its own: a program that any process has open for writing cannot be executed (execve(2),
+        // ETXTBSY), and what another test forks meanwhile would have it open.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_hwm")).arg(installed.path("hwm")).status();
+        assert!(copied.unwrap().success());
         set_mode(&installed.path("hwm"), mode);
         fs::create_dir(installed.path("out")).unwrap();
         set_mode(&installed.path("out"), 0o777);
@@ -188,16 +191,13 @@ fn file_capabilities_tell_no_more_of_another_users_process() {
         return;
     };
     let root = Root::start();
-    let attach = ["attach", &root.0.id().to_string(), "-q", "--json=record.json", "--with-io"];
+    let pid = root.0.id().to_string();
+    let timeline = ["--interval=250", "--timeline=timeline.csv"];
+    let attach = [&["attach", &pid, "-q", "--json=record.json", "--with-io"], &timeline[..]].concat();
     let mut hwm = installed.hwm(&attach).spawn().unwrap();
-    // A pidfd stands for a process that is followed (pidfd_open(2)).
-    let descriptors = format!("/proc/{}/fd", hwm.id());
-    let follows = || {
-        let descriptors = fs::read_dir(&descriptors).into_iter().flatten().flatten();
-        descriptors
-            .filter_map(|entry| fs::read_link(entry.path()).ok())
-            .any(|link| link.to_string_lossy().contains("pidfd"))
-    };
+    // With this interval a row is written at once, and after the first sample names are read.
+    let timeline = installed.path("timeline.csv");
+    let follows = || fs::read_to_string(&timeline).is_ok_and(|rows| rows.lines().count() > 2);
     let start = Instant::now();
     while !follows() {
         assert!(start.elapsed() < PATIENCE && hwm.try_wait().unwrap().is_none(), "it does not attach");

@@ -196,21 +196,21 @@ fn nobody_else_may_read_them() {
 }
 
 #[test]
-fn no_place_to_keep_it_costs_a_warning() {
+fn no_place_to_keep_it_is_said_before_the_job() {
     let place = Place::new();
     let call = |home: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hwm"));
         command.current_dir(place.path()).env("XDG_DATA_HOME", home);
-        let output = command.args(["run", "--save", "--", "sh", "-c", "exit 3"]).output().expect("runs");
+        let output = command.args(["run", "--save", "--", "touch", "ran"]).output().expect("runs");
         (output.status.code(), String::from_utf8(output.stderr).expect("text"))
     };
     let (code, said) = call("/proc/none");
-    assert_eq!(code, Some(3));
-    assert!(said.contains("hwm: warning: the record is not kept: /proc/none/highwater/records: "), "{said}");
-    assert!(!said.contains("kept as"), "{said}");
+    assert_eq!(code, Some(125));
+    assert!(said.contains("hwm: --save: /proc/none/highwater/records: "), "{said}");
     fs::write(place.path().join("file"), "").expect("written");
     let (code, said) = call(place.path().join("file").to_str().expect("text"));
-    assert!(code == Some(3) && said.contains("warning: the record is not kept: "), "{said}");
+    assert!(code == Some(125) && said.contains("hwm: --save: "), "{said}");
+    assert!(!place.path().join("ran").exists());
 }
 
 #[test]
