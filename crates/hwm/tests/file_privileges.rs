@@ -196,7 +196,7 @@ fn file_capabilities_tell_no_more_of_another_users_process() {
     let attach = [&["attach", &pid, "-q", "--json=record.json", "--with-io"], &timeline[..]].concat();
     let mut hwm = installed.hwm(&attach).spawn().unwrap();
     // With this interval a row is written at once, and after the first sample names are read.
-    let timeline = installed.path("timeline.csv");
+    let timeline = installed.path("out/timeline.csv");
     let follows = || fs::read_to_string(&timeline).is_ok_and(|rows| rows.lines().count() > 2);
     let start = Instant::now();
     while !follows() {

@@ -112,7 +112,7 @@ fn a_link_that_is_put_there_while_the_job_runs_is_not_followed() {
     for option in outputs(&stage) {
         let file = stage.path(&format!("sticky/late{option}"));
         let file = file.to_str().expect("text");
-        let script = format!("rm -f '{file}'; ln -s '{}' '{file}'", target.display());
+        let script = format!("ln -sf '{}' '{file}'", target.display());
         let given = format!("{option}={file}");
         assert_eq!(stage.run(User::Root, &["run", "-q", &given, "--", "sh", "-c", &script]).0, Some(0));
         assert_eq!(fs::read_to_string(&target).expect("read"), "keep", "{option}");
