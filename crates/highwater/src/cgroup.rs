@@ -6,12 +6,14 @@
 
 use std::{
     ffi::OsString,
-    fs,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
 };
 
-use crate::Roots;
+use crate::{
+    Roots,
+    bounded::{self, MAX_MOUNTS_BYTES, MAX_PROCESS_FILE_BYTES, MAX_VALUE_BYTES},
+};
 
 /// The two kinds of hierarchy that limit memory. A machine may have both mounted (hybrid).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +56,8 @@ pub(crate) struct Own {
 impl Own {
     /// Finds it; `None` where there is no such hierarchy, or none that limits memory.
     pub(crate) fn find(roots: &Roots, version: Version) -> Option<Self> {
-        let groups = fs::read(roots.proc.join("self/cgroup")).ok()?;
-        let mounts = fs::read(roots.proc.join("self/mountinfo")).ok()?;
+        let groups = bounded::read(&roots.proc.join("self/cgroup"), MAX_PROCESS_FILE_BYTES).ok()?;
+        let mounts = bounded::read(&roots.proc.join("self/mountinfo"), MAX_MOUNTS_BYTES).ok()?;
         let group = group_of(&groups, version)?;
         let mount = mount_of(&mounts, version)?;
         Some(Self { group: directory(roots, &mount, &group), mount_point: at_roots(roots, &mount.point) })
@@ -147,7 +149,9 @@ fn at_roots(roots: &Roots, point: &Path) -> PathBuf {
 /// The lowest limit from our group up to the mount point, both included.
 fn tightest(own: &Own, version: Version) -> Option<u64> {
     own.with_parents()
-        .filter_map(|directory| limit(&fs::read_to_string(directory.join(version.limit_file())).ok()?))
+        .filter_map(|directory| {
+            limit(&bounded::read_to_string(&directory.join(version.limit_file()), MAX_VALUE_BYTES).ok()?)
+        })
         .min()
 }
 

@@ -5,9 +5,13 @@ mod macos;
 #[cfg(windows)]
 mod windows;
 
-use std::{env, fs};
+use std::env;
 
-use crate::{Error, Roots, record::Host};
+use crate::{
+    Error, Roots,
+    bounded::{self, MAX_VALUE_BYTES},
+    record::Host,
+};
 
 /// The RAM of the machine at one instant, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +44,8 @@ impl Ram {
             return Ok(windows::ram());
         }
         let path = roots.proc.join("meminfo");
-        let text = fs::read_to_string(&path).map_err(|source| Error::Read { path, source })?;
+        let text =
+            bounded::read_to_string(&path, MAX_VALUE_BYTES).map_err(|source| Error::Read { path, source })?;
         let total_bytes = kib_of(&text, "MemTotal:");
         #[cfg(target_os = "linux")]
         let container_limit_bytes = crate::cgroup::memory_limit(roots, total_bytes);
@@ -125,6 +130,8 @@ fn kib_of(text: &str, key: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn rank_with(variables: &[(&str, &str)]) -> Option<u32> {

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "record")]
 pub mod analysis;
+mod bounded;
 #[cfg(all(any(feature = "job", feature = "drm"), target_os = "linux"))]
 mod capability;
 #[cfg(all(feature = "record", target_os = "linux"))]

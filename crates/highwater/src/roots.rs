@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::bounded::{self, MAX_VALUE_BYTES};
+
 /// Device nodes of this machine.
 #[cfg(all(feature = "drm", target_os = "linux"))]
 pub(crate) const DEV: &str = "/dev";
@@ -32,7 +34,8 @@ impl Roots {
         if self.proc == own.proc && self.sys == own.sys {
             return true;
         }
-        let boot_id = |roots: &Self| std::fs::read(roots.proc.join("sys/kernel/random/boot_id")).ok();
+        let boot_id =
+            |roots: &Self| bounded::read(&roots.proc.join("sys/kernel/random/boot_id"), MAX_VALUE_BYTES).ok();
         boot_id(self).is_some_and(|id| !id.is_empty() && boot_id(&own) == Some(id))
     }
 }

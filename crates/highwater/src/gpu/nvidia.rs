@@ -21,7 +21,10 @@ use super::{
     Device, Gap, Listing, PidSpace,
     backend::{Backend, Whose},
 };
-use crate::{Roots, Unavailable};
+use crate::{
+    Roots, Unavailable,
+    bounded::{self, MAX_VALUE_BYTES},
+};
 
 /// The source, opened at the first question and kept.
 #[derive(Debug, Default)]
@@ -229,7 +232,9 @@ fn has_device(roots: &Roots) -> bool {
     if roots.sys.join("class/misc/dxg").exists() || has_driver(roots) {
         return true;
     }
-    let starts = |file: &Path, with: &str| fs::read_to_string(file).is_ok_and(|text| text.starts_with(with));
+    let starts = |file: &Path, with: &str| {
+        bounded::read_to_string(file, MAX_VALUE_BYTES).is_ok_and(|text| text.starts_with(with))
+    };
     match fs::read_dir(roots.sys.join("bus/pci/devices")) {
         // Class 03: display controllers, with those that have no connectors.
         Ok(devices) => devices

@@ -6,7 +6,10 @@ use super::{
     ledger::Whole,
     used::{Used, UsedBy},
 };
-use crate::record::{PeakSource, ProcessExit, UsageSource};
+use crate::{
+    bounded::{self, MAX_NAME_BYTES, MAX_PATH_BYTES},
+    record::{PeakSource, ProcessExit, UsageSource},
+};
 
 /// A member of the job: one process, from the moment it was first seen. Numbers grow in that order and are
 /// never used twice, so two processes with the same pid are two members.
@@ -27,9 +30,19 @@ pub(crate) struct Name {
 }
 
 impl Name {
+    /// Texts that the process chose are cut at their bounds.
+    pub(crate) fn new(command: String, comm: String, exe: Option<String>, line: Option<String>) -> Arc<Self> {
+        Arc::new(Self {
+            command: bounded::cut(command, MAX_NAME_BYTES),
+            comm: bounded::cut(comm, MAX_NAME_BYTES),
+            exe: exe.map(|exe| bounded::cut(exe, MAX_PATH_BYTES)),
+            line,
+        })
+    }
+
     /// That of a program that ended before it could be asked, where the kernel tells no name.
     pub(crate) fn unknown() -> Arc<Self> {
-        Arc::new(Self { command: "?".to_owned(), comm: "?".to_owned(), exe: None, line: None })
+        Self::new("?".to_owned(), "?".to_owned(), None, None)
     }
 }
 

@@ -20,7 +20,7 @@ use rustix::{
 
 use self::{directory::Directory, smaps_rollup::SmapsRollup, stat::Stat, statm::Statm, status::Status};
 use super::{Primary, ProcessId, ProcessMemory};
-use crate::{Error, Roots, Unavailable, roots::OWN_STATM};
+use crate::{Error, Roots, Unavailable, bounded::MAX_COMMAND_LINE_BYTES, roots::OWN_STATM};
 
 pub(super) const PRIMARY: Primary = Primary::Rss;
 
@@ -130,7 +130,8 @@ pub(super) fn name(roots: &Roots, pid: u32) -> Option<String> {
 }
 
 fn of_arguments(process: &Directory) -> Option<String> {
-    process.read("cmdline").ok().and_then(|text| cmdline::command_name(&text))
+    let (start, extent) = process.read_start("cmdline", MAX_COMMAND_LINE_BYTES).ok()?;
+    cmdline::name_at_start(&start, extent)
 }
 
 fn identify(process: &Directory) -> Result<ProcessId, Error> {

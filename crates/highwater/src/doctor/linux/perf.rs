@@ -1,14 +1,21 @@
 //! perf side-band events, by opening those of this thread.
 
-use std::{fs, io};
+use std::io;
 
-use crate::{Roots, doctor::State, perf_event};
+use crate::{
+    Roots,
+    bounded::{self, MAX_VALUE_BYTES},
+    doctor::State,
+    perf_event,
+};
 
 pub(super) fn examine(roots: &Roots) -> State {
     match perf_event::open(0, -1) {
         Ok(_) => State::works(),
         Err(error) => {
-            let paranoid = fs::read_to_string(roots.proc.join("sys/kernel/perf_event_paranoid")).ok();
+            let paranoid =
+                bounded::read_to_string(&roots.proc.join("sys/kernel/perf_event_paranoid"), MAX_VALUE_BYTES)
+                    .ok();
             explain(&error, paranoid.as_deref().map(str::trim))
         }
     }

@@ -1,8 +1,12 @@
 //! Files of procfs: each is read once, on this process, and must hold what the sampler looks for.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
-use crate::{Roots, doctor::State};
+use crate::{
+    Roots,
+    bounded::{self, MAX_MOUNTS_BYTES, MAX_PID_LIST_BYTES, MAX_PROCESS_FILE_BYTES, MAX_VALUE_BYTES},
+    doctor::State,
+};
 
 const MOUNT_PROC: &str = "mount procfs: mount -t proc proc /proc";
 
@@ -39,7 +43,7 @@ pub(super) fn pss(roots: &Roots) -> State {
 /// Reading `smaps_rollup` of another user's process needs `PTRACE_MODE_READ` (ptrace(2)); `hidepid` may hide it
 /// altogether. Pid 1 stands for the others. (Yama guards attaching, not reading.)
 pub(super) fn others(roots: &Roots) -> State {
-    let state = match fs::read_to_string(roots.proc.join("1/smaps_rollup")) {
+    let state = match bounded::read(&roots.proc.join("1/smaps_rollup"), MAX_PROCESS_FILE_BYTES) {
         Ok(_) => State::works(),
         Err(error) => State::missing(match hidepid(roots) {
             Some(option) => format!("cannot read pid 1: {error}; procfs is mounted with {option}"),
@@ -53,7 +57,7 @@ pub(super) fn others(roots: &Roots) -> State {
 
 /// The mount option that hides other users' processes, proc(5); `None` when it is off.
 fn hidepid(roots: &Roots) -> Option<String> {
-    let mounts = fs::read_to_string(roots.proc.join("self/mountinfo")).ok()?;
+    let mounts = bounded::read_to_string(&roots.proc.join("self/mountinfo"), MAX_MOUNTS_BYTES).ok()?;
     let options = mounts.lines().find_map(|line| line.split_once(" - proc ").map(|(_, options)| options))?;
     let option = options.split([' ', ',']).find(|option| option.starts_with("hidepid="))?;
     (!matches!(option, "hidepid=0" | "hidepid=off")).then(|| option.to_owned())
@@ -63,7 +67,7 @@ fn hidepid(roots: &Roots) -> Option<String> {
 pub(super) fn children(roots: &Roots) -> State {
     let tid = rustix::thread::gettid().as_raw_nonzero();
     let path = roots.proc.join(format!("self/task/{tid}/children"));
-    match fs::read_to_string(&path) {
+    match bounded::read(&path, MAX_PID_LIST_BYTES) {
         Ok(_) => State::works(),
         Err(error) => State::missing(refusal(&path, &error)).or(
             "needs CONFIG_PROC_CHILDREN; a scan of /proc takes its place, at a cost that follows the machine",
@@ -74,7 +78,7 @@ pub(super) fn children(roots: &Roots) -> State {
 /// The namespace's last pid, `kernel/pid_namespace.c`; else the last field of `/proc/loadavg`.
 pub(super) fn pid_cursor(roots: &Roots) -> State {
     let last = |name: &str| {
-        let text = fs::read_to_string(roots.proc.join(name)).ok()?;
+        let text = bounded::read_to_string(&roots.proc.join(name), MAX_VALUE_BYTES).ok()?;
         text.split_ascii_whitespace().last()?.parse::<u32>().ok()
     };
     if last("sys/kernel/ns_last_pid").is_some() {
@@ -95,7 +99,7 @@ fn on_procfs(path: &Path) -> bool {
 
 /// Reads a file that must hold what `find` looks for.
 fn expect(path: &Path, find: impl FnOnce(&str) -> Option<State>) -> State {
-    match fs::read_to_string(path) {
+    match bounded::read_to_string(path, MAX_PROCESS_FILE_BYTES) {
         Ok(text) => find(&text)
             .unwrap_or_else(|| State::missing(format!("{} does not look as expected", path.display()))),
         Err(error) => State::missing(refusal(path, &error)),

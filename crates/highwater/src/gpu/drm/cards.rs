@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{pci_ids, regions, sysfs};
 use crate::{
     Roots, Unavailable,
+    bounded::{self, MAX_VALUE_BYTES},
     gpu::{DeviceId, Pool, Source},
 };
 
@@ -176,7 +177,7 @@ impl Card {
             return None;
         }
         // `metrics_table_header`: the size in two bytes, the format, its revision.
-        match std::fs::read(self.directory.join("gpu_metrics")).ok()?.get(2)? {
+        match bounded::read(&self.directory.join("gpu_metrics"), MAX_VALUE_BYTES).ok()?.get(2)? {
             1 => Some(false),
             2 | 3 => Some(true),
             _ => None,

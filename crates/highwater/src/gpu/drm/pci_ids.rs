@@ -2,12 +2,15 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::Path,
 };
 
 use super::sysfs;
 use crate::Roots;
+
+/// The database has 1.5 MiB.
+const MAX_DATABASE_BYTES: u64 = 16 << 20;
 
 /// What the device is called: `Navi 31 [Radeon RX 7900 XT]`.
 pub(super) fn name(roots: &Roots, directory: &Path) -> Option<String> {
@@ -18,7 +21,7 @@ pub(super) fn name(roots: &Roots, directory: &Path) -> Option<String> {
         .iter()
         .find_map(|path| File::open(path).ok())
         .filter(|_| roots.is_this_machine())?;
-    find(BufReader::new(database), &vendor, &device)
+    find(BufReader::new(database.take(MAX_DATABASE_BYTES)), &vendor, &device)
 }
 
 /// `1002  Advanced Micro Devices...`, below it `\t744c  Navi 31 [...]`, below that subsystems with two tabs.

@@ -212,7 +212,7 @@ impl<'a> Walk<'a> {
     /// The text of a descriptor's fdinfo. By way of the directory that is open: the process cannot have become another.
     fn read(&mut self, directory: &OwnedFd, number: u32) -> Result<(), Errno> {
         let path = format!("../fdinfo/{number}");
-        let fd = openat(directory, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let fd = openat(directory, path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
         let mut length = 0;
         loop {
             if self.text.len() < length + 4096 {

@@ -2,11 +2,14 @@
 
 use std::{fs, io, path::Path};
 
-use crate::Unavailable;
+use crate::{
+    Unavailable,
+    bounded::{self, MAX_VALUE_BYTES},
+};
 
 /// The text of a file, without the space around it.
 pub(super) fn text(path: &Path) -> Result<String, Unavailable> {
-    match fs::read(path) {
+    match bounded::read(path, MAX_VALUE_BYTES) {
         Ok(bytes) => Ok(String::from_utf8_lossy(bytes.trim_ascii()).into_owned()),
         Err(error) => Err(why(&error)),
     }

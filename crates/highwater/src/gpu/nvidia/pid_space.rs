@@ -3,7 +3,11 @@
 //! NVIDIA's driver knows no pid namespaces: it names processes by the host's pids. In a container nothing tells which
 //! of ours they are, and a pid that exists here may be somebody else's there.
 
-use crate::{Roots, gpu::PidSpace};
+use crate::{
+    Roots,
+    bounded::{self, MAX_PROCESS_FILE_BYTES},
+    gpu::PidSpace,
+};
 
 /// Which processes the driver's pids mean, for somebody who reads the procfs of `roots`.
 #[cfg(target_os = "linux")]
@@ -15,7 +19,9 @@ pub(super) fn of(roots: &Roots) -> PidSpace {
         PidSpace::Own => PidSpace::Own,
         // Dearer to read, and seldom needed.
         PidSpace::Host => {
-            let read = |file| std::fs::read_to_string(file).unwrap_or_default();
+            let read = |file: std::path::PathBuf| {
+                bounded::read_to_string(&file, MAX_PROCESS_FILE_BYTES).unwrap_or_default()
+            };
             let shows_kernel_threads = is_kernel_thread(&read(roots.proc.join("2/stat")));
             classify(&read(own.join("status")), namespace, shows_kernel_threads)
         }

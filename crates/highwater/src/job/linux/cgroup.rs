@@ -28,7 +28,11 @@ use rustix::fs::{FlockOperation, flock};
 
 pub(crate) use self::entry::{Entry, clone_into, enter};
 use self::{leaf::Stay, place::Place};
-use crate::{Roots, cgroup::Version};
+use crate::{
+    Roots,
+    bounded::{self, MAX_PROCESS_FILE_BYTES, MAX_VALUE_BYTES},
+    cgroup::Version,
+};
 
 mod entry;
 mod leaf;
@@ -105,7 +109,8 @@ impl JobGroup {
     /// that cannot be told.
     pub(crate) fn has_left(&self, roots: &Roots, pid: u32) -> Option<bool> {
         let name = self.path.file_name()?.to_str()?;
-        let text = fs::read_to_string(roots.proc.join(format!("{pid}/cgroup"))).ok()?;
+        let text = bounded::read_to_string(&roots.proc.join(format!("{pid}/cgroup")), MAX_PROCESS_FILE_BYTES)
+            .ok()?;
         // proc_cgroup(5): hierarchy:controllers:path
         let path = text.lines().find_map(|line| {
             let mut fields = line.splitn(3, ':');
@@ -142,7 +147,7 @@ impl JobGroup {
             Version::V1 => "memory.oom_control", // `oom_kill`: Linux 4.13
             Version::V2 => "memory.events",
         };
-        let text = fs::read_to_string(self.path.join(file)).ok()?;
+        let text = bounded::read_to_string(&self.path.join(file), MAX_VALUE_BYTES).ok()?;
         text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
     }
 
@@ -152,7 +157,7 @@ impl JobGroup {
             Version::V1 => "memory.max_usage_in_bytes",
             Version::V2 => "memory.peak", // Linux 5.19
         };
-        fs::read_to_string(self.path.join(file)).ok()?.trim().parse().ok()
+        bounded::read_to_string(&self.path.join(file), MAX_VALUE_BYTES).ok()?.trim().parse().ok()
     }
 
     /// Ends it: survivors go to our own group, then it is removed. Groups inside it that the job made and left empty

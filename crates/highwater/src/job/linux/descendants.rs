@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     Roots,
+    bounded::{self, Extent, MAX_PID_LIST_BYTES, MAX_PROCESS_FILE_BYTES},
     process::linux::{children, stat::Stat},
     record::Lineage,
 };
@@ -78,7 +79,8 @@ impl Descendants {
         let tasks = self.roots.proc.join(format!("{pid}/task"));
         let Ok(threads) = fs::read_dir(&tasks) else { return };
         for thread in threads.flatten() {
-            if read_into(&thread.path().join("children"), &mut self.text) {
+            let path = thread.path().join("children");
+            if bounded::read_start(&path, MAX_PID_LIST_BYTES, &mut self.text).is_ok() {
                 found.extend(children::parse(&self.text));
             }
         }
@@ -103,10 +105,9 @@ pub(crate) fn read_stat(roots: &Roots, pid: u32, text: &mut Vec<u8>) -> Option<S
     read_into(&roots.proc.join(format!("{pid}/stat")), text).then(|| Stat::parse(text)).flatten()
 }
 
-/// Reads a whole kernel file into `text`; `false` if that fails.
+/// Reads a whole file of a process into `text`; `false` if that fails.
 pub(crate) fn read_into(path: &Path, text: &mut Vec<u8>) -> bool {
-    text.clear();
-    File::open(path).and_then(|mut file| std::io::Read::read_to_end(&mut file, text)).is_ok()
+    bounded::read_start(path, MAX_PROCESS_FILE_BYTES, text).is_ok_and(|extent| extent == Extent::Whole)
 }
 
 /// The pid namespace's last pid (`kernel/pid.c`): `/proc/sys/kernel/ns_last_pid` (`CONFIG_CHECKPOINT_RESTORE`),

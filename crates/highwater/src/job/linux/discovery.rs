@@ -3,11 +3,12 @@
 use std::{collections::HashMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    descendants::{read_into, read_stat},
+    descendants::read_stat,
     member::{Member, same_map},
     members::{MANY_ENDED, Members},
 };
 use crate::{
+    bounded::{self, Extent, MAX_COMMAND_LINE_BYTES},
     job::{
         events::{Event, MemberId, Moment, Name},
         news::News,
@@ -263,10 +264,11 @@ impl Members {
     /// What the process was started with.
     pub(super) fn arguments(&mut self, pid: u32) -> Arguments {
         let directory = self.roots.proc.join(pid.to_string());
-        let read = read_into(&directory.join("cmdline"), &mut self.text);
-        let line = (read && self.wants_lines).then(|| cmdline::line(&self.text)).flatten();
-        let argv0 = self.text.split(|&byte| byte == 0).next().unwrap_or_default();
-        let command = read.then(|| cmdline::command_name(argv0)).flatten();
+        let path = directory.join("cmdline");
+        let extent = bounded::read_start(&path, MAX_COMMAND_LINE_BYTES, &mut self.text).ok();
+        let line = extent.filter(|_| self.wants_lines).and_then(|_| cmdline::line(&self.text));
+        self.cut_lines += u64::from(line.is_some() && extent == Some(Extent::Cut));
+        let command = extent.and_then(|extent| cmdline::name_at_start(&self.text, extent));
         let exe = fs::read_link(directory.join("exe")).ok();
         Arguments { command, line, exe: exe.map(|path: PathBuf| path.to_string_lossy().into_owned()) }
     }
@@ -278,6 +280,6 @@ impl Members {
         let has_arguments = command.is_some();
         let command = command.unwrap_or_else(|| comm.clone());
         self.told.learn_name(&comm, &command);
-        (Arc::new(Name { command, comm, exe, line }), has_arguments)
+        (Name::new(command, comm, exe, line), has_arguments)
     }
 }

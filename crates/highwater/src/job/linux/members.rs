@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Roots,
+    bounded::MAX_COMMAND_LINE_BYTES,
     job::{
         Control, Job,
         events::{Event, MemberId, Moment, Reading, Timed},
@@ -23,7 +24,7 @@ use crate::{
         unix::wait::{Ending, Waited},
         used::{UsageWanted, UsedBy},
     },
-    record::{Lineage, ProcessExit},
+    record::{Downgrade, Lineage, ProcessExit},
 };
 
 /// A fall of the mark by more than the counters' own slack means a new memory map: an exec.
@@ -84,6 +85,8 @@ pub(crate) struct Members {
     pub(super) usage: UsageWanted,
     /// Members' arguments are asked for.
     pub(super) wants_lines: bool,
+    /// Command lines of which only the beginning was read.
+    pub(super) cut_lines: u64,
     uses: Vec<UsedBy>,
     pub(super) text: Vec<u8>,
     /// For orders that cannot wait until a look is over.
@@ -141,6 +144,7 @@ impl Members {
             readings: Vec::new(),
             usage: wanted.usage,
             wants_lines: wanted.wants_lines(),
+            cut_lines: 0,
             uses: Vec::new(),
             text: Vec::new(),
             control: wanted.control(),
@@ -241,6 +245,17 @@ impl Members {
     /// Up to when all news has come in a look begun `at`.
     pub(crate) fn told_until(&self, at: Duration) -> Duration {
         self.told.until().min(at)
+    }
+
+    /// What could not be read of members' command lines.
+    pub(crate) fn unread_lines(&self) -> Option<Downgrade> {
+        (self.cut_lines > 0).then(|| Downgrade {
+            wanted: "whole command lines".to_owned(),
+            reason: format!(
+                "{} of them are longer than {MAX_COMMAND_LINE_BYTES} bytes; a pattern was looked for in their beginning",
+                self.cut_lines
+            ),
+        })
     }
 
     /// What the last look read, in the order of ids.

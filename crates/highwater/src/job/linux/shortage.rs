@@ -11,6 +11,7 @@ use std::{
 use super::{cgroup::JobGroup, told::monotonic};
 use crate::{
     Roots,
+    bounded::{self, MAX_VALUE_BYTES},
     cgroup::Own,
     job::ledger::OomSeen,
     record::{Pressure, PressureOf},
@@ -43,7 +44,7 @@ impl Shortage {
         let of_cgroup = own.as_ref().map(|own| (own.join("memory.pressure"), PressureOf::Cgroup));
         let of_machine = Some((roots.proc.join("pressure/memory"), PressureOf::Machine));
         let pressure = [of_job, of_cgroup, of_machine].into_iter().flatten().find_map(|(path, of)| {
-            let stalled = stalled(&fs::read_to_string(&path).ok()?)?;
+            let stalled = stalled(&bounded::read_to_string(&path, MAX_VALUE_BYTES).ok()?)?;
             Some((path, of, stalled))
         });
         let in_group = own.iter().flat_map(|own| [own.join("memory.events"), own.join("memory.oom_control")]);
@@ -60,7 +61,7 @@ impl Shortage {
     /// How long tasks have waited since.
     pub(super) fn pressure(&self) -> Option<Pressure> {
         let (path, of, before) = self.pressure.as_ref()?;
-        let now = stalled(&fs::read_to_string(path).ok()?)?;
+        let now = stalled(&bounded::read_to_string(path, MAX_VALUE_BYTES).ok()?)?;
         let since = |now: Duration, before: Duration| now.saturating_sub(before).as_secs_f64();
         Some(Pressure {
             of: *of,
@@ -83,7 +84,7 @@ impl Shortage {
 
 /// `oom_kill` of `memory.events`, `memory.oom_control` (Linux 4.13) or `/proc/vmstat`.
 fn kills(path: &Path) -> Option<u64> {
-    let text = fs::read_to_string(path).ok()?;
+    let text = bounded::read_to_string(path, MAX_VALUE_BYTES).ok()?;
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 

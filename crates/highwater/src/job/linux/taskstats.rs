@@ -10,6 +10,7 @@ use rustix::thread::CapabilitySet;
 
 use crate::{
     Roots,
+    bounded::{self, MAX_VALUE_BYTES},
     capability::Raised,
     netlink::{Inbox, Socket, attribute, find_attribute},
 };
@@ -53,7 +54,7 @@ pub(crate) struct Taskstats {
 impl Taskstats {
     /// Registers for all processors. Unsupported: the kernel's records do not say which process a task was of.
     pub(crate) fn listen(roots: &Roots) -> io::Result<Self> {
-        let processors = std::fs::read(roots.sys.join("devices/system/cpu/possible"))?;
+        let processors = bounded::read(&roots.sys.join("devices/system/cpu/possible"), MAX_VALUE_BYTES)?;
         let mut processors = processors.trim_ascii().to_vec();
         processors.push(0);
         // Demanded of who opened the socket and of who sends (`netlink_capable`, net/netlink/af_netlink.c).

@@ -184,7 +184,7 @@ impl Telling {
 
     fn name_of(&self, comm: String) -> Arc<Name> {
         let command = self.commands.get(&comm).unwrap_or(&comm).clone();
-        Arc::new(Name { command, comm, exe: None, line: None })
+        Name::new(command, comm, None, None)
     }
 }
 

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     Error, Roots,
+    bounded::{self, MAX_PROCESS_FILE_BYTES},
     job::{
         CgroupUse, Job, Start,
         events::{MemberId, Reading, Timed},
@@ -320,7 +321,8 @@ impl Tree {
 
     /// What was refused, and why.
     pub(crate) fn downgrades(&self) -> Vec<Downgrade> {
-        self.downgrades.iter().cloned().chain(self.sources.downgrades()).collect()
+        let known = self.downgrades.iter().cloned();
+        known.chain(self.sources.downgrades()).chain(self.members.unread_lines()).collect()
     }
 
     /// News that was dropped.
@@ -362,7 +364,7 @@ fn check_proc(roots: &Roots) -> Result<Option<Downgrade>, Error> {
 
 /// Our own high-water mark; the command starts as a copy of us and inherits it in its `ru_maxrss`.
 fn own_mark_bytes(roots: &Roots) -> Option<u64> {
-    let status = std::fs::read(roots.proc.join("self/status")).ok()?;
+    let status = bounded::read(&roots.proc.join("self/status"), MAX_PROCESS_FILE_BYTES).ok()?;
     Status::parse(&status)?.vm_hwm_bytes
 }
 

@@ -62,7 +62,7 @@ impl Kernel for System {
         let exe = exe.map(|exe| exe.to_string_lossy().into_owned());
         let base = || exe.as_ref().and_then(|exe| arguments::base_name(exe.as_bytes()));
         let command = first.or_else(base).unwrap_or_else(|| comm.clone());
-        Some(Arc::new(Name { command, comm, exe, line: None }))
+        Some(Name::new(command, comm, exe, None))
     }
 
     fn watch(&mut self, pid: u32, id: MemberId) -> bool {

@@ -358,7 +358,7 @@ fn name_of(process: &Opened) -> Option<Arc<Name>> {
     let image = process.image()?;
     let name = file_name(&image);
     let exe = Some(image.to_string_lossy().into_owned());
-    Some(Arc::new(Name { command: name.clone(), comm: name, exe, line: None }))
+    Some(Name::new(name.clone(), name, exe, None))
 }
 
 /// The wall clock, in 100 ns since 1601.

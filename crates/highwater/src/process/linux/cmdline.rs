@@ -1,5 +1,9 @@
 //! `/proc/PID/cmdline`: the arguments, each ended by a NUL, or whatever the program wrote over them.
 //! [`proc_pid_cmdline(5)`](https://man7.org/linux/man-pages/man5/proc_pid_cmdline.5.html)
+//!
+//! A process chooses its length: `prctl(PR_SET_MM_MAP)` may make any of its memory the argument area.
+
+use crate::bounded::{self, Extent, MAX_NAME_BYTES};
 
 /// The name a reader knows a program by: the base name of `argv[0]`.
 ///
@@ -21,23 +25,37 @@ pub(crate) fn command_name(argv0: &[u8]) -> Option<String> {
         first_word
     };
     let name = program.rsplit(|&byte| byte == b'/').find(|part| !part.is_empty())?;
-    Some(String::from_utf8_lossy(name).into_owned())
+    Some(bounded::cut(String::from_utf8_lossy(name).into_owned(), MAX_NAME_BYTES))
 }
 
-/// More of it than this nobody's pattern needs.
-const LONGEST_LINE: usize = 4096;
+/// The name in the beginning of a command line; `None` where `argv[0]` is a path of which the end is missing.
+pub(crate) fn name_at_start(start: &[u8], extent: Extent) -> Option<String> {
+    let goes_on = extent == Extent::Cut && !start.contains(&0);
+    if goes_on && start.first().is_some_and(|first| b"/.".contains(first)) {
+        return None;
+    }
+    command_name(start)
+}
 
 /// All arguments with a space between them; `None` where there is none.
+#[cfg(feature = "job")]
 pub(crate) fn line(text: &[u8]) -> Option<String> {
     let end = text.iter().rposition(|&byte| byte != 0)? + 1;
-    let shown = &text[..end.min(LONGEST_LINE)];
-    Some(String::from_utf8_lossy(shown).replace('\0', " "))
+    Some(String::from_utf8_lossy(&text[..end]).replace('\0', " "))
 }
 
-/// The arguments one by one.
-pub(crate) fn words(text: &[u8]) -> Vec<String> {
-    let Some(end) = text.iter().rposition(|&byte| byte != 0) else { return Vec::new() };
-    text[..=end].split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+/// A word takes 24 bytes even where it is empty, so an area full of zeros would take 24 times its size.
+#[cfg(feature = "job")]
+const MAX_WORDS: usize = 1 << 16;
+
+/// The arguments one by one, and whether those are all.
+#[cfg(feature = "job")]
+pub(crate) fn words(text: &[u8]) -> (Vec<String>, Extent) {
+    let Some(end) = text.iter().rposition(|&byte| byte != 0) else { return (Vec::new(), Extent::Whole) };
+    let mut words = text[..=end].split(|&byte| byte == 0);
+    let first = words.by_ref().take(MAX_WORDS).map(|word| String::from_utf8_lossy(word).into_owned());
+    let first: Vec<String> = first.collect();
+    (first, if words.next().is_some() { Extent::Cut } else { Extent::Whole })
 }
 
 #[cfg(test)]
@@ -68,7 +86,33 @@ mod tests {
     fn lines() {
         assert_eq!(line(b"rustc\0--crate-name\0a b\0").as_deref(), Some("rustc --crate-name a b"));
         assert_eq!(line(b"\0\0"), None);
-        assert_eq!(line(&[b'x'; 10_000]).map(|line| line.len()), Some(LONGEST_LINE));
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let name = command_name(&[b'x'; 100_000]).unwrap();
+        assert_eq!(name.len(), MAX_NAME_BYTES);
+        // Each byte that is no UTF-8 is shown as three.
+        let name = command_name(&[0xff; 4096]).unwrap();
+        assert_eq!(name, "\u{fffd}".repeat(85));
+    }
+
+    #[test]
+    fn a_path_whose_end_is_missing_names_nothing() {
+        let path = b"/srv/many/directories";
+        assert_eq!(name_at_start(path, Extent::Cut), None);
+        assert_eq!(name_at_start(path, Extent::Whole).as_deref(), Some("directories"));
+        assert_eq!(name_at_start(b"/bin/cp\0from", Extent::Cut).as_deref(), Some("cp"));
+        assert_eq!(name_at_start(b"worker: of many", Extent::Cut).as_deref(), Some("worker"));
+    }
+
+    #[test]
+    fn so_many_words() {
+        assert_eq!(words(b"cp\0\0to\0\0"), (vec!["cp".into(), String::new(), "to".into()], Extent::Whole));
+        let mut zeros = vec![0; 1 << 20];
+        zeros.push(b'x');
+        let (words, extent) = words(&zeros);
+        assert_eq!((words.len(), extent), (MAX_WORDS, Extent::Cut));
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! An open `/proc/PID` or `/proc/PID/task/TID`. It stays that process's: once the process is gone its files are
 //! too, even when the pid was given to another.
 
-use std::path::PathBuf;
+use std::{fs::File, path::PathBuf};
 
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::{CWD, Mode, OFlags, openat},
-    io::{Errno, read},
+    io::Errno,
 };
 
-use crate::{Error, Roots};
+use crate::{
+    Error, Roots,
+    bounded::{self, Extent, MAX_PROCESS_FILE_BYTES},
+};
 
 pub(super) struct Directory {
     fd: OwnedFd,
@@ -46,23 +49,24 @@ impl Directory {
         }))
     }
 
-    /// The whole text of one file.
+    /// The whole text of one file; `EFBIG` where that is longer than any of the kernel's.
     pub(super) fn read(&self, file: &str) -> Result<Vec<u8>, Errno> {
-        let fd = openat(&self.fd, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut text = Vec::new();
-        let mut length = 0;
-        loop {
-            // `status` has about 1.5 KiB, more only with very many groups.
-            text.resize(length + 4096, 0);
-            match read(&fd, &mut text[length..]) {
-                Ok(0) => break,
-                Ok(count) => length += count,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
+        match self.read_start(file, MAX_PROCESS_FILE_BYTES)? {
+            (text, Extent::Whole) => Ok(text),
+            (_, Extent::Cut) => Err(Errno::FBIG),
         }
-        text.truncate(length);
-        Ok(text)
+    }
+
+    /// The first `most` bytes of one file.
+    pub(super) fn read_start(&self, file: &str, most: usize) -> Result<(Vec<u8>, Extent), Errno> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = File::from(openat(&self.fd, file, flags, Mode::empty())?);
+        // `status` has about 1.5 KiB, more only with very many groups.
+        let mut text = Vec::with_capacity(4096);
+        match bounded::start_of(file, most, &mut text) {
+            Ok(extent) => Ok((text, extent)),
+            Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        }
     }
 
     /// Whether the process (or thread) is still there, be it as a zombie.

@@ -1,9 +1,6 @@
 //! Where a group for the job can be made, such that it gets the memory controller and we may move the job there.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
@@ -13,6 +10,7 @@ use super::{
 };
 use crate::{
     Roots,
+    bounded::{self, MAX_VALUE_BYTES},
     cgroup::{Own, Version},
 };
 
@@ -110,7 +108,7 @@ struct Setting {
 impl Setting {
     fn is_neutral(&self, group: &Path) -> bool {
         // No file: no such controller here.
-        fs::read_to_string(group.join(self.file)).map_or_else(
+        bounded::read_to_string(&group.join(self.file), MAX_VALUE_BYTES).map_or_else(
             |error| error.kind() == std::io::ErrorKind::NotFound,
             |text| text.split_ascii_whitespace().next().unwrap_or_default() == self.neutral,
         )
@@ -151,7 +149,8 @@ fn writable(group: &Path) -> Result<(), String> {
 
 /// Whether a file with a list of controllers names memory.
 fn names_memory(file: &Path) -> bool {
-    fs::read_to_string(file).is_ok_and(|text| text.split_ascii_whitespace().any(|name| name == "memory"))
+    bounded::read_to_string(file, MAX_VALUE_BYTES)
+        .is_ok_and(|text| text.split_ascii_whitespace().any(|name| name == "memory"))
 }
 
 fn refusal(path: &Path, error: &std::io::Error) -> String {

@@ -1,14 +1,16 @@
 //! `cgroup.procs`: who is in a group, and moving there. cgroups(7)
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Write},
     path::Path,
 };
 
+use crate::bounded::{self, MAX_PID_LIST_BYTES};
+
 /// The processes directly in `group`. 0 stands for one outside our pid namespace.
 pub(super) fn list(group: &Path) -> io::Result<Vec<u32>> {
-    Ok(parse(&fs::read(group.join("cgroup.procs"))?))
+    Ok(parse(&bounded::read(&group.join("cgroup.procs"), MAX_PID_LIST_BYTES)?))
 }
 
 fn parse(text: &[u8]) -> Vec<u32> {

@@ -7,11 +7,15 @@
 mod record;
 mod ring;
 
-use std::{fs, io, os::fd::OwnedFd};
+use std::{io, os::fd::OwnedFd};
 
 use self::{record::Record, ring::Ring};
 use super::Lifetime;
-use crate::{Roots, perf_event};
+use crate::{
+    Roots,
+    bounded::{self, MAX_VALUE_BYTES},
+    perf_event,
+};
 
 /// Pages of one buffer, as many as `perf_event_mlock_kb` gives each user by default: 2,800 processes fit into it.
 const PAGES: usize = 128;
@@ -100,7 +104,7 @@ impl Perf {
 
 /// The processors that are online. One that comes online while the job runs is not heard.
 fn online_cpus(roots: &Roots) -> io::Result<Vec<i32>> {
-    let list = fs::read_to_string(roots.sys.join("devices/system/cpu/online"))?;
+    let list = bounded::read_to_string(&roots.sys.join("devices/system/cpu/online"), MAX_VALUE_BYTES)?;
     cpu_list(list.trim()).ok_or_else(|| io::Error::other(format!("no list of processors: {list:?}")))
 }
 

@@ -11,7 +11,7 @@ use rustix::{
 
 use super::{
     super::{
-        descendants::{read_into, read_stat},
+        descendants::read_stat,
         launch::Child,
         members::Members,
         pss::PssPasses,
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     Error,
+    bounded::{self, Extent, MAX_ATTACHED_COMMAND_BYTES},
     job::{CgroupUse, Job, LineageFrom, Start, news::News},
     process::linux::{cmdline, facts::ticks_per_second, stat::Stat},
     record::{Attached, Downgrade},
@@ -60,7 +61,7 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(Tree, Start), Error> {
     let ran_for = since_boot().checked_sub(born(&found));
     let attached =
         Attached { pid, ran_for_seconds: ran_for.map(|ran| ran.as_secs_f64()), processes, marks_bytes };
-    start.attached = Some((attached, command_line(job, pid, &found)));
+    start.attached = Some((attached, command_line(job, pid, &found, &mut downgrades)));
     let tree = Tree {
         roots: job.roots.clone(),
         child,
@@ -123,9 +124,16 @@ fn since_boot() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs().try_into().unwrap_or(0))
 }
 
-fn command_line(job: &Job, pid: u32, stat: &Stat) -> Vec<String> {
+fn command_line(job: &Job, pid: u32, stat: &Stat, downgrades: &mut Vec<Downgrade>) -> Vec<String> {
     let mut text = Vec::new();
     let path = job.roots.proc.join(format!("{pid}/cmdline"));
-    let words = if read_into(&path, &mut text) { cmdline::words(&text) } else { Vec::new() };
+    let read = bounded::read_start(&path, MAX_ATTACHED_COMMAND_BYTES, &mut text);
+    let (words, extent) = cmdline::words(&text);
+    if read.is_ok_and(|read| read == Extent::Cut) || extent == Extent::Cut {
+        downgrades.push(Downgrade {
+            wanted: "the whole command line".to_owned(),
+            reason: "it is longer than 2 MiB or 65,536 words; its beginning is recorded".to_owned(),
+        });
+    }
     if words.is_empty() { vec![stat.comm.clone()] } else { words }
 }

@@ -1,5 +1,7 @@
 //! In made-up trees, where the files of cgroupfs are plain ones: where a group would be made, and every refusal.
 
+use std::fs;
+
 use super::*;
 
 const V2_MOUNT: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";

@@ -1,0 +1,141 @@
+//! Texts whose length others choose (`/proc`, sysfs, cgroupfs), read up to a bound. `docs/internals/bounds.md` lists them.
+//!
+//! A FIFO in a tree that the user names does not block: it is opened with `O_NONBLOCK` (fifo(7)), which regular files
+//! and those of procfs ignore.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read},
+    path::Path,
+};
+
+/// The part of `/proc/PID/cmdline` that a name or a pattern is taken from.
+#[cfg(target_os = "linux")]
+pub(crate) const MAX_COMMAND_LINE_BYTES: usize = 4 << 10;
+/// The command line of the process that is attached to: the limit of execve(2) with the usual stack of 8 MiB.
+#[cfg(all(feature = "job", target_os = "linux"))]
+pub(crate) const MAX_ATTACHED_COMMAND_BYTES: usize = 2 << 20;
+/// Files of one process. The longest is `status`: 65,536 groups (`NGROUPS_MAX`) take 704 KiB of it.
+#[cfg(target_os = "linux")]
+pub(crate) const MAX_PROCESS_FILE_BYTES: usize = 1 << 20;
+/// Lists of pids: `PID_MAX_LIMIT` (4,194,304, `include/linux/threads.h`) of at most 7 digits and a separator.
+#[cfg(all(feature = "job", target_os = "linux"))]
+pub(crate) const MAX_PID_LIST_BYTES: usize = 32 << 20;
+/// `mountinfo`: 100,000 mounts (`fs.mount-max`) of 160 bytes.
+#[cfg(target_os = "linux")]
+pub(crate) const MAX_MOUNTS_BYTES: usize = 16 << 20;
+/// Single values and small tables of sysfs, cgroupfs and `/proc`; sysfs itself ends at a page of up to 64 KiB.
+pub(crate) const MAX_VALUE_BYTES: usize = 64 << 10;
+
+/// The name of a program, as that of any file (`NAME_MAX`).
+pub(crate) const MAX_NAME_BYTES: usize = 255;
+/// The path of a program (`PATH_MAX`).
+#[cfg(feature = "job")]
+pub(crate) const MAX_PATH_BYTES: usize = 4 << 10;
+
+/// Whether a text was read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Whole,
+    /// It goes on beyond the bound.
+    Cut,
+}
+
+/// Reads a whole text; one that goes on beyond `most` bytes is an error.
+pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    match read_start(path, most, &mut text)? {
+        Extent::Whole => Ok(text),
+        Extent::Cut => Err(too_long(most)),
+    }
+}
+
+/// Reads a whole text in UTF-8; one that goes on beyond `most` bytes is an error.
+pub(crate) fn read_to_string(path: &Path, most: usize) -> io::Result<String> {
+    String::from_utf8(read(path, most)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Reads at most `most` bytes of a file into `text`, in place of what was there.
+pub(crate) fn read_start(path: &Path, most: usize, text: &mut Vec<u8>) -> io::Result<Extent> {
+    start_of(open(path)?, most, text)
+}
+
+/// Reads at most `most` bytes into `text`, in place of what was there.
+pub(crate) fn start_of(source: impl Read, most: usize, text: &mut Vec<u8>) -> io::Result<Extent> {
+    text.clear();
+    // One byte more tells whether it goes on.
+    source.take(most as u64 + 1).read_to_end(text)?;
+    let extent = if text.len() > most { Extent::Cut } else { Extent::Whole };
+    text.truncate(most);
+    Ok(extent)
+}
+
+pub(crate) fn too_long(most: usize) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {most} bytes"))
+}
+
+/// Cuts a text at the last character that ends within `most` bytes.
+pub(crate) fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
+    text
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    options.open(path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_ends_at_its_bound() {
+        let tree = tempfile::tempdir().unwrap();
+        let file = tree.path().join("cmdline");
+        let mut text = b"what was there".to_vec();
+        for (length, extent, kept) in [(0, Extent::Whole, 0), (8, Extent::Whole, 8), (9, Extent::Cut, 8)] {
+            std::fs::write(&file, vec![b'x'; length]).unwrap();
+            assert_eq!(read_start(&file, 8, &mut text).unwrap(), extent, "{length}");
+            assert_eq!(text.len(), kept);
+            assert_eq!(read(&file, 8).is_ok(), extent == Extent::Whole);
+        }
+        assert_eq!(read_to_string(&file, 8).unwrap_err().to_string(), "longer than 8 bytes");
+    }
+
+    #[test]
+    fn a_cut_leaves_whole_characters() {
+        let cut = |text: &str, most| cut(text.to_owned(), most);
+        assert_eq!(
+            (cut("näme", 9), cut("näme", 2), cut("näme", 3)),
+            ("näme".into(), "n".into(), "nä".into())
+        );
+        assert_eq!(cut("\u{fffd}", 2), "");
+    }
+
+    #[test]
+    fn an_endless_file_is_left_at_the_bound() {
+        let mut text = Vec::new();
+        let zero = Path::new("/dev/zero");
+        assert_eq!(read_start(zero, MAX_VALUE_BYTES, &mut text).unwrap(), Extent::Cut);
+        assert_eq!(text.len(), MAX_VALUE_BYTES);
+        assert!(text.capacity() <= 4 * MAX_VALUE_BYTES, "{}", text.capacity());
+    }
+
+    #[test]
+    fn a_fifo_does_not_block() {
+        let tree = tempfile::tempdir().unwrap();
+        let fifo = tree.path().join("status");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!(read(&fifo, MAX_VALUE_BYTES).unwrap(), b"", "no process writes to it");
+        let _writer = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+        assert_eq!(read(&fifo, MAX_VALUE_BYTES).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+}
