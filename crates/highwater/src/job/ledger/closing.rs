@@ -64,6 +64,7 @@ impl Ledger {
         }
         self.rows.finish();
         let rows = std::mem::take(&mut self.rows);
+        let are_gathered = self.groups.are_gathered();
         let groups = self.groups.finish(|id| rows.position(id));
         let timeline = self.timeline.finish(|id| rows.peak_kib(id), |id| rows.position(id));
         let left_out = rows.left_out();
@@ -72,6 +73,13 @@ impl Ledger {
             closing.downgrades.push(Downgrade {
                 wanted: "rows spilled to disk".to_owned(),
                 reason: format!("the temporary file could not be used ({reason}); they were kept in memory"),
+            });
+        }
+        if are_gathered {
+            closing.downgrades.push(Downgrade {
+                wanted: "a group for each name".to_owned(),
+                reason: "there are too many; those that came last are counted together as (others)"
+                    .to_owned(),
             });
         }
         let mut record = self.record(&closing, rows, groups, still_running);

@@ -16,6 +16,10 @@ mod tree;
 
 /// Where nothing was found in the command line.
 const NO_MATCH: &str = "(no match)";
+/// Groups of one kind that bear names of their own.
+const MAX_NAMED_GROUPS: usize = 10_000;
+/// All groups beyond those. No program is called so: a name ends at its first space, and a path begins with a slash.
+const OTHERS: &str = "(others)";
 
 /// In which group of each kind a member is, the one by command first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,6 +98,11 @@ impl Groups {
         membership.0.first().map_or(0, |&index| self.kinds[0].folds[index].largest)
     }
 
+    /// Whether some groups share the name `(others)`.
+    pub(super) fn are_gathered(&self) -> bool {
+        self.kinds.iter().any(|kind| kind.keys.len() > MAX_NAMED_GROUPS)
+    }
+
     /// All of them; `row_of` tells the index of a member's row.
     pub(super) fn finish(&mut self, row_of: impl Fn(MemberId) -> Option<u64>) -> Vec<Group> {
         let mut groups: Vec<Group> = self.kinds.iter_mut().flat_map(Kind::finish).collect();
@@ -142,6 +151,10 @@ impl Kind {
     }
 
     fn index(&mut self, key: &str) -> usize {
+        if let Some(&index) = self.keys.get(key) {
+            return index;
+        }
+        let key = if self.keys.len() < MAX_NAMED_GROUPS { key } else { OTHERS };
         if let Some(&index) = self.keys.get(key) {
             return index;
         }
@@ -198,5 +211,42 @@ impl Kind {
             .collect();
         groups.sort_by(|a, b| b.peak_bytes.cmp(&a.peak_bytes).then_with(|| a.key.cmp(&b.key)));
         groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_beyond_the_bound_are_one() {
+        let mut groups = Groups::new(&[]);
+        let name = |number: usize| Name::new(format!("program-{number}"), "program".into(), None, None);
+        let mut members: Vec<Membership> = (0..MAX_NAMED_GROUPS).map(|n| groups.of(&name(n), 1)).collect();
+        assert!(!groups.are_gathered());
+        members.extend((0..3).map(|n| groups.of(&name(MAX_NAMED_GROUPS + n), 1)));
+        assert_eq!(groups.of(&name(7), 1), members[7], "a group that has a name keeps it");
+        assert!(groups.are_gathered());
+        let reading = |id: usize| Reading {
+            id: MemberId(u32::try_from(id).unwrap()),
+            rss: 100,
+            mark: None,
+            swap: None,
+            shares_map: false,
+        };
+        let readings: Vec<Reading> = (0..members.len()).map(reading).collect();
+        groups.sample(Duration::from_secs(1), &readings, |id| members.get(id.0 as usize));
+        for membership in &members {
+            groups.kinds[0].count(membership.0[0], None);
+        }
+        let made = groups.finish(|_| None);
+        assert_eq!(made.len(), MAX_NAMED_GROUPS + 1);
+        let others = made.iter().find(|group| group.key == OTHERS).unwrap();
+        assert_eq!(
+            (others.processes, others.peak_bytes),
+            (3, Some(300)),
+            "sums of one instant, as of any group"
+        );
+        assert_eq!(made.iter().map(|group| group.processes).sum::<u64>(), members.len() as u64);
     }
 }
