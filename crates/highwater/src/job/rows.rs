@@ -17,11 +17,14 @@ const IN_MEMORY: usize = 200;
 const KEPT: usize = 100_000;
 /// So many gather before the smallest go.
 const ROOM: usize = 1 << 17;
+/// Bytes of rows kept at all: the temporary directory may be memory (tmpfs).
+const KEPT_BYTES: u64 = 128 << 20;
 /// Rows in the file, those that have gone among them, from which on it is written anew when the smallest go.
 const WRITTEN_ANEW: usize = 2 * KEPT;
 
-/// Process rows in the order in which the processes were first seen. Beyond 100,000 only the largest are kept.
-#[derive(Debug, Default)]
+/// Process rows in the order in which the processes were first seen. Beyond 100,000, or 128 MiB of them, only the largest
+/// are kept.
+#[derive(Debug)]
 pub struct Rows {
     index: Vec<Entry>,
     memory: Vec<Process>,
@@ -29,6 +32,9 @@ pub struct Rows {
     /// Bytes and rows written to `file`.
     length: u64,
     written: usize,
+    /// Size of the rows that `index` points to, and how much of that stays when it has doubled.
+    bytes: u64,
+    kept_bytes: u64,
     left_out: u64,
     failed: Option<String>,
 }
@@ -46,6 +52,22 @@ struct Entry {
 struct Place(u64);
 
 const IN_FILE: u64 = 1 << 63;
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self {
+            index: Vec::new(),
+            memory: Vec::new(),
+            file: None,
+            length: 0,
+            written: 0,
+            bytes: 0,
+            kept_bytes: KEPT_BYTES,
+            left_out: 0,
+            failed: None,
+        }
+    }
+}
 
 impl Rows {
     /// How many rows there are.
@@ -89,14 +111,14 @@ impl Rows {
         let peak_kib = row.max_rss_kib.map_or(0, |kib| u32::try_from(kib).unwrap_or(u32::MAX));
         let place = self.store(row);
         self.index.push(Entry { id, peak_kib, place });
-        if self.index.len() >= ROOM {
+        if self.index.len() >= ROOM || self.bytes >= 2 * self.kept_bytes {
             self.keep_largest();
         }
     }
 
     /// Puts the rows in order and hands out what is needed to read them back.
     pub(super) fn finish(&mut self) {
-        if self.index.len() > KEPT {
+        if self.index.len() > KEPT || self.bytes > self.kept_bytes {
             self.keep_largest();
         }
         self.index.sort_unstable_by_key(|entry| entry.id);
@@ -123,6 +145,7 @@ impl Rows {
                 Err(error) => self.failed = Some(error.to_string()),
             }
         }
+        self.bytes += size(&row);
         self.memory.push(row);
         Place(self.memory.len() as u64 - 1)
     }
@@ -134,7 +157,9 @@ impl Rows {
         };
         let place = Place(IN_FILE | self.length);
         // A row that failed half-way leaves a hole that no entry points to.
-        self.length += write_row(file, &serde_json::to_vec(row)?)?;
+        let size = write_row(file, &serde_json::to_vec(row)?)?;
+        self.length += size;
+        self.bytes += size;
         self.written += 1;
         Ok(place)
     }
@@ -151,15 +176,50 @@ impl Rows {
     /// Drops all but the largest rows; now and then the file is written anew without them.
     fn keep_largest(&mut self) {
         self.index.sort_unstable_by_key(|entry| Reverse(entry.peak_kib));
-        self.left_out += (self.index.len() - KEPT) as u64;
+        let before = self.index.len();
         self.index.truncate(KEPT);
-        self.forget_in_memory();
-        if self.written >= WRITTEN_ANEW
-            && self.failed.is_none()
-            && let Err(error) = self.compact()
-        {
+        if let Err(error) = self.keep_largest_bytes().and_then(|()| self.compact_if_due()) {
             self.failed = Some(error.to_string());
         }
+        self.left_out += (before - self.index.len()) as u64;
+        self.forget_in_memory();
+    }
+
+    /// Drops the last rows, so far as all of them take more than may be kept.
+    fn keep_largest_bytes(&mut self) -> io::Result<()> {
+        if let Some(file) = &mut self.file {
+            file.flush()?;
+        }
+        let (mut bytes, mut count) = (0, 0);
+        for entry in &self.index {
+            let size = self.size_at(entry.place)?;
+            if bytes + size > self.kept_bytes {
+                break;
+            }
+            (bytes, count) = (bytes + size, count + 1);
+        }
+        self.bytes = bytes;
+        self.index.truncate(count);
+        match &mut self.file {
+            // On Windows a read has moved the position.
+            Some(file) => file.seek(SeekFrom::Start(self.length)).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn size_at(&self, place: Place) -> io::Result<u64> {
+        if place.0 & IN_FILE == 0 {
+            let index = usize::try_from(place.0).unwrap_or(usize::MAX);
+            return Ok(self.memory.get(index).map_or(0, size));
+        }
+        let Some(file) = &self.file else { return Ok(0) };
+        Ok(u64::from(row_length(file.get_ref(), place)?) + 4)
+    }
+
+    /// Writes the file anew once half of it is of rows that have gone.
+    fn compact_if_due(&mut self) -> io::Result<()> {
+        let is_due = self.written >= WRITTEN_ANEW || self.length >= 2 * self.kept_bytes;
+        if is_due && self.failed.is_none() { self.compact() } else { Ok(()) }
     }
 
     /// Lets go of rows in memory that no entry points to.
@@ -204,12 +264,22 @@ fn write_row(file: &mut BufWriter<File>, text: &[u8]) -> io::Result<u64> {
 }
 
 fn read_row(file: &File, place: Place) -> io::Result<Vec<u8>> {
-    let offset = place.0 & !IN_FILE;
-    let mut length = [0; 4];
-    read_at(file, &mut length, offset)?;
-    let mut text = vec![0; u32::from_ne_bytes(length) as usize];
-    read_at(file, &mut text, offset + 4)?;
+    let mut text = vec![0; row_length(file, place)? as usize];
+    read_at(file, &mut text, (place.0 & !IN_FILE) + 4)?;
     Ok(text)
+}
+
+fn row_length(file: &File, place: Place) -> io::Result<u32> {
+    let mut length = [0; 4];
+    read_at(file, &mut length, place.0 & !IN_FILE)?;
+    Ok(u32::from_ne_bytes(length))
+}
+
+/// Size of a row in memory, so far as it is of no fixed size.
+fn size(row: &Process) -> u64 {
+    let texts = row.command.len() + row.comm.len() + row.exe.as_ref().map_or(0, String::len);
+    let images: usize = row.images.iter().map(|image| size_of_val(image) + image.command.len()).sum();
+    (size_of_val(row) + texts + images) as u64
 }
 
 #[cfg(unix)]
@@ -309,6 +379,24 @@ mod tests {
         let smallest = rows.iter().map(|row| row.unwrap().pid).min().unwrap();
         assert_eq!(smallest as usize, count - KEPT);
         assert_eq!(rows.position(MemberId(0)), None);
+    }
+
+    #[test]
+    fn beyond_so_many_bytes_the_largest_stay() {
+        for failed in [None, Some("the disk is full".to_owned())] {
+            let mut rows = Rows { kept_bytes: 1 << 20, failed, ..Rows::default() };
+            let long = |pid| Process { exe: Some("/".repeat(4000)), ..row(pid) };
+            for id in 0..3_000 {
+                rows.push(MemberId(id), long(id));
+            }
+            rows.finish();
+            assert!(rows.length < 3 << 20, "{} bytes in the file", rows.length);
+            assert!(rows.bytes <= rows.kept_bytes && (150..300).contains(&rows.len()), "{}", rows.len());
+            assert_eq!(rows.left_out(), 3_000 - rows.len() as u64);
+            assert_eq!(rows.iter().last().unwrap().unwrap(), long(2_999));
+            let smallest = rows.iter().map(|row| row.unwrap().pid).min().unwrap();
+            assert_eq!(smallest as usize, 3_000 - rows.len());
+        }
     }
 
     #[test]
