@@ -224,7 +224,7 @@ impl Following {
     }
 
     fn closing(&self, elapsed: Duration) -> Closing {
-        let cpu = thread_cpu().saturating_sub(self.cpu_before);
+        let cpu = thread_cpu().saturating_sub(self.cpu_before) + self.tree.reader_cpu();
         Closing {
             elapsed,
             exit: self.tree.exit(self.killing_since.is_some(), self.limits.is_ending()),

@@ -2,6 +2,7 @@
 
 mod attached;
 mod cgroup;
+mod command_lines;
 mod descendants;
 mod discovery;
 mod ended;
@@ -9,6 +10,7 @@ mod execs;
 mod keeper;
 mod launch;
 mod lifetimes;
+mod map_reader;
 mod member;
 mod members;
 mod open_devices;

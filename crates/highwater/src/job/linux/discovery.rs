@@ -8,7 +8,6 @@ use super::{
     members::{MANY_ENDED, Members},
 };
 use crate::{
-    bounded::{self, Extent, MAX_COMMAND_LINE_BYTES},
     job::{
         events::{Event, MemberId, Moment, Name},
         news::News,
@@ -265,9 +264,8 @@ impl Members {
     pub(super) fn arguments(&mut self, pid: u32) -> Arguments {
         let directory = self.roots.proc.join(pid.to_string());
         let path = directory.join("cmdline");
-        let extent = bounded::read_start(&path, MAX_COMMAND_LINE_BYTES, &mut self.text).ok();
-        let line = extent.filter(|_| self.wants_lines).and_then(|_| cmdline::line(&self.text));
-        self.cut_lines += u64::from(line.is_some() && extent == Some(Extent::Cut));
+        let extent = self.lines.read(path, &mut self.text);
+        let line = extent.filter(|_| self.lines.are_wanted).and_then(|_| cmdline::line(&self.text));
         let command = extent.and_then(|extent| cmdline::name_at_start(&self.text, extent));
         let exe = fs::read_link(directory.join("exe")).ok();
         Arguments { command, line, exe: exe.map(|path: PathBuf| path.to_string_lossy().into_owned()) }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    command_lines::CommandLines,
     descendants::{Descendants, read_stat},
     ended::Ended,
     execs::Exec,
@@ -16,7 +17,6 @@ use super::{
 };
 use crate::{
     Roots,
-    bounded::MAX_COMMAND_LINE_BYTES,
     job::{
         Control, Job,
         events::{Event, MemberId, Moment, Reading, Timed},
@@ -83,10 +83,7 @@ pub(crate) struct Members {
     readings: Vec<Reading>,
     /// What is read beside memory.
     pub(super) usage: UsageWanted,
-    /// Members' arguments are asked for.
-    pub(super) wants_lines: bool,
-    /// Command lines of which only the beginning was read.
-    pub(super) cut_lines: u64,
+    pub(super) lines: CommandLines,
     uses: Vec<UsedBy>,
     pub(super) text: Vec<u8>,
     /// For orders that cannot wait until a look is over.
@@ -143,8 +140,7 @@ impl Members {
             root_told: None,
             readings: Vec::new(),
             usage: wanted.usage,
-            wants_lines: wanted.wants_lines(),
-            cut_lines: 0,
+            lines: CommandLines::new(wanted.wants_lines()),
             uses: Vec::new(),
             text: Vec::new(),
             control: wanted.control(),
@@ -247,15 +243,14 @@ impl Members {
         self.told.until().min(at)
     }
 
+    /// CPU time that reading command lines has taken in threads of its own.
+    pub(crate) fn reader_cpu(&self) -> Duration {
+        self.lines.reader_cpu()
+    }
+
     /// What could not be read of members' command lines.
-    pub(crate) fn unread_lines(&self) -> Option<Downgrade> {
-        (self.cut_lines > 0).then(|| Downgrade {
-            wanted: "whole command lines".to_owned(),
-            reason: format!(
-                "{} of them are longer than {MAX_COMMAND_LINE_BYTES} bytes; a pattern was looked for in their beginning",
-                self.cut_lines
-            ),
-        })
+    pub(crate) fn unread_lines(&self) -> impl Iterator<Item = Downgrade> {
+        self.lines.unread()
     }
 
     /// What the last look read, in the order of ids.

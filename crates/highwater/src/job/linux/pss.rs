@@ -6,9 +6,14 @@
 
 use std::time::Duration;
 
-use super::{descendants::read_into, members::Members, thread_cpu};
+use super::{
+    map_reader::{MapReader, Outcome},
+    members::Members,
+    thread_cpu,
+};
 use crate::{
     Roots,
+    bounded::{Extent, MAX_PROCESS_FILE_BYTES},
     job::{events::tolerance, ledger::PssPass},
     process::linux::smaps_rollup::SmapsRollup,
 };
@@ -19,6 +24,10 @@ const SHARE: f64 = 0.01;
 const CREDIT: Duration = Duration::from_millis(50);
 /// A process whose read would take longer is left out.
 const LONGEST_READ: Duration = Duration::from_millis(50);
+/// How long a process is waited for that holds its memory map locked, or that is read while the machine is busy.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// The same where the job may be ended for what is read, beside the time that reading takes by itself.
+const PATIENCE_FOR_LIMIT: Duration = Duration::from_secs(1);
 /// What may be spent beyond that share, so that a short job gets more than one pass.
 const START: Duration = Duration::from_millis(15);
 /// However cheap the pass, the job must have stood still for so long.
@@ -38,6 +47,7 @@ pub(crate) struct PssPasses {
     best_rss: Option<u64>,
     /// Since when the RSS sum has stood still, and at which height.
     still: (Duration, u64),
+    reader: MapReader,
     text: Vec<u8>,
 }
 
@@ -50,6 +60,7 @@ impl PssPasses {
             seconds_per_byte: SECONDS_PER_BYTE,
             best_rss: None,
             still: (Duration::ZERO, 0),
+            reader: MapReader::default(),
             text: Vec::new(),
         }
     }
@@ -78,33 +89,55 @@ impl PssPasses {
     /// Reads all members that are read quickly. The caller looks at the job again afterwards and says whether the pass
     /// counts.
     pub(crate) fn pass(&mut self, at: Duration, members: &Members) -> PssPass {
-        self.read(at, members.maps(), LONGEST_READ)
+        self.read(at, members.maps(), LONGEST_READ, PATIENCE)
     }
 
     /// Reads all members, however long that takes: the job may be ended for what it shows.
     pub(crate) fn pass_over_all(&mut self, at: Duration, members: &Members) -> PssPass {
-        self.read(at, members.maps(), Duration::MAX)
+        self.read(at, members.maps(), Duration::MAX, PATIENCE_FOR_LIMIT)
     }
 
     /// `maps`: pids, and their RSS.
-    fn read(&mut self, at: Duration, maps: impl Iterator<Item = (u32, u64)>, longest: Duration) -> PssPass {
+    fn read(
+        &mut self,
+        at: Duration,
+        maps: impl Iterator<Item = (u32, u64)>,
+        longest: Duration,
+        patience: Duration,
+    ) -> PssPass {
         // Its price is the processor's time: on a busy machine the clock runs on while others have their turn.
-        let begin = thread_cpu();
+        let begin = thread_cpu() + self.reader.cpu();
+        let mut waited = Duration::ZERO;
         let (mut bytes, mut read, mut unread, mut unread_rss) = (0, 0, 0, 0);
         for (pid, rss) in maps {
-            let too_long = rss as f64 * self.seconds_per_byte > longest.as_secs_f64();
-            let path = self.roots.proc.join(format!("{pid}/smaps_rollup"));
-            let pss = (!too_long && read_into(&path, &mut self.text))
-                .then(|| SmapsRollup::parse(&self.text))
-                .flatten()
-                .and_then(|rollup| rollup.pss_bytes);
+            let cost = rss as f64 * self.seconds_per_byte;
+            let patience = patience + Duration::from_secs_f64(cost * 4.0);
+            let outcome = if cost > longest.as_secs_f64() {
+                Outcome::Failed
+            } else {
+                let path = self.roots.proc.join(format!("{pid}/smaps_rollup"));
+                self.reader.read(path, MAX_PROCESS_FILE_BYTES, &mut self.text, patience)
+            };
+            let pss = match outcome {
+                Outcome::Read(Extent::Whole) => {
+                    SmapsRollup::parse(&self.text).and_then(|rollup| rollup.pss_bytes)
+                }
+                Outcome::Read(Extent::Cut) | Outcome::Failed => None,
+                Outcome::Late => {
+                    waited += patience;
+                    None
+                }
+            };
             if let Some(pss) = pss {
                 (read, bytes) = (read + rss, bytes + pss);
             } else {
                 (unread, unread_rss) = (unread + 1, unread_rss + rss);
             }
         }
-        let took = thread_cpu().saturating_sub(begin);
+        let took = (thread_cpu() + self.reader.cpu()).saturating_sub(begin);
+        // Members were not looked at meanwhile, so waiting in vain has its price, too.
+        self.spent += waited;
+        self.in_vain += waited;
         self.spent += took;
         self.in_vain += took;
         // Small passes measure system calls, not pages.
@@ -113,6 +146,11 @@ impl PssPasses {
             self.seconds_per_byte = f64::midpoint(self.seconds_per_byte, measured);
         }
         PssPass { at, bytes, unread, unread_rss }
+    }
+
+    /// CPU time that reading has taken in threads of its own.
+    pub(crate) fn reader_cpu(&self) -> Duration {
+        self.reader.cpu()
     }
 
     /// The pass at `rss` bytes counted.
@@ -143,9 +181,9 @@ mod tests {
     fn what_is_not_read_is_no_evidence_against_a_job() {
         let mut passes = PssPasses::new(&Roots::default());
         let maps = || [(std::process::id(), 1 << 40), (u32::MAX, 1 << 30)].into_iter();
-        let quick = passes.read(Duration::ZERO, maps(), LONGEST_READ);
+        let quick = passes.read(Duration::ZERO, maps(), LONGEST_READ, PATIENCE);
         assert_eq!((quick.bytes, quick.unread, quick.unread_rss), (0, 2, (1 << 40) + (1 << 30)));
-        let all = passes.read(Duration::ZERO, maps(), Duration::MAX);
+        let all = passes.read(Duration::ZERO, maps(), Duration::MAX, Duration::from_secs(60));
         assert_eq!(all.unread, 1, "there is no such process as the second");
         assert!((1..1 << 40).contains(&all.bytes), "{all:?}");
     }

@@ -325,6 +325,11 @@ impl Tree {
         known.chain(self.sources.downgrades()).chain(self.members.unread_lines()).collect()
     }
 
+    /// CPU time that was taken in threads beside the one that follows the job.
+    pub(crate) fn reader_cpu(&self) -> Duration {
+        self.passes.reader_cpu() + self.members.reader_cpu()
+    }
+
     /// News that was dropped.
     pub(crate) fn lost(&self) -> u64 {
         self.sources.lost(true)

@@ -273,6 +273,12 @@ impl Tree {
         downgrades
     }
 
+    /// CPU time that was taken in threads beside the one that follows the job: there are none.
+    #[allow(clippy::unused_self)] // As above.
+    pub(crate) fn reader_cpu(&self) -> Duration {
+        Duration::ZERO
+    }
+
     pub(crate) fn lost(&self) -> u64 {
         self.members.untold().into()
     }

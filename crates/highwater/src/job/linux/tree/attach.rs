@@ -13,6 +13,7 @@ use super::{
     super::{
         descendants::read_stat,
         launch::Child,
+        map_reader::{MapReader, Outcome},
         members::Members,
         pss::PssPasses,
         shortage::Shortage,
@@ -23,11 +24,14 @@ use super::{
 };
 use crate::{
     Error,
-    bounded::{self, Extent, MAX_ATTACHED_COMMAND_BYTES},
+    bounded::{Extent, MAX_ATTACHED_COMMAND_BYTES},
     job::{CgroupUse, Job, LineageFrom, Start, news::News},
     process::linux::{cmdline, facts::ticks_per_second, stat::Stat},
     record::{Attached, Downgrade},
 };
+
+/// How long the process is waited for where it holds its memory map locked.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn attach(job: &Job, pid: u32) -> Result<(Tree, Start), Error> {
     let mut downgrades: Vec<Downgrade> = check_proc(&job.roots)?.into_iter().collect();
@@ -127,9 +131,15 @@ fn since_boot() -> Duration {
 fn command_line(job: &Job, pid: u32, stat: &Stat, downgrades: &mut Vec<Downgrade>) -> Vec<String> {
     let mut text = Vec::new();
     let path = job.roots.proc.join(format!("{pid}/cmdline"));
-    let read = bounded::read_start(&path, MAX_ATTACHED_COMMAND_BYTES, &mut text);
+    let outcome = MapReader::default().read(path, MAX_ATTACHED_COMMAND_BYTES, &mut text, PATIENCE);
     let (words, extent) = cmdline::words(&text);
-    if read.is_ok_and(|read| read == Extent::Cut) || extent == Extent::Cut {
+    if outcome == Outcome::Late {
+        downgrades.push(Downgrade {
+            wanted: "the command line".to_owned(),
+            reason: "the process holds its memory map locked; the kernel's name of it is recorded".to_owned(),
+        });
+    }
+    if outcome == Outcome::Read(Extent::Cut) || extent == Extent::Cut {
         downgrades.push(Downgrade {
             wanted: "the whole command line".to_owned(),
             reason: "it is longer than 2 MiB or 65,536 words; its beginning is recorded".to_owned(),

@@ -1,0 +1,71 @@
+//! Command lines of members: for their names, and for a pattern to look in.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::map_reader::{MapReader, Outcome};
+use crate::{
+    bounded::{Extent, MAX_COMMAND_LINE_BYTES},
+    record::Downgrade,
+};
+
+/// How long a process is waited for that holds its memory map locked. Each wait in vain halves it, so that all of them
+/// together delay the looks by less than half a second.
+const PATIENCE: Duration = Duration::from_millis(200);
+const SHORTEST_PATIENCE: Duration = Duration::from_micros(100);
+
+/// Reads the beginnings of command lines, and counts what is missing.
+#[derive(Debug)]
+pub(super) struct CommandLines {
+    /// A pattern is looked for in them.
+    pub(super) are_wanted: bool,
+    reader: MapReader,
+    patience: Duration,
+    cut: u64,
+    late: u64,
+}
+
+impl CommandLines {
+    pub(super) fn new(are_wanted: bool) -> Self {
+        Self { are_wanted, reader: MapReader::default(), patience: PATIENCE, cut: 0, late: 0 }
+    }
+
+    /// Reads the beginning of one into `text`; `None` if that fails.
+    pub(super) fn read(&mut self, path: PathBuf, text: &mut Vec<u8>) -> Option<Extent> {
+        match self.reader.read(path, MAX_COMMAND_LINE_BYTES, text, self.patience) {
+            Outcome::Read(extent) => {
+                self.cut += u64::from(self.are_wanted && extent == Extent::Cut);
+                Some(extent)
+            }
+            Outcome::Failed => None,
+            Outcome::Late => {
+                self.patience = (self.patience / 2).max(SHORTEST_PATIENCE);
+                self.late += 1;
+                None
+            }
+        }
+    }
+
+    /// CPU time that reading has taken in threads of its own.
+    pub(super) fn reader_cpu(&self) -> Duration {
+        self.reader.cpu()
+    }
+
+    /// Says what is missing.
+    pub(super) fn unread(&self) -> impl Iterator<Item = Downgrade> {
+        let cut = (self.cut > 0).then(|| Downgrade {
+            wanted: "whole command lines".to_owned(),
+            reason: format!(
+                "{} of them are longer than {MAX_COMMAND_LINE_BYTES} bytes; the pattern was looked for in their beginning",
+                self.cut
+            ),
+        });
+        let late = (self.late > 0).then(|| Downgrade {
+            wanted: "names from command lines".to_owned(),
+            reason: format!(
+                "{} times a process held its memory map locked; it has the kernel's name of at most 15 bytes",
+                self.late
+            ),
+        });
+        cut.into_iter().chain(late)
+    }
+}

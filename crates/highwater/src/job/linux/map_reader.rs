@@ -1,0 +1,221 @@
+//! Reading files of `/proc` that take the memory map's lock of a process: `cmdline` (`get_mm_cmdline`, fs/proc/base.c) and
+//! `smaps_rollup` (fs/proc/task_mmu.c).
+//!
+//! A process holds that lock for as long as it likes: an `mmap` of a file on FUSE or NFS waits under it for the server.
+//! Only SIGKILL ends the wait of a reader. So a thread reads, and is left behind where it is late: the next file has
+//! another thread. `statm`, `status`, `stat`, `io` and `exe` take no such lock (seen on Linux 6.18).
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    time::Duration,
+};
+
+use super::{quiet_thread, thread_cpu};
+use crate::bounded::{self, Extent};
+
+/// So many threads may be left behind; after that nothing is read until one of them comes back.
+const MAX_THREADS: usize = 4;
+/// A thread's stack: it keeps nothing there.
+const STACK: usize = 64 << 10;
+
+/// Reads such files, one at a time.
+#[derive(Debug)]
+pub(super) struct MapReader {
+    read: Read,
+    threads: Vec<Thread>,
+    /// CPU time that the threads have taken.
+    cpu: Duration,
+}
+
+type Read = fn(&Path, usize, &mut Vec<u8>) -> io::Result<Extent>;
+
+impl Default for MapReader {
+    fn default() -> Self {
+        Self { read: bounded::read_start, threads: Vec::new(), cpu: Duration::ZERO }
+    }
+}
+
+/// How a read went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Read(Extent),
+    Failed,
+    /// The process has not let go of its memory map in time.
+    Late,
+}
+
+#[derive(Debug)]
+struct Thread {
+    requests: Sender<Request>,
+    answers: Receiver<Answer>,
+    /// The file on which it is late.
+    late: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Request {
+    path: PathBuf,
+    most: usize,
+    text: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    read: Option<Extent>,
+    text: Vec<u8>,
+    cpu: Duration,
+}
+
+impl MapReader {
+    /// Reads at most `most` bytes of a file into `text`, and waits at most `patience` for it.
+    pub(super) fn read(
+        &mut self,
+        path: PathBuf,
+        most: usize,
+        text: &mut Vec<u8>,
+        patience: Duration,
+    ) -> Outcome {
+        self.welcome_back();
+        if self.is_late_on(&path) {
+            return Outcome::Late;
+        }
+        let thread = match self.threads.iter().position(|thread| thread.late.is_none()) {
+            Some(idle) => &mut self.threads[idle],
+            None if self.threads.len() >= MAX_THREADS => return Outcome::Late,
+            None => {
+                let Ok(thread) = Thread::start(self.read) else { return Outcome::Failed };
+                self.threads.push(thread);
+                let last = self.threads.len() - 1;
+                &mut self.threads[last]
+            }
+        };
+        let request = Request { path: path.clone(), most, text: std::mem::take(text) };
+        if thread.requests.send(request).is_err() {
+            return Outcome::Failed;
+        }
+        match thread.answers.recv_timeout(patience) {
+            Ok(answer) => {
+                self.cpu += answer.cpu;
+                *text = answer.text;
+                answer.read.map_or(Outcome::Failed, Outcome::Read)
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                thread.late = Some(path);
+                Outcome::Late
+            }
+            Err(RecvTimeoutError::Disconnected) => Outcome::Failed,
+        }
+    }
+
+    /// CPU time that the threads have taken so far.
+    pub(super) fn cpu(&self) -> Duration {
+        self.cpu
+    }
+
+    fn is_late_on(&self, path: &Path) -> bool {
+        self.threads.iter().any(|thread| thread.late.as_deref() == Some(path))
+    }
+
+    /// What a late thread has read meanwhile is too old to count.
+    fn welcome_back(&mut self) {
+        for thread in self.threads.iter_mut().filter(|thread| thread.late.is_some()) {
+            if let Ok(answer) = thread.answers.try_recv() {
+                self.cpu += answer.cpu;
+                thread.late = None;
+            }
+        }
+    }
+}
+
+impl Thread {
+    fn start(read: Read) -> io::Result<Self> {
+        let (requests, received) = channel::<Request>();
+        let (sender, answers) = channel();
+        quiet_thread::start("hw-map-reader", STACK, move || {
+            for Request { path, most, mut text } in received {
+                let begin = thread_cpu();
+                let read = read(&path, most, &mut text).ok();
+                let cpu = thread_cpu().saturating_sub(begin);
+                if sender.send(Answer { read, text, cpu }).is_err() {
+                    break;
+                }
+            }
+        })?;
+        Ok(Self { requests, answers, late: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, thread};
+
+    use rustix::fs::{CWD, FileType, mknodat};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Opening a FIFO waits for a process that writes to it, as a process waits for a lock.
+    fn read_all(path: &Path, _: usize, text: &mut Vec<u8>) -> io::Result<Extent> {
+        *text = fs::read(path)?;
+        Ok(Extent::Whole)
+    }
+
+    fn fifo(tree: &tempfile::TempDir, name: &str) -> PathBuf {
+        let path = tree.path().join(name);
+        mknodat(CWD, &path, FileType::Fifo, 0o600.into(), 0).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_bound() {
+        let (mut reader, mut text) = (MapReader::default(), Vec::new());
+        let own = PathBuf::from("/proc/self/cmdline");
+        assert_eq!(reader.read(own.clone(), 1 << 20, &mut text, LONG), Outcome::Read(Extent::Whole));
+        assert_eq!(text, fs::read(&own).unwrap());
+        assert_eq!(reader.read("/dev/zero".into(), 9, &mut text, LONG), Outcome::Read(Extent::Cut));
+        assert_eq!(text, [0; 9]);
+        assert_eq!(reader.read("/nonexistent".into(), 9, &mut text, LONG), Outcome::Failed);
+        assert_eq!(reader.threads.len(), 1);
+    }
+
+    #[test]
+    fn a_late_file_does_not_delay_the_next() {
+        let tree = tempfile::tempdir().unwrap();
+        let (locked, free) = (fifo(&tree, "locked"), tree.path().join("free"));
+        fs::write(&free, "text").unwrap();
+        let (mut reader, mut text) = (MapReader { read: read_all, ..MapReader::default() }, Vec::new());
+        assert_eq!(reader.read(locked.clone(), 9, &mut text, Duration::ZERO), Outcome::Late);
+        assert_eq!(reader.read(free.clone(), 9, &mut text, LONG), Outcome::Read(Extent::Whole));
+        assert_eq!(text, b"text");
+        assert_eq!(
+            reader.read(locked.clone(), 9, &mut text, LONG),
+            Outcome::Late,
+            "it is not waited for again"
+        );
+        fs::write(&locked, "too late").unwrap();
+        while reader.is_late_on(&locked) {
+            thread::yield_now();
+            reader.welcome_back();
+        }
+        assert_eq!(reader.read(free, 9, &mut text, LONG), Outcome::Read(Extent::Whole));
+        assert_eq!((text.as_slice(), reader.threads.len()), (&b"text"[..], 2), "not what came too late");
+    }
+
+    #[test]
+    fn so_many_threads_are_left_behind() {
+        let tree = tempfile::tempdir().unwrap();
+        let (mut reader, mut text) = (MapReader { read: read_all, ..MapReader::default() }, Vec::new());
+        let locked: Vec<PathBuf> = (0..MAX_THREADS).map(|number| fifo(&tree, &number.to_string())).collect();
+        for path in &locked {
+            assert_eq!(reader.read(path.clone(), 9, &mut text, Duration::ZERO), Outcome::Late);
+        }
+        assert_eq!(reader.read("/proc/self/cmdline".into(), 9, &mut text, LONG), Outcome::Late);
+        assert_eq!(reader.threads.len(), MAX_THREADS);
+        for path in &locked {
+            fs::write(path, "").unwrap();
+        }
+    }
+}
