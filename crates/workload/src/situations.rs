@@ -1,5 +1,6 @@
 //! The situations by name (Linux).
 
+mod arguments;
 mod clones;
 mod courses;
 mod family;
@@ -49,6 +50,8 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   copy FILE 20                 a child writes it and reads it back, then half of it by itself
   fault 64                     touch so much, a page fault a page
   named-thread                 exit at once, beside a thread with a name of its own
+  vast-arguments 1024 1000 0   so much is its arguments; say \"ready\", start so many children, stay for that long
+  long-names 200 120000 1000   so many programs at a time, with names of so many bytes, for that long
   nothing                      exit at once";
 
 /// The arguments after the situation's name.
@@ -102,6 +105,10 @@ pub(crate) fn main() {
         "tiny" => {
             let file = a.text(0).unwrap_or_else(|| usage("tiny needs a FILE"));
             return tiny::write(file, a.number(1, 800), a.number(2, 1000));
+        }
+        "vast-arguments" => return arguments::vast(a.mib(0, 1024), a.time(1, 1000), a.number(2, 0)),
+        "long-names" => {
+            return arguments::long_names(a.number(0, 200), a.number(1, 120_000), a.time(2, 1000));
         }
         _ => meter::start(),
     }
