@@ -21,10 +21,9 @@ use super::{
     Device, Gap, Listing, PidSpace,
     backend::{Backend, Whose},
 };
-use crate::{
-    Roots, Unavailable,
-    bounded::{self, MAX_VALUE_BYTES},
-};
+#[cfg(target_os = "linux")]
+use crate::bounded::{self, MAX_VALUE_BYTES};
+use crate::{Roots, Unavailable};
 
 /// The source, opened at the first question and kept.
 #[derive(Debug, Default)]

@@ -3,11 +3,9 @@
 //! NVIDIA's driver knows no pid namespaces: it names processes by the host's pids. In a container nothing tells which
 //! of ours they are, and a pid that exists here may be somebody else's there.
 
-use crate::{
-    Roots,
-    bounded::{self, MAX_PROCESS_FILE_BYTES},
-    gpu::PidSpace,
-};
+#[cfg(target_os = "linux")]
+use crate::bounded::{self, MAX_PROCESS_FILE_BYTES};
+use crate::{Roots, gpu::PidSpace};
 
 /// Which processes the driver's pids mean, for somebody who reads the procfs of `roots`.
 #[cfg(target_os = "linux")]

@@ -1,5 +1,5 @@
-//! Reading files of `/proc` that take the memory map's lock of a process: `cmdline` (`get_mm_cmdline`, fs/proc/base.c) and
-//! `smaps_rollup` (fs/proc/task_mmu.c).
+//! Reading files of `/proc` that take the memory map's lock of a process: `cmdline` (`get_mm_cmdline`, `fs/proc/base.c`) and
+//! `smaps_rollup` (`fs/proc/task_mmu.c`).
 //!
 //! A process holds that lock for as long as it likes: an `mmap` of a file on FUSE or NFS waits under it for the server.
 //! Only SIGKILL ends the wait of a reader. So a thread reads, and is left behind where it is late: the next file has
