@@ -22,7 +22,7 @@ pub(crate) const MAX_PROCESS_FILE_BYTES: usize = 1 << 20;
 #[cfg(all(feature = "job", target_os = "linux"))]
 pub(crate) const MAX_PID_LIST_BYTES: usize = 32 << 20;
 /// `mountinfo`: 100,000 mounts (`fs.mount-max`) of 160 bytes.
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "record", target_os = "linux"))]
 pub(crate) const MAX_MOUNTS_BYTES: usize = 16 << 20;
 /// Single values and small tables of sysfs, cgroupfs and `/proc`; sysfs itself ends at a page of up to 64 KiB.
 pub(crate) const MAX_VALUE_BYTES: usize = 64 << 10;
@@ -51,6 +51,7 @@ pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 }
 
 /// Reads a whole text in UTF-8; one that goes on beyond `most` bytes is an error.
+#[cfg(any(feature = "record", feature = "nvml", feature = "nvidia-smi-fallback"))]
 pub(crate) fn read_to_string(path: &Path, most: usize) -> io::Result<String> {
     String::from_utf8(read(path, most)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
@@ -107,7 +108,7 @@ mod tests {
             assert_eq!(text.len(), kept);
             assert_eq!(read(&file, 8).is_ok(), extent == Extent::Whole);
         }
-        assert_eq!(read_to_string(&file, 8).unwrap_err().to_string(), "longer than 8 bytes");
+        assert_eq!(read(&file, 8).unwrap_err().to_string(), "longer than 8 bytes");
     }
 
     #[test]
