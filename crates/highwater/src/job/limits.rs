@@ -32,6 +32,14 @@ pub struct Limits {
     pub grace: Duration,
 }
 
+#[cfg(target_os = "linux")]
+impl Limits {
+    /// Whether a limit is judged from samples. The kernel keeps that of the cgroup by itself.
+    pub(crate) fn are_sampled(&self) -> bool {
+        self.total_rss_bytes.or(self.process_rss_bytes).or(self.total_pss_bytes).is_some()
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

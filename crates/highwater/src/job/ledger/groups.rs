@@ -19,7 +19,7 @@ const NO_MATCH: &str = "(no match)";
 /// Groups of one kind that bear names of their own.
 const MAX_NAMED_GROUPS: usize = 10_000;
 /// All groups beyond those. No program is called so: a name ends at its first space, and a path begins with a slash.
-const OTHERS: &str = "(others)";
+pub(super) const OTHERS: &str = "(others)";
 
 /// In which group of each kind a member is, the one by command first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

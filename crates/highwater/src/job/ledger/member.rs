@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    groups::{Groups, Membership},
+    groups::{Groups, Membership, OTHERS},
     usage::Account,
 };
 use crate::{
@@ -21,6 +21,9 @@ use crate::{
 
 /// A process that was forked and has not exec'ed for so long is a worker, not on its way to an exec.
 const FORK_TO_EXEC: Duration = Duration::from_millis(50);
+
+/// Images of a process that have entries of their own, beside its last one.
+const MAX_IMAGES: usize = 1_000;
 
 #[derive(Debug)]
 pub(super) struct Member {
@@ -138,7 +141,8 @@ impl Member {
 
     pub(super) fn exec(&mut self, name: Arc<Name>, groups: &mut Groups, moment: Moment) {
         if !self.forked {
-            self.images.push(self.image());
+            let image = self.image();
+            add_image(&mut self.images, image);
         }
         self.forked = false;
         (self.high, self.last_mark) = (None, None);
@@ -204,6 +208,32 @@ impl Member {
             exit: self.exit,
         }
     }
+}
+
+/// Adds an image to those of a process. Beyond the bound the last entry stands for all further ones: a process that execs
+/// without end must not fill the memory.
+fn add_image(images: &mut Vec<Image>, image: Image) {
+    let is_full = images.len() == MAX_IMAGES;
+    match images.last_mut() {
+        Some(others) if is_full => {
+            others.peak = larger(others.peak, image.peak);
+            if others.command.as_str() != OTHERS {
+                others.command = OTHERS.into();
+            }
+        }
+        _ => images.push(image),
+    }
+}
+
+/// The larger of two peaks. It is exact only if both are.
+fn larger(one: Option<ProcessPeak>, other: Option<ProcessPeak>) -> Option<ProcessPeak> {
+    let peak = one.into_iter().chain(other).max_by_key(|peak| peak.bytes)?;
+    let is_exact = |peak: Option<ProcessPeak>| peak.is_some_and(|peak| peak.certainty == Certainty::Exact);
+    let certainty = match peak.certainty {
+        Certainty::Exact if !(is_exact(one) && is_exact(other)) => Certainty::AtLeast,
+        certainty => certainty,
+    };
+    Some(ProcessPeak { certainty, ..peak })
 }
 
 /// The kernel keeps this mark exactly; what came after it was last read is missing.

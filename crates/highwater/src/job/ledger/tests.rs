@@ -142,6 +142,25 @@ fn the_images_of_a_process_each_have_a_peak() {
 }
 
 #[test]
+fn images_beyond_the_bound_are_one() {
+    let mut ledger = ledger();
+    event(&mut ledger, ms(0), born(0, 10, 1, "first", false));
+    for number in 1..1_500 {
+        let mark = if number == 1_400 { 310 } else { 10 };
+        sample(&mut ledger, number, &[reading(0, 10, mark)]);
+        event(&mut ledger, ms(number), Event::Exec { id: MemberId(0), name: Some(name("next")) });
+    }
+    sample(&mut ledger, 1_500, &[reading(0, 20, 20)]);
+    let (_, rows) = finish(ledger, 1_501);
+    let images = &rows[0].images;
+    assert_eq!(images.len(), 1_001);
+    let peak = |image: &crate::record::Image| image.peak.unwrap().bytes / MIB;
+    assert_eq!((images[999].command.as_str(), peak(&images[999])), ("(others)", 310));
+    assert_eq!((images[1_000].command.as_str(), peak(&images[1_000])), ("next", 20));
+    assert_eq!(rows[0].max_rss_kib, Some(310 * 1024));
+}
+
+#[test]
 fn a_groups_peak_is_one_instants() {
     let mut ledger = ledger();
     event(&mut ledger, ms(0), born(0, 10, 1, "cc", false));

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::map_reader::{MapReader, Outcome};
 use crate::{
-    bounded::{Extent, MAX_COMMAND_LINE_BYTES},
+    bounded::{self, Extent, MAX_COMMAND_LINE_BYTES},
     record::Downgrade,
 };
 
@@ -18,20 +18,37 @@ const SHORTEST_PATIENCE: Duration = Duration::from_micros(100);
 pub(super) struct CommandLines {
     /// A pattern is looked for in them.
     pub(super) are_wanted: bool,
-    reader: MapReader,
+    source: LineSource,
     patience: Duration,
     cut: u64,
     late: u64,
 }
 
+/// How command lines are read.
+#[derive(Debug)]
+enum LineSource {
+    /// By the thread that looks at the job. A process that holds its memory map locked stops it.
+    Direct,
+    /// By a thread that may be left behind, since a limit must be judged on time. Each line costs a switch to that thread,
+    /// which takes long where the machine is busy.
+    Bounded(MapReader),
+}
+
 impl CommandLines {
-    pub(super) fn new(are_wanted: bool) -> Self {
-        Self { are_wanted, reader: MapReader::default(), patience: PATIENCE, cut: 0, late: 0 }
+    /// `are_wanted`: a pattern is looked for in them; `on_time`: no process may delay the look.
+    pub(super) fn new(are_wanted: bool, on_time: bool) -> Self {
+        let source = if on_time { LineSource::Bounded(MapReader::default()) } else { LineSource::Direct };
+        Self { are_wanted, source, patience: PATIENCE, cut: 0, late: 0 }
     }
 
     /// Reads the beginning of one into `text`; `None` if that fails.
     pub(super) fn read(&mut self, path: PathBuf, text: &mut Vec<u8>) -> Option<Extent> {
-        match self.reader.read(path, MAX_COMMAND_LINE_BYTES, text, self.patience) {
+        let outcome = match &mut self.source {
+            LineSource::Direct => bounded::read_start(&path, MAX_COMMAND_LINE_BYTES, text)
+                .map_or(Outcome::Failed, Outcome::Read),
+            LineSource::Bounded(reader) => reader.read(path, MAX_COMMAND_LINE_BYTES, text, self.patience),
+        };
+        match outcome {
             Outcome::Read(extent) => {
                 self.cut += u64::from(self.are_wanted && extent == Extent::Cut);
                 Some(extent)
@@ -47,7 +64,10 @@ impl CommandLines {
 
     /// CPU time that reading has taken in threads of its own.
     pub(super) fn reader_cpu(&self) -> Duration {
-        self.reader.cpu()
+        match &self.source {
+            LineSource::Direct => Duration::ZERO,
+            LineSource::Bounded(reader) => reader.cpu(),
+        }
     }
 
     /// Says what is missing.
@@ -62,7 +82,8 @@ impl CommandLines {
         let late = (self.late > 0).then(|| Downgrade {
             wanted: "names from command lines".to_owned(),
             reason: format!(
-                "{} times a process held its memory map locked; it has the kernel's name of at most 15 bytes",
+                "{} were not read in time (a process may hold its memory map locked); the kernel's name of at most 15 \
+                 bytes stands for them",
                 self.late
             ),
         });

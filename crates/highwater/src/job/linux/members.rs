@@ -140,7 +140,7 @@ impl Members {
             root_told: None,
             readings: Vec::new(),
             usage: wanted.usage,
-            lines: CommandLines::new(wanted.wants_lines()),
+            lines: CommandLines::new(wanted.wants_lines(), wanted.limits.are_sampled()),
             uses: Vec::new(),
             text: Vec::new(),
             control: wanted.control(),
