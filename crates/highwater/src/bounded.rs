@@ -18,6 +18,9 @@ pub(crate) const MAX_ATTACHED_COMMAND_BYTES: usize = 2 << 20;
 /// Files of one process. The longest is `status`: 65,536 groups (`NGROUPS_MAX`) take 704 KiB of it.
 #[cfg(target_os = "linux")]
 pub(crate) const MAX_PROCESS_FILE_BYTES: usize = 1 << 20;
+/// What files of one process nearly always fit in.
+#[cfg(all(feature = "job", target_os = "linux"))]
+const USUAL_FILE_BYTES: usize = 4 << 10;
 /// Lists of pids: `PID_MAX_LIMIT` (4,194,304, `include/linux/threads.h`) of at most 7 digits and a separator.
 #[cfg(all(feature = "job", target_os = "linux"))]
 pub(crate) const MAX_PID_LIST_BYTES: usize = 32 << 20;
@@ -71,6 +74,24 @@ pub(crate) fn start_of(source: impl Read, most: usize, text: &mut Vec<u8>) -> io
     Ok(extent)
 }
 
+/// Reads a file of one process that is kept open, from its beginning, into `text`; `None` once the process is gone.
+///
+/// One read takes nearly all of them. `status` is longer where a process has some hundred groups, and its high-water mark
+/// stands behind them.
+#[cfg(all(feature = "job", target_os = "linux"))]
+pub(crate) fn read_kept(file: &File, text: &mut Vec<u8>) -> Option<()> {
+    use std::os::unix::fs::FileExt;
+    for size in [USUAL_FILE_BYTES, MAX_PROCESS_FILE_BYTES] {
+        text.resize(size, 0);
+        let length = file.read_at(text, 0).ok()?;
+        text.truncate(length);
+        if length < size {
+            return (length > 0).then_some(());
+        }
+    }
+    Some(())
+}
+
 pub(crate) fn too_long(most: usize) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {most} bytes"))
 }
@@ -119,6 +140,22 @@ mod tests {
             ("näme".into(), "n".into(), "nä".into())
         );
         assert_eq!(cut("\u{fffd}", 2), "");
+    }
+
+    #[test]
+    #[cfg(all(feature = "job", target_os = "linux"))]
+    fn a_kept_file_is_read_beyond_its_usual_length() {
+        let (directory, mut text) = (tempfile::tempdir().unwrap(), Vec::new());
+        let path = directory.path().join("status");
+        for (length, read) in
+            [(1, 1), (4 << 10, 4 << 10), (100_000, 100_000), (2 << 20, MAX_PROCESS_FILE_BYTES)]
+        {
+            std::fs::write(&path, vec![b'x'; length]).unwrap();
+            assert_eq!(read_kept(&File::open(&path).unwrap(), &mut text), Some(()));
+            assert_eq!(text, vec![b'x'; read]);
+        }
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(read_kept(&File::open(&path).unwrap(), &mut text), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File},
-    os::{fd::AsRawFd, unix::fs::FileExt},
+    os::fd::AsRawFd,
     path::Path,
     sync::Arc,
     time::Duration,
@@ -19,7 +19,7 @@ use super::{
     used::UsageFiles,
 };
 use crate::{
-    Roots,
+    Roots, bounded,
     job::events::{LastMark, MemberId, Name},
     process::linux::{stat::Stat, statm::Statm, status::Status},
 };
@@ -265,10 +265,7 @@ impl Member {
             let path = roots.proc.join(format!("{}/{name}", self.pid));
             return (Some(stat.start_ticks) == self.start_ticks && read_into(&path, text)).then_some(());
         };
-        text.resize(4096, 0);
-        let length = file.read_at(text, 0).ok()?;
-        text.truncate(length);
-        (length > 0).then_some(())
+        bounded::read_kept(file, text)
     }
 }
 

@@ -4,11 +4,11 @@
 //! waited for, which `stat` keeps apart (`wait_task_zombie`, kernel/exit.c). A process without a fault of a waited-for
 //! child has waited for none (no child runs without one); of another, the threads' own `io` is summed up.
 
-use std::{fs::File, os::unix::fs::FileExt, path::PathBuf};
+use std::{fs::File, path::PathBuf};
 
 use super::{descendants::read_into, member::kept};
 use crate::{
-    Roots,
+    Roots, bounded,
     job::used::{Cpu, Moved, UsageWanted, Used},
     process::linux::{
         facts::cpu_time,
@@ -93,10 +93,7 @@ impl UsageFiles {
 /// Reads a kept file, or one that could not be kept.
 fn get(kept: Option<&File>, path: impl FnOnce() -> PathBuf, text: &mut Vec<u8>) -> Option<()> {
     let Some(file) = kept else { return read_into(&path(), text).then_some(()) };
-    text.resize(4096, 0);
-    let length = file.read_at(text, 0).ok()?;
-    text.truncate(length);
-    (length > 0).then_some(())
+    bounded::read_kept(file, text)
 }
 
 /// The sum over the threads that live.
