@@ -4,7 +4,7 @@ use highwater::Snapshot;
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
-fn main() -> Result<(), highwater::HypomnesisError> {
+fn main() -> Result<(), highwater::Error> {
     let snapshot = Snapshot::now(0)?;
     println!("RAM: {} bytes resident", snapshot.ram_bytes);
 

@@ -1,6 +1,22 @@
 //! Judgement of records: what grew between two of them ([`compare()`]), and what went on growing inside one
 //! ([`find_leaks`]). Pure functions of records; they print nothing and read nothing else. `docs/compare.md` has the
 //! rules in plain words.
+//!
+//! ```no_run
+//! use highwater::{analysis::{LeakRules, Rules, Verdict, compare, find_leaks}, record::Record};
+//!
+//! let before = Record::from_json(&std::fs::read("before.json")?)?;
+//! let after = Record::from_json(&std::fs::read("after.json")?)?;
+//! for leak in find_leaks(&after, LeakRules::default()).leaks {
+//!     println!("{leak:?}");
+//! }
+//!
+//! let comparison = compare(&[before], &[after], Rules::default());
+//! if comparison.verdict == Verdict::Regression {
+//!     println!("{:?}", comparison.primary().map(|total| total.change_bytes));
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod compare;
 mod figure;

@@ -85,6 +85,16 @@ pub enum State {
 /// Takes well under a second on Linux and about a second on Windows, where children are started one after the other; a
 /// driver that wakes up may take longer. Needs no privilege, and leaves nothing behind: no process, descriptor, cgroup
 /// or changed setting.
+///
+/// ```
+/// use highwater::{Roots, doctor::{State, examine}};
+///
+/// for row in examine(&Roots::default()) {
+///     if let State::Missing { why, .. } = &row.state {
+///         println!("no {} ({}): {why}", row.mechanism, row.gives);
+///     }
+/// }
+/// ```
 pub fn examine(roots: &Roots) -> Vec<Examined> {
     os::MECHANISMS.iter().map(|mechanism| mechanism.examined((mechanism.attempt)(roots))).collect()
 }

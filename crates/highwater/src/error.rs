@@ -12,6 +12,9 @@ pub enum Error {
         /// The pid that was asked for.
         pid: u32,
     },
+    /// The memory of the calling process could not be read.
+    #[error("the memory of this process cannot be read: {0}")]
+    Ram(String),
     /// The id is that of a thread, and not of a process (Linux, where `/proc` answers to it all the same).
     #[error("{tid} is the id of a thread; its process has pid {pid}")]
     Thread {

@@ -3,9 +3,11 @@
 //! ```
 //! use highwater::Job;
 //!
-//! let record = Job::new("echo").arg("hello").run()?;
-//! let peak = record.peak.rss.expect("Linux tells the RSS of every process");
-//! println!("between {} and {} bytes", peak.lower_bytes, peak.upper_bytes);
+//! let record = Job::new("cargo").arg("--version").run()?;
+//! // On Linux; `peak.commit` and `primary_metric` say more about other systems.
+//! if let Some(peak) = record.peak.rss {
+//!     println!("between {} and {} bytes", peak.lower_bytes, peak.upper_bytes);
+//! }
 //! # Ok::<(), highwater::Error>(())
 //! ```
 //!
@@ -99,6 +101,18 @@ impl Start {
 }
 
 /// A command to run and measure.
+///
+/// ```no_run
+/// use highwater::{Job, job::Limits};
+///
+/// let mut limits = Limits::default();
+/// limits.total_rss_bytes = Some(8 << 30);
+/// let record = Job::new("make").arg("-j8").exact(true).limits(limits).run()?;
+/// println!("{} processes, exit: {:?}", record.capture.processes_seen, record.exit);
+/// # Ok::<(), highwater::Error>(())
+/// ```
+#[doc(alias = "time -v")]
+#[doc(alias = "getrusage")]
 #[derive(Debug)]
 pub struct Job {
     program: OsString,

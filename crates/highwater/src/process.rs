@@ -36,6 +36,15 @@ use self::windows as os;
 use crate::{Error, Roots, Unavailable};
 
 /// Which process: the kernel gives a pid to another process once its owner is gone, so the start belongs to it.
+///
+/// ```
+/// use highwater::ProcessId;
+///
+/// let own = ProcessId::of(std::process::id())?;
+/// // Later: still the same process, or another one that got its pid?
+/// assert_eq!(ProcessId::of(own.pid)?, own);
+/// # Ok::<(), highwater::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct ProcessId {
@@ -73,41 +82,65 @@ pub struct ProcessMemory {
     pub id: ProcessId,
     /// Resident set size in bytes: pages in RAM; one shared by n processes counts in full in each of them.
     /// Source: `VmRSS` of `/proc/PID/status`.
+    #[doc(alias = "VmRSS")]
+    #[doc(alias = "RES")]
+    #[doc(alias = "resident set size")]
     pub rss_bytes: Result<u64, Unavailable>,
     /// Proportional set size in bytes: a page shared by n processes counts 1/n, so sums count it once.
     /// Source: `Pss` of `/proc/PID/smaps_rollup` (Linux 4.14), which other users' processes refuse.
+    #[doc(alias = "Pss")]
+    #[doc(alias = "smaps_rollup")]
+    #[doc(alias = "proportional set size")]
     pub pss_bytes: Result<u64, Unavailable>,
     /// Unique set size in bytes: pages no other process maps; what its end would free.
     /// Source: `Private_Clean` + `Private_Dirty` of `smaps_rollup`.
+    #[doc(alias = "Private_Dirty")]
+    #[doc(alias = "unique set size")]
     pub uss_bytes: Result<u64, Unavailable>,
     /// Swapped-out anonymous memory in bytes; swapped shared memory is not in it.
     /// Source: `VmSwap` of `/proc/PID/status`.
+    #[doc(alias = "VmSwap")]
     pub swap_bytes: Result<u64, Unavailable>,
     /// Proportional share of swap in bytes, shared memory included. Source: `SwapPss` of `smaps_rollup`.
+    #[doc(alias = "SwapPss")]
     pub swap_pss_bytes: Result<u64, Unavailable>,
     /// The highest the resident set has been since the process's last exec, in bytes; a forked process starts
     /// with its parent's size. May read some 100 KiB low (the kernel counts in batches).
     /// Source: `VmHWM` of `/proc/PID/status`.
+    #[doc(alias = "VmHWM")]
+    #[doc(alias = "ru_maxrss")]
+    #[doc(alias = "maxrss")]
+    #[doc(alias = "peak rss")]
+    #[doc(alias = "high water mark")]
     pub peak_rss_bytes: Result<u64, Unavailable>,
     /// Working set in bytes (Windows): pages of it in RAM that it can reach without a fault, shared ones included.
     /// Trimming moves pages out of it that stay in RAM, so it is no RSS.
     /// Source: `WorkingSetSize` of `GetProcessMemoryInfo`.
+    #[doc(alias = "WorkingSetSize")]
     pub working_set_bytes: Result<u64, Unavailable>,
     /// The highest its working set has been, in bytes (Windows). Source: `PeakWorkingSetSize`.
+    #[doc(alias = "PeakWorkingSetSize")]
     pub peak_working_set_bytes: Result<u64, Unavailable>,
     /// Private bytes (Windows): memory it has committed that it shares with nobody, in RAM or not.
     /// Source: `PrivateUsage`.
+    #[doc(alias = "PrivateUsage")]
     pub private_bytes: Result<u64, Unavailable>,
     /// Its commit charge in bytes (Windows): what it may fill of RAM and page files. Source: `PagefileUsage`.
+    #[doc(alias = "PagefileUsage")]
     pub commit_bytes: Result<u64, Unavailable>,
     /// The highest its commit charge has been, in bytes (Windows). Source: `PeakPagefileUsage`.
+    #[doc(alias = "PeakPagefileUsage")]
     pub peak_commit_bytes: Result<u64, Unavailable>,
     /// Physical footprint in bytes (macOS): dirty memory of its own, compressed or swapped out or not, and what the
     /// graphics driver holds for it. Source: `ri_phys_footprint` of `proc_pid_rusage`, which tells of other users'
     /// processes to root only.
+    #[doc(alias = "ri_phys_footprint")]
+    #[doc(alias = "phys_footprint")]
     pub phys_footprint_bytes: Result<u64, Unavailable>,
     /// The highest its footprint has been since its last exec, in bytes (macOS); also of a process that has ended and was
     /// not waited for yet. Source: `ri_lifetime_max_phys_footprint`.
+    #[doc(alias = "ri_lifetime_max_phys_footprint")]
+    #[doc(alias = "peak memory footprint")]
     pub peak_phys_footprint_bytes: Result<u64, Unavailable>,
 }
 
@@ -176,7 +209,8 @@ impl ProcessMemory {
     /// Memory of the calling process.
     ///
     /// # Errors
-    /// [`Error::Read`] where procfs is not mounted; [`Error::Unsupported`] on systems other than Linux and macOS.
+    /// [`Error::Read`] if procfs is not mounted (Linux); [`Error::Process`] or [`Error::System`] if the system refuses
+    /// (macOS, Windows).
     pub fn of_self() -> Result<Self, Error> {
         os::memory(&Roots::default(), None)
     }
@@ -199,9 +233,12 @@ impl ProcessMemory {
 /// ```
 ///
 /// # Errors
-/// As [`ProcessMemory::of_self`].
+/// [`Error::Ram`] with the reason, such as a procfs that is not mounted.
+#[doc(alias = "VmRSS")]
+#[doc(alias = "statm")]
+#[doc(alias = "current rss")]
 pub fn process_rss() -> Result<u64, Error> {
-    os::own_rss()
+    os::own_rss().map_err(|error| Error::Ram(error.to_string()))
 }
 
 /// Resident set size of the process `pid` in bytes, the cheapest way (`/proc/PID/statm`, which answers to the id of a thread

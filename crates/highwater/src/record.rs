@@ -3,6 +3,19 @@
 //! Sizes are bytes where the name says `bytes`, and KiB (1024 bytes) where it says `kib`. Times named
 //! `*_seconds` count from the start of the job on a monotonic clock. A figure that is not known is absent
 //! (`null`), never 0. `docs/record.md` explains each field, `docs/record.schema.json` is made from these types.
+//!
+//! ```no_run
+//! use highwater::record::{Certainty, Record};
+//!
+//! let record = Record::from_json(&std::fs::read("mem.json")?)?;
+//! if record.schema.is_newer_minor() {
+//!     println!("written by a newer version: fields that this one does not know are left out");
+//! }
+//! let exact = |certainty| certainty == Certainty::Exact;
+//! let rows = record.processes.iter().filter(|row| row.peak.rss.is_some_and(|peak| exact(peak.certainty)));
+//! println!("{} of {} peaks are exact", rows.count(), record.capture.processes_seen);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod consistency;
 mod finding;

@@ -15,6 +15,17 @@ pub(crate) const PCI_IDS: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hw
 pub(crate) const OWN_STATM: &str = "/proc/self/statm";
 
 /// The mount points that everything is read from. A value, never a global, so that tests can point elsewhere.
+///
+/// ```
+/// use highwater::{ProcessMemory, Roots};
+///
+/// // The host's procfs, as a container may see it.
+/// let host = Roots { proc: "/host/proc".into(), ..Roots::default() };
+/// match ProcessMemory::read(&host, 1) {
+///     Ok(memory) => println!("{:?}", memory.rss_bytes),
+///     Err(error) => println!("{error}"),
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
     /// procfs, usually `/proc`.

@@ -43,7 +43,8 @@ impl Snapshot {
     /// own and waits for no lock of its parent's.
     ///
     /// # Errors
-    /// As [`process_rss`], so always on systems other than Linux. [`Error::DeviceIndexOutOfRange`] where there are devices, but none of this index.
+    /// [`Error::Ram`], as [`process_rss`]. [`Error::DeviceIndexOutOfRange`] if there are devices, but none of this
+    /// index.
     pub fn now(device: u32) -> Result<Self, Error> {
         let ram_bytes = process_rss()?;
         with_monitor(|monitor| match monitor.device(device) {
@@ -58,7 +59,7 @@ impl Snapshot {
     /// Now, once for each device, with the same `ram_bytes`; empty where there is none.
     ///
     /// # Errors
-    /// As [`process_rss`].
+    /// [`Error::Ram`], as [`process_rss`].
     pub fn all() -> Result<Vec<Self>, Error> {
         let ram_bytes = process_rss()?;
         with_monitor(|monitor| {

@@ -56,3 +56,21 @@ fn print_demo() {
     assert!((49..=60).contains(&grown.parse::<u32>().unwrap()), "{text}");
     assert!(text.contains("VRAM"), "{text}");
 }
+
+/// As programs written for hypomnesis expect it: [`Error::Ram`](highwater::Error::Ram), and not the failed system call.
+#[test]
+fn snapshot_without_procfs() {
+    let own_mounts = ["--user", "--map-root-user", "--mount"];
+    let allowed = Command::new("unshare").args(own_mounts).arg("true").output();
+    if !allowed.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: this user may not make a mount namespace");
+        return;
+    }
+    let hide = "mount -t tmpfs none /proc && exec \"$0\"";
+    let mut unshare = Command::new("unshare");
+    unshare.args(own_mounts).args(["sh", "-c", hide]).arg(built("snapshot"));
+    let output = unshare.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.starts_with("Error: Ram(\"cannot read /proc/self"), "{text}");
+}

@@ -3,6 +3,15 @@
 use crate::Unavailable;
 
 /// What is known of an amount of memory, in bytes.
+///
+/// ```
+/// use highwater::gpu::Reading;
+///
+/// // nvidia-smi prints whole MiB.
+/// let used = Reading::between(256 << 20, (257 << 20) - 1);
+/// assert_eq!(used.known(), None);
+/// assert_eq!((used.lower(), used.upper()), (Some(256 << 20), Some((257 << 20) - 1)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reading {

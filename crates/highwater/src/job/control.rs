@@ -9,6 +9,17 @@ use super::os::Wake;
 
 /// A handle with which other threads reach a running job. It may be used before the job starts, too; after the
 /// job's end it does nothing.
+///
+/// ```no_run
+/// let job = highwater::Job::attach(1234);
+/// let control = job.control();
+/// std::thread::spawn(move || {
+///     std::thread::sleep(std::time::Duration::from_secs(60));
+///     control.leave();
+/// });
+/// let record = job.run()?;
+/// # Ok::<(), highwater::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Control {
     shared: Arc<Shared>,

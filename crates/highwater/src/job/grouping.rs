@@ -5,6 +5,17 @@ use std::{fmt, sync::Arc};
 use crate::record::GroupKey;
 
 /// What processes are grouped by.
+///
+/// ```no_run
+/// use highwater::{Job, job::{CommandLineKey, GroupBy}};
+///
+/// let test_name = CommandLineKey::new(|line| Some(line.split(" --test ").nth(1)?.to_owned()));
+/// let record = Job::new("make").group_by(GroupBy::Tree).group_by(GroupBy::CommandLine(test_name)).run()?;
+/// for group in &record.groups {
+///     println!("{}: {:?} bytes", group.key, group.peak_bytes);
+/// }
+/// # Ok::<(), highwater::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum GroupBy {

@@ -6,6 +6,23 @@ use super::{LimitNotice, RowsSoFar, follow::Following};
 use crate::record::Record;
 
 /// Sees a job while it runs.
+///
+/// ```
+/// use highwater::{Job, job::{Observer, Progress}};
+///
+/// struct Highest(u64);
+///
+/// impl Observer for Highest {
+///     fn sampled(&mut self, progress: &Progress<'_>) {
+///         self.0 = self.0.max(progress.total_rss_bytes.unwrap_or(0));
+///     }
+/// }
+///
+/// let mut highest = Highest(0);
+/// let record = Job::new("cargo").arg("--version").run_observed(&mut highest)?;
+/// println!("at most {} bytes in each of {} samples", highest.0, record.samples);
+/// # Ok::<(), highwater::Error>(())
+/// ```
 pub trait Observer {
     /// The command was started.
     fn started(&mut self, pid: u32) {

@@ -274,7 +274,7 @@ impl record::Series {
     }
 }
 
-/// Milliseconds are precise enough for a chart and keep the JSON short.
+/// Rounds to whole microseconds, which are precise enough for a chart and keep the JSON short.
 pub(crate) fn round(seconds: f64) -> f64 {
     (seconds * 1e6).round() / 1e6
 }

@@ -56,8 +56,13 @@ impl ProcessFacts {
 /// (`hidepid`) are not among them.
 ///
 /// # Errors
-/// [`Error::Read`] or [`Error::System`] where they cannot be listed; [`Error::Unsupported`] on systems other than Linux
-/// and macOS.
+/// [`Error::Read`] or [`Error::System`] if they cannot be listed.
+///
+/// ```
+/// let pids = highwater::process::all_processes(&highwater::Roots::default())?;
+/// assert!(pids.contains(&std::process::id()));
+/// # Ok::<(), highwater::Error>(())
+/// ```
 pub fn all_processes(roots: &Roots) -> Result<Vec<u32>, Error> {
     os::facts::all(roots)
 }

@@ -257,10 +257,16 @@ pub enum Certainty {
 #[non_exhaustive]
 pub struct Peaks {
     /// Peak of the sum of all members' RSS.
+    #[doc(alias = "peak rss")]
+    #[doc(alias = "maxrss")]
+    #[doc(alias = "max_total_rss")]
     pub rss: Option<PeakInterval>,
     /// Peak of the sum of all members' PSS.
+    #[doc(alias = "peak pss")]
+    #[doc(alias = "smaps_rollup")]
     pub pss: Option<PeakFigure>,
     /// The kernel's peak for the job's own cgroup: includes page cache, counts shared pages once.
+    #[doc(alias = "memory.peak")]
     pub cgroup: Option<PeakFigure>,
     /// The kernel's peak of what the whole job has committed (Windows: its Job Object's `PeakJobMemoryUsed`). Since 1.3.
     #[serde(default)]

@@ -53,6 +53,10 @@ pub struct Process {
 #[non_exhaustive]
 pub struct ProcessPeaks {
     /// Resident set size.
+    #[doc(alias = "VmHWM")]
+    #[doc(alias = "ru_maxrss")]
+    #[doc(alias = "maxrss")]
+    #[doc(alias = "hiwater_rss")]
     pub rss: Option<ProcessPeak>,
     /// Commit charge (Windows). Since 1.3.
     #[serde(default)]
