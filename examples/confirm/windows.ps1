@@ -112,3 +112,4 @@ By hand, in a console window:
   target\release\hwm run -- cmd /c "start /b ping -t localhost & exit 0"    hwm names ping as still running, and ping goes on
   close the window while a job runs with --json=r.json    r.json is there
 '@
+if ($results | Where-Object Held -EQ 'NO') { exit 1 }
