@@ -1,5 +1,7 @@
 //! Which figure exists on which system. docs/platforms.md says the same to people, and is held to it here.
 
+use std::collections::BTreeSet;
+
 use highwater::{
     ProcessMemory, Unavailable,
     process::{PRIMARY, Primary},
@@ -98,5 +100,26 @@ fn the_page_says_the_same() {
         let cells: Vec<&str> = row.split('|').map(str::trim).skip(3).take(3).collect();
         let expected = exists.map(|exists| if exists { "yes" } else { "no" });
         assert_eq!(cells, expected, "{row}");
+    }
+}
+
+/// `tests/README.md` of each crate has a row for each test program, and for no other.
+#[test]
+fn every_test_program_is_described() {
+    for tests in
+        [concat!(env!("CARGO_MANIFEST_DIR"), "/tests"), concat!(env!("CARGO_MANIFEST_DIR"), "/../hwm/tests")]
+    {
+        let programs: BTreeSet<String> = std::fs::read_dir(tests)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| {
+                path.extension().is_some_and(|ending| ending == "rs") || path.join("main.rs").exists()
+            })
+            .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        let page = std::fs::read_to_string(format!("{tests}/README.md")).unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let described: BTreeSet<String> = rows.map(|(name, _)| name.to_owned()).collect();
+        assert_eq!(described, programs, "{tests}");
     }
 }
