@@ -251,6 +251,14 @@ pub fn rss_of(pid: u32) -> Result<u64, Error> {
     os::rss(&Roots::default(), Some(pid))
 }
 
+/// The link `/proc/PID/ns/pid` of each process in the first pid namespace, on every machine (`PROC_PID_INIT_INO`,
+/// `include/linux/proc_ns.h`).
+#[cfg(any(
+    all(target_os = "linux", any(feature = "job", feature = "drm")),
+    all(any(target_os = "linux", test), any(feature = "nvml", feature = "nvidia-smi-fallback"))
+))]
+pub(crate) const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
 /// What a process is called: the kernel's name for it, whole where its command line has it.
 pub(crate) fn name(roots: &Roots, pid: u32) -> Option<String> {
     os::name(roots, pid)

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::{cards::Card, sysfs};
-use crate::{Roots, gpu::DeviceId};
+use crate::{Roots, gpu::DeviceId, process::INITIAL_PID_NAMESPACE};
 
 /// What one process has on one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub(super) struct Held {
 
 /// Whether the pids here are those of the procfs: KFD knows the host's only.
 pub(super) fn has_our_pids(roots: &Roots) -> bool {
-    // PROC_PID_INIT_INO of include/linux/proc_ns.h. A recorded tree may have no `self`; it was recorded as a whole.
+    // A recorded tree may have no `self`; it was recorded as a whole.
     std::fs::read_link(roots.proc.join("self/ns/pid"))
-        .map_or(!roots.is_this_machine(), |namespace| namespace == Path::new("pid:[4026531836]"))
+        .map_or(!roots.is_this_machine(), |namespace| namespace == Path::new(INITIAL_PID_NAMESPACE))
 }
 
 /// All that KFD tells, of devices that are among `cards`. Nothing where there is no KFD.

@@ -5,6 +5,8 @@
 
 #[cfg(target_os = "linux")]
 use crate::bounded::{self, MAX_PROCESS_FILE_BYTES};
+#[cfg(any(target_os = "linux", test))]
+use crate::process::INITIAL_PID_NAMESPACE;
 use crate::{Roots, gpu::PidSpace};
 
 /// Which processes the driver's pids mean, for somebody who reads the procfs of `roots`.
@@ -36,9 +38,6 @@ pub(super) fn of(_: &Roots) -> PidSpace {
 /// namespace, and only its procfs has them.
 #[cfg(any(target_os = "linux", test))]
 fn classify(status: &str, namespace: Option<&str>, shows_kernel_threads: bool) -> PidSpace {
-    /// `PROC_PID_INIT_INO` of the kernel's `include/linux/proc_ns.h`: the first namespace has it on every machine.
-    const FIRST: &str = "pid:[4026531836]";
-
     // Our pid in that procfs's namespace and in each below it down to ours: more than one where it is the procfs of a
     // namespace above, such as the host's or that of a container around ours.
     let levels = status
@@ -46,7 +45,7 @@ fn classify(status: &str, namespace: Option<&str>, shows_kernel_threads: bool) -
         .find_map(|line| line.strip_prefix("NSpid:"))
         .map_or(1, |pids| pids.split_whitespace().count());
     let is_hosts = levels > 1 && shows_kernel_threads;
-    if is_hosts || namespace == Some(FIRST) { PidSpace::Own } else { PidSpace::Host }
+    if is_hosts || namespace == Some(INITIAL_PID_NAMESPACE) { PidSpace::Own } else { PidSpace::Host }
 }
 
 /// Whether a text of `/proc/PID/stat` is that of a kernel thread: `PF_KTHREAD` (`include/linux/sched.h`) in its flags.

@@ -192,7 +192,7 @@ impl Members {
             // It may have exec'ed more than once since it was started, and all of it will be heard.
             (member.image, member.named, member.known_until) = (None, false, Duration::ZERO);
         }
-        member.was_dead = matches!(stat.state, b'Z' | b'X') && stat.threads <= 1;
+        member.was_dead = stat.has_exited();
         let moment = Moment::between(self.before, self.at);
         news.push(moment, Event::Born { id: member.id, pid, ppid: stat.ppid, name: Some(name), forked });
         self.ask_for_map(&mut member, stat.ppid, news);

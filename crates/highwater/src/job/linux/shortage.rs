@@ -14,6 +14,7 @@ use crate::{
     bounded::{self, MAX_VALUE_BYTES},
     cgroup::Own,
     job::ledger::OomSeen,
+    process::INITIAL_PID_NAMESPACE,
     record::{Pressure, PressureOf},
 };
 
@@ -100,11 +101,9 @@ fn stalled(text: &str) -> Option<Stalled> {
 /// Pids that the kernel's log names as killed since `began`. It is read only where the log's pids are ours, and who may
 /// read it differs (`dmesg_restrict`).
 fn logged(began: Duration) -> io::Result<Vec<u32>> {
-    /// The first pid namespace (`PROC_PID_INIT_INO`, include/uapi/linux/nsfs.h).
-    const INITIAL: &str = "pid:[4026531836]";
     /// More than a log holds.
     const MOST: usize = 200_000;
-    if fs::read_link("/proc/self/ns/pid")?.as_os_str() != INITIAL {
+    if fs::read_link("/proc/self/ns/pid")?.as_os_str() != INITIAL_PID_NAMESPACE {
         return Ok(Vec::new());
     }
     let mut log = fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg")?;

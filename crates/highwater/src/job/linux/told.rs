@@ -373,8 +373,7 @@ impl Members {
     /// Whether a member that was held at its exit is gone by now.
     pub(super) fn has_left(&mut self, member: &Member) -> bool {
         read_stat(&self.roots, member.pid, &mut self.text).is_none_or(|stat| {
-            matches!(stat.state, b'Z' | b'X') && stat.threads <= 1
-                || member.start_ticks.is_some_and(|ticks| ticks != stat.start_ticks)
+            stat.has_exited() || member.start_ticks.is_some_and(|ticks| ticks != stat.start_ticks)
         })
     }
 

@@ -64,7 +64,7 @@ impl UsageFiles {
             return None;
         }
         let (own_cpu, waited_cpu) = (cpu(&stat.own), cpu(&stat.waited));
-        let is_final = matches!(stat.state, b'Z' | b'X') && stat.threads <= 1;
+        let is_final = stat.has_exited();
         let (threads, has_waited) = (stat.threads, stat.waited.minor_faults > 0);
         let mut reading = Reading {
             own: Used { cpu: wanted.cpu.then_some(own_cpu), io: None },

@@ -110,6 +110,12 @@ impl<C> Stat<C> {
         self.flags & PF_EXITING != 0
     }
 
+    /// Whether the whole process has exited. The leader may be a zombie (`Z`) while other threads run: then `num_threads`
+    /// counts them. `X` is a process that is being reaped (fs/proc/array.c).
+    pub(crate) fn has_exited(&self) -> bool {
+        matches!(self.state, b'Z' | b'X') && self.threads <= 1
+    }
+
     /// CPU time of all its threads in clock ticks, in user and kernel mode together.
     pub(crate) fn cpu_ticks(&self) -> u64 {
         self.own.user_ticks.saturating_add(self.own.system_ticks)
@@ -143,6 +149,23 @@ mod tests {
     const TAIL: &[u8] = b" S 2110 2125 2110 34816 2188 4194304 1210 5120 0 3 1 2 9 4 20 0 1 0 168453 4603904 848 \
         18446744073709551615 94123 94124 140 0 0 0 65536 3670020 1266777851 1 0 0 17 1 0 0 0 0 0 94 95 96 97 98 99 \
         100 0\n";
+
+    #[test]
+    fn a_process_has_exited_with_its_last_thread() {
+        let table = [
+            (b'Z', 1, true),
+            (b'X', 1, true),
+            (b'X', 0, true),
+            (b'Z', 2, false),
+            (b'R', 1, false),
+            (b'D', 0, false),
+        ];
+        let stat = Stat::parse(&with_comm(b"x")).unwrap();
+        for (state, threads, expected) in table {
+            let stat = Stat { state, threads, ..stat.clone() };
+            assert_eq!(stat.has_exited(), expected, "{} with {threads} threads", char::from(state));
+        }
+    }
 
     fn with_comm(comm: &[u8]) -> Vec<u8> {
         [b"2125 (", comm, b")", TAIL].concat()

@@ -106,7 +106,7 @@ fn find(job: &Job, pid: u32) -> Result<(Child, Stat), Error> {
         return Err(refused("it is a thread of the kernel, which has no memory of its own"));
     }
     // Read while it lived, so it was read of this process.
-    if matches!(stat.state, b'Z' | b'X') && stat.threads <= 1 || has_ended(&child) {
+    if stat.has_exited() || has_ended(&child) {
         return Err(refused("it has ended; its parent has not waited for it yet"));
     }
     Ok((child, stat))
