@@ -1,6 +1,9 @@
 //! hwm installed setuid, setgid or with file capabilities, and started by an ordinary user.
 #![cfg(target_os = "linux")]
 
+#[path = "programs/install.rs"]
+mod install;
+
 use std::{
     fs,
     os::unix::{fs::PermissionsExt, process::CommandExt},
@@ -43,10 +46,7 @@ impl Installed {
         let dir = tempfile::tempdir_in(place).unwrap();
         let installed = Self(dir);
         set_mode(installed.0.path(), 0o755);
-        // Copied by a process of its own: a program that any process has open for writing cannot be executed (execve(2),
-        // ETXTBSY), and what another test forks meanwhile would have it open.
-        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_hwm")).arg(installed.path("hwm")).status();
-        assert!(copied.unwrap().success());
+        install::install(Path::new(env!("CARGO_BIN_EXE_hwm")), &installed.path("hwm"));
         set_mode(&installed.path("hwm"), mode);
         fs::create_dir(installed.path("out")).unwrap();
         set_mode(&installed.path("out"), 0o777);

@@ -1,6 +1,8 @@
 //! `hwm`, `ps`, `watch` and `fits` from end to end, on trees of files and on this machine.
 #![cfg(target_os = "linux")]
 
+#[path = "programs/default_signals.rs"]
+mod default_signals;
 mod tree;
 
 use std::{
@@ -9,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use default_signals::with_default_signals;
 use serde_json::Value;
 use tree::Tree;
 
@@ -229,8 +232,8 @@ fn watch_samples_and_sums_up() {
 #[test]
 fn watch_ends_with_a_summary_when_asked_to() {
     for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
-        let mut child =
-            hwm(&["watch", "--all", "--interval", "1h"]).stdout(Stdio::piped()).spawn().expect("starts");
+        let mut hwm = hwm(&["watch", "--all", "--interval", "1h"]);
+        let mut child = with_default_signals(&mut hwm).stdout(Stdio::piped()).spawn().expect("starts");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         for event in ["start", "sample"] {
             assert!(lines.next().unwrap().unwrap().contains(&format!("\"event\":\"{event}\"")));

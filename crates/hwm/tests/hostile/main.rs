@@ -5,6 +5,8 @@
 #![cfg(target_os = "linux")]
 
 mod files;
+#[path = "../programs/install.rs"]
+mod install;
 mod kept;
 mod stage;
 mod verdict;

@@ -12,6 +12,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::install::install;
+
 /// A user without a name: the kernel knows numbers alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum User {
@@ -45,11 +47,7 @@ impl Stage {
         let stage = Self { root: tempfile::tempdir().expect("a directory") };
         chmod(stage.root.path(), 0o755);
         // The place where it was built may be closed to other users.
-        // Copied by a process of its own: a program that any process has open for writing cannot be executed (execve(2),
-        // ETXTBSY), and what another test forks meanwhile would have it open.
-        let copied =
-            Command::new("cp").arg(assert_cmd::cargo::cargo_bin("hwm")).arg(stage.path("hwm")).status();
-        assert!(copied.expect("runs").success());
+        install(&assert_cmd::cargo::cargo_bin("hwm"), &stage.path("hwm"));
         stage.directory("sticky", User::Root, 0o1777);
         stage.directory("private", User::Root, 0o700);
         Some(stage)

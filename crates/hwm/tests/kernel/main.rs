@@ -4,6 +4,8 @@
 
 mod build;
 mod hostile;
+#[path = "../programs/install.rs"]
+mod install;
 mod killed;
 #[path = "../programs/mod.rs"]
 mod programs;

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::programs;
+use crate::{install::install, programs};
 
 /// Far longer than anything here takes; only so that a failure ends.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -52,7 +52,7 @@ impl Place {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("our own directory");
         let place = Self(dir);
         for (name, from) in [("hwm", Path::new(programs::HWM)), ("workload", programs::workload().unwrap())] {
-            fs::copy(from, place.path(name)).expect("the program is built");
+            install(from, &place.path(name));
         }
         place
     }

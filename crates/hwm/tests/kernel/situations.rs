@@ -1,9 +1,10 @@
 //! What programs do to be hard to follow: each must be followed rightly, or be called uncertain with the reason, and
 //! must behave as if nobody were there.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use crate::{
+    install::install,
     run::{Place, Run, User, bounds, holds, is_root, kernel_tells},
     turn,
 };
@@ -117,7 +118,7 @@ fn a_command_that_may_not_be_watched() {
     let _turn = turn();
     let place = Place::new();
     let shell = place.path("sh");
-    fs::copy("/bin/sh", &shell).expect("there is a shell");
+    install(Path::new("/bin/sh"), &shell);
     fs::set_permissions(&shell, fs::Permissions::from_mode(0o711)).expect("our own file");
     let workload = place.path("workload");
     let script = format!("{} hold 100 300; :", workload.display());
@@ -365,10 +366,10 @@ fn a_setuid_program() {
     let _turn = turn();
     let place = Place::new();
     let id = place.path("id");
-    fs::copy("/usr/bin/id", &id).unwrap();
+    install(Path::new("/usr/bin/id"), &id);
     fs::set_permissions(&id, fs::Permissions::from_mode(0o4755)).unwrap();
     let shell = place.path("root-sh");
-    fs::copy("/bin/sh", &shell).unwrap();
+    install(Path::new("/bin/sh"), &shell);
     fs::set_permissions(&shell, fs::Permissions::from_mode(0o4755)).unwrap();
     let script = format!("{} -u > {}", id.display(), place.path("uid").display());
     let uid = || fs::read_to_string(place.path("uid")).unwrap().trim().to_owned();

@@ -15,9 +15,15 @@ use super::{
     process::{Pipe, exit_now, fork, raw_fork, sleep, wait_any},
 };
 
-/// `count` processes of `life` and `size` each, never more than `parallel` at a time.
+/// `count` processes of `life` and `size` each, never more than `parallel` at a time. The first of them wait for each
+/// other, so that so many are alive together however busy the machine is.
 pub(crate) fn storm(count: usize, life: Duration, parallel: usize, size: usize) {
+    let (ready, go) = (Pipe::new(), Pipe::new());
     for n in 0..count {
+        if n == parallel {
+            (0..parallel).for_each(|_| ready.hear());
+            (0..parallel).for_each(|_| go.say());
+        }
         if n >= parallel {
             wait_any();
         }
@@ -25,6 +31,10 @@ pub(crate) fn storm(count: usize, life: Duration, parallel: usize, size: usize) 
             let start = Instant::now();
             let block = Block::new(size);
             meter::settle();
+            if n < parallel && parallel < count {
+                ready.say();
+                go.hear();
+            }
             sleep(life.saturating_sub(start.elapsed()));
             drop(block);
         });
