@@ -83,6 +83,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "job")]
     fn lines() {
         assert_eq!(line(b"rustc\0--crate-name\0a b\0").as_deref(), Some("rustc --crate-name a b"));
         assert_eq!(line(b"\0\0"), None);
@@ -107,6 +108,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "job")]
     fn so_many_words() {
         assert_eq!(words(b"cp\0\0to\0\0"), (vec!["cp".into(), String::new(), "to".into()], Extent::Whole));
         let mut zeros = vec![0; 1 << 20];
