@@ -8,41 +8,63 @@ use std::{
 
 use anyhow::Context;
 use clap::{CommandFactory, ValueEnum};
-use clap_complete::Shell;
+use clap_complete::{Generator, Shell};
+use clap_mangen::Man;
 
-use crate::args::{Cli, CompletionsArgs, ManArgs};
+use crate::{
+    args::{Cli, CompletionsArgs, ManArgs},
+    files::{Destination, NewFileMode},
+};
 
 /// `hwm man`.
 pub(crate) fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
     if let Some(dir) = &args.dir {
-        clap_mangen::generate_to(Cli::command(), dir)
-            .with_context(|| format!("cannot write into {}", dir.display()))?;
+        let mut command = Cli::command().disable_help_subcommand(true);
+        // Gives each verb its whole name, as in `hwm-run`.
+        command.build();
+        write_pages(&command, dir)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    Man::new(Cli::command()).render(&mut page)?;
     print(&page)
+}
+
+/// Writes the page of a command, and those of its verbs.
+fn write_pages(command: &clap::Command, dir: &Path) -> anyhow::Result<()> {
+    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        write_pages(verb, dir)?;
+    }
+    let page = Man::new(command.clone());
+    let mut content = Vec::new();
+    page.render(&mut content)?;
+    write(&dir.join(page.get_filename()), &content)
 }
 
 /// `hwm completions`.
 pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
     if let Some(dir) = &args.dir {
         for shell in Shell::value_variants() {
-            write_completions(*shell, dir).with_context(|| format!("cannot write into {}", dir.display()))?;
+            // The name under which each shell looks it up.
+            write(&dir.join(shell.file_name("hwm")), &script(*shell))?;
         }
     }
     if let Some(shell) = args.shell {
-        // Into memory first: clap_complete panics when its writer fails.
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "hwm", &mut script);
-        return print(&script);
+        return print(&script(shell));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_completions(shell: Shell, dir: &Path) -> io::Result<()> {
-    // The name under which each shell looks it up.
-    clap_complete::generate_to(shell, &mut Cli::command(), "hwm", dir).map(drop)
+/// The script, in memory: `clap_complete` panics when its writer fails.
+fn script(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "hwm", &mut script);
+    script
+}
+
+fn write(file: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let to = Destination::check("--dir", file, NewFileMode::Shared)?;
+    to.write(|out| out.write_all(content)).with_context(|| format!("cannot write {}", to.name()))
 }
 
 /// A reader that stops early (`| head -1`) is no failure.

@@ -183,8 +183,11 @@ impl Target {
                 let file = ExistingFile { location, status };
                 file.open().context("it cannot be written to")?;
                 let ExistingFile { location, .. } = &file;
-                if Replacement::create(location, mode).is_err() {
-                    return Ok(Self::InPlace(file));
+                match Replacement::create(location, mode) {
+                    Ok(_) => {}
+                    // The directory is closed. Where it only is full, the file may be that of another user.
+                    Err(error) if is_refusal(&error) => return Ok(Self::InPlace(file)),
+                    Err(error) => bail!("no file can be created in its directory: {error}"),
                 }
                 if let Some(reason) = location.directory.refuses_to_replace(&location.name)? {
                     bail!("{reason}");
@@ -198,6 +201,11 @@ impl Target {
             }
         }
     }
+}
+
+/// Whether the directory takes no new file from this user.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Pipes and devices have no former content.

@@ -117,6 +117,10 @@ pub(super) fn open_child(at: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
 /// Whether a link is followed.
 pub(super) fn is_followed(trust: LinkTrust, directory: &Stat, link: &Stat) -> bool {
     let user = geteuid().as_raw();
+    // A link of another user may lead root to any file, in whatever directory it stands.
+    if user == 0 && link.st_uid != 0 {
+        return false;
+    }
     match trust {
         LinkTrust::StickyRule => {
             let shared = RawMode::try_from(libc::S_ISVTX | libc::S_IWOTH).unwrap_or_default();

@@ -97,6 +97,38 @@ fn root_follows_no_file_link_of_others_anywhere() {
 }
 
 #[test]
+fn root_follows_no_directory_link_of_others_anywhere() {
+    let Some(stage) = Stage::set() else { return };
+    stage.directory("home", User::Attacker, 0o755);
+    let target = stage.file("private/x.json", User::Root, 0o600, "keep");
+    stage.link("home/way", User::Attacker, &stage.path("private"));
+    assert_eq!(run(&stage, User::Root, "--json", "home/way/x.json").0, Some(125));
+    assert_eq!(fs::read_to_string(&target).expect("read"), "keep");
+}
+
+#[test]
+fn the_mode_of_a_file_with_a_second_name_is_not_taken_over() {
+    let Some(stage) = Stage::set() else { return };
+    let open = stage.file("open", User::Root, 0o666, "{}");
+    let trap = stage.path("sticky/x.json");
+    fs::hard_link(open, &trap).expect("linked");
+    assert_eq!(run(&stage, User::Root, "--json", "sticky/x.json").0, Some(0));
+    assert_eq!(owner_and_mode(&trap), (0, 0o600));
+}
+
+#[test]
+fn man_pages_and_completions_go_through_no_link() {
+    let Some(stage) = Stage::set() else { return };
+    let target = stage.file("private/target", User::Root, 0o600, "keep");
+    for (verb, name) in [("man", "hwm.1"), ("completions", "hwm.bash")] {
+        stage.link(&format!("sticky/{name}"), User::Attacker, &target);
+        let (code, said) = stage.run(User::Root, &[verb, "--dir", "sticky"]);
+        assert_eq!(code, Some(1), "{verb}: {said}");
+        assert_eq!(fs::read_to_string(&target).expect("read"), "keep", "{verb}");
+    }
+}
+
+#[test]
 fn own_links_are_followed() {
     let Some(stage) = Stage::set() else { return };
     let target = stage.file("private/target", User::Root, 0o600, "old");

@@ -102,9 +102,7 @@ impl Directory {
     /// The target of the link of this name, if it may be followed.
     pub(in crate::files) fn link_target(&self, name: &OsStr) -> io::Result<OsString> {
         let (directory, link) = (fstat(&self.fd)?, statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?);
-        // A link of another user may lead root to any file, in whatever directory it stands.
-        let is_trusted = !geteuid().is_root() || walk::is_followed(LinkTrust::OwnOrRoot, &directory, &link);
-        if !is_trusted || !walk::is_followed(LinkTrust::StickyRule, &directory, &link) {
+        if !walk::is_followed(LinkTrust::StickyRule, &directory, &link) {
             return Err(walk::refused_link(&self.path.join(name), &link));
         }
         let target = readlinkat(&self.fd, name, Vec::new())?;
@@ -199,7 +197,8 @@ fn status(stat: &Stat) -> EntryStatus {
         FileType::CharacterDevice => EntryKind::CharacterDevice,
         _ => EntryKind::Other,
     };
-    let is_own = stat.st_uid == geteuid().as_raw();
+    // With a second name it may stand here by the will of another user (link(2)).
+    let is_own = stat.st_uid == geteuid().as_raw() && stat.st_nlink == 1;
     EntryStatus { kind, identity: identity(stat), own_mode: is_own.then(|| mode(stat)) }
 }
 
