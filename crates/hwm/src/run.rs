@@ -2,6 +2,7 @@
 
 mod hook;
 mod live;
+mod notices;
 mod plan;
 mod repeat;
 mod watcher;

@@ -246,3 +246,20 @@ fn what_is_no_limit() {
         assert!(run.said().contains(what), "{options:?}: {}", run.said());
     }
 }
+
+#[test]
+fn a_standard_error_that_is_full_does_not_keep_a_job_from_its_limit() {
+    use std::{io::ErrorKind::WouldBlock, io::Write, process::Stdio};
+
+    let (read, write) = std::io::pipe().expect("a pipe");
+    let mut full = fs::File::from(std::os::fd::OwnedFd::from(write));
+    rustix::io::ioctl_fionbio(&full, true).expect("set");
+    while full.write(&[b'x'; 4096]).is_ok() {}
+    assert_eq!(full.write(b"x").map_err(|error| error.kind()), Err(WouldBlock));
+    rustix::io::ioctl_fionbio(&full, false).expect("set");
+    // It keeps the last 200 MiB of what never ends.
+    let job = ["run", "-q", "--max-total-rss", "50M", "--", "sh", "-c", "cat /dev/zero | tail -c 200M"];
+    let status = Command::new(env!("CARGO_BIN_EXE_hwm")).args(job).stderr(Stdio::from(full)).status();
+    assert_eq!(status.expect("runs").code(), Some(10));
+    drop(read);
+}

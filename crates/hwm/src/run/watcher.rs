@@ -2,10 +2,10 @@
 
 use highwater::job::{LimitNotice, Observer, Progress};
 
-use super::live::Live;
+use super::{live::Live, notices::Notices};
 use crate::{
     files::Destination,
-    output::{checkpoint::Checkpoints, json, summary::limits, timeline::TimelineFile, warn},
+    output::{checkpoint::Checkpoints, json, summary::limits, timeline::TimelineFile},
     own_pages,
 };
 
@@ -15,6 +15,7 @@ pub(super) struct Watcher<'a> {
     timeline: Option<TimelineFile>,
     checkpoints: Option<Checkpoints<'a>>,
     live: Option<Live>,
+    notices: Notices,
 }
 
 impl<'a> Watcher<'a> {
@@ -23,7 +24,7 @@ impl<'a> Watcher<'a> {
         json: Option<&'a Destination>,
         live: Option<Live>,
     ) -> Self {
-        Self { timeline, checkpoints: json.map(Checkpoints::new), live }
+        Self { timeline, checkpoints: json.map(Checkpoints::new), live, notices: Notices::default() }
     }
 
     /// The job is over.
@@ -31,6 +32,7 @@ impl<'a> Watcher<'a> {
         if let Some(live) = &mut self.live {
             live.finish();
         }
+        self.notices.finish();
         if let Some(timeline) = &mut self.timeline {
             timeline.finish();
         }
@@ -53,7 +55,7 @@ impl Observer for Watcher<'_> {
         if let Some(live) = &self.live {
             live.clear();
         }
-        warn(limits::notice(notice));
+        self.notices.warn(limits::notice(notice));
     }
 
     fn sampled(&mut self, progress: &Progress<'_>) {

@@ -24,6 +24,8 @@ impl Following {
         };
         let mut steps = Vec::new();
         self.limits.judge(&seen, &mut steps);
+        // The job is ended first: an observer may wait for a reader of what it writes.
+        steps.sort_by_key(|step| matches!(step, Step::Say { .. }));
         for step in steps {
             match step {
                 Step::Say { of, limit, bytes, is_exceeded } => {
