@@ -18,7 +18,7 @@ pub(crate) const MAX_ATTACHED_COMMAND_BYTES: usize = 2 << 20;
 /// Files of one process. The longest is `status`: 65,536 groups (`NGROUPS_MAX`) take 704 KiB of it.
 #[cfg(target_os = "linux")]
 pub(crate) const MAX_PROCESS_FILE_BYTES: usize = 1 << 20;
-/// What files of one process nearly always fit in.
+/// A length that files of one process seldom exceed.
 #[cfg(all(feature = "job", target_os = "linux"))]
 const USUAL_FILE_BYTES: usize = 4 << 10;
 /// Lists of pids: `PID_MAX_LIMIT` (4,194,304, `include/linux/threads.h`) of at most 7 digits and a separator.
@@ -36,7 +36,7 @@ pub(crate) const MAX_NAME_BYTES: usize = 255;
 #[cfg(feature = "job")]
 pub(crate) const MAX_PATH_BYTES: usize = 4 << 10;
 
-/// Whether a text was read to its end.
+/// The part of a text that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     Whole,

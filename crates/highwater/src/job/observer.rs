@@ -10,17 +10,21 @@ use crate::record::Record;
 /// ```
 /// use highwater::{Job, job::{Observer, Progress}};
 ///
-/// struct Highest(u64);
+/// struct Highest(Option<u64>);
 ///
 /// impl Observer for Highest {
 ///     fn sampled(&mut self, progress: &Progress<'_>) {
-///         self.0 = self.0.max(progress.total_rss_bytes.unwrap_or(0));
+///         // `None` is less than any figure, and stays where none is known.
+///         self.0 = self.0.max(progress.total_rss_bytes);
 ///     }
 /// }
 ///
-/// let mut highest = Highest(0);
+/// let mut highest = Highest(None);
 /// let record = Job::new("cargo").arg("--version").run_observed(&mut highest)?;
-/// println!("at most {} bytes in each of {} samples", highest.0, record.samples);
+/// match highest.0 {
+///     Some(bytes) => println!("at most {bytes} bytes in each of {} samples", record.samples),
+///     None => println!("no sample could be read"),
+/// }
 /// # Ok::<(), highwater::Error>(())
 /// ```
 pub trait Observer {

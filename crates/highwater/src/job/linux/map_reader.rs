@@ -118,7 +118,7 @@ impl MapReader {
         self.threads.iter().any(|thread| thread.late.as_deref() == Some(path))
     }
 
-    /// What a late thread has read meanwhile is too old to count.
+    /// Takes late threads back that have answered. Their answers are too old to count.
     fn welcome_back(&mut self) {
         for thread in self.threads.iter_mut().filter(|thread| thread.late.is_some()) {
             if let Ok(answer) = thread.answers.try_recv() {

@@ -248,7 +248,7 @@ impl Members {
         self.lines.reader_cpu()
     }
 
-    /// What could not be read of members' command lines.
+    /// Lists what could not be read of members' command lines.
     pub(crate) fn unread_lines(&self) -> impl Iterator<Item = Downgrade> {
         self.lines.unread()
     }

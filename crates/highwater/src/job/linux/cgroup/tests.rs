@@ -175,7 +175,7 @@ fn a_group_of_the_jobs_own_that_lives_on_is_left_alone() {
     assert!(!path.exists());
 }
 
-/// Who holds the lock of a group keeps it from being used, and later from being swept.
+/// The lock of a group keeps it from being used, and later from being removed.
 #[test]
 fn another_user_cannot_lock_a_group() {
     if !rustix::process::geteuid().is_root() {
