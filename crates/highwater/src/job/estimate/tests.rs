@@ -58,6 +58,43 @@ fn handing_over_within_a_window_is_not_doubled() {
     assert!(peak.upper_bytes >= 200 * MIB);
 }
 
+/// The picture in docs/understanding-memory.md: three processes that spike one after the other, unseen by each sample.
+#[test]
+fn the_example_of_the_documentation() {
+    let exactly = |millis| Moment::exactly(ms(millis));
+    let mut estimate = PeakEstimate::default();
+    let take_sample = |estimate: &mut PeakEstimate, millis, members: &mut [(&mut Extent, u64, u64)]| {
+        for (extent, rss, mark) in members.iter_mut() {
+            extent.read(ms(millis), *rss * MIB, Some(*mark * MIB), false);
+        }
+        let extents = members.iter_mut().map(|(extent, ..)| &mut **extent);
+        estimate.sampled(&sample(ms(millis), true), extents);
+    };
+    let end = |estimate: &mut PeakEstimate, millis, extent: &mut Extent, mib: u64| {
+        let source = PeakSource::ExitNotify;
+        extent.set_last(LastMark { bytes: mib * MIB, source, is_final: true });
+        estimate.gone(extent, exactly(millis), Unread::default());
+    };
+
+    let mut a = estimate.born(None, false, exactly(0));
+    take_sample(&mut estimate, 0, &mut [(&mut a, 100, 100)]);
+    let mut b = estimate.born(None, false, exactly(8));
+    take_sample(&mut estimate, 10, &mut [(&mut a, 100, 100), (&mut b, 100, 100)]);
+    let mut c = estimate.born(None, false, exactly(18));
+    take_sample(&mut estimate, 20, &mut [(&mut a, 100, 300), (&mut b, 100, 100), (&mut c, 50, 50)]);
+    end(&mut estimate, 29, &mut a, 300);
+    take_sample(&mut estimate, 30, &mut [(&mut b, 100, 200), (&mut c, 50, 50)]);
+    end(&mut estimate, 37, &mut b, 200);
+    take_sample(&mut estimate, 39, &mut [(&mut c, 50, 250)]);
+    end(&mut estimate, 40, &mut c, 250);
+    estimate.finish(ms(40), std::iter::empty());
+
+    let peak = estimate.interval(true).unwrap();
+    assert_eq!([peak.lower_bytes, peak.bytes, peak.upper_bytes], [300, 400, 550].map(|mib| mib * MIB));
+    assert_eq!(peak.between_seconds, Some([0.01, 0.02]));
+    assert!(peak.lower_rigorous && peak.upper_rigorous);
+}
+
 #[test]
 fn an_exec_starts_anew_and_the_old_image_stays_in_the_bound() {
     let mut estimate = PeakEstimate::default();
