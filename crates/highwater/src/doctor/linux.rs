@@ -1,4 +1,4 @@
-//! The mechanisms of Linux, in the order in which `docs/architecture.md` layers them.
+//! The mechanisms of Linux, in the order in which the report lists them.
 
 use super::{Mechanism, gpu, of_driver, used};
 
