@@ -64,7 +64,7 @@ impl Row {
 
 /// Writes the rows as a Markdown table.
 pub(crate) fn write(out: &mut dyn Write, rows: &[Row]) -> io::Result<()> {
-    writeln!(out, "| what | measured | 95 % interval | asked | kept | beside it |")?;
+    writeln!(out, "| what | measured | 95 % interval | target | kept | beside it |")?;
     writeln!(out, "|---|---|---|---|---|---|")?;
     for row in rows {
         let unit = if row.unit.is_empty() { String::new() } else { format!(" {}", row.unit) };

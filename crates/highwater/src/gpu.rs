@@ -4,7 +4,7 @@
 //! with what it counts and who says so. A device's figure never stands in a process's. [`Monitor`] keeps the
 //! drivers' sessions open; [`Snapshot`](crate::Snapshot) and the functions here share one for the whole process.
 //!
-//! All amounts are bytes. What each source counts and who may ask it, `docs/metrics.md` says; in short:
+//! All amounts are bytes. `docs/gpu.md` says what each source counts, and to whom it is available; in short:
 //!
 //! | vendor | device | process | system |
 //! |---|---|---|---|

@@ -40,7 +40,7 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
             .note(format!("bare / bare {}; naive sampler / bare {}", shown(cpu(&again)), shown(cpu(&naive)))),
         Row::new(format!("{forks} x /bin/true: total CPU, hwm --exact / bare"), "x", cpu(&exact))
             .lower_end_at_most(1.10)
-            .note("the keeper's CPU is in it".to_owned()),
+            .note("the memory-keeper's CPU is included".to_owned()),
         Row::new(format!("{forks} x /bin/true: wall time, hwm / bare"), "x", stats::ratio(wall)),
         Row::new("hwm's own CPU per 1,000 forks", "ms", stats::mean(&own)),
     ])

@@ -95,8 +95,8 @@ impl Row {
         if let (Some(lower), Some(bytes), Some(upper)) = ends {
             let (truth, slack) = (run.truth.rss, self.processes * SLACK);
             demand(lower <= bytes && bytes <= upper, "the estimate lies outside its interval");
-            // Between fork and exec a child shares all pages of its parent: what the RSS sum means there
-            // stands in docs/metrics.md, and no truth of it is asked for.
+            // Between fork and exec a child shares all pages of its parent. docs/peak-of-a-job.md says what the RSS sum
+            // means there; no truth of it is demanded.
             let meant = self.figure != Figure::Pss { and_total: false };
             demand(!meant || lower <= truth + slack, "the truth lies below the interval");
             demand(!meant || truth <= upper + slack, "the truth lies above the interval");
