@@ -17,6 +17,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings
 
+# Check the Markdown files: line lengths, words, links
+prose:
+    .ci/prose
+
 # Build the documentation of the library as docs.rs does
 doc:
     RUSTC_BOOTSTRAP=1 RUSTDOCFLAGS="--cfg docsrs -D warnings" cargo doc -p highwater --all-features --no-deps --target-dir target/docsrs
