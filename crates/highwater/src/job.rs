@@ -34,9 +34,11 @@ use crate::{
 
 #[cfg(any(windows, test))]
 mod accounts;
+mod backend;
 mod bound;
 mod control;
 mod estimate;
+mod event_batch;
 mod events;
 mod follow;
 mod gpu;
@@ -50,7 +52,7 @@ mod linux;
 #[cfg(any(target_os = "macos", all(test, unix)))]
 #[cfg_attr(not(target_os = "macos"), allow(dead_code))] // Linux tests what is made of the kernel's answers.
 mod macos;
-mod news;
+
 mod observer;
 mod options;
 mod pace;

@@ -166,7 +166,7 @@ impl PeakEstimate {
     where
         I: Iterator<Item = &'a mut Extent>,
     {
-        let Sample { at, marks, told_until, .. } = *sample;
+        let Sample { at, marks, complete_until, .. } = *sample;
         let mut members: Vec<&mut Extent> = extents.filter(|extent| !extent.is_shared()).collect();
         let (mut total, mut read) = (0, 0);
         for extent in &mut members {
@@ -194,7 +194,7 @@ impl PeakEstimate {
                 if !waits {
                     self.unmarked += unread as u64;
                 }
-                self.close_window(told_until, &mut members, |extent| waits && is_unread(extent));
+                self.close_window(complete_until, &mut members, |extent| waits && is_unread(extent));
             }
         }
         total

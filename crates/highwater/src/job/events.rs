@@ -67,7 +67,7 @@ impl Moment {
 
 /// An event and its moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Timed {
+pub(crate) struct TimedEvent {
     pub(crate) moment: Moment,
     pub(crate) event: Event,
 }
@@ -77,7 +77,7 @@ pub(crate) struct Timed {
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Not every system tells of each.
 pub(crate) enum Event {
     /// It was seen for the first time.
-    Born {
+    Started {
         id: MemberId,
         pid: u32,
         ppid: u32,
@@ -89,13 +89,13 @@ pub(crate) enum Event {
     /// What its present image is called was read.
     Named { id: MemberId, name: Arc<Name> },
     /// Whether it runs in its parent's memory map (vfork) until it execs.
-    SharesMap { id: MemberId, shares: bool },
+    SharesMemoryMap { id: MemberId, shares: bool },
     /// It runs another program now; its mark has started anew. `None`: its name is not known.
     Exec { id: MemberId, name: Option<Arc<Name>> },
     /// What its present image reached, learned right before that image's end.
-    Last { id: MemberId, mark: LastMark },
+    FinalMark { id: MemberId, mark: LastMark },
     /// It is gone. Until `freed` it may still have held its memory.
-    Gone { id: MemberId, freed: Duration },
+    Ended { id: MemberId, freed: Duration },
     /// How it ended.
     Exit { id: MemberId, exit: ProcessExit },
     /// It was waited for by us: its `ru_maxrss` in bytes is at least its own peak, maybe more.
@@ -104,9 +104,9 @@ pub(crate) enum Event {
     #[cfg_attr(not(windows), allow(dead_code))] // Other systems keep no such mark.
     Commit { id: MemberId, bytes: u64, is_final: bool },
     /// It ran before it was attached to; its mark at that moment.
-    WasThere { id: MemberId, mark: Option<u64> },
+    AttachedTo { id: MemberId, mark: Option<u64> },
     /// What it had used when it could use no more.
-    UsedInAll { id: MemberId, used: Box<Used>, source: UsageSource, whole: Whole },
+    FinalUsage { id: MemberId, used: Box<Used>, source: UsageSource, whole: Whole },
     /// We waited for a child: what it and all its waited-for descendants had used.
     Reaped { id: Option<MemberId>, used: Box<Used> },
     /// What all of the job has used so far, as the system itself counts it, with those that have ended; `is_final` once
@@ -114,13 +114,13 @@ pub(crate) enum Event {
     #[cfg_attr(not(windows), allow(dead_code))] // Other systems keep no such count.
     UsedByJob { used: Box<Used>, is_final: bool },
     /// A process was seen only after its end, so nothing of its memory could be read.
-    SeenDead,
+    MissedProcess,
     /// Our own `wait4` on the command or an orphan reported this `ru_maxrss`: some process of the job reached it,
     /// unless it is what the command inherited from us.
-    WaitedMax { bytes: u64, may_be_ours: bool },
+    ReapedMaxRss { bytes: u64, may_be_inherited: bool },
 }
 
-const _: () = assert!(size_of::<Timed>() <= 64);
+const _: () = assert!(size_of::<TimedEvent>() <= 64);
 
 /// A mark read when its image was about to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +155,7 @@ pub(crate) struct Sample<'a> {
     /// Whether this sample was to read every member's mark.
     pub(crate) marks: bool,
     /// Everything that happened up to this moment has been told.
-    pub(crate) told_until: Duration,
+    pub(crate) complete_until: Duration,
 }
 
 /// Whether the same members held about the same in two looks. What moves between them makes a sum that was read

@@ -10,13 +10,14 @@ use std::{
 
 use super::{
     Job, Observer, Pace, Progress, Rows, RowsSoFar,
+    backend::Backend as _,
     control::Order,
+    event_batch::Changes,
     events::{self, Reading, Sample},
     gpu::GpuWatch,
     ledger::{Closing, Header, Kept, Ledger},
     limits::{self, LimitWatch},
-    news::Changes,
-    os::{Tree, thread_cpu},
+    os::{OsJob, thread_cpu},
     pace::Metronome,
     used::Cpu,
 };
@@ -38,11 +39,11 @@ const NEWS_PAUSE: Duration = Duration::from_micros(250);
 pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Rows>, Error> {
     // Before our own mark is read, and before the command: what was in use without it must be known.
     let gpu = job.gpu.then(|| GpuWatch::start(&job.roots, job.pace));
-    let (mut tree, start) = Tree::start(job)?;
+    let (mut os_job, start) = OsJob::start(job)?;
     let first = start.clock.elapsed();
-    tree.look(first, true);
-    observer.started(tree.root());
-    let origin = tree.origin();
+    os_job.poll(first, true);
+    observer.started(os_job.root());
+    let origin = os_job.origin();
     let (attached, command) = if let Some((attached, command)) = start.attached {
         (Some(attached), command)
     } else {
@@ -67,7 +68,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     let metronome = Metronome::new(job.pace, origin.lineage.is_told_by_the_kernel(), exact);
     let mut following = Following {
         ledger: Ledger::new(header),
-        tree,
+        os_job,
         metronome,
         clock: start.clock,
         next_marks: Duration::ZERO,
@@ -88,7 +89,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     if following.limits.watches_cgroup() {
         following.judge(following.clock.elapsed(), observer);
     }
-    following.kept = following.tree.end();
+    following.kept = following.os_job.end();
     let mut record = following.finish();
     for notice in limits::judge_afterwards(&mut record) {
         observer.limit(&notice);
@@ -103,7 +104,7 @@ fn target() -> String {
 
 pub(super) struct Following {
     ledger: Ledger,
-    tree: Tree,
+    os_job: OsJob,
     metronome: Metronome,
     clock: Instant,
     next_marks: Duration,
@@ -125,7 +126,7 @@ impl Following {
             let changes = self.look(at, at >= self.next_marks);
             let total = self.ledger.last_total().unwrap_or(0);
             observer.sampled(&self.progress(at));
-            let waiting = self.tree.root_lives() || (job.wait && !self.tree.is_empty());
+            let waiting = self.os_job.root_lives() || (job.wait && !self.os_job.is_empty());
             let seen = self.judge(at, observer);
             if job.control.is_killed() {
                 // The look may have begun with it.
@@ -133,7 +134,7 @@ impl Following {
             }
             let ending = self.killing_since.is_some() || self.limits.is_ending();
             let given_up = self.killing_since.is_some_and(|since| at > since + KILLING);
-            if self.left || given_up || !(waiting || ending && !self.tree.is_empty()) {
+            if self.left || given_up || !(waiting || ending && !self.os_job.is_empty()) {
                 break;
             }
             let cost = thread_cpu().saturating_sub(begin);
@@ -145,11 +146,11 @@ impl Following {
                 pause = self.limits.longest_pause(&seen).map_or(pause, |longest| pause.min(longest));
             }
             if self.killing_since.is_some() {
-                self.tree.kill();
+                self.os_job.kill();
                 pause = pause.min(Duration::from_millis(2));
             }
             let left = pause.saturating_sub(self.clock.elapsed().saturating_sub(at));
-            if self.tree.wait(left, job.control.wake()) {
+            if self.os_job.wait(left, job.control.wake()) {
                 self.next_marks = Duration::ZERO;
             }
             self.obey(job);
@@ -160,9 +161,9 @@ impl Following {
     fn look(&mut self, at: Duration, marks: bool) -> Changes {
         let begin = thread_cpu();
         self.read_gpu();
-        let look = self.tree.look(at, marks);
+        let look = self.os_job.poll(at, marks);
         if let Some(gpu) = self.gpu.as_ref().filter(|_| look.changes.any()) {
-            gpu.follow(self.tree.pids_and_ids());
+            gpu.follow(self.os_job.pids_and_ids());
         }
         self.record(at, look.marks);
         if look.marks {
@@ -174,38 +175,38 @@ impl Following {
     fn last_look(&mut self) {
         for _ in 0..LAST_LOOKS {
             self.look(self.clock.elapsed(), true);
-            if !self.tree.awaits_news() {
+            if !self.os_job.expects_events() {
                 break;
             }
             thread::sleep(NEWS_PAUSE);
         }
         let at = self.clock.elapsed();
-        self.tree.last_look(at);
+        self.os_job.last_poll(at);
         self.record(at, true);
     }
 
     /// Hands what the last look showed to the ledger.
     fn record(&mut self, at: Duration, marks: bool) {
-        for event in self.tree.news() {
+        for event in self.os_job.take_events() {
             self.ledger.event(event);
         }
-        let told_until = self.tree.told_until(at);
-        let (readings, uses) = (self.tree.readings(), self.tree.uses());
-        self.ledger.sample(&Sample { at, readings, uses, marks, told_until });
+        let complete_until = self.os_job.complete_until(at);
+        let (readings, uses) = (self.os_job.readings(), self.os_job.uses());
+        self.ledger.sample(&Sample { at, readings, uses, marks, complete_until });
     }
 
     /// A pass over PSS if one is due. It counts only if the look after it shows the same members holding the same.
     fn pss(&mut self, at: Duration, total: u64) {
-        if !self.tree.pss_is_due(at, total) {
+        if !self.os_job.pss_is_due(at, total) {
             return;
         }
-        let Some(pass) = self.tree.pss(at) else { return };
-        let before: Vec<Reading> = self.tree.readings().to_vec();
+        let Some(pass) = self.os_job.pss(at) else { return };
+        let before: Vec<Reading> = self.os_job.readings().to_vec();
         let changes = self.look(self.clock.elapsed(), false);
-        if changes.any() || !events::stood_still(&before, self.tree.readings()) {
+        if changes.any() || !events::stood_still(&before, self.os_job.readings()) {
             self.ledger.pss_disturbed();
         } else {
-            self.tree.pss_counted(total);
+            self.os_job.pss_counted(total);
             self.ledger.pss(pass);
         }
     }
@@ -213,10 +214,10 @@ impl Following {
     fn obey(&mut self, job: &Job) {
         for order in job.control.take() {
             match order {
-                Order::Signal(number) => self.tree.signal(number),
+                Order::Signal(number) => self.os_job.signal(number),
                 Order::KillTree => {
                     self.killing_since.get_or_insert(self.clock.elapsed());
-                    self.tree.kill();
+                    self.os_job.kill();
                 }
                 Order::Leave => self.left = true,
             }
@@ -224,13 +225,13 @@ impl Following {
     }
 
     fn closing(&self, elapsed: Duration) -> Closing {
-        let cpu = thread_cpu().saturating_sub(self.cpu_before) + self.tree.reader_cpu();
+        let cpu = thread_cpu().saturating_sub(self.cpu_before) + self.os_job.reader_cpu();
         Closing {
             elapsed,
-            exit: self.tree.exit(self.killing_since.is_some(), self.limits.is_ending()),
-            downgrades: self.tree.downgrades().into_iter().chain(self.limits.missing()).collect(),
-            lost_events: self.tree.lost(),
-            all_told: self.tree.all_told(),
+            exit: self.os_job.exit(self.killing_since.is_some(), self.limits.is_ending()),
+            downgrades: self.os_job.downgrades().into_iter().chain(self.limits.missing()).collect(),
+            lost_events: self.os_job.lost(),
+            all_reported: self.os_job.all_reported(),
             kept: self.kept.clone(),
             limits: self.limits.limits(),
             we_killed: self.killing_since.is_some() || self.limits.is_ending(),
@@ -258,7 +259,7 @@ impl Following {
     }
 
     pub(super) fn largest(&self) -> Option<(u32, String, u64)> {
-        let own = self.tree.readings().iter().filter(|reading| !reading.shares_map);
+        let own = self.os_job.readings().iter().filter(|reading| !reading.shares_map);
         let reading = own.max_by_key(|reading| reading.rss)?;
         let (pid, name) = self.ledger.who_is(reading.id)?;
         Some((pid, name, reading.rss))
@@ -270,7 +271,7 @@ impl Following {
 
     fn finish(self) -> Record<Rows> {
         let mut closing = self.closing(self.clock.elapsed());
-        if closing.exit.is_none() && !self.tree.root_lives() {
+        if closing.exit.is_none() && !self.os_job.root_lives() {
             // SIGCHLD ignored in this process, or somebody else waited for our child.
             closing.exit =
                 Some(Exit { code: None, signal: None, signal_name: None, cause: ExitCause::Unknown });

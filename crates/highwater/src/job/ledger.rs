@@ -9,7 +9,7 @@ use self::{groups::Groups, member::Member, oom::Killed, usage::UsageFold};
 use super::{
     GroupBy,
     estimate::PeakEstimate,
-    events::{Event, MemberId, Moment, Name, Sample, Timed},
+    events::{Event, MemberId, Moment, Name, Sample, TimedEvent},
     gpu::{GpuFold, GpuSample},
     rows::Rows,
     timeline::{TimelineFold, UsedAt, round},
@@ -150,9 +150,9 @@ impl Ledger {
         self.living.len() as u64
     }
 
-    pub(crate) fn event(&mut self, Timed { moment, event }: Timed) {
+    pub(crate) fn event(&mut self, TimedEvent { moment, event }: TimedEvent) {
         match event {
-            Event::Born { id, pid, ppid, name, forked } => {
+            Event::Started { id, pid, ppid, name, forked } => {
                 self.seen += 1;
                 let parent = self.by_pid.get(&ppid).and_then(|parent| self.living.get(parent));
                 // Windows makes no copy of a parent.
@@ -173,7 +173,7 @@ impl Ledger {
                     member.rename(name, &mut self.groups);
                 }
             }
-            Event::SharesMap { id, shares } => {
+            Event::SharesMemoryMap { id, shares } => {
                 self.estimate.seen_between_fork_and_exec(shares);
                 if let Some(member) = self.living.get_mut(&id) {
                     member.extent.set_shares(shares);
@@ -188,12 +188,12 @@ impl Ledger {
                 }
                 self.leave_map(id);
             }
-            Event::Last { id, mark } => {
+            Event::FinalMark { id, mark } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     member.set_last(mark);
                 }
             }
-            Event::Gone { id, freed } => {
+            Event::Ended { id, freed } => {
                 if let Some(member) = self.living.remove(&id) {
                     if self.by_pid.get(&member.pid) == Some(&id) {
                         self.by_pid.remove(&member.pid);
@@ -228,12 +228,12 @@ impl Ledger {
                     member.commit = Some((bytes, is_final));
                 }
             }
-            Event::WasThere { id, mark } => {
+            Event::AttachedTo { id, mark } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     member.was_there(mark);
                 }
             }
-            Event::UsedInAll { id, used, source, whole } => {
+            Event::FinalUsage { id, used, source, whole } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     member.account().ended(*used, source, whole);
                 }
@@ -245,9 +245,11 @@ impl Ledger {
                 }
             }
             Event::UsedByJob { used, is_final } => self.usage.kept(*used, is_final),
-            Event::SeenDead => self.seen_dead += 1,
-            Event::WaitedMax { bytes, may_be_ours: false } => self.estimate.some_process_reached(bytes),
-            Event::WaitedMax { bytes, may_be_ours: true } => self.estimate.no_process_exceeded(bytes),
+            Event::MissedProcess => self.seen_dead += 1,
+            Event::ReapedMaxRss { bytes, may_be_inherited: false } => {
+                self.estimate.some_process_reached(bytes);
+            }
+            Event::ReapedMaxRss { bytes, may_be_inherited: true } => self.estimate.no_process_exceeded(bytes),
         }
     }
 

@@ -7,13 +7,13 @@
 
 #[cfg(target_os = "macos")]
 mod launch;
+#[cfg(target_os = "macos")]
+mod mac_job;
 mod members;
 #[cfg(target_os = "macos")]
 mod queue;
 #[cfg(target_os = "macos")]
 mod system;
-#[cfg(target_os = "macos")]
-mod tree;
 mod used;
 #[cfg(target_os = "macos")]
 mod wake;
@@ -38,6 +38,8 @@ mod of_the_system {
 }
 
 #[cfg(target_os = "macos")]
-pub(crate) use self::{members::Told, of_the_system::OpenDevices, queue::Queue, tree::Tree, wake::Wake};
+pub(crate) use self::{
+    mac_job::MacJob as OsJob, members::Told, of_the_system::OpenDevices, queue::Queue, wake::Wake,
+};
 #[cfg(target_os = "macos")]
 pub(crate) use super::unix::{quiet_thread, thread_cpu};

@@ -10,9 +10,9 @@ mod members;
 mod object;
 mod port;
 pub(crate) mod quiet_thread;
-mod tree;
 pub(crate) mod trial;
 mod used;
+mod windows_job;
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use windows_sys::Win32::{
     System::Threading::{GetCurrentThread, GetThreadTimes},
 };
 
-pub(crate) use self::{port::Wake, tree::Tree};
+pub(crate) use self::{port::Wake, windows_job::WindowsJob as OsJob};
 use crate::Roots;
 
 /// Devices that drivers' libraries have opened: a job inherits no handle that is not meant for it.

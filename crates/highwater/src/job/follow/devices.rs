@@ -1,13 +1,13 @@
 //! What is read of GPUs beside the job, on its way into the ledger.
 
 use super::Following;
-use crate::job::gpu::GpuWatch;
+use crate::job::{backend::Backend as _, gpu::GpuWatch};
 
 impl Following {
     /// Says whose memory on GPUs is to be read.
     pub(super) fn begin_gpu(&mut self) {
         let Some(gpu) = &self.gpu else { return };
-        gpu.follow(self.tree.pids_and_ids());
+        gpu.follow(self.os_job.pids_and_ids());
         if !gpu.is_open() {
             self.ledger
                 .gpu_missed("the drivers did not answer in time; what came later was read all the same");

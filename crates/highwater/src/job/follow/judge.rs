@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use super::Following;
 use crate::job::{
     Observer,
+    backend::Backend as _,
     limits::{LimitNotice, Seen, Step},
 };
 
 impl Following {
     /// Judges the last look by the limits, and does what they ask for.
     pub(super) fn judge(&mut self, at: Duration, observer: &mut dyn Observer) -> Seen {
-        let largest = self.tree.readings().iter().filter(|reading| !reading.shares_map);
+        let largest = self.os_job.readings().iter().filter(|reading| !reading.shares_map);
         let largest = largest.max_by_key(|reading| reading.rss).map(|reading| (reading.id, reading.rss));
         let total_rss = self.ledger.last_total();
         let over_pss = self.limits.wants_pss(at, total_rss);
@@ -20,7 +21,7 @@ impl Following {
             total_rss,
             largest,
             total_pss: over_pss.then(|| self.pss_for_limit(at)).flatten(),
-            oom_killed: self.limits.watches_cgroup() && self.tree.kernel_enforced(),
+            oom_killed: self.limits.watches_cgroup() && self.os_job.kernel_enforced(),
         };
         let mut steps = Vec::new();
         self.limits.judge(&seen, &mut steps);
@@ -43,10 +44,10 @@ impl Following {
                         culprit,
                     });
                 }
-                Step::Terminate => self.tree.terminate(),
+                Step::Terminate => self.os_job.terminate(),
                 Step::Kill => {
                     self.killing_since.get_or_insert(at);
-                    self.tree.kill();
+                    self.os_job.kill();
                 }
             }
         }
@@ -57,7 +58,7 @@ impl Following {
     /// counted twice.
     fn pss_for_limit(&mut self, at: Duration) -> Option<u64> {
         let begin = Instant::now();
-        let pass = self.tree.pss_of_all(at)?;
+        let pass = self.os_job.pss_of_all(at)?;
         let changes = self.look(self.clock.elapsed(), false);
         self.limits.pss_cost(self.clock.elapsed(), begin.elapsed());
         if changes.any() {

@@ -21,7 +21,7 @@ pub(crate) struct Closing {
     /// Events that the kernel, or we, dropped.
     pub(crate) lost_events: u64,
     /// The kernel told of every birth, exec and end.
-    pub(crate) all_told: bool,
+    pub(crate) all_reported: bool,
     /// What the kernel itself kept of the job.
     pub(crate) kept: Kept,
     /// Limits, and how the job stood to them.
@@ -96,12 +96,12 @@ impl Ledger {
         groups: Vec<Group>,
         still_running: u64,
     ) -> Record<P> {
-        let all_told = closing.all_told && closing.lost_events == 0 && self.seen_dead == 0;
+        let all_reported = closing.all_reported && closing.lost_events == 0 && self.seen_dead == 0;
         // Perf events tell of an end before the memory is gone (Linux 6.18): how long that takes is a guess.
         let ends_are_known = self.header.origin.lineage == Lineage::ProcConnector;
         // A rise that stays below a mark from before the attaching is seen in samples only.
         let marks_are_known = self.header.attached.is_none();
-        let mut rss = self.estimate.interval(all_told && ends_are_known && marks_are_known);
+        let mut rss = self.estimate.interval(all_reported && ends_are_known && marks_are_known);
         let Header { tool, host, command, started, interval, origin, usage: _, group_by: _, attached } =
             self.header.clone();
         let Origin { metric, lineage, peaks, slack_bytes } = origin;
@@ -109,7 +109,8 @@ impl Ledger {
             rss.slack_bytes = slack_bytes.map(|bytes| bytes * self.estimate.images_at_upper());
         }
         let seen = self.seen + self.seen_dead;
-        let usage = self.usage.usage(self.living.values().map(Box::as_ref), closing.elapsed, seen, all_told);
+        let usage =
+            self.usage.usage(self.living.values().map(Box::as_ref), closing.elapsed, seen, all_reported);
         let mean = closing.elapsed.as_millis() / u128::from(self.samples.max(1));
         let mut downgrades = closing.downgrades.clone();
         downgrades.extend(self.pss_downgrade());
@@ -161,7 +162,7 @@ impl Ledger {
                 peaks,
                 lost_events: closing.lost_events,
                 processes_seen: seen,
-                processes_seen_is: if all_told { Certainty::Exact } else { Certainty::AtLeast },
+                processes_seen_is: if all_reported { Certainty::Exact } else { Certainty::AtLeast },
                 processes_without_exact_peak: self.inexact + self.seen_dead + self.living.len() as u64,
                 images_without_last_mark: Some(self.estimate.unmarked()),
                 processes_left_out: 0,

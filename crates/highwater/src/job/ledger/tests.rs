@@ -11,7 +11,7 @@ use super::{Closing, Header, Ledger, Origin, PssPass};
 use crate::{
     job::{
         Rows,
-        events::{Event, LastMark, MemberId, Moment, Name, Reading, Sample, Timed},
+        events::{Event, LastMark, MemberId, Moment, Name, Reading, Sample, TimedEvent},
         used::UsageWanted,
     },
     record::{Certainty, Host, Lineage, Metric, PeakSource, PeaksFrom, Process, ProcessExit, Record, Tool},
@@ -56,21 +56,21 @@ fn name(command: &str) -> Arc<Name> {
 }
 
 fn born(id: u32, pid: u32, parent: u32, command: &str, forked: bool) -> Event {
-    Event::Born { id: MemberId(id), pid, ppid: parent, name: Some(name(command)), forked }
+    Event::Started { id: MemberId(id), pid, ppid: parent, name: Some(name(command)), forked }
 }
 
 fn gone(id: u32, at: u64) -> Event {
-    Event::Gone { id: MemberId(id), freed: ms(at) }
+    Event::Ended { id: MemberId(id), freed: ms(at) }
 }
 
 /// Something that happened since the last sample, one step ago.
 fn event(ledger: &mut Ledger, at: Duration, event: Event) {
     let before = at.saturating_sub(ms(10));
-    ledger.event(Timed { moment: Moment::between(before, at), event });
+    ledger.event(TimedEvent { moment: Moment::between(before, at), event });
 }
 
 fn exactly(ledger: &mut Ledger, at: u64, event: Event) {
-    ledger.event(Timed { moment: Moment::exactly(ms(at)), event });
+    ledger.event(TimedEvent { moment: Moment::exactly(ms(at)), event });
 }
 
 fn reading(id: u32, rss: u64, mark: u64) -> Reading {
@@ -78,7 +78,7 @@ fn reading(id: u32, rss: u64, mark: u64) -> Reading {
 }
 
 fn sample(ledger: &mut Ledger, at: u64, readings: &[Reading]) {
-    ledger.sample(&Sample { at: ms(at), readings, uses: &[], marks: true, told_until: ms(at) });
+    ledger.sample(&Sample { at: ms(at), readings, uses: &[], marks: true, complete_until: ms(at) });
 }
 
 fn finish(ledger: Ledger, at: u64) -> (Record<Rows>, Vec<Process>) {
@@ -193,7 +193,7 @@ fn what_could_not_be_read_is_capped_or_unknown_never_zero() {
     event(&mut capped, ms(0), born(0, 10, 1, "true", false));
     event(&mut capped, ms(1), Event::Exit { id: MemberId(0), exit });
     event(&mut capped, ms(1), Event::MaxRss { id: MemberId(0), bytes: 2 * MIB });
-    event(&mut capped, ms(1), Event::WaitedMax { bytes: 2 * MIB, may_be_ours: true });
+    event(&mut capped, ms(1), Event::ReapedMaxRss { bytes: 2 * MIB, may_be_inherited: true });
     event(&mut capped, ms(1), gone(0, 1));
     let (record, rows) = finish(capped, 1);
     let peak = rows[0].peak.rss.unwrap();
@@ -202,7 +202,7 @@ fn what_could_not_be_read_is_capped_or_unknown_never_zero() {
 
     let mut unread = ledger();
     event(&mut unread, ms(0), born(0, 10, 1, "true", false));
-    event(&mut unread, ms(0), Event::SeenDead);
+    event(&mut unread, ms(0), Event::MissedProcess);
     sample(&mut unread, 0, &[]);
     let (record, rows) = finish(unread, 1);
     assert_eq!((rows[0].max_rss_kib, record.max_total_rss_kib, record.peak.rss), (None, None, None));
@@ -211,11 +211,11 @@ fn what_could_not_be_read_is_capped_or_unknown_never_zero() {
 
 #[test]
 fn what_is_told_whole_has_exact_peaks_and_a_rigorous_bound() {
-    let last = |id, bytes| Event::Last {
+    let last = |id, bytes| Event::FinalMark {
         id: MemberId(id),
         mark: LastMark { bytes: bytes * MIB, source: PeakSource::ExitNotify, is_final: true },
     };
-    let unnamed = |id, pid| Event::Born { id: MemberId(id), pid, ppid: 10, name: None, forked: true };
+    let unnamed = |id, pid| Event::Started { id: MemberId(id), pid, ppid: 10, name: None, forked: true };
     let mut ledger = ledger_with(Lineage::ProcConnector);
     exactly(&mut ledger, 0, born(0, 10, 1, "sh", false));
     sample(&mut ledger, 0, &[reading(0, 2, 2)]);
@@ -226,14 +226,14 @@ fn what_is_told_whole_has_exact_peaks_and_a_rigorous_bound() {
     exactly(&mut ledger, 3, last(1, 100));
     exactly(&mut ledger, 4, gone(1, 4));
     exactly(&mut ledger, 5, unnamed(2, 12));
-    exactly(&mut ledger, 6, Event::SharesMap { id: MemberId(2), shares: true });
+    exactly(&mut ledger, 6, Event::SharesMemoryMap { id: MemberId(2), shares: true });
     exactly(&mut ledger, 6, Event::Exec { id: MemberId(2), name: Some(name("true")) });
     exactly(&mut ledger, 7, last(2, 50));
     exactly(&mut ledger, 8, gone(2, 8));
     sample(&mut ledger, 10, &[reading(0, 2, 2)]);
     exactly(&mut ledger, 11, last(0, 2));
     exactly(&mut ledger, 11, gone(0, 11));
-    let closing = Closing { elapsed: ms(12), all_told: true, ..Closing::default() };
+    let closing = Closing { elapsed: ms(12), all_reported: true, ..Closing::default() };
     let record = ledger.finish(&closing);
     let rows: Vec<Process> = record.processes.iter().map(Result::unwrap).collect();
     let peak = record.peak.rss.unwrap();
@@ -252,7 +252,7 @@ fn one_image_without_a_last_mark_and_the_bound_is_not_rigorous() {
     exactly(&mut ledger, 0, born(0, 10, 1, "sh", false));
     sample(&mut ledger, 0, &[reading(0, 2, 2)]);
     exactly(&mut ledger, 11, gone(0, 11));
-    let closing = Closing { elapsed: ms(12), all_told: true, ..Closing::default() };
+    let closing = Closing { elapsed: ms(12), all_reported: true, ..Closing::default() };
     let record = ledger.finish(&closing);
     assert!(!record.peak.rss.unwrap().upper_rigorous);
     assert_eq!(
@@ -267,11 +267,11 @@ fn memory_that_is_being_freed_counts_and_perf_does_not_tell_how_long() {
     exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
     sample(&mut ledger, 0, &[reading(0, 100, 100)]);
     let mark = LastMark { bytes: 100 * MIB, source: PeakSource::Taskstats, is_final: true };
-    exactly(&mut ledger, 5, Event::Last { id: MemberId(0), mark });
+    exactly(&mut ledger, 5, Event::FinalMark { id: MemberId(0), mark });
     exactly(&mut ledger, 5, gone(0, 9));
     exactly(&mut ledger, 7, born(1, 11, 1, "b", false));
     sample(&mut ledger, 10, &[reading(1, 50, 50)]);
-    let record = ledger.finish(&Closing { elapsed: ms(11), all_told: true, ..Closing::default() });
+    let record = ledger.finish(&Closing { elapsed: ms(11), all_reported: true, ..Closing::default() });
     let peak = record.peak.rss.unwrap();
     assert_eq!((peak.upper_bytes, peak.upper_rigorous), (150 * MIB, false));
     assert_eq!(record.processes.iter().next().unwrap().unwrap().end_seconds, Some(0.005));
@@ -286,7 +286,7 @@ fn a_window_waits_for_the_last_mark_of_one_that_was_ending() {
     // The second one was on its way out: no memory, but the news of its end comes later.
     sample(&mut ledger, 10, &[reading(0, 100, 100)]);
     let mark = LastMark { bytes: 150 * MIB, source: PeakSource::Taskstats, is_final: true };
-    exactly(&mut ledger, 9, Event::Last { id: MemberId(1), mark });
+    exactly(&mut ledger, 9, Event::FinalMark { id: MemberId(1), mark });
     exactly(&mut ledger, 9, gone(1, 9));
     sample(&mut ledger, 20, &[reading(0, 100, 100)]);
     let (record, _) = finish(ledger, 21);
@@ -363,22 +363,22 @@ proptest! {
                     next += 1;
                 }
                 2 => event(&mut ledger, at, Event::Exec { id: MemberId(id), name: Some(name("b")) }),
-                3 => event(&mut ledger, at, Event::Gone { id: MemberId(id), freed: at + ms(more % 3) }),
+                3 => event(&mut ledger, at, Event::Ended { id: MemberId(id), freed: at + ms(more % 3) }),
                 4 => event(&mut ledger, at, Event::MaxRss { id: MemberId(id), bytes: rss }),
                 8 => event(&mut ledger, at, Event::Exit { id: MemberId(id), exit }),
-                9 => event(&mut ledger, at, Event::SharesMap { id: MemberId(id), shares: flag }),
+                9 => event(&mut ledger, at, Event::SharesMemoryMap { id: MemberId(id), shares: flag }),
                 10 => {
                     let mark = LastMark { bytes: rss, source: PeakSource::ExitNotify, is_final: flag };
-                    event(&mut ledger, at, Event::Last { id: MemberId(id), mark });
+                    event(&mut ledger, at, Event::FinalMark { id: MemberId(id), mark });
                 }
-                5 => event(&mut ledger, at, Event::WaitedMax { bytes: rss, may_be_ours: flag }),
+                5 => event(&mut ledger, at, Event::ReapedMaxRss { bytes: rss, may_be_inherited: flag }),
                 6 => ledger.pss(PssPass { at, bytes: rss, unread: more % 2, unread_rss: 0 }),
                 7 | 11.. => {
                     let readings: Vec<Reading> = (0..next)
                         .map(|id| Reading { shares_map: flag && id % 2 == 1, ..reading(id, rss, rss + more) })
                         .collect();
-                    let told_until = at.saturating_sub(ms(more % 2));
-                    ledger.sample(&Sample { at, readings: &readings, uses: &[], marks: flag, told_until });
+                    let complete_until = at.saturating_sub(ms(more % 2));
+                    ledger.sample(&Sample { at, readings: &readings, uses: &[], marks: flag, complete_until });
                 }
             }
         }

@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{
     cgroup::{Entry, JobGroup, clone_into, enter},
-    keeper::HandOver,
+    exec_hold::HandOver,
 };
 use crate::{
     Error,

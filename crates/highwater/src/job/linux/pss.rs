@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{
     map_reader::{MapReader, Outcome},
-    members::Members,
+    observation::Observation,
     thread_cpu,
 };
 use crate::{
@@ -88,13 +88,13 @@ impl PssPasses {
 
     /// Reads all members that are read quickly. The caller looks at the job again afterwards and says whether the pass
     /// counts.
-    pub(crate) fn pass(&mut self, at: Duration, members: &Members) -> PssPass {
-        self.read(at, members.maps(), LONGEST_READ, PATIENCE)
+    pub(crate) fn pass(&mut self, at: Duration, observation: &Observation) -> PssPass {
+        self.read(at, observation.maps(), LONGEST_READ, PATIENCE)
     }
 
     /// Reads all members, however long that takes: the job may be ended for what it shows.
-    pub(crate) fn pass_over_all(&mut self, at: Duration, members: &Members) -> PssPass {
-        self.read(at, members.maps(), Duration::MAX, PATIENCE_FOR_LIMIT)
+    pub(crate) fn pass_over_all(&mut self, at: Duration, observation: &Observation) -> PssPass {
+        self.read(at, observation.maps(), Duration::MAX, PATIENCE_FOR_LIMIT)
     }
 
     /// `maps`: pids, and their RSS.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{cgroup::JobGroup, told::monotonic};
+use super::{cgroup::JobGroup, clock::monotonic};
 use crate::{
     Roots,
     bounded::{self, MAX_VALUE_BYTES},

@@ -17,9 +17,9 @@ use super::used::{self, Scale};
 use crate::{
     Unavailable,
     job::{
+        event_batch::EventBatch,
         events::{Event, LastMark, MemberId, Moment, Name, Reading},
         ledger::Whole,
-        news::News,
         used::{UsageWanted, UsedBy},
     },
     process::macos::rusage::{Rusage, TaskFaults},
@@ -154,7 +154,7 @@ impl<K: Kernel> Members<K> {
     }
 
     /// Takes the command in, held before its exec.
-    pub(super) fn start(&mut self, root: u32, own_pid: u32, news: &mut News) {
+    pub(super) fn start(&mut self, root: u32, own_pid: u32, batch: &mut EventBatch) {
         self.own_pid = own_pid;
         // Our own child cannot be gone before we wait for it; if it cannot be asked all the same, it has no number.
         let kin = self.kernel.kin(root).unwrap_or(Kin {
@@ -167,7 +167,7 @@ impl<K: Kernel> Members<K> {
             has_ended: false,
         });
         self.root = Some(kin.unique).filter(|&unique| unique > 0);
-        self.take_in(kin, news);
+        self.take_in(kin, batch);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -213,18 +213,18 @@ impl<K: Kernel> Members<K> {
     }
 
     /// The command has been waited for, whose memory could not be read.
-    pub(super) fn root_ended(&mut self, pid: u32, exit: ProcessExit, at: Duration, news: &mut News) {
+    pub(super) fn root_ended(&mut self, pid: u32, exit: ProcessExit, at: Duration, batch: &mut EventBatch) {
         self.at = at;
         if let Some(place) = self.list.iter().position(|member| member.kin.pid == pid) {
             let mut member = self.list.remove(place);
             member.exit = Some(exit);
             let mark = member.remains.and_then(|remains| remains.mark);
-            self.bury(&member, mark, news);
+            self.bury(&member, mark, batch);
         }
     }
 
     /// Whether how a member ended is about to be told.
-    pub(super) fn awaits_news(&self) -> bool {
+    pub(super) fn expects_events(&self) -> bool {
         self.list.iter().any(|member| member.remains.is_some())
     }
 
@@ -242,7 +242,7 @@ impl<K: Kernel> Members<K> {
     }
 
     /// One look at the whole job, begun `at`, with what has been told since the last.
-    pub(super) fn look(&mut self, at: Duration, sweep: bool, told: &[Told], news: &mut News) {
+    pub(super) fn look(&mut self, at: Duration, sweep: bool, told: &[Told], batch: &mut EventBatch) {
         (self.before, self.at) = (self.at, at);
         let newcomers = self.next_id;
         // The dead first: what they reached goes with their remains, as soon as their parents wait for them.
@@ -254,43 +254,43 @@ impl<K: Kernel> Members<K> {
         let number = |id| self.list.iter().find(|member| member.id == id).map(|member| member.kin);
         let parents: Vec<Kin> =
             told.iter().filter(|told| told.forked).filter_map(|told| number(told.id)).collect();
-        self.read(news);
+        self.read(batch);
         for told in told.iter().filter(|told| told.execed) {
-            self.exec(told.id, news);
+            self.exec(told.id, batch);
         }
         for parent in &parents {
             let children = self.kernel.children(parent.pid);
-            self.find(children, news);
+            self.find(children, batch);
         }
         if sweep || std::mem::take(&mut self.orphaned) {
             let everybody = self.kernel.all();
-            self.find(everybody, news);
+            self.find(everybody, batch);
         }
         for parent in parents {
             // One piece of news may stand for all that were found; where there is nobody, one has been and gone.
             if self.unannounced.remove(&parent.unique).is_none() {
-                news.push(self.moment(), Event::SeenDead);
+                batch.push(self.moment(), Event::MissedProcess);
             }
         }
         // Newcomers are read in the look that found them, new programs in that which heard of them.
         let execed = told.iter().filter(|told| told.execed).map(|told| told.id);
         let fresh: Vec<MemberId> = (newcomers..self.next_id).map(MemberId).chain(execed).collect();
-        self.read_some(&fresh, news);
+        self.read_some(&fresh, batch);
     }
 
     fn moment(&self) -> Moment {
         Moment::between(self.before, self.at)
     }
 
-    fn read(&mut self, news: &mut News) {
+    fn read(&mut self, batch: &mut EventBatch) {
         self.readings.clear();
         self.uses.clear();
         let all: Vec<MemberId> = self.list.iter().map(|member| member.id).collect();
-        self.read_some(&all, news);
+        self.read_some(&all, batch);
     }
 
     /// Reads these members; those that have ended are taken off the list.
-    fn read_some(&mut self, ids: &[MemberId], news: &mut News) {
+    fn read_some(&mut self, ids: &[MemberId], batch: &mut EventBatch) {
         let mut list = std::mem::take(&mut self.list);
         list.retain_mut(|member| {
             if !ids.contains(&member.id) {
@@ -301,18 +301,18 @@ impl<K: Kernel> Members<K> {
             match usage {
                 Ok((usage, _)) if usage.has_ended => {
                     if before.is_none() {
-                        self.used_in_all(member.id, &usage, news);
+                        self.used_in_all(member.id, &usage, batch);
                     }
                     let mark = member.risen(usage.max_footprint().ok());
                     if member.is_watched && !member.has_ended && before.is_none() {
                         member.remains = Some(Remains { mark });
                         return true;
                     }
-                    self.bury(member, mark, news);
+                    self.bury(member, mark, batch);
                 }
                 // Waited for meanwhile; what it reached is known.
                 Err(_) if before.is_some() => {
-                    self.bury(member, before.and_then(|remains| remains.mark), news);
+                    self.bury(member, before.and_then(|remains| remains.mark), batch);
                 }
                 Ok((usage, faults)) if !member.has_ended => {
                     if self.reads_usage {
@@ -327,15 +327,15 @@ impl<K: Kernel> Members<K> {
                 }
                 // Its end was told, but it does not look dead yet: the next look will show its remains.
                 Ok(_) => return true,
-                Err(Unavailable::Vanished) => self.bury(member, None, news),
-                Err(_) if member.has_ended => self.bury(member, None, news),
+                Err(Unavailable::Vanished) => self.bury(member, None, batch),
+                Err(_) if member.has_ended => self.bury(member, None, batch),
                 Err(_) => {
                     member.is_refused = true;
                     self.refused.insert(member.id);
                     if member.is_watched || self.is_same(member.kin) {
                         return true;
                     }
-                    self.bury(member, None, news);
+                    self.bury(member, None, batch);
                 }
             }
             false
@@ -346,12 +346,12 @@ impl<K: Kernel> Members<K> {
     }
 
     /// Its remains hold all that it has used, but for page faults without I/O.
-    fn used_in_all(&self, id: MemberId, usage: &Rusage, news: &mut News) {
+    fn used_in_all(&self, id: MemberId, usage: &Rusage, batch: &mut EventBatch) {
         let UsageWanted { cpu, io } = self.scale.wanted;
         if cpu || io {
             let (used, source) = (Box::new(used::own(usage, None, self.scale)), UsageSource::AtExit);
             let whole = Whole { cpu: used.cpu.is_some(), faults: false, io };
-            news.push(self.moment(), Event::UsedInAll { id, used, source, whole });
+            batch.push(self.moment(), Event::FinalUsage { id, used, source, whole });
         }
     }
 
@@ -379,29 +379,29 @@ impl<K: Kernel> Members<K> {
     }
 
     /// A member has ended. `mark`: what its present image reached, kept by the kernel to its end.
-    fn bury(&mut self, member: &Member, mark: Option<u64>, news: &mut News) {
+    fn bury(&mut self, member: &Member, mark: Option<u64>, batch: &mut EventBatch) {
         let (id, moment) = (member.id, self.moment());
         if let Some(bytes) = mark {
             let mark = LastMark { bytes, source: PeakSource::AfterEnd, is_final: true };
-            news.push(moment, Event::Last { id, mark });
+            batch.push(moment, Event::FinalMark { id, mark });
         }
         if id == ROOT {
             self.root_exit = member.exit;
         }
         if let Some(exit) = member.exit {
-            news.push(moment, Event::Exit { id, exit });
+            batch.push(moment, Event::Exit { id, exit });
         }
-        news.push(moment, Event::Gone { id, freed: moment.latest });
+        batch.push(moment, Event::Ended { id, freed: moment.latest });
         self.orphaned = true;
     }
 
-    fn exec(&mut self, id: MemberId, news: &mut News) {
+    fn exec(&mut self, id: MemberId, batch: &mut EventBatch) {
         let Some(place) = self.list.iter().position(|member| member.id == id) else { return };
         let pid = self.list[place].kin.pid;
         let name = self.kernel.name(pid);
         let member = &mut self.list[place];
         (member.kin.has_execed, member.mark_before) = (true, None);
-        news.push(self.moment(), Event::Exec { id, name });
+        batch.push(self.moment(), Event::Exec { id, name });
         // What was read may be the old image's or the new one's: it is asked anew.
         self.readings.retain(|reading| reading.id != id);
         self.uses.retain(|used| used.id != id);

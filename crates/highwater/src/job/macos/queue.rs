@@ -22,7 +22,7 @@ pub(crate) struct Queue(OwnedFd);
 pub(crate) enum Woken {
     TimeUp,
     /// There is news of members.
-    News,
+    EventBatch,
     /// The other descriptor can be read.
     Called,
 }
@@ -94,7 +94,7 @@ impl Queue {
         let ready = poll(&mut polled, Timespec::try_from(pause).ok().as_ref());
         match (ready, polled.get(1).is_some_and(|other| other.revents().contains(PollFlags::IN))) {
             (_, true) => Woken::Called,
-            (Ok(1..), false) => Woken::News,
+            (Ok(1..), false) => Woken::EventBatch,
             _ => Woken::TimeUp,
         }
     }

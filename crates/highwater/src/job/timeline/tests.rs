@@ -21,7 +21,7 @@ fn fold(samples: &[Vec<(u32, u64)>]) -> TimelineFold {
         let total = readings.iter().map(|reading| reading.rss).sum();
         let at = Duration::from_millis(index as u64 * 10);
         fold.add(
-            &Sample { at, readings: &readings, uses: &[], marks: false, told_until: at },
+            &Sample { at, readings: &readings, uses: &[], marks: false, complete_until: at },
             total,
             None,
             None,

@@ -15,8 +15,8 @@ use crate::{
     Error, Unavailable,
     job::{
         Start,
+        event_batch::EventBatch,
         kinship::{Asked, Lives},
-        news::News,
         used::UsageWanted,
     },
     process::windows::Opened,
@@ -49,7 +49,7 @@ impl Family {
         pid: u32,
         wanted: UsageWanted,
         wake: &Wake,
-    ) -> Result<(Self, Members, News, Start), Error> {
+    ) -> Result<(Self, Members, EventBatch, Start), Error> {
         let root = open(pid)?;
         let birth = root.times()?.creation;
         let mut family = Self {
@@ -62,11 +62,11 @@ impl Family {
         };
         let (mut start, epoch) = (Start::now(), wall_clock());
         let mut members = Members::new(pid, epoch, wanted);
-        let mut news = News::default();
+        let mut batch = EventBatch::default();
         family.lives.begin(pid, birth);
-        members.take_in(pid, Some(open(pid)?), Duration::ZERO, &mut news);
-        family.find(&mut members, Duration::ZERO, &mut news);
-        let marks_bytes = members.were_there(Duration::ZERO, &mut news);
+        members.take_in(pid, Some(open(pid)?), Duration::ZERO, &mut batch);
+        family.find(&mut members, Duration::ZERO, &mut batch);
+        let marks_bytes = members.were_there(Duration::ZERO, &mut batch);
         if family.root.ends_within(Duration::ZERO) {
             return Err(Error::NoSuchProcess { pid });
         }
@@ -75,7 +75,7 @@ impl Family {
         let ran_for_seconds = (epoch >= birth).then_some(ran_for.as_secs_f64());
         let attached = Attached { pid, ran_for_seconds, processes, marks_bytes };
         start.attached = Some((attached, command(&family.root)));
-        Ok((family, members, news, start))
+        Ok((family, members, batch, start))
     }
 
     pub(super) fn root(&self) -> u32 {
@@ -83,7 +83,7 @@ impl Family {
     }
 
     /// Takes in who descends from a member and was not seen before.
-    pub(super) fn find(&mut self, members: &mut Members, at: Duration, news: &mut News) {
+    pub(super) fn find(&mut self, members: &mut Members, at: Duration, batch: &mut EventBatch) {
         let now = wall_clock();
         for (pid, end) in members.take_buried() {
             self.lives.end(pid, end.unwrap_or(now));
@@ -107,7 +107,7 @@ impl Family {
             Err(_) => Asked::Gone,
         });
         for found in found {
-            members.take_in(found.pid, Some(found.process), at, news);
+            members.take_in(found.pid, Some(found.process), at, batch);
         }
     }
 

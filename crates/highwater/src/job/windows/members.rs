@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     job::{
+        event_batch::{EventBatch, Polled},
         events::{Event, LastMark, MemberId, Moment, Name, Reading},
         ledger::Whole,
-        news::{Look, News},
         used::{UsageWanted, UsedBy},
     },
     process::windows::{Opened, file_name},
@@ -145,11 +145,17 @@ impl Members {
     }
 
     /// Takes in what a message says. Whether an end that is waited for was told.
-    pub(super) fn hear(&mut self, message: Message, job: &JobObject, at: Duration, news: &mut News) -> bool {
+    pub(super) fn hear(
+        &mut self,
+        message: Message,
+        job: &JobObject,
+        at: Duration,
+        batch: &mut EventBatch,
+    ) -> bool {
         match message {
             Message::Born(pid) => {
                 if !self.found.remove(&pid) {
-                    self.adopt(pid, job, at, news);
+                    self.adopt(pid, job, at, batch);
                 }
                 false
             }
@@ -175,16 +181,22 @@ impl Members {
     }
 
     /// Takes a process in, unless it is known.
-    pub(super) fn adopt(&mut self, pid: u32, job: &JobObject, at: Duration, news: &mut News) {
+    pub(super) fn adopt(&mut self, pid: u32, job: &JobObject, at: Duration, batch: &mut EventBatch) {
         if self.by_pid.contains_key(&pid) {
             return;
         }
         let process = Opened::of(pid).ok().filter(|process| !job.is_stranger(process));
-        self.take_in(pid, process, at, news);
+        self.take_in(pid, process, at, batch);
     }
 
     /// Takes in a process that belongs to the job.
-    pub(super) fn take_in(&mut self, pid: u32, process: Option<Opened>, at: Duration, news: &mut News) {
+    pub(super) fn take_in(
+        &mut self,
+        pid: u32,
+        process: Option<Opened>,
+        at: Duration,
+        batch: &mut EventBatch,
+    ) {
         let id = MemberId(self.next_id);
         self.next_id += 1;
         self.born += 1;
@@ -195,9 +207,9 @@ impl Members {
             self.moment(process.as_ref().and_then(|process| Some(process.times().ok()?.creation)), at);
         // 0 is nobody's pid: whoever had started it could not be asked for.
         let parent = process.as_ref().and_then(Opened::parent).unwrap_or(0);
-        news.push(
+        batch.push(
             moment,
-            Event::Born {
+            Event::Started {
                 id,
                 pid,
                 ppid: parent,
@@ -210,12 +222,12 @@ impl Members {
 
     /// All members ran before the measurement: keeps their marks, to tell what rises from what was. The sum of the marks
     /// of the working set, if all are known.
-    pub(super) fn were_there(&mut self, at: Duration, news: &mut News) -> Option<u64> {
+    pub(super) fn were_there(&mut self, at: Duration, batch: &mut EventBatch) -> Option<u64> {
         for member in &mut self.list {
             let counters = member.process.as_ref().and_then(|process| process.counters().ok());
             let (working_set, commit) = counters.map(|counters| counters.last_marks()).unwrap_or_default();
             member.before = MarksBefore { working_set, commit };
-            news.push(Moment::exactly(at), Event::WasThere { id: member.id, mark: working_set });
+            batch.push(Moment::exactly(at), Event::AttachedTo { id: member.id, mark: working_set });
         }
         self.list.iter().map(|member| member.before.working_set).sum()
     }
@@ -226,21 +238,27 @@ impl Members {
     }
 
     /// Takes in what the Job Object told and counted, and reads all members.
-    pub(super) fn look(&mut self, at: Duration, wake: &Wake, job: &JobObject, news: &mut News) -> Look {
+    pub(super) fn look(
+        &mut self,
+        at: Duration,
+        wake: &Wake,
+        job: &JobObject,
+        batch: &mut EventBatch,
+    ) -> Polled {
         while let Some(message) = wake.next(Duration::ZERO) {
             if message == Message::Ring {
                 // It was for a wait that was over already.
                 continue;
             }
-            self.hear(message, job, at, news);
+            self.hear(message, job, at, batch);
         }
-        self.find_untold(job, at, news);
+        self.find_untold(job, at, batch);
         self.buried.clear();
-        self.read_all(at, news)
+        self.read_all(at, batch)
     }
 
     /// Reads all members, and buries those that have ended.
-    pub(super) fn read_all(&mut self, at: Duration, news: &mut News) -> Look {
+    pub(super) fn read_all(&mut self, at: Duration, batch: &mut EventBatch) -> Polled {
         self.readings.clear();
         self.uses.clear();
         let mut list = std::mem::take(&mut self.list);
@@ -250,10 +268,10 @@ impl Members {
             {
                 // At its birth it may not be told yet.
                 member.named = true;
-                news.push(Moment::exactly(at), Event::Named { id: member.id, name });
+                batch.push(Moment::exactly(at), Event::Named { id: member.id, name });
             }
             if member.has_ended() {
-                self.bury(member, at, news);
+                self.bury(member, at, batch);
                 return false;
             }
             let counters = member.process.as_ref().and_then(|process| process.counters().ok());
@@ -276,30 +294,30 @@ impl Members {
             let commit = counters.and_then(|counters| counters.last_marks().1);
             if let Some(commit) = risen(commit, member.before.commit) {
                 let event = Event::Commit { id: member.id, bytes: commit, is_final: false };
-                news.push(Moment::exactly(at), event);
+                batch.push(Moment::exactly(at), event);
             }
             true
         });
         self.list = list;
-        Look { changes: news.changes, marks: true }
+        Polled { changes: batch.changes, marks: true }
     }
 
     /// Messages may be dropped ("Job Objects"), but the Job Object counts. Whoever is missing for two looks is looked
     /// for: one look may come between a birth and its message.
-    fn find_untold(&mut self, job: &JobObject, at: Duration, news: &mut News) {
+    fn find_untold(&mut self, job: &JobObject, at: Duration, batch: &mut EventBatch) {
         let Some(count) = job.account() else { return };
         let missing = count.ever.saturating_sub(self.born);
         if missing > 0 && missing == self.untold {
             for pid in job.pids() {
                 if !self.by_pid.contains_key(&pid) {
-                    self.adopt(pid, job, at, news);
+                    self.adopt(pid, job, at, batch);
                     self.found.insert(pid);
                 }
             }
         }
         self.untold = count.ever.saturating_sub(self.born);
         if self.wanted.any() {
-            news.push(
+            batch.push(
                 Moment::exactly(at),
                 Event::UsedByJob { used: Box::new(count.used), is_final: count.now == 0 },
             );
@@ -309,7 +327,7 @@ impl Members {
         }
     }
 
-    fn bury(&mut self, member: &Member, at: Duration, news: &mut News) {
+    fn bury(&mut self, member: &Member, at: Duration, batch: &mut EventBatch) {
         self.by_pid.remove(&member.pid);
         let times = member.process.as_ref().and_then(|process| process.times().ok());
         let exit = times.and_then(|times| times.exit);
@@ -320,30 +338,30 @@ impl Members {
             let (mark, commit) = process.counters().map(|counters| counters.last_marks()).unwrap_or_default();
             if let Some(bytes) = risen(mark, member.before.working_set) {
                 let mark = LastMark { bytes, source: PeakSource::AfterEnd, is_final: true };
-                news.push(moment, Event::Last { id, mark });
+                batch.push(moment, Event::FinalMark { id, mark });
             }
             if let Some(bytes) = risen(commit, member.before.commit) {
-                news.push(moment, Event::Commit { id, bytes, is_final: true });
+                batch.push(moment, Event::Commit { id, bytes, is_final: true });
             }
             if self.wanted.any() {
                 let used = used::of(process, self.wanted);
                 let has_faults = used.cpu.is_some_and(|cpu| cpu.faults().is_some());
                 let whole = Whole { cpu: used.cpu.is_some(), faults: has_faults, io: used.io.is_some() };
-                news.push(
+                batch.push(
                     moment,
-                    Event::UsedInAll { id, used: Box::new(used), source: UsageSource::AtExit, whole },
+                    Event::FinalUsage { id, used: Box::new(used), source: UsageSource::AtExit, whole },
                 );
             }
             if let Some(code) = process.exit_code() {
                 let exit = ProcessExit { code: Some(code.cast_signed()), signal: None };
-                news.push(moment, Event::Exit { id, exit });
+                batch.push(moment, Event::Exit { id, exit });
                 if member.pid == self.root && self.root_exit.is_none() {
                     self.root_exit = Some(code);
                 }
             }
         }
         // The memory is given back after the end that is told.
-        news.push(moment, Event::Gone { id, freed: at });
+        batch.push(moment, Event::Ended { id, freed: at });
     }
 
     /// A moment of the wall clock as one of the job's; where it is not known, up to now.

@@ -57,12 +57,12 @@ impl JobObject {
         }
         // SAFETY: as above.
         let job = Self(unsafe { OwnedHandle::from_raw_handle(job) });
-        let news = JOBOBJECT_ASSOCIATE_COMPLETION_PORT {
+        let completions = JOBOBJECT_ASSOCIATE_COMPLETION_PORT {
             CompletionKey: std::ptr::without_provenance_mut(OF_THE_JOB),
             CompletionPort: port,
         };
-        job.set(JobObjectAssociateCompletionPortInformation, &news)
-            .map_err(|source| Error::System { doing: "asking for the news of a Job Object", source })?;
+        job.set(JobObjectAssociateCompletionPortInformation, &completions)
+            .map_err(|source| Error::System { doing: "asking for the events of a Job Object", source })?;
         job.limit(commit_limit, ends_with_us).map_err(|source| match commit_limit {
             Some(bytes) => Error::Limit {
                 why: format!(

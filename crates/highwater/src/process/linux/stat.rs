@@ -113,7 +113,17 @@ impl<C> Stat<C> {
     /// Whether the whole process has exited. The leader may be a zombie (`Z`) while other threads run: then `num_threads`
     /// counts them. `X` is a process that is being reaped (fs/proc/array.c).
     pub(crate) fn has_exited(&self) -> bool {
-        matches!(self.state, b'Z' | b'X') && self.threads <= 1
+        self.is_zombie() && self.threads <= 1
+    }
+
+    /// Whether the first task has exited. Other threads of the process may run on.
+    pub(crate) fn is_zombie(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+
+    /// Whether the process has exited, and its parent has not waited for it yet.
+    pub(crate) fn is_reapable(&self) -> bool {
+        self.state == b'Z' && self.threads <= 1
     }
 
     /// CPU time of all its threads in clock ticks, in user and kernel mode together.
@@ -152,18 +162,20 @@ mod tests {
 
     #[test]
     fn a_process_has_exited_with_its_last_thread() {
+        // State, threads, and whether it has exited, is a zombie, is reapable.
         let table = [
-            (b'Z', 1, true),
-            (b'X', 1, true),
-            (b'X', 0, true),
-            (b'Z', 2, false),
-            (b'R', 1, false),
-            (b'D', 0, false),
+            (b'Z', 1, (true, true, true)),
+            (b'X', 1, (true, true, false)),
+            (b'X', 0, (true, true, false)),
+            (b'Z', 2, (false, true, false)),
+            (b'R', 1, (false, false, false)),
+            (b'D', 0, (false, false, false)),
         ];
         let stat = Stat::parse(&with_comm(b"x")).unwrap();
         for (state, threads, expected) in table {
             let stat = Stat { state, threads, ..stat.clone() };
-            assert_eq!(stat.has_exited(), expected, "{} with {threads} threads", char::from(state));
+            let found = (stat.has_exited(), stat.is_zombie(), stat.is_reapable());
+            assert_eq!(found, expected, "{} with {threads} threads", char::from(state));
         }
     }
 

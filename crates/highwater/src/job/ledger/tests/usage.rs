@@ -30,7 +30,7 @@ fn uses(ledger: &mut Ledger, at: u64, uses: &[(u32, u64, u64)]) {
             with_waited: cpu(with_waited, with_waited),
         })
         .collect();
-    ledger.sample(&Sample { at: ms(at), readings: &[], uses: &uses, marks: false, told_until: ms(at) });
+    ledger.sample(&Sample { at: ms(at), readings: &[], uses: &uses, marks: false, complete_until: ms(at) });
 }
 
 fn total_cpu(record: &Record<Rows>) -> (f64, Certainty) {
@@ -80,13 +80,13 @@ fn all_faults_accounted_for_means_that_nothing_is_missing() {
         let whole = Whole { cpu: false, faults: true, io: false };
         for (id, own) in [(1, 10), (0, 20)] {
             let (id, source) = (MemberId(id), UsageSource::Taskstats);
-            exactly(&mut ledger, 30, Event::UsedInAll { id, used: Box::new(cpu(0, own)), source, whole });
+            exactly(&mut ledger, 30, Event::FinalUsage { id, used: Box::new(cpu(0, own)), source, whole });
             if id.0 == 0 {
                 exactly(&mut ledger, 30, Event::Reaped { id: Some(id), used: Box::new(cpu(7, faults)) });
             }
             exactly(&mut ledger, 30, gone(id.0, 30));
         }
-        let closing = Closing { elapsed: ms(40), all_told: true, ..Closing::default() };
+        let closing = Closing { elapsed: ms(40), all_reported: true, ..Closing::default() };
         assert_eq!(total_cpu(&ledger.finish(&closing)), (0.007, certainty));
     }
 }
@@ -101,7 +101,13 @@ fn bytes_that_no_parent_is_told_of_stay_in_the_total() {
     let sample = |ledger: &mut Ledger, at, uses: &[(u32, u64)]| {
         let by = |&(id, bytes)| UsedBy { id: MemberId(id), own: moved(bytes), with_waited: moved(bytes) };
         let uses: Vec<UsedBy> = uses.iter().map(by).collect();
-        ledger.sample(&Sample { at: ms(at), readings: &[], uses: &uses, marks: false, told_until: ms(at) });
+        ledger.sample(&Sample {
+            at: ms(at),
+            readings: &[],
+            uses: &uses,
+            marks: false,
+            complete_until: ms(at),
+        });
         ledger.last_used().unwrap().io.unwrap().amounts()
     };
     assert_eq!(sample(&mut ledger, 10, &[(0, 5), (1, 7)]), [None, None, Some(12), None]);
@@ -109,7 +115,7 @@ fn bytes_that_no_parent_is_told_of_stay_in_the_total() {
     exactly(
         &mut ledger,
         15,
-        Event::UsedInAll { id, used: Box::new(moved(30)), source: UsageSource::AtExit, whole },
+        Event::FinalUsage { id, used: Box::new(moved(30)), source: UsageSource::AtExit, whole },
     );
     exactly(&mut ledger, 15, gone(1, 15));
     assert_eq!(sample(&mut ledger, 20, &[(0, 6)]), [None, None, Some(36), None]);
@@ -128,7 +134,7 @@ fn what_one_that_was_attached_to_had_used_before_is_not_counted() {
     for was_read in [false, true] {
         let mut ledger = ledger();
         event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
-        exactly(&mut ledger, 1, Event::WasThere { id: MemberId(0), mark: None });
+        exactly(&mut ledger, 1, Event::AttachedTo { id: MemberId(0), mark: None });
         if was_read {
             uses(&mut ledger, 2, &[(0, 5000, 5000)]);
         }
@@ -136,7 +142,7 @@ fn what_one_that_was_attached_to_had_used_before_is_not_counted() {
         exactly(
             &mut ledger,
             30,
-            Event::UsedInAll { id, used: Box::new(cpu(5020, 0)), source: UsageSource::Taskstats, whole },
+            Event::FinalUsage { id, used: Box::new(cpu(5020, 0)), source: UsageSource::Taskstats, whole },
         );
         exactly(&mut ledger, 30, gone(0, 30));
         let row = finish(ledger, 40).1.remove(0).usage.unwrap();
@@ -150,7 +156,7 @@ fn what_was_unknown_when_it_was_attached_to_stays_unknown() {
     let mut ledger = ledger();
     for id in [0, 1] {
         event(&mut ledger, ms(1), born(id, 100 + id, 1, "sh", false));
-        exactly(&mut ledger, 1, Event::WasThere { id: MemberId(id), mark: None });
+        exactly(&mut ledger, 1, Event::AttachedTo { id: MemberId(id), mark: None });
     }
     let moved = |bytes: Option<u64>| Used {
         cpu: None,
@@ -159,7 +165,13 @@ fn what_was_unknown_when_it_was_attached_to_stays_unknown() {
     let read = |ledger: &mut Ledger, at, each: [Option<u64>; 2]| {
         let by = |(id, bytes)| UsedBy { id: MemberId(id), own: moved(bytes), with_waited: moved(bytes) };
         let uses: Vec<UsedBy> = (0..).zip(each).map(by).collect();
-        ledger.sample(&Sample { at: ms(at), readings: &[], uses: &uses, marks: false, told_until: ms(at) });
+        ledger.sample(&Sample {
+            at: ms(at),
+            readings: &[],
+            uses: &uses,
+            marks: false,
+            complete_until: ms(at),
+        });
     };
     read(&mut ledger, 10, [Some(500), None]);
     read(&mut ledger, 20, [Some(507), Some(9000)]);
@@ -195,7 +207,7 @@ fn a_job_object_counts_those_too_that_nobody_could_open() {
         exactly(&mut ledger, 10, gone(1, 10));
         let (id, whole) = (MemberId(0), Whole { cpu: true, faults: true, io: true });
         let last =
-            Event::UsedInAll { id, used: Box::new(used(31, 900, 7)), source: UsageSource::AtExit, whole };
+            Event::FinalUsage { id, used: Box::new(used(31, 900, 7)), source: UsageSource::AtExit, whole };
         exactly(&mut ledger, 30, last);
         exactly(&mut ledger, 30, gone(0, 30));
         exactly(&mut ledger, 31, Event::UsedByJob { used: Box::new(used(78, 2000, 50)), is_final });
@@ -222,11 +234,11 @@ fn without_a_job_object_a_child_is_not_lost_in_its_parent() {
     exactly(
         &mut ledger,
         10,
-        Event::UsedInAll { id, used: Box::new(used(500, 900, 7)), source: UsageSource::AtExit, whole },
+        Event::FinalUsage { id, used: Box::new(used(500, 900, 7)), source: UsageSource::AtExit, whole },
     );
     exactly(&mut ledger, 10, gone(1, 10));
     let own = [UsedBy { id: MemberId(0), own: used(10, 50, 1), with_waited: used(10, 50, 1) }];
-    ledger.sample(&Sample { at: ms(20), readings: &[], uses: &own, marks: false, told_until: ms(20) });
+    ledger.sample(&Sample { at: ms(20), readings: &[], uses: &own, marks: false, complete_until: ms(20) });
     assert_eq!(ledger.last_used().unwrap().cpu.unwrap().user, ms(510));
     let (record, _) = finish(ledger, 40);
     assert_eq!(total_cpu(&record), (0.51, Certainty::AtLeast), "the first lives on");
@@ -255,6 +267,6 @@ fn who_lives_on_is_in_the_total_and_leaves_it_open() {
     uses(&mut ledger, 10, &[(0, 20, 20), (1, 500, 500)]);
     exactly(&mut ledger, 30, Event::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(20, 20)) });
     exactly(&mut ledger, 30, gone(0, 30));
-    let closing = Closing { elapsed: ms(40), all_told: true, ..Closing::default() };
+    let closing = Closing { elapsed: ms(40), all_reported: true, ..Closing::default() };
     assert_eq!(total_cpu(&ledger.finish(&closing)), (0.52, Certainty::AtLeast));
 }

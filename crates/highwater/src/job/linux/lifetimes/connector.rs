@@ -17,7 +17,7 @@ use rustix::{
     thread::CapabilitySet,
 };
 
-use super::{Lifetime, What};
+use crate::job::linux::kernel_event::{KernelEvent, TimedKernelEvent};
 use crate::{
     capability::Raised,
     job::unix::quiet_thread,
@@ -62,7 +62,7 @@ pub(crate) struct Connector {
 struct Stream {
     inbox: Inbox,
     sequences: Sequences,
-    kept: Vec<Lifetime>,
+    kept: Vec<TimedKernelEvent>,
     /// Events that came while `kept` was full.
     refused: u64,
 }
@@ -103,8 +103,8 @@ impl Connector {
     /// Appends what has happened until now, on the whole machine. Never blocks.
     ///
     /// An end may be waited for a little before it is told here: the kernel wakes the parent first (`do_exit` in
-    /// kernel/exit.c). Events of different processors may be out of order; `Lifetime::at` tells.
-    pub(crate) fn drain(&mut self, into: &mut Vec<Lifetime>) {
+    /// kernel/exit.c). Events of different processors may be out of order; `TimedKernelEvent::at` tells.
+    pub(crate) fn drain(&mut self, into: &mut Vec<TimedKernelEvent>) {
         let mut stream = locked(&self.stream);
         stream.read();
         into.append(&mut stream.kept);
@@ -138,7 +138,7 @@ impl Stream {
         inbox.drain(|message| {
             let Some(event) = Event::parse(message.body) else { return };
             sequences.count(event.cpu, event.sequence);
-            match event.lifetime() {
+            match event.kernel_event() {
                 Some(lifetime) if kept.len() < MOST_KEPT => kept.push(lifetime),
                 Some(_) => *refused += 1,
                 None => {}
@@ -231,21 +231,20 @@ impl<'a> Event<'a> {
         word(self.data, index)
     }
 
-    fn lifetime(&self) -> Option<Lifetime> {
-        let what = match self.what {
+    fn kernel_event(&self) -> Option<TimedKernelEvent> {
+        let event = match self.what {
             PROC_EVENT_FORK => {
                 let (parent, tid, pid) = (self.word(1)?, self.word(2)?, self.word(3)?);
-                // The kernel names the task's real_parent, and a thread's is that of its process.
-                What::Fork { pid, tid, parent: if tid == pid { parent } else { pid } }
+                KernelEvent::task_created(pid, tid, parent)
             }
-            PROC_EVENT_EXEC => What::Exec { pid: self.word(1)?, comm: None },
+            PROC_EVENT_EXEC => KernelEvent::Exec { pid: self.word(1)?, comm: None },
             PROC_EVENT_EXIT => {
                 let (tid, pid, code) = (self.word(0)?, self.word(1)?, self.word(2)?);
-                What::Exit { pid, tid, status: i32::try_from(code).ok() }
+                KernelEvent::task_exited(pid, tid, i32::try_from(code).ok())
             }
             _ => return None,
         };
-        Some(Lifetime { at: self.at, what })
+        Some(TimedKernelEvent { at: self.at, event })
     }
 }
 

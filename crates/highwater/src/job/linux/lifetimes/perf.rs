@@ -9,8 +9,8 @@ mod ring;
 
 use std::{io, os::fd::OwnedFd};
 
-use self::{record::Record, ring::Ring};
-use super::Lifetime;
+use self::{record::PerfRecord, ring::Ring};
+use crate::job::linux::kernel_event::TimedKernelEvent;
 use crate::{
     Roots,
     bounded::{self, MAX_VALUE_BYTES},
@@ -78,12 +78,12 @@ impl Perf {
     }
 
     /// Appends what was recorded up to now, one processor after the other.
-    pub(crate) fn drain(&mut self, into: &mut Vec<Lifetime>) {
+    pub(crate) fn drain(&mut self, into: &mut Vec<TimedKernelEvent>) {
         for (_, ring) in &mut self.buffers {
-            let whole = ring.drain(&mut self.record, |record| match Record::parse(record) {
-                Some(Record::Lifetime(lifetime)) => into.push(lifetime),
-                Some(Record::Lost(count)) => self.lost += count,
-                Some(Record::Other) => {}
+            let whole = ring.drain(&mut self.record, |record| match PerfRecord::parse(record) {
+                Some(PerfRecord::Event(event)) => into.push(event),
+                Some(PerfRecord::Lost(count)) => self.lost += count,
+                Some(PerfRecord::Other) => {}
                 None => self.lost += 1,
             });
             self.lost += u64::from(!whole);
@@ -146,15 +146,15 @@ mod tests {
             Ok(perf) => perf,
             Err(error) => return eprintln!("skipped: {error}"),
         };
-        let mut told = Vec::new();
-        perf.drain(&mut told);
+        let mut events = Vec::new();
+        perf.drain(&mut events);
         if perf_event::lost(&perf.buffers[0].0).is_none() {
             return eprintln!("skipped: this kernel does not count its losses");
         }
         // A fork, an exec and an end each; the shell's own end, too.
         let happened = 3 * FORKS + 1;
-        assert!(told.len() < happened, "the buffers were too large for this test");
-        assert!(told.len() + usize::try_from(perf.lost_in_all()).unwrap() >= happened);
+        assert!(events.len() < happened, "the buffers were too large for this test");
+        assert!(events.len() + usize::try_from(perf.lost_in_all()).unwrap() >= happened);
     }
 
     #[test]

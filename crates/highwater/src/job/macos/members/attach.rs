@@ -3,7 +3,7 @@
 use super::{Kernel, Kin, Member, Members};
 use crate::{
     Unavailable,
-    job::{events::Event, news::News},
+    job::{event_batch::EventBatch, events::Event},
     process::macos::rusage::Rusage,
 };
 
@@ -25,7 +25,7 @@ impl<K: Kernel> Members<K> {
         &mut self,
         root: u32,
         own_pid: u32,
-        news: &mut News,
+        batch: &mut EventBatch,
     ) -> Result<(), Refusal> {
         if root == own_pid {
             return because("that is this very process");
@@ -38,9 +38,9 @@ impl<K: Kernel> Members<K> {
         // Others than its descendants may be in its process group, and orphans of theirs, too.
         self.others_group = Some(kin.group);
         self.is_attaching = true;
-        self.take_in(kin, news);
+        self.take_in(kin, batch);
         let everybody = self.kernel.all();
-        self.find(everybody, news);
+        self.find(everybody, batch);
         self.is_attaching = false;
         // Asked once more, now that its end would be told: it may have ended before that, and its pid be another's.
         if self.readable(root)?.unique != kin.unique {
@@ -51,7 +51,7 @@ impl<K: Kernel> Members<K> {
             let usage = self.kernel.usage(kin.pid);
             let mark = usage.ok().filter(|_| self.is_same(kin)).and_then(|usage| usage.max_footprint().ok());
             self.list[place].mark_before = mark;
-            news.push(self.moment(), Event::WasThere { id, mark });
+            batch.push(self.moment(), Event::AttachedTo { id, mark });
         }
         Ok(())
     }

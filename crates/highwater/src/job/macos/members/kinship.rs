@@ -2,8 +2,8 @@
 
 use super::{Kernel, Kin, Member, Members};
 use crate::job::{
+    event_batch::EventBatch,
     events::{Event, MemberId},
-    news::News,
 };
 
 /// The first process of the system, which adopts orphans.
@@ -11,7 +11,7 @@ pub(super) const LAUNCHD: u32 = 1;
 
 impl<K: Kernel> Members<K> {
     /// Takes in those of `pids` that belong to the job, parents before their children.
-    pub(super) fn find(&mut self, pids: Vec<u32>, news: &mut News) {
+    pub(super) fn find(&mut self, pids: Vec<u32>, batch: &mut EventBatch) {
         let mut candidates: Vec<Kin> = Vec::new();
         for pid in pids {
             if pid == self.own_pid || self.list.iter().any(|member| member.kin.pid == pid) {
@@ -27,7 +27,7 @@ impl<K: Kernel> Members<K> {
         candidates.sort_unstable_by_key(|kin| kin.unique);
         for kin in candidates {
             if self.belongs(&kin) {
-                self.take_in(kin, news);
+                self.take_in(kin, batch);
             } else if kin.ppid != LAUNCHD {
                 // One that launchd has may be claimed later, when its group is known.
                 self.strangers.insert(kin.pid, kin.unique);
@@ -51,7 +51,7 @@ impl<K: Kernel> Members<K> {
         }
     }
 
-    pub(super) fn take_in(&mut self, kin: Kin, news: &mut News) {
+    pub(super) fn take_in(&mut self, kin: Kin, batch: &mut EventBatch) {
         let id = MemberId(self.next_id);
         self.next_id += 1;
         self.known.insert(kin.unique);
@@ -64,7 +64,7 @@ impl<K: Kernel> Members<K> {
         let is_new = !kin.has_execed && !self.is_attaching;
         let name = if is_new { None } else { self.kernel.name(kin.pid) };
         let moment = self.moment();
-        news.push(moment, Event::Born { id, pid: kin.pid, ppid, name, forked: is_new });
+        batch.push(moment, Event::Started { id, pid: kin.pid, ppid, name, forked: is_new });
         self.list.push(Member {
             id,
             kin,
@@ -79,7 +79,7 @@ impl<K: Kernel> Members<K> {
         if is_watched {
             let children = self.kernel.children(kin.pid);
             if !children.is_empty() {
-                self.find(children, news);
+                self.find(children, batch);
             }
         }
     }

@@ -100,7 +100,7 @@ impl Kernel for Made {
 }
 
 /// A job whose command is 200, of which the first look has been taken.
-fn job() -> (Members<Made>, News) {
+fn job() -> (Members<Made>, EventBatch) {
     job_with(NOTHING)
 }
 
@@ -109,18 +109,18 @@ fn of_intel() -> Option<Timebase> {
     Timebase::of(Some(1_000_000_000), false, None)
 }
 
-fn job_with(scale: Scale) -> (Members<Made>, News) {
+fn job_with(scale: Scale) -> (Members<Made>, EventBatch) {
     let mut made = Made { last_unique: 10, ..Made::default() };
     made.fork(200, US);
-    let (mut members, mut news) = (Members::new(made, scale), News::default());
-    members.start(200, US, &mut news);
-    (members, news)
+    let (mut members, mut batch) = (Members::new(made, scale), EventBatch::default());
+    members.start(200, US, &mut batch);
+    (members, batch)
 }
 
-fn look(members: &mut Members<Made>, told: &[Told], news: &mut News) -> Vec<Event> {
+fn look(members: &mut Members<Made>, told: &[Told], batch: &mut EventBatch) -> Vec<Event> {
     let at = members.at + Duration::from_millis(1);
-    members.look(at, false, told, news);
-    news.drain().map(|timed| timed.event).collect()
+    members.look(at, false, told, batch);
+    batch.drain().map(|timed| timed.event).collect()
 }
 
 fn told(id: u32) -> Told {
@@ -137,7 +137,7 @@ fn ended(id: u32) -> Told {
 
 fn births(events: &[Event]) -> Vec<(u32, u32)> {
     let birth = |event: &Event| match event {
-        Event::Born { pid, ppid, .. } => Some((*pid, *ppid)),
+        Event::Started { pid, ppid, .. } => Some((*pid, *ppid)),
         _ => None,
     };
     events.iter().filter_map(birth).collect()
@@ -145,7 +145,7 @@ fn births(events: &[Event]) -> Vec<(u32, u32)> {
 
 fn last_marks(events: &[Event]) -> Vec<(u32, u64)> {
     let mark = |event: &Event| match event {
-        Event::Last { id, mark } if mark.is_final => Some((id.0, mark.bytes / MIB)),
+        Event::FinalMark { id, mark } if mark.is_final => Some((id.0, mark.bytes / MIB)),
         _ => None,
     };
     events.iter().filter_map(mark).collect()
@@ -153,12 +153,12 @@ fn last_marks(events: &[Event]) -> Vec<(u32, u64)> {
 
 #[test]
 fn a_fork_that_is_told_is_followed_at_once_and_read() {
-    let (mut members, mut news) = job();
-    look(&mut members, &[], &mut news);
+    let (mut members, mut batch) = job();
+    look(&mut members, &[], &mut batch);
     members.kernel.fork(201, 200);
     members.kernel.fork(202, 201);
     members.kernel.holds(202, 5, 8);
-    let events = look(&mut members, &[forked(0)], &mut news);
+    let events = look(&mut members, &[forked(0)], &mut batch);
     assert_eq!(births(&events), [(201, 200), (202, 201)], "grandchildren older than our watch, too");
     let held: Vec<u64> = members.readings().iter().map(|reading| reading.rss / MIB).collect();
     assert_eq!(held, [1, 1, 5]);
@@ -167,113 +167,113 @@ fn a_fork_that_is_told_is_followed_at_once_and_read() {
 
 #[test]
 fn what_launchd_adopts_stays_in_the_job() {
-    let (mut members, mut news) = job();
+    let (mut members, mut batch) = job();
     members.kernel.fork(201, 200);
-    look(&mut members, &[forked(0)], &mut news);
+    look(&mut members, &[forked(0)], &mut batch);
     // It daemonizes: forks once more and leaves.
     members.kernel.fork(202, 201);
     members.kernel.ends(201);
-    let events = look(&mut members, &[Told { forked: true, ..ended(1) }], &mut news);
+    let events = look(&mut members, &[Told { forked: true, ..ended(1) }], &mut batch);
     assert_eq!(births(&events), [(202, LAUNCHD)]);
-    assert!(!events.contains(&Event::SeenDead));
+    assert!(!events.contains(&Event::MissedProcess));
     // And a child of that one, later.
     members.kernel.fork(203, 202);
-    assert_eq!(births(&look(&mut members, &[forked(2)], &mut news)), [(203, 202)]);
+    assert_eq!(births(&look(&mut members, &[forked(2)], &mut batch)), [(203, 202)]);
 }
 
 #[test]
 fn the_last_mark_is_read_before_the_remains_are_gone() {
-    let (mut members, mut news) = job();
+    let (mut members, mut batch) = job();
     members.kernel.fork(201, 200);
-    look(&mut members, &[forked(0)], &mut news);
+    look(&mut members, &[forked(0)], &mut batch);
     members.kernel.holds(201, 1, 90);
     members.kernel.ends(201);
-    let events = look(&mut members, &[ended(1)], &mut news);
+    let events = look(&mut members, &[ended(1)], &mut batch);
     assert_eq!(last_marks(&events), [(1, 90)]);
     let order = events.iter().position(|event| matches!(event, Event::Exit { .. }));
-    assert!(order < events.iter().position(|event| matches!(event, Event::Gone { .. })));
-    assert!(!events.iter().any(|event| matches!(event, Event::Gone { id: MemberId(0), .. })));
+    assert!(order < events.iter().position(|event| matches!(event, Event::Ended { .. })));
+    assert!(!events.iter().any(|event| matches!(event, Event::Ended { id: MemberId(0), .. })));
 }
 
 #[test]
 fn remains_seen_before_the_news_wait_for_it() {
-    let (mut members, mut news) = job();
+    let (mut members, mut batch) = job();
     members.kernel.fork(201, 200);
-    look(&mut members, &[forked(0)], &mut news);
+    look(&mut members, &[forked(0)], &mut batch);
     members.kernel.holds(201, 1, 60);
     members.kernel.ends(201);
-    assert_eq!(look(&mut members, &[], &mut news), []);
-    assert!(members.awaits_news());
+    assert_eq!(look(&mut members, &[], &mut batch), []);
+    assert!(members.expects_events());
     // Its parent waits for it meanwhile.
     members.kernel.waited_for(201);
-    let events = look(&mut members, &[ended(1)], &mut news);
+    let events = look(&mut members, &[ended(1)], &mut batch);
     assert_eq!(last_marks(&events), [(1, 60)]);
     assert!(events.iter().any(|event| matches!(event, Event::Exit { .. })));
-    assert!(!members.awaits_news());
+    assert!(!members.expects_events());
 }
 
 #[test]
 fn news_that_never_comes_keeps_nobody() {
-    let (mut members, mut news) = job();
+    let (mut members, mut batch) = job();
     members.kernel.ends(200);
-    look(&mut members, &[], &mut news);
-    let events = look(&mut members, &[], &mut news);
-    assert!(matches!(events.last(), Some(Event::Gone { .. })) && members.is_empty());
+    look(&mut members, &[], &mut batch);
+    let events = look(&mut members, &[], &mut batch);
+    assert!(matches!(events.last(), Some(Event::Ended { .. })) && members.is_empty());
 }
 
 #[test]
 fn one_that_is_waited_for_too_soon_has_no_final_mark() {
-    let (mut members, mut news) = job();
+    let (mut members, mut batch) = job();
     members.kernel.fork(201, 200);
-    look(&mut members, &[forked(0)], &mut news);
+    look(&mut members, &[forked(0)], &mut batch);
     members.kernel.waited_for(201);
-    let events = look(&mut members, &[ended(1)], &mut news);
+    let events = look(&mut members, &[ended(1)], &mut batch);
     assert_eq!(last_marks(&events), []);
-    assert!(events.iter().any(|event| matches!(event, Event::Gone { id: MemberId(1), .. })));
+    assert!(events.iter().any(|event| matches!(event, Event::Ended { id: MemberId(1), .. })));
 }
 
 #[test]
 fn a_fork_of_which_nobody_is_left_is_counted() {
-    let (mut members, mut news) = job();
-    let events = look(&mut members, &[forked(0)], &mut news);
-    assert_eq!(events.iter().filter(|event| **event == Event::SeenDead).count(), 1);
+    let (mut members, mut batch) = job();
+    let events = look(&mut members, &[forked(0)], &mut batch);
+    assert_eq!(events.iter().filter(|event| **event == Event::MissedProcess).count(), 1);
     // Found by looking before the news of it: that is no other.
     members.kernel.fork(201, 200);
-    members.look(Duration::from_millis(9), true, &[], &mut news);
-    let events = look(&mut members, &[forked(0)], &mut news);
-    assert!(!events.contains(&Event::SeenDead));
+    members.look(Duration::from_millis(9), true, &[], &mut batch);
+    let events = look(&mut members, &[forked(0)], &mut batch);
+    assert!(!events.contains(&Event::MissedProcess));
 }
 
 #[test]
 fn remains_alone_show_what_a_short_process_reached() {
-    let (mut members, mut news) = job();
-    look(&mut members, &[], &mut news);
+    let (mut members, mut batch) = job();
+    look(&mut members, &[], &mut batch);
     members.kernel.fork(201, 200);
     members.kernel.holds(201, 2, 40);
     members.kernel.ends(201);
-    let events = look(&mut members, &[forked(0)], &mut news);
+    let events = look(&mut members, &[forked(0)], &mut batch);
     assert_eq!(births(&events), [(201, 200)]);
     assert_eq!(last_marks(&events), [(1, 40)]);
 }
 
 #[test]
 fn strangers_and_ourselves_are_left_alone() {
-    let (mut members, mut news) = job();
+    let (mut members, mut batch) = job();
     members.kernel.fork(US, LAUNCHD);
     members.kernel.fork(300, LAUNCHD);
     members.kernel.fork(301, US);
     let at = Duration::from_millis(5);
-    members.look(at, true, &[], &mut news);
-    let events: Vec<Event> = news.drain().map(|timed| timed.event).collect();
+    members.look(at, true, &[], &mut batch);
+    let events: Vec<Event> = batch.drain().map(|timed| timed.event).collect();
     assert_eq!(births(&events), [(200, US)], "the command alone");
 }
 
 #[test]
 fn an_orphan_of_somebody_unseen_is_claimed_by_its_group_alone() {
-    let (mut members, mut news) = job();
+    let (mut members, mut batch) = job();
     members.kernel.fork(201, 200);
     members.kernel.processes.get_mut(&201).unwrap().0.group = 201;
-    look(&mut members, &[forked(0)], &mut news);
+    look(&mut members, &[forked(0)], &mut batch);
     for (pid, group) in [(210, 201), (211, 7)] {
         // Its maker came and went between two looks.
         members.kernel.fork(209, 201);
@@ -282,54 +282,54 @@ fn an_orphan_of_somebody_unseen_is_claimed_by_its_group_alone() {
         members.kernel.ends(209);
         members.kernel.waited_for(209);
     }
-    members.look(Duration::from_millis(9), true, &[], &mut news);
-    let events: Vec<Event> = news.drain().map(|timed| timed.event).collect();
+    members.look(Duration::from_millis(9), true, &[], &mut batch);
+    let events: Vec<Event> = batch.drain().map(|timed| timed.event).collect();
     assert_eq!(births(&events), [(210, LAUNCHD)]);
 }
 
 #[test]
 fn a_pid_given_to_another_process_is_an_end() {
-    let (mut members, mut news) = job();
+    let (mut members, mut batch) = job();
     members.kernel.fork(201, 200);
-    look(&mut members, &[forked(0)], &mut news);
+    look(&mut members, &[forked(0)], &mut batch);
     members.kernel.waited_for(201);
     members.kernel.fork(201, LAUNCHD);
     members.kernel.holds(201, 900, 900);
-    let events = look(&mut members, &[], &mut news);
-    assert!(events.iter().any(|event| matches!(event, Event::Gone { id: MemberId(1), .. })));
+    let events = look(&mut members, &[], &mut batch);
+    assert!(events.iter().any(|event| matches!(event, Event::Ended { id: MemberId(1), .. })));
     assert_eq!(members.readings().len(), 1);
     assert_eq!(members.surely_alive().collect::<Vec<_>>(), [200]);
 }
 
 #[test]
 fn what_is_refused_is_said_and_not_read_as_nothing() {
-    let (mut members, mut news) = job();
+    let (mut members, mut batch) = job();
     members.kernel.fork(201, 200);
     members.kernel.refuses.insert(201);
-    look(&mut members, &[forked(0)], &mut news);
+    look(&mut members, &[forked(0)], &mut batch);
     assert_eq!((members.refused(), members.readings().len()), (Some(1), 1));
     members.kernel.ends(201);
-    let events = look(&mut members, &[ended(1)], &mut news);
-    assert!(events.iter().any(|event| matches!(event, Event::Gone { id: MemberId(1), .. })));
+    let events = look(&mut members, &[ended(1)], &mut batch);
+    assert!(events.iter().any(|event| matches!(event, Event::Ended { id: MemberId(1), .. })));
     assert_eq!(last_marks(&events), []);
 }
 
 #[test]
 fn without_news_ends_are_seen_by_looking() {
-    let (mut members, mut news) = job();
+    let (mut members, mut batch) = job();
     members.kernel.refuses_to_watch = true;
     members.kernel.fork(201, 200);
-    look(&mut members, &[forked(0)], &mut news);
+    look(&mut members, &[forked(0)], &mut batch);
     members.kernel.holds(201, 1, 30);
     members.kernel.ends(201);
-    assert_eq!(last_marks(&look(&mut members, &[], &mut news)), [(1, 30)]);
+    assert_eq!(last_marks(&look(&mut members, &[], &mut batch)), [(1, 30)]);
 }
 
 #[test]
 fn an_exec_begins_a_new_image() {
-    let (mut members, mut news) = job();
+    let (mut members, mut batch) = job();
     members.kernel.holds(200, 2, 3);
-    let events = look(&mut members, &[Told { execed: true, ..told(0) }], &mut news);
+    let events = look(&mut members, &[Told { execed: true, ..told(0) }], &mut batch);
     let named =
         |event: &Event| matches!(event, Event::Exec { name: Some(name), .. } if name.command == "program200");
     assert!(events.iter().any(named), "{events:?}");
@@ -339,10 +339,10 @@ fn an_exec_begins_a_new_image() {
 #[test]
 fn remains_tell_what_was_used_until_they_are_waited_for() {
     let wanted = UsageWanted { cpu: true, io: true };
-    let (mut members, mut news) = job_with(Scale { wanted, timebase: of_intel() });
+    let (mut members, mut batch) = job_with(Scale { wanted, timebase: of_intel() });
     members.kernel.fork(201, 200);
     members.read_usage(true);
-    look(&mut members, &[forked(0)], &mut news);
+    look(&mut members, &[forked(0)], &mut batch);
     assert_eq!(members.uses().iter().map(|used| used.id.0).collect::<Vec<_>>(), [0, 1]);
     let faults = |used: &UsedBy| used.own.cpu.unwrap().faults();
     assert_eq!(members.uses().iter().map(faults).collect::<Vec<_>>(), [Some(100), Some(100)]);
@@ -353,13 +353,15 @@ fn remains_tell_what_was_used_until_they_are_waited_for() {
     members.read_usage(false);
     let in_all = |events: &[Event]| -> Vec<(u32, Used, Whole)> {
         let told = |event: &Event| match event {
-            Event::UsedInAll { id, used, whole, source: UsageSource::AtExit } => Some((id.0, **used, *whole)),
+            Event::FinalUsage { id, used, whole, source: UsageSource::AtExit } => {
+                Some((id.0, **used, *whole))
+            }
             _ => None,
         };
         events.iter().filter_map(told).collect()
     };
     // Seen before the news of it; it is told once.
-    let events = look(&mut members, &[], &mut news);
+    let events = look(&mut members, &[], &mut batch);
     let cpu = Cpu {
         user: Duration::from_millis(7),
         system: Duration::from_millis(1),
@@ -370,19 +372,19 @@ fn remains_tell_what_was_used_until_they_are_waited_for() {
     assert_eq!((used.cpu, used.io.unwrap().amounts()), (Some(cpu), [None, None, Some(4096), Some(0)]));
     assert_eq!(whole, Whole { cpu: true, faults: false, io: true });
     assert_eq!(members.uses(), [], "not asked for in this look");
-    assert_eq!(in_all(&look(&mut members, &[ended(1)], &mut news)), []);
+    assert_eq!(in_all(&look(&mut members, &[ended(1)], &mut batch)), []);
 }
 
 #[test]
 fn ticks_of_unknown_length_are_no_last_word_on_time() {
     let wanted = UsageWanted { cpu: true, io: true };
-    let (mut members, mut news) = job_with(Scale { wanted, timebase: None });
+    let (mut members, mut batch) = job_with(Scale { wanted, timebase: None });
     members.kernel.fork(201, 200);
-    look(&mut members, &[forked(0)], &mut news);
+    look(&mut members, &[forked(0)], &mut batch);
     members.kernel.ends(201);
-    let events = look(&mut members, &[ended(1)], &mut news);
+    let events = look(&mut members, &[ended(1)], &mut batch);
     let told = |event: &Event| match event {
-        Event::UsedInAll { used, whole, .. } => Some((used.cpu, used.io.is_some(), *whole)),
+        Event::FinalUsage { used, whole, .. } => Some((used.cpu, used.io.is_some(), *whole)),
         _ => None,
     };
     let told: Vec<_> = events.iter().filter_map(told).collect();
@@ -392,10 +394,10 @@ fn ticks_of_unknown_length_are_no_last_word_on_time() {
 #[test]
 fn who_is_waited_for_too_soon_has_no_last_word_on_what_it_used() {
     let wanted = UsageWanted { cpu: true, io: false };
-    let (mut members, mut news) = job_with(Scale { wanted, timebase: of_intel() });
+    let (mut members, mut batch) = job_with(Scale { wanted, timebase: of_intel() });
     members.kernel.fork(201, 200);
-    look(&mut members, &[forked(0)], &mut news);
+    look(&mut members, &[forked(0)], &mut batch);
     members.kernel.waited_for(201);
-    let events = look(&mut members, &[ended(1)], &mut news);
-    assert!(!events.iter().any(|event| matches!(event, Event::UsedInAll { .. })), "{events:?}");
+    let events = look(&mut members, &[ended(1)], &mut batch);
+    assert!(!events.iter().any(|event| matches!(event, Event::FinalUsage { .. })), "{events:?}");
 }

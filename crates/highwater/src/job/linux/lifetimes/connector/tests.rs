@@ -23,25 +23,25 @@ fn body(sequence: u32, cpu: u32, what: u32, at: u64, data: &[u32]) -> Vec<u8> {
     body
 }
 
-fn what(code: u32, data: &[u32]) -> Option<What> {
-    Some(Event::parse(&body(0, 0, code, 5, data))?.lifetime()?.what)
+fn parsed(code: u32, data: &[u32]) -> Option<KernelEvent> {
+    Some(Event::parse(&body(0, 0, code, 5, data))?.kernel_event()?.event)
 }
 
 #[test]
 fn reads_each_kind() {
-    let process = What::Fork { pid: 30, tid: 30, parent: 10 };
-    assert_eq!(what(PROC_EVENT_FORK, &[11, 10, 30, 30]), Some(process));
-    assert_eq!(what(PROC_EVENT_EXEC, &[31, 30]), Some(What::Exec { pid: 30, comm: None }));
-    let exit = What::Exit { pid: 30, tid: 31, status: Some(9) };
-    assert_eq!(what(PROC_EVENT_EXIT, &[31, 30, 9, 17]), Some(exit));
-    assert_eq!(what(0x200, &[31, 30]), None, "a new name is no event of a life");
+    let process = KernelEvent::Fork { pid: 30, parent: 10 };
+    assert_eq!(parsed(PROC_EVENT_FORK, &[11, 10, 30, 30]), Some(process));
+    assert_eq!(parsed(PROC_EVENT_EXEC, &[31, 30]), Some(KernelEvent::Exec { pid: 30, comm: None }));
+    let exit = KernelEvent::task_exited(30, 31, Some(9));
+    assert_eq!(parsed(PROC_EVENT_EXIT, &[31, 30, 9, 17]), Some(exit));
+    assert_eq!(parsed(0x200, &[31, 30]), None, "a new name is no event of a life");
 }
 
 #[test]
 fn a_thread_is_of_its_own_process() {
     // The kernel gives the process's parent, 10, as the parent of the thread.
-    let thread = What::Fork { pid: 30, tid: 31, parent: 30 };
-    assert_eq!(what(PROC_EVENT_FORK, &[10, 10, 31, 30]), Some(thread));
+    let thread = KernelEvent::ThreadCreated { pid: 30, tid: 31 };
+    assert_eq!(parsed(PROC_EVENT_FORK, &[10, 10, 31, 30]), Some(thread));
 }
 
 #[test]
@@ -69,12 +69,12 @@ fn only_our_own_answer_counts() {
 proptest! {
     #[test]
     fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), cut in 0_usize..80) {
-        let _ = Event::parse(&bytes).map(|event| event.lifetime());
+        let _ = Event::parse(&bytes).map(|event| event.kernel_event());
         let mut event = body(1, 0, PROC_EVENT_EXIT, 5, &[1, 1, 0]);
         event.truncate(cut.min(event.len()));
-        let _ = Event::parse(&event).map(|event| event.lifetime());
+        let _ = Event::parse(&event).map(|event| event.kernel_event());
         event.extend(bytes);
-        let _ = Event::parse(&event).map(|event| event.lifetime());
+        let _ = Event::parse(&event).map(|event| event.kernel_event());
     }
 }
 
@@ -87,7 +87,10 @@ fn now() -> Duration {
 }
 
 /// All that was told until `enough`; ends the test when that never comes.
-fn told_until(connector: &mut Connector, enough: impl Fn(&[Lifetime]) -> bool) -> Vec<Lifetime> {
+fn complete_until(
+    connector: &mut Connector,
+    enough: impl Fn(&[TimedKernelEvent]) -> bool,
+) -> Vec<TimedKernelEvent> {
     let mut all = Vec::new();
     for _ in 0..5000 {
         connector.drain(&mut all);
@@ -99,9 +102,9 @@ fn told_until(connector: &mut Connector, enough: impl Fn(&[Lifetime]) -> bool) -
     panic!("never told: {all:?}");
 }
 
-fn ended(all: &[Lifetime], process: u32) -> bool {
+fn ended(all: &[TimedKernelEvent], process: u32) -> bool {
     all.iter()
-        .any(|life| matches!(life.what, What::Exit { pid, tid, .. } if pid == process && tid == process))
+        .any(|life| matches!(life.event, KernelEvent::TaskExited { pid, tid, .. } if pid == process && tid == process))
 }
 
 #[test]
@@ -111,22 +114,25 @@ fn tells_the_life_of_a_child() {
     let mut child = Command::new("/bin/sh").args(["-c", "kill -9 $$"]).spawn().unwrap();
     let status = child.wait().unwrap();
     let pid = child.id();
-    let all = told_until(&mut connector, |all| ended(all, pid));
+    let all = complete_until(&mut connector, |all| ended(all, pid));
     let of_child: Vec<_> = all
         .iter()
-        .filter(|life| match life.what {
-            What::Fork { pid: of, .. } | What::Exec { pid: of, .. } | What::Exit { pid: of, .. } => of == pid,
+        .filter(|life| match life.event {
+            KernelEvent::Fork { pid: of, .. }
+            | KernelEvent::Exec { pid: of, .. }
+            | KernelEvent::TaskExited { pid: of, .. } => of == pid,
+            _ => false,
         })
         .collect();
-    let mut kinds: Vec<_> = of_child.iter().map(|life| (life.at, &life.what)).collect();
+    let mut kinds: Vec<_> = of_child.iter().map(|life| (life.at, &life.event)).collect();
     kinds.sort_by_key(|(at, _)| *at);
     let parent = std::process::id();
     assert_eq!(
         kinds.iter().map(|(_, what)| (*what).clone()).collect::<Vec<_>>(),
         [
-            What::Fork { pid, tid: pid, parent },
-            What::Exec { pid, comm: None },
-            What::Exit { pid, tid: pid, status: Some(status.into_raw()) },
+            KernelEvent::Fork { pid, parent },
+            KernelEvent::Exec { pid, comm: None },
+            KernelEvent::task_exited(pid, pid, Some(status.into_raw())),
         ]
     );
     let after = now();
@@ -140,11 +146,11 @@ fn tells_of_threads() {
     let tid =
         thread::spawn(|| rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()).join().unwrap();
     let pid = std::process::id();
-    let fork = What::Fork { pid, tid, parent: pid };
-    let all = told_until(&mut connector, |all| {
-        all.iter().any(|life| matches!(life.what, What::Exit { tid: of, .. } if of == tid))
+    let fork = KernelEvent::ThreadCreated { pid, tid };
+    let all = complete_until(&mut connector, |all| {
+        all.iter().any(|life| matches!(life.event, KernelEvent::TaskExited { tid: of, .. } if of == tid))
     });
-    assert!(all.iter().any(|life| life.what == fork), "{all:?}");
+    assert!(all.iter().any(|life| life.event == fork), "{all:?}");
 }
 
 #[test]
@@ -184,7 +190,7 @@ fn storm() {
     thread::sleep(Duration::from_millis(100));
     connector.drain(&mut all);
     let found = pids.iter().filter(|pid| **pid != 0).count();
-    let exits = all.iter().filter(|life| matches!(life.what, What::Exit { .. })).count();
+    let exits = all.iter().filter(|life| matches!(life.event, KernelEvent::TaskExited { .. })).count();
     println!("{found} children, {exits} ends, {} events, lost {} in {took:?}", all.len(), connector.lost());
     println!("{:?}", locked(&connector.stream).inbox.backlog());
     for task in std::fs::read_dir("/proc/self/task").unwrap() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::job::linux::lifetimes::{Lifetime, What};
+use crate::job::linux::kernel_event::{KernelEvent, TimedKernelEvent};
 
 const PERF_RECORD_LOST: u32 = 2;
 const PERF_RECORD_COMM: u32 = 3;
@@ -15,14 +15,14 @@ const PERF_RECORD_MISC_COMM_EXEC: u16 = 1 << 13;
 const SAMPLE_ID: usize = 16;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Record {
-    Lifetime(Lifetime),
+pub(super) enum PerfRecord {
+    Event(TimedKernelEvent),
     /// So many records were dropped.
     Lost(u64),
     Other,
 }
 
-impl Record {
+impl PerfRecord {
     /// `None`: too short for what it says it is.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let kind = u32::from_ne_bytes(*bytes.first_chunk()?);
@@ -31,19 +31,19 @@ impl Record {
         let word = |at: usize| Some(u32::from_ne_bytes(*body.get(at..)?.first_chunk()?));
         let long = |at: usize| Some(u64::from_ne_bytes(*body.get(at..)?.first_chunk()?));
         let at = || Some(Duration::from_nanos(u64::from_ne_bytes(*bytes.last_chunk()?)));
-        let what = match kind {
-            PERF_RECORD_FORK => What::Fork { pid: word(0)?, parent: word(4)?, tid: word(8)? },
-            PERF_RECORD_EXIT => What::Exit { pid: word(0)?, tid: word(8)?, status: None },
+        let event = match kind {
+            PERF_RECORD_FORK => KernelEvent::task_created(word(0)?, word(8)?, word(4)?),
+            PERF_RECORD_EXIT => KernelEvent::task_exited(word(0)?, word(8)?, None),
             PERF_RECORD_COMM if misc & PERF_RECORD_MISC_COMM_EXEC != 0 => {
                 let name = body.get(8..body.len().checked_sub(SAMPLE_ID)?)?;
                 let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-                What::Exec { pid: word(0)?, comm: Some(String::from_utf8_lossy(name).into_owned()) }
+                KernelEvent::Exec { pid: word(0)?, comm: Some(String::from_utf8_lossy(name).into_owned()) }
             }
             PERF_RECORD_LOST => return long(8).map(Self::Lost),
             PERF_RECORD_LOST_SAMPLES => return long(0).map(Self::Lost),
             _ => return Some(Self::Other),
         };
-        Some(Self::Lifetime(Lifetime { at: at()?, what }))
+        Some(Self::Event(TimedKernelEvent { at: at()?, event }))
     }
 }
 
@@ -70,31 +70,31 @@ mod tests {
     #[test]
     fn fork_exec_exit_and_loss() {
         let at = Duration::from_millis(1500);
-        let told = |what| Some(Record::Lifetime(Lifetime { at, what }));
+        let timed = |event| Some(PerfRecord::Event(TimedKernelEvent { at, event }));
         let task = words(&[11, 10, 12, 10, 0, 0]);
-        let fork = told(What::Fork { pid: 11, tid: 12, parent: 10 });
-        assert_eq!(Record::parse(&record(PERF_RECORD_FORK, 0, &task)), fork);
-        let exit = told(What::Exit { pid: 11, tid: 12, status: None });
-        assert_eq!(Record::parse(&record(PERF_RECORD_EXIT, 0, &task)), exit);
+        let fork = timed(KernelEvent::ThreadCreated { pid: 11, tid: 12 });
+        assert_eq!(PerfRecord::parse(&record(PERF_RECORD_FORK, 0, &task)), fork);
+        let exit = timed(KernelEvent::task_exited(11, 12, None));
+        assert_eq!(PerfRecord::parse(&record(PERF_RECORD_EXIT, 0, &task)), exit);
         let comm = [words(&[11, 11]), b"cargo\0\0\0".to_vec()].concat();
-        let exec = told(What::Exec { pid: 11, comm: Some("cargo".into()) });
-        assert_eq!(Record::parse(&record(PERF_RECORD_COMM, PERF_RECORD_MISC_COMM_EXEC, &comm)), exec);
+        let exec = timed(KernelEvent::Exec { pid: 11, comm: Some("cargo".into()) });
+        assert_eq!(PerfRecord::parse(&record(PERF_RECORD_COMM, PERF_RECORD_MISC_COMM_EXEC, &comm)), exec);
         assert_eq!(
-            Record::parse(&record(PERF_RECORD_COMM, 0, &comm)),
-            Some(Record::Other),
+            PerfRecord::parse(&record(PERF_RECORD_COMM, 0, &comm)),
+            Some(PerfRecord::Other),
             "a mere renaming"
         );
         let lost = [7_u64.to_ne_bytes(), 42_u64.to_ne_bytes()].concat();
-        assert_eq!(Record::parse(&record(PERF_RECORD_LOST, 0, &lost)), Some(Record::Lost(42)));
+        assert_eq!(PerfRecord::parse(&record(PERF_RECORD_LOST, 0, &lost)), Some(PerfRecord::Lost(42)));
     }
 
     proptest! {
         #[test]
         fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..80), kind in 0u32..16) {
-            let _ = Record::parse(&bytes);
+            let _ = PerfRecord::parse(&bytes);
             let mut typed = kind.to_ne_bytes().to_vec();
             typed.extend(bytes);
-            let _ = Record::parse(&typed);
+            let _ = PerfRecord::parse(&typed);
         }
     }
 }

@@ -15,9 +15,9 @@ fn running() -> Made {
 }
 
 fn attach(made: Made, pid: u32) -> (Members<Made>, Result<(), Refusal>, Vec<Event>) {
-    let (mut members, mut news) = (Members::new(made, NOTHING), News::default());
-    let answer = members.attach(pid, US, &mut news);
-    let events = news.drain().map(|timed| timed.event).collect();
+    let (mut members, mut batch) = (Members::new(made, NOTHING), EventBatch::default());
+    let answer = members.attach(pid, US, &mut batch);
+    let events = batch.drain().map(|timed| timed.event).collect();
     (members, answer, events)
 }
 
@@ -28,12 +28,12 @@ fn attaching_finds_who_is_there_and_what_they_had_reached() {
     assert_eq!(births(&events), [(300, LAUNCHD), (301, 300), (302, 301)], "neither strangers nor ourselves");
     // Nobody of them is between a fork and an exec, and each is asked for its name.
     let is_there = |event: &Event| {
-        matches!(event, Event::Born { name: Some(_), forked: false, .. } | Event::WasThere { .. })
+        matches!(event, Event::Started { name: Some(_), forked: false, .. } | Event::AttachedTo { .. })
     };
     assert!(events.iter().all(is_there), "{events:?}");
     let before: Vec<Option<u64>> = events
         .iter()
-        .filter_map(|event| if let Event::WasThere { mark, .. } = event { Some(*mark) } else { None })
+        .filter_map(|event| if let Event::AttachedTo { mark, .. } = event { Some(*mark) } else { None })
         .collect();
     assert_eq!(before, [Some(50 * MIB), Some(MIB), Some(MIB)]);
     assert_eq!(members.marks_before(), (3, Some(52 * MIB)));
@@ -42,16 +42,16 @@ fn attaching_finds_who_is_there_and_what_they_had_reached() {
 #[test]
 fn a_mark_from_before_is_no_peak_of_this_time() {
     let (mut members, _, _) = attach(running(), 300);
-    let mut news = News::default();
+    let mut batch = EventBatch::default();
     let marks = |members: &Members<Made>| members.readings()[0].mark;
-    look(&mut members, &[], &mut news);
+    look(&mut members, &[], &mut batch);
     assert_eq!((members.readings()[0].rss, marks(&members)), (20 * MIB, None));
     members.kernel.holds(300, 20, 60);
-    look(&mut members, &[], &mut news);
+    look(&mut members, &[], &mut batch);
     assert_eq!(marks(&members), Some(60 * MIB), "it has risen");
     // A new program's begins anew, and lower.
     members.kernel.holds(300, 5, 8);
-    look(&mut members, &[Told { execed: true, ..told(0) }], &mut news);
+    look(&mut members, &[Told { execed: true, ..told(0) }], &mut batch);
     assert_eq!(marks(&members), Some(8 * MIB));
 }
 
@@ -61,7 +61,7 @@ fn remains_with_a_mark_from_before_have_no_last_word() {
         let (mut members, _, _) = attach(running(), 300);
         members.kernel.holds(300, 20, reached);
         members.kernel.ends(300);
-        let events = look(&mut members, &[ended(0)], &mut News::default());
+        let events = look(&mut members, &[ended(0)], &mut EventBatch::default());
         assert_eq!(last_marks(&events), said);
     }
 }
@@ -71,15 +71,15 @@ fn how_the_attached_ended_is_known_where_the_kernel_tells() {
     let (mut members, _, _) = attach(running(), 300);
     assert!(members.holds_root());
     members.kernel.ends(300);
-    look(&mut members, &[ended(0)], &mut News::default());
+    look(&mut members, &[ended(0)], &mut EventBatch::default());
     assert!(!members.holds_root() && !members.is_empty());
     assert_eq!(members.root_exit(), Some(ProcessExit { code: Some(3), signal: None }));
     // Its children are launchd's now, and go on in the job; so does what they fork.
     members.kernel.fork(303, 301);
-    assert_eq!(births(&look(&mut members, &[forked(1)], &mut News::default())), [(303, 301)]);
+    assert_eq!(births(&look(&mut members, &[forked(1)], &mut EventBatch::default())), [(303, 301)]);
     let (mut members, _, _) = attach(running(), 300);
     members.kernel.waited_for(300);
-    look(&mut members, &[Told { exit: None, ..ended(0) }], &mut News::default());
+    look(&mut members, &[Told { exit: None, ..ended(0) }], &mut EventBatch::default());
     assert_eq!((members.holds_root(), members.root_exit()), (false, None), "unknown, and not 0");
 }
 
@@ -92,9 +92,9 @@ fn orphans_in_the_group_of_the_attached_may_be_others() {
     members.kernel.processes.get_mut(&501).unwrap().0.group = 300;
     members.kernel.ends(500);
     members.kernel.waited_for(500);
-    let mut news = News::default();
-    members.look(Duration::from_millis(9), true, &[], &mut news);
-    assert!(!news.drain().any(|timed| matches!(timed.event, Event::Born { .. })));
+    let mut batch = EventBatch::default();
+    members.look(Duration::from_millis(9), true, &[], &mut batch);
+    assert!(!batch.drain().any(|timed| matches!(timed.event, Event::Started { .. })));
 }
 
 #[test]

@@ -1,0 +1,132 @@
+//! What each operating system provides to follow one job.
+
+use std::time::Duration;
+
+use super::{
+    Job, Start,
+    event_batch::Polled,
+    events::{MemberId, Reading, TimedEvent},
+    ledger::{Kept, Origin, PssPass},
+    os::Wake,
+    used::UsedBy,
+};
+use crate::{
+    Error,
+    record::{Downgrade, Exit},
+};
+
+/// One job as its operating system has it: its processes, what they hold, how they are waited for and ended.
+///
+/// The defaults are those of a system that has no such mechanism.
+pub(crate) trait Backend: Sized {
+    /// Starts the command, or attaches to the process, that `job` names.
+    ///
+    /// # Errors
+    /// The command cannot be started, the process cannot be attached to, or a limit cannot be kept.
+    fn start(job: &Job) -> Result<(Self, Start), Error>;
+
+    /// Returns the pid of the command.
+    fn root(&self) -> u32;
+
+    /// Returns where the figures come from.
+    fn origin(&self) -> Origin;
+
+    /// Whether the command has not exited.
+    fn root_lives(&self) -> bool;
+
+    /// Whether no member is left.
+    fn is_empty(&self) -> bool;
+
+    /// Iterates over the pids of the members alive at the last poll, with their numbers in the ledger.
+    fn pids_and_ids(&self) -> impl Iterator<Item = (u32, MemberId)> + '_;
+
+    /// Polls the whole job, at `at`; with `marks` the high-water marks of its members are read, too.
+    fn poll(&mut self, at: Duration, marks: bool) -> Polled;
+
+    /// Polls for the last time: every event that was reported is taken in.
+    fn last_poll(&mut self, at: Duration);
+
+    /// Whether the event of an exit that was seen is outstanding.
+    fn expects_events(&self) -> bool;
+
+    /// Takes what happened since the last call.
+    fn take_events(&mut self) -> impl Iterator<Item = TimedEvent> + '_;
+
+    /// Returns what the last poll read, in the order of ids.
+    fn readings(&self) -> &[Reading];
+
+    /// Returns what the last poll read beside memory, in the order of ids; nothing if it did not.
+    fn uses(&self) -> &[UsedBy];
+
+    /// Returns the time up to which all events have arrived, in a poll begun `at`.
+    fn complete_until(&self, at: Duration) -> Duration {
+        at
+    }
+
+    /// Whether a pass over the members' PSS is worth its price now, at a sample of `total` bytes.
+    fn pss_is_due(&mut self, at: Duration, total: u64) -> bool {
+        let _ = (at, total);
+        false
+    }
+
+    /// Makes a pass over the members' PSS; `None` if there is no such figure. It counts only if nothing moved.
+    fn pss(&mut self, at: Duration) -> Option<PssPass> {
+        let _ = at;
+        None
+    }
+
+    /// Makes such a pass however long it takes: the job may be ended for what it shows.
+    fn pss_of_all(&mut self, at: Duration) -> Option<PssPass> {
+        let _ = at;
+        None
+    }
+
+    /// Records that the pass at `total` bytes counted.
+    fn pss_counted(&mut self, total: u64) {
+        let _ = total;
+    }
+
+    /// Waits for `pause`, or until an awaited process exits or an order comes. Returns whether it was woken before.
+    fn wait(&mut self, pause: Duration, wake: &Wake) -> bool;
+
+    /// Sends the signal of this number to the command; once that has exited, to all that is left of the job.
+    fn signal(&mut self, number: i32);
+
+    /// Asks all that is left of the job to exit.
+    fn terminate(&mut self);
+
+    /// Ends all that is left of the job.
+    fn kill(&mut self);
+
+    /// Whether the kernel has enforced the limit that it was given.
+    fn kernel_enforced(&self) -> bool {
+        false
+    }
+
+    /// Returns how the command exited, once that is known. `killed`: this process ended the job; `over_limit`: because of
+    /// a limit.
+    fn exit(&self, killed: bool, over_limit: bool) -> Option<Exit>;
+
+    /// Lists what was refused, and why.
+    fn downgrades(&self) -> Vec<Downgrade>;
+
+    /// Returns the processor time of threads beside the one that follows the job.
+    fn reader_cpu(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Returns the number of events that were dropped.
+    fn lost(&self) -> u64 {
+        0
+    }
+
+    /// Whether every fork, exec and exit was reported.
+    fn all_reported(&self) -> bool {
+        false
+    }
+
+    /// Leaves everything as it was before the job, and returns what the kernel itself kept of the job.
+    fn end(&mut self) -> Kept {
+        Kept::default()
+    }
+}

@@ -1,0 +1,50 @@
+//! What a look at the whole job finds out, on its way from a system's readers to the ledger.
+
+use super::events::{Event, Moment, TimedEvent};
+
+/// What changed in a look at the whole job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) births: u32,
+    pub(crate) ends: u32,
+    pub(crate) execs: u32,
+}
+
+impl Changes {
+    pub(crate) fn any(self) -> bool {
+        self != Self::default()
+    }
+}
+
+/// A look at the whole job.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Polled {
+    pub(crate) changes: Changes,
+    /// Whether every member's mark was read.
+    pub(crate) marks: bool,
+}
+
+/// Events for the ledger, and how many of each.
+#[derive(Debug, Default)]
+pub(crate) struct EventBatch {
+    pub(crate) events: Vec<TimedEvent>,
+    pub(crate) changes: Changes,
+}
+
+impl EventBatch {
+    pub(crate) fn push(&mut self, moment: Moment, event: Event) {
+        match event {
+            Event::Started { .. } => self.changes.births += 1,
+            Event::Exec { .. } => self.changes.execs += 1,
+            Event::Ended { .. } => self.changes.ends += 1,
+            _ => {}
+        }
+        self.events.push(TimedEvent { moment, event });
+    }
+
+    /// Hands over what happened.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = TimedEvent> + '_ {
+        self.changes = Changes::default();
+        self.events.drain(..)
+    }
+}

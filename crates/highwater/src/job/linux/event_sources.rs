@@ -1,0 +1,327 @@
+//! The kernel's mechanisms that tell of a job: each tried, the best that works used, each refusal kept with its
+//! reason.
+
+use std::{collections::HashSet, io, rc::Rc};
+
+use super::{
+    cgroup::JobGroup,
+    coverage::{LifetimeScope, Mechanisms},
+    descendants::read_stat,
+    event_queue::{EventFeed, Round},
+    exec_hold::{ExecHold, HandOver, HeldTask},
+    kernel_event::{KernelEvent, TimedKernelEvent},
+    lifetimes::{connector::Connector, perf::Perf},
+    taskstats::{TaskEnd, Taskstats},
+};
+use crate::{
+    Roots,
+    job::{CgroupUse, LineageFrom},
+    record::{Certainty, Downgrade, Lineage, PeakFigure, PeaksFrom},
+};
+
+/// What a cgroup is wanted for.
+const CHARGE: &str = "the kernel's own peak of a cgroup";
+
+/// What is in use for one job.
+#[derive(Debug)]
+pub(crate) struct EventSources {
+    lifetimes: Option<LifetimeSource>,
+    hold: Option<ExecHold>,
+    taskstats: Option<Taskstats>,
+    group: Option<Rc<JobGroup>>,
+    /// Members that were found in another group.
+    strays: HashSet<u32>,
+    downgrades: Vec<Downgrade>,
+    lineage: LineageFrom,
+    /// Buffer for [`ExecHold::drain`].
+    held: Vec<HeldTask>,
+}
+
+/// The source of forks, execs and exits.
+#[derive(Debug)]
+enum LifetimeSource {
+    Perf(Perf),
+    Connector(Connector),
+}
+
+/// What the caller wants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WantedSources {
+    pub(crate) lineage: LineageFrom,
+    pub(crate) exact: bool,
+    pub(crate) cgroup: CgroupUse,
+}
+
+impl EventSources {
+    /// What must be there before the command is forked.
+    pub(crate) fn prepare(wanted: WantedSources, roots: &Roots) -> Self {
+        let mut sources = Self {
+            lifetimes: None,
+            hold: None,
+            taskstats: None,
+            group: None,
+            strays: HashSet::new(),
+            downgrades: Vec::new(),
+            lineage: wanted.lineage,
+            held: Vec::new(),
+        };
+        if wanted.exact {
+            match ExecHold::start() {
+                Ok(hold) => sources.hold = Some(hold),
+                Err(error) => {
+                    sources.downgrade(
+                        "exact peaks",
+                        format!("the keeper process could not be started: {error}"),
+                    );
+                }
+            }
+        }
+        let is_root = rustix::process::geteuid().is_root();
+        if wanted.lineage != LineageFrom::Sampling {
+            match Taskstats::listen(roots) {
+                Ok(taskstats) => sources.taskstats = Some(taskstats),
+                // Nobody expects it without privilege.
+                Err(error) if is_root => {
+                    sources.downgrade("exit records of processes", format!("taskstats: {error}"));
+                }
+                Err(_) => {}
+            }
+        }
+        let with_group = match wanted.cgroup {
+            CgroupUse::Auto => is_root || !crate::cgroup::is_v1(roots),
+            CgroupUse::Always => true,
+            CgroupUse::Never => false,
+        };
+        if with_group {
+            match JobGroup::make(roots) {
+                Ok(group) => sources.group = Some(Rc::new(group)),
+                Err(reason) if is_root || wanted.cgroup == CgroupUse::Always => {
+                    sources.downgrade(CHARGE, reason);
+                }
+                Err(_) => {}
+            }
+        }
+        sources
+    }
+
+    /// What the child does between its fork and its exec, if its tasks are to be held.
+    pub(crate) fn hand_over(&self) -> Option<Rc<HandOver>> {
+        self.hold.as_ref()?.hand_over()
+    }
+
+    /// The cgroup in which the command starts, if it gets one.
+    pub(crate) fn group(&self) -> Option<Rc<JobGroup>> {
+        self.group.clone()
+    }
+
+    /// Watches `child`, which is held between its fork and its exec.
+    pub(crate) fn attach(&mut self, child: u32, roots: &Roots) {
+        self.listen(child, roots);
+        if let Some(group) = &self.group {
+            // If it fails, nothing comes to be charged, which is said at the end.
+            let _ = group.let_in(child);
+        }
+    }
+
+    fn listen(&mut self, child: u32, roots: &Roots) {
+        let mut refusals = Vec::new();
+        let first: &[Lineage] = match self.lineage {
+            LineageFrom::Perf => &[Lineage::Perf],
+            LineageFrom::ProcConnector => &[Lineage::ProcConnector],
+            LineageFrom::Sampling => &[],
+            // The connector tells of an end after the memory is gone, which makes exact peaks a rigorous bound.
+            LineageFrom::Auto if self.hold.is_some() => &[Lineage::ProcConnector, Lineage::Perf],
+            LineageFrom::Auto => &[Lineage::Perf, Lineage::ProcConnector],
+        };
+        for &source in first {
+            let opened = match source {
+                Lineage::Perf => Perf::attach(child, roots)
+                    .map(LifetimeSource::Perf)
+                    .map_err(|why| format!("perf events: {why}")),
+                _ => Connector::listen().map(LifetimeSource::Connector).map_err(|why| match why.kind() {
+                    io::ErrorKind::TimedOut => {
+                        "proc connector: the kernel sends no events in this namespace".to_owned()
+                    }
+                    _ => format!("proc connector: {why}"),
+                }),
+            };
+            match opened {
+                Ok(lifetimes) => {
+                    self.lifetimes = Some(lifetimes);
+                    break;
+                }
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        if let (Some(LifetimeSource::Perf(_)), Some(hold)) = (&self.lifetimes, &self.hold) {
+            hold.want_marks_only();
+        }
+        if self.lifetimes.is_none() {
+            // Exit records are matched with the news of the exit.
+            self.taskstats = None;
+        }
+        if !refusals.is_empty() {
+            let wanted = match &self.lifetimes {
+                Some(LifetimeSource::Perf(_)) => "the moments at which memory was freed",
+                Some(LifetimeSource::Connector(_)) => "births and ends by perf events",
+                None => "births and ends of every process, from the kernel",
+            };
+            self.downgrade(wanted, refusals.join("; "));
+        }
+    }
+
+    /// The command has been exec'ed, or was about to be: how the hand-over went is known now.
+    pub(crate) fn started(&mut self) {
+        if let Some(Err(refused)) = self.hold.as_mut().map(ExecHold::handed_over) {
+            self.hold = None;
+            self.downgrade("exact peaks", refused.to_string());
+        }
+    }
+
+    fn downgrade(&mut self, wanted: &str, reason: String) {
+        self.downgrades.push(Downgrade { wanted: wanted.to_owned(), reason });
+    }
+
+    /// What was refused, and why.
+    pub(crate) fn downgrades(&self) -> impl Iterator<Item = Downgrade> + '_ {
+        let killed = self.hold.as_ref().is_some_and(ExecHold::was_killed).then(|| Downgrade {
+            wanted: "exact peaks to the end".to_owned(),
+            reason: "the keeper process was killed: from then on the job could not exec".to_owned(),
+        });
+        let disturbed = self.hold.as_ref().map_or(0, ExecHold::disturbed);
+        let disturbed = (disturbed > 0).then(|| Downgrade {
+            wanted: "exact peaks of every process".to_owned(),
+            reason: format!(
+                "another process read or wrote the pipe of the memory-keeper, {disturbed} times at least; \
+                 what it wrote counts for nothing"
+            ),
+        });
+        self.downgrades.iter().cloned().chain(killed).chain(disturbed)
+    }
+
+    /// Where births and ends come from; `None`: from looking.
+    pub(crate) fn lineage(&self) -> Option<Lineage> {
+        self.lifetimes.as_ref().map(|lifetimes| match lifetimes {
+            LifetimeSource::Perf(_) => Lineage::Perf,
+            LifetimeSource::Connector(_) => Lineage::ProcConnector,
+        })
+    }
+
+    /// Where peaks come from.
+    pub(crate) fn peaks(&self) -> PeaksFrom {
+        match (&self.hold, &self.taskstats) {
+            (Some(_), Some(_)) => PeaksFrom::ExitNotifyAndTaskstats,
+            (Some(_), None) => PeaksFrom::ExitNotify,
+            (None, Some(_)) => PeaksFrom::Taskstats,
+            (None, None) => PeaksFrom::Marks,
+        }
+    }
+
+    /// A child of ours that is not part of the job.
+    pub(crate) fn hold_pid(&self) -> Option<u32> {
+        self.hold.as_ref().map(ExecHold::pid)
+    }
+
+    /// Returns which of them report events.
+    pub(super) fn mechanisms(&self) -> Mechanisms {
+        let lifetimes = self.lifetimes.as_ref().map(|lifetimes| match lifetimes {
+            LifetimeSource::Perf(_) => LifetimeScope::Job,
+            LifetimeSource::Connector(_) => LifetimeScope::Machine,
+        });
+        Mechanisms { lifetimes, holds_tasks: self.hold.is_some() }
+    }
+
+    /// Whether events may pile up in buffers of limited size.
+    pub(crate) fn have_limited_buffers(&self) -> bool {
+        self.lifetimes.is_some() || self.hold.is_some()
+    }
+
+    /// Makes the kernel keep the job's charge below `bytes`.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub(crate) fn limit_charge(&mut self, bytes: u64) -> Result<(), String> {
+        let Some(group) = &self.group else {
+            let refused = self.downgrades.iter().find(|downgrade| downgrade.wanted == CHARGE);
+            return Err(refused.map_or("there is no cgroup for the job".to_owned(), |why| why.reason.clone()));
+        };
+        group.limit(bytes).map_err(|error| format!("{}: {error}", group.path().display()))
+    }
+
+    /// Whether the kernel has killed for the limit of the job's cgroup.
+    pub(crate) fn was_oom_killed(&self) -> bool {
+        self.group.as_ref().and_then(|group| group.oom_kills()).is_some_and(|kills| kills > 0)
+    }
+
+    /// Looks whether living members have left the job's cgroup; so many at a time.
+    pub(crate) fn look_for_strays(&mut self, roots: &Roots, members: impl Iterator<Item = u32>) {
+        const LOOKED_AT: usize = 16;
+        let Some(group) = &self.group else { return };
+        let mut text = Vec::new();
+        // Who is ending has left every group of v1 (`cgroup_exit`, kernel/cgroup/cgroup.c), so ask for that last.
+        let have_left = members.take(LOOKED_AT).filter(|&pid| {
+            group.has_left(roots, pid) == Some(true)
+                && read_stat(roots, pid, &mut text)
+                    .is_some_and(|stat| !stat.is_exiting() && !matches!(stat.state, b'Z' | b'X'))
+        });
+        self.strays.extend(have_left);
+    }
+
+    /// Ends the job's cgroup, and says what the kernel kept of it.
+    pub(crate) fn charge(&mut self) -> Option<PeakFigure> {
+        let group = Rc::into_inner(self.group.take()?)?;
+        let (bytes, path) = (group.peak_bytes(), group.path().to_owned());
+        if let Err(error) = group.remove() {
+            self.downgrade("removal of the job's cgroup", format!("{}: {error}", path.display()));
+        }
+        // A process of whatever kind is charged for its stacks: nothing means that the command could not get in.
+        match bytes {
+            Some(0) => self.downgrade(CHARGE, "the command could not enter the group made for it".to_owned()),
+            None => self.downgrade(CHARGE, "it could not be read at the end".to_owned()),
+            Some(bytes) => {
+                let strays = self.strays.len();
+                if strays > 0 {
+                    let reason = format!(
+                        "at least {strays} of its processes left the group that was made for the job"
+                    );
+                    self.downgrade(CHARGE, reason);
+                }
+                let certainty = if strays == 0 { Certainty::Exact } else { Certainty::AtLeast };
+                return Some(PeakFigure { bytes, certainty, at_seconds: None });
+            }
+        }
+        None
+    }
+}
+
+impl EventFeed for EventSources {
+    /// Lifetimes come first: then the exit record of each exit, which the kernel queues before the exit (`do_exit`,
+    /// kernel/exit.c), is here, too.
+    fn drain(&mut self, events: &mut Vec<TimedKernelEvent>, exit_record: impl FnMut(TaskEnd)) {
+        match &mut self.lifetimes {
+            Some(LifetimeSource::Perf(perf)) => perf.drain(events),
+            Some(LifetimeSource::Connector(connector)) => connector.drain(events),
+            None => {}
+        }
+        if let Some(hold) = &mut self.hold {
+            hold.drain(&mut self.held);
+        }
+        if let Some(taskstats) = &mut self.taskstats {
+            taskstats.drain(exit_record);
+        }
+        let held = self.held.drain(..);
+        events.extend(held.map(|task| TimedKernelEvent { at: task.at, event: KernelEvent::Held(task) }));
+    }
+
+    fn lost(&self, round: Round) -> u64 {
+        let lifetimes = match &self.lifetimes {
+            Some(LifetimeSource::Perf(perf)) if round == Round::Last => perf.lost_in_all(),
+            Some(LifetimeSource::Perf(perf)) => perf.lost(),
+            Some(LifetimeSource::Connector(connector)) => connector.lost(),
+            None => 0,
+        };
+        lifetimes
+            + self.hold.as_ref().map_or(0, ExecHold::lost)
+            + self.taskstats.as_ref().map_or(0, Taskstats::lost)
+    }
+}

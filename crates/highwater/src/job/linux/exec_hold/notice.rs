@@ -1,0 +1,201 @@
+//! What the keeper tells us, as it goes through the pipe between us.
+
+use std::time::Duration;
+
+/// Bytes of one notice: far below `PIPE_BUF`, so that each is written whole or not at all (pipe(7)).
+pub(super) const SIZE: usize = 128;
+/// The longest name, with its zero (`TASK_COMM_LEN`).
+const COMM: usize = 16;
+/// What stands for a number that is not known.
+const UNKNOWN: u64 = u64::MAX;
+
+/// What a task had reached when it was held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeldTask {
+    /// `CLOCK_MONOTONIC`, right after the mark was read.
+    pub(crate) at: Duration,
+    /// Process and parent.
+    pub(crate) pid: u32,
+    pub(crate) ppid: u32,
+    pub(crate) point: HoldPoint,
+    /// `VmHWM` in bytes.
+    pub(crate) mark: Option<u64>,
+    pub(crate) threads: Option<u32>,
+    /// This and `image`, `start_ticks` and `forked` say nothing where only marks are wanted.
+    pub(crate) comm: String,
+    /// Tells its memory map from the one that it has after an exec.
+    pub(crate) image: Option<u64>,
+    /// In clock ticks since boot.
+    pub(crate) start_ticks: u64,
+    /// Whether it runs in its parent's memory map; asked where it may not have exec'ed.
+    pub(crate) shares_map: Option<bool>,
+    /// Forked and not exec'ed.
+    pub(crate) forked: bool,
+}
+
+/// Where a task was held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HoldPoint {
+    /// At an exec, which may yet fail.
+    Exec,
+    ExitGroup {
+        code: i32,
+    },
+}
+
+/// One notice. Made in the keeper, so plain numbers without any allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Notice {
+    pub(super) kind: Kind,
+    /// Notices that did not fit into the pipe, so far.
+    pub(super) dropped: u64,
+    /// The kind's own: an error number, an exit code.
+    pub(super) number: u64,
+    pub(super) at_nanoseconds: u64,
+    pub(super) pid: u64,
+    pub(super) ppid: u64,
+    pub(super) mark: Option<u64>,
+    pub(super) threads: Option<u64>,
+    pub(super) image: Option<u64>,
+    pub(super) start_ticks: u64,
+    pub(super) shares_map: Option<bool>,
+    pub(super) forked: bool,
+    pub(super) comm: [u8; COMM],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The listener has come.
+    Listening,
+    /// No listener will come: the filter was refused with this error number.
+    Refused,
+    Exec,
+    ExitGroup,
+    /// A task was answered without having been read.
+    Unread,
+    /// The last task of the job is gone.
+    Over,
+}
+
+const KINDS: [Kind; 6] =
+    [Kind::Listening, Kind::Refused, Kind::Exec, Kind::ExitGroup, Kind::Unread, Kind::Over];
+
+impl Notice {
+    pub(super) fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            dropped: 0,
+            number: 0,
+            at_nanoseconds: 0,
+            pid: 0,
+            ppid: 0,
+            mark: None,
+            threads: None,
+            image: None,
+            start_ticks: 0,
+            shares_map: None,
+            forked: false,
+            comm: [0; COMM],
+        }
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; SIZE] {
+        let kind = KINDS.iter().position(|&kind| kind == self.kind).unwrap_or(KINDS.len()) as u64;
+        // The first word and the two behind the last one are for the seal.
+        let words = [
+            0,
+            self.dropped,
+            self.number,
+            self.at_nanoseconds,
+            self.pid,
+            self.ppid,
+            self.mark.unwrap_or(UNKNOWN),
+            self.threads.unwrap_or(UNKNOWN),
+            self.image.unwrap_or(UNKNOWN),
+            self.start_ticks,
+            self.shares_map.map_or(UNKNOWN, u64::from),
+            kind << 1 | u64::from(self.forked),
+        ];
+        let mut bytes = [0; SIZE];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes[SIZE - COMM..].copy_from_slice(&self.comm);
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8; SIZE]) -> Option<Self> {
+        let word = |at: usize| {
+            let word = bytes.get(at * 8..).and_then(|rest| rest.first_chunk());
+            word.map_or(UNKNOWN, |word| u64::from_ne_bytes(*word))
+        };
+        let known = |at: usize| Some(word(at)).filter(|&word| word != UNKNOWN);
+        Some(Self {
+            kind: *KINDS.get(usize::try_from(word(11) >> 1).ok()?)?,
+            dropped: word(1),
+            number: word(2),
+            at_nanoseconds: word(3),
+            pid: word(4),
+            ppid: word(5),
+            mark: known(6),
+            threads: known(7),
+            image: known(8),
+            start_ticks: word(9),
+            shares_map: known(10).map(|shares| shares != 0),
+            forked: word(11) & 1 != 0,
+            comm: *bytes.last_chunk()?,
+        })
+    }
+
+    /// What was held, if that is what this notice says.
+    pub(super) fn held(&self) -> Option<HeldTask> {
+        let point = match self.kind {
+            Kind::Exec => HoldPoint::Exec,
+            Kind::ExitGroup => HoldPoint::ExitGroup { code: i32::try_from(self.number).ok()? },
+            _ => return None,
+        };
+        let comm = self.comm.split(|&byte| byte == 0).next().unwrap_or_default();
+        Some(HeldTask {
+            at: Duration::from_nanos(self.at_nanoseconds),
+            pid: self.pid.try_into().ok()?,
+            ppid: self.ppid.try_into().ok()?,
+            point,
+            mark: self.mark,
+            comm: String::from_utf8_lossy(comm).into_owned(),
+            threads: self.threads.and_then(|threads| threads.try_into().ok()),
+            image: self.image,
+            start_ticks: self.start_ticks,
+            shares_map: self.shares_map,
+            forked: self.forked,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_out_as_it_went_in() {
+        let mut comm = [0; COMM];
+        comm[..3].copy_from_slice(b"cc1");
+        let notice = Notice {
+            number: 7,
+            at_nanoseconds: 1_500_000_000,
+            pid: 11,
+            ppid: 10,
+            mark: Some(2 << 20),
+            image: None,
+            shares_map: Some(false),
+            forked: true,
+            comm,
+            ..Notice::of(Kind::ExitGroup)
+        };
+        assert_eq!(Notice::from_bytes(&notice.to_bytes()), Some(notice));
+        let held = notice.held().unwrap();
+        assert_eq!((held.point, held.comm.as_str()), (HoldPoint::ExitGroup { code: 7 }, "cc1"));
+        assert_eq!((held.threads, held.mark), (None, Some(2 << 20)), "unknown is not 0");
+        assert_eq!(Notice::of(Kind::Over).held(), None);
+        assert_eq!(Notice::from_bytes(&[255; SIZE]), None);
+    }
+}

@@ -1,0 +1,307 @@
+//! The keeper's own life: a process forked off ours that answers the kernel for each task that is held.
+//!
+//! Between fork and `_exit` nothing may allocate, lock or panic (another thread of ours may have held a lock when it
+//! was forked: signal-safety(7)), so all is system calls and plain memory on the stack.
+
+use std::{mem, os::fd::RawFd};
+
+use libc::c_int;
+
+use super::{
+    filter,
+    hand_over::{HandedOver, listen, receive, say_ready},
+    notice::{Kind, Notice},
+    seal::Seal,
+};
+use crate::process::linux::{stat::Stat, status::Status};
+
+/// What ps shows. `pkill hwm` does not match it.
+const NAME: &std::ffi::CStr = c"memory-keeper";
+/// Where the keeper's two descriptors are moved to; all others are closed.
+const NEWS: c_int = 3;
+const SOCKET: c_int = 4;
+/// Room for a `status`, in which a line of all groups of the user stands before the mark: over a thousand groups.
+const TEXT: usize = 1 << 14;
+/// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`: the task goes on where the keeper ran (Linux 6.6).
+const SYNC_WAKE_UP: u64 = 1;
+
+/// Lives until the last task of the job is gone. `news` is the pipe to us, `socket` brings the listener, and `seal` goes
+/// on each notice.
+///
+/// # Safety
+/// Only in a child right after fork; both descriptors are open.
+pub(super) unsafe fn serve(news: RawFd, socket: RawFd, seal: &Seal) -> ! {
+    // SAFETY: all of it is system calls on descriptors of our own and memory that lives.
+    unsafe {
+        if settle(news, socket) {
+            let mut news = News { seal, written: 0, dropped: 0, open: true };
+            match wait_for_listener() {
+                Some(Ok(HandedOver { listener, marks_only })) => {
+                    libc::close(SOCKET);
+                    libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP);
+                    news.tell(Notice::of(Kind::Listening));
+                    answer_all(listener, marks_only, &mut news);
+                    news.tell_last(Notice::of(Kind::Over));
+                }
+                Some(Err(errno)) => {
+                    news.tell(Notice {
+                        number: u64::from(errno.unsigned_abs()),
+                        ..Notice::of(Kind::Refused)
+                    });
+                }
+                None => {}
+            }
+        }
+        libc::_exit(0)
+    }
+}
+
+/// Tells the job's first process to go ahead, if all that the keeper needs is there, and waits for what it sends.
+///
+/// # Safety
+/// As [`serve`].
+unsafe fn wait_for_listener() -> Option<Result<HandedOver, i32>> {
+    // SAFETY: as our caller's.
+    unsafe {
+        match try_out() {
+            Ok(()) => {
+                say_ready(SOCKET);
+                receive(SOCKET)
+            }
+            Err(errno) => Some(Err(errno)),
+        }
+    }
+}
+
+/// Whether the kernel can do all that is needed, before a task is held that nobody could let go again. Tried on the
+/// keeper itself, by a filter that holds nothing.
+///
+/// # Safety
+/// As [`serve`].
+unsafe fn try_out() -> Result<(), i32> {
+    // SAFETY: zero is a valid value of this plain C struct.
+    let mut sizes: libc::seccomp_notif_sizes = unsafe { mem::zeroed() };
+    // SAFETY: the kernel fills in a live struct.
+    if unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_NOTIF_SIZES, 0, &raw mut sizes) } < 0 {
+        return Err(errno());
+    }
+    if usize::from(sizes.seccomp_notif) != mem::size_of::<libc::seccomp_notif>()
+        || usize::from(sizes.seccomp_notif_resp) != mem::size_of::<libc::seccomp_notif_resp>()
+    {
+        return Err(libc::EOPNOTSUPP);
+    }
+    // SAFETY: as our caller's; the listener is our own. ADDFD reads its argument before anything else, so it only
+    // fails: with EFAULT where it is known.
+    unsafe {
+        let listener = listen(&filter::holding_nothing())?;
+        libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_ADDFD, 0);
+        let answer = errno();
+        libc::close(listener);
+        // It came with Linux 5.9, and so did the news that the last task is gone. "Continue" is older: 5.5.
+        if answer == libc::EFAULT { Ok(()) } else { Err(libc::EOPNOTSUPP) }
+    }
+}
+
+fn errno() -> i32 {
+    // SAFETY: points to this thread's errno.
+    unsafe { *libc::__errno_location() }
+}
+
+/// Leaves everything of ours behind: session, terminal, directory, descriptors, name. Signals are blocked since
+/// before the fork. False where its own two descriptors could not be brought to their places.
+///
+/// # Safety
+/// As [`serve`].
+unsafe fn settle(news: RawFd, socket: RawFd) -> bool {
+    // SAFETY: system calls with integers and constant strings.
+    unsafe {
+        libc::setsid();
+        libc::prctl(libc::PR_SET_NAME, NAME.as_ptr(), 0, 0, 0);
+        libc::chdir(c"/".as_ptr());
+        // First out of the way of each other, then to where they stay.
+        let (news, socket) =
+            (libc::fcntl(news, libc::F_DUPFD, SOCKET + 1), libc::fcntl(socket, libc::F_DUPFD, SOCKET + 1));
+        if libc::dup2(news, NEWS) < 0 || libc::dup2(socket, SOCKET) < 0 {
+            return false;
+        }
+        if libc::syscall(libc::SYS_close_range, SOCKET + 1, c_int::MAX, 0) < 0 {
+            // Before Linux 5.9, and where a container does not know it.
+            for descriptor in SOCKET + 1..65_536 {
+                libc::close(descriptor);
+            }
+        }
+        for descriptor in 0..3 {
+            libc::close(descriptor);
+            libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+        }
+        // If it were killed, the job would break: proc_pid_oom_score_adj(5). Only the privileged may.
+        let adjust = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
+        if adjust >= 0 {
+            libc::write(adjust, c"-1000".as_ptr().cast(), 5);
+            libc::close(adjust);
+        }
+        // The job of the same user may neither open what stands in /proc/PID/fd of the keeper nor trace it: prctl(2).
+        // Not before: its files in /proc are root's from now on.
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+        true
+    }
+}
+
+/// The pipe to us.
+struct News<'a> {
+    seal: &'a Seal,
+    /// Notices in the pipe so far.
+    written: u64,
+    dropped: u64,
+    open: bool,
+}
+
+impl News<'_> {
+    /// Tells it if there is room; never waits, for the job waits for the keeper.
+    fn tell(&mut self, notice: Notice) {
+        if !self.open {
+            return;
+        }
+        let bytes = self.seal.apply(Notice { dropped: self.dropped, ..notice }, self.written);
+        // SAFETY: a descriptor and memory of our own.
+        if unsafe { libc::write(NEWS, bytes.as_ptr().cast(), bytes.len()) } >= 0 {
+            self.written += 1;
+        } else {
+            match errno() {
+                libc::EAGAIN | libc::EINTR => self.dropped += 1,
+                _ => {
+                    // Nobody listens any more. The job still waits for its answers.
+                    self.open = false;
+                    // SAFETY: our own descriptor, not used again.
+                    unsafe { libc::close(NEWS) };
+                }
+            }
+        }
+    }
+
+    /// Waits for room, or for our end: nobody waits for the keeper any more.
+    fn tell_last(&mut self, notice: Notice) {
+        let mut room = libc::pollfd { fd: NEWS, events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one entry that lives. EINTR: every signal is blocked, so only a stop and its continuation.
+        while self.open && unsafe { libc::poll(&raw mut room, 1, -1) } < 0 {}
+        self.tell(notice);
+    }
+}
+
+/// Answers until the last task is gone.
+///
+/// # Safety
+/// `listener` is a seccomp listener of our own.
+unsafe fn answer_all(listener: c_int, marks_only: bool, news: &mut News<'_>) {
+    let mut text = [0; TEXT];
+    loop {
+        let mut poll = libc::pollfd { fd: listener, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry that lives.
+        let ready = unsafe { libc::poll(&raw mut poll, 1, -1) };
+        if ready > 0 && poll.revents & libc::POLLIN == 0 && poll.revents & libc::POLLHUP != 0 {
+            // No task has the filter any more (Linux 5.9).
+            return;
+        }
+        if ready < 0 || poll.revents & libc::POLLIN == 0 {
+            // Stopped and continued, frozen, traced: EINTR, or POLLERR from seccomp_notify_poll (kernel/seccomp.c).
+            // No reason to leave a job that waits.
+            continue;
+        }
+        // SAFETY: zero is a valid value of this plain C struct, and the kernel demands it.
+        let mut held: libc::seccomp_notif = unsafe { mem::zeroed() };
+        // SAFETY: the kernel fills in a live struct of the size that the request names.
+        if unsafe { libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut held) } < 0 {
+            continue; // ENOENT: killed meanwhile.
+        }
+        let notice = read(&held, marks_only, &mut text);
+        let id = held.id;
+        // SAFETY: points to a live number.
+        let still_held =
+            unsafe { libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) } == 0;
+        if still_held {
+            // Before the answer, so that it is there when the task's end is told.
+            news.tell(notice.unwrap_or(Notice::of(Kind::Unread)));
+        }
+        let flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1);
+        let mut go_on = libc::seccomp_notif_resp { id, val: 0, error: 0, flags };
+        // SAFETY: a live struct of the size that the request names. ENOENT: killed meanwhile.
+        unsafe { libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut go_on) };
+    }
+}
+
+/// What the held task has reached.
+fn read(held: &libc::seccomp_notif, marks_only: bool, text: &mut [u8; TEXT]) -> Option<Notice> {
+    let number = held.data.nr.cast_unsigned();
+    let is_exit = filter::is_exit(held.data.arch, number);
+    let mut notice = Notice::of(if is_exit { Kind::ExitGroup } else { Kind::Exec });
+    if is_exit {
+        notice.number = held.data.args.first()? & 0xff;
+    }
+    let status = Status::parse(read_file(held.pid, b"/status\0", text)?)?;
+    notice.at_nanoseconds = now();
+    notice.pid = status.tgid?.into();
+    notice.ppid = status.ppid.map_or(0, u64::from);
+    (notice.mark, notice.threads) = (status.vm_hwm_bytes, status.threads);
+    // Of the process, not of the thread: the time of its start is the whole process's.
+    let pid = u32::try_from(notice.pid).ok()?;
+    if marks_only {
+        if !is_exit || status.threads == Some(1) {
+            // Of one that has exec'ed this says no more than that it has a map of its own.
+            notice.shares_map = super::same_memory_map(pid, status.ppid?);
+        }
+        return Some(notice);
+    }
+    let stat = Stat::parse_bytes(read_file(pid, b"/stat\0", text)?)?;
+    (notice.start_ticks, notice.image, notice.forked) = (stat.start_ticks, stat.image, stat.has_not_exec());
+    for (place, byte) in notice.comm.iter_mut().zip(stat.comm) {
+        *place = *byte;
+    }
+    if notice.forked {
+        notice.shares_map = super::same_memory_map(pid, stat.ppid);
+    }
+    if notice.image.is_none() && held.pid != pid {
+        // The leader has left, and its map with it; the thread that is held has one.
+        notice.image = Stat::parse_bytes(read_file(held.pid, b"/stat\0", text)?)?.image;
+    }
+    Some(notice)
+}
+
+/// `/proc/ID` and `name`, which ends with a zero.
+fn read_file<'a>(id: u32, name: &[u8], text: &'a mut [u8; TEXT]) -> Option<&'a [u8]> {
+    let mut path = [0_u8; 32];
+    let mut digits = [0_u8; 10];
+    let mut left = id;
+    let mut count = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(left % 10).ok()?;
+        left /= 10;
+        count += 1;
+        if left == 0 {
+            break;
+        }
+    }
+    let parts = b"/proc/".iter().chain(digits.iter().skip(10 - count)).chain(name);
+    for (place, byte) in path.iter_mut().zip(parts) {
+        *place = *byte;
+    }
+    // SAFETY: `path` ends with a zero; `text` is live and as long as it says.
+    unsafe {
+        let file = libc::open(path.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC);
+        if file < 0 {
+            return None;
+        }
+        let length = libc::read(file, text.as_mut_ptr().cast(), text.len());
+        libc::close(file);
+        text.get(..usize::try_from(length).ok()?)
+    }
+}
+
+fn now() -> u64 {
+    // SAFETY: zero is a valid value, and the kernel fills in a live struct.
+    let time = unsafe {
+        let mut time: libc::timespec = mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time);
+        time
+    };
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}

@@ -1,0 +1,152 @@
+//! Attaching to a process that runs already. Nothing about it is changed: no trace, no group, no signal.
+
+use std::{io, time::Duration};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{Pid, PidfdFlags, pidfd_open},
+    time::{ClockId, clock_gettime},
+};
+
+use super::{
+    super::{
+        clock::monotonic,
+        descendants::read_stat,
+        event_sources::{EventSources, WantedSources},
+        launch::Child,
+        map_reader::{MapReader, Outcome},
+        observation::Observation,
+        pss::PssPasses,
+        shortage::Shortage,
+    },
+    LinuxJob, check_proc,
+};
+use crate::{
+    Error,
+    bounded::{Extent, MAX_ATTACHED_COMMAND_BYTES},
+    job::{CgroupUse, Job, LineageFrom, Start, event_batch::EventBatch},
+    process::linux::{cmdline, facts::ticks_per_second, stat::Stat},
+    record::{Attached, Downgrade},
+};
+
+/// How long the process is waited for where it holds its memory map locked.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
+    let mut downgrades: Vec<Downgrade> = check_proc(&job.roots)?.into_iter().collect();
+    let (child, found) = find(job, pid)?;
+    let lineage = match job.lineage {
+        LineageFrom::Sampling => LineageFrom::Sampling,
+        LineageFrom::Perf => {
+            let reason =
+                "they are inherited by what a process starts later, but not by what it has started already";
+            downgrades.push(Downgrade { wanted: "perf events".to_owned(), reason: reason.to_owned() });
+            LineageFrom::ProcConnector
+        }
+        LineageFrom::Auto | LineageFrom::ProcConnector => LineageFrom::ProcConnector,
+    };
+    downgrades.push(Downgrade {
+        wanted: "what happened before".to_owned(),
+        reason: "the process ran already when it was attached to".to_owned(),
+    });
+    let wanted = WantedSources { lineage, exact: false, cgroup: CgroupUse::Never };
+    let mut sources = EventSources::prepare(wanted, &job.roots);
+    sources.attach(pid, &job.roots);
+    let (mut start, epoch) = (Start::now(), monotonic());
+    // None of its processes becomes a child of this one, so no `ru_maxrss` is judged by the mark of this process.
+    let mut observation = Observation::new(&job.roots, false, u64::MAX, job);
+    let mut batch = EventBatch::default();
+    let members = observation.attach(pid, epoch, sources.mechanisms(), &mut batch);
+    if has_ended(&child) {
+        return Err(Error::NoSuchProcess { pid });
+    }
+    let ran_for = since_boot().checked_sub(born(&found));
+    let attached = Attached {
+        pid,
+        ran_for_seconds: ran_for.map(|ran| ran.as_secs_f64()),
+        processes: members.count,
+        marks_bytes: members.hwm_bytes,
+    };
+    start.attached = Some((attached, command_line(job, pid, &found, &mut downgrades)));
+    let linux_job = LinuxJob {
+        roots: job.roots.clone(),
+        child,
+        observation,
+        sources,
+        passes: PssPasses::new(&job.roots),
+        batch,
+        downgrades,
+        next_usage: Duration::ZERO,
+        shortage: Shortage::watch(&job.roots, None),
+        subreaper: None,
+    };
+    Ok((linux_job, start))
+}
+
+/// The process, held by a descriptor that another one with its pid can never get, and what `/proc` says of it.
+fn find(job: &Job, pid: u32) -> Result<(Child, Stat), Error> {
+    let refused = |why: &str| Error::Attach { pid, why: why.to_owned() };
+    if pid == std::process::id() {
+        return Err(refused("that is this very process"));
+    }
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Error::NoSuchProcess { pid })?;
+    let pidfd = pidfd_open(raw, PidfdFlags::empty()).map_err(|errno| match errno {
+        Errno::SRCH => Error::NoSuchProcess { pid },
+        // Not the leader of its thread group (pidfd_open(2)).
+        Errno::INVAL | Errno::NOENT => refused("that is the id of a thread; attach to its process"),
+        errno => refused(&format!("pidfd_open: {}", io::Error::from(errno))),
+    })?;
+    let child = Child { pid, pidfd };
+    let Some(stat) = read_stat(&job.roots, pid, &mut Vec::new()) else {
+        return Err(if has_ended(&child) {
+            Error::NoSuchProcess { pid }
+        } else {
+            refused("procfs hides it from us (mounted with hidepid); run as its user, or as root")
+        });
+    };
+    if stat.is_kernel_thread() {
+        return Err(refused("it is a thread of the kernel, which has no memory of its own"));
+    }
+    // Read while it lived, so it was read of this process.
+    if stat.has_exited() || has_ended(&child) {
+        return Err(refused("it has ended; its parent has not waited for it yet"));
+    }
+    Ok((child, stat))
+}
+
+/// A pidfd can be read once its process has ended.
+fn has_ended(child: &Child) -> bool {
+    let mut polled = [PollFd::new(&child.pidfd, PollFlags::IN)];
+    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
+
+fn born(stat: &Stat) -> Duration {
+    let per_second = ticks_per_second().max(1);
+    Duration::from_millis(stat.start_ticks.saturating_mul(1000) / per_second)
+}
+
+fn since_boot() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs().try_into().unwrap_or(0))
+}
+
+fn command_line(job: &Job, pid: u32, stat: &Stat, downgrades: &mut Vec<Downgrade>) -> Vec<String> {
+    let mut text = Vec::new();
+    let path = job.roots.proc.join(format!("{pid}/cmdline"));
+    let outcome = MapReader::default().read(path, MAX_ATTACHED_COMMAND_BYTES, &mut text, PATIENCE);
+    let (words, extent) = cmdline::words(&text);
+    if outcome == Outcome::Late {
+        downgrades.push(Downgrade {
+            wanted: "the command line".to_owned(),
+            reason: "the process holds its memory map locked; the kernel's name of it is recorded".to_owned(),
+        });
+    }
+    if outcome == Outcome::Read(Extent::Cut) || extent == Extent::Cut {
+        downgrades.push(Downgrade {
+            wanted: "the whole command line".to_owned(),
+            reason: "it is longer than 2 MiB or 65,536 words; its beginning is recorded".to_owned(),
+        });
+    }
+    if words.is_empty() { vec![stat.comm.clone()] } else { words }
+}

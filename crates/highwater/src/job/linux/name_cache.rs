@@ -1,0 +1,35 @@
+//! Names of programs: the whole name, where the kernel's own is cut at 15 bytes.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::proc_view::Arguments;
+use crate::job::events::Name;
+
+/// Number of bytes in a kernel name (`TASK_COMM_LEN` less its zero); longer names are cut.
+const MAX_COMM_BYTES: usize = 15;
+
+/// Whole names of programs whose kernel name is cut.
+#[derive(Debug, Default)]
+pub(super) struct NameCache {
+    commands: HashMap<String, String>,
+}
+
+impl NameCache {
+    /// Returns the name of a program that `comm` stands for.
+    pub(super) fn of_comm(&self, comm: String) -> Arc<Name> {
+        let command = self.commands.get(&comm).unwrap_or(&comm).clone();
+        Name::new(command, comm, None, None)
+    }
+
+    /// Returns the name of a program, and whether it is complete. It is not if there are no arguments: in the midst of
+    /// an exec the kernel sets `comm` before the arguments (`begin_new_exec`, `setup_arg_pages`, fs/exec.c).
+    pub(super) fn of_arguments(&mut self, arguments: Arguments, comm: String) -> (Arc<Name>, bool) {
+        let Arguments { command, line, exe } = arguments;
+        let has_arguments = command.is_some();
+        let command = command.unwrap_or_else(|| comm.clone());
+        if comm.len() >= MAX_COMM_BYTES && command.starts_with(&comm) {
+            self.commands.insert(comm.clone(), command.clone());
+        }
+        (Name::new(command, comm, exe, line), has_arguments)
+    }
+}

@@ -1,0 +1,294 @@
+//! One job as Windows has it: a Job Object, or the family of a process that was attached to.
+
+use std::{
+    os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
+    process::Child,
+    time::{Duration, Instant},
+};
+
+use windows_sys::Win32::System::Threading::{OpenProcess, PROCESS_TERMINATE, TerminateProcess};
+
+use super::{
+    Wake,
+    attach::Family,
+    launch::launch,
+    members::{Members, wall_clock},
+    object::{JobObject, KILLED},
+    port::Message,
+};
+use crate::{
+    Error,
+    job::{
+        Job, Start,
+        backend::Backend,
+        event_batch::{EventBatch, Polled},
+        events::{Event, MemberId, Moment, Reading, TimedEvent},
+        ledger::{Kept, Origin},
+        used::UsedBy,
+    },
+    record::{Certainty, Downgrade, Exit, ExitCause, Lineage, Metric, PeakFigure, PeaksFrom},
+};
+
+/// Numbers of signals that mean an end, as the C runtime has them.
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+/// What holds the job together.
+#[derive(Debug)]
+enum Held {
+    Job {
+        /// As long as its handle is open nobody else gets its pid.
+        root: Child,
+        object: JobObject,
+    },
+    /// It was attached to.
+    Family(Box<Family>),
+}
+
+#[derive(Debug)]
+pub(crate) struct WindowsJob {
+    held: Held,
+    wake: Wake,
+    members: Members,
+    batch: EventBatch,
+    clock: Instant,
+    commit_is_limited: bool,
+    ends_with_us: bool,
+    downgrades: Vec<Downgrade>,
+}
+
+impl WindowsJob {
+    fn attach(job: &Job, pid: u32, wake: Wake) -> Result<(Self, Start), Error> {
+        if job.limits.cgroup_bytes.is_some() {
+            return Err(Error::Limit {
+                why: "only a Job Object bounds what a job commits, and a process that runs already is put into none"
+                    .to_owned(),
+            });
+        }
+        let (family, members, batch, start) = Family::attach(pid, job.usage, &wake)?;
+        let tree = Self {
+            held: Held::Family(Box::new(family)),
+            wake,
+            members,
+            batch,
+            clock: start.clock,
+            commit_is_limited: false,
+            ends_with_us: false,
+            downgrades: Vec::new(),
+        };
+        Ok((tree, start))
+    }
+}
+
+impl Backend for WindowsJob {
+    fn start(job: &Job) -> Result<(Self, Start), Error> {
+        if job.limits.total_pss_bytes.is_some() {
+            return Err(Error::Limit {
+                why: "Windows knows no proportional set size (PSS) of a process".to_owned(),
+            });
+        }
+        let wake = job.control.wake().clone();
+        let port = wake.raw().ok_or_else(|| Error::System {
+            doing: "creating a completion port",
+            source: std::io::Error::other("none was to be had"),
+        })?;
+        if let Some(pid) = job.attach {
+            return Self::attach(job, pid, wake);
+        }
+        let object = JobObject::new(port, job.limits.cgroup_bytes, job.ends_with_us)?;
+        let mut start = None;
+        let root = launch(job, &object, || start = Some((Start::now(), wall_clock())))?;
+        let (start, epoch) = start.unwrap_or_else(|| (Start::now(), wall_clock()));
+        let mut members = Members::new(root.id(), epoch, job.usage);
+        let mut batch = EventBatch::default();
+        members.adopt(root.id(), &object, Duration::ZERO, &mut batch);
+        let tree = Self {
+            held: Held::Job { root, object },
+            wake,
+            members,
+            batch,
+            clock: start.clock,
+            commit_is_limited: job.limits.cgroup_bytes.is_some(),
+            ends_with_us: job.ends_with_us,
+            downgrades: Vec::new(),
+        };
+        Ok((tree, start))
+    }
+
+    fn root(&self) -> u32 {
+        match &self.held {
+            Held::Job { root, .. } => root.id(),
+            Held::Family(family) => family.root(),
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        let lineage = match self.held {
+            Held::Job { .. } => Lineage::JobObject,
+            Held::Family(_) => Lineage::Scan,
+        };
+        Origin { metric: Metric::WorkingSet, lineage, peaks: PeaksFrom::AfterEnd, slack_bytes: None }
+    }
+
+    fn root_lives(&self) -> bool {
+        self.members.root_lives()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    fn pids_and_ids(&self) -> impl Iterator<Item = (u32, MemberId)> + '_ {
+        self.members.pids_and_ids()
+    }
+
+    /// The marks come with each reading.
+    fn poll(&mut self, at: Duration, _: bool) -> Polled {
+        match &mut self.held {
+            Held::Job { object, .. } => self.members.look(at, &self.wake, object, &mut self.batch),
+            Held::Family(family) => {
+                family.find(&mut self.members, at, &mut self.batch);
+                self.members.read_all(at, &mut self.batch)
+            }
+        }
+    }
+
+    /// Whether the Job Object has counted more births than were told.
+    fn expects_events(&self) -> bool {
+        self.members.untold() > 0
+    }
+
+    fn last_poll(&mut self, at: Duration) {
+        self.poll(at, true);
+        if let Held::Job { object, .. } = &self.held
+            && let Some(account) = object.account()
+        {
+            let event = Event::UsedByJob { used: Box::new(account.used), is_final: account.now == 0 };
+            self.batch.push(Moment::exactly(at), event);
+        }
+    }
+
+    fn take_events(&mut self) -> impl Iterator<Item = TimedEvent> + '_ {
+        self.batch.drain()
+    }
+
+    fn readings(&self) -> &[Reading] {
+        self.members.readings()
+    }
+
+    fn uses(&self) -> &[UsedBy] {
+        self.members.uses()
+    }
+
+    /// News is taken in as it comes: a process that was born has to be opened before it is gone.
+    fn wait(&mut self, pause: Duration, wake: &Wake) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Some(message) = wake.next(left) else { return false };
+            let awaited = match &self.held {
+                Held::Job { object, .. } => {
+                    self.members.hear(message, object, self.clock.elapsed(), &mut self.batch)
+                }
+                // Its bell, or an order.
+                Held::Family(_) => true,
+            };
+            if awaited || message == Message::Ring {
+                return true;
+            }
+        }
+    }
+
+    /// There are no signals: those that mean an end are one.
+    fn signal(&mut self, number: i32) {
+        if !matches!(number, SIGKILL | SIGTERM) {
+            return;
+        }
+        match &mut self.held {
+            // It may have ended this very moment.
+            Held::Job { root, .. } if self.members.root_lives() => drop(root.kill()),
+            Held::Family(family) if self.members.root_lives() => end_process(family.root()),
+            _ => self.kill(),
+        }
+    }
+
+    /// Programs without a window cannot be asked.
+    fn terminate(&mut self) {
+        self.kill();
+    }
+
+    fn kill(&mut self) {
+        match &mut self.held {
+            Held::Job { object, .. } => object.terminate(),
+            Held::Family(family) => {
+                family.find(&mut self.members, self.clock.elapsed(), &mut self.batch);
+                // The first is ended first: whoever is left cannot be started again by it.
+                self.members.pids_and_ids().for_each(|(pid, _)| end_process(pid));
+            }
+        }
+    }
+
+    fn kernel_enforced(&self) -> bool {
+        self.members.was_over_limit
+    }
+
+    fn exit(&self, killed: bool, over_limit: bool) -> Option<Exit> {
+        self.members.root_exit().map(|code| Exit {
+            code: Some(code.cast_signed()),
+            signal: None,
+            signal_name: None,
+            cause: match (over_limit, killed) {
+                (true, _) => ExitCause::Limit,
+                (false, true) => ExitCause::Killed,
+                (false, false) => ExitCause::Exited,
+            },
+        })
+    }
+
+    fn downgrades(&self) -> Vec<Downgrade> {
+        let mut downgrades = self.downgrades.clone();
+        if let Held::Family(family) = &self.held {
+            downgrades.extend(family.downgrades());
+        }
+        downgrades
+    }
+
+    fn lost(&self) -> u64 {
+        self.members.untold().into()
+    }
+
+    /// Who lives and ends between two looks at a process that was attached to is told of by nobody.
+    fn all_reported(&self) -> bool {
+        matches!(self.held, Held::Job { .. }) && self.members.untold() == 0
+    }
+
+    /// Survivors live on, without a limit.
+    fn end(&mut self) -> Kept {
+        let Held::Job { object, .. } = &self.held else { return Kept::default() };
+        if self.commit_is_limited {
+            // It was allowed to set it, so it is allowed to lift it.
+            let _ = object.limit(None, self.ends_with_us);
+        }
+        let commit = object.peak_commit();
+        if commit.is_none() {
+            self.downgrades.push(Downgrade {
+                wanted: "the kernel's own peak of what the job committed".to_owned(),
+                reason: "this system's Job Objects keep none".to_owned(),
+            });
+        }
+        let exact = |bytes| PeakFigure { bytes, certainty: Certainty::Exact, at_seconds: None };
+        Kept { commit: commit.map(exact), ..Kept::default() }
+    }
+}
+
+/// Ends one process of those that are kept open: nobody else has its pid. It may have ended by now, or be protected from us.
+fn end_process(pid: u32) {
+    // SAFETY: no pointers; the new handle is ours alone.
+    let process = unsafe { OpenProcess(PROCESS_TERMINATE, 0, pid) };
+    if !process.is_null() {
+        // SAFETY: as above.
+        let process = unsafe { OwnedHandle::from_raw_handle(process) };
+        // SAFETY: a live handle that may be used for this.
+        unsafe { TerminateProcess(process.as_raw_handle(), KILLED) };
+    }
+}
