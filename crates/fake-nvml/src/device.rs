@@ -3,10 +3,9 @@
 use std::ffi::{CStr, c_char};
 
 use crate::{
-    Handle, code, put,
+    Handle, code, put, put_text,
     scenario::{self, Place},
     session,
-    text::put_text,
 };
 
 /// `nvmlMemory_t`.

@@ -39,3 +39,21 @@ pub(crate) fn put<T>(at: *mut T, value: T) -> u32 {
     unsafe { at.write_unaligned(value) };
     code::SUCCESS
 }
+
+/// Writes a text into the caller's buffer; in the scenario `garbage`, bytes that are no text and have no end.
+pub(crate) fn put_text(text: &str, at: *mut c_char, room: u32) -> u32 {
+    let is_garbage = scenario::is("garbage");
+    let room = room as usize;
+    if text.len() + 1 > room {
+        return code::INSUFFICIENT_SIZE;
+    }
+    let bytes = text.bytes().chain([0]);
+    let bytes: Vec<u8> = if is_garbage { vec![0xfe; room] } else { bytes.collect() };
+    for (place, byte) in bytes.into_iter().enumerate() {
+        let written = put(at.wrapping_add(place).cast(), byte);
+        if written != code::SUCCESS {
+            return written;
+        }
+    }
+    code::SUCCESS
+}

@@ -2,25 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 
-use crate::{Handle, code, device, put, scenario};
-
-/// Writes a text into the caller's room. `garbage`: bytes that are no text, and no end.
-pub(crate) fn put_text(text: &str, at: *mut c_char, room: u32) -> u32 {
-    let is_garbage = scenario::is("garbage");
-    let room = room as usize;
-    if text.len() + 1 > room {
-        return code::INSUFFICIENT_SIZE;
-    }
-    let bytes = text.bytes().chain([0]);
-    let bytes: Vec<u8> = if is_garbage { vec![0xfe; room] } else { bytes.collect() };
-    for (place, byte) in bytes.into_iter().enumerate() {
-        let told = put(at.wrapping_add(place).cast(), byte);
-        if told != code::SUCCESS {
-            return told;
-        }
-    }
-    code::SUCCESS
-}
+use crate::{Handle, code, device, put, put_text};
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlSystemGetDriverVersion(at: *mut c_char, room: u32) -> u32 {

@@ -43,6 +43,7 @@ mod events;
 mod follow;
 mod gpu;
 mod grouping;
+mod identity;
 #[cfg(any(windows, test))]
 mod kinship;
 mod ledger;
@@ -52,7 +53,7 @@ mod linux;
 #[cfg(any(target_os = "macos", all(test, unix)))]
 #[cfg_attr(not(target_os = "macos"), allow(dead_code))] // Linux tests what is made of the kernel's answers.
 mod macos;
-
+mod moment;
 mod observer;
 mod options;
 mod pace;

@@ -7,6 +7,7 @@ mod family;
 mod images;
 mod memory;
 mod meter;
+mod own_pages;
 mod process;
 mod same_pid;
 mod shared;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{
     Job, Start,
     event_batch::Polled,
-    events::{MemberId, Reading, TimedEvent},
+    events::{Reading, TimedEvent},
+    identity::MemberId,
     ledger::{Kept, Origin, PssPass},
     os::Wake,
     used::UsedBy,

@@ -10,7 +10,8 @@ use std::time::Duration;
 pub(crate) use self::extent::Extent;
 use super::{
     bound::{Span, Spans},
-    events::{LastMark, Moment, Sample},
+    events::{LastMark, Sample},
+    moment::Moment,
 };
 use crate::record::{Certainty, PeakInterval};
 
@@ -279,7 +280,7 @@ impl PeakEstimate {
 
     /// The interval. `all_known`: no process and no exec of the job can have been missed.
     pub(crate) fn interval(&self, all_known: bool) -> Option<PeakInterval> {
-        let seconds = |at: Duration| super::timeline::round(at.as_secs_f64());
+        let seconds = super::moment::rounded_seconds;
         if !self.any {
             return self.cap.map(|bytes| PeakInterval {
                 bytes,

@@ -1,6 +1,9 @@
 //! What a look at the whole job finds out, on its way from a system's readers to the ledger.
 
-use super::events::{Event, Moment, TimedEvent};
+use super::{
+    events::{Event, TimedEvent},
+    moment::Moment,
+};
 
 /// What changed in a look at the whole job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,67 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    ledger::Whole,
-    used::{Used, UsedBy},
+    identity::{MemberId, Name},
+    moment::Moment,
+    used::{Completeness, Used, UsedBy},
 };
-use crate::{
-    bounded::{self, MAX_NAME_BYTES, MAX_PATH_BYTES},
-    record::{PeakSource, ProcessExit, UsageSource},
-};
-
-/// A member of the job: one process, from the moment it was first seen. Numbers grow in that order and are
-/// never used twice, so two processes with the same pid are two members.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct MemberId(pub(crate) u32);
-
-/// What a program image is called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name {
-    /// Base name of `argv[0]` where it could be read, else `comm`.
-    pub(crate) command: String,
-    /// The kernel's name for it.
-    pub(crate) comm: String,
-    /// Path of the executable, where it could be read.
-    pub(crate) exe: Option<String>,
-    /// Its arguments with a space between them, where they were asked for and could be read.
-    pub(crate) line: Option<String>,
-}
-
-impl Name {
-    /// Texts that the process chose are cut at their bounds.
-    pub(crate) fn new(command: String, comm: String, exe: Option<String>, line: Option<String>) -> Arc<Self> {
-        Arc::new(Self {
-            command: bounded::cut(command, MAX_NAME_BYTES),
-            comm: bounded::cut(comm, MAX_NAME_BYTES),
-            exe: exe.map(|exe| bounded::cut(exe, MAX_PATH_BYTES)),
-            line,
-        })
-    }
-
-    /// That of a program that ended before it could be asked, where the kernel tells no name.
-    pub(crate) fn unknown() -> Arc<Self> {
-        Self::new("?".to_owned(), "?".to_owned(), None, None)
-    }
-}
-
-/// When something happened, since the job's start: between two looks at the job, or where the kernel told, at one
-/// instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
-    pub(crate) earliest: Duration,
-    pub(crate) latest: Duration,
-}
-
-impl Moment {
-    #[cfg_attr(target_os = "macos", allow(dead_code))] // Nothing is told with its time there.
-    pub(crate) fn exactly(at: Duration) -> Self {
-        Self { earliest: at, latest: at }
-    }
-
-    pub(crate) fn between(earliest: Duration, latest: Duration) -> Self {
-        Self { earliest: earliest.min(latest), latest }
-    }
-}
+use crate::record::{PeakSource, ProcessExit, UsageSource};
 
 /// An event and its moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +50,7 @@ pub(crate) enum Event {
     /// It ran before it was attached to; its mark at that moment.
     AttachedTo { id: MemberId, mark: Option<u64> },
     /// What it had used when it could use no more.
-    FinalUsage { id: MemberId, used: Box<Used>, source: UsageSource, whole: Whole },
+    FinalUsage { id: MemberId, used: Box<Used>, source: UsageSource, whole: Completeness },
     /// We waited for a child: what it and all its waited-for descendants had used.
     Reaped { id: Option<MemberId>, used: Box<Used> },
     /// What all of the job has used so far, as the system itself counts it, with those that have ended; `is_final` once

@@ -6,7 +6,7 @@ mod watch;
 use std::time::Instant;
 
 pub(crate) use self::{fold::GpuFold, watch::GpuWatch};
-use super::events::MemberId;
+use super::identity::MemberId;
 use crate::gpu::{Device, Gap, Reading};
 
 /// What was held on all devices at one moment.

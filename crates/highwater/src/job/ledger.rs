@@ -9,10 +9,13 @@ use self::{groups::Groups, member::Member, oom::Killed, usage::UsageFold};
 use super::{
     GroupBy,
     estimate::PeakEstimate,
-    events::{Event, MemberId, Moment, Name, Sample, TimedEvent},
+    events::{Event, Sample, TimedEvent},
     gpu::{GpuFold, GpuSample},
+    identity::{MemberId, Name},
+    moment::Moment,
+    moment::rounded_seconds,
     rows::Rows,
-    timeline::{TimelineFold, UsedAt, round},
+    timeline::{TimelineFold, UsedAt},
     used::{UsageWanted, Used},
 };
 use crate::record::{Attached, Certainty, Host, Lineage, Metric, PeakFigure, PeaksFrom, Process, Tool};
@@ -23,14 +26,13 @@ mod member;
 mod oom;
 mod so_far;
 mod usage;
+mod usage_account;
+mod usage_figures;
 
+pub(crate) use self::closing::{Closing, Kept};
 #[cfg_attr(not(target_os = "linux"), allow(unused_imports))] // Nobody tells of such kills there.
 pub(crate) use self::oom::OomSeen;
 pub use self::so_far::RowsSoFar;
-pub(crate) use self::{
-    closing::{Closing, Kept},
-    usage::Whole,
-};
 
 /// signal(7); the same number on every system that has it.
 const SIGKILL: i32 = 9;
@@ -278,7 +280,8 @@ impl Ledger {
         self.last_total = sample.readings.iter().any(|reading| !reading.shares_map).then_some(total);
         for reading in sample.uses {
             if let Some(member) = self.living.get_mut(&reading.id) {
-                member.account().read(&mut self.usage, reading);
+                let used_before = member.account().read(reading);
+                self.usage.count_before(used_before);
             }
         }
         // Once all have ended, their waits have told the rest: of a job that nobody looked at in time, all of it.
@@ -305,7 +308,7 @@ impl Ledger {
         }
         self.last_swap = Some(bytes);
         if self.swap.is_none_or(|peak| bytes > peak.bytes) {
-            let at_seconds = Some(round(sample.at.as_secs_f64()));
+            let at_seconds = Some(rounded_seconds(sample.at));
             self.swap = Some(PeakFigure { bytes, certainty: Certainty::AtLeast, at_seconds });
         }
     }

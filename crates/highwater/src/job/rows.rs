@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
-use super::events::MemberId;
+use super::identity::MemberId;
 use crate::record::{Process, Record};
 
 /// Rows kept in memory; the rest is spilled.

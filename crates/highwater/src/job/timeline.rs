@@ -5,10 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{
-    events::{MemberId, Sample},
-    used::UsageWanted,
-};
+use super::{events::Sample, identity::MemberId, moment::rounded_seconds, used::UsageWanted};
 use crate::record;
 
 mod counters;
@@ -155,7 +152,7 @@ impl TimelineFold {
         peak_of: impl Fn(MemberId) -> u64,
         row_of: impl Fn(MemberId) -> Option<u64>,
     ) -> record::Timeline {
-        let seconds = self.columns.iter().map(|column| column.at.as_secs_f64()).map(round).collect();
+        let seconds = self.columns.iter().map(|column| rounded_seconds(column.at)).collect();
         let mut series = vec![record::Series {
             metric: record::Metric::Rss,
             scope: record::Scope::Total,
@@ -272,11 +269,6 @@ impl record::Series {
             }
         }
     }
-}
-
-/// Rounds to whole microseconds, which are precise enough for a chart and keep the JSON short.
-pub(crate) fn round(seconds: f64) -> f64 {
-    (seconds * 1e6).round() / 1e6
 }
 
 /// Merges later readings of the devices into earlier ones.

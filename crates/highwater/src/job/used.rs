@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::events::MemberId;
+use super::identity::MemberId;
 
 /// CPU time and page faults. Which faults are told, and whether the two kinds apart, differs from system to system.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -196,6 +196,14 @@ impl UsageWanted {
     pub(crate) fn any(self) -> bool {
         self.cpu || self.io
     }
+}
+
+/// Which amounts are final: nothing can be added to them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Completeness {
+    pub(crate) cpu: bool,
+    pub(crate) faults: bool,
+    pub(crate) io: bool,
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::{env, ffi::CString, os::unix::process::CommandExt, process::Command};
 
 use super::{
-    memory::{Block, Walk},
+    memory::Block,
     meter,
+    own_pages::PageWalk,
     process::{exit_now, ms, raw_fork, sleep, wait},
 };
 
@@ -29,7 +30,7 @@ pub(crate) fn fork_exec(size: usize, times: usize, program: &str) {
     let arguments = [program.as_ptr(), std::ptr::null()];
     let block = Block::new(size);
     meter::settle();
-    meter::add_pss(Walk::now().pss);
+    meter::add_pss(PageWalk::now().pss);
     sleep(ms(150));
     let mine = meter::mine();
     for _ in 0..times {

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use super::memory::{self, Walk};
+use super::own_pages::{PageWalk, shared_page};
 
 /// No process here needs more than this for itself; more means that a size is not what it should be.
 const MOST_BASE: usize = 6 << 20;
@@ -34,7 +34,7 @@ static TRUTH_FILE: OnceLock<Option<std::ffi::OsString>> = OnceLock::new();
 /// Makes the meter; this process is its first.
 pub(crate) fn start() {
     TRUTH_FILE.get_or_init(|| env::var_os("WORKLOAD_TRUTH"));
-    METER.store(memory::shared_page().cast(), SeqCst);
+    METER.store(shared_page().cast(), SeqCst);
     settle();
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn shrank(bytes: usize) {
 
 /// Looks at this process's own base again: the pages of code it has run since are part of it.
 pub(crate) fn settle() {
-    let (rss, built) = (Walk::now().rss, BUILT.load(SeqCst));
+    let (rss, built) = (PageWalk::now().rss, BUILT.load(SeqCst));
     let base = rss.checked_sub(built).filter(|base| *base <= MOST_BASE);
     let base = base.unwrap_or_else(|| panic!("{built} bytes built, but the page tables hold {rss}"));
     let before = BASE.swap(base, SeqCst);

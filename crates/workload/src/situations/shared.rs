@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use super::{
-    memory::{self, Block, Walk},
+    memory::Block,
     meter,
+    own_pages::{PageWalk, shared_page},
     process::{fork_with, ms, sleep, wait},
 };
 
@@ -20,7 +21,7 @@ pub(crate) enum Pages {
 /// `count` workers and their parent hold the same `size` bytes for 1.5 s, all alive.
 pub(crate) fn workers(pages: Pages, count: usize, size: usize) {
     // SAFETY: a page that stays mapped; zeroes are a valid atomic.
-    let arrived: &AtomicUsize = unsafe { &*memory::shared_page().cast() };
+    let arrived: &AtomicUsize = unsafe { &*shared_page().cast() };
     let block = match pages {
         Pages::Cow => Block::new(size),
         Pages::Shared => Block::shared(size),
@@ -35,7 +36,7 @@ pub(crate) fn workers(pages: Pages, count: usize, size: usize) {
             sleep(ms(1));
         }
         // All hold the pages now, and none lets go for more than a second: the shares add up.
-        meter::add_pss(Walk::now().pss);
+        meter::add_pss(PageWalk::now().pss);
         sleep(ms(1500));
     };
     let pids: Vec<_> = (0..count)

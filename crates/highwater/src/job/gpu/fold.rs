@@ -8,7 +8,7 @@ use std::{
 use super::{GpuSample, Held, OnDevice};
 use crate::{
     gpu::{DeviceId, Reading, Source},
-    job::{events::MemberId, timeline::round},
+    job::{identity::MemberId, moment::rounded_seconds},
     record::{Certainty, Downgrade, GpuFigure, GpuPeak, GpuScope, GpuSource, PeakSource, ProcessPeak},
 };
 
@@ -176,7 +176,7 @@ impl OfDevice {
                 lower_bytes: 0,
                 certainty: Certainty::AtMost,
                 scope: GpuScope::Device,
-                at_seconds: Some(round(at.as_secs_f64())),
+                at_seconds: Some(rounded_seconds(at)),
             };
             keep_higher(&mut self.vram, figure);
             return None;
@@ -252,7 +252,7 @@ fn figure<'a>(at: Duration, on: &'a OnDevice, of: impl Fn(&'a Held) -> &'a Readi
         lower_bytes: alone.saturating_add(sharing.unwrap_or(0)),
         certainty: if is_whole { Certainty::Sampled } else { Certainty::AtLeast },
         scope: GpuScope::Job,
-        at_seconds: Some(round(at.as_secs_f64())),
+        at_seconds: Some(rounded_seconds(at)),
     })
 }
 

@@ -15,7 +15,7 @@ use crate::{
     gpu::{Device, Gap, Listing, Monitor, PidSpace, Source},
     job::{
         Pace,
-        events::MemberId,
+        identity::MemberId,
         os::{OpenDevices, quiet_thread},
     },
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Header, Ledger, OomSeen, Origin};
 use crate::{
-    job::{RowsSoFar, rows::Rows, timeline::round},
+    job::{RowsSoFar, moment::rounded_seconds, rows::Rows},
     record::{
         Capture, Certainty, Downgrade, Exit, Group, IntervalMode, Limit, Lineage, Metric, Overhead,
         PeakFigure, Peaks, Pressure, Record, SchemaVersion, Timestamp, Usage,
@@ -131,7 +131,7 @@ impl Ledger {
             command,
             start_time: Timestamp::from_system_time(started),
             end_time: Timestamp::from_system_time(started + closing.elapsed),
-            duration_seconds: round(closing.elapsed.as_secs_f64()),
+            duration_seconds: rounded_seconds(closing.elapsed),
             interval_ms: interval
                 .map_or(mean, |interval| interval.as_millis())
                 .max(1)
@@ -185,7 +185,7 @@ impl Ledger {
         self.pss.filter(|pass| pass.bytes > pass.unread_rss).map(|pass| PeakFigure {
             bytes: pass.bytes,
             certainty: Certainty::AtLeast,
-            at_seconds: Some(round(pass.at.as_secs_f64())),
+            at_seconds: Some(rounded_seconds(pass.at)),
         })
     }
 

@@ -6,8 +6,9 @@ use self::tree::TreeFold;
 use crate::{
     job::{
         GroupBy,
-        events::{MemberId, Name, Reading},
-        timeline::round,
+        events::Reading,
+        identity::{MemberId, Name},
+        moment::rounded_seconds,
     },
     record::{Certainty, Group, Process, ProcessPeak},
 };
@@ -201,7 +202,7 @@ impl Kind {
                     by: self.by.key(),
                     processes: group.processes,
                     peak_bytes: group.peak,
-                    at_seconds: group.at.map(|at| round(at.as_secs_f64())),
+                    at_seconds: group.at.map(rounded_seconds),
                     id: None,
                     parent: None,
                 }

@@ -7,13 +7,15 @@ use std::{
 
 use super::{
     groups::{Groups, Membership, OTHERS},
-    usage::Account,
+    usage_account::UsageAccount,
 };
 use crate::{
     job::{
         estimate::{Extent, Unread},
-        events::{LastMark, MemberId, Moment, Name, Reading},
-        timeline::round,
+        events::{LastMark, Reading},
+        identity::{MemberId, Name},
+        moment::Moment,
+        moment::rounded_seconds,
         used::UsageWanted,
     },
     record::{Certainty, Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks, Timestamp},
@@ -50,7 +52,7 @@ pub(super) struct Member {
     /// The highest it has committed, and whether that is the last word.
     pub(super) commit: Option<(u64, bool)>,
     /// Large, and of most not read while they live.
-    used: Option<Box<Account>>,
+    used: Option<Box<UsageAccount>>,
     /// Its mark when it was attached to.
     mark_before: Option<u64>,
     swap: Option<u64>,
@@ -97,16 +99,16 @@ impl Member {
     }
 
     /// What it has used beside memory.
-    pub(super) fn used(&self) -> &Account {
-        self.used.as_deref().unwrap_or(&Account::EMPTY)
+    pub(super) fn used(&self) -> &UsageAccount {
+        self.used.as_deref().unwrap_or(&UsageAccount::EMPTY)
     }
 
-    pub(super) fn account(&mut self) -> &mut Account {
+    pub(super) fn account(&mut self) -> &mut UsageAccount {
         self.used.get_or_insert_default()
     }
 
     pub(super) fn was_there(&mut self, mark: Option<u64>) {
-        (self.mark_before, self.used) = (mark, Some(Box::new(Account::of_attached())));
+        (self.mark_before, self.used) = (mark, Some(Box::new(UsageAccount::of_attached())));
         // It is no child on its way to an exec.
         self.forked = false;
     }
@@ -198,8 +200,8 @@ impl Member {
             max_rss_kib: rss.map(|peak| peak.bytes / 1024),
             first_seen: Timestamp::from_system_time(started + self.first),
             last_seen: Timestamp::from_system_time(started + end.unwrap_or(self.last).max(self.last)),
-            start_seconds: round(self.first.as_secs_f64()),
-            end_seconds: end.map(|end| round(end.as_secs_f64())),
+            start_seconds: rounded_seconds(self.first),
+            end_seconds: end.map(rounded_seconds),
             still_running: end.is_none(),
             peak: ProcessPeaks { rss, swap, commit: self.commit.map(commit_peak), ..ProcessPeaks::default() },
             mark_before_bytes: self.mark_before,

@@ -11,7 +11,9 @@ use super::{Closing, Header, Ledger, Origin, PssPass};
 use crate::{
     job::{
         Rows,
-        events::{Event, LastMark, MemberId, Moment, Name, Reading, Sample, TimedEvent},
+        events::{Event, LastMark, Reading, Sample, TimedEvent},
+        identity::{MemberId, Name},
+        moment::Moment,
         used::UsageWanted,
     },
     record::{Certainty, Host, Lineage, Metric, PeakSource, PeaksFrom, Process, ProcessExit, Record, Tool},

@@ -1,118 +1,21 @@
-//! What was used beside memory, by each member and by the job.
+//! What was used beside memory by the job.
 //!
-//! The job's total is what its living members have used, each with the descendants that it has waited for, and what our own
-//! waits reported: so a process that was too short to be read is counted in whoever waited for it.
+//! The job's total is what its living members have used, each with the descendants that it has waited for, and what the
+//! waits of this process reported: a process that was too short to be read is counted in the one that waited for it.
 
 use std::time::Duration;
 
-use super::member::Member;
+use super::{
+    member::Member,
+    usage_account::UsageAccount,
+    usage_figures::{certainty, cpu_time, faults, io_of, tells_faults},
+};
 use crate::{
-    job::{
-        timeline::round,
-        used::{Cpu, Moved, UsageWanted, Used, UsedBy},
-    },
-    record::{Certainty, CpuTime, Downgrade, Faults, Io, ProcessUsage, Usage, UsageSource},
+    job::used::{Completeness, Cpu, UsageWanted, Used},
+    record::{Downgrade, Usage, UsageSource},
 };
 
-/// A life shorter than this is a few of the kernel's ticks: dividing by it says nothing.
-const SHORTEST_LIFE: Duration = Duration::from_millis(100);
-
-/// Which amounts nothing can be added to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Whole {
-    pub(crate) cpu: bool,
-    pub(crate) faults: bool,
-    pub(crate) io: bool,
-}
-
-/// Of one member.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Account {
-    /// What it had used before it was attached to, by itself and with whom it had waited for.
-    before: Option<UsedBefore>,
-    own: Used,
-    with_waited: Used,
-    /// The last word on `own`.
-    last: Option<(UsageSource, Whole)>,
-    /// We waited for it: its part stands in [`UsageFold::reaped`].
-    pub(super) reaped: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct UsedBefore {
-    own: Used,
-    with_waited: Used,
-    is_known: bool,
-}
-
-impl Account {
-    /// Of one of which nothing is known.
-    pub(super) const EMPTY: Self =
-        Self { before: None, own: Used::NOTHING, with_waited: Used::NOTHING, last: None, reaped: false };
-
-    fn since(&self, own: Used) -> Used {
-        self.before.map_or(own, |before| own.since(before.own))
-    }
-
-    /// Of a process that ran before the measurement.
-    pub(super) fn of_attached() -> Self {
-        Self { before: Some(UsedBefore::default()), ..Self::default() }
-    }
-
-    /// By itself, since the measurement began.
-    pub(super) fn own(&self) -> Used {
-        self.own
-    }
-
-    pub(super) fn read(&mut self, fold: &mut UsageFold, reading: &UsedBy) {
-        if let Some(before) = self.before.as_mut().filter(|before| !before.is_known) {
-            let (own, with_waited) = (reading.own, reading.with_waited);
-            *before = UsedBefore { own, with_waited, is_known: true };
-            fold.before = fold.before.plus(reading.with_waited);
-        }
-        self.own = self.own.or_more(self.since(reading.own));
-        // What was unknown then is in no sum now: all of its life would be.
-        self.with_waited = self.before.map_or(reading.with_waited, |before| {
-            reading.with_waited.since(before.with_waited).plus(before.with_waited)
-        });
-    }
-
-    pub(super) fn ended(&mut self, used: Used, source: UsageSource, whole: Whole) {
-        if self.before.is_some_and(|before| !before.is_known) {
-            // All of its life is in it, and what came before it was attached to was never read.
-            return;
-        }
-        // Of two last words both are lower bounds, and what one of them is sure of stands.
-        let known = self.last.map_or(whole, |(_, known)| Whole {
-            cpu: whole.cpu || known.cpu,
-            faults: whole.faults || known.faults,
-            io: whole.io || known.io,
-        });
-        self.own = self.own.or_more(self.since(used));
-        self.with_waited = self.with_waited.or_more(used);
-        let source = match self.last {
-            Some((first, before)) if before.cpu || !whole.cpu => first,
-            _ => source,
-        };
-        self.last = Some((source, known));
-    }
-
-    /// For its row.
-    pub(super) fn usage(&self, wanted: UsageWanted, life: Duration) -> Option<ProcessUsage> {
-        if !wanted.any() {
-            return None;
-        }
-        let (source, whole) = self.last.unwrap_or((UsageSource::Sampled, Whole::default()));
-        let cpu = self.own.cpu.filter(|_| wanted.cpu);
-        Some(ProcessUsage {
-            cpu: cpu.map(|cpu| cpu_time(cpu, life, source, certainty(whole.cpu))),
-            io: self.own.io.filter(|_| wanted.io).map(|io| io_of(io, source, certainty(whole.io))),
-            faults: cpu.filter(tells_faults).map(|cpu| faults(cpu, source, certainty(whole.faults))),
-        })
-    }
-}
-
-/// Of the job.
+/// Sum of what the members of a job have used.
 #[derive(Debug, Default)]
 pub(super) struct UsageFold {
     wanted: UsageWanted,
@@ -123,7 +26,7 @@ pub(super) struct UsageFold {
     /// The sum over the members that have ended, each by itself.
     rows: Used,
     /// Amounts of which every ended member's is whole.
-    partial: Whole,
+    partial: Completeness,
     highest: Used,
     waited: bool,
     has_survivors: bool,
@@ -142,6 +45,13 @@ impl UsageFold {
         self.wanted
     }
 
+    /// Counts what a member had used before it was attached to.
+    pub(super) fn count_before(&mut self, used: Option<Used>) {
+        if let Some(used) = used {
+            self.before = self.before.plus(used);
+        }
+    }
+
     pub(super) fn reaped(&mut self, used: Used) {
         self.unread |= used.io.is_none();
         self.waited = true;
@@ -153,28 +63,28 @@ impl UsageFold {
     }
 
     /// A member has ended. `is_waited_for`: by us or by a member, in whose figures it goes on.
-    pub(super) fn close(&mut self, account: &Account, is_waited_for: bool) {
+    pub(super) fn close(&mut self, account: &UsageAccount, is_waited_for: bool) {
         if !is_waited_for {
             self.reaped = self.reaped.plus(account.with_waited);
         }
-        self.rows = self.rows.plus(account.own);
-        let whole = account.last.map_or(Whole::default(), |(_, whole)| whole);
+        self.rows = self.rows.plus(account.own());
+        let whole = account.last.map_or(Completeness::default(), |(_, whole)| whole);
         self.partial.cpu |= !whole.cpu;
         self.partial.faults |= !whole.faults;
         self.partial.io |= !whole.io;
     }
 
     /// A member lives on after the measurement.
-    pub(super) fn survived(&mut self, account: &Account) {
+    pub(super) fn survived(&mut self, account: &UsageAccount) {
         self.reaped = self.reaped.plus(account.with_waited);
-        self.rows = self.rows.plus(account.own);
+        self.rows = self.rows.plus(account.own());
         self.has_survivors = true;
     }
 
     /// The job's total so far. Never falls: between its end and its parent's wait a process is in no figure.
     pub(super) fn now<'a>(&mut self, living: impl Iterator<Item = &'a Member> + Clone) -> Used {
         // Where nobody hands on what a waited-for child has moved (macOS), the members' own are more.
-        let own = living.clone().map(|member| member.used().own).fold(self.rows, Used::plus);
+        let own = living.clone().map(|member| member.used().own()).fold(self.rows, Used::plus);
         let total = self.total(living);
         self.highest = self.highest.or_more(total).or_more(Used { cpu: None, ..own });
         let Used { cpu, io } = self.highest;
@@ -216,7 +126,7 @@ impl UsageFold {
         all_seen: bool,
     ) -> Usage {
         let nobody_lives = !self.has_survivors && living.clone().next().is_none();
-        let rows = living.clone().map(|member| member.used().own).fold(self.rows, Used::plus);
+        let rows = living.clone().map(|member| member.used().own()).fold(self.rows, Used::plus);
         let waited = self.total(living);
         // The page faults, which no clock tick rounds, tell whether a process that somebody read is missing in what the
         // waits say: nobody waited for it (SIGCHLD was ignored).
@@ -266,40 +176,4 @@ impl UsageFold {
             pressure: None,
         }
     }
-}
-
-fn certainty(is_whole: bool) -> Certainty {
-    if is_whole { Certainty::Exact } else { Certainty::AtLeast }
-}
-
-fn cpu_time(cpu: Cpu, life: Duration, source: UsageSource, certainty: Certainty) -> CpuTime {
-    let processors = cpu.time().as_secs_f64() / life.as_secs_f64();
-    CpuTime {
-        user_seconds: round(cpu.user.as_secs_f64()),
-        system_seconds: round(cpu.system.as_secs_f64()),
-        mean_processors: (life >= SHORTEST_LIFE).then(|| (processors * 1000.0).round() / 1000.0),
-        source,
-        certainty,
-    }
-}
-
-fn io_of(io: Moved, source: UsageSource, certainty: Certainty) -> Io {
-    Io {
-        read_bytes: io.read,
-        written_bytes: io.written,
-        storage_read_bytes: io.storage_read,
-        storage_written_bytes: io.storage_written,
-        source,
-        certainty,
-    }
-}
-
-/// A part of them is something.
-fn tells_faults(cpu: &Cpu) -> bool {
-    cpu.minor_faults.or(cpu.major_faults).or(cpu.mixed_faults).is_some()
-}
-
-fn faults(cpu: Cpu, source: UsageSource, certainty: Certainty) -> Faults {
-    let (minor, major) = (cpu.minor_faults, cpu.major_faults);
-    Faults { minor, major, total: cpu.faults(), source, certainty }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Limits, OnLimit};
 use crate::{
-    job::{events::MemberId, timeline::round},
+    job::{identity::MemberId, moment::rounded_seconds},
     record::{Downgrade, Exceeded, Limit, LimitAction, LimitEnd, Limited},
 };
 
@@ -161,7 +161,7 @@ impl LimitWatch {
                 watched.exceeded = Some(Exceeded {
                     bytes: Some(bytes),
                     highest_bytes: Some(bytes),
-                    at_seconds: Some(round(seen.at.as_secs_f64())),
+                    at_seconds: Some(rounded_seconds(seen.at)),
                     pid: None,
                     command: None,
                     ended_by: None,
@@ -208,7 +208,7 @@ impl LimitWatch {
         watched.exceeded = Some(Exceeded {
             bytes: None,
             highest_bytes: None,
-            at_seconds: Some(round(at.as_secs_f64())),
+            at_seconds: Some(rounded_seconds(at)),
             pid: None,
             command: None,
             ended_by: None,

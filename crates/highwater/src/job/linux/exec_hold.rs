@@ -35,7 +35,7 @@ use self::{
     notice::{Kind, Notice, SIZE},
     seal::{Opened, Seal},
 };
-pub(super) use super::proc_view::same_memory_map;
+pub(super) use super::memory_map::same_memory_map;
 
 /// Room for 8,000 notices; the most that ordinary users may ask for (`fs.pipe-max-size`).
 const ROOM: usize = 1 << 20;

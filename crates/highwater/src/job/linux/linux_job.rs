@@ -12,7 +12,6 @@ use rustix::{
 };
 
 use super::{
-    Wake,
     clock::monotonic,
     event_queue::{EventFeed as _, Round},
     event_sources::{EventSources, WantedSources},
@@ -22,7 +21,7 @@ use super::{
     sampler::SampleDepth,
     shortage::Shortage,
     subreaper::Subreaper,
-    thread_cpu,
+    wake::Wake,
 };
 use crate::{
     Error, Roots,
@@ -31,9 +30,10 @@ use crate::{
         CgroupUse, Job, Start,
         backend::Backend,
         event_batch::{EventBatch, Polled},
-        events::{MemberId, Reading, TimedEvent},
+        events::{Reading, TimedEvent},
+        identity::MemberId,
         ledger::{Kept, Origin, PssPass},
-        unix::wait,
+        unix::{thread_cpu, wait},
         used::UsedBy,
     },
     process::linux::status::Status,

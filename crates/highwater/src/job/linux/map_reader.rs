@@ -12,8 +12,10 @@ use std::{
     time::Duration,
 };
 
-use super::{quiet_thread, thread_cpu};
-use crate::bounded::{self, Extent};
+use crate::{
+    bounded::{self, Extent},
+    job::unix::{quiet_thread, thread_cpu},
+};
 
 /// So many threads may be left behind; after that nothing is read until one of them comes back.
 const MAX_THREADS: usize = 4;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{image::Image, member_files::MemberFiles, taskstats::TasksUsed};
-use crate::job::events::{MemberId, Name};
+use crate::job::identity::{MemberId, Name};
 
 /// Number of polls in which a member without arguments is asked for its name again.
 const MAX_NAMELESS_POLLS: u8 = 3;

@@ -3,25 +3,17 @@
 //! A kept `/proc/PID/statm` or `status` belongs to that one process: it survives exec and fails with ESRCH once the
 //! process is gone, so a reused pid cannot be mistaken for it (`fs/proc/base.c`).
 
-use std::{
-    fs::{self, File},
-    os::fd::AsRawFd,
-    path::Path,
-};
-
-use rustix::process::{Resource, getrlimit};
+use std::fs::{self, File};
 
 use super::{
     descendants::{read_into, read_stat},
+    kept_file::open_to_keep,
     usage_files::UsageFiles,
 };
 use crate::{
     Roots, bounded,
     process::linux::{statm::Statm, status::Status},
 };
-
-/// Number of descriptors that stay free for all that is opened and closed again.
-const SPARE_DESCRIPTORS: u64 = 24;
 
 /// The files of one member.
 #[derive(Debug, Default)]
@@ -206,12 +198,4 @@ impl MemberFiles {
         let path = roots.proc.join(format!("{}/{}", process.pid, file.name()));
         (Some(stat.start_ticks) == process.start_ticks && read_into(&path, text)).then_some(())
     }
-}
-
-/// Opens a file to be kept, unless descriptors are running short: the kernel gives out the lowest number that is free.
-pub(super) fn open_to_keep(path: &Path) -> Option<File> {
-    let file = File::open(path).ok()?;
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let number = u64::try_from(file.as_raw_fd()).unwrap_or(u64::MAX);
-    (number.saturating_add(SPARE_DESCRIPTORS) < limit).then_some(file)
 }

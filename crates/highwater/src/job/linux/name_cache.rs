@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::proc_view::Arguments;
-use crate::job::events::Name;
+use crate::job::identity::Name;
 
 /// Number of bytes in a kernel name (`TASK_COMM_LEN` less its zero); longer names are cut.
 const MAX_COMM_BYTES: usize = 15;

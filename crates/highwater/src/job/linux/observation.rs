@@ -28,7 +28,9 @@ use crate::{
     job::{
         Job,
         event_batch::{EventBatch, Polled},
-        events::{MemberId, Moment, Reading},
+        events::Reading,
+        identity::MemberId,
+        moment::Moment,
         unix::wait::Waited,
         used::UsedBy,
     },

@@ -18,14 +18,9 @@ use rustix::process::{Pid, Signal, getpriority_process, kill_process, setpriorit
 use super::{
     proc_view::{Proc, ProcView as _},
     reaper::Reaper,
-    thread_cpu,
     tracker::Tracker,
 };
-use crate::job::{
-    Control,
-    event_batch::EventBatch,
-    events::{Event, Moment},
-};
+use crate::job::{Control, event_batch::EventBatch, events::Event, moment::Moment, unix::thread_cpu};
 
 /// Passes in a row that must find no new child: a killed process leaves its children here only when it has exited.
 const QUIET_PASSES: u32 = 8;

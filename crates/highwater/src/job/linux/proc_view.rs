@@ -6,6 +6,7 @@ use super::{
     clock::JobClock,
     command_lines::CommandLines,
     descendants::{Descendants, read_into, read_stat},
+    memory_map::same_memory_map,
 };
 use crate::{
     Roots,
@@ -127,14 +128,4 @@ impl ProcView for Proc {
         let exe = fs::read_link(directory.join("exe")).ok();
         Arguments { command, line, exe: exe.map(|path| path.to_string_lossy().into_owned()) }
     }
-}
-
-/// Whether two processes share one memory map (kcmp(2) with `KCMP_VM`); `None` if that cannot be told.
-pub(super) fn same_memory_map(a: u32, b: u32) -> Option<bool> {
-    const KCMP_VM: libc::c_int = 1;
-    let a = i32::try_from(a).ok()?;
-    let b = i32::try_from(b).ok()?;
-    // SAFETY: kcmp takes integers only and changes nothing.
-    let order = unsafe { libc::syscall(libc::SYS_kcmp, a, b, KCMP_VM, 0, 0) };
-    (order >= 0).then_some(order == 0)
 }

@@ -9,12 +9,11 @@ use std::time::Duration;
 use super::{
     map_reader::{MapReader, Outcome},
     observation::Observation,
-    thread_cpu,
 };
 use crate::{
     Roots,
     bounded::{Extent, MAX_PROCESS_FILE_BYTES},
-    job::{events::tolerance, ledger::PssPass},
+    job::{events::tolerance, ledger::PssPass, unix::thread_cpu},
     process::linux::smaps_rollup::SmapsRollup,
 };
 

@@ -10,9 +10,11 @@ use crate::{
     Roots,
     job::{
         event_batch::EventBatch,
-        events::{Event, MemberId, Moment},
-        ledger::Whole,
+        events::Event,
+        identity::MemberId,
+        moment::Moment,
         unix::wait::{self, Ending, Waited},
+        used::Completeness,
         used::{UsageWanted, Used},
     },
     record::UsageSource,
@@ -135,7 +137,7 @@ impl Reaper {
             None
         };
         if let (Some(read), Some(id)) = (read, id) {
-            let whole = Whole { cpu: true, faults: true, io: read.io_is_whole };
+            let whole = Completeness { cpu: true, faults: true, io: read.io_is_whole };
             let used = Box::new(read.own);
             batch.push(moment, Event::FinalUsage { id, used, source: UsageSource::AtExit, whole });
         }

@@ -6,7 +6,11 @@ use super::{
     member::{Member, Phase},
     usage_files::UsageFiles,
 };
-use crate::job::events::{Event, MemberId, Moment, TimedEvent};
+use crate::job::{
+    events::{Event, TimedEvent},
+    identity::MemberId,
+    moment::Moment,
+};
 
 /// Number of exited processes that are remembered without a walk.
 pub(super) const MAX_ZOMBIES_WITHOUT_WALK: usize = 4096;

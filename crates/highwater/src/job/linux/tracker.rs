@@ -26,10 +26,7 @@ use super::{
     roster::{Departed, Roster},
 };
 use crate::{
-    job::{
-        event_batch::EventBatch,
-        events::{Event, Moment, Name},
-    },
+    job::{event_batch::EventBatch, events::Event, identity::Name, moment::Moment},
     record::ProcessExit,
 };
 

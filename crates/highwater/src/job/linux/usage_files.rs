@@ -6,7 +6,7 @@
 
 use std::{fs::File, path::PathBuf};
 
-use super::{descendants::read_into, member_files::open_to_keep};
+use super::{descendants::read_into, kept_file::open_to_keep};
 use crate::{
     Roots, bounded,
     job::used::{Cpu, Moved, UsageWanted, Used},

@@ -18,8 +18,10 @@ use crate::{
     Unavailable,
     job::{
         event_batch::EventBatch,
-        events::{Event, LastMark, MemberId, Moment, Name, Reading},
-        ledger::Whole,
+        events::{Event, LastMark, Reading},
+        identity::{MemberId, Name},
+        moment::Moment,
+        used::Completeness,
         used::{UsageWanted, UsedBy},
     },
     process::macos::rusage::{Rusage, TaskFaults},
@@ -350,7 +352,7 @@ impl<K: Kernel> Members<K> {
         let UsageWanted { cpu, io } = self.scale.wanted;
         if cpu || io {
             let (used, source) = (Box::new(used::own(usage, None, self.scale)), UsageSource::AtExit);
-            let whole = Whole { cpu: used.cpu.is_some(), faults: false, io };
+            let whole = Completeness { cpu: used.cpu.is_some(), faults: false, io };
             batch.push(self.moment(), Event::FinalUsage { id, used, source, whole });
         }
     }

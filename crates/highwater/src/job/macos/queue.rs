@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::members::Told;
-use crate::job::{events::MemberId, unix::wait};
+use crate::job::{identity::MemberId, unix::wait};
 
 /// Taken in with one call.
 const AT_ONCE: i32 = 128;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Unavailable,
-    job::events::{MemberId, Name},
+    job::identity::{MemberId, Name},
     process::macos::{
         arguments, calls,
         rusage::{self, Rusage, TaskFaults},

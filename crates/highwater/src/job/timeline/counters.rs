@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Column;
 use crate::{
     job::{
-        events::MemberId,
+        identity::MemberId,
         used::{UsageWanted, Used},
     },
     record::{Counter, CounterMetric, CounterUnit, Scope},

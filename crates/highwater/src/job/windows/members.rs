@@ -16,8 +16,10 @@ use super::{
 use crate::{
     job::{
         event_batch::{EventBatch, Polled},
-        events::{Event, LastMark, MemberId, Moment, Name, Reading},
-        ledger::Whole,
+        events::{Event, LastMark, Reading},
+        identity::{MemberId, Name},
+        moment::Moment,
+        used::Completeness,
         used::{UsageWanted, UsedBy},
     },
     process::windows::{Opened, file_name},
@@ -346,7 +348,8 @@ impl Members {
             if self.wanted.any() {
                 let used = used::of(process, self.wanted);
                 let has_faults = used.cpu.is_some_and(|cpu| cpu.faults().is_some());
-                let whole = Whole { cpu: used.cpu.is_some(), faults: has_faults, io: used.io.is_some() };
+                let whole =
+                    Completeness { cpu: used.cpu.is_some(), faults: has_faults, io: used.io.is_some() };
                 batch.push(
                     moment,
                     Event::FinalUsage { id, used: Box::new(used), source: UsageSource::AtExit, whole },

@@ -6,10 +6,7 @@ use std::{
 };
 
 use crate::{
-    job::{
-        events::{MemberId, Reading},
-        timeline::round,
-    },
+    job::{events::Reading, identity::MemberId, moment::rounded_seconds},
     record::{Certainty, Group, GroupKey, Process},
 };
 
@@ -96,7 +93,7 @@ impl TreeFold {
                 by: GroupKey::Tree,
                 processes: node.processes,
                 peak_bytes: node.peak,
-                at_seconds: node.at.map(|at| round(at.as_secs_f64())),
+                at_seconds: node.at.map(rounded_seconds),
                 id: Some(row_of(id)?),
                 parent: ancestors.into_iter().find_map(&row_of),
             })

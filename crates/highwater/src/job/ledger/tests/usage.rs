@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     job::{
-        ledger::Whole,
+        used::Completeness,
         used::{Cpu, Moved, Used, UsedBy},
     },
     record::UsageSource,
@@ -77,7 +77,7 @@ fn all_faults_accounted_for_means_that_nothing_is_missing() {
         let mut ledger = ledger_with(Lineage::Perf);
         exactly(&mut ledger, 1, born(0, 100, 1, "sh", false));
         exactly(&mut ledger, 2, born(1, 101, 100, "cc", false));
-        let whole = Whole { cpu: false, faults: true, io: false };
+        let whole = Completeness { cpu: false, faults: true, io: false };
         for (id, own) in [(1, 10), (0, 20)] {
             let (id, source) = (MemberId(id), UsageSource::Taskstats);
             exactly(&mut ledger, 30, Event::FinalUsage { id, used: Box::new(cpu(0, own)), source, whole });
@@ -111,7 +111,7 @@ fn bytes_that_no_parent_is_told_of_stay_in_the_total() {
         ledger.last_used().unwrap().io.unwrap().amounts()
     };
     assert_eq!(sample(&mut ledger, 10, &[(0, 5), (1, 7)]), [None, None, Some(12), None]);
-    let (id, whole) = (MemberId(1), Whole { cpu: true, faults: false, io: true });
+    let (id, whole) = (MemberId(1), Completeness { cpu: true, faults: false, io: true });
     exactly(
         &mut ledger,
         15,
@@ -138,7 +138,7 @@ fn what_one_that_was_attached_to_had_used_before_is_not_counted() {
         if was_read {
             uses(&mut ledger, 2, &[(0, 5000, 5000)]);
         }
-        let (id, whole) = (MemberId(0), Whole { cpu: true, faults: true, io: false });
+        let (id, whole) = (MemberId(0), Completeness { cpu: true, faults: true, io: false });
         exactly(
             &mut ledger,
             30,
@@ -205,7 +205,7 @@ fn a_job_object_counts_those_too_that_nobody_could_open() {
         event(&mut ledger, ms(1), born(0, 100, 1, "cmd.exe", false));
         event(&mut ledger, ms(2), born(1, 104, 100, "?", false));
         exactly(&mut ledger, 10, gone(1, 10));
-        let (id, whole) = (MemberId(0), Whole { cpu: true, faults: true, io: true });
+        let (id, whole) = (MemberId(0), Completeness { cpu: true, faults: true, io: true });
         let last =
             Event::FinalUsage { id, used: Box::new(used(31, 900, 7)), source: UsageSource::AtExit, whole };
         exactly(&mut ledger, 30, last);
@@ -230,7 +230,7 @@ fn without_a_job_object_a_child_is_not_lost_in_its_parent() {
     let mut ledger = of_windows();
     event(&mut ledger, ms(1), born(0, 100, 1, "cmd.exe", false));
     event(&mut ledger, ms(1), born(1, 104, 100, "cl.exe", false));
-    let (id, whole) = (MemberId(1), Whole { cpu: true, faults: true, io: true });
+    let (id, whole) = (MemberId(1), Completeness { cpu: true, faults: true, io: true });
     exactly(
         &mut ledger,
         10,

@@ -6,13 +6,13 @@ use super::Observation;
 use crate::{
     job::{
         event_batch::EventBatch,
-        events::Moment,
         linux::{
             discovery::Search,
             event_queue::Collected,
             proc_view::ProcView as _,
             tracker::{Adoption, FoundIn, SearchReason},
         },
+        moment::Moment,
     },
     process::linux::stat::Stat,
 };

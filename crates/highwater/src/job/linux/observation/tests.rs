@@ -8,7 +8,8 @@ use super::*;
 use crate::{
     Job, Roots,
     job::{
-        events::{Event, Name},
+        events::Event,
+        identity::Name,
         linux::{
             clock::monotonic,
             exec_hold::{HeldTask, HoldPoint},

@@ -6,12 +6,13 @@ use super::Tracker;
 use crate::{
     job::{
         event_batch::EventBatch,
-        events::{Event, Moment},
+        events::Event,
         linux::{
             image::{Image, ImageOrigin},
             member::{LifetimeSource, Member, NameState},
             proc_view::ProcView,
         },
+        moment::Moment,
     },
     process::linux::stat::Stat,
 };

@@ -6,11 +6,13 @@ use super::{MAX_EXIT_EVENT_DELAY, Tracker};
 use crate::{
     job::{
         event_batch::EventBatch,
-        events::{Event, LastMark, Moment, Name},
+        events::{Event, LastMark},
+        identity::Name,
         linux::{
             member::{Member, NameState},
             proc_view::ProcView,
         },
+        moment::Moment,
     },
     record::PeakSource,
 };

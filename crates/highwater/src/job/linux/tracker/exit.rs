@@ -6,15 +6,16 @@ use super::{MAX_EXIT_EVENT_DELAY, Tracker};
 use crate::{
     job::{
         event_batch::EventBatch,
-        events::{Event, LastMark, Moment},
-        ledger::Whole,
+        events::{Event, LastMark},
         linux::{
             event_queue::Round,
             member::{LifetimeSource, Member},
             proc_view::ProcView,
             taskstats::TaskEnd,
         },
+        moment::Moment,
         unix::wait,
+        used::Completeness,
         used::Used,
     },
     record::{PeakSource, UsageSource},
@@ -192,7 +193,7 @@ fn report_final_figures(member: &Member, at: Duration, has_final_peak: bool, bat
     if tasks.used != Used::default() {
         // A record is made before the task releases its memory (`taskstats_exit` before `exit_mm` in `do_exit`,
         // kernel/exit.c): the time that takes is not in it. And its bytes are cut to whole KiB.
-        let whole = Whole { cpu: false, faults: !tasks.has_gaps, io: false };
+        let whole = Completeness { cpu: false, faults: !tasks.has_gaps, io: false };
         let used = Box::new(tasks.used);
         batch
             .push(Moment::exactly(at), Event::FinalUsage { id, used, source: UsageSource::Taskstats, whole });

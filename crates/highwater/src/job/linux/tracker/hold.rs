@@ -6,12 +6,13 @@ use super::Tracker;
 use crate::{
     job::{
         event_batch::EventBatch,
-        events::{Event, LastMark, Moment},
+        events::{Event, LastMark},
         linux::{
             exec_hold::{HeldTask, HoldPoint},
             image::{Image, ImageOrigin},
             member::{Member, NameState},
         },
+        moment::Moment,
     },
     record::{PeakSource, ProcessExit},
 };

@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use super::*;
 use crate::{
     job::{
-        events::{LastMark, MemberId, TimedEvent},
+        events::{LastMark, TimedEvent},
+        identity::MemberId,
         linux::{
             coverage::{LifetimeScope, Mechanisms},
             event_queue::Round,

@@ -1,10 +1,7 @@
 //! Who belongs to the job.
 
 use super::{Kernel, Kin, Member, Members};
-use crate::job::{
-    event_batch::EventBatch,
-    events::{Event, MemberId},
-};
+use crate::job::{event_batch::EventBatch, events::Event, identity::MemberId};
 
 /// The first process of the system, which adopts orphans.
 pub(super) const LAUNCHD: u32 = 1;

@@ -351,7 +351,7 @@ fn remains_tell_what_was_used_until_they_are_waited_for() {
     usage.storage_read_bytes = 4096;
     members.kernel.ends(201);
     members.read_usage(false);
-    let in_all = |events: &[Event]| -> Vec<(u32, Used, Whole)> {
+    let in_all = |events: &[Event]| -> Vec<(u32, Used, Completeness)> {
         let told = |event: &Event| match event {
             Event::FinalUsage { id, used, whole, source: UsageSource::AtExit } => {
                 Some((id.0, **used, *whole))
@@ -370,7 +370,7 @@ fn remains_tell_what_was_used_until_they_are_waited_for() {
     };
     let [(1, used, whole)] = in_all(&events)[..] else { panic!("{events:?}") };
     assert_eq!((used.cpu, used.io.unwrap().amounts()), (Some(cpu), [None, None, Some(4096), Some(0)]));
-    assert_eq!(whole, Whole { cpu: true, faults: false, io: true });
+    assert_eq!(whole, Completeness { cpu: true, faults: false, io: true });
     assert_eq!(members.uses(), [], "not asked for in this look");
     assert_eq!(in_all(&look(&mut members, &[ended(1)], &mut batch)), []);
 }
@@ -388,7 +388,7 @@ fn ticks_of_unknown_length_are_no_last_word_on_time() {
         _ => None,
     };
     let told: Vec<_> = events.iter().filter_map(told).collect();
-    assert_eq!(told, [(None, true, Whole { cpu: false, faults: false, io: true })], "{events:?}");
+    assert_eq!(told, [(None, true, Completeness { cpu: false, faults: false, io: true })], "{events:?}");
 }
 
 #[test]

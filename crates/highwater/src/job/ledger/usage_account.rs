@@ -1,0 +1,99 @@
+//! What was used beside memory by one member.
+
+use std::time::Duration;
+
+use super::usage_figures::{certainty, cpu_time, faults, io_of, tells_faults};
+use crate::{
+    job::used::{Completeness, UsageWanted, Used, UsedBy},
+    record::{ProcessUsage, UsageSource},
+};
+
+/// What one member has used.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct UsageAccount {
+    /// What it had used before it was attached to, by itself and with the descendants that it had waited for.
+    before: Option<UsedBefore>,
+    own: Used,
+    pub(super) with_waited: Used,
+    /// Source of the final `own`, and which of its amounts are.
+    pub(super) last: Option<(UsageSource, Completeness)>,
+    /// This process waited for it: its part is in the sum of those that it waited for.
+    pub(super) reaped: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct UsedBefore {
+    own: Used,
+    with_waited: Used,
+    is_known: bool,
+}
+
+impl UsageAccount {
+    /// Account of a member of which nothing is known.
+    pub(super) const EMPTY: Self =
+        Self { before: None, own: Used::NOTHING, with_waited: Used::NOTHING, last: None, reaped: false };
+
+    fn since(&self, own: Used) -> Used {
+        self.before.map_or(own, |before| own.since(before.own))
+    }
+
+    /// Returns the account of a process that ran before the measurement.
+    pub(super) fn of_attached() -> Self {
+        Self { before: Some(UsedBefore::default()), ..Self::default() }
+    }
+
+    /// Returns what it has used by itself, since the measurement began.
+    pub(super) fn own(&self) -> Used {
+        self.own
+    }
+
+    /// Takes in a reading. Returns what the member had used before it was attached to, once that is known.
+    pub(super) fn read(&mut self, reading: &UsedBy) -> Option<Used> {
+        let unknown_before = self.before.as_mut().filter(|before| !before.is_known);
+        let used_before = unknown_before.map(|before| {
+            *before = UsedBefore { own: reading.own, with_waited: reading.with_waited, is_known: true };
+            reading.with_waited
+        });
+        self.own = self.own.or_more(self.since(reading.own));
+        // What was unknown then is in no sum now: all of its life would be.
+        self.with_waited = self.before.map_or(reading.with_waited, |before| {
+            reading.with_waited.since(before.with_waited).plus(before.with_waited)
+        });
+        used_before
+    }
+
+    /// Takes in what it had used in the end.
+    pub(super) fn ended(&mut self, used: Used, source: UsageSource, whole: Completeness) {
+        if self.before.is_some_and(|before| !before.is_known) {
+            // All of its life is in it, and what came before it was attached to was never read.
+            return;
+        }
+        // Of two last words both are lower bounds, and what one of them is sure of stands.
+        let known = self.last.map_or(whole, |(_, known)| Completeness {
+            cpu: whole.cpu || known.cpu,
+            faults: whole.faults || known.faults,
+            io: whole.io || known.io,
+        });
+        self.own = self.own.or_more(self.since(used));
+        self.with_waited = self.with_waited.or_more(used);
+        let source = match self.last {
+            Some((first, before)) if before.cpu || !whole.cpu => first,
+            _ => source,
+        };
+        self.last = Some((source, known));
+    }
+
+    /// Returns the figures of its row.
+    pub(super) fn usage(&self, wanted: UsageWanted, life: Duration) -> Option<ProcessUsage> {
+        if !wanted.any() {
+            return None;
+        }
+        let (source, whole) = self.last.unwrap_or((UsageSource::Sampled, Completeness::default()));
+        let cpu = self.own.cpu.filter(|_| wanted.cpu);
+        Some(ProcessUsage {
+            cpu: cpu.map(|cpu| cpu_time(cpu, life, source, certainty(whole.cpu))),
+            io: self.own.io.filter(|_| wanted.io).map(|io| io_of(io, source, certainty(whole.io))),
+            faults: cpu.filter(tells_faults).map(|cpu| faults(cpu, source, certainty(whole.faults))),
+        })
+    }
+}

@@ -1,0 +1,16 @@
+//! Files that are kept open while descriptors can be spared for them.
+
+use std::{fs::File, os::fd::AsRawFd, path::Path};
+
+use rustix::process::{Resource, getrlimit};
+
+/// Number of descriptors that stay free for all that is opened and closed again.
+const SPARE_DESCRIPTORS: u64 = 24;
+
+/// Opens a file to be kept, unless descriptors are running short: the kernel gives out the lowest number that is free.
+pub(super) fn open_to_keep(path: &Path) -> Option<File> {
+    let file = File::open(path).ok()?;
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let number = u64::try_from(file.as_raw_fd()).unwrap_or(u64::MAX);
+    (number.saturating_add(SPARE_DESCRIPTORS) < limit).then_some(file)
+}
