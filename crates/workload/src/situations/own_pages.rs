@@ -32,7 +32,7 @@ pub(crate) struct PageWalk {
 }
 
 impl PageWalk {
-    /// PageWalks this process; the memory for the text is on the stack, so that looking costs nothing.
+    /// Walks the page tables of this process. The text is read onto the stack, so that the walk costs no memory.
     pub(crate) fn now() -> Self {
         let mut text = [0_u8; 2048];
         let mut length = 0;
