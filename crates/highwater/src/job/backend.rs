@@ -32,10 +32,10 @@ pub(crate) trait Backend: Sized {
     /// Returns where the figures come from.
     fn origin(&self) -> Origin;
 
-    /// Whether the command has not exited.
+    /// Returns whether the command has not exited.
     fn root_lives(&self) -> bool;
 
-    /// Whether no member is left.
+    /// Returns whether no member is left.
     fn is_empty(&self) -> bool;
 
     /// Iterates over the pids of the members alive at the last poll, with their numbers in the ledger.
@@ -47,7 +47,7 @@ pub(crate) trait Backend: Sized {
     /// Polls for the last time: every event that was reported is taken in.
     fn last_poll(&mut self, at: Duration);
 
-    /// Whether the event of an exit that was seen is outstanding.
+    /// Returns whether the event of an exit that was seen is outstanding.
     fn expects_events(&self) -> bool;
 
     /// Takes what happened since the last call.
@@ -64,7 +64,7 @@ pub(crate) trait Backend: Sized {
         at
     }
 
-    /// Whether a pass over the members' PSS is worth its price now, at a sample of `total` bytes.
+    /// Returns whether a pass over the members' PSS is worth its price now, at a sample of `total` bytes.
     fn pss_is_due(&mut self, at: Duration, total: u64) -> bool {
         let _ = (at, total);
         false
@@ -99,7 +99,7 @@ pub(crate) trait Backend: Sized {
     /// Ends all that is left of the job.
     fn kill(&mut self);
 
-    /// Whether the kernel has enforced the limit that it was given.
+    /// Returns whether the kernel has enforced the limit that it was given.
     fn kernel_enforced(&self) -> bool {
         false
     }
@@ -121,7 +121,7 @@ pub(crate) trait Backend: Sized {
         0
     }
 
-    /// Whether every fork, exec and exit was reported.
+    /// Returns whether every fork, exec and exit was reported.
     fn all_reported(&self) -> bool {
         false
     }

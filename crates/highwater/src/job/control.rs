@@ -69,7 +69,7 @@ impl Control {
         self.shared.wake.ring();
     }
 
-    /// Whether the tree is to be killed by order: a look may take long, and this cannot wait.
+    /// Returns whether the tree is to be killed by order: a look may take long, and this cannot wait.
     pub(super) fn is_killed(&self) -> bool {
         self.shared.is_killed.load(Ordering::Relaxed)
     }

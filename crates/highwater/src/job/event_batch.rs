@@ -23,7 +23,7 @@ impl Changes {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Polled {
     pub(crate) changes: Changes,
-    /// Whether every member's mark was read.
+    /// True if every member's mark was read.
     pub(crate) marks: bool,
 }
 

@@ -32,7 +32,7 @@ pub(crate) enum Event {
     },
     /// What its present image is called was read.
     Named { id: MemberId, name: Arc<Name> },
-    /// Whether it runs in its parent's memory map (vfork) until it execs.
+    /// True if it runs in its parent's memory map (vfork) until it execs.
     SharesMemoryMap { id: MemberId, shares: bool },
     /// It runs another program now; its mark has started anew. `None`: its name is not known.
     Exec { id: MemberId, name: Option<Arc<Name>> },
@@ -96,13 +96,13 @@ pub(crate) struct Sample<'a> {
     pub(crate) readings: &'a [Reading],
     /// What members have used, where that was read, in the order of their ids.
     pub(crate) uses: &'a [UsedBy],
-    /// Whether this sample was to read every member's mark.
+    /// True if this sample was to read every member's mark.
     pub(crate) marks: bool,
     /// Everything that happened up to this moment has been told.
     pub(crate) complete_until: Duration,
 }
 
-/// Whether the same members held about the same in two looks. What moves between them makes a sum that was read
+/// Returns whether the same members held about the same in two looks. What moves between them makes a sum that was read
 /// meanwhile, process by process, wrong by as much at the most.
 pub(crate) fn stood_still(before: &[Reading], after: &[Reading]) -> bool {
     let total: u64 = before.iter().map(|reading| reading.rss).sum();

@@ -79,7 +79,7 @@ impl Lives {
         self.by_pid.get(&pid).is_some_and(|lives| lives.iter().any(|life| life.end.is_none()))
     }
 
-    /// Whether a member had this pid then.
+    /// Returns whether a member had this pid then.
     fn had(&self, pid: u32, at: u64) -> bool {
         let within = |life: &Life| life.birth <= at && life.end.is_none_or(|end| at <= end);
         self.by_pid.get(&pid).is_some_and(|lives| lives.iter().any(within))

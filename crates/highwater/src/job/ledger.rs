@@ -373,7 +373,7 @@ impl Ledger {
     }
 }
 
-/// Whether the row's peak is the kernel's own last word.
+/// Returns whether the row's peak is the kernel's own last word.
 fn is_exact(row: &Process) -> bool {
     row.peak.rss.is_some_and(|peak| peak.certainty == Certainty::Exact)
 }

@@ -34,7 +34,7 @@ pub struct Limits {
 
 #[cfg(target_os = "linux")]
 impl Limits {
-    /// Whether a limit is judged from samples. The kernel keeps that of the cgroup by itself.
+    /// Returns whether a limit is judged from samples. The kernel keeps that of the cgroup by itself.
     pub(crate) fn are_sampled(&self) -> bool {
         self.total_rss_bytes.or(self.process_rss_bytes).or(self.total_pss_bytes).is_some()
     }
@@ -74,11 +74,11 @@ pub struct LimitNotice {
     pub limit_bytes: u64,
     /// What was read.
     pub bytes: u64,
-    /// Whether it is exceeded; else it is near.
+    /// True if it is exceeded; else it is near.
     pub is_exceeded: bool,
-    /// Whether the job is ended for it.
+    /// True if the job is ended for it.
     pub ends_the_job: bool,
-    /// Whether the job was over when it was noticed: by its peaks, which the kernel kept.
+    /// True if the job was over when it was noticed: by its peaks, which the kernel kept.
     pub is_over: bool,
     /// The process that holds most: pid and name.
     pub culprit: Option<(u32, String)>,

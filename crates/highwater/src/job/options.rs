@@ -17,7 +17,7 @@ pub enum LineageFrom {
     Sampling,
 }
 
-/// Whether the job gets a cgroup of its own, of which the kernel keeps the peak (`Peaks::cgroup`).
+/// True if the job gets a cgroup of its own, of which the kernel keeps the peak (`Peaks::cgroup`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CgroupUse {

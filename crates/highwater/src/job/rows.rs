@@ -75,7 +75,7 @@ impl Rows {
         self.index.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }

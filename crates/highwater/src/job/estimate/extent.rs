@@ -69,7 +69,7 @@ impl Extent {
         }
     }
 
-    /// Whether it is known to run in its parent's map.
+    /// Returns whether it is known to run in its parent's map.
     pub(crate) fn set_shares(&mut self, shares: bool) {
         self.shares = Some(shares);
     }

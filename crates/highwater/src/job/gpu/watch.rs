@@ -71,7 +71,7 @@ impl GpuWatch {
         watch
     }
 
-    /// Whether the drivers have answered.
+    /// Returns whether the drivers have answered.
     pub(crate) fn is_open(&self) -> bool {
         self.is_open
     }
@@ -150,7 +150,7 @@ fn sample(monitor: &mut Monitor, members: &HashMap<u32, MemberId>, with_others: 
     GpuSample { taken, devices: on, gaps: listing.gaps }
 }
 
-/// Whether a gap may hide who uses a device: it names it, or names none and is of the same sort of driver.
+/// Returns whether a gap may hide who uses a device: it names it, or names none and is of the same sort of driver.
 fn hides_users_of(device: &Device, all: &[Device], gap: &Gap) -> bool {
     let names = |device: &Device| gap.what.contains(device.id.as_str()) || gap.what == device.label();
     if gap.why == Unavailable::PidNamespace {

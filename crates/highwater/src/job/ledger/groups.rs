@@ -99,7 +99,7 @@ impl Groups {
         membership.0.first().map_or(0, |&index| self.kinds[0].folds[index].largest)
     }
 
-    /// Whether some groups share the name `(others)`.
+    /// Returns whether some groups share the name `(others)`.
     pub(super) fn are_gathered(&self) -> bool {
         self.kinds.iter().any(|kind| kind.keys.len() > MAX_NAMED_GROUPS)
     }

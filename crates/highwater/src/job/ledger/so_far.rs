@@ -22,7 +22,7 @@ impl<'a> RowsSoFar<'a> {
         self.0.rows.in_memory().len() + self.0.living.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

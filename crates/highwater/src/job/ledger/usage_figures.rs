@@ -39,7 +39,7 @@ pub(super) fn io_of(io: Moved, source: UsageSource, certainty: Certainty) -> Io 
     }
 }
 
-/// Whether any kind of page faults is known.
+/// Returns whether any kind of page faults is known.
 pub(super) fn tells_faults(cpu: &Cpu) -> bool {
     cpu.minor_faults.or(cpu.major_faults).or(cpu.mixed_faults).is_some()
 }

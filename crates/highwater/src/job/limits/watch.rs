@@ -101,17 +101,17 @@ impl LimitWatch {
         }
     }
 
-    /// Whether the job is being ended for a limit.
+    /// Returns whether the job is being ended for a limit.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.is_some()
     }
 
-    /// Whether the kernel keeps a limit for us.
+    /// Returns whether the kernel keeps a limit for us.
     pub(crate) fn watches_cgroup(&self) -> bool {
         self.watched.iter().any(|watched| watched.of == Limited::Cgroup)
     }
 
-    /// Whether PSS is to be read now.
+    /// Returns whether PSS is to be read now.
     pub(crate) fn wants_pss(&self, at: Duration, total_rss: Option<u64>) -> bool {
         let limit = self.watched.iter().find(|watched| watched.of == Limited::TotalPss);
         let over = limit.zip(total_rss).is_some_and(|(watched, rss)| rss > watched.limit);

@@ -105,7 +105,7 @@ impl JobGroup {
         &self.path
     }
 
-    /// Whether process `pid` is charged elsewhere: it was moved to a group that does not lie in this one. `None` where
+    /// Returns whether process `pid` is charged elsewhere: it was moved to a group that does not lie in this one. `None` where
     /// that cannot be told.
     pub(crate) fn has_left(&self, roots: &Roots, pid: u32) -> Option<bool> {
         let name = self.path.file_name()?.to_str()?;

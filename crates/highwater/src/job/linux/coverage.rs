@@ -5,7 +5,7 @@
 pub(super) struct Mechanisms {
     /// Source of forks, execs and exits; `None`: `/proc` is polled for them.
     pub(super) lifetimes: Option<LifetimeScope>,
-    /// Whether tasks are held at their exec and exit.
+    /// True if tasks are held at their exec and exit.
     pub(super) holds_tasks: bool,
 }
 
@@ -45,42 +45,42 @@ impl EventCoverage {
         self.mechanisms = mechanisms;
     }
 
-    /// Whether forks, execs and exits are reported.
+    /// Returns whether forks, execs and exits are reported.
     pub(super) fn reports_lifetimes(&self) -> bool {
         self.mechanisms.lifetimes.is_some()
     }
 
-    /// Whether only processes of the job are reported.
+    /// Returns whether only processes of the job are reported.
     pub(super) fn reports_job_only(&self) -> bool {
         self.mechanisms.lifetimes == Some(LifetimeScope::Job)
     }
 
-    /// Whether tasks are held at their exec and exit.
+    /// Returns whether tasks are held at their exec and exit.
     pub(super) fn holds_tasks(&self) -> bool {
         self.mechanisms.holds_tasks
     }
 
-    /// Whether holds are the only events.
+    /// Returns whether holds are the only events.
     pub(super) fn holds_only(&self) -> bool {
         self.mechanisms.holds_tasks && !self.reports_lifetimes()
     }
 
-    /// Whether any event comes.
+    /// Returns whether any event comes.
     pub(super) fn reports_anything(&self) -> bool {
         self.mechanisms.holds_tasks || self.reports_lifetimes()
     }
 
-    /// Whether a process that is found in `/proc` will be reported from now on, if it was expected there.
+    /// Returns whether a process that is found in `/proc` will be reported from now on, if it was expected there.
     pub(super) fn reports_new_finds(&self) -> bool {
         self.reports_lifetimes() && self.coverage != Coverage::SubtreeUnseen
     }
 
-    /// Whether processes have to be looked for in `/proc` at each poll.
+    /// Returns whether processes have to be looked for in `/proc` at each poll.
     pub(super) fn must_poll(&self) -> bool {
         !self.reports_new_finds()
     }
 
-    /// Whether every fork, exec and exit was reported.
+    /// Returns whether every fork, exec and exit was reported.
     pub(super) fn is_complete(&self) -> bool {
         self.reports_lifetimes() && self.coverage == Coverage::Complete
     }

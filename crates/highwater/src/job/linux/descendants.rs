@@ -48,12 +48,12 @@ impl Descendants {
         self.cursor.as_ref()?.read()
     }
 
-    /// Whether `/proc` shows this pid, as a process or a thread.
+    /// Returns whether `/proc` shows this pid, as a process or a thread.
     pub(crate) fn is_visible(&self, pid: u32) -> bool {
         rustix::fs::access(self.roots.proc.join(pid.to_string()), rustix::fs::Access::EXISTS).is_ok()
     }
 
-    /// Whether this is the pid of a process, and not the id of a thread of one (`/proc/TID` opens for both).
+    /// Returns whether this is the pid of a process, and not the id of a thread of one (`/proc/TID` opens for both).
     pub(crate) fn is_process(&mut self, pid: u32) -> bool {
         // A process's own thread group has a task of its own number below it and is listed by it; of a thread's
         // id, `status` names another thread group.

@@ -51,7 +51,7 @@ impl Discovery {
         Self { is_unsettled: true, ..Self::default() }
     }
 
-    /// Whether a member came or went during the last poll.
+    /// Returns whether a member came or went during the last poll.
     pub(super) fn is_unsettled(&self) -> bool {
         self.is_unsettled
     }
@@ -119,7 +119,7 @@ impl Discovery {
         self.suspects = std::mem::take(&mut self.unannounced);
     }
 
-    /// Whether the check found a process that no event has reported yet.
+    /// Returns whether the check found a process that no event has reported yet.
     pub(super) fn has_unannounced(&self) -> bool {
         !self.unannounced.is_empty()
     }
@@ -129,7 +129,7 @@ impl Discovery {
         self.unannounced.remove(&pid);
     }
 
-    /// Whether an unknown process that was found is to be considered now. In a check its event may be outstanding: then it
+    /// Returns whether an unknown process that was found is to be considered now. In a check its event may be outstanding: then it
     /// is remembered, and considered if the next check finds it again.
     pub(super) fn admit(&mut self, pid: u32, reason: SearchReason) -> bool {
         let admits = reason != SearchReason::Check || self.suspects.contains(&pid);

@@ -231,7 +231,7 @@ impl EventSources {
         Mechanisms { lifetimes, holds_tasks: self.hold.is_some() }
     }
 
-    /// Whether events may pile up in buffers of limited size.
+    /// Returns whether events may pile up in buffers of limited size.
     pub(crate) fn have_limited_buffers(&self) -> bool {
         self.lifetimes.is_some() || self.hold.is_some()
     }
@@ -248,7 +248,7 @@ impl EventSources {
         group.limit(bytes).map_err(|error| format!("{}: {error}", group.path().display()))
     }
 
-    /// Whether the kernel has killed for the limit of the job's cgroup.
+    /// Returns whether the kernel has killed for the limit of the job's cgroup.
     pub(crate) fn was_oom_killed(&self) -> bool {
         self.group.as_ref().and_then(|group| group.oom_kills()).is_some_and(|kills| kills > 0)
     }

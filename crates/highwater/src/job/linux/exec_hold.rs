@@ -176,7 +176,7 @@ impl ExecHold {
         self.dropped + self.unread + self.disturbed()
     }
 
-    /// Whether the keeper ended before the job did.
+    /// Returns whether the keeper ended before the job did.
     pub(crate) fn was_killed(&self) -> bool {
         self.gone && !self.over
     }

@@ -86,7 +86,7 @@ impl Image {
         self.origin == ImageOrigin::Forked
     }
 
-    /// Whether it runs in the memory map of its parent.
+    /// Returns whether it runs in the memory map of its parent.
     pub(super) fn shares_map(&self) -> bool {
         self.memory_map == MemoryMap::OfParent
     }
@@ -108,7 +108,7 @@ impl Image {
         };
     }
 
-    /// Whether this high-water mark was reached since the member was attached to.
+    /// Returns whether this high-water mark was reached since the member was attached to.
     pub(super) fn is_since_attach(&self, bytes: u64) -> bool {
         self.hwm_before_attach.is_none_or(|before| bytes > before)
     }
@@ -118,12 +118,12 @@ impl Image {
         self.next_shown.replace(ShownImage { identity }) == Some(ShownImage { identity })
     }
 
-    /// Whether it may have been replaced though its memory looks the same, where members are held at their execs.
+    /// Returns whether it may have been replaced though its memory looks the same, where members are held at their execs.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.next_shown.is_some() || self.held_mark.is_some() || self.identity.is_none()
     }
 
-    /// Whether `identity` is known to be another one.
+    /// Returns whether `identity` is known to be another one.
     pub(super) fn differs_from(&self, identity: Option<u64>) -> bool {
         self.identity.is_some() && identity.is_some() && self.identity != identity
     }

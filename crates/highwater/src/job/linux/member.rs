@@ -69,7 +69,7 @@ impl Phase {
         }
     }
 
-    /// Whether the event of an exit that `/proc` has shown is outstanding.
+    /// Returns whether the event of an exit that `/proc` has shown is outstanding.
     pub(super) fn is_exit_outstanding(self) -> bool {
         matches!(self, Self::ExitSeen { .. })
     }
@@ -124,7 +124,7 @@ impl NameState {
         if is_complete { Self::Known } else { Self::UNREAD }
     }
 
-    /// Whether it has been read.
+    /// Returns whether it has been read.
     pub(super) fn is_known(&self) -> bool {
         *self == Self::Known
     }
@@ -165,7 +165,7 @@ impl Member {
         }
     }
 
-    /// Whether the kernel reports its forks, execs and exit.
+    /// Returns whether the kernel reports its forks, execs and exit.
     pub(super) fn is_reported(&self) -> bool {
         self.source == LifetimeSource::Events
     }
@@ -176,7 +176,7 @@ impl Member {
         self.name = NameState::UNREAD;
     }
 
-    /// Whether this is the start time of another process than the member.
+    /// Returns whether this is the start time of another process than the member.
     pub(super) fn is_other_process(&self, start_ticks: u64) -> bool {
         self.start_ticks.is_some_and(|ticks| ticks != start_ticks)
     }

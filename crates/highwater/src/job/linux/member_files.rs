@@ -79,7 +79,7 @@ impl MemberFiles {
         self.status = open_to_keep(&directory.join("status"));
     }
 
-    /// Whether [`Self::open`] was called.
+    /// Returns whether [`Self::open`] was called.
     pub(super) fn are_open(&self) -> bool {
         self.is_open
     }

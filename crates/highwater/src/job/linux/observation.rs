@@ -129,7 +129,7 @@ impl Observation {
         self.proc.lineage()
     }
 
-    /// Whether every fork, exec and exit was reported.
+    /// Returns whether every fork, exec and exit was reported.
     pub(crate) fn all_reported(&self) -> bool {
         self.tracker.coverage.is_complete()
     }
@@ -144,19 +144,19 @@ impl Observation {
         self.reaper.root_exit()
     }
 
-    /// Whether the command was not waited for yet.
+    /// Returns whether the command was not waited for yet.
     pub(crate) fn root_lives(&self) -> bool {
         self.reaper.root_lives()
     }
 
-    /// Whether the command has exited, but the event of it is outstanding: it is a moment away.
+    /// Returns whether the command has exited, but the event of it is outstanding: it is a moment away.
     pub(crate) fn is_root_exit_outstanding(&self) -> bool {
         let roster = &self.tracker.roster;
         let is_seen = |root| roster.get(root).is_some_and(|member| member.phase.is_exit_outstanding());
         is_seen(roster.root()) || self.reaper.is_pending(roster.root())
     }
 
-    /// Whether the event of any exit is outstanding.
+    /// Returns whether the event of any exit is outstanding.
     pub(crate) fn expects_exit_events(&self) -> bool {
         self.reaper.has_pending()
             || self.tracker.roster.iter().any(|member| member.phase.is_exit_outstanding())
@@ -205,7 +205,7 @@ impl Observation {
         })
     }
 
-    /// Whether no member is left, nor is exiting: a killed process holds its memory until it has given it back.
+    /// Returns whether no member is left, nor is exiting: a killed process holds its memory until it has given it back.
     pub(crate) fn is_empty(&self) -> bool {
         self.tracker.roster.is_empty()
             && !self.found_orphans

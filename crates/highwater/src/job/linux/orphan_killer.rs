@@ -42,7 +42,7 @@ pub(super) struct OrphanKiller {
     state: KillState,
 }
 
-/// Whether the job is to be ended.
+/// True if the job is to be ended.
 #[derive(Debug, Clone, Copy)]
 enum KillState {
     Idle,
@@ -58,7 +58,7 @@ impl OrphanKiller {
         Self { control, state: KillState::Idle }
     }
 
-    /// Whether the job is being killed.
+    /// Returns whether the job is being killed.
     pub(super) fn is_killing(&self) -> bool {
         matches!(self.state, KillState::Killing { .. })
     }

@@ -23,11 +23,11 @@ pub(super) trait ProcView {
     fn now(&self) -> Duration;
     /// Reads `/proc/PID/stat`.
     fn stat(&mut self, pid: u32) -> Option<Stat>;
-    /// Whether the process has memory (`/proc/PID/statm`).
+    /// Returns whether the process has memory (`/proc/PID/statm`).
     fn has_memory(&mut self, pid: u32) -> bool;
     /// Reads the high-water mark of the process in bytes (`VmHWM`).
     fn high_water_mark(&mut self, pid: u32) -> Option<u64>;
-    /// Whether two processes run in one memory map; `None` if that cannot be told.
+    /// Returns whether two processes run in one memory map; `None` if that cannot be told.
     fn same_memory_map(&mut self, a: u32, b: u32) -> Option<bool>;
     /// Reads what the process was started with.
     fn arguments(&mut self, pid: u32) -> Arguments;

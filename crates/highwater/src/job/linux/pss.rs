@@ -64,7 +64,7 @@ impl PssPasses {
         }
     }
 
-    /// Whether to make a pass now, at a sample of `rss` bytes.
+    /// Returns whether to make a pass now, at a sample of `rss` bytes.
     pub(crate) fn due(&mut self, at: Duration, rss: u64) -> bool {
         if rss.abs_diff(self.still.1) > tolerance(rss) {
             self.still = (at, rss);

@@ -50,7 +50,7 @@ impl Reaper {
         }
     }
 
-    /// Whether the command was not waited for yet.
+    /// Returns whether the command was not waited for yet.
     pub(super) fn root_lives(&self) -> bool {
         self.root_ending == Ending::NotYet
     }
@@ -60,12 +60,12 @@ impl Reaper {
         self.root_ending.waited()
     }
 
-    /// Whether this process has exited and cannot be waited for yet.
+    /// Returns whether this process has exited and cannot be waited for yet.
     pub(super) fn is_pending(&self, pid: u32) -> bool {
         self.pending.iter().any(|departed| departed.pid == pid)
     }
 
-    /// Whether any process has exited that cannot be waited for yet.
+    /// Returns whether any process has exited that cannot be waited for yet.
     pub(super) fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }

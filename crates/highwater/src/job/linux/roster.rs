@@ -81,7 +81,7 @@ impl Roster {
         self.root
     }
 
-    /// Whether no member was ever added.
+    /// Returns whether no member was ever added.
     pub(super) fn is_new(&self) -> bool {
         self.next_id == 0
     }
@@ -114,7 +114,7 @@ impl Roster {
         self.members.len()
     }
 
-    /// Whether no member is left.
+    /// Returns whether no member is left.
     pub(super) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
@@ -139,7 +139,7 @@ impl Roster {
         self.members.get_mut(index)
     }
 
-    /// Whether `pid` is a member.
+    /// Returns whether `pid` is a member.
     pub(super) fn contains(&self, pid: u32) -> bool {
         self.by_pid.contains_key(&pid)
     }
@@ -219,7 +219,7 @@ impl Roster {
         self.zombies = found;
     }
 
-    /// Whether so many exited processes are remembered that a walk is due.
+    /// Returns whether so many exited processes are remembered that a walk is due.
     pub(super) fn has_many_zombies(&self) -> bool {
         self.zombies.len() > self.walk_at_zombies
     }

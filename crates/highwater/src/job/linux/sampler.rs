@@ -28,7 +28,7 @@ pub(crate) struct SampleDepth {
     pub(crate) usage: bool,
 }
 
-/// Whether a sample is final.
+/// True if a sample is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sampled {
     Settled,
@@ -177,7 +177,7 @@ impl Sampler {
     }
 }
 
-/// Whether to ask `/proc` if the member runs another program; if so, whether its memory looks like that.
+/// Returns whether to ask `/proc` if the member runs another program; if so, whether its memory looks like that.
 fn asks_for_exec(index: usize, figures: MemoryFigures, tracker: &mut Tracker) -> Option<bool> {
     let holds_tasks = tracker.coverage.holds_tasks();
     let member = tracker.roster.at_mut(index).filter(|member| !member.is_reported())?;

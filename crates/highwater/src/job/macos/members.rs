@@ -59,7 +59,7 @@ pub(super) trait Kernel {
     /// Of living processes.
     fn faults(&mut self, pid: u32) -> Option<TaskFaults>;
     fn name(&mut self, pid: u32) -> Option<Arc<Name>>;
-    /// Whether news of it will come.
+    /// Returns whether news of it will come.
     fn watch(&mut self, pid: u32, id: MemberId) -> bool;
 }
 
@@ -124,7 +124,7 @@ pub(super) struct Members<K> {
     readings: Vec<Reading>,
     /// What is wanted beside memory.
     scale: Scale,
-    /// Whether the living are asked for that in this look.
+    /// True if the living are asked for that in this look.
     reads_usage: bool,
     uses: Vec<UsedBy>,
 }
@@ -189,12 +189,12 @@ impl<K: Kernel> Members<K> {
         &self.uses
     }
 
-    /// Whether the next look is to read what is wanted beside memory.
+    /// Returns whether the next look is to read what is wanted beside memory.
     pub(super) fn read_usage(&mut self, now: bool) {
         self.reads_usage = now && self.scale.wanted.any();
     }
 
-    /// Whether the first member is there, or its remains.
+    /// Returns whether the first member is there, or its remains.
     pub(super) fn holds_root(&self) -> bool {
         self.list.iter().any(|member| member.id == ROOT)
     }
@@ -209,7 +209,7 @@ impl<K: Kernel> Members<K> {
         Some(self.refused.len()).filter(|&count| count > 0)
     }
 
-    /// Whether the process is still a member whose last mark may come.
+    /// Returns whether the process is still a member whose last mark may come.
     pub(super) fn holds_unread(&self, pid: u32) -> bool {
         self.list.iter().any(|member| member.kin.pid == pid && !member.is_refused)
     }
@@ -225,7 +225,7 @@ impl<K: Kernel> Members<K> {
         }
     }
 
-    /// Whether how a member ended is about to be told.
+    /// Returns whether how a member ended is about to be told.
     pub(super) fn expects_events(&self) -> bool {
         self.list.iter().any(|member| member.remains.is_some())
     }

@@ -97,7 +97,7 @@ impl JobObject {
         Ok(())
     }
 
-    /// Whether `process` is known not to be of the job, nor of one inside it: whoever has a pid now may be a stranger.
+    /// Returns whether `process` is known not to be of the job, nor of one inside it: whoever has a pid now may be a stranger.
     pub(super) fn is_stranger(&self, process: &Opened) -> bool {
         let mut is_inside = 0;
         // SAFETY: two live handles and a live local.

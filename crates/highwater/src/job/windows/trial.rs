@@ -139,7 +139,7 @@ pub(crate) fn own_use() -> Option<Used> {
     Some(used::of(&own, UsageWanted { cpu: true, io: true }))
 }
 
-/// Whether the list of all processes holds this one.
+/// Returns whether the list of all processes holds this one.
 pub(crate) fn own_is_listed() -> io::Result<bool> {
     Ok(super::listing::all()?.iter().any(|listed| listed.pid == std::process::id()))
 }

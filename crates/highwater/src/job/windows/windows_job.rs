@@ -155,7 +155,7 @@ impl Backend for WindowsJob {
         }
     }
 
-    /// Whether the Job Object has counted more births than were told.
+    /// Returns whether the Job Object has counted more births than were told.
     fn expects_events(&self) -> bool {
         self.members.untold() > 0
     }

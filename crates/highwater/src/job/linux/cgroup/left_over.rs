@@ -24,7 +24,7 @@ pub(super) fn names() -> impl Iterator<Item = String> {
     std::iter::once(first).chain((1..).map(move |n: u32| format!("{more}-{n}")))
 }
 
-/// Whether a group of that name is a job's.
+/// Returns whether a group of that name is a job's.
 pub(super) fn is_job_group(group: &Path) -> bool {
     let name = group.file_name().and_then(|name| name.to_str());
     name.and_then(|name| name.strip_prefix(PREFIX)).is_some_and(|numbers| {

@@ -147,7 +147,7 @@ fn writable(group: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a file with a list of controllers names memory.
+/// Returns whether a file with a list of controllers names memory.
 fn names_memory(file: &Path) -> bool {
     bounded::read_to_string(file, MAX_VALUE_BYTES)
         .is_ok_and(|text| text.split_ascii_whitespace().any(|name| name == "memory"))

@@ -58,7 +58,7 @@ pub(super) fn holding_nothing() -> [sock_filter; 1] {
     [sock_filter { code: RETURN, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }]
 }
 
-/// Whether a call of that architecture and number ends a process; else it is an exec.
+/// Returns whether a call of that architecture and number ends a process; else it is an exec.
 pub(super) fn is_exit(audit: u32, number: u32) -> bool {
     ARCHS.iter().any(|arch| arch.audit == audit && number & arch.mask == arch.exit_group)
 }

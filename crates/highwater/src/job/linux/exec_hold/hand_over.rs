@@ -44,7 +44,7 @@ impl HandOver {
         let _ = unsafe { send(self.to.as_raw_fd(), MARKS_ONLY, None) };
     }
 
-    /// Whether the keeper has said anything yet, or is gone.
+    /// Returns whether the keeper has said anything yet, or is gone.
     #[cfg(test)]
     pub(super) fn has_news(&self) -> bool {
         let mut poll = libc::pollfd { fd: self.to.as_raw_fd(), events: libc::POLLIN, revents: 0 };
@@ -78,7 +78,7 @@ impl HandOver {
     }
 }
 
-/// Whether the keeper has said that it can answer, and has not been killed since.
+/// Returns whether the keeper has said that it can answer, and has not been killed since.
 ///
 /// # Safety
 /// As [`HandOver::perform`].

@@ -27,7 +27,7 @@ pub(crate) struct HeldTask {
     pub(crate) image: Option<u64>,
     /// In clock ticks since boot.
     pub(crate) start_ticks: u64,
-    /// Whether it runs in its parent's memory map; asked where it may not have exec'ed.
+    /// True if it runs in its parent's memory map; asked where it may not have exec'ed.
     pub(crate) shares_map: Option<bool>,
     /// Forked and not exec'ed.
     pub(crate) forked: bool,

@@ -73,7 +73,7 @@ unsafe fn wait_for_listener() -> Option<Result<HandedOver, i32>> {
     }
 }
 
-/// Whether the kernel can do all that is needed, before a task is held that nobody could let go again. Tried on the
+/// Returns whether the kernel can do all that is needed, before a task is held that nobody could let go again. Tried on the
 /// keeper itself, by a filter that holds nothing.
 ///
 /// # Safety

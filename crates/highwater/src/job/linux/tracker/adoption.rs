@@ -118,7 +118,7 @@ impl Tracker {
         }
     }
 
-    /// Whether an unknown child of this process is an orphan of the job. If other parts of this process start children,
+    /// Returns whether an unknown child of this process is an orphan of the job. If other parts of this process start children,
     /// too, only a process group or session of a member tells them apart.
     fn may_claim(&mut self, stat: &Stat, proc: &mut impl ProcView) -> bool {
         if self.roster.own_children().sole_owner {

@@ -30,7 +30,7 @@ pub(in crate::job::linux) enum ExecShown {
     Deferred,
 }
 
-/// Whether a member that is known from events alone can be read.
+/// True if a member that is known from events alone can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::job::linux) enum FirstReading {
     /// Its files may be opened.
@@ -186,7 +186,7 @@ impl Tracker {
         FirstReading::Ready
     }
 
-    /// Whether the event of an exec that `/proc` shows is outstanding. What a task had when it was held for the exec was
+    /// Returns whether the event of an exec that `/proc` shows is outstanding. What a task had when it was held for the exec was
     /// written before, and so comes with the next round.
     fn is_exec_outstanding(&self, index: usize) -> bool {
         let Some(member) = self.roster.at(index) else { return false };

@@ -130,7 +130,7 @@ impl Tracker {
         TIME_TO_FREE_PROCESS + TIME_TO_FREE_MIB.saturating_mul(mib)
     }
 
-    /// Whether a process that is reported to have exited still has memory.
+    /// Returns whether a process that is reported to have exited still has memory.
     fn lives_on(&self, pid: u32, proc: &mut impl ProcView) -> bool {
         proc.has_memory(pid)
             && proc.stat(pid).is_some_and(|stat| {
@@ -166,7 +166,7 @@ impl Tracker {
         ExitShown::Departed
     }
 
-    /// Whether the member at `index`, which was held at its exit, is gone by now.
+    /// Returns whether the member at `index`, which was held at its exit, is gone by now.
     pub(in crate::job::linux) fn has_left(&self, index: usize, proc: &mut impl ProcView) -> bool {
         self.roster.at(index).is_none_or(|member| {
             proc.stat(member.pid)
