@@ -4,6 +4,7 @@
 mod any_record;
 mod args;
 mod attach;
+mod background;
 mod ci_check;
 mod compare;
 #[cfg(any(windows, test))]

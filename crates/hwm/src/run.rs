@@ -1,8 +1,8 @@
 //! `hwm run`: check, run the job, report.
 
+mod console;
 mod hook;
 mod live;
-mod notices;
 mod plan;
 mod repeat;
 mod watcher;
@@ -31,7 +31,6 @@ use crate::{
     startup,
 };
 pub(crate) use hook::HookArgs;
-use live::Live;
 use plan::Plan;
 pub(crate) use repeat::RepeatArgs;
 use watcher::Watcher;
@@ -166,12 +165,10 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
     let leaves = plan.attach.is_some();
     session.signals.forward_to(job.control(), leaves).context("cannot take over the signals")?;
 
-    let live = plan.live.map(|every| Live::start(every, &plan.limits)).transpose();
-    let live = live.context("the live line")?;
-    let mut watcher = Watcher::new(timeline, plan.json.as_ref(), live);
+    let mut watcher = Watcher::new(timeline, plan.json.as_ref(), plan.live, &plan.limits);
     let ran = job.run_observed(&mut watcher);
     session.signals.job_ended();
-    watcher.finish();
+    let timeline = watcher.finish();
     let mut record = ran.map_err(|error| Failure {
         code: if plan.attach.is_some() { exit::FAILURE } else { exit::of_error(&error) }.into(),
         message: format!("{error}{}", plan.hint(&error)),
@@ -188,6 +185,9 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
         session.keeper.as_mut().map(|keeper| keeper.keep(plan.turn.number, |out| json::write(&record, out)));
     let kept = kept
         .and_then(|kept| kept.map_err(|error| warn(format_args!("the record is not kept: {error:#}"))).ok());
+    // From here on a reader or a terminal may be waited for: all files are written.
+    timeline.map(|mut timeline| timeline.finish()).into_iter().flatten().for_each(warn);
+    say(&record, &plan);
     let by_limit = limit_code(&record, plan.limit_codes).map(exit::Code::from);
     // How a process that we did not start has ended is no success or failure of ours.
     let of_job = || if plan.attach.is_some() { Some(0) } else { exit::of_job(record.exit.as_ref()) };
@@ -250,6 +250,11 @@ fn report(record: &Record<Rows>, plan: &Plan) -> Option<PathBuf> {
     {
         warn(format_args!("cannot write {}: {error}", to.name()));
     }
+    file
+}
+
+/// Says on standard error what came of it.
+fn say(record: &Record<Rows>, plan: &Plan) {
     if plan.quiet {
         // Without the summary nobody would be told.
         for leak in output::leaks::among(&record.findings) {
@@ -260,7 +265,6 @@ fn report(record: &Record<Rows>, plan: &Plan) -> Option<PathBuf> {
     {
         warn(format_args!("the summary is not complete: {error}"));
     }
-    file
 }
 
 fn summarize(record: &Record<Rows>, plan: &Plan) -> io::Result<()> {

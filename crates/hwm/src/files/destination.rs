@@ -5,12 +5,13 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 
 #[cfg(unix)]
-use super::pipe::{OPEN_PATIENCE, PatientPipe};
+use super::pipe::{self, OPEN_PATIENCE, PatientPipe};
 use super::{
     Directory,
     directory::{EntryKind, EntryStatus, FileIdentity, is_writable, status_of},
@@ -132,6 +133,32 @@ impl Destination {
             Target::Replaced(location, mode) => Some(Replacement::create(location, *mode)),
             Target::InPlace(_) | Target::Descriptor(..) => None,
         }
+    }
+
+    /// Whether the content is replaced as a whole, so that something can be put there before the end.
+    pub(crate) fn is_replaced(&self) -> bool {
+        matches!(self.target, Target::Replaced(..))
+    }
+
+    /// Time for which a reader may take nothing once the job is over; `None` without a bound. What hwm was given open, such
+    /// as a pager's pipe or a terminal, is waited for as by any other program.
+    #[cfg_attr(not(unix), allow(clippy::unused_self))]
+    pub(crate) fn reader_patience(&self) -> Option<Duration> {
+        #[cfg(unix)]
+        if self.named_pipe().is_some() {
+            return Some(pipe::READER_PATIENCE);
+        }
+        None
+    }
+
+    /// Says why the target took nothing for [`Self::reader_patience`].
+    #[cfg_attr(not(unix), allow(clippy::unused_self))]
+    pub(crate) fn why_given_up(&self) -> io::Error {
+        #[cfg(unix)]
+        if let Some(pipe) = self.named_pipe() {
+            return pipe::why_given_up(pipe);
+        }
+        io::ErrorKind::TimedOut.into()
     }
 
     /// The target, if it is a named pipe: opening it would wait for its reader (fifo(7)).

@@ -87,14 +87,30 @@ impl ExistingFile {
     /// Where another file has its name by now.
     pub(super) fn open(&self) -> io::Result<File> {
         let file = self.location.directory.open_existing(&self.location.name, WritePosition::Start)?;
-        let status = status_of(&file)?;
-        // An inode number comes again once its file is gone.
-        if (status.kind, status.identity) != (self.status.kind, self.status.identity) {
-            return Err(io::Error::other("another file has this name now"));
-        }
+        self.verify(&file)?;
         if self.status.kind != EntryKind::NamedPipe {
             wait_when_full(&file)?;
         }
         Ok(file)
+    }
+
+    /// Opens a named pipe, and waits until a program has it open for reading (fifo(7)). Writes wait for room.
+    ///
+    /// # Errors
+    /// Where another file has its name by now.
+    #[cfg(unix)]
+    pub(super) fn open_for_reader(&self) -> io::Result<File> {
+        let file = self.location.directory.open_waiting(&self.location.name)?;
+        self.verify(&file)?;
+        Ok(file)
+    }
+
+    fn verify(&self, opened: &File) -> io::Result<()> {
+        let status = status_of(opened)?;
+        // An inode number comes again once its file is gone.
+        if (status.kind, status.identity) != (self.status.kind, self.status.identity) {
+            return Err(io::Error::other("another file has this name now"));
+        }
+        Ok(())
     }
 }

@@ -18,10 +18,8 @@ use rustix::{
 
 use super::location::ExistingFile;
 
-/// Bytes kept for a reader that has not come, or does not read.
-const MAX_KEPT_BYTES: usize = 1 << 20;
 /// Time for which a reader may take nothing once the job is over.
-const READER_PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+pub(super) const READER_PATIENCE: Duration = Duration::from_secs(2);
 /// Time for which the writer of a record may write nothing.
 const WRITER_PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 /// Time for which a whole content waits for a reader.
@@ -29,61 +27,36 @@ pub(super) const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two attempts to open a pipe that has no reader.
 const OPEN_PAUSE: Duration = Duration::from_millis(10);
 
-/// A pipe that grows while the job runs, written as far as its reader reads. Nothing of it waits before the end.
+/// A pipe that grows while the job runs. Opening it waits for its reader, and writing waits for room, so only a thread
+/// that may be left behind writes to it.
 #[derive(Debug)]
 pub(crate) struct GrowingPipe {
     pipe: ExistingFile,
     /// `None` until a program reads.
     open: Option<File>,
-    kept: Vec<u8>,
 }
 
 impl GrowingPipe {
     pub(crate) fn new(pipe: ExistingFile) -> Self {
-        Self { pipe, open: None, kept: Vec::new() }
+        Self { pipe, open: None }
     }
 
-    /// Writes what is kept, as far as that goes without waiting.
-    fn push(&mut self) -> io::Result<()> {
-        if self.open.is_none() {
-            self.open = open(&self.pipe)?;
-        }
-        let Some(pipe) = &mut self.open else { return Ok(()) };
-        while !self.kept.is_empty() {
-            match pipe.write(&self.kept) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => drop(self.kept.drain(..written)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the rest, as long as the reader goes on reading. The report waits meanwhile.
-    pub(crate) fn finish(&mut self) -> io::Result<()> {
-        self.push()?;
-        while !self.kept.is_empty() {
-            let Some(pipe) = &self.open else { return Err(no_reader()) };
-            wait_for_room(pipe)?;
-            self.push()?;
-        }
-        Ok(())
+    /// Writes all of it.
+    pub(crate) fn write_all(&mut self, rows: &[u8]) -> io::Result<()> {
+        let pipe = match &mut self.open {
+            Some(pipe) => pipe,
+            closed => closed.insert(self.pipe.open_for_reader()?),
+        };
+        pipe.write_all(rows)
     }
 }
 
-impl Write for GrowingPipe {
-    fn write(&mut self, rows: &[u8]) -> io::Result<usize> {
-        if self.kept.len() + rows.len() > MAX_KEPT_BYTES {
-            return Err(if self.open.is_some() { not_read() } else { no_reader() });
-        }
-        self.kept.extend_from_slice(rows);
-        Ok(rows.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.push()
+/// Says why a pipe was given up that took nothing for [`READER_PATIENCE`].
+pub(super) fn why_given_up(pipe: &ExistingFile) -> io::Error {
+    match open(pipe) {
+        Ok(Some(_)) => not_read(),
+        Ok(None) => no_reader(),
+        Err(error) => error,
     }
 }
 
@@ -179,7 +152,8 @@ fn open(pipe: &ExistingFile) -> io::Result<Option<File>> {
 }
 
 fn wait_for_room(pipe: &File) -> io::Result<()> {
-    wait_for(pipe, PollFlags::OUT, READER_PATIENCE, not_read)
+    let patience = READER_PATIENCE.try_into().map_err(io::Error::other)?;
+    wait_for(pipe, PollFlags::OUT, patience, not_read)
 }
 
 fn wait_for(

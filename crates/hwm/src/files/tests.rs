@@ -221,7 +221,7 @@ mod unix {
     }
 
     mod pipes {
-        use std::{io::Read, os::unix::fs::OpenOptionsExt, path::PathBuf, thread, time::Duration};
+        use std::{io::Read, path::PathBuf, thread, time::Duration};
 
         use rustix::event::Timespec;
 
@@ -234,65 +234,9 @@ mod unix {
             (dir, pipe)
         }
 
-        fn growing(pipe: &Path) -> GrowingPipe {
-            GrowingPipe::new(check(pipe).unwrap().named_pipe().unwrap().clone())
-        }
-
-        /// Opened without a writer.
-        fn reader(pipe: &Path) -> fs::File {
-            fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(pipe).unwrap()
-        }
-
-        #[test]
-        fn a_late_reader_gets_all_from_the_start() {
-            let (_dir, name) = made();
-            let mut pipe = growing(&name);
-            pipe.write_all(b"one\n").unwrap();
-            pipe.flush().unwrap();
-            let mut reader = reader(&name);
-            pipe.write_all(b"two\n").unwrap();
-            pipe.finish().unwrap();
-            drop(pipe);
-            let mut text = String::new();
-            reader.read_to_string(&mut text).unwrap();
-            assert_eq!(text, "one\ntwo\n");
-        }
-
-        #[test]
-        fn a_reader_that_does_not_read_stops_nothing() {
-            let (_dir, name) = made();
-            let reader = reader(&name);
-            let mut pipe = growing(&name);
-            let row = [b'x'; 4096];
-            let mut rows = 0;
-            let refused = loop {
-                match pipe.write(&row).and_then(|_| pipe.flush()) {
-                    Ok(()) => rows += 1,
-                    Err(error) => break error,
-                }
-            };
-            assert!(rows * row.len() >= 1 << 20, "{rows}");
-            assert!(refused.to_string().contains("does not read"), "{refused}");
-            drop(reader);
-        }
-
-        #[test]
-        fn the_end_does_not_wait_for_a_reader_that_does_not_read() {
-            let (_dir, name) = made();
-            let reader = reader(&name);
-            let mut pipe = growing(&name);
-            // More than the pipe takes.
-            pipe.write_all(&vec![b'x'; 1 << 18]).unwrap();
-            assert!(pipe.finish().unwrap_err().to_string().contains("does not read"));
-            drop(reader);
-        }
-
         #[test]
         fn a_pipe_without_reader_is_an_error_at_the_end() {
             let (_dir, name) = made();
-            let mut pipe = growing(&name);
-            pipe.write_all(b"one\n").unwrap();
-            assert!(pipe.finish().unwrap_err().to_string().contains("no program has opened"));
             let destination = check(&name).unwrap();
             let mut patient = PatientPipe::new(destination.named_pipe().unwrap(), Duration::ZERO);
             assert!(patient.write(b"x").unwrap_err().to_string().contains("no program has opened"));

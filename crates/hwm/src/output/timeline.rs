@@ -1,17 +1,26 @@
 //! One row a sample, streamed while the job runs.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
+    collections::VecDeque,
     fs::File,
-    io::{self, BufWriter, Write},
+    io::{self, Write},
+    mem,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use highwater::{job::Progress, record::Timestamp};
 
-use super::{text, warn};
+use super::text;
 #[cfg(unix)]
 use crate::files::GrowingPipe;
-use crate::files::{Destination, Replacement};
+use crate::{
+    background::{BackgroundWriter, Finish},
+    files::{Destination, Replacement},
+};
 
 /// Later columns came later: scripts written for memwatch read the first five. What grows (`cpu`, `read` and so on)
 /// counts from the start of the measurement.
@@ -22,15 +31,33 @@ const HEADER: &str = "timestamp,elapsed_seconds,total_rss_kib,total_rss_mib,proc
 /// If hwm is killed, at most the rows of this time and of the sample after it are lost.
 const FLUSH_AFTER: Duration = Duration::from_millis(250);
 
+/// Rows are handed over in pieces of about this size, so that a slow reader is known to read.
+const PIECE_BYTES: usize = 4 << 10;
+/// Pieces that wait for an output that takes none: 1 MiB.
+const MAX_PIECES: usize = 256;
+
 /// The file that grows.
 #[derive(Debug)]
 pub(crate) struct TimelineFile {
-    destination: Destination,
-    /// `None` after a failed write: half a row must not be followed by others.
-    out: Option<BufWriter<Out>>,
-    flushed: Instant,
-    /// Samples lie so far apart that each row is flushed at once.
+    destination: Arc<Destination>,
+    stage: Stage,
+    /// Rows that were not handed over yet, and their number.
+    rows: Vec<u8>,
+    row_count: u64,
+    /// Rows that found no room.
+    lost_rows: u64,
+    handed_over: Instant,
+    /// Samples lie so far apart that each row is handed over at once.
     eager: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The job has not started; the former content is there.
+    Checked(Out),
+    Growing(BackgroundWriter<Vec<u8>>),
+    /// A write failed: half a row must not be followed by others.
+    Stopped,
 }
 
 /// What the rows go to.
@@ -48,48 +75,96 @@ impl TimelineFile {
     /// Opens the file, and leaves its content until [`Self::begin`]. `interval`: the fixed one, if any.
     pub(crate) fn open(destination: Destination, interval: Option<Duration>) -> io::Result<Self> {
         let out = Out::open(&destination)?;
-        let eager = interval.is_some_and(|interval| interval >= FLUSH_AFTER);
-        Ok(Self { destination, out: Some(BufWriter::new(out)), flushed: Instant::now(), eager })
+        Ok(Self {
+            destination: Arc::new(destination),
+            stage: Stage::Checked(out),
+            rows: Vec::new(),
+            row_count: 0,
+            lost_rows: 0,
+            handed_over: Instant::now(),
+            eager: interval.is_some_and(|interval| interval >= FLUSH_AFTER),
+        })
     }
 
-    /// The job has started: drops the former content and writes the header.
-    pub(crate) fn begin(&mut self) {
-        let Some(out) = &mut self.out else { return };
-        let begun = out.get_mut().begin(&self.destination).and_then(|()| {
-            out.write_all(HEADER.as_bytes())?;
-            out.flush()
-        });
-        self.keep(begun);
-    }
-
-    /// Adds a row.
-    pub(crate) fn add(&mut self, progress: &Progress<'_>) {
-        let row = row(Timestamp::from_system_time(progress.time), &Figures::of(progress));
-        let Some(out) = &mut self.out else { return };
-        let mut written = out.write_all(row.as_bytes());
-        if self.eager || self.flushed.elapsed() >= FLUSH_AFTER {
-            written = written.and_then(|()| out.flush());
-            self.flushed = Instant::now();
+    /// The job has started: the former content goes, and the header comes. Returns a warning if that fails.
+    #[must_use]
+    pub(crate) fn begin(&mut self) -> Option<String> {
+        let stage = mem::replace(&mut self.stage, Stage::Stopped);
+        let Stage::Checked(out) = stage else { return None };
+        match BackgroundWriter::start("timeline", out.writing(Arc::clone(&self.destination))) {
+            Ok(writer) => self.stage = Stage::Growing(writer),
+            Err(error) => return Some(self.stops(&error)),
         }
-        self.keep(written);
+        self.rows.extend_from_slice(HEADER.as_bytes());
+        self.hand_over()
     }
 
-    /// Writes what is left in the buffer.
-    pub(crate) fn finish(&mut self) {
-        let Some(out) = &mut self.out else { return };
-        let flushed = out.flush().and_then(|()| out.get_mut().finish());
-        self.keep(flushed);
-    }
-
-    /// Warns once and stops writing when something failed.
-    fn keep(&mut self, written: io::Result<()>) {
-        let Err(error) = written else { return };
-        warn(format_args!("--timeline {} stops here: {error}", self.destination.name()));
-        if let Some(out) = self.out.take() {
-            // Dropping the buffer would try to write it once more.
-            let _ = out.into_parts();
+    /// Adds a row. Returns a warning if one before it could not be written.
+    #[must_use]
+    pub(crate) fn add(&mut self, progress: &Progress<'_>) -> Option<String> {
+        if !matches!(self.stage, Stage::Growing(_)) {
+            return None;
         }
+        self.add_row(&row(Timestamp::from_system_time(progress.time), &Figures::of(progress)))
     }
+
+    fn add_row(&mut self, row: &str) -> Option<String> {
+        self.rows.extend_from_slice(row.as_bytes());
+        self.row_count += 1;
+        let is_due = self.eager || self.handed_over.elapsed() >= FLUSH_AFTER;
+        (is_due || self.rows.len() >= PIECE_BYTES).then(|| self.hand_over()).flatten()
+    }
+
+    /// Waits until all rows are written: for a reader of a named pipe not for ever, else as long as it takes. Returns what
+    /// is to be warned of.
+    #[must_use]
+    pub(crate) fn finish(&mut self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.hand_over().into_iter().collect();
+        if let Stage::Growing(writer) = mem::replace(&mut self.stage, Stage::Stopped) {
+            let failure = match writer.finish(self.destination.reader_patience()) {
+                Finish::Done => writer.take_failure(),
+                Finish::GivenUp => Some(self.destination.why_given_up()),
+            };
+            warnings.extend(failure.map(|error| self.stops(&error)));
+        }
+        if self.lost_rows > 0 {
+            warnings.push(format!(
+                "--timeline {}: {} rows are missing, since it took none for a while",
+                self.destination.name(),
+                self.lost_rows
+            ));
+        }
+        warnings
+    }
+
+    fn hand_over(&mut self) -> Option<String> {
+        let Stage::Growing(writer) = &self.stage else { return None };
+        self.handed_over = Instant::now();
+        let (rows, row_count) = (mem::take(&mut self.rows), mem::take(&mut self.row_count));
+        if !writer.change(|queue| enqueue(queue, rows)) {
+            self.lost_rows += row_count;
+        }
+        let failure = writer.take_failure()?;
+        self.stage = Stage::Stopped;
+        Some(self.stops(&failure))
+    }
+
+    fn stops(&self, error: &io::Error) -> String {
+        format!("--timeline {} stops here: {error}", self.destination.name())
+    }
+}
+
+/// Adds rows to the queue if there is room.
+fn enqueue(queue: &mut VecDeque<Vec<u8>>, rows: Vec<u8>) -> bool {
+    if let Some(last) = queue.back_mut().filter(|last| last.len() + rows.len() <= PIECE_BYTES) {
+        last.extend(rows);
+        return true;
+    }
+    let has_room = queue.len() < MAX_PIECES;
+    if has_room {
+        queue.push_back(rows);
+    }
+    has_room
 }
 
 impl Out {
@@ -104,6 +179,21 @@ impl Out {
         }
     }
 
+    /// Returns what writes each piece: the first one after the former content was dropped, none after a failure.
+    fn writing(self, destination: Arc<Destination>) -> impl FnMut(Vec<u8>) -> io::Result<()> {
+        let mut out = Some(self);
+        let mut is_new = true;
+        move |rows| {
+            let Some(open) = &mut out else { return Ok(()) };
+            let begun = if mem::take(&mut is_new) { open.begin(&destination) } else { Ok(()) };
+            let written = begun.and_then(|()| open.write_all(&rows));
+            if written.is_err() {
+                out = None;
+            }
+            written
+        }
+    }
+
     /// Drops the former content.
     fn begin(&mut self, destination: &Destination) -> io::Result<()> {
         match self {
@@ -114,33 +204,12 @@ impl Out {
         }
     }
 
-    /// Nothing more comes.
-    #[cfg_attr(not(unix), allow(clippy::unnecessary_wraps, clippy::unused_self))]
-    fn finish(&mut self) -> io::Result<()> {
+    fn write_all(&mut self, rows: &[u8]) -> io::Result<()> {
         match self {
-            Self::New(_) | Self::InPlace(_) => Ok(()),
+            Self::New(new) => new.file().write_all(rows),
+            Self::InPlace(file) => file.write_all(rows),
             #[cfg(unix)]
-            Self::Pipe(pipe) => pipe.finish(),
-        }
-    }
-}
-
-impl Write for Out {
-    fn write(&mut self, rows: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::New(new) => new.file().write(rows),
-            Self::InPlace(file) => file.write(rows),
-            #[cfg(unix)]
-            Self::Pipe(pipe) => pipe.write(rows),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::New(new) => new.file().flush(),
-            Self::InPlace(file) => file.flush(),
-            #[cfg(unix)]
-            Self::Pipe(pipe) => pipe.flush(),
+            Self::Pipe(pipe) => pipe.write_all(rows),
         }
     }
 }
@@ -187,45 +256,4 @@ fn row(time: Timestamp, figures: &Figures) -> String {
         kib(figures.swap),
         io.join(","),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::files::NewFileMode;
-
-    #[test]
-    fn rows_are_as_memwatch_wrote_them() {
-        let time: Timestamp = "2025-11-20T18:02:34Z".parse().unwrap();
-        let figures =
-            Figures { rss: Some(50 << 20), processes: 4, vram: Some(3 << 20), ..Figures::default() };
-        assert_eq!(row(time, &figures), "2025-11-20T18:02:34Z,0.000,51200,50.00,4,3072,,,,,,\n");
-        let unknown = Figures { elapsed: Duration::from_millis(1500), processes: 1, ..Figures::default() };
-        assert_eq!(row(time, &unknown), "2025-11-20T18:02:34Z,1.500,,,1,,,,,,,\n");
-        let more = Figures {
-            rss: Some(1 << 20),
-            processes: 1,
-            swap: Some(8 << 10),
-            cpu: Some(Duration::from_micros(2_500_400)),
-            io: [Some(1), Some(2), None, Some(4)],
-            ..Figures::default()
-        };
-        assert_eq!(row(time, &more), "2025-11-20T18:02:34Z,0.000,1024,1.00,1,,8,2.500,1,2,,4\n");
-        assert_eq!(row(time, &more).matches(',').count(), HEADER.matches(',').count());
-    }
-
-    #[test]
-    fn former_content_goes_when_the_job_starts() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("time.csv");
-        std::fs::write(&path, "former\n".repeat(100)).unwrap();
-        let mut timeline =
-            TimelineFile::open(Destination::check("--timeline", &path, NewFileMode::Private).unwrap(), None)
-                .unwrap();
-        assert!(std::fs::read_to_string(&path).unwrap().starts_with("former"));
-        timeline.begin();
-        timeline.finish();
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text, HEADER);
-    }
 }

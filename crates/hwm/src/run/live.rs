@@ -1,24 +1,20 @@
 //! `--live`: one line on standard error that says how the job stands.
 //!
-//! The follower leaves a few figures behind a lock now and then; a thread of its own writes, so that a terminal that
-//! takes nothing stops no measurement. The job may write to the same terminal, and where it stands in its line there
-//! nobody can know. So ours is drawn on the line below the cursor, and the cursor put back where it was: a prompt or a
-//! line that the job has begun stays as it is. What the job writes next moves down over ours; of several lines within
-//! one tick, one may bear the rest of ours at its end.
+//! The job may write to the same terminal, and where it stands in its line there is not known. So the line is drawn below
+//! the cursor, and the cursor is put back where it was: a prompt or a line that the job has begun stays as it is. What the
+//! job writes next moves down over it; of several lines within one tick, one may bear the rest of it at its end.
 
 use std::{
     io::{self, IsTerminal, Write},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use highwater::job::{Limits, Progress};
 
-use crate::output::{terminal, text};
+use crate::{
+    args::LivePace,
+    output::{terminal, text},
+};
 
 /// On a terminal; quicker is hard to read.
 const REDRAWN: Duration = Duration::from_millis(250);
@@ -33,8 +29,8 @@ const ERASE_BELOW: &str = "\x1b[J";
 const WIDTH: usize = 80;
 
 /// How the job stands.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Now {
+#[derive(Debug, Default)]
+pub(super) struct Now {
     elapsed: Duration,
     total: Option<u64>,
     peak: Option<u64>,
@@ -43,119 +39,72 @@ struct Now {
     top: Option<(u32, String, u64)>,
 }
 
-/// The line.
+/// Says when the line is to be drawn, and as what.
 #[derive(Debug)]
-pub(super) struct Live {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-    /// When the figures were left behind last.
-    told: Option<Instant>,
+pub(super) struct LiveLine {
     every: Duration,
+    due: Instant,
+    redraws: bool,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    wake: Condvar,
-    /// It stands on the terminal now.
-    drawn: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    now: Option<Now>,
-    over: bool,
-}
-
-impl Live {
-    /// Begins; `every`: as asked for.
-    pub(super) fn start(every: Option<Duration>, limits: &Limits) -> io::Result<Self> {
+impl LiveLine {
+    pub(super) fn new(pace: LivePace) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let redraws = cfg!(unix) && io::stderr().is_terminal() && !dumb;
-        let every = every.unwrap_or(if redraws { REDRAWN } else { LINE_EVERY });
-        let shared = Arc::<Shared>::default();
-        let (theirs, limits) = (Arc::clone(&shared), limits.clone());
-        let thread = thread::Builder::new()
-            .name("live".to_owned())
-            .stack_size(256 * 1024)
-            .spawn(move || show(&theirs, every, redraws, &limits))?;
-        Ok(Self { shared, thread: Some(thread), told: None, every })
+        let every = pace.unwrap_or(if redraws { REDRAWN } else { LINE_EVERY });
+        Self { every, due: Instant::now() + every, redraws }
     }
 
-    /// What a sample showed.
-    pub(super) fn tell(&mut self, progress: &Progress<'_>) {
-        if self.told.is_some_and(|told| told.elapsed() < self.every / 2) {
-            return;
+    /// How the job stands, if that is to be drawn now.
+    pub(super) fn next(&mut self, progress: &Progress<'_>) -> Option<Now> {
+        let at = Instant::now();
+        if at < self.due {
+            return None;
         }
-        self.told = Some(Instant::now());
-        let now = Now {
+        self.due = at + self.every;
+        Some(Now {
             elapsed: progress.elapsed,
             total: progress.total_rss_bytes,
             peak: progress.peak_rss_bytes(),
             processes: progress.process_count,
             top: progress.largest(),
-        };
-        self.shared.lock().now = Some(now);
+        })
     }
 
-    /// Takes the line away, as something else is to be said there.
-    pub(super) fn clear(&self) {
-        self.shared.erase();
-    }
-
-    /// Takes the line away; nothing is written after that.
-    pub(super) fn finish(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
-        self.shared.lock().over = true;
-        self.shared.wake.notify_all();
-        // A panic there is no reason for one here.
-        let _ = thread.join();
+    pub(super) fn drawing(&self, limits: &Limits) -> Drawing {
+        Drawing { redraws: self.redraws, limits: limits.clone(), is_shown: false }
     }
 }
 
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.finish();
-    }
+/// The line on standard error. Its methods may block.
+#[derive(Debug)]
+pub(super) struct Drawing {
+    redraws: bool,
+    limits: Limits,
+    /// It stands on the terminal now.
+    is_shown: bool,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn erase(&self) {
-        if self.drawn.swap(false, Ordering::Relaxed) {
-            let _ = io::stderr().write_all(ERASE_BELOW.as_bytes());
-        }
-    }
-}
-
-fn show(shared: &Shared, every: Duration, redraws: bool, limits: &Limits) {
-    loop {
-        let state = shared.lock();
-        let (mut state, _) = shared
-            .wake
-            .wait_timeout_while(state, every, |state| !state.over)
-            .unwrap_or_else(PoisonError::into_inner);
-        let (now, over) = (state.now.take(), state.over);
-        drop(state);
-        if over {
-            shared.erase();
-            return;
-        }
-        let Some(now) = now else { continue };
+impl Drawing {
+    pub(super) fn draw(&mut self, now: &Now) {
         // Closed or full: then there is no line.
         let mut err = io::stderr().lock();
-        if redraws {
+        if self.redraws {
             let width = terminal::width_of_stderr().unwrap_or(WIDTH) - 1;
-            let line = text::shorten(&sentence(&now, limits), width);
-            let _ = write!(err, "{}{line}{}", BELOW.0, BELOW.1);
-            shared.drawn.store(true, Ordering::Relaxed);
+            let line = text::shorten(&sentence(now, &self.limits), width);
+            // As one write: one that is cut in two shows half a line.
+            let _ = err.write_all(format!("{}{line}{}", BELOW.0, BELOW.1).as_bytes());
+            self.is_shown = true;
         } else {
-            let _ = writeln!(err, "hwm: {}", sentence(&now, limits));
+            let _ = err.write_all(format!("hwm: {}\n", sentence(now, &self.limits)).as_bytes());
         }
-        let _ = err.flush();
+    }
+
+    /// Takes the line away.
+    pub(super) fn erase(&mut self) {
+        if std::mem::take(&mut self.is_shown) {
+            let _ = io::stderr().write_all(ERASE_BELOW.as_bytes());
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything that can be checked before the job starts, checked.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, sync::Arc};
 
 use anyhow::{Context, bail};
 use highwater::{
@@ -40,7 +40,7 @@ pub(super) struct Plan {
     pub(super) live: Option<LivePace>,
     pub(super) top: usize,
     pub(super) listed: Listed,
-    pub(super) json: Option<Destination>,
+    pub(super) json: Option<Arc<Destination>>,
     pub(super) json_on_stdout: bool,
     pub(super) csv: Option<Destination>,
     pub(super) group_csv: Option<Destination>,
@@ -126,7 +126,7 @@ impl Plan {
             live: report.live,
             top: report.top,
             listed: Listed::new(report.include, report.exclude),
-            json,
+            json: json.map(Arc::new),
             json_on_stdout,
             csv,
             group_csv,
@@ -149,7 +149,7 @@ impl Plan {
     /// The files that are written, with the options that name them.
     pub(super) fn outputs(&self) -> impl Iterator<Item = (&'static str, &Destination)> {
         [
-            ("--json", self.json.as_ref()),
+            ("--json", self.json.as_deref()),
             ("--csv", self.csv.as_ref()),
             ("--group-csv", self.group_csv.as_ref()),
             ("--timeline", self.timeline.as_ref()),

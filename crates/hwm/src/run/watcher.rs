@@ -1,9 +1,12 @@
-//! What happens while the job runs: the timeline grows, checkpoints are written.
+//! What happens while the job runs: the timeline grows, checkpoints are written. Nothing here waits for an output.
 
-use highwater::job::{LimitNotice, Observer, Progress};
+use std::sync::Arc;
 
-use super::{live::Live, notices::Notices};
+use highwater::job::{LimitNotice, Limits, Observer, Progress};
+
+use super::console::Console;
 use crate::{
+    args::LivePace,
     files::Destination,
     output::{checkpoint::Checkpoints, json, summary::limits, timeline::TimelineFile},
     own_pages,
@@ -11,62 +14,55 @@ use crate::{
 
 /// Sees each sample.
 #[derive(Debug)]
-pub(super) struct Watcher<'a> {
+pub(super) struct Watcher {
     timeline: Option<TimelineFile>,
-    checkpoints: Option<Checkpoints<'a>>,
-    live: Option<Live>,
-    notices: Notices,
+    checkpoints: Option<Checkpoints>,
+    console: Console,
 }
 
-impl<'a> Watcher<'a> {
+impl Watcher {
     pub(super) fn new(
         timeline: Option<TimelineFile>,
-        json: Option<&'a Destination>,
-        live: Option<Live>,
+        json: Option<&Arc<Destination>>,
+        live: Option<LivePace>,
+        limits: &Limits,
     ) -> Self {
-        Self { timeline, checkpoints: json.map(Checkpoints::new), live, notices: Notices::default() }
+        Self { timeline, checkpoints: json.and_then(Checkpoints::new), console: Console::new(live, limits) }
     }
 
-    /// The job is over.
-    pub(super) fn finish(&mut self) {
-        if let Some(live) = &mut self.live {
-            live.finish();
+    /// The job is over. Returns the timeline, whose reader may take long.
+    pub(super) fn finish(mut self) -> Option<TimelineFile> {
+        if let Some(warning) = self.checkpoints.as_mut().and_then(Checkpoints::finish) {
+            self.console.warn(warning);
         }
-        self.notices.finish();
-        if let Some(timeline) = &mut self.timeline {
-            timeline.finish();
-        }
-        if let Some(checkpoints) = &mut self.checkpoints {
-            checkpoints.finish();
-        }
+        self.console.finish();
+        self.timeline
     }
 }
 
-impl Observer for Watcher<'_> {
+impl Observer for Watcher {
     fn started(&mut self, _pid: u32) {
         // Not before: the job would start the later.
         own_pages::give_back();
-        if let Some(timeline) = &mut self.timeline {
-            timeline.begin();
+        if let Some(warning) = self.timeline.as_mut().and_then(TimelineFile::begin) {
+            self.console.warn(warning);
         }
     }
 
     fn limit(&mut self, notice: &LimitNotice) {
-        if let Some(live) = &self.live {
-            live.clear();
-        }
-        self.notices.warn(limits::notice(notice));
+        self.console.warn(limits::notice(notice));
     }
 
     fn sampled(&mut self, progress: &Progress<'_>) {
-        if let Some(live) = &mut self.live {
-            live.tell(progress);
+        self.console.show(progress);
+        if let Some(warning) = self.timeline.as_mut().and_then(|timeline| timeline.add(progress)) {
+            self.console.warn(warning);
         }
-        if let Some(timeline) = &mut self.timeline {
-            timeline.add(progress);
-        }
-        if let Some(checkpoints) = &mut self.checkpoints {
-            checkpoints.offer(progress.elapsed, |out| json::write(&progress.record(), out));
+        if let Some(checkpoints) = &mut self.checkpoints
+            && let Some(warning) =
+                checkpoints.offer(progress.elapsed, |out| json::write(&progress.record(), out))
+        {
+            self.console.warn(warning);
         }
     }
 }

@@ -144,6 +144,12 @@ impl Directory {
         Ok(openat(&self.fd, name, flags | OFlags::CLOEXEC, Mode::empty())?.into())
     }
 
+    /// Opens an existing file for writing, and waits for the reader of a named pipe (fifo(7)). A link is refused.
+    pub(in crate::files) fn open_waiting(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+        Ok(openat(&self.fd, name, flags, Mode::empty())?.into())
+    }
+
     /// Gives the file of one name another one, in place of a file that may have that.
     pub(in crate::files) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         Ok(renameat(&self.fd, from, &self.fd, to)?)
