@@ -110,6 +110,8 @@ mod netlink;
 #[cfg(all(feature = "job", target_os = "linux"))]
 mod perf_event;
 pub mod process;
+#[cfg(any(target_os = "linux", all(target_os = "macos", feature = "job")))]
+mod quiet_thread;
 #[cfg(feature = "record")]
 pub mod record;
 #[cfg(feature = "report")]

@@ -23,6 +23,7 @@ pub(crate) mod linux;
 pub(crate) mod macos;
 #[cfg(any(windows, test))]
 pub(crate) mod opening;
+mod reader;
 #[cfg(windows)]
 pub(crate) mod windows;
 
@@ -31,6 +32,7 @@ pub use self::facts::{ProcessFacts, all_processes, cpu_step};
 use self::linux as os;
 #[cfg(target_os = "macos")]
 use self::macos as os;
+pub use self::reader::{Arguments, ProcessReader, ReadProcess};
 #[cfg(windows)]
 use self::windows as os;
 use crate::{Error, Roots, Unavailable};

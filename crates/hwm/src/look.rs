@@ -14,7 +14,7 @@ use std::{
 use highwater::{
     Error, Roots, Unavailable,
     gpu::{Device, DeviceId, Gap, Listing, Monitor, PidSpace, Usage},
-    process::{ProcessFacts, all_processes},
+    process::{Arguments, ProcessFacts, ProcessReader, all_processes},
 };
 
 #[cfg_attr(not(all(test, target_os = "linux")), allow(unused_imports))] // HOST_PID
@@ -45,6 +45,7 @@ const LISTED_BY: &str = if cfg!(windows) {
 #[derive(Debug)]
 pub(crate) struct Looker {
     monitor: Monitor,
+    reader: ProcessReader,
     users: Users,
     selection: Selection,
     before: Option<Before>,
@@ -75,6 +76,10 @@ pub(crate) struct Look {
     pub(crate) nameless: BTreeSet<u32>,
     /// Whether one of those would have been listed if its name could be matched.
     pub(crate) lacks_nameless: bool,
+    /// Processes whose arguments could not be read in time: their names are the kernel's, of at most 15 bytes.
+    pub(crate) late: BTreeSet<u32>,
+    /// Whether one of those would have been listed if its whole name matched.
+    pub(crate) lacks_late: bool,
     /// Processes that ended while they were read.
     pub(crate) vanished: u32,
     /// Drivers and devices that could not be asked.
@@ -88,7 +93,7 @@ pub(crate) struct Look {
 impl Look {
     /// Whether nothing of what was asked for may be missing.
     pub(crate) fn is_complete(&self) -> bool {
-        self.refused.is_empty() && self.gaps.is_empty() && !self.lacks_nameless
+        self.refused.is_empty() && self.gaps.is_empty() && !self.lacks_nameless && !self.lacks_late
     }
 
     /// Who is protected from us, and whether that keeps one from the rows. Those that were refused are counted already.
@@ -106,6 +111,15 @@ impl Look {
         self.nameless = wanted.iter().map(|row| row.pid).collect();
     }
 
+    /// Whether a whole name would have kept a late process in the rows.
+    fn note_late(&mut self, selection: &Selection) {
+        let is_late = |row: &&Row| !row.is_host_pid && self.late.contains(&row.pid);
+        let wanted: Vec<&Row> =
+            self.rows.iter().filter(is_late).filter(|row| selection.would_keep_named(row)).collect();
+        self.lacks_late = wanted.iter().any(|row| !selection.keeps(row));
+        self.late = wanted.iter().map(|row| row.pid).collect();
+    }
+
     /// How many processes there are; one on two devices counts once.
     pub(crate) fn processes(&self) -> usize {
         self.rows.iter().map(|row| (row.is_host_pid, row.pid)).collect::<HashSet<_>>().len()
@@ -118,12 +132,13 @@ impl Looker {
     pub(crate) fn new(roots: Roots, selection: Selection) -> Result<Self, Error> {
         let users = Users::of(&roots);
         drivers::tell_of_crashes();
+        let reader = ProcessReader::new(roots.clone());
         let mut monitor = Monitor::with_roots(roots);
         let _patience = Patience::begin();
         if let Some(index) = selection.device {
             monitor.device(index)?;
         }
-        Ok(Self { monitor, users, selection, before: None })
+        Ok(Self { monitor, reader, users, selection, before: None })
     }
 
     pub(crate) fn selection(&self) -> &Selection {
@@ -152,31 +167,33 @@ impl Looker {
         let mut look = Look { refused, vanished, gaps, devices, ..Look::default() };
         let mut after = Before::at(at);
         let mut seen: HashMap<u32, Known> = HashMap::new();
+        let mut asked: BTreeSet<u32> = self.selection.pids.iter().copied().collect();
+        // A pid of the host's says nothing about the process that has it here.
+        let of_space = |space| usages.iter().filter(move |usage| usage.pid_space == space);
+        for usage in of_space(PidSpace::Host) {
+            asked.remove(&usage.pid);
+        }
+        asked.extend(of_space(PidSpace::Own).map(|usage| usage.pid));
+        self.read(&Vec::from_iter(asked), &mut seen, &mut after, &mut look);
         for usage in &usages {
             after.note_engines(usage);
             let device = look.devices.iter().find(|device| device.id == usage.device);
             let device = device.map_or_else(|| DeviceRef::only(&usage.device), DeviceRef::of);
             let mut row = Row::of_usage(usage, device);
-            if usage.pid_space == PidSpace::Own {
-                match self.facts(usage.pid, &mut seen, &mut after, &mut look.missing) {
-                    Ok(facts) => row.fill(&facts, &mut self.users),
-                    Err(why) => row.leave_unread(&why, cfg!(windows)),
+            if let Some(known) = seen.get(&usage.pid).filter(|_| usage.pid_space == PidSpace::Own) {
+                match known {
+                    Ok(facts) => row.fill(facts, &mut self.users),
+                    Err(why) => row.leave_unread(why, cfg!(windows)),
                 }
             }
             self.rate(&mut row, Some(usage), &after);
             look.rows.push(row);
         }
         self.add_others(&mut look, &mut seen, &mut after);
-        if !self.selection.pids.is_empty() {
-            let known: HashSet<u32> = look.rows.iter().map(|row| row.pid).collect();
-            for &pid in self.selection.pids.iter().filter(|pid| !known.contains(pid)) {
-                // Only whether it is there.
-                let _ = self.facts(pid, &mut seen, &mut after, &mut look.missing);
-            }
-        }
         look.missing.retain(|pid| self.selection.pids.contains(pid));
         look.missing.sort_unstable();
         look.note_nameless(&seen, &self.selection);
+        look.note_late(&self.selection);
         look.rows.retain(|row| self.selection.keeps(row));
         self.selection.sort(&mut look.rows);
         self.before = Some(after);
@@ -197,46 +214,40 @@ impl Looker {
                 return;
             }
         };
-        for pid in pids {
-            if holders.contains(&pid) || !self.selection.may_be(pid) {
-                continue;
-            }
+        let mut others = pids;
+        others.retain(|pid| !holders.contains(pid) && self.selection.may_be(*pid));
+        let unread: Vec<u32> = others.iter().copied().filter(|pid| !seen.contains_key(pid)).collect();
+        self.read(&unread, seen, after, look);
+        for pid in others {
             let mut row = Row::without_usage(pid, look.refused.binary_search(&pid).is_ok());
-            match self.facts(pid, seen, after, &mut look.missing) {
-                Ok(facts) => row.fill(&facts, &mut self.users),
-                Err(Unread { kind: Kind::Gone, .. }) => {
+            match seen.get(&pid) {
+                Some(Ok(facts)) => row.fill(facts, &mut self.users),
+                Some(Err(why)) if why.kind != Kind::Gone => row.leave_unread(why, cfg!(windows)),
+                _ => {
                     look.vanished += 1;
                     continue;
                 }
-                Err(why) => row.leave_unread(&why, cfg!(windows)),
             }
             self.rate(&mut row, None, after);
             look.rows.push(row);
         }
     }
 
-    /// Reads a process once a look.
-    fn facts(
-        &self,
-        pid: u32,
-        seen: &mut HashMap<u32, Known>,
-        after: &mut Before,
-        missing: &mut Vec<u32>,
-    ) -> Known {
-        let read = || match ProcessFacts::read(self.monitor.roots(), pid) {
-            Ok(facts) => {
-                after.note_cpu(&facts);
-                Ok(facts)
+    /// Reads processes that this look has not read yet.
+    fn read(&mut self, pids: &[u32], seen: &mut HashMap<u32, Known>, after: &mut Before, look: &mut Look) {
+        seen.reserve(pids.len());
+        for process in self.reader.read(pids) {
+            let known = process.facts.map_err(|error| Unread::of(&error));
+            match &known {
+                Ok(facts) => after.note_cpu(facts, process.at),
+                Err(why) if why.kind == Kind::Gone => look.missing.push(process.pid),
+                Err(_) => {}
             }
-            Err(error) => {
-                let why = Unread::of(&error);
-                if why.kind == Kind::Gone {
-                    missing.push(pid);
-                }
-                Err(why)
+            if process.arguments != Arguments::Asked {
+                look.late.insert(process.pid);
             }
-        };
-        seen.entry(pid).or_insert_with(read).clone()
+            seen.insert(process.pid, known);
+        }
     }
 
     fn rate(&self, row: &mut Row, usage: Option<&Usage>, after: &Before) {
@@ -254,3 +265,23 @@ impl Looker {
 type Known = Result<ProcessFacts, Unread>;
 /// A process's place in what was noted of engines.
 type Holder = (u32, DeviceId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_process_that_a_name_may_match_leaves_the_look_incomplete() {
+        let look = |filter: Option<&str>| {
+            let mut row = Row::without_usage(88, false);
+            row.name = Ok("a-kernels-name".to_owned());
+            let mut look = Look { rows: vec![row], late: [88, 99].into(), ..Look::default() };
+            let filter = filter.map(|text| text.parse().expect("a pattern"));
+            look.note_late(&Selection { all: true, filter, ..Selection::default() });
+            look
+        };
+        assert_eq!(look(None).late, [88].into(), "99 has no row");
+        assert!(look(None).is_complete() && look(Some("kernel")).is_complete());
+        assert!(!look(Some("whole")).is_complete());
+    }
+}

@@ -4,6 +4,7 @@ mod peaks;
 mod wait;
 
 use std::{
+    collections::BTreeSet,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -120,11 +121,18 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut peaks = Peaks::default();
+    let mut late_before = BTreeSet::new();
     let mut samples = 0;
     let mut complete = true;
     let ended_by = loop {
         samples += 1;
         complete &= look.is_complete();
+        for pid in look.late.difference(&late_before) {
+            complain(format_args!(
+                "pid {pid} did not answer in time; its name is the kernel's, of at most 15 bytes"
+            ));
+        }
+        late_before.clone_from(&look.late);
         let elapsed = begun.elapsed();
         peaks.add(&look, elapsed);
         let ram = Ram::read(&roots);

@@ -36,7 +36,8 @@ mod tracker;
 mod usage_files;
 mod wake;
 
-pub(crate) use super::unix::{quiet_thread, thread_cpu};
+pub(crate) use super::unix::thread_cpu;
+pub(crate) use crate::quiet_thread;
 pub(crate) use cgroup::JobGroup;
 pub(crate) use lifetimes::connector::Connector;
 pub(crate) use linux_job::LinuxJob as OsJob;

@@ -42,4 +42,6 @@ pub(crate) use self::{
     mac_job::MacJob as OsJob, members::Told, of_the_system::OpenDevices, queue::Queue, wake::Wake,
 };
 #[cfg(target_os = "macos")]
-pub(crate) use super::unix::{quiet_thread, thread_cpu};
+pub(crate) use super::unix::thread_cpu;
+#[cfg(target_os = "macos")]
+pub(crate) use crate::quiet_thread;

@@ -1,7 +1,6 @@
 //! What Linux and macOS have in common: how a program is started and how it ends.
 
 mod program;
-pub(crate) mod quiet_thread;
 mod start;
 pub(crate) mod wait;
 

@@ -2,6 +2,7 @@
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod any_text;
+pub(crate) mod batch;
 pub(crate) mod children;
 pub(crate) mod cmdline;
 mod decimal;

@@ -42,9 +42,10 @@ impl Before {
         Self { at, cpu: HashMap::new(), engines: HashMap::new() }
     }
 
-    pub(super) fn note_cpu(&mut self, facts: &ProcessFacts) {
+    /// `at`: when it was read.
+    pub(super) fn note_cpu(&mut self, facts: &ProcessFacts, at: Instant) {
         if let Some(time) = facts.cpu_time {
-            self.cpu.insert(facts.id.pid, (facts.id, Instant::now(), time));
+            self.cpu.insert(facts.id.pid, (facts.id, at, time));
         }
     }
 
@@ -136,13 +137,13 @@ mod tests {
         // Not every system tells it.
         own.cpu_time = Some(Duration::from_millis(70));
         let (mut before, mut after) = (Before::at(Instant::now()), Before::at(Instant::now()));
-        before.note_cpu(&own);
+        before.note_cpu(&own, before.at);
         let mut other = own.clone();
         other.id.start_ticks += 1;
-        std::thread::sleep(Duration::from_millis(1));
-        after.note_cpu(&other);
+        let later = before.at + Duration::from_millis(1);
+        after.note_cpu(&other, later);
         assert_eq!(after.cpu_since(&before, own.id.pid), None);
-        after.note_cpu(&own);
+        after.note_cpu(&own, later);
         assert!(after.cpu_since(&before, own.id.pid).is_some_and(|cpu| cpu.percent == 0.0));
     }
 }

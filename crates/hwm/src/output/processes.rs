@@ -176,6 +176,13 @@ pub(crate) fn notes(look: &Look) -> Vec<String> {
         let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
         notes.push(format!("pids {} share a client; its memory is in the row of each", pids.join(", ")));
     }
+    if !look.late.is_empty() {
+        notes.push(format!(
+            "{}: NAME is the kernel's, of at most 15 bytes: the arguments could not be read in time (a process may hold its \
+             memory map locked)",
+            of_pids(&look.late)
+        ));
+    }
     for pid in &look.missing {
         notes.push(format!("no process has pid {pid}"));
     }
@@ -212,6 +219,7 @@ pub(crate) fn summary(look: &Look, selection: &Selection, privilege: Privilege) 
         let _ = write!(text, " ({} of them an unknown amount)", unknown.len());
     }
     let nameless = privilege.for_names(look.nameless.len());
+    let late = || format!("{} did not answer in time", of_pids(&look.late));
     if look.is_complete() {
         text.push_str("; complete");
         if look.devices.is_empty() && look.rows.is_empty() {
@@ -219,6 +227,9 @@ pub(crate) fn summary(look: &Look, selection: &Selection, privilege: Privilege) 
         }
         if !look.nameless.is_empty() {
             let _ = write!(text, "; {nameless}");
+        }
+        if !look.late.is_empty() {
+            let _ = write!(text, "; {}", late());
         }
         return text;
     }
@@ -234,6 +245,9 @@ pub(crate) fn summary(look: &Look, selection: &Selection, privilege: Privilege) 
     }
     if !look.nameless.is_empty() {
         why.push(nameless);
+    }
+    if !look.late.is_empty() {
+        why.push(late());
     }
     format!("{text}; incomplete: {}", why.join(", "))
 }

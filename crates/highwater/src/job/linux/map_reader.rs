@@ -14,7 +14,8 @@ use std::{
 
 use crate::{
     bounded::{self, Extent},
-    job::unix::{quiet_thread, thread_cpu},
+    job::unix::thread_cpu,
+    quiet_thread,
 };
 
 /// So many threads may be left behind; after that nothing is read until one of them comes back.

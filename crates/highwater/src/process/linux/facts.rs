@@ -9,6 +9,17 @@ use crate::{
 };
 
 pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
+    let (process, mut facts) = without_arguments(roots, pid)?;
+    if !facts.is_kernel_thread
+        && let Some(name) = of_arguments(&process)
+    {
+        facts.name = Ok(name);
+    }
+    Ok(facts)
+}
+
+/// Reads the files that no process can delay; the name is the kernel's.
+pub(super) fn without_arguments(roots: &Roots, pid: u32) -> Result<(Directory, ProcessFacts), Error> {
     let process = Directory::open(roots, Some(pid))?;
     let stat = parsed(&process, "stat", Stat::parse)?;
     let status = status(&process);
@@ -16,8 +27,7 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
     if let Ok(status) = &status {
         no_thread(id, status)?;
     }
-    let name = if stat.is_kernel_thread() { None } else { of_arguments(&process) };
-    Ok(ProcessFacts {
+    let facts = ProcessFacts {
         id,
         is_kernel_thread: stat.is_kernel_thread(),
         state: char::from(stat.state),
@@ -29,8 +39,9 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
             Err(error) => Err(Unavailable::Failed(error.to_string())),
         },
         cpu_time: Some(cpu_time(stat.cpu_ticks())),
-        name: Ok(name.unwrap_or(stat.comm)),
-    })
+        name: Ok(stat.comm),
+    };
+    Ok((process, facts))
 }
 
 pub(crate) fn all(roots: &Roots) -> Result<Vec<u32>, Error> {

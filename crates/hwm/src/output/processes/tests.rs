@@ -168,6 +168,25 @@ pids 88, 92: NAME unknown: permission denied
 }
 
 #[test]
+fn late_ones() {
+    let mut look = Look { rows: vec![row(4711, "python3", Reading::Known(GIB))], ..Look::default() };
+    look.late = [4711].into();
+    let all = Selection { all: true, ..Selection::default() };
+    let mut lines = notes(&look);
+    lines.push(summary(&look, &all, USER));
+    look.lacks_late = true;
+    lines.push(summary(&look, &all, USER));
+    assert_data_eq!(
+        lines.join("\n"),
+        str![[r#"
+pid 4711: NAME is the kernel's, of at most 15 bytes: the arguments could not be read in time (a process may hold its memory map locked)
+1 process; complete; pid 4711 did not answer in time
+1 process; incomplete: pid 4711 did not answer in time
+"#]]
+    );
+}
+
+#[test]
 fn nothing_of_a_gpu_is_shown_where_there_is_none() {
     let mut plain = Row::without_usage(1, false);
     plain.name = Ok("init".into());

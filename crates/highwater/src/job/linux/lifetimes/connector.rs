@@ -20,8 +20,8 @@ use rustix::{
 use crate::job::linux::kernel_event::{KernelEvent, TimedKernelEvent};
 use crate::{
     capability::Raised,
-    job::unix::quiet_thread,
     netlink::{Inbox, Socket},
+    quiet_thread,
 };
 
 mod attendant;

@@ -1,0 +1,216 @@
+//! Processes read one after the other by a thread that may be left behind.
+//!
+//! `cmdline` waits for the memory map's lock of its process (`get_mm_cmdline`, `fs/proc/base.c`), and only SIGKILL ends
+//! that wait. A switch of threads for each process would cost as much as reading it, so one thread reads all of them up to
+//! one that is late, and another one goes on behind that.
+
+use std::{
+    io,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{directory::Directory, facts};
+use crate::{
+    Roots,
+    process::{Arguments, ProcessId, ReadProcess},
+    quiet_thread,
+};
+
+/// Time that a process may take. Each that takes longer halves it, so that all of them together take two seconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(10);
+/// Threads that may be left behind. After that no arguments are read until one of them comes back.
+const MAX_LATE_THREADS: usize = 16;
+/// A thread's stack: it keeps nothing there.
+const BATCH_STACK_BYTES: usize = 128 << 10;
+
+/// Reads the name of a process from its arguments.
+type ReadName = fn(&Directory) -> Option<String>;
+
+/// Reads batches of processes, and remembers those that have not answered yet.
+#[derive(Debug)]
+pub(crate) struct Batches {
+    read_name: ReadName,
+    patience: Duration,
+    late: Vec<LateProcess>,
+}
+
+impl Default for Batches {
+    fn default() -> Self {
+        Self { read_name: super::of_arguments, patience: PATIENCE, late: Vec::new() }
+    }
+}
+
+#[derive(Debug)]
+struct LateProcess {
+    id: ProcessId,
+    /// Of the thread that waits for it.
+    batch: Arc<Batch>,
+}
+
+/// What a thread has read so far.
+#[derive(Debug)]
+struct Batch {
+    progress: Mutex<Progress>,
+    ended: Condvar,
+}
+
+#[derive(Debug)]
+struct Progress {
+    read: Vec<ReadProcess>,
+    step: Step,
+}
+
+/// The step at which a thread is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It reads files that no process can delay.
+    Reading,
+    /// It reads the arguments of the process that was read last.
+    ReadingArguments,
+    /// It was left behind.
+    Abandoned,
+    Ended,
+}
+
+/// What a thread is to do.
+struct Task {
+    roots: Roots,
+    pids: Vec<u32>,
+    /// Their arguments are waited for by other threads.
+    late: Vec<ProcessId>,
+}
+
+impl Batches {
+    /// Reads all of them, in order.
+    pub(crate) fn read(&mut self, roots: &Roots, pids: &[u32]) -> Vec<ReadProcess> {
+        let mut all = Vec::new();
+        let mut patience = self.patience;
+        while all.len() < pids.len() {
+            self.late.retain(|late| late.batch.lock().step != Step::Ended);
+            let task = Arc::new(Task {
+                roots: roots.clone(),
+                pids: pids[all.len()..].to_vec(),
+                late: self.late.iter().map(|late| late.id).collect(),
+            });
+            let batch = Arc::new(Batch::of(task.pids.len()));
+            if self.late.len() < MAX_LATE_THREADS && task.start(&batch, self.read_name).is_ok() {
+                if let Some(id) = batch.wait(patience, &mut all) {
+                    self.late.push(LateProcess { id, batch });
+                    patience = (patience / 2).max(SHORTEST_PATIENCE);
+                }
+            } else {
+                task.run(&batch, None);
+                all.append(&mut batch.lock().read);
+            }
+        }
+        all
+    }
+}
+
+impl Task {
+    fn start(self: &Arc<Self>, batch: &Arc<Batch>, read_name: ReadName) -> io::Result<()> {
+        let (task, end) = (Arc::clone(self), EndOfBatch(Arc::clone(batch)));
+        quiet_thread::start("hw-processes", BATCH_STACK_BYTES, move || task.run(&end.0, Some(read_name)))
+            .map(drop)
+    }
+
+    /// Reads all of them; their names where `read_name` does.
+    fn run(&self, batch: &Batch, read_name: Option<ReadName>) {
+        for &pid in &self.pids {
+            let (directory, facts) = match facts::without_arguments(&self.roots, pid) {
+                Ok((directory, facts)) => (Some(directory), Ok(facts)),
+                Err(error) => (None, Err(error)),
+            };
+            let at = Instant::now();
+            let is_late = facts.as_ref().is_ok_and(|facts| self.late.contains(&facts.id));
+            let has_arguments = facts.as_ref().is_ok_and(|facts| !facts.is_kernel_thread);
+            let arguments = match read_name {
+                _ if is_late => Arguments::Late,
+                None if has_arguments => Arguments::NotAsked,
+                _ => Arguments::Asked,
+            };
+            let asks = directory.zip(read_name).filter(|_| has_arguments && !is_late);
+            let goes_on = batch.note(ReadProcess { pid, at, facts, arguments }, asks.is_some());
+            if !goes_on || !asks.is_none_or(|(directory, read_name)| batch.note_name(read_name(&directory))) {
+                break;
+            }
+        }
+    }
+}
+
+impl Batch {
+    fn of(count: usize) -> Self {
+        let progress = Progress { read: Vec::with_capacity(count), step: Step::Reading };
+        Self { progress: Mutex::new(progress), ended: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until all are read, or one is late, which is returned. What was read goes into `all`.
+    fn wait(&self, patience: Duration, all: &mut Vec<ReadProcess>) -> Option<ProcessId> {
+        let mut progress = self.lock();
+        loop {
+            let before = progress.read.len();
+            let goes_on = |progress: &mut Progress| progress.step != Step::Ended;
+            (progress, _) = self
+                .ended
+                .wait_timeout_while(progress, patience, goes_on)
+                .unwrap_or_else(PoisonError::into_inner);
+            let is_late = progress.step == Step::ReadingArguments && progress.read.len() == before;
+            if progress.step == Step::Ended {
+                all.append(&mut progress.read);
+                return None;
+            }
+            if is_late {
+                progress.step = Step::Abandoned;
+                all.append(&mut progress.read);
+                let last = all.last_mut()?;
+                last.arguments = Arguments::Late;
+                return last.facts.as_ref().ok().map(|facts| facts.id);
+            }
+        }
+    }
+
+    /// Whether the thread is to go on.
+    fn note(&self, read: ReadProcess, reads_arguments: bool) -> bool {
+        let mut progress = self.lock();
+        if progress.step == Step::Abandoned {
+            return false;
+        }
+        progress.read.push(read);
+        progress.step = if reads_arguments { Step::ReadingArguments } else { Step::Reading };
+        true
+    }
+
+    /// Whether the thread is to go on. What comes too late does not count.
+    fn note_name(&self, name: Option<String>) -> bool {
+        let mut progress = self.lock();
+        if progress.step == Step::Abandoned {
+            return false;
+        }
+        progress.step = Step::Reading;
+        if let (Some(name), Some(Ok(facts))) =
+            (name, progress.read.last_mut().map(|read| read.facts.as_mut()))
+        {
+            facts.name = Ok(name);
+        }
+        true
+    }
+}
+
+/// Announces the end of a thread when it is dropped, after a panic too.
+struct EndOfBatch(Arc<Batch>);
+
+impl Drop for EndOfBatch {
+    fn drop(&mut self) {
+        self.0.lock().step = Step::Ended;
+        self.0.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests;

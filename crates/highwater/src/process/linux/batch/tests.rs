@@ -1,0 +1,104 @@
+use std::{fs, path::PathBuf, thread};
+
+use rustix::fs::{CWD, FileType, mknodat};
+
+use super::*;
+
+/// A made-up procfs with processes 1 to `count`.
+fn tree(count: u32) -> (tempfile::TempDir, Roots) {
+    let tree = tempfile::tempdir().unwrap();
+    for pid in 1..=count {
+        let directory = tree.path().join(pid.to_string());
+        fs::create_dir(&directory).unwrap();
+        let stat =
+            format!("{pid} (kernel-name) S 1 7 7 0 -1 4194304 1 0 0 0 9 9 0 0 20 0 4 0 90{pid} 1 1 0\n");
+        fs::write(directory.join("stat"), stat).unwrap();
+        fs::write(directory.join("status"), "State:\tS (sleeping)\nVmRSS:\t 8 kB\nThreads:\t1\n").unwrap();
+        fs::write(directory.join("cmdline"), format!("/bin/program-{pid}\0")).unwrap();
+    }
+    let roots = Roots { proc: tree.path().to_owned(), ..Roots::default() };
+    (tree, roots)
+}
+
+/// Opening a FIFO for reading waits for a process that writes to it, as a process waits for a lock.
+fn lock(roots: &Roots, pid: u32) -> PathBuf {
+    let path = roots.proc.join(format!("{pid}/cmdline"));
+    fs::remove_file(&path).unwrap();
+    mknodat(CWD, &path, FileType::Fifo, 0o600.into(), 0).unwrap();
+    path
+}
+
+fn waiting(directory: &Directory) -> Option<String> {
+    let text = fs::read_to_string(directory.path("cmdline")).ok()?;
+    Some(text.trim_end_matches('\0').trim_start_matches("/bin/").to_owned())
+}
+
+/// Reads names as the real ones are read, but waits at a FIFO.
+fn batches(patience: Duration) -> Batches {
+    Batches { read_name: waiting, patience, late: Vec::new() }
+}
+
+fn names(read: &[ReadProcess]) -> Vec<(u32, &str, Arguments)> {
+    read.iter()
+        .map(|read| (read.pid, read.facts.as_ref().unwrap().name.as_deref().unwrap(), read.arguments))
+        .collect()
+}
+
+#[test]
+fn as_one_by_one() {
+    let (_tree, roots) = tree(3);
+    let read = Batches::default().read(&roots, &[3, 9, 1]);
+    assert_eq!(read.iter().map(|read| read.pid).collect::<Vec<_>>(), [3, 9, 1]);
+    for read in read {
+        assert_eq!(read.facts.ok(), facts::of(&roots, read.pid).ok(), "{}", read.pid);
+        assert_eq!(read.arguments, Arguments::Asked);
+    }
+    assert!(Batches::default().read(&roots, &[]).is_empty());
+}
+
+#[test]
+fn a_late_process_delays_no_other_and_is_not_waited_for_again() {
+    let (_tree, roots) = tree(4);
+    let (locked, also_locked) = (lock(&roots, 2), lock(&roots, 3));
+    let mut batches = batches(Duration::from_millis(1));
+    // A busy machine may make others late that answer by now; these two cannot answer.
+    loop {
+        let read = batches.read(&roots, &[1, 2, 3, 4]);
+        assert_eq!(
+            names(&read[1..3]),
+            [(2, "kernel-name", Arguments::Late), (3, "kernel-name", Arguments::Late)]
+        );
+        batches.patience = Duration::from_secs(60);
+        if names(&read)[3] == (4, "program-4", Arguments::Asked) {
+            break;
+        }
+    }
+    assert_eq!(batches.late.iter().filter(|late| [2, 3].contains(&late.id.pid)).count(), 2);
+    for path in [&locked, &also_locked] {
+        fs::write(path, "/bin/too-late").unwrap();
+        fs::remove_file(path).unwrap();
+        fs::write(path, "/bin/free").unwrap();
+    }
+    while batches.late.iter().any(|late| late.batch.lock().step != Step::Ended) {
+        thread::yield_now();
+    }
+    let read = batches.read(&roots, &[2, 3]);
+    assert_eq!(names(&read), [(2, "free", Arguments::Asked), (3, "free", Arguments::Asked)]);
+    assert!(batches.late.is_empty());
+}
+
+#[test]
+fn so_many_threads_are_left_behind() {
+    let most = u32::try_from(MAX_LATE_THREADS).unwrap();
+    let (_tree, roots) = tree(most + 1);
+    let locked: Vec<PathBuf> = (1..=most).map(|pid| lock(&roots, pid)).collect();
+    let mut batches = batches(Duration::from_millis(1));
+    let pids: Vec<u32> = (1..=most + 1).collect();
+    let read = batches.read(&roots, &pids);
+    assert_eq!(names(&read)[MAX_LATE_THREADS], (most + 1, "kernel-name", Arguments::NotAsked));
+    assert!(read[..MAX_LATE_THREADS].iter().all(|read| read.arguments == Arguments::Late));
+    assert_eq!(batches.late.len(), MAX_LATE_THREADS);
+    for path in locked {
+        fs::write(path, "").unwrap();
+    }
+}
