@@ -84,7 +84,7 @@ use windows as os;
 pub(crate) use windows::trial as windows_trial;
 #[cfg(target_os = "macos")]
 pub(crate) use {
-    events::MemberId,
+    identity::MemberId,
     macos::{Queue, Told},
 };
 
