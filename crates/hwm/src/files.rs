@@ -7,7 +7,7 @@
 //!   link that is swapped while the job runs changes nothing.
 //! - A file is written under a new name that only hwm knows (`O_EXCL`), and renamed into place ([`Replacement`]).
 //!   Nothing is written through a file or a link that was there before.
-//! - A link is followed only where the kernel's rule for sticky directories allows it ([`LinkTrust`]).
+//! - A link is followed only where the kernel's rule for sticky directories allows it (`files/trust.rs`).
 
 mod append;
 mod destination;
@@ -19,6 +19,8 @@ mod pipe;
 mod replacement;
 #[cfg(test)]
 mod tests;
+#[cfg(unix)]
+mod trust;
 #[cfg(unix)]
 mod walk;
 

@@ -35,6 +35,7 @@ impl Appender {
             None => location.directory.create(&location.name, NewFileMode::Shared, WritePosition::End)?,
             Some(_) => location.directory.open_existing(&location.name, WritePosition::End)?,
         };
+        location.directory.check_in_place(&file)?;
         // Of the open file: its name may be that of another one by now.
         match status_of(&file)?.kind {
             EntryKind::Regular | EntryKind::CharacterDevice => {}

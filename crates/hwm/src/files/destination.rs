@@ -14,12 +14,15 @@ use anyhow::{Context, bail};
 use super::pipe::{self, OPEN_PATIENCE, PatientPipe};
 use super::{
     Directory,
-    directory::{EntryKind, EntryStatus, FileIdentity, is_writable, status_of},
+    directory::{EntryKind, EntryStatus, FileIdentity, WritePosition, is_writable, status_of},
     location::{ExistingFile, Located, Location, locate},
     mode::NewFileMode,
     replacement::{Replacement, fill},
 };
 use crate::paths;
+
+const UNWRITABLE: &str = "it cannot be written to";
+const UNCREATABLE: &str = "no file can be created in its directory";
 
 /// Where one output goes.
 #[derive(Debug)]
@@ -91,7 +94,7 @@ impl Destination {
         };
         match &self.target {
             Target::Replaced(location, _) => entry(location),
-            Target::InPlace(file) if file.status.kind == EntryKind::CharacterDevice => None,
+            Target::InPlace(file) if file.kind() == EntryKind::CharacterDevice => None,
             Target::InPlace(file) => entry(&file.location),
             Target::Descriptor(number, _) => Some(Place::Descriptor(*number)),
         }
@@ -101,7 +104,7 @@ impl Destination {
     pub(crate) fn is_file(&self) -> bool {
         match &self.target {
             Target::Replaced(..) => true,
-            Target::InPlace(file) => file.status.kind == EntryKind::Regular,
+            Target::InPlace(file) => file.kind() == EntryKind::Regular,
             Target::Descriptor(..) => false,
         }
     }
@@ -115,7 +118,7 @@ impl Destination {
                 replacement.put_in_place_durably()
             }
             #[cfg(unix)]
-            Target::InPlace(file) if file.status.kind == EntryKind::NamedPipe => {
+            Target::InPlace(file) if file.kind() == EntryKind::NamedPipe => {
                 fill(PatientPipe::new(file, OPEN_PATIENCE), content).map(drop)
             }
             Target::InPlace(file) => {
@@ -165,7 +168,7 @@ impl Destination {
     #[cfg(unix)]
     pub(crate) fn named_pipe(&self) -> Option<&ExistingFile> {
         match &self.target {
-            Target::InPlace(file) if file.status.kind == EntryKind::NamedPipe => Some(file),
+            Target::InPlace(file) if file.kind() == EntryKind::NamedPipe => Some(file),
             _ => None,
         }
     }
@@ -200,33 +203,35 @@ impl Target {
         match status {
             None => match Replacement::create(&location, mode) {
                 Ok(_) => Ok(Self::Replaced(location, mode)),
-                // The kind alone: the name of the temporary file would only puzzle.
-                Err(error) => bail!("no file can be created in its directory: {}", error.kind()),
+                Err(error) => Err(error).context(UNCREATABLE),
             },
             Some(EntryStatus { kind: EntryKind::Directory, .. }) => {
                 bail!("it is a directory; name a file in it")
             }
-            Some(status @ EntryStatus { kind: EntryKind::Regular, .. }) => {
-                let file = ExistingFile { location, status };
-                file.open().context("it cannot be written to")?;
-                let ExistingFile { location, .. } = &file;
-                match Replacement::create(location, mode) {
+            Some(EntryStatus { kind: EntryKind::Regular, .. }) => {
+                let opened = location.directory.open_existing(&location.name, WritePosition::Start);
+                opened.context(UNWRITABLE)?;
+                match Replacement::create(&location, mode) {
                     Ok(_) => {}
                     // The directory is closed. Where it only is full, the file may be that of another user.
-                    Err(error) if is_refusal(&error) => return Ok(Self::InPlace(file)),
-                    Err(error) => bail!("no file can be created in its directory: {error}"),
+                    Err(error) if is_refusal(&error) => return Self::in_place(location),
+                    Err(error) => return Err(error).context(UNCREATABLE),
                 }
                 if let Some(reason) = location.directory.refuses_to_replace(&location.name)? {
                     bail!("{reason}");
                 }
-                Ok(Self::Replaced(file.location, mode))
+                Ok(Self::Replaced(location, mode))
             }
-            Some(status) => {
+            Some(_) => {
                 // It is not opened to try: opening a pipe waits for its reader.
-                is_writable(&location.directory, &location.name).context("it cannot be written to")?;
-                Ok(Self::InPlace(ExistingFile { location, status }))
+                is_writable(&location.directory, &location.name).context(UNWRITABLE)?;
+                Self::in_place(location)
             }
         }
+    }
+
+    fn in_place(location: Location) -> anyhow::Result<Self> {
+        Ok(Self::InPlace(ExistingFile::pin(location).context(UNWRITABLE)?))
     }
 }
 

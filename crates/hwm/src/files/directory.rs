@@ -5,6 +5,8 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
+use std::{fs::File, sync::Arc};
+
 #[cfg(unix)]
 pub(crate) use unix::Directory;
 #[cfg(unix)]
@@ -20,15 +22,15 @@ pub(super) struct EntryStatus {
     pub(super) kind: EntryKind,
     /// Tells this file from one that takes its name later.
     pub(super) identity: FileIdentity,
-    /// Permission bits, where the file belongs to this user.
-    pub(super) own_mode: Option<u32>,
 }
 
-impl EntryStatus {
-    /// The permission bits that a file takes over which replaces this one.
-    pub(super) fn inherited_mode(&self) -> Option<u32> {
-        self.own_mode.filter(|_| self.kind == EntryKind::Regular)
-    }
+/// An entry that stays the same from the check to the writing.
+#[derive(Debug, Clone)]
+pub(super) struct PinnedEntry {
+    pub(super) status: EntryStatus,
+    /// Keeps the inode, so that its number is given to no other file. macOS has no `O_PATH`, and its file system APFS
+    /// gives no number twice; Windows tells no number.
+    pub(super) _inode: Option<Arc<File>>,
 }
 
 /// The kinds of entries that are written to in different ways.

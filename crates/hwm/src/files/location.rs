@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 
 use super::{
     Directory,
-    directory::{EntryKind, EntryStatus, WritePosition, status_of, wait_when_full},
+    directory::{EntryKind, EntryStatus, PinnedEntry, WritePosition, status_of, wait_when_full},
 };
 use crate::paths;
 
@@ -77,10 +77,23 @@ fn parent(path: &Path) -> PathBuf {
 #[derive(Debug, Clone)]
 pub(crate) struct ExistingFile {
     pub(super) location: Location,
-    pub(super) status: EntryStatus,
+    entry: PinnedEntry,
 }
 
 impl ExistingFile {
+    /// Keeps the file that has this name now.
+    ///
+    /// # Errors
+    /// Where another user may have put it there.
+    pub(super) fn pin(location: Location) -> io::Result<Self> {
+        let entry = location.directory.pin(&location.name)?;
+        Ok(Self { location, entry })
+    }
+
+    pub(super) fn kind(&self) -> EntryKind {
+        self.entry.status.kind
+    }
+
     /// Opens it for writing, without waiting for anything. Nothing is truncated. Writes to a named pipe do not wait, either.
     ///
     /// # Errors
@@ -88,7 +101,7 @@ impl ExistingFile {
     pub(super) fn open(&self) -> io::Result<File> {
         let file = self.location.directory.open_existing(&self.location.name, WritePosition::Start)?;
         self.verify(&file)?;
-        if self.status.kind != EntryKind::NamedPipe {
+        if self.kind() != EntryKind::NamedPipe {
             wait_when_full(&file)?;
         }
         Ok(file)
@@ -107,8 +120,8 @@ impl ExistingFile {
 
     fn verify(&self, opened: &File) -> io::Result<()> {
         let status = status_of(opened)?;
-        // An inode number comes again once its file is gone.
-        if (status.kind, status.identity) != (self.status.kind, self.status.identity) {
+        let pinned = &self.entry.status;
+        if (status.kind, status.identity) != (pinned.kind, pinned.identity) {
             return Err(io::Error::other("another file has this name now"));
         }
         Ok(())

@@ -75,7 +75,7 @@ impl Replacement {
     /// Puts the file in place. From then on it has its final name, and what is written to it shows there.
     pub(crate) fn put_in_place(&mut self) -> io::Result<()> {
         let NameState::Temporary(temporary) = &self.state else { return Ok(()) };
-        let replaced = self.directory.status(&self.name)?.and_then(|status| status.inherited_mode());
+        let replaced = self.directory.inherited_mode(&self.name)?;
         if let Some(mode) = self.mode.for_chmod(replaced) {
             set_mode(&self.file, mode)?;
         }

@@ -176,6 +176,32 @@ mod unix {
     }
 
     #[test]
+    fn what_is_written_in_place_leaves_its_inode_number_to_no_other_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        make_pipe(&pipe);
+        let number = fs::metadata(&pipe).unwrap().ino();
+        let _destination = check(&pipe).unwrap();
+        fs::remove_file(&pipe).unwrap();
+        // ext4 gives the lowest free number out first.
+        let others = (0..100).map(|name| fs::File::create(dir.path().join(name.to_string())).unwrap());
+        assert!(others.into_iter().all(|other| other.metadata().unwrap().ino() != number));
+    }
+
+    #[test]
+    fn permissions_are_kept_where_others_cannot_bring_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        for (directory_mode, kept) in [(0o755, 0o644), (0o757, 0o600), (0o1777, 0o600)] {
+            set_mode(dir.path(), directory_mode);
+            fs::write(&file, "old").unwrap();
+            set_mode(&file, 0o644);
+            put(&check(&file).unwrap(), "new").unwrap();
+            assert_eq!(mode(&file), kept, "{directory_mode:o}");
+        }
+    }
+
+    #[test]
     fn two_names_of_one_file_are_the_same() {
         let dir = tempfile::tempdir().unwrap();
         symlink("a", dir.path().join("b")).unwrap();

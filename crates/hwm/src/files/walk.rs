@@ -16,22 +16,14 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, RawMode, Stat, fstat, mkdirat, openat, readlinkat, statat},
+    fs::{AtFlags, CWD, Mode, OFlags, fstat, mkdirat, openat, readlinkat, statat},
     io::Errno,
-    process::geteuid,
 };
 
-use super::location::MAX_LINKS;
-
-/// Which symbolic links are followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LinkTrust {
-    /// The rule of `fs.protected_symlinks` (`proc_sys_fs(5)`), whether the kernel applies it or not: in a sticky directory
-    /// that all may write to, a link must belong to this user or to the owner of the directory.
-    StickyRule,
-    /// Links of this user and of root. For places that hwm chooses itself below a home directory.
-    OwnOrRoot,
-}
+use super::{
+    location::MAX_LINKS,
+    trust::{LinkTrust, check_owner, is_followed, refused_link},
+};
 
 /// What happens where a directory of a path is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +69,7 @@ pub(super) fn open_directory(
                     shown.push(name);
                 }
                 Err(Errno::NOENT) if missing == Missing::MakePrivate => {
-                    check_owner(&at, &shown)?;
+                    check_owner(&fstat(&at)?, &shown)?;
                     match mkdirat(&at, &name, Mode::RWXU) {
                         // Another process was quicker.
                         Ok(()) | Err(Errno::EXIST) => pending.push_front(Step::Down(name)),
@@ -104,7 +96,7 @@ pub(super) fn open_directory(
         }
     }
     if trust == LinkTrust::OwnOrRoot {
-        check_owner(&at, &shown)?;
+        check_owner(&fstat(&at)?, &shown)?;
     }
     Ok((at, shown))
 }
@@ -112,32 +104,6 @@ pub(super) fn open_directory(
 /// Opens a directory in another one; a link is refused with `ENOTDIR` or `ELOOP`.
 pub(super) fn open_child(at: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     open(at.as_fd(), name, OFlags::NOFOLLOW)
-}
-
-/// Whether a link is followed.
-pub(super) fn is_followed(trust: LinkTrust, directory: &Stat, link: &Stat) -> bool {
-    let user = geteuid().as_raw();
-    // A link of another user may lead root to any file, in whatever directory it stands.
-    if user == 0 && link.st_uid != 0 {
-        return false;
-    }
-    match trust {
-        LinkTrust::StickyRule => {
-            let shared = RawMode::try_from(libc::S_ISVTX | libc::S_IWOTH).unwrap_or_default();
-            let is_shared = directory.st_mode & shared == shared;
-            !is_shared || link.st_uid == user || link.st_uid == directory.st_uid
-        }
-        LinkTrust::OwnOrRoot => link.st_uid == user || link.st_uid == 0,
-    }
-}
-
-/// The error for a link that is not followed.
-pub(super) fn refused_link(path: &Path, link: &Stat) -> io::Error {
-    io::Error::other(format!(
-        "{} is a symbolic link of another user (uid {}), which is not followed here; name its target",
-        path.display(),
-        link.st_uid
-    ))
 }
 
 /// A part of a path.
@@ -194,21 +160,6 @@ fn is_procfs(directory: &OwnedFd) -> bool {
 #[cfg(not(target_os = "linux"))]
 fn is_procfs(_: &OwnedFd) -> bool {
     false
-}
-
-/// Refuses a directory that belongs to neither this user nor root: its owner could lead later writes elsewhere.
-fn check_owner(directory: &OwnedFd, shown: &Path) -> io::Result<()> {
-    let owner = fstat(directory)?.st_uid;
-    if owner == geteuid().as_raw() || owner == 0 {
-        return Ok(());
-    }
-    Err(io::Error::new(
-        io::ErrorKind::PermissionDenied,
-        format!(
-            "{} belongs to another user (uid {owner}); set HOME or XDG_DATA_HOME to a place of yours",
-            shown.display()
-        ),
-    ))
 }
 
 /// The path one level up.

@@ -58,6 +58,22 @@ fn the_mode_of_another_users_file_is_not_taken_over() {
 }
 
 #[test]
+fn the_mode_of_a_file_that_another_user_can_have_moved_is_not_taken_over() {
+    let Some(stage) = Stage::set() else { return };
+    let home = stage.directory("home", User::Attacker, 0o755);
+    for (directory, user) in [("home", User::Root), ("sticky", User::Root), ("sticky", User::Victim)] {
+        // A file that was left in the home is brought under the name of the report (rename(2)).
+        let moved = home.join("moved");
+        stage.file("home/left.json", user, 0o666, "{}");
+        fs::rename(home.join("left.json"), &moved).expect("moved");
+        let name = format!("{directory}/{}.json", user.id());
+        fs::rename(moved, stage.path(&name)).expect("moved");
+        assert_eq!(run(&stage, user, "--json", &name).0, Some(0), "{name}");
+        assert_eq!(owner_and_mode(&stage.path(&name)), (user.id(), 0o600), "{name}");
+    }
+}
+
+#[test]
 fn links_of_others_in_sticky_directories_are_refused() {
     let Some(stage) = Stage::set() else { return };
     for (user, place) in [(User::Root, "private"), (User::Victim, "victims")] {

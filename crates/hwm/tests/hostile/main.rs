@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")]
 
 mod files;
+mod in_place;
 #[path = "../programs/install.rs"]
 mod install;
 mod kept;

@@ -84,6 +84,15 @@ impl Stage {
         path
     }
 
+    /// Makes a named pipe that every user may write to.
+    pub(crate) fn pipe(&self, name: &str, owner: User) -> PathBuf {
+        let path = self.path(name);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o666.into()).expect("made");
+        chown(&path, Some(owner.id()), Some(owner.id())).expect("given");
+        chmod(&path, 0o666);
+        path
+    }
+
     /// `hwm` with these arguments, as a user, in a home of its own.
     pub(crate) fn hwm(&self, user: User, args: &[&str]) -> Command {
         let mut command = Command::new(self.path("hwm"));

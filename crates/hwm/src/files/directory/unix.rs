@@ -23,9 +23,10 @@ use rustix::{
 use super::{
     super::{
         mode::NewFileMode,
-        walk::{self, LinkTrust, Missing},
+        trust::{self, LinkTrust},
+        walk::{self, Missing},
     },
-    EntryKind, EntryStatus, FileIdentity, WritePosition,
+    EntryKind, EntryStatus, FileIdentity, PinnedEntry, WritePosition,
 };
 
 /// A directory, by its descriptor.
@@ -99,11 +100,48 @@ impl Directory {
         }
     }
 
+    /// The permission bits that a file takes over which replaces the entry of this name.
+    ///
+    /// They are those of a regular file of this user, in a directory that no other user can bring a file into.
+    pub(in crate::files) fn inherited_mode(&self, name: &OsStr) -> io::Result<Option<u32>> {
+        let stat = match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        // A second name may be the work of another user (link(2)).
+        let is_own = is_regular && stat.st_uid == geteuid().as_raw() && stat.st_nlink == 1;
+        Ok((is_own && trust::is_exclusive(&fstat(&self.fd)?)).then(|| mode(&stat)))
+    }
+
+    /// Keeps the entry of this name, to write to it as it is.
+    ///
+    /// # Errors
+    /// Where another user may have put it there.
+    pub(in crate::files) fn pin(&self, name: &OsStr) -> io::Result<PinnedEntry> {
+        #[cfg(target_os = "linux")]
+        let (stat, inode) = {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let entry = File::from(openat(&self.fd, name, flags, Mode::empty())?);
+            (fstat(&entry)?, Some(entry.into()))
+        };
+        #[cfg(not(target_os = "linux"))]
+        let (stat, inode) = (statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?, None);
+        trust::check_in_place(&fstat(&self.fd)?, &stat)?;
+        Ok(PinnedEntry { status: status(&stat), _inode: inode })
+    }
+
+    /// Refuses an open file of this directory that another user may have put there.
+    pub(in crate::files) fn check_in_place(&self, entry: &File) -> io::Result<()> {
+        trust::check_in_place(&fstat(&self.fd)?, &fstat(entry)?)
+    }
+
     /// The target of the link of this name, if it may be followed.
     pub(in crate::files) fn link_target(&self, name: &OsStr) -> io::Result<OsString> {
         let (directory, link) = (fstat(&self.fd)?, statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?);
-        if !walk::is_followed(LinkTrust::StickyRule, &directory, &link) {
-            return Err(walk::refused_link(&self.path.join(name), &link));
+        if !trust::is_followed(LinkTrust::StickyRule, &directory, &link) {
+            return Err(trust::refused_link(&self.path.join(name), &link));
         }
         let target = readlinkat(&self.fd, name, Vec::new())?;
         Ok(OsString::from_vec(target.into_bytes()))
@@ -203,9 +241,7 @@ fn status(stat: &Stat) -> EntryStatus {
         FileType::CharacterDevice => EntryKind::CharacterDevice,
         _ => EntryKind::Other,
     };
-    // With a second name it may stand here by the will of another user (link(2)).
-    let is_own = stat.st_uid == geteuid().as_raw() && stat.st_nlink == 1;
-    EntryStatus { kind, identity: identity(stat), own_mode: is_own.then(|| mode(stat)) }
+    EntryStatus { kind, identity: identity(stat) }
 }
 
 // The types differ between systems.

@@ -10,7 +10,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::{super::mode::NewFileMode, EntryKind, EntryStatus, FileIdentity, WritePosition};
+use super::{super::mode::NewFileMode, EntryKind, EntryStatus, FileIdentity, PinnedEntry, WritePosition};
 
 /// A directory, by its final path.
 #[derive(Debug)]
@@ -72,6 +72,24 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Windows has no permission bits.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self)] // Unix has them.
+    pub(in crate::files) fn inherited_mode(&self, _name: &OsStr) -> io::Result<Option<u32>> {
+        Ok(None)
+    }
+
+    /// Finds the entry of this name, to write to it as it is.
+    pub(in crate::files) fn pin(&self, name: &OsStr) -> io::Result<PinnedEntry> {
+        let status = self.status(name)?.ok_or(io::ErrorKind::NotFound)?;
+        Ok(PinnedEntry { status, _inode: None })
+    }
+
+    /// Does nothing: Windows has no sticky directories.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self)] // Unix may fail.
+    pub(in crate::files) fn check_in_place(&self, _entry: &File) -> io::Result<()> {
+        Ok(())
     }
 
     /// The target of the link of this name.
@@ -172,7 +190,7 @@ fn status(metadata: &fs::Metadata) -> EntryStatus {
         kind if kind.is_file() => EntryKind::Regular,
         _ => EntryKind::Other,
     };
-    EntryStatus { kind, identity: FileIdentity { device: 0, inode: 0 }, own_mode: None }
+    EntryStatus { kind, identity: FileIdentity { device: 0, inode: 0 } }
 }
 
 /// The final path. Some drives (RAM disks, some of networks; those of Wine beyond 260 letters) do not tell it. A path
