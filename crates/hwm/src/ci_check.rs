@@ -21,7 +21,7 @@ use crate::{
     judgement::{Judgement, RuleArgs},
     output::{
         ci::{Baseline, Report, text},
-        complain, json, warn,
+        complain_of, json, warn,
     },
     paths, records, run, usage,
 };
@@ -86,7 +86,7 @@ output files are checked before the command starts.
 
 pub(crate) fn run(args: &CiCheckArgs) -> ExitCode {
     exit::with(check(args).unwrap_or_else(|error| {
-        complain(format_args!("{error:#}"));
+        complain_of(&error);
         exit::NOT_COMPARED.into()
     }))
 }

@@ -8,7 +8,7 @@ use highwater::gpu::{Device, DeviceId, Monitor, Reading};
 use crate::{
     drivers::{self, Patience},
     exit,
-    output::{complain, figure, print, text},
+    output::{advice, complain, figure, print, text},
     place::Place,
     units,
 };
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &FitsArgs) -> anyhow::Result<ExitCode> {
         Some(index) => match monitor.device(index) {
             Ok(device) => vec![device],
             Err(error) => {
-                complain(error);
+                complain(format_args!("{error}{}", advice(&error)));
                 return Ok(exit::INCOMPLETE.into());
             }
         },

@@ -49,6 +49,8 @@ pub fn main() -> ExitCode {
     if let Some(code) = file_privileges::give_up() {
         return code;
     }
+    #[cfg(unix)]
+    signals::outlive_file_size_limit();
     let Cli { json, place, verb } = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::explain(&error),
@@ -94,7 +96,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Completions(args)) => generate::completions(&args),
     };
     done.unwrap_or_else(|error| {
-        output::complain(format_args!("{error:#}"));
+        output::complain_of(&error);
         ExitCode::from(failure)
     })
 }

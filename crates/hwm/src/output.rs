@@ -1,6 +1,7 @@
 //! What a run leaves behind: each format writes to an `io::Write` and knows no files; a
 //! [`Destination`](crate::files::Destination) knows the file and no format.
 
+mod advice;
 pub(crate) mod cell;
 pub(crate) mod checkpoint;
 pub(crate) mod ci;
@@ -26,7 +27,12 @@ pub(crate) mod timeline;
 pub(crate) mod view;
 pub(crate) mod visible;
 
-use std::{fmt::Display, io::Write};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
+pub(crate) use advice::advice;
 
 /// One line on standard error, with control characters made visible. A closed standard error is no reason to
 /// stop.
@@ -39,11 +45,21 @@ pub(crate) fn warn(message: impl Display) {
     complain(format_args!("warning: {message}"));
 }
 
+/// A failure that ends hwm, with its causes.
+pub(crate) fn complain_of(error: &anyhow::Error) {
+    complain(format_args!("{error:#}{}", advice(error.as_ref())));
+}
+
+/// An output that could not be written once the job was over.
+pub(crate) fn warn_unwritten(name: impl Display, error: &io::Error) {
+    warn(format_args!("cannot write {name}: {error}{}", advice(error)));
+}
+
 /// Writes all of it to standard output. `false`: the reader has seen enough (`| head -1`), which is no failure.
-pub(crate) fn print(text: &[u8]) -> std::io::Result<bool> {
+pub(crate) fn print(text: &[u8]) -> io::Result<bool> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         other => other.map(|()| true),
     }
 }

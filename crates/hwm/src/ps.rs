@@ -10,7 +10,9 @@ use crate::{
     args::parse_pattern,
     exit,
     look::{Look, Looker, Order, Selection},
-    output::{complain, document::Processes, print, print_json, privilege::Privilege, processes, terminal},
+    output::{
+        advice, complain, document::Processes, print, print_json, privilege::Privilege, processes, terminal,
+    },
     place::Place,
     units,
 };
@@ -137,6 +139,6 @@ fn failed(error: &Error, json: bool) -> anyhow::Result<ExitCode> {
     if json {
         print_json(&Processes::failed(error, &Look::default()))?;
     }
-    complain(error);
+    complain(format_args!("{error}{}", advice(error)));
     Ok(exit::INCOMPLETE.into())
 }

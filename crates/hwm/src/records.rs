@@ -13,7 +13,7 @@ use highwater::record::{ReadError, Record};
 use crate::files::PatientReader;
 use crate::{
     kept::{Kept, Reference},
-    output::text,
+    output::{advice, text},
     paths,
 };
 
@@ -60,7 +60,7 @@ impl CannotRead {
             Why::Io(error) if self.is_missing() && is_bare(&self.file) => {
                 format!("{error}; nor is a record kept by this name (hwm list shows those that are)")
             }
-            Why::Io(error) => error.to_string(),
+            Why::Io(error) => format!("{error}{}", advice(error)),
             Why::NoRecord(error @ ReadError::Json(_)) => {
                 format!("{error}; was it cut short, or is it no output of hwm run --json?")
             }

@@ -25,7 +25,7 @@ use crate::{
     drivers, exit,
     kept::Keeper,
     leaks,
-    output::{self, complain, csv, group_csv, html, json, summary, terminal, warn},
+    output::{self, advice, complain, csv, group_csv, html, json, summary, terminal, warn, warn_unwritten},
     own_pages,
     signals::Signals,
     startup,
@@ -43,7 +43,7 @@ struct Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { code: exit::NOT_RUN.into(), message: format!("{error:#}") }
+        Self { code: exit::NOT_RUN.into(), message: format!("{error:#}{}", advice(error.as_ref())) }
     }
 }
 
@@ -171,7 +171,7 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
     let timeline = watcher.finish();
     let mut record = ran.map_err(|error| Failure {
         code: if plan.attach.is_some() { exit::FAILURE } else { exit::of_error(&error) }.into(),
-        message: format!("{error}{}", plan.hint(&error)),
+        message: format!("{error}{}{}", advice(&error), plan.hint(&error)),
     })?;
 
     if record.processes.len() > FEW_PROCESSES {
@@ -183,8 +183,12 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
     let written = report(&record, &plan);
     let kept =
         session.keeper.as_mut().map(|keeper| keeper.keep(plan.turn.number, |out| json::write(&record, out)));
-    let kept = kept
-        .and_then(|kept| kept.map_err(|error| warn(format_args!("the record is not kept: {error:#}"))).ok());
+    let kept = kept.and_then(|kept| {
+        kept.map_err(|error| {
+            warn(format_args!("the record is not kept: {error:#}{}", advice(error.as_ref())));
+        })
+        .ok()
+    });
     // From here on a reader or a terminal may be waited for: all files are written.
     timeline.map(|mut timeline| timeline.finish()).into_iter().flatten().for_each(warn);
     say(&record, &plan);
@@ -231,24 +235,24 @@ fn report(record: &Record<Rows>, plan: &Plan) -> Option<PathBuf> {
     match plan.json.as_ref().map(|to| (to, to.write(|out| json::write(record, out)))) {
         Some((to, Ok(()))) => file = to.is_file().then(|| to.path().to_owned()),
         Some((_, Err(error))) if plan.json_on_stdout && error.kind() == io::ErrorKind::BrokenPipe => {}
-        Some((to, Err(error))) => warn(format_args!("cannot write {}: {error}", to.name())),
+        Some((to, Err(error))) => warn_unwritten(to.name(), &error),
         None => {}
     }
     if let Some(to) = &plan.group_csv
         && let Err(error) = to.write(|out| group_csv::write(&record.groups, &plan.listed, plan.cells, out))
     {
-        warn(format_args!("cannot write {}: {error}", to.name()));
+        warn_unwritten(to.name(), &error);
     }
     if let Some(to) = &plan.csv
         && let Err(error) = to.write(|out| csv::write(record.processes.iter(), &plan.listed, plan.cells, out))
     {
-        warn(format_args!("cannot write {}: {error}", to.name()));
+        warn_unwritten(to.name(), &error);
     }
     if let Some((page, to)) = &plan.html
         && let Err(error) = html::payload::Packed::new(record, record.processes.iter())
             .and_then(|packed| to.write(|out| page.write(&[packed], out)))
     {
-        warn(format_args!("cannot write {}: {error}", to.name()));
+        warn_unwritten(to.name(), &error);
     }
     file
 }

@@ -25,7 +25,7 @@ use linux as os;
 #[cfg(target_os = "macos")]
 use macos as os;
 #[cfg(unix)]
-pub(crate) use unix::{Signals, take_over, write_from_background};
+pub(crate) use unix::{Signals, outlive_file_size_limit, take_over, write_from_background};
 #[cfg(windows)]
 pub(crate) use windows::{Asked, Signals};
 

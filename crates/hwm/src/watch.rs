@@ -17,7 +17,7 @@ use crate::{
     exit,
     look::{Look, Looker, Order},
     output::{
-        complain,
+        advice, complain,
         document::{self, DeviceEntry, DeviceSample, ListingEntry, RamEntry, Schema},
         print_json_line,
     },
@@ -102,7 +102,7 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let mut looker = match Looker::new(roots.clone(), args.select.selection(Order::default())) {
         Ok(looker) => looker,
         Err(error) => {
-            complain(error);
+            complain(format_args!("{error}{}", advice(&error)));
             return Ok(exit::INCOMPLETE.into());
         }
     };

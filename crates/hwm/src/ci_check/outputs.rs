@@ -14,7 +14,7 @@ use crate::{
     files::{Appender, Destination, NewFileMode},
     output::{
         ci::{Report, benchmark, github, junit, markdown},
-        warn,
+        warn, warn_unwritten,
     },
 };
 
@@ -112,13 +112,13 @@ impl Outputs {
         }
         for (destination, format) in &self.files {
             if let Err(error) = destination.write(|out| format(report, out)) {
-                warn(format_args!("cannot write {}: {error}", destination.name()));
+                warn_unwritten(destination.name(), &error);
             }
         }
         for (path, file, format) in &mut self.shared {
             let mut content = Vec::new();
             if let Err(error) = format(report, &mut content).and_then(|()| file.append(&content)) {
-                warn(format_args!("cannot write {}: {error}", path.display()));
+                warn_unwritten(path.display(), &error);
             }
         }
     }

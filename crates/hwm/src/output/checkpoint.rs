@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::advice;
 use crate::{
     background::BackgroundWriter,
     files::{Destination, Replacement},
@@ -122,7 +123,7 @@ impl Checkpoints {
     fn warning(&mut self, written: io::Result<()>) -> Option<String> {
         let error = written.err()?;
         let is_first = !mem::replace(&mut self.warned, true);
-        is_first.then(|| format!("checkpoint of {}: {error}", self.destination.name()))
+        is_first.then(|| format!("checkpoint of {}: {error}{}", self.destination.name(), advice(&error)))
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 
 use highwater::{job::Progress, record::Timestamp};
 
-use super::text;
+use super::{advice, text};
 #[cfg(unix)]
 use crate::files::GrowingPipe;
 use crate::{
@@ -150,7 +150,7 @@ impl TimelineFile {
     }
 
     fn stops(&self, error: &io::Error) -> String {
-        format!("--timeline {} stops here: {error}", self.destination.name())
+        format!("--timeline {} stops here: {error}{}", self.destination.name(), advice(error))
     }
 }
 

@@ -16,7 +16,7 @@ use highwater::{
 use super::plan::Plan;
 use crate::{
     exit,
-    output::{json, warn},
+    output::{advice, json, warn},
     signals::Signals,
 };
 
@@ -73,7 +73,7 @@ pub(super) fn call(
             code_of(status)
         }
         Err(error) => {
-            warn(format_args!("the command after the run cannot be called: {error}"));
+            warn(format_args!("the command after the run cannot be called: {error}{}", advice(&error)));
             exit::NOT_EXECUTABLE.into()
         }
     };
@@ -117,7 +117,9 @@ fn temporary(record: &Record<Rows>) -> Option<tempfile::NamedTempFile> {
         Ok(file)
     };
     write()
-        .map_err(|error: io::Error| warn(format_args!("the command after the run gets no record: {error}")))
+        .map_err(|error: io::Error| {
+            warn(format_args!("the command after the run gets no record: {error}{}", advice(&error)));
+        })
         .ok()
 }
 

@@ -81,7 +81,6 @@ impl To {
 impl Signals {
     /// As [`take_over`].
     pub(crate) fn block() -> io::Result<Self> {
-        ignore_file_size_limit();
         Ok(Self { source: take_over()?, now: Arc::default() })
     }
 
@@ -142,11 +141,16 @@ pub(crate) fn take_over() -> io::Result<Option<File>> {
     if watched.is_empty() { Ok(None) } else { os::take_over(&watched).map(Some) }
 }
 
-/// A file of ours that grows beyond `RLIMIT_FSIZE` is an error of that write, and not our end (setrlimit(2)). The job
-/// finds the signal as it was.
-fn ignore_file_size_limit() {
-    // SAFETY: ignoring a signal runs no code of ours.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+/// Makes a file that grows beyond `RLIMIT_FSIZE` an error of that write, and not the end of hwm (setrlimit(2)).
+///
+/// A handler and not `SIG_IGN`: programs that hwm starts find the signal as it was (execve(2)).
+pub(crate) fn outlive_file_size_limit() {
+    extern "C" fn do_nothing(_: libc::c_int) {}
+    if !is_ignored(libc::SIGXFSZ) {
+        let handler = do_nothing as extern "C" fn(libc::c_int);
+        // SAFETY: the handler touches nothing, so it may interrupt any code.
+        unsafe { libc::signal(libc::SIGXFSZ, handler as libc::sighandler_t) };
+    }
 }
 
 /// Lets this thread write to the terminal while hwm runs in the background. With `stty tostop` such a write stops the whole

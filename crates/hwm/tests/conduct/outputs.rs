@@ -1,8 +1,11 @@
 //! Outputs that fail cost a warning, never the job's code; outputs that work keep their promises.
 
-use std::{fs, process::Stdio};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
-use crate::{hwm, output, stderr};
+use crate::{hwm, output, stderr, with_default_signals};
 
 #[test]
 fn a_closed_stdout_is_no_panic() {
@@ -40,17 +43,65 @@ fn a_file_size_limit_costs_a_warning() {
     // One block of 512 bytes, and more than that in rows.
     let script = "i=0; while [ $i -lt 40 ]; do /bin/true; i=$((i+1)); done; exit 3";
     let mut hwm = hwm(&["-q", "--csv", csv.to_str().unwrap()], script);
-    let limit = libc::rlimit { rlim_cur: 512, rlim_max: 512 };
-    // SAFETY: a plain system call on values of ours.
-    unsafe {
-        std::os::unix::process::CommandExt::pre_exec(&mut hwm, move || {
-            libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit);
-            Ok(())
-        });
-    }
+    limit(&mut hwm, libc::RLIMIT_FSIZE, 512);
     let output = output(&mut hwm);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert!(stderr(&output).contains("processes.csv"), "no warning: {}", stderr(&output));
+}
+
+#[test]
+fn a_file_size_limit_is_an_error_where_no_job_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut hwm = Command::new(env!("CARGO_BIN_EXE_hwm"));
+    hwm.args(["man", "--dir"]).arg(dir.path());
+    limit(&mut hwm, libc::RLIMIT_FSIZE, 512);
+    let output = output(with_default_signals(&mut hwm));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stderr(&output).contains("File too large"), "{}", stderr(&output));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_file_size_limit_ends_commands_after_the_run_as_without_hwm() {
+    let options = ["-q", "--post-run-cmd", "grep SigIgn /proc/self/status"];
+    let output = output(&mut hwm(&options, "true"));
+    let ignored = String::from_utf8(output.stdout).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim_start_matches("SigIgn:").trim(), 16).unwrap();
+    assert_eq!(ignored >> (libc::SIGXFSZ - 1) & 1, 0, "{ignored:x}");
+}
+
+#[test]
+fn too_few_open_files_are_said_to_be_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.json");
+    let json = format!("--json={}", file.display());
+    let mut refused = 0;
+    // With fewer the dynamic linker cannot load hwm.
+    for files in 4..16 {
+        let mut hwm = hwm(&["-q", &json], "true");
+        limit(&mut hwm, libc::RLIMIT_NOFILE, files);
+        let output = output(&mut hwm);
+        if output.status.code() == Some(0) {
+            fs::remove_file(&file).unwrap();
+        } else {
+            assert!(stderr(&output).contains("`ulimit -n`"), "{files}: {output:?}");
+            refused += 1;
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{files}");
+    }
+    assert!(refused > 3, "{refused}");
+}
+
+/// Starts a command with a resource limit.
+fn limit(command: &mut Command, resource: libc::__rlimit_resource_t, most: libc::rlim_t) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: a plain system call on values of the test.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(command, move || {
+            libc::setrlimit(resource, &raw const limit);
+            Ok(())
+        });
+    }
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl Plan {
     /// As `become_command`.
     unsafe fn prepare(&self) -> Result<(), i32> {
         // Handlers of ours would run between unblocking and exec; what is ignored stays ignored, but for SIGPIPE,
-        // which Rust's runtime ignores on its own, and SIGXFSZ, which hwm does.
+        // which Rust's runtime ignores on its own, and SIGXFSZ, which a caller may ignore for files of its own.
         for signal in 1..=64 {
             if self.ignored_signals >> (signal - 1) & 1 == 1 {
                 set_signal_action(signal, libc::SIG_IGN);

@@ -64,7 +64,7 @@ unsafe fn prepare(
     // SAFETY: async-signal-safe system calls on live memory.
     unsafe {
         // Handlers of ours would run between unblocking and exec; what is ignored stays ignored, but for SIGPIPE, which
-        // Rust's runtime ignores on its own, and SIGXFSZ, which hwm does.
+        // Rust's runtime ignores on its own, and SIGXFSZ, which a caller may ignore for files of its own.
         for signal in 1..=SIGNALS {
             if inherited.ignored_signals >> (signal - 1) & 1 == 1 {
                 libc::signal(signal, libc::SIG_IGN);
