@@ -9,6 +9,8 @@ mod left_over;
 mod name;
 
 use std::{
+    env,
+    ffi::{OsStr, OsString},
     fs, io,
     path::{Path, PathBuf},
     process,
@@ -16,12 +18,18 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use highwater::record::Timestamp;
 
-use crate::files::{Destination, Directory, NewFileMode};
+use crate::{
+    files::{Destination, Directory, NewFileMode},
+    output::warn,
+};
 pub(crate) use name::{Name, Reference};
+
+/// The permission bits of kept files. The umask does not count: without rights for its owner, a file could not be read.
+const RECORD_MODE: NewFileMode = NewFileMode::Exact(0o600);
 
 /// Where the records are.
 #[derive(Debug, Clone)]
@@ -45,7 +53,23 @@ impl Kept {
     /// Windows; in it `highwater/records`.
     pub(crate) fn of_user() -> anyhow::Result<Self> {
         let strategy = choose_native_strategy().context("the home directory is not known")?;
-        Ok(Self { root: strategy.data_dir().join("highwater").join("records") })
+        let data = strategy.data_dir();
+        // A relative one would name another place in each directory.
+        if !data.is_absolute() {
+            bail!(
+                "records cannot be kept in {}, a relative path; set HOME to an absolute one",
+                data.display()
+            );
+        }
+        Ok(Self { root: data.join("highwater").join("records") })
+    }
+
+    /// Says that a relative `XDG_DATA_HOME` counts for nothing, as the XDG Base Directory Specification demands.
+    pub(crate) fn warn_of_ignored_place() {
+        let is_ignored = |place: &OsString| !place.is_empty() && Path::new(place).is_relative();
+        if cfg!(target_os = "linux") && env::var_os("XDG_DATA_HOME").is_some_and(|place| is_ignored(&place)) {
+            warn("XDG_DATA_HOME is ignored, since it is a relative path; set it to an absolute one");
+        }
     }
 
     /// The directory.
@@ -68,8 +92,8 @@ impl Kept {
 
     /// Removes what an hwm that was killed has left behind.
     pub(crate) fn sweep(&self) {
-        if self.open().is_ok() {
-            left_over::sweep(&self.root);
+        if let Ok(root) = self.open() {
+            left_over::sweep(&root);
         }
     }
 
@@ -117,20 +141,28 @@ impl Set {
         (!runs.is_empty()).then_some(Self { dir, time, name, runs })
     }
 
-    /// Removes all runs, or one.
-    pub(crate) fn remove(&self, run: Option<u32>) -> io::Result<()> {
-        let gone = match run {
-            Some(number) if self.runs.len() > 1 => {
-                let file = self.runs.iter().find(|(other, _)| *other == number);
-                file.map_or(Ok(()), |(_, file)| fs::remove_file(file))
-            }
-            _ => fs::remove_dir_all(&self.dir),
-        };
-        match gone {
-            // Somebody else was quicker.
+    /// Removes all runs, or one, from the directory of all records.
+    ///
+    /// By descriptors: a directory on the way may belong to another user, who could swap it meanwhile.
+    pub(crate) fn remove(&self, root: &Directory, run: Option<u32>) -> io::Result<()> {
+        match self.remove_files(root, run) {
+            // Another process was quicker.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             gone => gone,
         }
+    }
+
+    fn remove_files(&self, root: &Directory, run: Option<u32>) -> io::Result<()> {
+        let Some(name) = self.dir.file_name() else { return Ok(()) };
+        let dir = root.open_child(name)?;
+        if let Some(number) = run.filter(|_| self.runs.len() > 1) {
+            let run = self.runs.iter().find(|(other, _)| *other == number);
+            return run.and_then(|(_, file)| file.file_name()).map_or(Ok(()), |file| dir.remove(file));
+        }
+        for file in dir.names()? {
+            dir.remove(&file)?;
+        }
+        root.remove_directory(name)
     }
 }
 
@@ -168,6 +200,7 @@ impl Keeper {
     /// Finds out where records are kept, and makes the directory if need be: after a long job it is too late.
     pub(crate) fn new(name: Option<Name>) -> anyhow::Result<Self> {
         let place = Kept::of_user()?;
+        Kept::warn_of_ignored_place();
         place.open_or_make()?;
         Ok(Self { place, name, set: None })
     }
@@ -191,7 +224,7 @@ impl Keeper {
             written = set.put(&file, &write);
         }
         if written.is_err() && is_first {
-            let _ = set.root.remove_directory(&set.name);
+            let _ = set.root.remove_directory(OsStr::new(&set.name));
         } else {
             self.set = Some(set);
         }
@@ -201,7 +234,7 @@ impl Keeper {
     fn make_set(&self) -> anyhow::Result<NewSet> {
         let root = self.place.root();
         let at = self.place.open_or_make()?;
-        left_over::sweep(root);
+        left_over::sweep(&at);
         let now = SystemTime::now();
         let millis = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_millis());
         let moment = Timestamp::from_system_time(now).to_string();
@@ -217,7 +250,7 @@ impl Keeper {
                 Err(error) => return Err(error).with_context(|| root.join(name).display().to_string()),
             }
         }
-        anyhow::bail!("{}: no free name for a directory", root.display())
+        bail!("{}: no free name for a directory", root.display())
     }
 
     /// How to name what was kept; `None` if nothing was.
@@ -234,7 +267,7 @@ impl NewSet {
         file: &str,
         write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
     ) -> anyhow::Result<PathBuf> {
-        let to = Destination::in_directory(self.directory.clone(), file, NewFileMode::Private);
+        let to = Destination::in_directory(self.directory.clone(), file, RECORD_MODE);
         to.write(write).with_context(|| to.name().to_string())?;
         Ok(to.path().to_owned())
     }

@@ -7,6 +7,7 @@ use highwater::record::{Certainty, Exit};
 use serde::Serialize;
 
 use crate::{
+    files::Directory,
     kept::{
         Kept, Reference, Set,
         index::{self, Line},
@@ -68,16 +69,17 @@ fn parse_reference(text: &str) -> Result<Reference, String> {
 
 pub(crate) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let kept = Kept::of_user()?;
+    Kept::warn_of_ignored_place();
     kept.sweep();
     let sets = kept.sets()?;
-    if !sets.is_empty() && (!args.remove.is_empty() || args.keep.is_some()) {
-        kept.open().with_context(|| kept.root().display().to_string())?;
-    }
     if !args.remove.is_empty() {
         remove(&kept, &args.remove)?;
     } else if let Some(newest) = args.keep.map(|newest| usize::try_from(newest).unwrap_or(usize::MAX)) {
-        for set in sets.iter().skip(newest) {
-            set.remove(None).context("cannot remove a record")?;
+        if sets.len() > newest {
+            let root = open(&kept)?;
+            for set in sets.iter().skip(newest) {
+                set.remove(&root, None).context("cannot remove a record")?;
+            }
         }
         let gone = sets.len().saturating_sub(newest);
         output::print(format!("removed {gone}, kept {}\n", sets.len() - gone).as_bytes())?;
@@ -85,6 +87,10 @@ pub(crate) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
         show(args, &kept, &sets)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn open(kept: &Kept) -> anyhow::Result<Directory> {
+    kept.open().with_context(|| kept.root().display().to_string())
 }
 
 /// Removes all of them, or none if one is not there.
@@ -97,8 +103,9 @@ fn remove(kept: &Kept, references: &[Reference]) -> anyhow::Result<()> {
         let Some(set) = set else { bail!("{reference}: no such record is kept; nothing was removed") };
         found.push((reference, set));
     }
+    let root = open(kept)?;
     for (reference, set) in found {
-        set.remove(reference.run).with_context(|| reference.to_string())?;
+        set.remove(&root, reference.run).with_context(|| reference.to_string())?;
         let runs = if reference.run.is_some() { 1 } else { set.runs.len() };
         let plural = if runs == 1 { "run" } else { "runs" };
         output::print(format!("removed {reference} ({runs} {plural} of {})\n", set.time).as_bytes())?;

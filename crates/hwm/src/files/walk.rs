@@ -15,8 +15,15 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
+
+#[cfg(target_os = "linux")]
+use rustix::fs::chmod;
+#[cfg(not(target_os = "linux"))]
+use rustix::fs::chmodat;
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, fstat, mkdirat, openat, readlinkat, statat},
+    fs::{AtFlags, CWD, Mode, OFlags, fstat, mkdirat, openat, readlinkat, statat, unlinkat},
     io::Errno,
 };
 
@@ -70,11 +77,12 @@ pub(super) fn open_directory(
                 }
                 Err(Errno::NOENT) if missing == Missing::MakePrivate => {
                     check_owner(&fstat(&at)?, &shown)?;
-                    match mkdirat(&at, &name, Mode::RWXU) {
+                    match make_private(&at, &name) {
                         // Another process was quicker.
-                        Ok(()) | Err(Errno::EXIST) => pending.push_front(Step::Down(name)),
-                        Err(errno) => return Err(errno.into()),
+                        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                        made => made?,
                     }
+                    pending.push_front(Step::Down(name));
                 }
                 Err(Errno::NOTDIR | Errno::LOOP) => {
                     links += 1;
@@ -104,6 +112,32 @@ pub(super) fn open_directory(
 /// Opens a directory in another one; a link is refused with `ENOTDIR` or `ELOOP`.
 pub(super) fn open_child(at: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     open(at.as_fd(), name, OFlags::NOFOLLOW)
+}
+
+/// Makes a directory for its owner alone (0700), whatever the umask is.
+pub(super) fn make_private(at: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    mkdirat(at, name, Mode::RWXU)?;
+    give_owner_rights(at, name).map_err(|error| {
+        // It is empty, and useless without rights.
+        let _ = unlinkat(at, name, AtFlags::REMOVEDIR);
+        io::Error::other(format!("{error}; set another umask first, as in `umask 077`"))
+    })
+}
+
+/// Gives the owner of a new directory the rights that an unusual umask took away.
+#[cfg(target_os = "linux")]
+fn give_owner_rights(at: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    let made = open_child(at, name)?;
+    if Mode::from_raw_mode(fstat(&made)?.st_mode).contains(Mode::RWXU) {
+        return Ok(());
+    }
+    // fchmod(2) takes no descriptor of O_PATH, and fchmodat(2) would follow a link.
+    Ok(chmod(format!("/proc/self/fd/{}", made.as_raw_fd()), Mode::RWXU)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_owner_rights(at: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    Ok(chmodat(at, name, Mode::RWXU, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// A part of a path.

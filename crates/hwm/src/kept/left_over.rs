@@ -1,43 +1,39 @@
 //! What an hwm that was killed while it kept a record has left behind: an empty directory, or one with half a file.
 
-use std::{fs, path::Path, time::Duration};
+use std::{ffi::OsStr, time::Duration};
 
 use super::parts;
-use crate::files::{TEMPORARY_PREFIX, TEMPORARY_SUFFIX};
+use crate::files::{Directory, TEMPORARY_PREFIX, TEMPORARY_SUFFIX};
 
 /// A temporary file that has not grown for so long is nobody's: writing a record takes seconds.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Removes what was left behind. Another hwm that is about to fill an empty directory makes itself a new one. What cannot
 /// be removed stays, and harms nothing.
-pub(super) fn sweep(root: &Path) {
-    let Ok(entries) = fs::read_dir(root) else { return };
-    let dirs = entries.filter_map(Result::ok).filter(|entry| {
-        entry.file_type().is_ok_and(|kind| kind.is_dir())
-            && entry.file_name().to_str().is_some_and(|name| parts(name).is_some())
-    });
-    for dir in dirs.map(|entry| entry.path()) {
-        let Ok(entries) = fs::read_dir(&dir) else { continue };
-        for file in entries.filter_map(Result::ok).map(|entry| entry.path()) {
-            if is_abandoned(&file) {
-                let _ = fs::remove_file(file);
+pub(super) fn sweep(root: &Directory) {
+    let names = root.names().unwrap_or_default();
+    for name in names.iter().filter(|name| name.to_str().is_some_and(|name| parts(name).is_some())) {
+        let Ok(dir) = root.open_child(name) else { continue };
+        for file in dir.names().unwrap_or_default() {
+            if is_abandoned(&dir, &file) {
+                let _ = dir.remove(&file);
             }
         }
         // Refused where something is in it (rmdir(2)).
-        let _ = fs::remove_dir(&dir);
+        let _ = root.remove_directory(name);
     }
 }
 
-fn is_abandoned(file: &Path) -> bool {
-    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+fn is_abandoned(dir: &Directory, file: &OsStr) -> bool {
+    let name = file.to_str().unwrap_or_default();
     let is_temporary = name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX);
-    let age = || fs::metadata(file).ok()?.modified().ok()?.elapsed().ok();
+    let age = || dir.modified(file).ok()?.elapsed().ok();
     is_temporary && age().is_some_and(|age| age > ABANDONED)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::{fs, time::SystemTime};
 
     use super::*;
 
@@ -60,7 +56,7 @@ mod tests {
         let whole = dir("2026-11-21T14-09-00.126Z-4321");
         fs::write(whole.join("1.json"), "{}").unwrap();
         let foreign = dir("not-ours");
-        sweep(root.path());
+        sweep(&Directory::open_private(root.path()).unwrap());
         assert_eq!(
             [empty, half, writing, whole, foreign].map(|dir| dir.exists()),
             [false, false, true, true, true]

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 use crate::stage::{Stage, User, owner_and_mode};
 
 #[test]
@@ -53,4 +55,34 @@ fn records_of_another_user_are_listed_and_not_touched() {
     assert!(String::from_utf8_lossy(&listed.stdout).contains("base"));
     assert_eq!(list(&["list", "--remove", "base"]).status.code(), Some(1));
     assert!(set.join("1.json").is_file());
+}
+
+#[test]
+fn a_directory_that_is_swapped_after_the_check_loses_nothing() {
+    let Some(stage) = Stage::set() else { return };
+    // Root's records below a directory of the attacker, and the victim's under the same names.
+    stage.directory("data", User::Attacker, 0o755);
+    let set = |owner, highwater: &str| {
+        stage.directory(highwater, owner, 0o755);
+        let records = stage.directory(&format!("{highwater}/records"), owner, 0o700);
+        for number in 0..500 {
+            let name = format!("{highwater}/records/2026-11-21T14-09-00.{number:03}Z-1@x");
+            stage.directory(&name, owner, 0o700);
+            stage.file(&format!("{name}/1.json"), owner, 0o600, "{}");
+        }
+        records
+    };
+    set(User::Root, "data/highwater");
+    let victims = set(User::Victim, "victims");
+    stage.link("data/trap", User::Attacker, &stage.path("victims"));
+    let mut hwm = stage.hwm(User::Root, &["list", "--keep=0"]);
+    let mut hwm = hwm.env("XDG_DATA_HOME", stage.path("data")).spawn().expect("starts");
+    // The newest goes first.
+    let first = stage.path("data/highwater/records/2026-11-21T14-09-00.499Z-1@x");
+    while first.exists() && hwm.try_wait().expect("a child").is_none() {}
+    let (highwater, trap) = (stage.path("data/highwater"), stage.path("data/trap"));
+    renameat_with(CWD, &highwater, CWD, &trap, RenameFlags::EXCHANGE).expect("swapped");
+    assert!(hwm.wait().expect("a child").success());
+    assert_eq!(fs::read_dir(victims).expect("read").count(), 500);
+    assert_eq!(fs::read_dir(trap.join("records")).expect("read").count(), 0);
 }

@@ -214,6 +214,48 @@ fn no_place_to_keep_it_is_said_before_the_job() {
 }
 
 #[test]
+fn a_relative_home_is_no_place() {
+    let place = Place::new();
+    let call = |args: &[&str], variable: &str| {
+        let mut command = place.command(args);
+        command.env_remove("XDG_DATA_HOME").env(variable, "relative");
+        let output = command.output().expect("runs");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    let (code, said) = call(&["run", "--save", "--", "touch", "ran"], "HOME");
+    assert_eq!(code, Some(125), "{said}");
+    assert!(said.contains("relative/.local/share/, a relative path; set HOME to an absolute one"), "{said}");
+    assert_eq!(call(&["list"], "HOME").0, Some(1));
+    let (code, said) = call(&["view", "@last"], "HOME");
+    assert!(code == Some(1) && said.contains("a relative path"), "{said}");
+    assert_eq!(fs::read_dir(place.path()).expect("read").count(), 0);
+    // The XDG Base Directory Specification: "consider the path invalid and ignore it".
+    for args in [&["run", "-q", "--save", "--", "true"][..], &["list"]] {
+        let (code, said) = call(args, "XDG_DATA_HOME");
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("XDG_DATA_HOME is ignored"), "{said}");
+    }
+    assert!(place.path().join(".local/share/highwater/records").is_dir());
+    assert!(!place.path().join("relative").exists());
+}
+
+#[test]
+fn what_is_kept_can_be_read_whatever_the_umask_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let script = format!("umask 0777; exec {} run -q --save -- true", env!("CARGO_BIN_EXE_hwm"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).env("HOME", place.path()).env("XDG_DATA_HOME", place.path().join("data"));
+    assert!(shell.status().expect("runs").success());
+    let mode = |path: &std::path::Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    let set = place.kept().pop().expect("kept");
+    for directory in set.ancestors().take_while(|directory| *directory != place.path()) {
+        assert_eq!(mode(directory), 0o700, "{}", directory.display());
+    }
+    assert_eq!(mode(&set.join("1.json")), 0o600);
+}
+
+#[test]
 fn a_file_goes_before_a_name() {
     let place = Place::new();
     place.save(&["--save=mem"], ":");

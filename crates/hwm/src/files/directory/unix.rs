@@ -6,14 +6,15 @@ use std::{
     io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::ffi::OsStringExt,
+        unix::ffi::{OsStrExt, OsStringExt},
     },
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use rustix::{
     fs::{
-        AtFlags, FileType, Mode, OFlags, RawMode, Stat, fcntl_getfl, fcntl_setfl, fstat, mkdirat, openat,
+        AtFlags, Dir, FileType, Mode, OFlags, RawMode, Stat, fcntl_getfl, fcntl_setfl, fstat, openat,
         readlinkat, renameat, statat, unlinkat,
     },
     io::Errno,
@@ -71,14 +72,33 @@ impl Directory {
 
     /// Makes a directory in this one, for its owner alone.
     pub(crate) fn make_private(&self, name: &str) -> io::Result<Self> {
-        mkdirat(&self.fd, name, Mode::RWXU)?;
-        self.child(OsStr::new(name))
+        walk::make_private(&self.fd, OsStr::new(name))?;
+        self.open_child(OsStr::new(name))
     }
 
     /// Opens a directory in this one. A link is refused.
-    fn child(&self, name: &OsStr) -> io::Result<Self> {
+    pub(crate) fn open_child(&self, name: &OsStr) -> io::Result<Self> {
         let fd = walk::open_child(&self.fd, name)?;
         Ok(Self { fd, path: self.path.join(name) })
+    }
+
+    /// The names of its entries.
+    pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
+        // The descriptor may be one of O_PATH, which cannot be read.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let readable = openat(&self.fd, ".", flags, Mode::empty())?;
+        let names = Dir::new(readable)?
+            .map(|entry| entry.map(|entry| OsString::from_vec(entry.file_name().to_bytes().to_vec())));
+        let names =
+            names.filter(|name| !matches!(name.as_ref().map(|name| name.as_bytes()), Ok(b"." | b"..")));
+        Ok(names.collect::<Result<_, Errno>>()?)
+    }
+
+    /// The time at which an entry changed last.
+    #[allow(clippy::unnecessary_fallible_conversions)] // The types differ between systems.
+    pub(crate) fn modified(&self, name: &OsStr) -> io::Result<SystemTime> {
+        let stat = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0)))
     }
 
     /// The path, for messages.
@@ -194,12 +214,12 @@ impl Directory {
     }
 
     /// Removes a file.
-    pub(in crate::files) fn remove(&self, name: &OsStr) -> io::Result<()> {
+    pub(crate) fn remove(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.fd, name, AtFlags::empty())?)
     }
 
     /// Removes an empty directory.
-    pub(crate) fn remove_directory(&self, name: &str) -> io::Result<()> {
+    pub(crate) fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
     }
 
@@ -220,7 +240,7 @@ pub(in crate::files) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     file.set_permissions(std::fs::Permissions::from_mode(mode))
 }
 
-/// Lets writes wait until the file takes them.
+/// Lets reads and writes wait.
 pub(in crate::files) fn wait_when_full(file: &File) -> io::Result<()> {
     let flags = fcntl_getfl(file)?;
     Ok(fcntl_setfl(file, flags - OFlags::NONBLOCK)?)

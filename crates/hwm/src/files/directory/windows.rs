@@ -8,6 +8,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     path::{Component, Path, PathBuf},
+    time::SystemTime,
 };
 
 use super::{super::mode::NewFileMode, EntryKind, EntryStatus, FileIdentity, PinnedEntry, WritePosition};
@@ -49,6 +50,25 @@ impl Directory {
         let path = self.entry(OsStr::new(name))?;
         fs::create_dir(&path)?;
         Ok(Self { path })
+    }
+
+    /// Opens a directory in this one. A link is refused.
+    pub(crate) fn open_child(&self, name: &OsStr) -> io::Result<Self> {
+        let path = self.entry(name)?;
+        if !fs::symlink_metadata(&path)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Self::open(&path)
+    }
+
+    /// The names of its entries.
+    pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
+        fs::read_dir(self.entry(OsStr::new(""))?)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    /// The time at which an entry changed last.
+    pub(crate) fn modified(&self, name: &OsStr) -> io::Result<SystemTime> {
+        fs::symlink_metadata(self.entry(name)?)?.modified()
     }
 
     /// The path, for messages.
@@ -134,13 +154,13 @@ impl Directory {
     }
 
     /// Removes a file.
-    pub(in crate::files) fn remove(&self, name: &OsStr) -> io::Result<()> {
+    pub(crate) fn remove(&self, name: &OsStr) -> io::Result<()> {
         fs::remove_file(self.entry(name)?)
     }
 
     /// Removes an empty directory.
-    pub(crate) fn remove_directory(&self, name: &str) -> io::Result<()> {
-        fs::remove_dir(self.entry(OsStr::new(name))?)
+    pub(crate) fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
+        fs::remove_dir(self.entry(name)?)
     }
 
     /// Whether a file or directory of this name is there.
