@@ -12,6 +12,7 @@
 mod append;
 mod destination;
 mod directory;
+mod input;
 mod location;
 mod mode;
 #[cfg(unix)]
@@ -27,7 +28,8 @@ mod walk;
 pub(crate) use append::Appender;
 pub(crate) use destination::Destination;
 pub(crate) use directory::Directory;
+pub(crate) use input::InputFile;
 pub(crate) use mode::{NewFileMode, parse_mode};
 #[cfg(unix)]
-pub(crate) use pipe::{GrowingPipe, PatientReader};
+pub(crate) use pipe::GrowingPipe;
 pub(crate) use replacement::{Replacement, TEMPORARY_PREFIX, TEMPORARY_SUFFIX};

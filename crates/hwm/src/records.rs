@@ -9,9 +9,8 @@ use std::{
 
 use highwater::record::{ReadError, Record};
 
-#[cfg(unix)]
-use crate::files::PatientReader;
 use crate::{
+    files::InputFile,
     kept::{Kept, Reference},
     output::{advice, text},
     paths,
@@ -184,11 +183,11 @@ fn content(file: &Path) -> io::Result<Vec<u8>> {
     if paths::descriptor(file).is_some() {
         return read_stream(File::open(file)?);
     }
-    #[cfg(unix)]
-    if let Some(pipe) = PatientReader::open(file)? {
-        return read_up_to(pipe, LARGEST);
+    match InputFile::open(file)? {
+        #[cfg(unix)]
+        InputFile::Pipe(pipe) => read_up_to(pipe, LARGEST),
+        InputFile::Other(file) => read_stream(file),
     }
-    read_stream(File::open(file)?)
 }
 
 fn read_stream(file: File) -> io::Result<Vec<u8>> {

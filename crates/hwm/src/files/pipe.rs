@@ -2,17 +2,14 @@
 //! neither without a bound.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Write},
-    os::unix::fs::FileTypeExt,
-    path::Path,
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{Mode, OFlags},
     io::Errno,
 };
 
@@ -114,18 +111,13 @@ pub(crate) struct PatientReader {
 }
 
 impl PatientReader {
-    /// Opens a file if it is a named pipe.
-    pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
-        Self::open_with(path, WRITER_PATIENCE)
+    /// Takes an end for reading that was opened with `O_NONBLOCK`.
+    pub(super) fn new(pipe: File) -> Self {
+        Self::with_patience(pipe, WRITER_PATIENCE)
     }
 
-    pub(super) fn open_with(path: &Path, patience: Timespec) -> io::Result<Option<Self>> {
-        if !fs::metadata(path)?.file_type().is_fifo() {
-            return Ok(None);
-        }
-        // Without O_NONBLOCK this would wait for a writer (fifo(7)).
-        let options = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        Ok(Some(Self { pipe: rustix::fs::open(path, options, Mode::empty())?.into(), patience }))
+    pub(super) fn with_patience(pipe: File, patience: Timespec) -> Self {
+        Self { pipe, patience }
     }
 }
 

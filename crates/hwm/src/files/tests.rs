@@ -251,7 +251,10 @@ mod unix {
 
         use rustix::event::Timespec;
 
-        use super::{super::pipe::PatientPipe, *};
+        use super::{
+            super::pipe::{PatientPipe, PatientReader},
+            *,
+        };
 
         fn made() -> (tempfile::TempDir, PathBuf) {
             let dir = tempfile::tempdir().unwrap();
@@ -275,7 +278,8 @@ mod unix {
             let destination = check(&name).unwrap();
             let reader = thread::spawn(move || {
                 let mut text = String::new();
-                PatientReader::open(&name).unwrap().unwrap().read_to_string(&mut text).unwrap();
+                let InputFile::Pipe(mut pipe) = InputFile::open(&name).unwrap() else { panic!("no pipe") };
+                pipe.read_to_string(&mut text).unwrap();
                 text
             });
             put(&destination, &content).unwrap();
@@ -283,10 +287,35 @@ mod unix {
         }
 
         #[test]
+        #[cfg(target_os = "linux")]
+        fn a_pipe_that_takes_the_place_of_a_file_is_not_waited_for() {
+            use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+            let (dir, pipe) = made();
+            let file = dir.path().join("file");
+            fs::write(&file, "").unwrap();
+            let done = AtomicBool::new(false);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !done.load(Relaxed) {
+                        renameat_with(CWD, &pipe, CWD, &file, RenameFlags::EXCHANGE).unwrap();
+                    }
+                });
+                let pipes =
+                    (0..50_000).filter(|_| matches!(InputFile::open(&file).unwrap(), InputFile::Pipe(_)));
+                let pipes = pipes.count();
+                done.store(true, Relaxed);
+                assert!(pipes > 0);
+            });
+        }
+
+        #[test]
         fn a_pipe_without_writer_is_given_up() {
             let (_dir, name) = made();
             let patience = Timespec { tv_sec: 0, tv_nsec: 1 };
-            let mut pipe = PatientReader::open_with(&name, patience).unwrap().unwrap();
+            let mut pipe = PatientReader::with_patience(reader(&name), patience);
             let error = pipe.read(&mut [0]).unwrap_err();
             assert!(error.to_string().contains("no program has written"), "{error}");
         }

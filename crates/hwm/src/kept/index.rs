@@ -5,7 +5,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Read},
     path::Path,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -14,9 +15,9 @@ use std::{
 use highwater::record::{Certainty, Exit, Finding};
 use serde::{Deserialize, Serialize};
 
-use super::{Kept, Set};
+use super::{Kept, RECORD_MODE, Set};
 use crate::{
-    files::{Destination, NewFileMode},
+    files::{Destination, InputFile},
     records,
 };
 
@@ -87,7 +88,7 @@ pub(crate) fn lines(kept: &Kept, sets: &[Set]) -> Vec<Vec<Entry>> {
 
 /// Not durably: what is lost is made again.
 fn write(kept: &Kept, index: &Index) -> io::Result<()> {
-    let to = Destination::in_directory(Arc::new(kept.open()?), FILE, NewFileMode::Private);
+    let to = Destination::in_directory(Arc::new(kept.open()?), FILE, RECORD_MODE);
     let Some(replacement) = to.begin_replacement() else { return Ok(()) };
     let mut replacement = replacement?;
     replacement.write(|out| out.write_all(&serde_json::to_vec(index)?))?;
@@ -96,9 +97,14 @@ fn write(kept: &Kept, index: &Index) -> io::Result<()> {
 
 /// The index of before, if there is one that can be used. A named pipe in its place would wait for a writer.
 fn read_index(file: &Path) -> Option<Index> {
-    let status = fs::symlink_metadata(file).ok()?;
-    let is_usable = status.is_file() && status.len() <= MAX_INDEX_BYTES;
-    is_usable.then(|| fs::read(file).ok()).flatten().and_then(|text| serde_json::from_slice(&text).ok())
+    if !fs::symlink_metadata(file).ok()?.is_file() {
+        return None;
+    }
+    let InputFile::Other(index) = InputFile::open(file).ok()? else { return None };
+    let mut text = Vec::new();
+    index.take(MAX_INDEX_BYTES + 1).read_to_end(&mut text).ok()?;
+    let is_whole = u64::try_from(text.len()).is_ok_and(|length| length <= MAX_INDEX_BYTES);
+    is_whole.then(|| serde_json::from_slice(&text).ok()).flatten()
 }
 
 fn state(file: &Path) -> Option<(u64, u64)> {
