@@ -158,13 +158,9 @@ fn write(args: &ExportArgs, record: &Record, out: &mut dyn Write) -> io::Result<
 
 #[cfg(feature = "parquet")]
 fn write_tables(record: &Record, directory: &Path, mode: NewFileMode) -> anyhow::Result<()> {
-    use crate::output::export::tables;
+    use crate::{files::make_directory, output::export::tables};
 
-    if let Err(error) = fs::create_dir(directory)
-        && error.kind() != io::ErrorKind::AlreadyExists
-    {
-        return Err(error).context(format!("--output {}", directory.display()));
-    }
+    make_directory(directory).with_context(|| format!("--output {}", directory.display()))?;
     let tables = [tables::samples(record), tables::processes(record), tables::run(record)];
     let mut files = Vec::new();
     for table in tables {

@@ -29,6 +29,8 @@ pub(crate) use append::Appender;
 pub(crate) use destination::Destination;
 pub(crate) use directory::Directory;
 pub(crate) use input::InputFile;
+#[cfg(feature = "parquet")]
+pub(crate) use location::make_directory;
 pub(crate) use mode::{NewFileMode, parse_mode};
 #[cfg(unix)]
 pub(crate) use pipe::GrowingPipe;

@@ -65,6 +65,16 @@ pub(super) fn locate(path: &Path) -> anyhow::Result<Located> {
     bail!("too many symbolic links")
 }
 
+/// Makes a directory that the user named, unless it exists. Its parent must exist.
+#[cfg(feature = "parquet")]
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    let Some(name) = path.file_name() else { return Ok(()) };
+    match Directory::open(&parent(path))?.make(name) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),

@@ -118,7 +118,8 @@ Options:
       --output-mode <MODE>
           Give output files these permission bits, an octal number such as 644. Without it only you
           can read a new file (600), since command lines may hold passwords, and a file of yours
-          that is replaced keeps its bits. No effect on Windows
+          that is replaced keeps its bits where no other user may write to its directory. No effect
+          on Windows
 
       --save[=<NAME>]
           Keep the record, under NAME if one is given: hwm list shows what is kept, and other verbs

@@ -145,6 +145,18 @@ fn man_pages_and_completions_go_through_no_link() {
 }
 
 #[test]
+#[cfg(feature = "parquet")]
+fn no_directory_is_made_behind_a_link_of_others() {
+    let Some(stage) = Stage::set() else { return };
+    assert_eq!(run(&stage, User::Root, "--json", "record.json").0, Some(0));
+    stage.link("sticky/way", User::Attacker, &stage.path("private"));
+    let args = ["export", "record.json", "--format=parquet", "--output=sticky/way/new"];
+    let (code, said) = stage.run(User::Root, &args);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(fs::read_dir(stage.path("private")).expect("read").count(), 0);
+}
+
+#[test]
 fn own_links_are_followed() {
     let Some(stage) = Stage::set() else { return };
     let target = stage.file("private/target", User::Root, 0o600, "old");

@@ -70,6 +70,12 @@ impl Directory {
         Ok(Self { fd, path })
     }
 
+    /// Makes a directory in this one, as most programs do (0777, less the umask).
+    #[cfg(feature = "parquet")]
+    pub(in crate::files) fn make(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::mkdirat(&self.fd, name, Mode::RWXU | Mode::RWXG | Mode::RWXO)?)
+    }
+
     /// Makes a directory in this one, for its owner alone.
     pub(crate) fn make_private(&self, name: &str) -> io::Result<Self> {
         walk::make_private(&self.fd, OsStr::new(name))?;

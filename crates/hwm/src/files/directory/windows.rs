@@ -46,6 +46,12 @@ impl Directory {
     }
 
     /// Makes a directory in this one.
+    #[cfg(feature = "parquet")]
+    pub(in crate::files) fn make(&self, name: &OsStr) -> io::Result<()> {
+        fs::create_dir(self.entry(name)?)
+    }
+
+    /// Makes a directory in this one, and opens it.
     pub(crate) fn make_private(&self, name: &str) -> io::Result<Self> {
         let path = self.entry(OsStr::new(name))?;
         fs::create_dir(&path)?;
