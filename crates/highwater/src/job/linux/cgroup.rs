@@ -19,7 +19,7 @@ use std::{
     io,
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::fs::DirBuilderExt,
+        unix::fs::{DirBuilderExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -212,7 +212,11 @@ fn make_locked(parent: &Path) -> io::Result<(PathBuf, File)> {
 ///
 /// They may pass through it: programs of the job that change their user read their limits there by name.
 fn make_directory(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().mode(0o711).create(path)
+    fs::DirBuilder::new().mode(0o711).create(path)?;
+    // mkdir(2) takes the umask away from the mode.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o711)).inspect_err(|_| {
+        let _ = fs::remove_dir(path);
+    })
 }
 
 /// Locks the directory of a new group. `None` where another process holds the lock; nothing is left behind then.

@@ -239,6 +239,20 @@ fn a_killed_owners_group_goes_with_the_next() {
 }
 
 #[test]
+fn a_group_can_be_passed_through_whatever_the_umask_is() {
+    let Some(_ours) = make() else { return };
+    for umask in ["0077", "0777"] {
+        let script = "umask $1; exec \"$2\" --ignored --exact --nocapture job::linux::cgroup::tests::owner";
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh", umask]).arg(std::env::current_exe().unwrap());
+        let mut owner = Held::from(&mut command);
+        let group = (0..20).find_map(|_| owner.line().strip_prefix("group ").map(PathBuf::from)).unwrap();
+        assert_eq!(fs::metadata(&group).unwrap().mode() & 0o777, 0o711, "{umask}");
+        owner.finish();
+    }
+}
+
+#[test]
 fn what_nobody_owns_goes_unless_somebody_is_in_it() {
     let Some(group) = make() else { return };
     // What a killed owner leaves: a group that nobody holds the lock of.
