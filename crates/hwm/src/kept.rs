@@ -103,7 +103,10 @@ impl Kept {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.with_context(|| self.root.display().to_string())?,
         };
-        let mut dirs: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        let entries = entries.filter_map(Result::ok);
+        // Records are neither read nor removed through a link.
+        let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let mut dirs: Vec<PathBuf> = dirs.map(|entry| entry.path()).collect();
         // The names begin with the time.
         dirs.sort_unstable_by(|one, two| two.file_name().cmp(&one.file_name()));
         Ok(dirs.into_iter().filter_map(Set::read).collect())
@@ -146,8 +149,12 @@ impl Set {
     /// By descriptors: a directory on the way may belong to another user, who could swap it meanwhile.
     pub(crate) fn remove(&self, root: &Directory, run: Option<u32>) -> io::Result<()> {
         match self.remove_files(root, run) {
-            // Another process was quicker.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            // Another process was quicker, or has kept a further run there meanwhile.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) =>
+            {
+                Ok(())
+            }
             gone => gone,
         }
     }

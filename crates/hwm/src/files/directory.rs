@@ -41,6 +41,8 @@ pub(super) enum EntryKind {
     Link,
     /// A named pipe (fifo(7)): opening it waits for its reader.
     NamedPipe,
+    /// A socket, which takes connections and no content (unix(7)).
+    Socket,
     /// A character device such as `/dev/null` or a terminal: nothing in it is overwritten.
     CharacterDevice,
     Other,

@@ -227,6 +227,32 @@ mod unix {
     }
 
     #[test]
+    fn what_takes_no_content_is_refused_before_the_job() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("socket");
+        let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let error = check(&socket).unwrap_err();
+        assert!(format!("{error:#}").contains("it is a socket"), "{error:#}");
+    }
+
+    #[test]
+    fn a_link_of_proc_to_an_open_file_is_not_read_as_a_path() {
+        use std::os::fd::AsRawFd;
+        if !Path::new("/proc/thread-self/fd").exists() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = fs::File::create(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        // Its text is the path with " (deleted)" behind it.
+        let error = check(Path::new(&format!("/proc/thread-self/fd/{}", file.as_raw_fd()))).unwrap_err();
+        assert!(format!("{error:#}").contains("a link of /proc"), "{error:#}");
+        put(&check(Path::new(&format!("/dev/fd/{}", file.as_raw_fd()))).unwrap(), "text").unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 4);
+    }
+
+    #[test]
     fn a_directory_behind_a_link_of_proc_is_the_one_that_the_kernel_knows() {
         if !Path::new("/proc/self/cwd").exists() {
             return;

@@ -187,12 +187,12 @@ fn follow(at: &OwnedFd, shown: &Path, name: &OsStr, trust: LinkTrust) -> io::Res
 }
 
 #[cfg(target_os = "linux")]
-fn is_procfs(directory: &OwnedFd) -> bool {
+pub(super) fn is_procfs(directory: &OwnedFd) -> bool {
     rustix::fs::fstatfs(directory).is_ok_and(|system| system.f_type == rustix::fs::PROC_SUPER_MAGIC)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn is_procfs(_: &OwnedFd) -> bool {
+pub(super) fn is_procfs(_: &OwnedFd) -> bool {
     false
 }
 

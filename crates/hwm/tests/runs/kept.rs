@@ -178,11 +178,12 @@ fn the_index_is_made_again_from_the_files() {
 fn foreign_things_are_passed_over() {
     let place = Place::new();
     place.save(&["--save=a"], ":");
-    let root = place.path().join(KEPT);
+    let (root, set) = (place.path().join(KEPT), place.kept().remove(0));
     fs::create_dir(root.join("notes")).expect("made");
     fs::create_dir(root.join("2026-11-21T14-09-00.123Z-1@empty")).expect("made");
     fs::write(root.join("2026-11-21T14-09-00.123Z-2"), "a file").expect("written");
-    fs::write(place.kept()[0].join(".hwm-abc.tmp"), "half").expect("written");
+    std::os::unix::fs::symlink(&set, root.join("2026-11-21T14-09-00.123Z-3@link")).expect("made");
+    fs::write(set.join(".hwm-abc.tmp"), "half").expect("written");
     assert_eq!(names(&place.listed()), ["a"]);
 }
 

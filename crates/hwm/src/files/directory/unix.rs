@@ -169,6 +169,12 @@ impl Directory {
         if !trust::is_followed(LinkTrust::StickyRule, &directory, &link) {
             return Err(trust::refused_link(&self.path.join(name), &link));
         }
+        // Its text is not the way to its target, which may be a pipe or in another mount namespace (proc_pid_fd(5)).
+        if walk::is_procfs(&self.fd) {
+            return Err(io::Error::other(
+                "it is a link of /proc; name the file that it leads to, or a descriptor as in /dev/fd/3",
+            ));
+        }
         let target = readlinkat(&self.fd, name, Vec::new())?;
         Ok(OsString::from_vec(target.into_bytes()))
     }
@@ -265,6 +271,7 @@ fn status(stat: &Stat) -> EntryStatus {
         FileType::Symlink => EntryKind::Link,
         FileType::Fifo => EntryKind::NamedPipe,
         FileType::CharacterDevice => EntryKind::CharacterDevice,
+        FileType::Socket => EntryKind::Socket,
         _ => EntryKind::Other,
     };
     EntryStatus { kind, identity: identity(stat) }
