@@ -7,6 +7,8 @@
 pub(crate) mod index;
 mod left_over;
 mod name;
+#[cfg(test)]
+mod tests;
 
 use std::{
     env,
@@ -225,8 +227,8 @@ impl Keeper {
             None => self.make_set()?,
         };
         let mut written = set.put(&file, &write);
-        if written.is_err() && !set.root.contains(&set.name) {
-            // Another hwm took it for what a killed one left behind.
+        if written.as_ref().is_err_and(is_gone) {
+            // Another hwm took it for what a killed one left behind, or was told to remove it.
             set = self.make_set()?;
             written = set.put(&file, &write);
         }
@@ -267,6 +269,11 @@ impl Keeper {
     }
 }
 
+/// Whether the directory, or the temporary file in it, was removed.
+fn is_gone(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
 impl NewSet {
     /// Writes a record as a whole or not at all; its path.
     fn put(
@@ -277,23 +284,5 @@ impl NewSet {
         let to = Destination::in_directory(self.directory.clone(), file, RECORD_MODE);
         to.write(write).with_context(|| to.name().to_string())?;
         Ok(to.path().to_owned())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_directories() {
-        let parts = |dir| parts(dir).map(|(time, name)| (time.to_owned(), name.map(str::to_owned)));
-        let moment = "2026-11-21T14-09-00.123".to_owned();
-        assert_eq!(parts("2026-11-21T14-09-00.123Z-4321"), Some((moment.clone(), None)));
-        assert_eq!(parts("2026-11-21T14-09-00.123Z-4321-2@a.b"), Some((moment, Some("a.b".to_owned()))));
-        for foreign in
-            ["", "index.json", "Z-1", "2026Z-1", "2026-11-21T14-09-00.123Z", "2026-11-21T14-09-00.123Z-x"]
-        {
-            assert_eq!(parts(foreign), None, "{foreign}");
-        }
     }
 }

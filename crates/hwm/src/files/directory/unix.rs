@@ -234,11 +234,6 @@ impl Directory {
     pub(crate) fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
     }
-
-    /// Whether a file or directory of this name is there.
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.status(OsStr::new(name)).is_ok_and(|status| status.is_some())
-    }
 }
 
 /// The status of an open file.

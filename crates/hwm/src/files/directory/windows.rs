@@ -169,11 +169,6 @@ impl Directory {
         fs::remove_dir(self.entry(name)?)
     }
 
-    /// Whether a file or directory of this name is there.
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.status(OsStr::new(name)).is_ok_and(|status| status.is_some())
-    }
-
     /// The path of an entry.
     ///
     /// # Errors
