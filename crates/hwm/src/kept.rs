@@ -187,6 +187,9 @@ fn parts(dir: &str) -> Option<(&str, Option<&str>)> {
     (is_moment && pid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')).then_some((moment, name))
 }
 
+/// Directories that are tried for a record, while others remove them.
+const MAX_ATTEMPTS: usize = 20;
+
 /// Keeps the runs of this call of hwm.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -221,21 +224,32 @@ impl Keeper {
         write: impl Fn(&mut dyn io::Write) -> io::Result<()>,
     ) -> anyhow::Result<PathBuf> {
         let file = format!("{run}.json");
-        let is_first = self.set.is_none();
-        let mut set = match self.set.take() {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let kept = self.try_keep(&file, &write);
+            // Another hwm removed the directory: as left behind while it was empty, or for `hwm list --keep`.
+            if attempts == MAX_ATTEMPTS || !kept.as_ref().is_err_and(is_gone) {
+                return kept;
+            }
+        }
+    }
+
+    fn try_keep(
+        &mut self,
+        file: &str,
+        write: impl Fn(&mut dyn io::Write) -> io::Result<()>,
+    ) -> anyhow::Result<PathBuf> {
+        let is_new = self.set.is_none();
+        let set = match self.set.take() {
             Some(set) => set,
             None => self.make_set()?,
         };
-        let mut written = set.put(&file, &write);
-        if written.as_ref().is_err_and(is_gone) {
-            // Another hwm took it for what a killed one left behind, or was told to remove it.
-            set = self.make_set()?;
-            written = set.put(&file, &write);
-        }
-        if written.is_err() && is_first {
-            let _ = set.root.remove_directory(OsStr::new(&set.name));
-        } else {
-            self.set = Some(set);
+        let written = set.put(file, write);
+        match &written {
+            Err(_) if is_new => drop(set.root.remove_directory(OsStr::new(&set.name))),
+            Err(error) if is_gone(error) => {}
+            _ => self.set = Some(set),
         }
         written
     }

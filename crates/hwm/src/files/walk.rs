@@ -117,6 +117,11 @@ pub(super) fn open_child(at: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
 /// Makes a directory for its owner alone (0700), whatever the umask is.
 pub(super) fn make_private(at: &OwnedFd, name: &OsStr) -> io::Result<()> {
     mkdirat(at, name, Mode::RWXU)?;
+    // Where it is gone, another process has removed it.
+    let status = statat(at, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if Mode::from_raw_mode(status.st_mode).contains(Mode::RWXU) {
+        return Ok(());
+    }
     give_owner_rights(at, name).map_err(|error| {
         // It is empty, and useless without rights.
         let _ = unlinkat(at, name, AtFlags::REMOVEDIR);
@@ -128,9 +133,6 @@ pub(super) fn make_private(at: &OwnedFd, name: &OsStr) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 fn give_owner_rights(at: &OwnedFd, name: &OsStr) -> io::Result<()> {
     let made = open_child(at, name)?;
-    if Mode::from_raw_mode(fstat(&made)?.st_mode).contains(Mode::RWXU) {
-        return Ok(());
-    }
     // fchmod(2) takes no descriptor of O_PATH, and fchmodat(2) would follow a link.
     Ok(chmod(format!("/proc/self/fd/{}", made.as_raw_fd()), Mode::RWXU)?)
 }
