@@ -115,7 +115,7 @@ impl Destination {
             Target::Replaced(location, mode) => {
                 let mut replacement = Replacement::create(location, *mode)?;
                 replacement.write(content)?;
-                replacement.put_in_place_durably()
+                replacement.put_in_place_or_keep()
             }
             #[cfg(unix)]
             Target::InPlace(file) if file.kind() == EntryKind::NamedPipe => {

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     hash::{BuildHasher, RandomState},
     io::{self, BufWriter, Write},
+    mem,
     sync::Arc,
 };
 
@@ -87,11 +88,30 @@ impl Replacement {
     /// Waits until the content is on the disk, then puts the file in place. After a crash of the machine the name stands
     /// for the old or for the new content, never for an empty file.
     pub(crate) fn put_in_place_durably(&mut self) -> io::Result<()> {
-        match self.file.sync_all() {
-            Err(error) if is_unsupported(&error) => {}
-            synced => synced?,
-        }
+        self.sync()?;
         self.put_in_place()
+    }
+
+    /// Puts the last content of a job in place. Where the name is taken by now, the content stays under its temporary name:
+    /// another user may have made a file of that name in a sticky directory while the job ran.
+    pub(super) fn put_in_place_or_keep(mut self) -> io::Result<()> {
+        self.sync()?;
+        let error = match self.put_in_place() {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => error,
+            placed => return placed,
+        };
+        let NameState::Temporary(name) = mem::replace(&mut self.state, NameState::Final) else {
+            return Err(error);
+        };
+        let kept = self.directory.path().join(name);
+        Err(io::Error::new(error.kind(), format!("{error}; what was written is kept in {}", kept.display())))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        match self.file.sync_all() {
+            Err(error) if is_unsupported(&error) => Ok(()),
+            synced => synced,
+        }
     }
 }
 

@@ -41,6 +41,17 @@ fn failed_write_leaves_the_old_content() {
 }
 
 #[test]
+fn what_was_written_is_kept_where_its_name_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    let destination = check(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let error = put(&destination, "new").unwrap_err().to_string();
+    let (_, kept) = error.split_once("what was written is kept in ").unwrap();
+    assert_eq!(fs::read_to_string(kept).unwrap(), "new");
+}
+
+#[test]
 fn refuses_what_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
     for path in [dir.path().to_owned(), dir.path().join("no/x"), "/dev/fd/977".into(), "".into(), "..".into()]
