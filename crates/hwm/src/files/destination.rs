@@ -208,6 +208,7 @@ impl Target {
             Some(EntryStatus { kind: EntryKind::Directory, .. }) => {
                 bail!("it is a directory; name a file in it")
             }
+            #[cfg(unix)]
             Some(EntryStatus { kind: EntryKind::Socket, .. }) => bail!("it is a socket; name a file"),
             Some(EntryStatus { kind: EntryKind::Regular, .. }) => {
                 let opened = location.directory.open_existing(&location.name, WritePosition::Start);

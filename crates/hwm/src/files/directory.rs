@@ -42,6 +42,7 @@ pub(super) enum EntryKind {
     /// A named pipe (fifo(7)): opening it waits for its reader.
     NamedPipe,
     /// A socket, which takes connections and no content (unix(7)).
+    #[cfg(unix)]
     Socket,
     /// A character device such as `/dev/null` or a terminal: nothing in it is overwritten.
     CharacterDevice,

@@ -35,4 +35,14 @@ impl InputFile {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         File::open(path).map(Self::Other)
     }
+
+    /// The file, unless it is a named pipe.
+    #[cfg_attr(not(unix), allow(clippy::unnecessary_wraps))] // Unix has named pipes.
+    pub(crate) fn unless_pipe(self) -> Option<File> {
+        match self {
+            #[cfg(unix)]
+            Self::Pipe(_) => None,
+            Self::Other(file) => Some(file),
+        }
+    }
 }

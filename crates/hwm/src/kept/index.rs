@@ -100,7 +100,7 @@ fn read_index(file: &Path) -> Option<Index> {
     if !fs::symlink_metadata(file).ok()?.is_file() {
         return None;
     }
-    let InputFile::Other(index) = InputFile::open(file).ok()? else { return None };
+    let index = InputFile::open(file).ok()?.unless_pipe()?;
     let mut text = Vec::new();
     index.take(MAX_INDEX_BYTES + 1).read_to_end(&mut text).ok()?;
     let is_whole = u64::try_from(text.len()).is_ok_and(|length| length <= MAX_INDEX_BYTES);
