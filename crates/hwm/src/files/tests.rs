@@ -284,7 +284,7 @@ mod unix {
     }
 
     mod pipes {
-        use std::{io::Read, path::PathBuf, thread, time::Duration};
+        use std::{io::Read, os::unix::fs::OpenOptionsExt, path::PathBuf, thread, time::Duration};
 
         use rustix::event::Timespec;
 
@@ -298,6 +298,10 @@ mod unix {
             let pipe = dir.path().join("pipe");
             make_pipe(&pipe);
             (dir, pipe)
+        }
+
+        fn open_to_read(pipe: &Path) -> fs::File {
+            fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(pipe).unwrap()
         }
 
         #[test]
@@ -352,7 +356,7 @@ mod unix {
         fn a_pipe_without_writer_is_given_up() {
             let (_dir, name) = made();
             let patience = Timespec { tv_sec: 0, tv_nsec: 1 };
-            let mut pipe = PatientReader::with_patience(reader(&name), patience);
+            let mut pipe = PatientReader::with_patience(open_to_read(&name), patience);
             let error = pipe.read(&mut [0]).unwrap_err();
             assert!(error.to_string().contains("no program has written"), "{error}");
         }
