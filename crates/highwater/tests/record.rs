@@ -253,6 +253,12 @@ fn a_record_that_contradicts_itself_is_refused() {
         ("/groups", json!([node(0, json!(0))]), "groups[0].parent"),
         ("/groups", json!([node(2, json!(1)), node(0, json!(1)), node(1, json!(0))]), "groups[1].parent"),
         ("/findings/0/id", json!(3), "findings[0].id"),
+        ("/max_total_rss_kib", json!(163_841), "max_total_rss_kib"),
+        ("/max_total_rss_kib", json!(1), "max_total_rss_kib"),
+        ("/processes/1/max_rss_kib", json!(huge), "processes[1].max_rss_kib"),
+        ("/peak/rss/lower_bytes", json!(huge), "peak.rss.lower_bytes"),
+        ("/peak/rss/upper_bytes", json!(1), "peak.rss.bytes"),
+        ("/peak/gpu/1/gtt/lower_bytes", json!(huge), "peak.gpu[1].gtt.lower_bytes"),
         ("/findings/0/began_seconds", json!(-3.0), "findings[0].began_seconds"),
     ];
     for (path, value, field) in cases {
@@ -271,6 +277,17 @@ fn a_record_that_contradicts_itself_is_refused() {
     twice["timeline"]["series"].as_array_mut().unwrap().push(line);
     let error = read(&twice).unwrap_err().to_string();
     assert!(error.ends_with("is there twice"), "{error}");
+}
+
+/// Where one of two figures is not known, nothing contradicts the other.
+#[test]
+fn a_figure_alone_contradicts_nothing() {
+    for path in ["/max_total_rss_kib", "/peak/rss", "/processes/1/max_rss_kib", "/processes/1/peak/rss"] {
+        let mut one = document();
+        *one.pointer_mut(path).unwrap() = Value::Null;
+        let record = read(&one).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!(record.total_peak_bytes(), Some(160 << 20), "{path}");
+    }
 }
 
 /// A branch of many processes is no ring, and takes no time to walk.

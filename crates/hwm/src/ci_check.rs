@@ -223,7 +223,7 @@ fn run_args(args: &CiCheckArgs) -> anyhow::Result<RunArgs> {
 
 /// A run that failed, grew or is not known is no baseline.
 fn is_worth_keeping(record: &Record, judgement: &Judgement, failed: Option<exit::Code>) -> bool {
-    let known = record.peak.rss.is_some() || record.max_total_rss_kib.is_some();
+    let known = record.total_peak_bytes().is_some();
     failed.is_none() && known && judgement.verdict == Verdict::Fine
 }
 

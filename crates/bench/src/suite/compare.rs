@@ -51,7 +51,7 @@ fn record(mib: u64) -> Value {
                 "pid": row + 100, "ppid": 99, "command": command, "comm": command, "exe": "/usr/bin/tool",
                 "args": null, "max_rss_kib": 20_480 + row, "first_seen": time, "last_seen": time,
                 "start_seconds": start, "end_seconds": start + 30.0, "still_running": false,
-                "peak": {"rss": {"bytes": 20 * MIB, "source": "mark_sampled", "certainty": "at_least"},
+                "peak": {"rss": {"bytes": (20_480 + row) << 10, "source": "mark_sampled", "certainty": "at_least"},
                     "swap": null, "vram": null},
                 "images": [], "exit": {"code": 0, "signal": null},
             })

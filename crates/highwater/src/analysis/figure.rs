@@ -60,7 +60,7 @@ pub(super) fn total<P>(record: &Record<P>) -> Option<Figure> {
         let lower = peak.lower_bytes.min(peak.bytes);
         return Some(Figure { bytes: peak.bytes, lower, upper: Some(peak.upper_bytes.max(peak.bytes)) });
     }
-    record.max_total_rss_kib.map(|kib| Figure::point(kib.saturating_mul(1024)))
+    record.total_peak_bytes().map(Figure::point)
 }
 
 /// The total in PSS. No page counts more in PSS than in RSS, so the upper end of RSS bounds it.

@@ -5,7 +5,9 @@
 
 use std::collections::HashSet;
 
-use super::{Counter, CounterMetric, Finding, Group, GroupKey, Metric, Record, Scope, Series, Timeline};
+use super::{
+    Counter, CounterMetric, Finding, GpuFigure, Group, GroupKey, Metric, Record, Scope, Series, Timeline,
+};
 
 /// Columns of a timeline at most: fifty times as many as this version writes.
 const MAX_COLUMNS: usize = 100_000;
@@ -30,7 +32,11 @@ pub(super) fn check(record: &Record) -> Checked {
     let rows = record.processes.len();
     check_moment("duration_seconds", record.duration_seconds)?;
     check_peaks(record)?;
+    let bytes = record.peak.rss.map(|rss| rss.bytes);
+    check_kib(record.max_total_rss_kib, bytes, || "max_total_rss_kib".to_owned())?;
     for (place, process) in record.processes.iter().enumerate() {
+        let bytes = process.peak.rss.map(|rss| rss.bytes);
+        check_kib(process.max_rss_kib, bytes, || format!("processes[{place}].max_rss_kib"))?;
         check_moment_at("processes", place, "start_seconds", Some(process.start_seconds))?;
         check_moment_at("processes", place, "end_seconds", process.end_seconds)?;
     }
@@ -56,6 +62,8 @@ pub(super) fn check(record: &Record) -> Checked {
 fn check_peaks(record: &Record) -> Checked {
     let peak = &record.peak;
     if let Some(rss) = &peak.rss {
+        check_at_most(rss.lower_bytes, rss.bytes, || "peak.rss.lower_bytes".to_owned())?;
+        check_at_most(rss.bytes, rss.upper_bytes, || "peak.rss.bytes".to_owned())?;
         check_moment("peak.rss.at_seconds", rss.at_seconds.unwrap_or_default())?;
         for end in rss.between_seconds.into_iter().flatten() {
             check_moment("peak.rss.between_seconds", end)?;
@@ -68,10 +76,28 @@ fn check_peaks(record: &Record) -> Checked {
         }
     }
     for (place, device) in peak.gpu.iter().enumerate() {
-        check_moment_at("peak.gpu", place, "vram.at_seconds", device.vram.and_then(|vram| vram.at_seconds))?;
-        check_moment_at("peak.gpu", place, "gtt.at_seconds", device.gtt.and_then(|gtt| gtt.at_seconds))?;
+        for (name, figure) in [("vram", device.vram), ("gtt", device.gtt)] {
+            let Some(GpuFigure { bytes, lower_bytes, at_seconds, .. }) = figure else { continue };
+            check_at_most(lower_bytes, bytes, || format!("peak.gpu[{place}].{name}.lower_bytes"))?;
+            check_moment_at("peak.gpu", place, &format!("{name}.at_seconds"), at_seconds)?;
+        }
     }
     Ok(())
+}
+
+/// Checks that a figure in KiB is the one in bytes beside it, without what is less than a KiB.
+fn check_kib(kib: Option<u64>, bytes: Option<u64>, field: impl Fn() -> String) -> Checked {
+    match kib.zip(bytes) {
+        Some((kib, bytes)) if kib != bytes / 1024 => {
+            Err(wrong(field(), format!("is {kib}, and the same peak in bytes is {bytes}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks one step of `lower_bytes <= bytes <= upper_bytes`.
+fn check_at_most(figure: u64, most: u64, field: impl Fn() -> String) -> Checked {
+    if figure <= most { Ok(()) } else { Err(wrong(field(), format!("is {figure}, above {most}"))) }
 }
 
 fn check_timeline(timeline: &Timeline, rows: usize) -> Checked {

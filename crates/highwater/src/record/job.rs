@@ -68,6 +68,14 @@ pub struct Record<P = Vec<Process>> {
     pub timeline: Option<Timeline>,
 }
 
+impl<P> Record<P> {
+    /// Peak of the job's total in the primary metric: `peak.rss`, or `max_total_rss_kib` where that stands alone.
+    pub fn total_peak_bytes(&self) -> Option<u64> {
+        let from_kib = || self.max_total_rss_kib.map(|kib| kib.saturating_mul(1024));
+        self.peak.rss.map(|peak| peak.bytes).or_else(from_kib)
+    }
+}
+
 #[cfg(feature = "job")]
 impl<P> Record<P> {
     /// The same with other rows.

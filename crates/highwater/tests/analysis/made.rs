@@ -10,6 +10,7 @@ pub(crate) fn record(total_mib: u64, groups: &[(&str, u64)]) -> Record {
     let mut document: Value = serde_json::from_str(include_str!("../records/1.2.json")).unwrap();
     let bytes = total_mib * MIB;
     document["exit"] = json!({"code": 0, "signal": null, "signal_name": null, "cause": "exited"});
+    document["max_total_rss_kib"] = json!(bytes / 1024);
     document["peak"] = json!({
         "rss": {
             "bytes": bytes, "lower_bytes": bytes, "upper_bytes": bytes, "lower_rigorous": true,

@@ -12,6 +12,7 @@ fn full() -> Value {
     for name in ["pss", "cgroup", "commit", "swap"] {
         record["peak"][name] = figure.clone();
     }
+    record["max_total_rss_kib"] = json!(4);
     record["peak"]["rss"] = json!({
         "bytes": 4096, "lower_bytes": 1024, "upper_bytes": 8192, "lower_rigorous": true, "upper_rigorous": false,
         "slack_bytes": 64, "certainty": "bounded", "at_seconds": null, "between_seconds": [1.5, 1.75],
@@ -101,6 +102,22 @@ fn paths(value: &Value, at: &str, found: &mut Vec<String>) {
 #[test]
 fn a_full_record_is_written_everywhere() {
     write_everywhere(full().to_string().as_bytes()).expect("a record");
+}
+
+/// Figures that depend on each other, at their highest together.
+#[test]
+fn the_largest_peaks_are_written_everywhere() {
+    let mut record = full();
+    let most = json!(u64::MAX);
+    for name in ["bytes", "lower_bytes", "upper_bytes"] {
+        record["peak"]["rss"][name] = most.clone();
+    }
+    record["max_total_rss_kib"] = json!(u64::MAX / 1024);
+    record["processes"][0]["peak"]["rss"]["bytes"] = most.clone();
+    record["processes"][0]["max_rss_kib"] = json!(u64::MAX / 1024);
+    record["peak"]["gpu"][0]["vram"]["bytes"] = most.clone();
+    record["peak"]["gpu"][0]["vram"]["lower_bytes"] = most;
+    write_everywhere(record.to_string().as_bytes()).expect("a record");
 }
 
 /// One value of the record is replaced by another: the record is refused, or written everywhere.

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Of the index; another one is made again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const FILE: &str = "index.json";
 /// A line takes some hundred bytes, so this is enough for 100,000 records.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
@@ -119,7 +119,7 @@ fn read(file: &Path) -> Entry {
     let leaks = record.findings.iter().filter(|finding| matches!(finding, Finding::Leak(_))).count();
     Ok(Line {
         duration_seconds: record.duration_seconds,
-        peak_bytes: record.max_total_rss_kib.map(|kib| kib.saturating_mul(1024)),
+        peak_bytes: record.total_peak_bytes(),
         peak_certainty: record.peak.rss.map(|peak| peak.certainty),
         exit: record.exit,
         leaks: record.leak_search.map(|_| leaks),

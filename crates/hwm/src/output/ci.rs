@@ -138,11 +138,10 @@ pub(crate) fn figures(record: &Record) -> Vec<Figure> {
         upper: (certainty != Certainty::AtLeast).then_some(bytes),
     };
     let peak = record.peak.rss;
-    let bytes = peak.map(|peak| peak.bytes);
     let mut figures = vec![Figure {
         name: words::total(record.primary_metric),
         slug: "peak-memory".to_owned(),
-        bytes: bytes.or(record.max_total_rss_kib.map(|kib| kib.saturating_mul(1024))),
+        bytes: record.total_peak_bytes(),
         lower: peak.map(|peak| peak.lower_bytes),
         upper: peak.map(|peak| peak.upper_bytes),
     }];

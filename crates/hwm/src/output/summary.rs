@@ -140,10 +140,9 @@ fn write_peaks<P>(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let label = format!("Max total {}:", text::metric(record.primary_metric));
-    let total = record.max_total_rss_kib.map(|kib| kib.saturating_mul(1024));
     match &record.peak.rss {
         Some(peak) => line(out, layout.width, &label, &total_peak(peak))?,
-        None => line(out, layout.width, &label, &text::size_or_unknown(total))?,
+        None => line(out, layout.width, &label, &text::size_or_unknown(record.total_peak_bytes()))?,
     }
     match &record.peak.pss {
         Some(pss) => {

@@ -132,7 +132,7 @@ fn variables(
 ) -> Vec<(String, Option<OsString>)> {
     let number = |value: Option<u64>| value.map(|value| value.to_string().into());
     let peak = record.peak.rss;
-    let total = peak.map(|peak| peak.bytes).or(record.max_total_rss_kib.map(|kib| kib.saturating_mul(1024)));
+    let total = record.total_peak_bytes();
     let is_rss = record.primary_metric == Metric::Rss;
     let metric = serde_json::to_value(record.primary_metric).ok();
     let metric = metric.as_ref().and_then(serde_json::Value::as_str).map(OsString::from);

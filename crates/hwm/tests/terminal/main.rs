@@ -41,6 +41,7 @@ fn growing() -> Value {
         {"key": "serve", "by": "command", "processes": 1, "peak_bytes": 219 * MIB, "at_seconds": 199.0},
         {"key": "worker", "by": "command", "processes": 1, "peak_bytes": 60 * MIB, "at_seconds": 0.0},
     ]);
+    record["max_total_rss_kib"] = json!(254 * MIB / 1024);
     record["peak"]["rss"] = json!({
         "bytes": 254 * MIB, "lower_bytes": 254 * MIB, "upper_bytes": 260 * MIB, "lower_rigorous": true,
         "upper_rigorous": true, "slack_bytes": null, "certainty": "bounded", "at_seconds": 174.0,

@@ -22,8 +22,8 @@ pub(crate) fn one<P>(
     width: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let total = record.max_total_rss_kib.map(|kib| kib.saturating_mul(1024));
-    let peak = record.peak.rss.as_ref().map_or_else(|| size_or_unknown(total), total_peak);
+    let unbounded = || size_or_unknown(record.total_peak_bytes());
+    let peak = record.peak.rss.as_ref().map_or_else(unbounded, total_peak);
     let ended = record.exit.as_ref().and_then(bad_end).map(|ended| format!(", {ended}")).unwrap_or_default();
     let metric = metric_name(record.primary_metric);
     let took = duration(record.duration_seconds);
