@@ -30,6 +30,11 @@ pub(crate) const MAX_MOUNTS_BYTES: usize = 16 << 20;
 /// Single values and small tables of sysfs, cgroupfs and `/proc`; sysfs itself ends at a page of up to 64 KiB.
 pub(crate) const MAX_VALUE_BYTES: usize = 64 << 10;
 
+/// Words of a command in a record: execve(2) takes 6 MiB of them at most (`bprm_stack_limits`, fs/exec.c), and an empty
+/// one takes 9 bytes of that.
+#[cfg(feature = "record")]
+pub(crate) const MAX_RECORDED_WORDS: usize = 1 << 20;
+
 /// The name of a program, as that of any file (`NAME_MAX`).
 pub(crate) const MAX_NAME_BYTES: usize = 255;
 /// The path of a program (`PATH_MAX`).

@@ -22,11 +22,13 @@ mod finding;
 mod gpu;
 mod job;
 mod limit;
+mod memory;
 mod process;
 mod read;
 mod timeline;
 mod timestamp;
 mod usage;
+mod words;
 
 pub use self::finding::{Finding, Leak, LeakSearch, Sureness};
 pub use self::gpu::{GpuFigure, GpuPeak, GpuScope, GpuSource};

@@ -182,6 +182,45 @@ fn findings_of_newer_versions_are_passed_over() {
     assert_eq!(earlier.leak_search, None, "version 1.2 does not know it");
 }
 
+/// JSON has no order of fields: `jq -S` puts `kind` behind others.
+#[test]
+fn the_kind_of_a_finding_may_come_last() {
+    let Finding::Leak(leak) = &read(&document()).unwrap().findings[0] else { panic!("a leak") };
+    let fields = document()["findings"][0].as_object().unwrap().clone();
+    let others = fields.iter().filter(|(name, _)| *name != "kind");
+    let others: Vec<_> = others.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    let finding = |fields: &str| {
+        let mut record = document();
+        record["findings"] = json!(["@"]);
+        Record::from_json(record.to_string().replace("\"@\"", fields).as_bytes())
+    };
+    let record = finding(&format!("{{{},\"kind\":\"leak\"}}", others.join(","))).unwrap();
+    assert_eq!(record.findings, [Finding::Leak(leak.clone())]);
+    let odd = r#"{"scope":[1],"id":{"x":[]},"x":[[0],[0]],"kind":"comet"}"#;
+    assert_eq!(finding(odd).unwrap().findings, [Finding::Other], "the fields of another kind are its own");
+    for wrong in [r#"{"kind":"leak"}"#, r#"{"kind":"x","kind":"x"}"#, r#"{"kind":1}"#, "{}", "[\"leak\"]"] {
+        assert!(matches!(finding(wrong), Err(ReadError::NotARecord(_))), "{wrong}");
+    }
+}
+
+/// execve(2) takes fewer words than this, so no system has started such a command.
+#[test]
+fn a_command_has_so_many_words() {
+    let with = |words: usize| {
+        let mut long = document();
+        long["command"] = json!(vec![""; words]);
+        long["processes"][0]["args"] = json!(vec![""; words]);
+        read(&long)
+    };
+    let record = with(1 << 20).unwrap();
+    assert_eq!(
+        (record.command.len(), record.processes[0].args.as_ref().map(Vec::len)),
+        (1 << 20, Some(1 << 20))
+    );
+    let error = with((1 << 20) + 1).unwrap_err().to_string();
+    assert!(error.contains("more than 1048576 words"), "{error}");
+}
+
 #[test]
 fn refuses_a_newer_major_version_and_names_it() {
     // Nothing but the header may be relied on.

@@ -8,7 +8,12 @@ use highwater::{
 };
 use serde::Serialize;
 
-use crate::{exit, leaks::LeakArgs, output::document::Schema, units};
+use crate::{
+    exit,
+    leaks::LeakArgs,
+    output::{document::Schema, text},
+    units,
+};
 
 /// What counts as growth.
 #[derive(Debug, Clone, clap::Args)]
@@ -54,9 +59,9 @@ pub(crate) struct Judgement {
     pub(crate) comparison: Option<Comparison>,
     /// One for each candidate, if leaks were looked for.
     pub(crate) leaks: Option<Vec<LeakReport>>,
-    /// The commands, for their names.
+    /// The commands as one line each, for people.
     #[serde(skip)]
-    pub(crate) commands: (Vec<String>, Vec<String>),
+    pub(crate) commands: (String, String),
 }
 
 impl Judgement {
@@ -76,7 +81,9 @@ impl Judgement {
             Some(comparison) => comparison.verdict,
             None => Verdict::Fine,
         };
-        let command = |records: &[Record]| records.first().map(|r| r.command.clone()).unwrap_or_default();
+        let command = |records: &[Record]| -> String {
+            records.first().map(|record| text::command_line(&record.command)).unwrap_or_default()
+        };
         let commands = (command(base.1), command(candidate.1));
         let schema = Schema::COMPARISON;
         Self { schema, verdict, base: base.0, candidate: candidate.0, comparison, leaks, commands }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The most bytes that are read of a record. A record has 100,000 processes at most, however many there were, with some
-/// 770 bytes each: 80 MB. Parsing takes up to ten times the length of a text, so a made-up one of this length takes 2.5 GiB.
+/// 770 bytes each: 80 MB. Reading takes at most about four times the length of a text, so a made-up one takes 1 GiB.
 const LARGEST: u64 = 256 << 20;
 
 /// A file that is no record, or not the one that is needed.

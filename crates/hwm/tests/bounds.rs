@@ -117,3 +117,52 @@ fn long_names_are_cut() {
     let names = record["processes"].as_array().unwrap().iter().filter_map(|row| row["command"].as_str());
     assert_eq!(names.map(str::len).max(), Some(255));
 }
+
+/// A record of `DENSE_RECORD` bytes: at `path` a list of so many `unit`s between `open` and `close`, and then spaces.
+fn dense_record(path: &str, [open, unit, close]: [&str; 3], units: usize) -> String {
+    let mut record: Value = serde_json::from_str(include_str!("fixtures/record.json")).expect("the fixture");
+    *record.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = "@".into();
+    let text = record.to_string();
+    let (before, after) = text.split_once("\"@\"").expect("it is there");
+    let list = vec![unit; units].join(",");
+    let mut text = [before, open, &list, close, after].concat();
+    assert!(text.len() <= DENSE_RECORD, "{path}: {}", text.len());
+    text.extend(std::iter::repeat_n(' ', DENSE_RECORD - text.len()));
+    text
+}
+
+const DENSE_RECORD: usize = 12 << 20;
+/// The text, four times its length and 64 MiB for what is made of it, as much again for an output, and hwm itself.
+const ENOUGH_FOR_DENSE_RECORD: u64 = (12 + 2 * (4 * 12 + 64)) * MIB + ENOUGH;
+
+#[test]
+fn a_record_of_small_values_takes_no_more_memory_than_its_length_allows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, good) = (dir.path().join("r.json"), dir.path().join("good.json"));
+    fs::write(&good, include_str!("fixtures/record.json")).unwrap();
+    let (file, good) = (file.to_str().unwrap(), good.to_str().unwrap());
+    let in_finding = ["[{\"kind\":\"leak\",\"x\":[", "[0]", "]}]"];
+    let in_series = ["{\"seconds\":[],\"series\":[[\"rss\",\"total\",null,0,[", "0", "],[],[]]]}"];
+    let compare = &["compare", good, file][..];
+    let trace = &["export", file, "--format", "chrome-trace", "-o", "/dev/null"][..];
+    let profile = &["export", file, "--format", "firefox-profiler", "-o", "/dev/null"][..];
+    let row = "[0,0,\"\",\"\",null,null,null,\"2025-11-20T18:02:34Z\",\"2025-11-20T18:02:34Z\",0,null,true,{},null,null,[],null]";
+    for (path, list, units, call, code) in [
+        // Too many small values for a text of this length: refused before any is read.
+        ("/command", ["[", "\"\"", "]"], 4_000_000, compare, 2),
+        ("/command", ["[", "\"a\"", "]"], 3_000_000, compare, 2),
+        ("/findings", in_finding, 3_000_000, compare, 2),
+        ("/capture/downgrades", ["[", "[\"a\",\"a\"]", "]"], 1_000_000, compare, 2),
+        ("/timeline", in_series, 6_000_000, compare, 2),
+        // As many as are read: more than a record may list, and fewer.
+        ("/processes", ["[", row, "]"], 50_000, profile, 0),
+        ("/groups", ["[", "[\"a\",\"command\",0,null,null]", "]"], 300_000, compare, 2),
+        ("/groups", ["[", "[\"a\",\"command\",0,null,null]", "]"], 1 << 18, compare, 0),
+        ("/command", ["[", "\"a\"", "]"], 1 << 20, compare, 0),
+        ("/processes/0/images", ["[", "[\"a\",null]", "]"], 700_000, trace, 0),
+    ] {
+        fs::write(file, dense_record(path, list, units)).unwrap();
+        let peak = peak_of_hwm(dir.path(), call, code);
+        assert!(peak < ENOUGH_FOR_DENSE_RECORD, "{path} of {units}: {} MiB", peak / MIB);
+    }
+}

@@ -12,6 +12,10 @@ use super::{
 /// Columns of a timeline at most: fifty times as many as this version writes.
 const MAX_COLUMNS: usize = 100_000;
 
+/// Entries of a list at most: outputs take up to some KiB for each. This version writes 100,000 processes, and 10,000 groups
+/// of each kind.
+const MAX_ENTRIES: usize = 1 << 18;
+
 /// A rule that a record breaks.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Inconsistency {
@@ -30,6 +34,7 @@ fn wrong(field: impl Into<String>, why: impl Into<String>) -> Inconsistency {
 /// Checks all rules.
 pub(super) fn check(record: &Record) -> Checked {
     let rows = record.processes.len();
+    check_lengths(record)?;
     check_moment("duration_seconds", record.duration_seconds)?;
     check_peaks(record)?;
     let bytes = record.peak.rss.map(|rss| rss.bytes);
@@ -57,6 +62,25 @@ pub(super) fn check(record: &Record) -> Checked {
         }
     }
     record.timeline.as_ref().map_or(Ok(()), |timeline| check_timeline(timeline, rows))
+}
+
+fn check_lengths(record: &Record) -> Checked {
+    let lines =
+        record.timeline.as_ref().map_or(0, |timeline| timeline.series.len() + timeline.counters.len());
+    let lists = [
+        ("processes", record.processes.len()),
+        ("groups", record.groups.len()),
+        ("limits", record.limits.len()),
+        ("findings", record.findings.len()),
+        ("peak.gpu", record.peak.gpu.len()),
+        ("oom.victims", record.oom.as_ref().map_or(0, |oom| oom.victims.len())),
+        ("capture.downgrades", record.capture.downgrades.len()),
+        ("timeline", lines),
+    ];
+    match lists.into_iter().find(|(_, length)| *length > MAX_ENTRIES) {
+        Some((field, length)) => Err(wrong(field, format!("has {length} entries, more than {MAX_ENTRIES}"))),
+        None => Ok(()),
+    }
 }
 
 fn check_peaks(record: &Record) -> Checked {

@@ -1,11 +1,13 @@
 //! What the analysis found in a job's course, as the record has it.
 
+mod read;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Metric, Scope};
 
 /// Something that was found. Since 1.3.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]

@@ -24,6 +24,7 @@ pub struct Record<P = Vec<Process>> {
     /// Where the job ran.
     pub host: Host,
     /// The command and its arguments.
+    #[serde(deserialize_with = "super::words::deserialize")]
     pub command: Vec<String>,
     /// When the job started (UTC, whole seconds).
     pub start_time: Timestamp,

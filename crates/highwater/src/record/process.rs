@@ -20,6 +20,7 @@ pub struct Process {
     /// Path of its executable.
     pub exe: Option<String>,
     /// Its arguments, where they were asked for.
+    #[serde(default, deserialize_with = "super::words::deserialize_optional")]
     pub args: Option<Vec<String>>,
     /// Its peak in the primary metric; `null` when none could be read.
     pub max_rss_kib: Option<u64>,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Record,
     consistency::{self, Inconsistency},
+    memory,
 };
 
 /// Name and version of a schema.
@@ -81,7 +82,7 @@ impl Record {
     /// Reads a record from JSON text, and checks that its parts agree: each place that it names is inside of what it
     /// holds, and times are not negative.
     ///
-    /// A text of many small values takes up to ten times its own length of memory: bound what is read from elsewhere.
+    /// Reading takes at most about four times the length of the text, and 64 MiB: bound what is read from elsewhere.
     ///
     /// # Errors
     /// [`ReadError`] when the text is cut short, is something else, contradicts itself, or needs a newer version.
@@ -94,6 +95,7 @@ impl Record {
     pub fn from_json(text: &[u8]) -> Result<Self, ReadError> {
         // Some editors and shells put a mark of the encoding first.
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        memory::check(text).map_err(|error| ReadError::NotARecord(error.to_string()))?;
         let record: Self = match serde_json::from_slice(text) {
             Ok(record) => record,
             Err(error) => return Err(why_not(text, &error)),

@@ -75,9 +75,9 @@ pub(crate) fn write(judgement: &Judgement, top: usize, out: &mut dyn Write) -> i
     Ok(())
 }
 
-fn write_side(label: &str, files: &[PathBuf], command: &[String], out: &mut dyn Write) -> io::Result<()> {
+fn write_side(label: &str, files: &[PathBuf], command: &str, out: &mut dyn Write) -> io::Result<()> {
     let names: Vec<_> = files.iter().map(|file| text::printable(&file.display().to_string())).collect();
-    let command = text::shorten(&text::command_line(command), 60);
+    let command = text::shorten(command, 60);
     writeln!(out, "{BOLD}{label:<11}{BOLD:#}{} ({command})", names.join(", "))
 }
 

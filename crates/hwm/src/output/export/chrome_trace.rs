@@ -10,9 +10,9 @@ use std::{
     io::{self, Write},
 };
 
-use highwater::record::{Process, Record};
+use highwater::record::{Exit, Peaks, Process, Record};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{About, line_name, unit};
 use crate::output::{
@@ -21,9 +21,17 @@ use crate::output::{
     text,
 };
 
+/// Arguments of the job's slice.
+#[derive(Debug, Serialize)]
+struct WholeJob<'a> {
+    peak: &'a Peaks,
+    exit: Option<&'a Exit>,
+    complete: bool,
+}
+
 /// Times are in microseconds since the job's start.
 #[derive(Debug, Serialize)]
-struct Event<'a> {
+struct Event<'a, A> {
     ph: &'static str,
     name: &'a str,
     cat: &'static str,
@@ -35,11 +43,11 @@ struct Event<'a> {
     /// Whose an instant is: `p`, the process's.
     #[serde(skip_serializing_if = "Option::is_none")]
     s: Option<&'static str>,
-    args: Value,
+    args: A,
 }
 
-impl<'a> Event<'a> {
-    fn new(ph: &'static str, name: &'a str, track: u64, at_seconds: f64, args: Value) -> Self {
+impl<'a, A: Serialize> Event<'a, A> {
+    fn new(ph: &'static str, name: &'a str, track: u64, at_seconds: f64, args: A) -> Self {
         Self {
             ph,
             name,
@@ -90,7 +98,7 @@ struct Events<'a> {
 }
 
 impl Events<'_> {
-    fn put(&mut self, event: &Event<'_>) -> io::Result<()> {
+    fn put(&mut self, event: &Event<'_, impl Serialize>) -> io::Result<()> {
         if self.are_many {
             self.out.write_all(b",")?;
         }
@@ -108,11 +116,11 @@ impl Events<'_> {
     fn job(&mut self, record: &Record, track: u64) -> io::Result<()> {
         let command = text::command_line(&record.command);
         self.name(track, &format!("whole job: {command}"), -1)?;
-        let peaks = json!({"peak": record.peak, "exit": record.exit, "complete": record.complete});
-        self.put(&Event::new("X", &command, track, 0.0, peaks).lasting(record.duration_seconds))?;
+        let known = WholeJob { peak: &record.peak, exit: record.exit.as_ref(), complete: record.complete };
+        self.put(&Event::new("X", &command, track, 0.0, known).lasting(record.duration_seconds))?;
         if let Some(peak) = &record.peak.rss {
             let name = format!("peak of the total {}", text::metric(record.primary_metric));
-            let event = |at| Event::new("i", &name, track, at, json!(peak));
+            let event = |at| Event::new("i", &name, track, at, peak);
             if let Some(at) = peak.at_seconds {
                 self.put(&event(at).instant())?;
             } else if let Some([from, to]) = peak.between_seconds {
@@ -121,7 +129,7 @@ impl Events<'_> {
         }
         for limit in &record.limits {
             if let Some(at) = limit.exceeded.as_ref().and_then(|exceeded| exceeded.at_seconds) {
-                self.put(&Event::new("i", "limit exceeded", track, at, json!(limit)).instant())?;
+                self.put(&Event::new("i", "limit exceeded", track, at, limit).instant())?;
             }
         }
         Ok(())
@@ -130,7 +138,7 @@ impl Events<'_> {
     fn process(&mut self, process: &Process, track: u64, order: i64, end: f64) -> io::Result<()> {
         self.name(track, &process.command, order)?;
         let lasted = process.end_seconds.unwrap_or(end) - process.start_seconds;
-        let life = Event::new("X", &process.command, track, process.start_seconds, json!(process));
+        let life = Event::new("X", &process.command, track, process.start_seconds, process);
         self.put(&life.lasting(lasted))
     }
 
