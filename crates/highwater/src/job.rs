@@ -136,6 +136,7 @@ pub struct Job {
     /// A process that runs already, in place of the program.
     attach: Option<u32>,
     group_by: Vec<GroupBy>,
+    leaves_out_arguments: bool,
     limits: Limits,
     #[cfg_attr(not(windows), allow(dead_code))]
     ends_with_us: bool,
@@ -163,6 +164,7 @@ impl Job {
             usage: UsageWanted::default(),
             attach: None,
             group_by: Vec::new(),
+            leaves_out_arguments: false,
             limits: Limits::default(),
             ends_with_us: false,
             control: Control::new(),
@@ -315,6 +317,15 @@ impl Job {
         self
     }
 
+    /// Leaves arguments out of the record, those of the command and of all its descendants: they may hold secrets.
+    /// [`Record::command`] is the program alone, and processes bear the kernel's name (Linux: at most 15 bytes).
+    /// A pattern of [`GroupBy::CommandLine`] is then looked for in that name.
+    #[must_use]
+    pub fn leave_out_arguments(mut self, leave_out: bool) -> Self {
+        self.leaves_out_arguments = leave_out;
+        self
+    }
+
     /// Watches limits, and ends the job that exceeds one (unless [`OnLimit::Warn`]): SIGTERM to the command and all its
     /// descendants, SIGKILL to what is left after the grace, or at once if it grows on. With an adaptive pace looks
     /// come the sooner the less headroom is left. [`Record::limits`] says what happened.
@@ -330,12 +341,6 @@ impl Job {
     pub fn ends_with_us(mut self, ends: bool) -> Self {
         self.ends_with_us = ends;
         self
-    }
-
-    /// Whether whole command lines are needed.
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Not read there yet.
-    fn wants_lines(&self) -> bool {
-        self.group_by.iter().any(|by| matches!(by, GroupBy::CommandLine(_)))
     }
 
     /// A handle for other threads.

@@ -81,9 +81,7 @@ impl Judgement {
             Some(comparison) => comparison.verdict,
             None => Verdict::Fine,
         };
-        let command = |records: &[Record]| -> String {
-            records.first().map(|record| text::command_line(&record.command)).unwrap_or_default()
-        };
+        let command = |records: &[Record]| records.first().map(text::command_of).unwrap_or_default();
         let commands = (command(base.1), command(candidate.1));
         let schema = Schema::COMPARISON;
         Self { schema, verdict, base: base.0, candidate: candidate.0, comparison, leaks, commands }

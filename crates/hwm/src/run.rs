@@ -154,6 +154,7 @@ fn measure(mut plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<
         .gpu(plan.gpu)
         .cpu(plan.with_cpu)
         .io(plan.with_io)
+        .leave_out_arguments(plan.no_args)
         .limits(plan.limits.clone())
         .inherited(session.inherited.clone());
     for by in &plan.group_by {

@@ -40,8 +40,10 @@ pub enum WarningKind {
 pub(super) fn all<P, Q>(base: &[Record<P>], candidate: &[Record<Q>]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |kind, text: String| warnings.push(Warning { kind, text });
+    let is_bare = base.iter().any(|record| record.arguments_left_out)
+        || candidate.iter().any(|record| record.arguments_left_out);
     if let Some((one, two)) =
-        differ(base, candidate, |record| record.command.join(" "), |r| r.command.join(" "))
+        differ(base, candidate, |record| command(record, is_bare), |record| command(record, is_bare))
     {
         warn(WarningKind::DifferentCommand, format!("not the same command: {one:?} and {two:?}"));
     }
@@ -99,6 +101,12 @@ fn differ<P, Q>(
     let first = values.next()?;
     let other = values.find(|value| *value != first)?;
     Some((first, other))
+}
+
+/// `is_bare`: a record beside it has no arguments, so they cannot be compared.
+fn command<P>(record: &Record<P>, is_bare: bool) -> String {
+    let words = if is_bare { record.command.len().min(1) } else { record.command.len() };
+    record.command[..words].join(" ")
 }
 
 fn machine<P>(record: &Record<P>) -> String {

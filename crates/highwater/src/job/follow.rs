@@ -47,13 +47,15 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     let (attached, command) = if let Some((attached, command)) = start.attached {
         (Some(attached), command)
     } else {
-        let words = std::iter::once(&job.program).chain(&job.args);
+        let args = if job.leaves_out_arguments { &[][..] } else { &job.args };
+        let words = std::iter::once(&job.program).chain(args);
         (None, words.map(|arg| arg.to_string_lossy().into_owned()).collect())
     };
     let header = Header {
         tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned(), target: target() },
         host: crate::host::host(&job.roots),
         command,
+        arguments_left_out: job.leaves_out_arguments,
         attached,
         started: start.wall,
         interval: match job.pace {

@@ -43,6 +43,8 @@ pub(crate) struct Header {
     pub(crate) tool: Tool,
     pub(crate) host: Host,
     pub(crate) command: Vec<String>,
+    /// `command` is the program alone.
+    pub(crate) arguments_left_out: bool,
     pub(crate) started: SystemTime,
     pub(crate) interval: Option<Duration>,
     pub(crate) origin: Origin,

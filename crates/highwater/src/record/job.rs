@@ -26,6 +26,9 @@ pub struct Record<P = Vec<Process>> {
     /// The command and its arguments.
     #[serde(deserialize_with = "super::words::deserialize")]
     pub command: Vec<String>,
+    /// `command` is the program alone: its arguments were left out on purpose. Not written where it is `false`. Since 1.3.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub arguments_left_out: bool,
     /// When the job started (UTC, whole seconds).
     pub start_time: Timestamp,
     /// When the job ended, or the moment of this checkpoint.
@@ -87,6 +90,7 @@ impl<P> Record<P> {
             tool,
             host,
             command,
+            arguments_left_out,
             start_time,
             end_time,
             duration_seconds,
@@ -113,6 +117,7 @@ impl<P> Record<P> {
             tool,
             host,
             command,
+            arguments_left_out,
             start_time,
             end_time,
             duration_seconds,

@@ -83,6 +83,12 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "KEY", value_parser = GroupKey::parse)]
     pub(crate) group_by: Vec<GroupKey>,
 
+    /// Leave arguments out of all that is written, for they may hold secrets: the record has the program of the command
+    /// alone, and processes are called as the kernel calls them (Linux: at most 15 bytes), not by their first argument.
+    /// The names of programs and the paths of their files stay, and so does what a program calls itself.
+    #[arg(long)]
+    pub(crate) no_args: bool,
+
     /// Show the job as a tree of processes, each with the peak of all that descends from it (as --group-by tree).
     #[arg(long)]
     pub(crate) tree: bool,

@@ -86,7 +86,7 @@ pub(crate) fn line(out: &mut dyn Write, width: usize, label: &str, value: &str) 
 
 /// What ran, for how long, how it ended, and how often it was looked at.
 pub(crate) fn write_job<P>(record: &Record<P>, layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let command = text::shorten(&text::command_line(&record.command), layout.width.saturating_sub(LABEL));
+    let command = text::shorten(&text::command_of(record), layout.width.saturating_sub(LABEL));
     line(out, layout.width, "Job:", &command)?;
     if let Some(attached) = &record.capture.attached {
         line(out, layout.width, "Attached to:", &attached_to(attached))?;

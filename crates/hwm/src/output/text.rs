@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use highwater::record::{CounterMetric, Metric};
+use highwater::record::{CounterMetric, Metric, Record};
 
 use super::visible;
 
@@ -119,6 +119,15 @@ pub(crate) fn ascii(text: &str) -> String {
         }
     }
     plain
+}
+
+/// The command of a record, in one line. It says so where the arguments were left out of the record.
+pub(crate) fn command_of<P>(record: &Record<P>) -> String {
+    let mut line = command_line(&record.command);
+    if record.arguments_left_out {
+        line.push_str(" (arguments left out)");
+    }
+    line
 }
 
 /// A command line as one would type it; quotes where words would fall apart.

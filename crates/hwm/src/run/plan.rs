@@ -47,6 +47,7 @@ pub(super) struct Plan {
     pub(super) cells: CellArgs,
     /// Beside the command.
     pub(super) group_by: Vec<GroupBy>,
+    pub(super) no_args: bool,
     pub(super) html: Option<(Page, Destination)>,
     pub(super) timeline: Option<Destination>,
     pub(super) turn: Turn,
@@ -63,6 +64,11 @@ impl Plan {
         let pace = args.pace.pace()?;
         let report = args.report;
         let group_by = report.groups();
+        if report.no_args && group_by.iter().any(|by| matches!(by, GroupBy::CommandLine(_))) {
+            bail!(
+                "--group-by cmdline-regex writes what it finds in arguments, and --no-args leaves them out; give one of the two"
+            );
+        }
         let mode = report.output_mode.mode();
 
         let json_on_stdout = report.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
@@ -132,6 +138,7 @@ impl Plan {
             group_csv,
             cells: report.cells,
             group_by,
+            no_args: report.no_args,
             html,
             timeline,
             turn,

@@ -151,6 +151,12 @@ Options:
           group in parentheses, if it has one). May be given several times. The summary shows these
           groups; CSV and JSON have those by command, too
 
+      --no-args
+          Leave arguments out of all that is written, for they may hold secrets: the record has the
+          program of the command alone, and processes are called as the kernel calls them (Linux: at
+          most 15 bytes), not by their first argument. The names of programs and the paths of their
+          files stay, and so does what a program calls itself
+
       --tree
           Show the job as a tree of processes, each with the peak of all that descends from it (as
           --group-by tree)

@@ -102,8 +102,18 @@ impl Ledger {
         // A rise that stays below a mark from before the attaching is seen in samples only.
         let marks_are_known = self.header.attached.is_none();
         let mut rss = self.estimate.interval(all_reported && ends_are_known && marks_are_known);
-        let Header { tool, host, command, started, interval, origin, usage: _, group_by: _, attached } =
-            self.header.clone();
+        let Header {
+            tool,
+            host,
+            command,
+            arguments_left_out,
+            started,
+            interval,
+            origin,
+            usage: _,
+            group_by: _,
+            attached,
+        } = self.header.clone();
         let Origin { metric, lineage, peaks, slack_bytes } = origin;
         if let Some(rss) = &mut rss {
             rss.slack_bytes = slack_bytes.map(|bytes| bytes * self.estimate.images_at_upper());
@@ -129,6 +139,7 @@ impl Ledger {
             tool,
             host,
             command,
+            arguments_left_out,
             start_time: Timestamp::from_system_time(started),
             end_time: Timestamp::from_system_time(started + closing.elapsed),
             duration_seconds: rounded_seconds(closing.elapsed),

@@ -43,6 +43,7 @@ fn ledger_with(lineage: Lineage) -> Ledger {
             container_limit_bytes: None,
             rank: None,
         },
+        arguments_left_out: false,
         command: vec!["job".into()],
         started: SystemTime::UNIX_EPOCH,
         interval: None,

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use super::map_reader::{MapReader, Outcome};
 use crate::{
     bounded::{self, Extent, MAX_COMMAND_LINE_BYTES},
+    job::{GroupBy, Job},
     record::Downgrade,
 };
 
@@ -13,11 +14,33 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(200);
 const SHORTEST_PATIENCE: Duration = Duration::from_micros(100);
 
+/// What command lines are read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LineUse {
+    /// They may hold secrets: they are not read at all.
+    LeftOut,
+    /// The name of the program.
+    Name,
+    /// The name, and what a pattern finds in them.
+    Pattern,
+}
+
+impl LineUse {
+    fn of(job: &Job) -> Self {
+        let is_pattern = |by: &GroupBy| matches!(by, GroupBy::CommandLine(_));
+        match () {
+            () if job.leaves_out_arguments => Self::LeftOut,
+            () if job.group_by.iter().any(is_pattern) => Self::Pattern,
+            () => Self::Name,
+        }
+    }
+}
+
 /// Reads the beginnings of command lines, and counts what is missing.
 #[derive(Debug)]
 pub(super) struct CommandLines {
-    /// A pattern is looked for in them.
-    pub(super) are_wanted: bool,
+    /// What they are read for.
+    pub(super) line_use: LineUse,
     source: LineSource,
     patience: Duration,
     cut: u64,
@@ -35,14 +58,18 @@ enum LineSource {
 }
 
 impl CommandLines {
-    /// `are_wanted`: a pattern is looked for in them; `on_time`: no process may delay the look.
-    pub(super) fn new(are_wanted: bool, on_time: bool) -> Self {
+    /// A process may delay the look where no limit is judged by it.
+    pub(super) fn new(job: &Job) -> Self {
+        let on_time = job.limits.are_sampled();
         let source = if on_time { LineSource::Bounded(MapReader::default()) } else { LineSource::Direct };
-        Self { are_wanted, source, patience: PATIENCE, cut: 0, late: 0 }
+        Self { line_use: LineUse::of(job), source, patience: PATIENCE, cut: 0, late: 0 }
     }
 
-    /// Reads the beginning of one into `text`; `None` if that fails.
+    /// Reads the beginning of one into `text`; `None` if that fails, or none is read.
     pub(super) fn read(&mut self, path: PathBuf, text: &mut Vec<u8>) -> Option<Extent> {
+        if self.line_use == LineUse::LeftOut {
+            return None;
+        }
         let outcome = match &mut self.source {
             LineSource::Direct => bounded::read_start(&path, MAX_COMMAND_LINE_BYTES, text)
                 .map_or(Outcome::Failed, Outcome::Read),
@@ -50,7 +77,7 @@ impl CommandLines {
         };
         match outcome {
             Outcome::Read(extent) => {
-                self.cut += u64::from(self.are_wanted && extent == Extent::Cut);
+                self.cut += u64::from(self.line_use == LineUse::Pattern && extent == Extent::Cut);
                 Some(extent)
             }
             Outcome::Failed => None,

@@ -24,12 +24,12 @@ impl NameCache {
     /// Returns the name of a program, and whether it is complete. It is not if there are no arguments: in the midst of
     /// an exec the kernel sets `comm` before the arguments (`begin_new_exec`, `setup_arg_pages`, fs/exec.c).
     pub(super) fn of_arguments(&mut self, arguments: Arguments, comm: String) -> (Arc<Name>, bool) {
-        let Arguments { command, line, exe } = arguments;
-        let has_arguments = command.is_some();
+        let Arguments { command, line, exe, are_left_out } = arguments;
+        let is_complete = command.is_some() || are_left_out;
         let command = command.unwrap_or_else(|| comm.clone());
         if comm.len() >= MAX_COMM_BYTES && command.starts_with(&comm) {
             self.commands.insert(comm.clone(), command.clone());
         }
-        (Name::new(command, comm, exe, line), has_arguments)
+        (Name::new(command, comm, exe, line), is_complete)
     }
 }

@@ -65,7 +65,7 @@ impl Observation {
             sole_owner,
             foreign: std::collections::HashSet::new(),
         };
-        let lines = CommandLines::new(wanted.wants_lines(), wanted.limits.are_sampled());
+        let lines = CommandLines::new(wanted);
         Self {
             queue: EventQueue::default(),
             tracker: Tracker::new(Roster::new(own_children)),

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use super::{
     clock::JobClock,
-    command_lines::CommandLines,
+    command_lines::{CommandLines, LineUse},
     descendants::{Descendants, read_into, read_stat},
     memory_map::same_memory_map,
 };
@@ -60,6 +60,8 @@ pub(super) struct Arguments {
     pub(super) line: Option<String>,
     /// Path of the executable.
     pub(super) exe: Option<String>,
+    /// They are not read on purpose, so the kernel's name is all there is.
+    pub(super) are_left_out: bool,
 }
 
 /// `/proc` of this machine.
@@ -123,9 +125,12 @@ impl ProcView for Proc {
     fn arguments(&mut self, pid: u32) -> Arguments {
         let directory = self.roots.proc.join(pid.to_string());
         let extent = self.lines.read(directory.join("cmdline"), &mut self.text);
-        let line = extent.filter(|_| self.lines.are_wanted).and_then(|_| cmdline::line(&self.text));
+        let line = extent
+            .filter(|_| self.lines.line_use == LineUse::Pattern)
+            .and_then(|_| cmdline::line(&self.text));
         let command = extent.and_then(|extent| cmdline::name_at_start(&self.text, extent));
         let exe = fs::read_link(directory.join("exe")).ok();
-        Arguments { command, line, exe: exe.map(|path| path.to_string_lossy().into_owned()) }
+        let exe = exe.map(|path| path.to_string_lossy().into_owned());
+        Arguments { command, line, exe, are_left_out: self.lines.line_use == LineUse::LeftOut }
     }
 }

@@ -244,7 +244,10 @@ fn new_queue() -> Result<Queue, Error> {
 }
 
 fn made_members(queue: Queue, job: &Job) -> Members<System> {
-    Members::new(System { queue }, Scale { wanted: job.usage, timebase: calls::timebase() })
+    Members::new(
+        System { queue, leaves_out_arguments: job.leaves_out_arguments },
+        Scale { wanted: job.usage, timebase: calls::timebase() },
+    )
 }
 
 /// Limits on what nobody knows here.

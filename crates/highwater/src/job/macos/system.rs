@@ -21,6 +21,8 @@ const HAS_EXECED: u32 = 0x4000;
 #[derive(Debug)]
 pub(super) struct System {
     pub(super) queue: Queue,
+    /// Arguments are not read, so names do not come from them.
+    pub(super) leaves_out_arguments: bool,
 }
 
 impl Kernel for System {
@@ -58,7 +60,8 @@ impl Kernel for System {
         let exe = calls::path(pid);
         let short = calls::short_info(pid).ok()?;
         let comm = arguments::text(&short.pbsi_comm.map(i8::cast_unsigned));
-        let first = calls::arguments(pid).ok().and_then(|text| arguments::first(&text));
+        let arguments = if self.leaves_out_arguments { None } else { calls::arguments(pid).ok() };
+        let first = arguments.and_then(|text| arguments::first(&text));
         let exe = exe.map(|exe| exe.to_string_lossy().into_owned());
         let base = || exe.as_ref().and_then(|exe| arguments::base_name(exe.as_bytes()));
         let command = first.or_else(base).unwrap_or_else(|| comm.clone());

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Figure, Report, figures};
 use crate::output::{
     json,
-    text::{command_line, size},
+    text::{command_of, size},
 };
 
 /// github-action-benchmark, `customSmallerIsBetter`.
@@ -18,7 +18,7 @@ pub(crate) fn github(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()>
             "name": format!("{}: {}", report.name, figure.name),
             "unit": "MiB",
             "value": mib(figure.bytes?),
-            "extra": command_line(&report.record.command),
+            "extra": command_of(report.record),
         });
         let range = match (figure.lower, figure.upper) {
             (Some(lower), Some(upper)) if lower == upper => None,

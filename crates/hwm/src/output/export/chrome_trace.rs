@@ -114,7 +114,7 @@ impl Events<'_> {
     }
 
     fn job(&mut self, record: &Record, track: u64) -> io::Result<()> {
-        let command = text::command_line(&record.command);
+        let command = text::command_of(record);
         self.name(track, &format!("whole job: {command}"), -1)?;
         let known = WholeJob { peak: &record.peak, exit: record.exit.as_ref(), complete: record.complete };
         self.put(&Event::new("X", &command, track, 0.0, known).lasting(record.duration_seconds))?;

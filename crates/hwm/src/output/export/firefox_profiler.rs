@@ -32,7 +32,7 @@ pub(crate) fn write(record: &Record, out: &mut dyn Write) -> io::Result<()> {
 fn profile(record: &Record) -> Profile {
     let started =
         ReferenceTimestamp::from_millis_since_unix_epoch(record.start_time.unix_seconds() as f64 * 1e3);
-    let command = text::command_line(&record.command);
+    let command = text::command_of(record);
     // The profile counts it in nanoseconds.
     let interval = SamplingInterval::from_millis(record.interval_ms.min(u64::MAX / 1_000_000));
     let mut profile = Profile::new(&command, started, interval);

@@ -11,7 +11,7 @@ use super::{bad_end, line, total_peak};
 use crate::output::{
     comparison::words,
     leaks,
-    text::{command_line, duration, metric as metric_name, shorten, size, size_or_unknown},
+    text::{command_of, duration, metric as metric_name, shorten, size, size_or_unknown},
 };
 
 /// What one run used.
@@ -43,7 +43,7 @@ pub(crate) fn write<P>(
 ) -> io::Result<()> {
     writeln!(out)?;
     if let Some(record) = well.first() {
-        let command = shorten(&command_line(&record.command), width.saturating_sub(super::LABEL));
+        let command = shorten(&command_of(record), width.saturating_sub(super::LABEL));
         line(out, width, "Job:", &command)?;
     }
     let runs = match (well.len(), failed) {

@@ -132,6 +132,9 @@ fn since_boot() -> Duration {
 }
 
 fn command_line(job: &Job, pid: u32, stat: &Stat, downgrades: &mut Vec<Downgrade>) -> Vec<String> {
+    if job.leaves_out_arguments {
+        return vec![stat.comm.clone()];
+    }
     let mut text = Vec::new();
     let path = job.roots.proc.join(format!("{pid}/cmdline"));
     let outcome = MapReader::default().read(path, MAX_ATTACHED_COMMAND_BYTES, &mut text, PATIENCE);

@@ -29,7 +29,7 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(MacJob, Start), Error> {
     let ran_for = calls::started(pid).and_then(|born| SystemTime::now().duration_since(born).ok());
     let attached =
         Attached { pid, ran_for_seconds: ran_for.map(|ran| ran.as_secs_f64()), processes, marks_bytes };
-    start.attached = Some((attached, command_line(pid)));
+    start.attached = Some((attached, command_line(job, pid)));
     let tree = MacJob {
         root: pid,
         ending: Root::Attached,
@@ -43,10 +43,12 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(MacJob, Start), Error> {
     Ok((tree, start))
 }
 
-fn command_line(pid: u32) -> Vec<String> {
-    let words = calls::arguments(pid).map(|text| arguments::words(&text)).unwrap_or_default();
-    if !words.is_empty() {
-        return words;
+fn command_line(job: &Job, pid: u32) -> Vec<String> {
+    if !job.leaves_out_arguments {
+        let words = calls::arguments(pid).map(|text| arguments::words(&text)).unwrap_or_default();
+        if !words.is_empty() {
+            return words;
+        }
     }
     let short = calls::short_info(pid).ok();
     short.map(|short| arguments::text(&short.pbsi_comm.map(i8::cast_unsigned))).into_iter().collect()
