@@ -6,6 +6,8 @@
 //!
 //! Signatures and layouts are those of `nvml.h`.
 
+use std::ffi::c_char;
+
 mod device;
 mod lists;
 mod scenario;
