@@ -343,6 +343,31 @@ impl Job {
         self
     }
 
+    /// The program; empty where a process is attached to.
+    pub fn get_program(&self) -> &OsStr {
+        &self.program
+    }
+
+    /// The process that is attached to, if one is.
+    pub fn get_attached(&self) -> Option<u32> {
+        self.attach
+    }
+
+    /// How often it is sampled.
+    pub fn get_pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// Whether GPU memory is read.
+    pub fn get_gpu(&self) -> bool {
+        self.gpu
+    }
+
+    /// The limits that are watched.
+    pub fn get_limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// A handle for other threads.
     pub fn control(&self) -> Control {
         self.control.clone()

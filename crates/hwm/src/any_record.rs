@@ -1,17 +1,16 @@
 //! What holds for every output on any record at all; for the fuzzer and the tests.
 
-use std::{io, path::PathBuf, sync::LazyLock};
+use std::{io, path::PathBuf};
 
-use clap::Parser;
 use highwater::{
-    analysis::find_leaks,
+    analysis::{LeakRules, Rules, find_leaks},
     record::{ReadError, Record},
 };
 
 use crate::{
-    judgement::{Judgement, RuleArgs},
+    judgement::{Judgement, JudgementRules},
     output::{
-        cell::CellArgs,
+        cell::CellStyle,
         ci::{self, Baseline, Report},
         comparison, csv,
         export::{chrome_trace, firefox_profiler, samples},
@@ -25,18 +24,13 @@ use crate::{
     },
 };
 
-/// The rules of `compare`, as options.
-#[derive(Debug, Parser)]
-struct Options {
-    #[command(flatten)]
-    rules: RuleArgs,
-}
-
 /// All that can be judged.
-static RULES: LazyLock<RuleArgs> = LazyLock::new(|| {
-    let args = ["rules", "--groups", "--detect-leaks", "--leak-min-duration", "1s"];
-    Options::try_parse_from(args).expect("options of compare").rules
-});
+fn rules() -> JudgementRules {
+    let (mut growth, mut leaks) = (Rules::default(), LeakRules::default());
+    growth.groups_decide = true;
+    leaks.min_duration_seconds = 1.0;
+    JudgementRules { growth, leaks: Some(leaks) }
+}
 
 /// Reads `text` as a record and hands it to every output, none of which may panic or fail.
 pub(crate) fn write_everywhere(text: &[u8]) -> Result<(), ReadError> {
@@ -77,8 +71,8 @@ impl Outputs<'_> {
         json::write(record, self.next())?;
         self.is_visible();
         let rows = || record.processes.iter().cloned().map(Ok);
-        for csv_escape_formulas in [false, true] {
-            let cells = CellArgs { csv_escape_formulas };
+        for escapes_formulas in [false, true] {
+            let cells = CellStyle { escapes_formulas };
             csv::write(rows(), &Listed::default(), cells, self.next())?;
             self.is_visible();
             group_csv::write(&record.groups, &Listed::default(), cells, self.next())?;
@@ -104,13 +98,12 @@ impl Outputs<'_> {
 
     /// As `compare`, `ci-check` and `leaks` see it, beside itself and alone.
     fn judged(&mut self) -> io::Result<()> {
-        let rules = &*RULES;
-        let found = find_leaks(self.record, highwater::analysis::LeakRules::default());
+        let found = find_leaks(self.record, LeakRules::default());
         leaks::lines(&found.search, &found.leaks);
         let records = std::slice::from_ref(self.record);
         let files = || vec![PathBuf::from("a.json")];
         for base in [records, &[]] {
-            let judgement = Judgement::of((files(), base), (files(), records), rules);
+            let judgement = Judgement::of((files(), base), (files(), records), rules());
             comparison::write(&judgement, 5, self.next())?;
             self.is_visible();
             comparison::markdown::write(&judgement, 5, self.next())?;

@@ -11,78 +11,20 @@ use std::{
 };
 
 use anyhow::{anyhow, bail};
-use clap::Parser;
 use highwater::{analysis::Verdict, record::Record};
 
 use crate::{
-    args::{Cli, RunArgs, Verb},
+    args::{CiCheckArgs, RunArgs},
     exit,
     files::{Destination, NewFileMode},
-    judgement::{Judgement, RuleArgs},
+    judgement::Judgement,
     output::{
         ci::{Baseline, Report, text},
         complain_of, json, warn,
     },
     paths, records, run, usage,
 };
-use outputs::{OutputArgs, Outputs};
-
-/// Run a command, or take a record, compare it with a baseline, and tell the CI.
-///
-/// Without a baseline the check passes and says how to keep one. On GitHub the step's summary, its outputs and
-/// annotations are written by themselves.
-#[derive(Debug, clap::Args)]
-#[command(override_usage = "hwm ci-check [OPTIONS] (--record FILE | [--] CMD [ARGS...])", after_help = EXAMPLES)]
-pub(crate) struct CiCheckArgs {
-    /// Judge this record; no command is run.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["command", "json", "run_option"])]
-    record: Option<PathBuf>,
-
-    /// Compare with this record, if it exists.
-    #[arg(long, value_name = "FILE")]
-    baseline: Option<PathBuf>,
-
-    /// Keep the record as the baseline: where there is none, and where nothing grew.
-    #[arg(long, requires = "baseline")]
-    update_baseline: bool,
-
-    /// Keep the record of the command.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-
-    /// An option of hwm run for the command, such as --run-option=--exact. May be given several times.
-    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
-    run_option: Vec<OsString>,
-
-    #[command(flatten)]
-    rules: RuleArgs,
-
-    /// List at most N groups.
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    top: usize,
-
-    #[command(flatten)]
-    outputs: OutputArgs,
-
-    /// The command and its arguments; options after CMD belong to CMD.
-    #[arg(trailing_var_arg = true, value_names = ["CMD", "ARGS"])]
-    command: Vec<OsString>,
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  hwm ci-check --baseline base.json --update-baseline -- cargo test
-  hwm ci-check --baseline base.json --max-increase 10% --floor 50M --junit mem.xml -- make check
-  hwm ci-check --record mem.json --baseline base.json --benchmark-json bench.json
-  hwm ci-check --baseline base.json --run-option=--exact --json mem.json -- ./run-tests
-
-On GitHub (GITHUB_ACTIONS=true) it prints ::error and ::warning lines; a summary is appended to the file that \
-GITHUB_STEP_SUMMARY names, and verdict, peak_bytes and others to that of GITHUB_OUTPUT.
-
-Exit codes: the job's own unless it is 0 (125, 126 and 127 as of hwm run); else 0 no regression, or no baseline yet; \
-1 a regression, or a leak with --detect-leaks; 2 bad usage, or it could not be compared. The baseline and the \
-output files are checked before the command starts.
-";
+use outputs::Outputs;
 
 pub(crate) fn run(args: &CiCheckArgs) -> ExitCode {
     exit::with(check(args).unwrap_or_else(|error| {
@@ -111,7 +53,7 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
     };
     let taken = match &args.record {
         Some(file) => Taken::read(file)?,
-        None => match run::once(&run_args(args)?) {
+        None => match run::once(run_args(args)?) {
             Ok((code, record)) => Taken::Measured { code, record: record.into_memory()? },
             // It was not started, and hwm run has said why.
             Err(code) => return Ok(code),
@@ -127,7 +69,7 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
 
     let records = std::slice::from_ref(record);
     let shown = file.clone().unwrap_or_else(|| PathBuf::from("this run"));
-    let judgement = Judgement::of((bases, &base), (vec![shown], records), &args.rules);
+    let judgement = Judgement::of((bases, &base), (vec![shown], records), args.rules.rules());
     let failed = (code != 0).then_some(code);
     let updated = keep
         .filter(|_| is_worth_keeping(record, &judgement, failed))
@@ -200,25 +142,20 @@ impl Taken {
     }
 }
 
-/// The command line of `hwm run` that was asked for: any of its options can be used.
+/// The options of `hwm run` that were asked for, with the command.
 fn run_args(args: &CiCheckArgs) -> anyhow::Result<RunArgs> {
-    let mut line = vec!["hwm".into(), "run".into()];
-    line.extend_from_slice(&args.run_option);
+    let mut options = args.run_option.clone();
     if let Some(json) = &args.json {
         let mut option = OsString::from("--json=");
         option.push(json);
-        line.push(option);
+        options.push(option);
     }
-    line.push("--".into());
-    line.extend_from_slice(&args.command);
-    match Cli::try_parse_from(line) {
-        Ok(Cli { verb: Some(Verb::Run(args)), .. }) if args.repeat.is_given() => {
-            bail!("--run-option=--repeat: a check judges one run; use hwm run --repeat and hwm compare")
-        }
-        Ok(Cli { verb: Some(Verb::Run(args)), .. }) => Ok(args),
-        Ok(_) => bail!("--run-option takes options of hwm run"),
-        Err(error) => bail!("--run-option: {} (see hwm run --help)", usage::message(&error)),
+    let run = RunArgs::parse_options(options, &args.command)
+        .map_err(|error| anyhow!("--run-option: {} (see hwm run --help)", usage::message(&error)))?;
+    if run.repeat.is_given() {
+        bail!("--run-option=--repeat: a check judges one run; use hwm run --repeat and hwm compare");
     }
+    Ok(run)
 }
 
 /// A run that failed, grew or is not known is no baseline.

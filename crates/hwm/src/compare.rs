@@ -9,62 +9,12 @@ use std::{
 use highwater::record::Record;
 
 use crate::{
+    args::CompareArgs,
     exit,
-    judgement::{Judgement, RuleArgs},
+    judgement::Judgement,
     output::{comparison, complain, json},
     records::{self, CannotRead},
 };
-
-/// Say what grew from one record to another: the job's total, and group by group.
-///
-/// The records are those of hwm run --json=FILE, or of --save by their names. More than one of a side are runs of the same job: their medians are
-/// compared, and growth within their spread is no regression.
-#[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
-pub(crate) struct CompareArgs {
-    /// The record to compare with.
-    #[arg(value_name = "BASE")]
-    base: PathBuf,
-
-    /// The record to judge; several are runs of the same job.
-    #[arg(value_name = "CANDIDATE", required = true)]
-    candidates: Vec<PathBuf>,
-
-    /// One more record to compare with. May be given several times.
-    #[arg(long = "base", value_name = "FILE")]
-    more_bases: Vec<PathBuf>,
-
-    #[command(flatten)]
-    rules: RuleArgs,
-
-    /// List at most N groups.
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    top: usize,
-
-    /// Print JSON.
-    #[arg(long, conflicts_with = "markdown")]
-    json: bool,
-
-    /// Print Markdown.
-    #[arg(long)]
-    markdown: bool,
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  hwm compare base.json candidate.json
-  hwm compare base.json candidate.json --max-increase 10% --floor 50M
-  hwm compare base1.json --base base2.json --base base3.json new1.json new2.json new3.json
-  hwm compare before @last                         kept by hwm run --save (see hwm list)
-  hwm compare base.json candidate.json --detect-leaks --markdown >> report.md
-
-A regression exceeds both --max-increase and --floor, lies beyond the spread of the runs, and its interval does not \
-overlap with the base's. Growth that fails only the last two is said to be without evidence. What is not known \
-is never taken for 0.
-
-Exit codes: 0 no regression (or no evidence of one); 1 a regression, or a leak with --detect-leaks; 2 bad usage, or \
-it could not be compared.
-";
 
 pub(crate) fn run(args: &CompareArgs) -> ExitCode {
     let code = judge(args).unwrap_or_else(|error| {
@@ -77,7 +27,7 @@ pub(crate) fn run(args: &CompareArgs) -> ExitCode {
 fn judge(args: &CompareArgs) -> Result<u8, CannotRead> {
     let (bases, base) = read_all(std::iter::once(&args.base).chain(&args.more_bases))?;
     let (candidates, candidate) = read_all(&args.candidates)?;
-    let judgement = Judgement::of((bases, &base), (candidates, &candidate), &args.rules);
+    let judgement = Judgement::of((bases, &base), (candidates, &candidate), args.rules.rules());
     Ok(match print(&judgement, args) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             complain(format_args!("standard output: {error}"));

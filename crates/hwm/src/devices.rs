@@ -8,6 +8,7 @@ use highwater::{
 };
 
 use crate::{
+    args::RootsArgs,
     drivers::{self, Patience},
     look::Missing,
     output::{
@@ -15,11 +16,10 @@ use crate::{
         document::{self, DeviceEntry, Devices, RamEntry, Schema},
         print, print_json, terminal,
     },
-    place::Place,
 };
 
-pub(crate) fn run(place: &Place, json: bool) -> anyhow::Result<ExitCode> {
-    let roots = place.roots();
+pub(crate) fn run(roots: &RootsArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let roots = roots.roots();
     let ram = Ram::read(&roots);
     drivers::tell_of_crashes();
     let patience = Patience::begin();

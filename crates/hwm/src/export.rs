@@ -11,66 +11,16 @@ use anyhow::{Context, bail};
 use highwater::record::Record;
 
 use crate::{
-    args::OutputModeArgs,
+    args::{ExportArgs, ExportFormat},
     exit,
     files::{Destination, NewFileMode},
     output::{
-        cell::CellArgs,
         complain,
         export::{chrome_trace, firefox_profiler, samples},
         warn,
     },
     paths, records,
 };
-
-/// Write a record in a format that another tool reads.
-#[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
-pub(crate) struct ExportArgs {
-    /// The record of hwm run --json=FILE; - is standard input.
-    record: PathBuf,
-
-    /// The format to write.
-    #[arg(short, long, value_enum)]
-    format: Format,
-
-    /// Write to PATH instead of standard output; with --format parquet a directory, made if need be.
-    #[arg(short, long, value_name = "PATH")]
-    output: Option<PathBuf>,
-
-    #[command(flatten)]
-    output_mode: OutputModeArgs,
-
-    #[command(flatten)]
-    cells: CellArgs,
-}
-
-/// A format of another tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// Trace events, for Perfetto (ui.perfetto.dev) and Chrome.
-    ChromeTrace,
-    /// A profile, for the Firefox Profiler (profiler.firefox.com).
-    FirefoxProfiler,
-    /// Memory over time, one row a figure.
-    Csv,
-    /// Tables for SQL and data frames: samples, processes and run.
-    Parquet,
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  hwm export mem.json --format chrome-trace -o mem.trace.json   open it in https://ui.perfetto.dev
-  hwm export mem.json --format firefox-profiler -o mem.profile.json
-  hwm export mem.json --format csv | head
-  hwm export mem.json --format parquet -o mem.parquet
-  duckdb -c \"select max(bytes) from 'mem.parquet/samples.parquet' where scope = 'total'\"
-  hwm run --json -- make | hwm export - --format csv
-
-What is not known is left out of traces, empty in CSV, and NULL in Parquet; it is never 0.
-
-Exit codes: 0 written; 1 the record cannot be read or the output cannot be written; 2 bad usage.
-";
 
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     if let Some(mistake) = args.mistake() {
@@ -111,7 +61,7 @@ impl ExportArgs {
         let same =
             |file: &Path| file.exists() && fs::canonicalize(file).ok() == fs::canonicalize(&self.record).ok();
         match self.file() {
-            None if self.format == Format::Parquet => {
+            None if self.format == ExportFormat::Parquet => {
                 Some("the tables are three files: name a directory for them, as in -o mem.parquet".to_owned())
             }
             Some(file) if same(file) => {
@@ -135,12 +85,12 @@ impl To {
     /// Before the record is read: it may come from a job that runs for hours.
     fn check(args: &ExportArgs) -> anyhow::Result<Self> {
         match (args.format, args.file()) {
-            (Format::Parquet, _) if cfg!(not(feature = "parquet")) => {
+            (ExportFormat::Parquet, _) if cfg!(not(feature = "parquet")) => {
                 bail!(
                     "this hwm was built without Parquet; cargo install hwm --features parquet builds one with it"
                 )
             }
-            (Format::Parquet, Some(directory)) => Ok(Self::Directory(paths::expand(directory)?)),
+            (ExportFormat::Parquet, Some(directory)) => Ok(Self::Directory(paths::expand(directory)?)),
             (_, Some(file)) => Ok(Self::File(Destination::check("--output", file, args.output_mode.mode())?)),
             (_, None) => Ok(Self::Stdout),
         }
@@ -149,10 +99,10 @@ impl To {
 
 fn write(args: &ExportArgs, record: &Record, out: &mut dyn Write) -> io::Result<()> {
     match args.format {
-        Format::ChromeTrace => chrome_trace::write(record, out),
-        Format::FirefoxProfiler => firefox_profiler::write(record, out),
-        Format::Csv => samples::write(record, args.cells, out),
-        Format::Parquet => Err(io::ErrorKind::Unsupported.into()),
+        ExportFormat::ChromeTrace => chrome_trace::write(record, out),
+        ExportFormat::FirefoxProfiler => firefox_profiler::write(record, out),
+        ExportFormat::Csv => samples::write(record, args.cells.style(), out),
+        ExportFormat::Parquet => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

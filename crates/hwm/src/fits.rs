@@ -2,45 +2,14 @@
 
 use std::{collections::HashSet, process::ExitCode};
 
-use clap::Args;
 use highwater::gpu::{Device, DeviceId, Monitor, Reading};
 
 use crate::{
+    args::FitsArgs,
     drivers::{self, Patience},
     exit,
     output::{advice, complain, figure, print, text},
-    place::Place,
-    units,
 };
-
-/// Say whether SIZE is free on a GPU now.
-///
-/// Without --device: on any single one. What a program needs beside its data is not counted: a CUDA context takes
-/// some hundred MiB, and free memory may lie in pieces.
-#[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub(crate) struct FitsArgs {
-    /// How much: 8G, 500M, 2GiB (1024-based), 8GB (1000-based).
-    #[arg(value_name = "SIZE", value_parser = units::parse_size)]
-    pub(crate) size: u64,
-
-    /// Only on the device with this index (`hwm` lists them).
-    #[arg(long, value_name = "N", value_parser = units::parse_number)]
-    pub(crate) device: Option<u32>,
-
-    #[command(flatten)]
-    pub(crate) place: Place,
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  hwm fits 8G                         on any GPU; the line says on which
-  hwm fits 12GiB --device 1
-  hwm fits 8G && ./train.py           only if it fits
-  until hwm fits 8G; do sleep 60; done
-
-Exit codes: 0 yes; 1 no; 2 unknown (a driver does not say what is free), or bad usage.
-";
 
 /// What one device, or all together, answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +22,7 @@ enum Answer {
 pub(crate) fn run(args: &FitsArgs) -> anyhow::Result<ExitCode> {
     drivers::tell_of_crashes();
     let patience = Patience::begin();
-    let mut monitor = Monitor::with_roots(args.place.roots());
+    let mut monitor = Monitor::with_roots(args.roots.roots());
     let devices = match args.device {
         None => usable(monitor.devices()),
         Some(index) => match monitor.device(index) {

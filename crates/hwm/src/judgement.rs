@@ -1,48 +1,23 @@
-//! What `compare` and `ci-check` share: the rules as options, the records, and the judgement of them.
+//! What `compare` and `ci-check` share: records, and the judgement of them.
 
 use std::path::PathBuf;
 
 use highwater::{
-    analysis::{Comparison, LeakReport, Rules, Verdict, compare, find_leaks},
+    analysis::{Comparison, LeakReport, LeakRules, Rules, Verdict, compare, find_leaks},
     record::Record,
 };
 use serde::Serialize;
 
 use crate::{
     exit,
-    leaks::LeakArgs,
     output::{document::Schema, text},
-    units,
 };
 
-/// What counts as growth.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct RuleArgs {
-    /// Growth that is allowed, in percent of the base. A regression exceeds this and --floor.
-    #[arg(long, value_name = "PERCENT", value_parser = units::parse_percent, default_value = "5%", allow_hyphen_values = true)]
-    max_increase: f64,
-
-    /// Growth that is allowed, in bytes: 10M and 10MiB are 1024-based, 10MB is 1000-based. With 0 here and 0% there
-    /// every growth counts that the intervals and the spread of the runs prove.
-    #[arg(long, value_name = "SIZE", value_parser = units::parse_size, default_value = "10M", allow_hyphen_values = true)]
-    floor: u64,
-
-    /// Let groups of processes decide too; without it they explain, and the totals decide.
-    #[arg(long)]
-    groups: bool,
-
-    #[command(flatten)]
-    leaks: LeakArgs,
-}
-
-impl RuleArgs {
-    pub(crate) fn rules(&self) -> Rules {
-        let mut rules = Rules::default();
-        rules.max_increase_percent = self.max_increase;
-        rules.floor_bytes = self.floor;
-        rules.groups_decide = self.groups;
-        rules
-    }
+/// What counts as growth, and as a leak if leaks are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JudgementRules {
+    pub(crate) growth: Rules,
+    pub(crate) leaks: Option<LeakRules>,
 }
 
 /// Records and what is said of them.
@@ -69,10 +44,10 @@ impl Judgement {
     pub(crate) fn of(
         base: (Vec<PathBuf>, &[Record]),
         candidate: (Vec<PathBuf>, &[Record]),
-        args: &RuleArgs,
+        rules: JudgementRules,
     ) -> Self {
-        let comparison = (!base.1.is_empty()).then(|| compare(base.1, candidate.1, args.rules()));
-        let leaks = args.leaks.rules().map(|rules| -> Vec<LeakReport> {
+        let comparison = (!base.1.is_empty()).then(|| compare(base.1, candidate.1, rules.growth));
+        let leaks = rules.leaks.map(|rules| -> Vec<LeakReport> {
             candidate.1.iter().map(|record| find_leaks(record, rules)).collect()
         });
         let found = leaks.iter().flatten().any(|report| !report.leaks.is_empty());

@@ -3,7 +3,6 @@
 #[cfg(any(test, fuzzing))]
 mod any_record;
 mod args;
-mod attach;
 mod background;
 mod ci_check;
 mod compare;
@@ -26,7 +25,6 @@ mod look;
 mod output;
 mod own_pages;
 mod paths;
-mod place;
 mod ps;
 mod records;
 mod run;
@@ -51,12 +49,12 @@ pub fn main() -> ExitCode {
     }
     #[cfg(unix)]
     signals::outlive_file_size_limit();
-    let Cli { json, place, verb } = match Cli::try_parse() {
+    let Cli { json, roots, verb } = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::explain(&error),
     };
     if let Some(verb) = &verb
-        && let Some(code) = usage::check_front(verb, json, &place)
+        && let Some(code) = usage::check_front(verb, json, &roots)
     {
         return code;
     }
@@ -70,23 +68,23 @@ pub fn main() -> ExitCode {
         _ => exit::FAILURE,
     };
     let done = match verb {
-        None => devices::run(&place, json),
+        None => devices::run(&roots, json),
         Some(Verb::Run(args)) => return run::run(&args),
-        Some(Verb::Attach(args)) => return attach::run(args),
+        Some(Verb::Attach(args)) => return run::attach(args),
         Some(Verb::Compare(args)) => return compare::run(&args),
         Some(Verb::CiCheck(args)) => return ci_check::run(&args),
         Some(Verb::Leaks(args)) => leaks::run(&args),
         Some(Verb::List(args)) => list::run(&args),
         Some(Verb::Ps(mut args)) => {
-            args.place = args.place.or(place);
+            args.roots = args.roots.or(roots);
             ps::run(args)
         }
         Some(Verb::Watch(mut args)) => {
-            args.place = args.place.or(place);
+            args.roots = args.roots.or(roots);
             watch::run(args)
         }
         Some(Verb::Fits(mut args)) => {
-            args.place = args.place.or(place);
+            args.roots = args.roots.or(roots);
             fits::run(&args)
         }
         Some(Verb::View(args)) => view::run(&args),

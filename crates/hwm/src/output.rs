@@ -19,6 +19,7 @@ pub(crate) mod leaks;
 pub(crate) mod listed;
 pub(crate) mod privilege;
 pub(crate) mod processes;
+pub(crate) mod report;
 pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod terminal;
@@ -62,6 +63,17 @@ pub(crate) fn print(text: &[u8]) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         other => other.map(|()| true),
     }
+}
+
+/// Columns to use where standard error is no terminal.
+const WIDTH: usize = 100;
+
+/// Writes a text for people to standard error. As one write, so that it does not mix with what still-running processes
+/// print.
+pub(crate) fn print_to_stderr(write: impl FnOnce(usize, &mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut text = Vec::new();
+    write(terminal::width_of_stderr().unwrap_or(WIDTH), &mut text)?;
+    anstream::stderr().write_all(&text)
 }
 
 /// A document and a newline, for people and programs.

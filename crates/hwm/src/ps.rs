@@ -2,74 +2,19 @@
 
 use std::{process::ExitCode, thread, time::Duration};
 
-use clap::Args;
 use highwater::Error;
-use regex_lite::Regex;
 
 use crate::{
-    args::parse_pattern,
+    args::{PsArgs, SelectArgs},
     exit,
     look::{Look, Looker, Order, Selection},
     output::{
         advice, complain, document::Processes, print, print_json, privilege::Privilege, processes, terminal,
     },
-    place::Place,
-    units,
 };
 
 /// Between the two looks that make rates.
 const BETWEEN: Duration = Duration::from_millis(200);
-
-/// List the processes that hold GPU memory, on every vendor's devices.
-///
-/// One row a process and device: memory on the card (VRAM), system RAM mapped for the GPU (GTT; part of it may be in
-/// RSS too, so never add them), and who it is. What is unknown is shown as ? and explained on standard error, where
-/// one line always says how many there are and whether that is all.
-#[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub(crate) struct PsArgs {
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
-
-    /// Sort by this; amounts from the highest down.
-    #[arg(long, value_name = "COLUMN", value_enum, default_value_t = Order::Vram)]
-    pub(crate) sort: Order,
-
-    /// Look once, at once: no CPU % and no use of engines, which need two looks 200 ms apart.
-    #[arg(long)]
-    pub(crate) no_wait: bool,
-
-    /// Print JSON, with bounds, sources and reasons.
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) place: Place,
-}
-
-/// Which processes.
-#[derive(Debug, Args)]
-pub(crate) struct SelectArgs {
-    /// Only this process. May be given several times.
-    #[arg(long, value_name = "N", value_parser = units::parse_number)]
-    pub(crate) pid: Vec<u32>,
-
-    /// Only on the device with this index (`hwm` lists them).
-    #[arg(long, value_name = "N", value_parser = units::parse_number)]
-    pub(crate) device: Option<u32>,
-
-    /// Only what holds SIZE or more, or may: 500M, 2GiB (1024-based), 2GB (1000-based).
-    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
-    pub(crate) min: Option<u64>,
-
-    /// Only processes whose name matches.
-    #[arg(long, value_name = "REGEX", value_parser = parse_pattern)]
-    pub(crate) filter: Option<Regex>,
-
-    /// Also the processes that hold no GPU memory, with their RAM.
-    #[arg(long)]
-    pub(crate) all: bool,
-}
 
 impl SelectArgs {
     pub(crate) fn selection(self, order: Order) -> Selection {
@@ -78,29 +23,9 @@ impl SelectArgs {
     }
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  hwm ps                          who holds GPU memory
-  hwm ps --min 1G --sort rss      the large ones, by their RAM
-  hwm ps --device 0 --filter python
-  hwm ps --all --min 500M         every process that holds 500 MiB somewhere, RAM included
-  hwm ps --pid 4711 --json        one process, for scripts
-  hwm ps | awk 'NR>1 {print $1}'  the pids
-  hwm ps --json | jq '.processes[] | [.pid, .vram_bytes]'
-  hwm ps --procfs /host/proc      in a container with the host's /proc mounted there
-
-In a container NVIDIA's driver names processes by the host's pids: run it with --pid=host, or as above.
-
-Marks: ? unknown; - none; \u{2265} at least; \u{2264} at most; ~ below this, bounds in --json; CPU% <5: less than the kernel counts \
-in 200 ms.
-
-Exit codes: 0 all were found; 1 there are none; 2 some may be missing (a driver fails, or processes are protected: \
-run as root, on Windows elevated), or bad usage.
-";
-
 pub(crate) fn run(args: PsArgs) -> anyhow::Result<ExitCode> {
     let json = args.json;
-    let mut looker = match Looker::new(args.place.roots(), args.select.selection(args.sort)) {
+    let mut looker = match Looker::new(args.roots.roots(), args.select.selection(args.sort)) {
         Ok(looker) => looker,
         Err(error) => return failed(&error, json),
     };

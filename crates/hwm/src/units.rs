@@ -1,6 +1,8 @@
-//! Sizes and times as people type them.
+//! Sizes, times and patterns as people type them.
 
 use std::time::Duration;
+
+use regex_lite::Regex;
 
 /// Longest time that is surely meant.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -62,6 +64,13 @@ pub(crate) fn parse_percent(text: &str) -> Result<f64, String> {
     let number = number.strip_suffix('%').unwrap_or(number).trim_end();
     let is_plain = number.chars().all(|c| c.is_ascii_digit() || c == '.');
     number.parse::<f64>().ok().filter(|value| is_plain && value.is_finite()).ok_or_else(wrong)
+}
+
+/// A regular expression.
+pub(crate) fn parse_pattern(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| {
+        format!("{error}; put a backslash before each of . + * ? ( ) | [ ] {{ }} ^ $ that is meant literally")
+    })
 }
 
 /// A pid or an index.

@@ -8,10 +8,9 @@ use clap::{
 };
 
 use crate::{
-    args::{Cli, Verb},
+    args::{Cli, RootsArgs, Verb},
     exit,
     output::complain,
-    place::Place,
 };
 
 /// Prints help, version or what is wrong with the command line; the exit code.
@@ -53,8 +52,8 @@ fn lacks_command(error: &clap::Error) -> bool {
 }
 
 /// What stands before a verb that has no use for it; the exit code.
-pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<ExitCode> {
-    let (name, takes_place) = match verb {
+pub(crate) fn check_front(verb: &Verb, json: bool, roots: &RootsArgs) -> Option<ExitCode> {
+    let (name, takes_roots) = match verb {
         Verb::Run(_) => ("run", false),
         Verb::Attach(_) => ("attach", false),
         Verb::Ps(_) => ("ps", true),
@@ -71,8 +70,8 @@ pub(crate) fn check_front(verb: &Verb, json: bool, place: &Place) -> Option<Exit
         Verb::Completions(_) => ("completions", false),
     };
     let is_misplaced = match verb {
-        Verb::Run(args) => args.no_place.is_given() || place.is_given(),
-        _ => !takes_place && place.is_given(),
+        Verb::Run(args) => args.unused_roots.is_given() || roots.is_given(),
+        _ => !takes_roots && roots.is_given(),
     };
     if is_misplaced {
         complain(format_args!(

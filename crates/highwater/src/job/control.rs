@@ -1,7 +1,7 @@
 //! Reaching a running job from other threads.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, LazyLock, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -30,8 +30,8 @@ struct Shared {
     orders: Mutex<Vec<Order>>,
     /// The tree is to be killed, or was.
     is_killed: AtomicBool,
-    /// Wakes the job's thread.
-    wake: Wake,
+    /// Wakes the job's thread. Made at its first use: a job that does not run yet holds no descriptor.
+    wake: LazyLock<Wake>,
 }
 
 /// What the job's thread is asked to do.
@@ -45,7 +45,7 @@ pub(super) enum Order {
 impl Control {
     pub(super) fn new() -> Self {
         let (orders, is_killed) = (Mutex::default(), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { orders, is_killed, wake: Wake::new() }) }
+        Self { shared: Arc::new(Shared { orders, is_killed, wake: LazyLock::new(Wake::new) }) }
     }
 
     /// Sends `signal` (its number) to the command; once that has ended, to all that is left of the job.

@@ -1,25 +1,13 @@
-//! Options that every measurement has, whether the job is started or attached to.
+//! What a measurement leaves behind, whether the job is started or attached to.
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use highwater::job::{CommandLineKey, GroupBy, Pace};
+use highwater::job::{CommandLineKey, GroupBy};
 use regex_lite::Regex;
 
-use super::output_mode::OutputModeArgs;
-use crate::{kept::Name, output::cell::CellArgs, units};
-
-/// How often to look.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct PaceArgs {
-    /// Sample every MS milliseconds [default: adaptive, quick while things change, slow when still].
-    #[arg(short, long, value_name = "MS", value_parser = parse_interval, allow_negative_numbers = true)]
-    pub(crate) interval: Option<Duration>,
-
-    /// With --interval: sample quickly during the first quarter of a second all the same.
-    #[arg(long)]
-    pub(crate) burst: bool,
-}
+use super::{cell::CellArgs, output_mode::OutputModeArgs};
+use crate::{kept::Name, units};
 
 /// What is written, and what is listed in it.
 #[derive(Debug, Clone, Args)]
@@ -70,18 +58,18 @@ pub(crate) struct ReportArgs {
 
     /// List only processes and groups whose command matches (in summary and CSV; the JSON stays
     /// complete, and totals always count all). May be given several times.
-    #[arg(long, value_name = "REGEX", value_parser = parse_pattern)]
+    #[arg(long, value_name = "REGEX", value_parser = units::parse_pattern)]
     pub(crate) include: Vec<Regex>,
 
     /// Leave out of the lists what matches, as with --include.
-    #[arg(long, value_name = "REGEX", value_parser = parse_pattern)]
+    #[arg(long, value_name = "REGEX", value_parser = units::parse_pattern)]
     pub(crate) exclude: Vec<Regex>,
 
     /// Group processes also by KEY: command, exe, ppid, tree (a process with all its descendants), or
     /// cmdline-regex=REGEX, by what REGEX finds in the command line (its first group in parentheses, if it has one).
     /// May be given several times. The summary shows these groups; CSV and JSON have those by command, too.
-    #[arg(long, value_name = "KEY", value_parser = GroupKey::parse)]
-    pub(crate) group_by: Vec<GroupKey>,
+    #[arg(long, value_name = "KEY", value_parser = GroupChoice::parse)]
+    pub(crate) group_by: Vec<GroupChoice>,
 
     /// Leave arguments out of all that is written, for they may hold secrets: the record has the program of the command
     /// alone, and processes are called as the kernel calls them (Linux: at most 15 bytes), not by their first argument.
@@ -92,36 +80,6 @@ pub(crate) struct ReportArgs {
     /// Show the job as a tree of processes, each with the peak of all that descends from it (as --group-by tree).
     #[arg(long)]
     pub(crate) tree: bool,
-}
-
-/// What is measured beside memory.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct AlsoArgs {
-    /// Also measure GPU memory: what the job's processes hold on each device, over time and at the peak. The drivers
-    /// are opened before the job starts.
-    #[arg(long, visible_alias = "with-gpu")]
-    pub(crate) gpu: bool,
-
-    /// Also measure CPU time and page faults, process by process and over time.
-    #[arg(long)]
-    pub(crate) with_cpu: bool,
-
-    /// Also measure what is read and written, process by process and over time.
-    #[arg(long)]
-    pub(crate) with_io: bool,
-}
-
-impl PaceArgs {
-    /// The pace they ask for.
-    pub(crate) fn pace(&self) -> anyhow::Result<Pace> {
-        match (self.interval, self.burst) {
-            (Some(interval), burst) => Ok(Pace::Fixed { interval, burst }),
-            (None, true) => {
-                anyhow::bail!("--burst needs --interval, as in -i 200 --burst; without them sampling adapts")
-            }
-            (None, false) => Ok(Pace::Adaptive),
-        }
-    }
 }
 
 impl ReportArgs {
@@ -141,9 +99,9 @@ impl ReportArgs {
 
 /// What `--group-by` takes.
 #[derive(Debug, Clone)]
-pub(crate) struct GroupKey(GroupBy);
+pub(crate) struct GroupChoice(GroupBy);
 
-impl GroupKey {
+impl GroupChoice {
     fn parse(text: &str) -> Result<Self, String> {
         const PATTERN: &str = "cmdline-regex";
         Ok(Self(match text {
@@ -155,7 +113,7 @@ impl GroupKey {
                 Some((PATTERN, "")) => {
                     return Err("give a pattern, as in cmdline-regex='--type=(\\w+)'".to_owned());
                 }
-                Some((PATTERN, pattern)) => GroupBy::CommandLine(found_by(parse_pattern(pattern)?)),
+                Some((PATTERN, pattern)) => GroupBy::CommandLine(found_by(units::parse_pattern(pattern)?)),
                 _ if text == PATTERN => {
                     return Err("give a pattern, as in cmdline-regex='--type=(\\w+)'".to_owned());
                 }
@@ -190,41 +148,15 @@ fn parse_save(text: &str) -> Result<std::option::Option<Name>, String> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 
-/// Longest interval: above it a sampling interval is surely a mistake, and sums of times stay far from overflow.
-const LONGEST_INTERVAL_MS: u64 = 24 * 60 * 60 * 1000;
-
-fn parse_interval(text: &str) -> Result<Duration, String> {
-    match text.trim().parse() {
-        Ok(ms @ 1..=LONGEST_INTERVAL_MS) => Ok(Duration::from_millis(ms)),
-        Ok(_) => Err(format!("give 1 to {LONGEST_INTERVAL_MS} milliseconds, as in -i 200")),
-        Err(_) => Err("give a whole number of milliseconds, as in -i 200".to_owned()),
-    }
-}
-
-pub(crate) fn parse_pattern(text: &str) -> Result<Regex, String> {
-    Regex::new(text).map_err(|error| {
-        format!("{error}; put a backslash before each of . + * ? ( ) | [ ] {{ }} ^ $ that is meant literally")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn intervals() {
-        assert!(parse_interval("0").is_err());
-        assert!(parse_interval("-5").is_err());
-        assert!(parse_interval("abc").is_err());
-        assert!(parse_interval("99999999999999999999").is_err());
-        assert_eq!(parse_interval("1"), Ok(Duration::from_millis(1)));
-    }
-
-    #[test]
     fn group_keys() {
-        assert!(matches!(GroupKey::parse("tree").unwrap().0, GroupBy::Tree));
+        assert!(matches!(GroupChoice::parse("tree").unwrap().0, GroupBy::Tree));
         for wrong in ["", "name", "cmdline-regex", "cmdline-regex=", "cmdline-regex=(", "exe=1"] {
-            assert!(GroupKey::parse(wrong).is_err(), "{wrong}");
+            assert!(GroupChoice::parse(wrong).is_err(), "{wrong}");
         }
     }
 }

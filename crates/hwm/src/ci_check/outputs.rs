@@ -4,54 +4,18 @@ use std::{
     env,
     ffi::OsString,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use anyhow::{Context, bail};
-use highwater::record::Record;
-
 use crate::{
+    args::CheckOutputArgs,
     files::{Appender, Destination, NewFileMode},
     output::{
         ci::{Report, benchmark, github, junit, markdown},
         warn, warn_unwritten,
     },
 };
-
-/// What to leave behind.
-#[derive(Debug, clap::Args)]
-pub(super) struct OutputArgs {
-    /// Name of the check in reports [default: the command's base name].
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-
-    /// Write the report as Markdown.
-    #[arg(long, value_name = "FILE")]
-    markdown: Option<PathBuf>,
-
-    /// Write verdict, `peak_bytes` and others as lines `key=value` (a dotenv report for GitLab).
-    #[arg(long, value_name = "FILE")]
-    env_file: Option<PathBuf>,
-
-    /// Write the report as `JUnit` XML.
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-
-    /// Write the peaks for github-action-benchmark (customSmallerIsBetter).
-    #[arg(long, value_name = "FILE")]
-    benchmark_json: Option<PathBuf>,
-
-    /// Write the peaks for Bencher (Bencher Metric Format).
-    #[arg(long, value_name = "FILE")]
-    bencher_json: Option<PathBuf>,
-}
-
-impl OutputArgs {
-    pub(super) fn name(&self, record: &Record) -> String {
-        let program = || record.command.first().map(Path::new).and_then(Path::file_name);
-        self.name.clone().or_else(|| Some(program()?.to_string_lossy().into_owned())).unwrap_or_default()
-    }
-}
+use anyhow::{Context, bail};
 
 /// Writes one format.
 type Format = fn(&Report<'_>, &mut dyn Write) -> io::Result<()>;
@@ -66,7 +30,7 @@ pub(super) struct Outputs {
 }
 
 impl Outputs {
-    pub(super) fn check(args: &OutputArgs) -> anyhow::Result<Self> {
+    pub(super) fn check(args: &CheckOutputArgs) -> anyhow::Result<Self> {
         let asked: [(&str, &Option<PathBuf>, Format); 5] = [
             ("--markdown", &args.markdown, markdown::write),
             ("--env-file", &args.env_file, github::outputs),

@@ -3,21 +3,19 @@
 use super::text;
 
 /// How texts stand in CSV.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
-pub(crate) struct CellArgs {
-    /// In CSV, put an apostrophe before texts that a spreadsheet would take for a formula: those that begin with =, +, -, @,
-    /// a tab or a line break.
-    #[arg(long)]
-    pub(crate) csv_escape_formulas: bool,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CellStyle {
+    /// Whether an apostrophe keeps a spreadsheet from taking a text for a formula.
+    pub(crate) escapes_formulas: bool,
 }
 
-impl CellArgs {
+impl CellStyle {
     /// The content of a cell. Control and invisible characters are made visible, as everywhere; see
     /// <https://owasp.org/www-community/attacks/CSV_Injection> for the formulas.
     pub(crate) fn cell(self, plain: &str) -> String {
         let shown = text::printable(plain);
         let is_formula = plain.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
-        if self.csv_escape_formulas && is_formula { format!("'{shown}") } else { shown }
+        if self.escapes_formulas && is_formula { format!("'{shown}") } else { shown }
     }
 }
 
@@ -27,7 +25,7 @@ mod tests {
 
     #[test]
     fn formulas_are_escaped_where_that_is_asked_for() {
-        let (plain, safe) = (CellArgs::default(), CellArgs { csv_escape_formulas: true });
+        let (plain, safe) = (CellStyle::default(), CellStyle { escapes_formulas: true });
         for formula in ["=1+1|'x'!A0", "+1", "-1", "@SUM(A1)", "＝1"] {
             assert_eq!(plain.cell(formula), formula);
             assert_eq!(safe.cell(formula), format!("'{formula}"));

@@ -5,10 +5,13 @@ use std::{
     io::{self, Write},
 };
 
-use highwater::record::{Certainty, PeakSource, Process};
+use highwater::{
+    job::Rows,
+    record::{Certainty, PeakSource, Process, Record},
+};
 use serde::Serialize;
 
-use super::{cell::CellArgs, listed::Listed, text};
+use super::{cell::CellStyle, listed::Listed, report::Report, text};
 
 const HEADER: [&str; 24] = [
     "pid",
@@ -66,11 +69,24 @@ struct Row {
     io_certainty: Option<Certainty>,
 }
 
+/// The listed processes of a run.
+#[derive(Debug)]
+pub(crate) struct ProcessCsv {
+    pub(crate) listed: Listed,
+    pub(crate) cells: CellStyle,
+}
+
+impl Report for ProcessCsv {
+    fn write(&self, record: &Record<Rows>, out: &mut dyn Write) -> io::Result<()> {
+        write(record.processes.iter(), &self.listed, self.cells, out)
+    }
+}
+
 /// Writes the listed rows.
 pub(crate) fn write<P: Borrow<Process>>(
     rows: impl IntoIterator<Item = io::Result<P>>,
     listed: &Listed,
-    cells: CellArgs,
+    cells: CellStyle,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
@@ -120,7 +136,7 @@ mod tests {
 
     fn written(listed: &Listed) -> String {
         let mut out = Vec::new();
-        write(fixture().processes.iter().map(Ok), listed, CellArgs::default(), &mut out).unwrap();
+        write(fixture().processes.iter().map(Ok), listed, CellStyle::default(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

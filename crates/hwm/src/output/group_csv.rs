@@ -2,10 +2,13 @@
 
 use std::io::{self, Write};
 
-use highwater::record::{Group, GroupKey};
+use highwater::{
+    job::Rows,
+    record::{Group, GroupKey, Record},
+};
 use serde::Serialize;
 
-use super::{cell::CellArgs, listed::Listed};
+use super::{cell::CellStyle, listed::Listed, report::Report};
 
 /// What is unknown becomes an empty field.
 #[derive(Serialize)]
@@ -20,11 +23,24 @@ struct Row {
     parent: Option<u64>,
 }
 
+/// The listed groups of a run.
+#[derive(Debug)]
+pub(crate) struct GroupCsv {
+    pub(crate) listed: Listed,
+    pub(crate) cells: CellStyle,
+}
+
+impl Report for GroupCsv {
+    fn write(&self, record: &Record<Rows>, out: &mut dyn Write) -> io::Result<()> {
+        write(&record.groups, &self.listed, self.cells, out)
+    }
+}
+
 /// Writes the listed groups. Those by tree lie within each other: never add them up.
 pub(crate) fn write(
     groups: &[Group],
     listed: &Listed,
-    cells: CellArgs,
+    cells: CellStyle,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);

@@ -5,6 +5,9 @@ pub(crate) mod payload;
 use std::io::{self, Write};
 
 use anyhow::Context;
+use highwater::{job::Rows, record::Record};
+
+use super::report::Report;
 use payload::Packed;
 
 /// The built viewer; `None` where hwm was built without it.
@@ -38,6 +41,25 @@ impl Page {
         out.write_all(self.before.as_bytes())?;
         payload::write(runs, out)?;
         out.write_all(self.after.as_bytes())
+    }
+}
+
+/// The page with one run in it.
+#[derive(Debug)]
+pub(crate) struct HtmlReport {
+    page: Page,
+}
+
+impl HtmlReport {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        Ok(Self { page: Page::built_in()? })
+    }
+}
+
+impl Report for HtmlReport {
+    fn write(&self, record: &Record<Rows>, out: &mut dyn Write) -> io::Result<()> {
+        let packed = Packed::new(record, record.processes.iter())?;
+        self.page.write(&[packed], out)
     }
 }
 

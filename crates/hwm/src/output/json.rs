@@ -2,11 +2,25 @@
 
 use std::io::{self, Write};
 
-use highwater::record::Record;
+use highwater::{job::Rows, record::Record};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use super::document::escaped;
+use super::{document::escaped, report::Report};
+
+/// The record as one line of JSON.
+#[derive(Debug)]
+pub(crate) struct JsonReport;
+
+impl Report for JsonReport {
+    fn write(&self, record: &Record<Rows>, out: &mut dyn Write) -> io::Result<()> {
+        write(record, out)
+    }
+
+    fn is_record(&self) -> bool {
+        true
+    }
+}
 
 /// Writes the record and a newline.
 pub(crate) fn write<P: Serialize>(record: &Record<P>, out: &mut dyn Write) -> io::Result<()> {

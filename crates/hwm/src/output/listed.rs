@@ -3,7 +3,7 @@
 use regex_lite::Regex;
 
 /// What to list.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Listed {
     include: Vec<Regex>,
     exclude: Vec<Regex>,

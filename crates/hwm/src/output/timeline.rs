@@ -73,10 +73,14 @@ enum Out {
 
 impl TimelineFile {
     /// Opens the file, and leaves its content until [`Self::begin`]. `interval`: the fixed one, if any.
-    pub(crate) fn open(destination: Destination, interval: Option<Duration>) -> io::Result<Self> {
+    pub(crate) fn open(
+        destination: impl Into<Arc<Destination>>,
+        interval: Option<Duration>,
+    ) -> io::Result<Self> {
+        let destination = destination.into();
         let out = Out::open(&destination)?;
         Ok(Self {
-            destination: Arc::new(destination),
+            destination,
             stage: Stage::Checked(out),
             rows: Vec::new(),
             row_count: 0,

@@ -13,71 +13,68 @@ use highwater::{
     record::{Finding, Metric, Record},
 };
 
-use super::plan::Plan;
+use super::plan::Turn;
 use crate::{
+    args::HookArgs,
     exit,
     output::{advice, json, warn},
     signals::Signals,
 };
 
-/// What to call after a run.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct HookArgs {
-    /// Call CMD (a line for sh; on Windows for cmd) after each run, with the record's path in `HWM_RECORD`, and the exit
-    /// code, peaks and others in further variables (see below). If it fails that is said, and changes nothing.
-    #[arg(long, value_name = "CMD", value_parser = parse_command, help_heading = "Afterwards")]
-    pub(super) post_run_cmd: Option<OsString>,
-
-    /// If CMD fails and the job did not, exit with the code of CMD.
-    #[arg(long, requires = "post_run_cmd", help_heading = "Afterwards")]
-    pub(super) post_run_fail: bool,
+/// A command that is called after a run.
+#[derive(Debug)]
+pub(super) struct Hook {
+    line: OsString,
+    /// Whether its failure is that of a run which went well.
+    decides_code: bool,
 }
 
-fn parse_command(text: &str) -> Result<OsString, String> {
-    if text.trim().is_empty() {
-        return Err("give a command line, as in --post-run-cmd './upload.sh \"$HWM_RECORD\"'".to_owned());
+/// A run, and what is left of it.
+pub(super) struct Ran<'a> {
+    pub(super) record: &'a Record<Rows>,
+    /// The file that holds the record.
+    pub(super) file: Option<&'a Path>,
+    pub(super) turn: Turn,
+    pub(super) record_on_stdout: bool,
+    pub(super) code: exit::Code,
+}
+
+impl Hook {
+    pub(super) fn of(args: HookArgs) -> Option<Self> {
+        Some(Self { line: args.post_run_cmd?, decides_code: args.post_run_fail })
     }
-    Ok(text.into())
-}
 
-/// Calls the command; the code to exit with.
-pub(super) fn call(
-    hook: &HookArgs,
-    signals: &Signals,
-    record: &Record<Rows>,
-    file: Option<&Path>,
-    plan: &Plan,
-    code: exit::Code,
-) -> exit::Code {
-    let Some(line) = &hook.post_run_cmd else { return code };
-    // Where the record was written nowhere, it is written for the command alone; it goes with this.
-    let temporary = if file.is_none() { temporary(record) } else { None };
-    let file = file.or(temporary.as_ref().map(tempfile::NamedTempFile::path));
-    let mut shell = shell(line);
-    for (name, value) in variables(record, file, plan, code) {
-        match value {
-            Some(value) => shell.env(name, value),
-            // That of another hwm around us would be taken for ours.
-            None => shell.env_remove(name),
+    /// Calls the command; the code to exit with.
+    pub(super) fn call(&self, signals: &Signals, ran: &Ran<'_>) -> exit::Code {
+        // Where the record was written nowhere, it is written for the command alone; it goes with this.
+        let temporary = if ran.file.is_none() { temporary(ran.record) } else { None };
+        let file = ran.file.or(temporary.as_ref().map(tempfile::NamedTempFile::path));
+        let mut shell = shell(&self.line);
+        for (name, value) in variables(ran, file) {
+            match value {
+                Some(value) => shell.env(name, value),
+                // That of another hwm around this one would be taken for its own.
+                None => shell.env_remove(name),
+            };
+        }
+        // What is left of standard input is the job's, and a record on standard output stays whole.
+        shell.stdin(Stdio::null());
+        if ran.record_on_stdout {
+            shell.stdout(io::stderr());
+        }
+        let failure = match signals.call(&mut shell) {
+            Ok(status) if status.success() => return ran.code,
+            Ok(status) => {
+                warn(format_args!("the command after the run failed ({status})"));
+                code_of(status)
+            }
+            Err(error) => {
+                warn(format_args!("the command after the run cannot be called: {error}{}", advice(&error)));
+                exit::NOT_EXECUTABLE.into()
+            }
         };
+        if self.decides_code && ran.code == 0 { failure } else { ran.code }
     }
-    // What is left of our standard input is the job's, and a record on standard output stays whole.
-    shell.stdin(Stdio::null());
-    if plan.json_on_stdout {
-        shell.stdout(io::stderr());
-    }
-    let failure = match signals.call(&mut shell) {
-        Ok(status) if status.success() => return code,
-        Ok(status) => {
-            warn(format_args!("the command after the run failed ({status})"));
-            code_of(status)
-        }
-        Err(error) => {
-            warn(format_args!("the command after the run cannot be called: {error}{}", advice(&error)));
-            exit::NOT_EXECUTABLE.into()
-        }
-    };
-    if hook.post_run_fail && code == 0 { failure } else { code }
 }
 
 #[cfg(unix)]
@@ -123,13 +120,9 @@ fn temporary(record: &Record<Rows>) -> Option<tempfile::NamedTempFile> {
         .ok()
 }
 
-/// What the command is told; `None` is not known.
-fn variables(
-    record: &Record<Rows>,
-    file: Option<&Path>,
-    plan: &Plan,
-    code: exit::Code,
-) -> Vec<(String, Option<OsString>)> {
+/// The variables that the command gets; `None` is not known.
+fn variables(ran: &Ran<'_>, file: Option<&Path>) -> Vec<(String, Option<OsString>)> {
+    let record = ran.record;
     let number = |value: Option<u64>| value.map(|value| value.to_string().into());
     let peak = record.peak.rss;
     let total = record.total_peak_bytes();
@@ -147,10 +140,10 @@ fn variables(
         file.map(|file| absolute(file).unwrap_or_else(|_| file.to_owned())).map(PathBuf::into_os_string);
     let mut variables: Vec<(String, Option<OsString>)> = [
         ("HWM_RECORD", file),
-        ("HWM_EXIT_CODE", Some(code.to_string().into())),
+        ("HWM_EXIT_CODE", Some(ran.code.to_string().into())),
         ("HWM_EXIT_SIGNAL", signal),
-        ("HWM_RUN", Some(plan.turn.number.to_string().into())),
-        ("HWM_RUNS", Some(plan.turn.of.to_string().into())),
+        ("HWM_RUN", Some(ran.turn.number.to_string().into())),
+        ("HWM_RUNS", Some(ran.turn.of.to_string().into())),
         ("HWM_DURATION_SECONDS", Some(record.duration_seconds.to_string().into())),
         ("HWM_PROCESSES", Some(record.capture.processes_seen.to_string().into())),
         ("HWM_METRIC", metric),

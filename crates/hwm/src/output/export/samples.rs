@@ -6,7 +6,7 @@ use highwater::record::Record;
 use serde::Serialize;
 
 use super::{metric_word, unit, word};
-use crate::output::{cell::CellArgs, curve::curves};
+use crate::output::{cell::CellStyle, curve::curves};
 
 /// Fields in the order of [`HEADER`]; what is unknown becomes an empty field.
 #[derive(Serialize)]
@@ -39,7 +39,7 @@ const HEADER: [&str; 11] = [
 ];
 
 /// Writes CSV.
-pub(crate) fn write(record: &Record, cells: CellArgs, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(record: &Record, cells: CellStyle, out: &mut dyn Write) -> io::Result<()> {
     let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
     csv.write_record(HEADER)?;
     for curve in curves(record) {
@@ -80,7 +80,7 @@ mod tests {
         record["timeline"]["series"][0]["id"] = json!(3);
         let record: Record = serde_json::from_value(record).unwrap();
         let mut out = Vec::new();
-        write(&record, CellArgs::default(), &mut out).unwrap();
+        write(&record, CellStyle::default(), &mut out).unwrap();
         assert!(String::from_utf8(out).unwrap().contains("\"odd\\x1b[31m,name\""));
     }
 }

@@ -1,13 +1,11 @@
-//! `hwm attach`: follow a process that runs already.
+//! `hwm attach`.
 
-use std::{process::ExitCode, time::Duration};
+use clap::{Arg, Args};
 
-use clap::{Args, Parser};
-
-use crate::{
-    args::{AlsoArgs, Cli, Lineage, OnLimit, PaceArgs, ReportArgs, RunArgs, Verb, parse_limit},
+use super::{
     leaks::LeakArgs,
-    run, units,
+    measure::{AlsoArgs, LimitArgs, LineageSource, OverLimitArgs, PaceArgs},
+    report::ReportArgs,
 };
 
 /// Follow a process that runs already, with all its descendants, until it ends or Ctrl-C comes.
@@ -16,50 +14,37 @@ use crate::{
 /// the time from the moment it was attached to: what happened before is not known.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(mut_args(for_attach))]
 pub(crate) struct AttachArgs {
     /// The process: its pid, as pgrep or ps show it.
     #[arg(value_name = "PID", value_parser = parse_pid)]
-    pid: u32,
+    pub(crate) pid: u32,
 
     #[command(flatten)]
-    pace: PaceArgs,
+    pub(crate) pace: PaceArgs,
 
     #[command(flatten)]
-    report: ReportArgs,
+    pub(crate) report: ReportArgs,
 
     #[command(flatten)]
-    also: AlsoArgs,
+    pub(crate) also: AlsoArgs,
 
     /// Go on, once it has ended, until all its descendants have ended, too.
     #[arg(long)]
-    wait: bool,
+    pub(crate) wait: bool,
 
     /// Where births and ends of processes are learned from: proc-connector or sampling [default: the best that works here].
-    #[arg(long, value_name = "SOURCE", value_enum, default_value_t = Lineage::Auto, hide_default_value = true, hide_possible_values = true)]
-    lineage: Lineage,
-
-    /// Say it when the sum of the processes' RSS exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based).
-    #[arg(long, value_name = "SIZE", value_parser = parse_limit, help_heading = "Limits")]
-    max_total_rss: Option<u64>,
-
-    /// Say it when the RSS of one of the processes exceeds SIZE.
-    #[arg(long, value_name = "SIZE", value_parser = parse_limit, help_heading = "Limits")]
-    max_per_proc_rss: Option<u64>,
-
-    /// Say it when the sum of the PSS exceeds SIZE: shared pages count once.
-    #[arg(long, value_name = "SIZE", value_parser = parse_limit, help_heading = "Limits")]
-    max_total_pss: Option<u64>,
-
-    /// What to do when a limit is exceeded. Only kill ends processes.
-    #[arg(long, value_name = "ACTION", value_enum, default_value_t = OnLimit::Warn, help_heading = "Limits")]
-    on_limit: OnLimit,
-
-    /// With --on-limit kill: time between TERM and KILL.
-    #[arg(long, value_name = "TIME", value_parser = units::parse_time, default_value = "5s", help_heading = "Limits")]
-    grace: Duration,
+    #[arg(long, value_name = "SOURCE", value_enum, default_value_t = LineageSource::Auto, hide_default_value = true, hide_possible_values = true)]
+    pub(crate) lineage: LineageSource,
 
     #[command(flatten)]
-    leaks: LeakArgs,
+    pub(crate) limits: LimitArgs,
+
+    #[command(flatten)]
+    pub(crate) over_limit: OverLimitArgs,
+
+    #[command(flatten)]
+    pub(crate) leaks: LeakArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -84,31 +69,26 @@ Ctrl-C goes to all programs of a console: a process in the same one as hwm gets 
 Exit codes: 0 it was measured; 10 and 11 it exceeded a limit and was ended for it; 1 it cannot be attached to; 2 bad usage.
 ";
 
+/// Words the options about limits for a process that hwm did not start: it is not ended unless that is asked for.
+fn for_attach(arg: Arg) -> Arg {
+    match arg.get_id().as_str() {
+        "max_total_rss" => arg.help(
+            "Say it when the sum of the processes' RSS exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based)",
+        ),
+        "max_per_proc_rss" => arg.help("Say it when the RSS of one of the processes exceeds SIZE"),
+        "max_total_pss" => arg.help("Say it when the sum of the PSS exceeds SIZE: shared pages count once"),
+        "on_limit" => {
+            arg.help("What to do when a limit is exceeded. Only kill ends processes").default_value("warn")
+        }
+        "grace" => arg.help("With --on-limit kill: time between TERM and KILL"),
+        _ => arg,
+    }
+}
+
 fn parse_pid(text: &str) -> Result<u32, String> {
     text.trim()
         .parse()
         .ok()
         .filter(|&pid| pid > 0)
         .ok_or_else(|| "give a process id, as pgrep NAME prints it".to_owned())
-}
-
-/// Follows it and reports.
-pub(crate) fn run(args: AttachArgs) -> ExitCode {
-    let pid = args.pid;
-    run::attach(&run_args(args), pid)
-}
-
-/// The same as options of `hwm run`.
-fn run_args(args: AttachArgs) -> RunArgs {
-    let Ok(Cli { verb: Some(Verb::Run(mut run)), .. }) = Cli::try_parse_from(["hwm", "run", "attached"])
-    else {
-        unreachable!("a command alone is all that hwm run needs")
-    };
-    (run.pace, run.report, run.also, run.leaks) = (args.pace, args.report, args.also, args.leaks);
-    (run.wait, run.lineage) = (args.wait, args.lineage);
-    run.max_total_rss = args.max_total_rss;
-    run.max_per_proc_rss = args.max_per_proc_rss;
-    run.max_total_pss = args.max_total_pss;
-    (run.on_limit, run.grace) = (args.on_limit, args.grace);
-    run
 }

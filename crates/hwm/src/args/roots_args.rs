@@ -1,4 +1,4 @@
-//! Where procfs and sysfs are: this machine's, the host's as mounted in a container, or a recorded tree.
+//! `--procfs` and `--sysfs`: this machine's, the host's as mounted in a container, or a recorded tree.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use highwater::Roots;
 
 /// Options before or after the verb, for those verbs that read what is there.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct Place {
+pub(crate) struct RootsArgs {
     /// Read procfs at DIR instead of /proc (in a container: the host's, mounted there).
     #[arg(long, value_name = "DIR", value_parser = directory)]
     pub(crate) procfs: Option<PathBuf>,
@@ -18,7 +18,7 @@ pub(crate) struct Place {
 
 /// The same where they make no sense; only there to say so.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct NoPlace {
+pub(crate) struct UnusedRootsArgs {
     #[arg(long, value_name = "DIR", hide = true)]
     procfs: Option<PathBuf>,
 
@@ -26,13 +26,13 @@ pub(crate) struct NoPlace {
     sysfs: Option<PathBuf>,
 }
 
-impl NoPlace {
+impl UnusedRootsArgs {
     pub(crate) fn is_given(&self) -> bool {
         self.procfs.is_some() || self.sysfs.is_some()
     }
 }
 
-impl Place {
+impl RootsArgs {
     pub(crate) fn is_given(&self) -> bool {
         self.procfs.is_some() || self.sysfs.is_some()
     }

@@ -1,0 +1,173 @@
+//! How a job is measured, whether it is started or attached to.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use highwater::{
+    Job,
+    job::{Limits, LineageFrom, OnLimit, Pace},
+};
+
+use crate::units;
+
+/// How often to look.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PaceArgs {
+    /// Sample every MS milliseconds [default: adaptive, quick while things change, slow when still].
+    #[arg(short, long, value_name = "MS", value_parser = parse_interval, allow_negative_numbers = true)]
+    pub(crate) interval: Option<Duration>,
+
+    /// With --interval: sample quickly during the first quarter of a second all the same.
+    #[arg(long)]
+    pub(crate) burst: bool,
+}
+
+impl PaceArgs {
+    /// The pace they ask for.
+    pub(crate) fn pace(&self) -> anyhow::Result<Pace> {
+        match (self.interval, self.burst) {
+            (Some(interval), burst) => Ok(Pace::Fixed { interval, burst }),
+            (None, true) => {
+                anyhow::bail!("--burst needs --interval, as in -i 200 --burst; without them sampling adapts")
+            }
+            (None, false) => Ok(Pace::Adaptive),
+        }
+    }
+}
+
+/// Longest interval: above it a sampling interval is surely a mistake, and sums of times stay far from overflow.
+const LONGEST_INTERVAL_MS: u64 = 24 * 60 * 60 * 1000;
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    match text.trim().parse() {
+        Ok(ms @ 1..=LONGEST_INTERVAL_MS) => Ok(Duration::from_millis(ms)),
+        Ok(_) => Err(format!("give 1 to {LONGEST_INTERVAL_MS} milliseconds, as in -i 200")),
+        Err(_) => Err("give a whole number of milliseconds, as in -i 200".to_owned()),
+    }
+}
+
+/// What is measured beside memory.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AlsoArgs {
+    /// Also measure GPU memory: what the job's processes hold on each device, over time and at the peak. The drivers
+    /// are opened before the job starts.
+    #[arg(long, visible_alias = "with-gpu")]
+    pub(crate) gpu: bool,
+
+    /// Also measure CPU time and page faults, process by process and over time.
+    #[arg(long)]
+    pub(crate) with_cpu: bool,
+
+    /// Also measure what is read and written, process by process and over time.
+    #[arg(long)]
+    pub(crate) with_io: bool,
+}
+
+impl AlsoArgs {
+    /// Adds what they ask for to a job.
+    pub(crate) fn apply(&self, job: Job) -> Job {
+        job.gpu(self.gpu).cpu(self.with_cpu).io(self.with_io)
+    }
+}
+
+/// Where births, execs and ends of processes are learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LineageSource {
+    /// The best that works here: perf, else the proc connector, else sampling.
+    Auto,
+    /// The kernel's perf events.
+    Perf,
+    /// The kernel's proc connector.
+    ProcConnector,
+    /// Looking at intervals alone.
+    Sampling,
+}
+
+impl From<LineageSource> for LineageFrom {
+    fn from(source: LineageSource) -> Self {
+        match source {
+            LineageSource::Auto => Self::Auto,
+            LineageSource::Perf => Self::Perf,
+            LineageSource::ProcConnector => Self::ProcConnector,
+            LineageSource::Sampling => Self::Sampling,
+        }
+    }
+}
+
+/// Limits that hwm itself holds the job to.
+#[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_field_names)] // The fields are named as the options.
+pub(crate) struct LimitArgs {
+    /// End the job when the sum of its processes' RSS exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based).
+    #[arg(long, value_name = "SIZE", value_parser = parse_limit_size, help_heading = "Limits")]
+    pub(crate) max_total_rss: Option<u64>,
+
+    /// End the job when the RSS of one of its processes exceeds SIZE.
+    #[arg(long, value_name = "SIZE", value_parser = parse_limit_size, help_heading = "Limits")]
+    pub(crate) max_per_proc_rss: Option<u64>,
+
+    /// End the job when the sum of its PSS exceeds SIZE: shared pages count once. PSS is read once the RSS sum is over
+    /// SIZE, and at moments when no process comes or goes.
+    #[arg(long, value_name = "SIZE", value_parser = parse_limit_size, help_heading = "Limits")]
+    pub(crate) max_total_pss: Option<u64>,
+}
+
+/// A limit of 0 would end every job.
+pub(super) fn parse_limit_size(text: &str) -> Result<u64, String> {
+    match units::parse_size(text)? {
+        0 => Err("a limit of 0 ends every job; give a size such as 8G".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
+/// What to do when a limit is exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LimitResponse {
+    /// End the whole job: TERM, then KILL.
+    Kill,
+    /// Say so on standard error.
+    Warn,
+}
+
+/// What happens once a limit is exceeded.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OverLimitArgs {
+    /// What to do when a limit is exceeded.
+    #[arg(long, value_name = "ACTION", value_enum, default_value_t = LimitResponse::Kill, help_heading = "Limits")]
+    pub(crate) on_limit: LimitResponse,
+
+    /// Time between TERM and KILL for a job that is over a limit; one that grows past 1.2 times the limit meanwhile is
+    /// killed at once.
+    #[arg(long, value_name = "TIME", value_parser = units::parse_time, default_value = "5s", help_heading = "Limits")]
+    pub(crate) grace: Duration,
+}
+
+impl LimitArgs {
+    /// The limits, and what to do about a job over one.
+    pub(crate) fn limits(&self, over: &OverLimitArgs) -> Limits {
+        let mut limits = Limits::default();
+        limits.total_rss_bytes = self.max_total_rss;
+        limits.process_rss_bytes = self.max_per_proc_rss;
+        limits.total_pss_bytes = self.max_total_pss;
+        limits.grace = over.grace;
+        limits.on_limit = match over.on_limit {
+            LimitResponse::Kill => OnLimit::Kill,
+            LimitResponse::Warn => OnLimit::Warn,
+        };
+        limits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals() {
+        assert!(parse_interval("0").is_err());
+        assert!(parse_interval("-5").is_err());
+        assert!(parse_interval("abc").is_err());
+        assert!(parse_interval("99999999999999999999").is_err());
+        assert_eq!(parse_interval("1"), Ok(Duration::from_millis(1)));
+    }
+}

@@ -1,0 +1,57 @@
+//! What this process does once for all runs of a job.
+
+use anyhow::Context;
+use highwater::job::Inherited;
+
+use crate::{
+    args::Save,
+    exit,
+    kept::Keeper,
+    output::{advice, complain},
+    signals::Signals,
+    startup,
+};
+
+/// The job was not run.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) code: exit::Code,
+    pub(super) message: String,
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { code: exit::NOT_RUN.into(), message: format!("{error:#}{}", advice(error.as_ref())) }
+    }
+}
+
+/// What holds for all runs of the job.
+pub(super) struct Session {
+    pub(super) signals: Signals,
+    /// Found before anything of it was changed for the first run.
+    pub(super) inherited: Inherited,
+    /// Where the records are kept, if they are.
+    pub(super) keeper: Option<Keeper>,
+}
+
+impl Session {
+    /// Takes over the signals, and finds out where the records are kept.
+    pub(super) fn begin(save: Option<Save>) -> Result<Self, Failure> {
+        let signals = Signals::block().context("cannot take over the signals")?;
+        let inherited = startup::inherited();
+        let keeper = save.map(Keeper::new).transpose().context("--save")?;
+        Ok(Self { signals, inherited, keeper })
+    }
+
+    /// Names the records that were kept.
+    pub(super) fn announce_kept(&self, is_quiet: bool) {
+        if let Some(name) = self.keeper.as_ref().and_then(Keeper::called).filter(|_| !is_quiet) {
+            complain(format_args!("kept as {name}: hwm view {name}, hwm list"));
+        }
+    }
+
+    /// Whether a signal asked for all of it to end.
+    pub(super) fn was_asked_to_end(&self) -> bool {
+        self.signals.asked_to_end()
+    }
+}
