@@ -1,4 +1,4 @@
-/** Reads what hwm packed into the page; crates/hwm/src/output/html/payload.rs describes the format. */
+/** Reads what hwm packed into the page; crates/hwm/src/output/formats/html/payload.rs describes the format. */
 
 import { allVisible, visible } from "./visible.ts";
 

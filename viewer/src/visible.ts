@@ -1,4 +1,4 @@
-/** Texts that are not the page's own: crates/hwm/src/output/visible.rs has the same rule. */
+/** Texts that are not the page's own: crates/hwm/src/text/visible.rs has the same rule. */
 
 /** What acts on its neighbours or shows nothing of itself. */
 const HIDDEN = /[\p{Cc}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u{fff9}-\u{fffb}]/gu;

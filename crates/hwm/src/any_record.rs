@@ -8,20 +8,23 @@ use highwater::{
 };
 
 use crate::{
+    filter::RowFilter,
     judgement::{Judgement, JudgementRules},
     output::{
-        cell::CellStyle,
-        ci::{self, Baseline, Report},
-        comparison, csv,
-        export::{chrome_trace, firefox_profiler, samples},
-        group_csv,
-        html::payload::{self, Packed},
-        json, leaks,
-        listed::Listed,
-        summary::{self, Tally},
-        view,
-        visible::is_hidden,
+        ci::{self, BaselineState, CheckReport},
+        formats::{
+            export::{chrome_trace, firefox_profiler, samples},
+            group_csv,
+            html::payload::{self, Packed},
+            json, markdown, process_csv,
+        },
+        terminal::{
+            comparison,
+            summary::{self, Tally},
+            view,
+        },
     },
+    text::{cell::CellStyle, leaks, visible::is_hidden},
 };
 
 /// All that can be judged.
@@ -35,17 +38,17 @@ fn rules() -> JudgementRules {
 /// Reads `text` as a record and hands it to every output, none of which may panic or fail.
 pub(crate) fn write_everywhere(text: &[u8]) -> Result<(), ReadError> {
     let record = Record::from_json(text)?;
-    Outputs { record: &record, bytes: Vec::new() }.write().expect("memory takes everything");
+    EveryOutput { record: &record, bytes: Vec::new() }.write().expect("memory takes everything");
     Ok(())
 }
 
-struct Outputs<'a> {
+struct EveryOutput<'a> {
     record: &'a Record,
     /// What the present output wrote.
     bytes: Vec<u8>,
 }
 
-impl Outputs<'_> {
+impl EveryOutput<'_> {
     fn write(&mut self) -> io::Result<()> {
         self.for_people()?;
         self.for_programs()?;
@@ -54,13 +57,13 @@ impl Outputs<'_> {
 
     fn for_people(&mut self) -> io::Result<()> {
         let record = self.record;
-        let listed = Listed::default();
-        let tally = Tally::of(record.processes.iter().map(Ok), 5, &listed)?;
-        let layout = summary::Layout { width: 80, top: 5, listed: &listed, with_cpu: true, csv: None };
+        let filter = RowFilter::default();
+        let tally = Tally::of(record.processes.iter().map(Ok), 5, &filter)?;
+        let layout = summary::SummaryLayout { width: 80, top: 5, filter: &filter, with_cpu: true, csv: None };
         summary::write(record, &tally, &layout, self.next())?;
         self.is_visible();
         for is_utf8 in [true, false] {
-            view::write(record, view::Layout { width: 40, top: 3, is_utf8 }, self.next())?;
+            view::write(record, view::ViewLayout { width: 40, top: 3, is_utf8 }, self.next())?;
             self.is_visible();
         }
         Ok(())
@@ -73,9 +76,9 @@ impl Outputs<'_> {
         let rows = || record.processes.iter().cloned().map(Ok);
         for escapes_formulas in [false, true] {
             let cells = CellStyle { escapes_formulas };
-            csv::write(rows(), &Listed::default(), cells, self.next())?;
+            process_csv::write(rows(), &RowFilter::default(), cells, self.next())?;
             self.is_visible();
-            group_csv::write(&record.groups, &Listed::default(), cells, self.next())?;
+            group_csv::write(&record.groups, &RowFilter::default(), cells, self.next())?;
             self.is_visible();
             samples::write(record, cells, self.next())?;
             self.is_visible();
@@ -88,7 +91,7 @@ impl Outputs<'_> {
         self.is_visible();
         #[cfg(feature = "parquet")]
         {
-            use crate::output::export::tables;
+            use crate::output::formats::export::tables;
             for table in [tables::samples(record), tables::processes(record), tables::run(record)] {
                 table.to_bytes().map_err(io::Error::other)?;
             }
@@ -106,16 +109,16 @@ impl Outputs<'_> {
             let judgement = Judgement::of((files(), base), (files(), records), rules());
             comparison::write(&judgement, 5, self.next())?;
             self.is_visible();
-            comparison::markdown::write(&judgement, 5, self.next())?;
+            markdown::write(&judgement, 5, self.next())?;
             self.is_visible();
             json::write_pretty(&judgement, self.next())?;
             self.is_visible();
-            let report = Report {
+            let report = CheckReport {
                 name: "job".to_owned(),
                 record: self.record,
                 judgement: &judgement,
                 failed: None,
-                baseline: Baseline::NotGiven,
+                baseline: BaselineState::NotGiven,
                 top: 5,
             };
             for write in [

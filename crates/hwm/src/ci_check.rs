@@ -15,16 +15,17 @@ use highwater::{analysis::Verdict, record::Record};
 
 use crate::{
     args::{CiCheckArgs, RunArgs},
+    console::{complain_of, warn},
     exit,
     files::{Destination, NewFileMode},
     judgement::Judgement,
     output::{
-        ci::{Baseline, Report, text},
-        complain_of, json, warn,
+        ci::{BaselineState, CheckReport, text},
+        formats::json,
     },
-    paths, records, run, usage,
+    paths, record_source, run, usage_errors,
 };
-use outputs::Outputs;
+use outputs::CheckOutputs;
 
 pub(crate) fn run(args: &CiCheckArgs) -> ExitCode {
     exit::with(check(args).unwrap_or_else(|error| {
@@ -37,7 +38,7 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
     if args.record.is_none() && args.command.is_empty() {
         bail!("nothing to check; name a record (--record mem.json) or a command (-- cargo test)");
     }
-    let outputs = Outputs::check(&args.outputs)?;
+    let outputs = CheckOutputs::check(&args.outputs)?;
     let (bases, base) = base(args.baseline.as_deref())?;
     let keep = match &args.baseline {
         Some(file) if args.update_baseline => {
@@ -78,13 +79,13 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
         warn(format_args!("the baseline could not be kept: {error}"));
     }
     let baseline = match (&args.baseline, !base.is_empty()) {
-        _ if matches!(updated, Some(Ok(()))) => Baseline::Updated,
-        (None, _) => Baseline::NotGiven,
-        (Some(_), true) => Baseline::There,
-        (Some(to), false) => Baseline::Missing { to: to.clone(), from: file.clone() },
+        _ if matches!(updated, Some(Ok(()))) => BaselineState::Updated,
+        (None, _) => BaselineState::NotGiven,
+        (Some(_), true) => BaselineState::There,
+        (Some(to), false) => BaselineState::Missing { to: to.clone(), from: file.clone() },
     };
     let name = args.outputs.name(record);
-    let report = Report { name, record, judgement: &judgement, failed, baseline, top: args.top };
+    let report = CheckReport { name, record, judgement: &judgement, failed, baseline, top: args.top };
     print(&report);
     outputs.write(&report);
     Ok(if code == 0 { judgement.code().into() } else { code })
@@ -93,7 +94,7 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
 /// The baseline, with what the user calls it: several runs where `--repeat` made them; nothing where there is none yet.
 /// Whatever else is wrong with it is said before the command starts.
 fn base(argument: Option<&Path>) -> anyhow::Result<(Vec<PathBuf>, Vec<Record>)> {
-    match argument.map(records::read_all_ended) {
+    match argument.map(record_source::read_all_ended) {
         None => Ok((Vec::new(), Vec::new())),
         Some(Ok(all)) => Ok(all.into_iter().unzip()),
         Some(Err(error)) if error.is_missing() => Ok((Vec::new(), Vec::new())),
@@ -116,7 +117,7 @@ enum Taken {
 impl Taken {
     fn read(file: &Path) -> anyhow::Result<Self> {
         let (record, content) =
-            records::read_ended_with_content(file).map_err(|error| anyhow!("--record {error}"))?;
+            record_source::read_ended_with_content(file).map_err(|error| anyhow!("--record {error}"))?;
         Ok(Self::Read { record, content })
     }
 
@@ -151,7 +152,7 @@ fn run_args(args: &CiCheckArgs) -> anyhow::Result<RunArgs> {
         options.push(option);
     }
     let run = RunArgs::parse_options(options, &args.command)
-        .map_err(|error| anyhow!("--run-option: {} (see hwm run --help)", usage::message(&error)))?;
+        .map_err(|error| anyhow!("--run-option: {} (see hwm run --help)", usage_errors::message(&error)))?;
     if run.repeat.is_given() {
         bail!("--run-option=--repeat: a check judges one run; use hwm run --repeat and hwm compare");
     }
@@ -164,7 +165,7 @@ fn is_worth_keeping(record: &Record, judgement: &Judgement, failed: Option<exit:
     failed.is_none() && known && judgement.verdict == Verdict::Fine
 }
 
-fn print(report: &Report<'_>) {
+fn print(report: &CheckReport<'_>) {
     let mut shown = Vec::new();
     let written = text::write(report, &mut shown).and_then(|()| {
         let mut stdout = anstream::stdout().lock();

@@ -10,10 +10,14 @@ use highwater::record::Record;
 
 use crate::{
     args::CompareArgs,
+    console::complain,
     exit,
     judgement::Judgement,
-    output::{comparison, complain, json},
-    records::{self, CannotRead},
+    output::{
+        formats::{json, markdown},
+        terminal::comparison,
+    },
+    record_source::{self, CannotRead},
 };
 
 pub(crate) fn run(args: &CompareArgs) -> ExitCode {
@@ -44,7 +48,7 @@ fn read_all<'a>(
 ) -> Result<(Vec<PathBuf>, Vec<Record>), CannotRead> {
     let mut all = (Vec::new(), Vec::new());
     for argument in arguments {
-        all.extend(records::read_all_ended(argument)?);
+        all.extend(record_source::read_all_ended(argument)?);
     }
     Ok(all)
 }
@@ -54,7 +58,7 @@ fn print(judgement: &Judgement, args: &CompareArgs) -> io::Result<()> {
     if args.json {
         json::write_pretty(judgement, &mut stdout)?;
     } else if args.markdown {
-        comparison::markdown::write(judgement, args.top, &mut stdout)?;
+        markdown::write(judgement, args.top, &mut stdout)?;
     } else {
         comparison::write(judgement, args.top, &mut stdout)?;
     }

@@ -67,7 +67,7 @@ mod os {
         };
 
         use super::*;
-        use crate::output::terminal;
+        use crate::output::terminal::privilege::is_root;
 
         fn is_enabled() -> bool {
             let (token, right) = (own_token(TOKEN_QUERY).unwrap(), right().unwrap());
@@ -84,9 +84,9 @@ mod os {
 
         #[test]
         fn is_had_where_the_token_has_it() {
-            println!("elevated: {}, on before: {}", terminal::is_root(), is_enabled());
+            println!("elevated: {}, on before: {}", is_root(), is_enabled());
             assert_eq!(enable(), is_enabled());
-            assert!(is_enabled() || !terminal::is_root(), "an elevated token has it");
+            assert!(is_enabled() || !is_root(), "an elevated token has it");
         }
     }
 }

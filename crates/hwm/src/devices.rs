@@ -9,28 +9,30 @@ use highwater::{
 
 use crate::{
     args::RootsArgs,
-    drivers::{self, Patience},
+    console::{complain, print, print_json},
+    gpu_guard::{self, DriverWait},
     look::Missing,
     output::{
-        complain, devices,
-        document::{self, DeviceEntry, Devices, RamEntry, Schema},
-        print, print_json, terminal,
+        formats::documents::{self, DeviceEntry, DevicesDocument, RamEntry},
+        terminal::devices,
     },
+    schema::Schema,
+    terminal,
 };
 
 pub(crate) fn run(roots: &RootsArgs, json: bool) -> anyhow::Result<ExitCode> {
     let roots = roots.roots();
     let ram = Ram::read(&roots);
-    drivers::tell_of_crashes();
-    let patience = Patience::begin();
+    gpu_guard::report_crashes();
+    let wait = DriverWait::begin();
     let mut monitor = Monitor::with_roots(roots);
     let devices = monitor.devices();
-    drop(patience);
+    drop(wait);
     let gaps: Vec<Missing> = monitor.gaps().iter().map(Missing::of).collect();
     if json {
-        print_json(&Devices {
+        print_json(&DevicesDocument {
             schema: Schema::DEVICES,
-            time: document::now(),
+            time: documents::now(),
             complete: gaps.is_empty() && ram.is_ok() && devices.iter().all(is_known),
             gaps: &gaps,
             ram: RamEntry(&ram),

@@ -14,16 +14,17 @@ use highwater::{
 
 use crate::{
     args::DoctorArgs,
-    drivers::{self, Patience},
-    output::{print, text},
+    console::print,
+    gpu_guard::{self, DriverWait},
+    text,
 };
 
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    drivers::tell_of_crashes();
+    gpu_guard::report_crashes();
     if args.raw {
         return raw();
     }
-    let examined = match drivers::try_out() {
+    let examined = match gpu_guard::probe_drivers() {
         Ok(()) => examine(&Roots::default()),
         Err(why) => examine_without_drivers(&Roots::default(), &why),
     };
@@ -37,9 +38,9 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn raw() -> anyhow::Result<ExitCode> {
-    let patience = Patience::begin();
+    let wait = DriverWait::begin();
     let lines = Monitor::new().raw();
-    drop(patience);
+    drop(wait);
     let mut text: String = lines.iter().map(|line| text::printable(line) + "\n").collect();
     if lines.is_empty() {
         text.push_str("no GPU source has anything to show\n");

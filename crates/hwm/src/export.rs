@@ -12,14 +12,11 @@ use highwater::record::Record;
 
 use crate::{
     args::{ExportArgs, ExportFormat},
+    console::{complain, warn},
     exit,
     files::{Destination, NewFileMode},
-    output::{
-        complain,
-        export::{chrome_trace, firefox_profiler, samples},
-        warn,
-    },
-    paths, records,
+    output::formats::export::{chrome_trace, firefox_profiler, samples},
+    paths, record_source,
 };
 
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
@@ -27,14 +24,14 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         complain(mistake);
         return Ok(ExitCode::from(exit::USAGE));
     }
-    let to = To::check(args)?;
-    let record = records::read(&args.record).map_err(anyhow::Error::msg)?;
+    let to = ExportTarget::check(args)?;
+    let record = record_source::read(&args.record).map_err(anyhow::Error::msg)?;
     if record.timeline.is_none() {
         let why = if record.complete { "" } else { ": its job had not ended when it was written" };
-        warn(format_args!("{} has no memory over time{why}", records::name(&args.record)));
+        warn(format_args!("{} has no memory over time{why}", record_source::name(&args.record)));
     }
     match to {
-        To::Stdout => {
+        ExportTarget::Stdout => {
             let mut out = BufWriter::new(io::stdout().lock());
             match write(args, &record, &mut out).and_then(|()| out.flush()) {
                 // A reader that stops early (`| head -1`) is no failure.
@@ -42,10 +39,10 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
                 written => written.context("standard output")?,
             }
         }
-        To::File(file) => {
+        ExportTarget::File(file) => {
             file.write(|out| write(args, &record, out)).with_context(|| file.name().to_string())?;
         }
-        To::Directory(directory) => write_tables(&record, &directory, args.output_mode.mode())?,
+        ExportTarget::Directory(directory) => write_tables(&record, &directory, args.output_mode.mode())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -74,14 +71,14 @@ impl ExportArgs {
 
 /// Where it goes.
 #[derive(Debug)]
-enum To {
+enum ExportTarget {
     Stdout,
     File(Destination),
     /// The directory of the tables.
     Directory(PathBuf),
 }
 
-impl To {
+impl ExportTarget {
     /// Before the record is read: it may come from a job that runs for hours.
     fn check(args: &ExportArgs) -> anyhow::Result<Self> {
         match (args.format, args.file()) {
@@ -108,7 +105,7 @@ fn write(args: &ExportArgs, record: &Record, out: &mut dyn Write) -> io::Result<
 
 #[cfg(feature = "parquet")]
 fn write_tables(record: &Record, directory: &Path, mode: NewFileMode) -> anyhow::Result<()> {
-    use crate::{files::make_directory, output::export::tables};
+    use crate::{files::make_directory, output::formats::export::tables};
 
     make_directory(directory).with_context(|| format!("--output {}", directory.display()))?;
     let tables = [tables::samples(record), tables::processes(record), tables::run(record)];

@@ -6,22 +6,23 @@ use highwater::gpu::{Device, DeviceId, Monitor, Reading};
 
 use crate::{
     args::FitsArgs,
-    drivers::{self, Patience},
+    console::{complain, print},
     exit,
-    output::{advice, complain, figure, print, text},
+    gpu_guard::{self, DriverWait},
+    text::{self, advice, gpu_figure},
 };
 
 /// What one device, or all together, answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Answer {
+enum FitsAnswer {
     No,
     Unknown,
     Yes,
 }
 
 pub(crate) fn run(args: &FitsArgs) -> anyhow::Result<ExitCode> {
-    drivers::tell_of_crashes();
-    let patience = Patience::begin();
+    gpu_guard::report_crashes();
+    let wait = DriverWait::begin();
     let mut monitor = Monitor::with_roots(args.roots.roots());
     let devices = match args.device {
         None => usable(monitor.devices()),
@@ -33,15 +34,15 @@ pub(crate) fn run(args: &FitsArgs) -> anyhow::Result<ExitCode> {
             }
         },
     };
-    drop(patience);
+    drop(wait);
     let gap = monitor.gaps().first().map(|gap| format!("{}: {}", gap.what, gap.why));
     let gap = gap.filter(|_| args.device.is_none());
     let (answer, why) = decide(args.size, &devices, gap.as_deref());
     print(format!("{}\n", text::printable(&why)).as_bytes())?;
     Ok(match answer {
-        Answer::Yes => ExitCode::SUCCESS,
-        Answer::No => exit::NOTHING.into(),
-        Answer::Unknown => exit::INCOMPLETE.into(),
+        FitsAnswer::Yes => ExitCode::SUCCESS,
+        FitsAnswer::No => exit::NOTHING.into(),
+        FitsAnswer::Unknown => exit::INCOMPLETE.into(),
     })
 }
 
@@ -52,7 +53,7 @@ fn usable(devices: Vec<Device>) -> Vec<Device> {
 }
 
 /// `gap`: a driver that could not be asked, and may have devices.
-fn decide(size: u64, devices: &[Device], gap: Option<&str>) -> (Answer, String) {
+fn decide(size: u64, devices: &[Device], gap: Option<&str>) -> (FitsAnswer, String) {
     let wanted = text::size(size);
     let best = devices
         .iter()
@@ -60,40 +61,42 @@ fn decide(size: u64, devices: &[Device], gap: Option<&str>) -> (Answer, String) 
         // Of equals the one with most free memory, the first of those.
         .max_by_key(|(answer, device)| (*answer, device.free.bytes(), std::cmp::Reverse(device.index)));
     match (best, gap) {
-        (Some((Answer::Yes, device)), _) => {
-            (Answer::Yes, format!("yes: {wanted} fits on {}: {}", called(device), free(device)))
+        (Some((FitsAnswer::Yes, device)), _) => {
+            (FitsAnswer::Yes, format!("yes: {wanted} fits on {}: {}", called(device), free(device)))
         }
-        (Some((Answer::Unknown, device)), _) => {
+        (Some((FitsAnswer::Unknown, device)), _) => {
             // Bounds so near to the size that they would look the same.
             let near = match device.free.reading {
-                Reading::Between { lower, upper } if !figure::is_marked(&device.free) => {
+                Reading::Between { lower, upper } if !gpu_figure::is_marked(&device.free) => {
                     format!("; {size} bytes wanted, {lower} to {upper} free")
                 }
                 _ => String::new(),
             };
             let why = format!("unknown: whether {wanted} fits on {}: {}{near}", called(device), free(device));
-            (Answer::Unknown, why)
+            (FitsAnswer::Unknown, why)
         }
-        (_, Some(gap)) => (Answer::Unknown, format!("unknown: {gap}")),
-        (Some((Answer::No, device)), None) => {
+        (_, Some(gap)) => (FitsAnswer::Unknown, format!("unknown: {gap}")),
+        (Some((FitsAnswer::No, device)), None) => {
             let most = if devices.len() > 1 { "on any GPU; most is free on" } else { "on" };
-            (Answer::No, format!("no: {wanted} does not fit {most} {}: {}", called(device), free(device)))
+            (FitsAnswer::No, format!("no: {wanted} does not fit {most} {}: {}", called(device), free(device)))
         }
-        (None, None) => (Answer::No, "no: no GPU was found, and no driver that could tell of one".to_owned()),
+        (None, None) => {
+            (FitsAnswer::No, "no: no GPU was found, and no driver that could tell of one".to_owned())
+        }
     }
 }
 
-fn fits(size: u64, device: &Device) -> Answer {
+fn fits(size: u64, device: &Device) -> FitsAnswer {
     let free = &device.free.reading;
     if free.lower().is_some_and(|lower| lower >= size) {
-        Answer::Yes
+        FitsAnswer::Yes
     } else if free.upper().is_some_and(|upper| upper < size)
         // More than there is in all cannot be free.
         || device.total.reading.upper().is_some_and(|total| total < size)
     {
-        Answer::No
+        FitsAnswer::No
     } else {
-        Answer::Unknown
+        FitsAnswer::Unknown
     }
 }
 
@@ -108,9 +111,11 @@ fn free(device: &Device) -> String {
     let unified = if device.unified == Some(true) { " (unified memory: the system's RAM)" } else { "" };
     match device.free.reading.unknown() {
         Some(why) => {
-            let total = device.total.bytes().map(|_| format!(" of {}", figure::said(&device.total)));
+            let total = device.total.bytes().map(|_| format!(" of {}", gpu_figure::said(&device.total)));
             format!("what is free{} is not known: {why}{unified}", total.unwrap_or_default())
         }
-        None => format!("{} free of {}{unified}", figure::said(&device.free), figure::said(&device.total)),
+        None => {
+            format!("{} free of {}{unified}", gpu_figure::said(&device.free), gpu_figure::said(&device.total))
+        }
     }
 }

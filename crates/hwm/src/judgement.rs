@@ -8,10 +8,7 @@ use highwater::{
 };
 use serde::Serialize;
 
-use crate::{
-    exit,
-    output::{document::Schema, text},
-};
+use crate::{exit, schema::Schema, text};
 
 /// What counts as growth, and as a leak if leaks are looked for.
 #[derive(Debug, Clone, Copy)]

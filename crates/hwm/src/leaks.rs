@@ -8,21 +8,23 @@ use serde::Serialize;
 
 use crate::{
     args::LeaksArgs,
+    console::{complain, print, print_json},
     exit,
-    output::{self, complain, document::Schema, leaks, text},
-    records::read_all_ended,
+    record_source::read_all_ended,
+    schema::Schema,
+    text::{self, leaks},
 };
 
 /// `hwm leaks --json`.
 #[derive(Debug, Serialize)]
-struct Document<'a> {
+struct LeaksDocument<'a> {
     schema: Schema,
-    records: &'a [Judged],
+    records: &'a [JudgedRecord],
 }
 
 /// What was found in one record.
 #[derive(Debug, Serialize)]
-struct Judged {
+struct JudgedRecord {
     record: PathBuf,
     #[serde(flatten)]
     report: LeakReport,
@@ -36,7 +38,7 @@ pub(crate) fn run(args: &LeaksArgs) -> anyhow::Result<ExitCode> {
         match read_all_ended(record) {
             Ok(all) => judged.extend(
                 all.into_iter()
-                    .map(|(record, content)| Judged { record, report: find_leaks(&content, rules) }),
+                    .map(|(record, content)| JudgedRecord { record, report: find_leaks(&content, rules) }),
             ),
             Err(error) => {
                 complain(error);
@@ -45,9 +47,9 @@ pub(crate) fn run(args: &LeaksArgs) -> anyhow::Result<ExitCode> {
         }
     }
     if args.json {
-        output::print_json(&Document { schema: Schema::LEAKS, records: &judged })?;
+        print_json(&LeaksDocument { schema: Schema::LEAKS, records: &judged })?;
     } else {
-        output::print(in_words(&judged).as_bytes())?;
+        print(in_words(&judged).as_bytes())?;
     }
     let found = judged.iter().any(|judged| !judged.report.leaks.is_empty());
     let untold = judged.iter().any(|judged| !judged.report.search.total_judged);
@@ -61,9 +63,9 @@ pub(crate) fn run(args: &LeaksArgs) -> anyhow::Result<ExitCode> {
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const PLAIN: Style = Style::new();
 
-fn in_words(judged: &[Judged]) -> String {
+fn in_words(judged: &[JudgedRecord]) -> String {
     let mut said = String::new();
-    for Judged { record, report } in judged {
+    for JudgedRecord { record, report } in judged {
         let style = if report.leaks.is_empty() { PLAIN } else { BAD };
         for line in leaks::lines(&report.search, &report.leaks) {
             if judged.len() > 1 {

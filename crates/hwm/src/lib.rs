@@ -6,32 +6,38 @@ mod args;
 mod background;
 mod ci_check;
 mod compare;
+mod console;
 #[cfg(any(windows, test))]
 mod debug_privilege;
 mod devices;
 mod doctor;
-mod drivers;
 mod exit;
 mod export;
 mod file_privileges;
 mod files;
+mod filter;
 mod fits;
 mod generate;
+mod gpu_guard;
 mod judgement;
-mod kept;
 mod leaks;
 mod list;
 mod look;
 mod output;
-mod own_pages;
+mod page_trim;
 mod paths;
 mod ps;
-mod records;
+mod record_source;
 mod run;
+mod schema;
+mod series;
 mod signals;
 mod startup;
+mod store;
+mod terminal;
+mod text;
 mod units;
-mod usage;
+mod usage_errors;
 mod users;
 mod view;
 mod watch;
@@ -51,10 +57,10 @@ pub fn main() -> ExitCode {
     signals::outlive_file_size_limit();
     let Cli { json, roots, verb } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage::explain(&error),
+        Err(error) => return usage_errors::explain(&error),
     };
     if let Some(verb) = &verb
-        && let Some(code) = usage::check_front(verb, json, &roots)
+        && let Some(code) = usage_errors::check_front(verb, json, &roots)
     {
         return code;
     }
@@ -94,7 +100,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Completions(args)) => generate::completions(&args),
     };
     done.unwrap_or_else(|error| {
-        output::complain_of(&error);
+        console::complain_of(&error);
         ExitCode::from(failure)
     })
 }

@@ -1,5 +1,7 @@
 //! `hwm list`: the records that `hwm run --save` has kept.
 
+mod index;
+
 use std::{collections::HashMap, path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
@@ -8,22 +10,18 @@ use serde::Serialize;
 
 use crate::{
     args::ListArgs,
+    console::{complain, print, print_json},
     files::Directory,
-    kept::{
-        Kept, Reference, Set,
-        index::{self, Line},
-    },
-    output::{
-        self, complain,
-        document::Schema,
-        table::{self, Column},
-        terminal, text,
-    },
+    output::terminal::table::{self, TableColumn},
+    schema::Schema,
+    store::{RecordReference, RecordStore, RunSet},
+    terminal, text,
 };
+use index::IndexLine;
 
 pub(crate) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let kept = Kept::of_user()?;
-    Kept::warn_of_ignored_place();
+    let kept = RecordStore::of_user()?;
+    RecordStore::warn_of_ignored_place();
     kept.sweep();
     let sets = kept.sets()?;
     if !args.remove.is_empty() {
@@ -36,19 +34,19 @@ pub(crate) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
             }
         }
         let gone = sets.len().saturating_sub(newest);
-        output::print(format!("removed {gone}, kept {}\n", sets.len() - gone).as_bytes())?;
+        print(format!("removed {gone}, kept {}\n", sets.len() - gone).as_bytes())?;
     } else {
         show(args, &kept, &sets)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(kept: &Kept) -> anyhow::Result<Directory> {
+fn open(kept: &RecordStore) -> anyhow::Result<Directory> {
     kept.open().with_context(|| kept.root().display().to_string())
 }
 
 /// Removes all of them, or none if one is not there.
-fn remove(kept: &Kept, references: &[Reference]) -> anyhow::Result<()> {
+fn remove(kept: &RecordStore, references: &[RecordReference]) -> anyhow::Result<()> {
     let mut found = Vec::new();
     for reference in references {
         let set = kept.find(reference)?;
@@ -62,64 +60,64 @@ fn remove(kept: &Kept, references: &[Reference]) -> anyhow::Result<()> {
         set.remove(&root, reference.run).with_context(|| reference.to_string())?;
         let runs = if reference.run.is_some() { 1 } else { set.runs.len() };
         let plural = if runs == 1 { "run" } else { "runs" };
-        output::print(format!("removed {reference} ({runs} {plural} of {})\n", set.time).as_bytes())?;
+        print(format!("removed {reference} ({runs} {plural} of {})\n", set.time).as_bytes())?;
     }
     Ok(())
 }
 
 /// What one call of hwm kept.
 #[derive(Debug, Serialize)]
-struct Listed<'a> {
+struct ListedRunSet<'a> {
     /// How to call it.
     reference: String,
     name: Option<String>,
     time: &'a str,
-    runs: Vec<Run<'a>>,
+    runs: Vec<ListedRun<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Run<'a> {
+struct ListedRun<'a> {
     number: u32,
     file: &'a Path,
     /// Why the file cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     #[serde(flatten)]
-    line: Option<&'a Line>,
+    line: Option<&'a IndexLine>,
 }
 
 #[derive(Debug, Serialize)]
-struct List<'a> {
+struct ListDocument<'a> {
     schema: Schema,
     directory: &'a Path,
-    records: Vec<Listed<'a>>,
+    records: Vec<ListedRunSet<'a>>,
 }
 
-fn show(args: &ListArgs, kept: &Kept, sets: &[Set]) -> anyhow::Result<()> {
+fn show(args: &ListArgs, kept: &RecordStore, sets: &[RunSet]) -> anyhow::Result<()> {
     let entries = index::lines(kept, sets);
-    let mut times: HashMap<&crate::kept::Name, usize> = HashMap::new();
+    let mut times: HashMap<&crate::store::RecordName, usize> = HashMap::new();
     let mut records = Vec::new();
     for ((back, set), entries) in sets.iter().enumerate().zip(&entries) {
         let reference = match &set.name {
             Some(name) => {
                 let nth = times.entry(name).or_default();
                 let reference =
-                    Reference { name: Some(name.clone()), back: *nth, run: None, is_marked: false };
+                    RecordReference { name: Some(name.clone()), back: *nth, run: None, is_marked: false };
                 *nth += 1;
                 reference
             }
-            None => Reference { name: None, back, run: None, is_marked: true },
+            None => RecordReference { name: None, back, run: None, is_marked: true },
         };
         if args.name.is_some() && args.name != set.name {
             continue;
         }
-        let runs = set.runs.iter().zip(entries).map(|((number, file), entry)| Run {
+        let runs = set.runs.iter().zip(entries).map(|((number, file), entry)| ListedRun {
             number: *number,
             file,
             error: entry.as_ref().err().map(String::as_str),
             line: entry.as_ref().ok(),
         });
-        records.push(Listed {
+        records.push(ListedRunSet {
             reference: reference.to_string(),
             name: set.name.as_ref().map(ToString::to_string),
             time: &set.time,
@@ -127,7 +125,7 @@ fn show(args: &ListArgs, kept: &Kept, sets: &[Set]) -> anyhow::Result<()> {
         });
     }
     if args.json {
-        output::print_json(&List { schema: Schema::LIST, directory: kept.root(), records })?;
+        print_json(&ListDocument { schema: Schema::LIST, directory: kept.root(), records })?;
         return Ok(());
     }
     if records.is_empty() {
@@ -141,23 +139,23 @@ fn show(args: &ListArgs, kept: &Kept, sets: &[Set]) -> anyhow::Result<()> {
     let rows: Vec<Vec<String>> = records.iter().map(row).collect();
     let mut shown = Vec::new();
     table::write(&COLUMNS, &rows, terminal::width(), &mut shown)?;
-    output::print(&shown)?;
+    print(&shown)?;
     Ok(())
 }
 
-const COLUMNS: [Column; 7] = [
-    Column { title: "RECORD", is_right: false, least: None },
-    Column { title: "TIME (UTC)", is_right: false, least: None },
-    Column { title: "RUNS", is_right: true, least: None },
-    Column { title: "PEAK", is_right: true, least: None },
-    Column { title: "DURATION", is_right: true, least: None },
-    Column { title: "EXIT", is_right: true, least: None },
-    Column { title: "COMMAND", is_right: false, least: Some(12) },
+const COLUMNS: [TableColumn; 7] = [
+    TableColumn { title: "RECORD", is_right: false, least: None },
+    TableColumn { title: "TIME (UTC)", is_right: false, least: None },
+    TableColumn { title: "RUNS", is_right: true, least: None },
+    TableColumn { title: "PEAK", is_right: true, least: None },
+    TableColumn { title: "DURATION", is_right: true, least: None },
+    TableColumn { title: "EXIT", is_right: true, least: None },
+    TableColumn { title: "COMMAND", is_right: false, least: Some(12) },
 ];
 
 /// Of several runs: the medians, and how the first that failed ended.
-fn row(listed: &Listed<'_>) -> Vec<String> {
-    let lines: Vec<&Line> = listed.runs.iter().filter_map(|run| run.line).collect();
+fn row(listed: &ListedRunSet<'_>) -> Vec<String> {
+    let lines: Vec<&IndexLine> = listed.runs.iter().filter_map(|run| run.line).collect();
     let unreadable = || listed.runs.iter().find_map(|run| run.error).unwrap_or_default();
     let command = match lines.first() {
         Some(line) => text::command_line(&line.command),
@@ -174,7 +172,7 @@ fn row(listed: &Listed<'_>) -> Vec<String> {
     ]
 }
 
-fn peak(lines: &[&Line]) -> String {
+fn peak(lines: &[&IndexLine]) -> String {
     let known: Vec<_> =
         lines.iter().filter_map(|line| Some((line.peak_bytes?, line.peak_certainty))).collect();
     let Some(bytes) = median(known.iter().map(|(bytes, _)| *bytes as f64)) else { return "?".to_owned() };
@@ -190,7 +188,7 @@ fn peak(lines: &[&Line]) -> String {
     format!("{sign}{}", text::size(bytes))
 }
 
-fn exit(lines: &[&Line]) -> String {
+fn exit(lines: &[&IndexLine]) -> String {
     let shown = |exit: &Exit| match (exit.code, exit.signal) {
         (Some(code), _) => code.to_string(),
         (None, Some(signal)) => exit.signal_name.clone().unwrap_or_else(|| format!("signal {signal}")),

@@ -26,7 +26,7 @@ pub(crate) use self::{
 use serde::Serialize;
 
 use crate::{
-    drivers::{self, Patience},
+    gpu_guard::{self, DriverWait},
     users::Users,
 };
 use rates::Before;
@@ -131,10 +131,10 @@ impl Looker {
     /// Where the selection names a device that is not there; how many there are is in the message.
     pub(crate) fn new(roots: Roots, selection: Selection) -> Result<Self, Error> {
         let users = Users::of(&roots);
-        drivers::tell_of_crashes();
+        gpu_guard::report_crashes();
         let reader = ProcessReader::new(roots.clone());
         let mut monitor = Monitor::with_roots(roots);
-        let _patience = Patience::begin();
+        let _wait = DriverWait::begin();
         if let Some(index) = selection.device {
             monitor.device(index)?;
         }
@@ -152,7 +152,7 @@ impl Looker {
 
     /// Looks now. Rates are since the look before.
     pub(crate) fn look(&mut self) -> Look {
-        let patience = self.before.is_none().then(Patience::begin);
+        let wait = self.before.is_none().then(DriverWait::begin);
         let mut devices = self.monitor.devices();
         devices.retain(|device| self.selection.device.is_none_or(|index| index == device.index));
         let at = Instant::now();
@@ -161,7 +161,7 @@ impl Looker {
         } else {
             self.monitor.usages_of(&self.selection.pids)
         };
-        drop(patience);
+        drop(wait);
         let Listing { usages, refused, vanished, gaps, .. } = listing;
         let gaps = gaps.iter().map(Missing::of).collect();
         let mut look = Look { refused, vanished, gaps, devices, ..Look::default() };

@@ -6,11 +6,15 @@ use highwater::Error;
 
 use crate::{
     args::{PsArgs, SelectArgs},
+    console::{complain, print, print_json},
     exit,
     look::{Look, Looker, Order, Selection},
     output::{
-        advice, complain, document::Processes, print, print_json, privilege::Privilege, processes, terminal,
+        formats::documents::ProcessesDocument,
+        terminal::{privilege::Privilege, processes},
     },
+    terminal,
+    text::advice,
 };
 
 /// Between the two looks that make rates.
@@ -35,7 +39,7 @@ pub(crate) fn run(args: PsArgs) -> anyhow::Result<ExitCode> {
         look = looker.look();
     }
     let reads_on = if json {
-        print_json(&Processes::of(&look))?
+        print_json(&ProcessesDocument::of(&look))?
     } else {
         let mut table = Vec::new();
         processes::write(&look.rows, terminal::width(), &mut table)?;
@@ -62,7 +66,7 @@ pub(crate) fn code(is_empty: bool, is_complete: bool) -> ExitCode {
 /// There is no such device, or none that could be asked.
 fn failed(error: &Error, json: bool) -> anyhow::Result<ExitCode> {
     if json {
-        print_json(&Processes::failed(error, &Look::default()))?;
+        print_json(&ProcessesDocument::failed(error, &Look::default()))?;
     }
     complain(format_args!("{error}{}", advice(error)));
     Ok(exit::INCOMPLETE.into())

@@ -1,13 +1,16 @@
 //! `hwm run`: check, run the job, report. `hwm attach` and `hwm ci-check` measure with the same parts.
 
-mod console;
+mod checkpoint;
 mod hook;
+mod job_stderr;
 mod live;
 mod measure;
 mod plan;
 mod repeat;
 mod reports;
 mod session;
+mod timeline;
+mod turn;
 mod watcher;
 
 use std::process::ExitCode;
@@ -19,12 +22,13 @@ use highwater::{
 
 use crate::{
     args::{AttachArgs, RunArgs, Save},
+    console::{complain, warn},
     exit,
-    output::{complain, warn},
 };
 use measure::measure;
-use plan::{Plan, Turn};
-use session::{Failure, Session};
+use plan::Plan;
+use session::{NotRun, RunSession};
+use turn::Turn;
 
 /// Runs the job; its exit code, or that of hwm when it could not be started.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
@@ -35,7 +39,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         session.announce_kept(args.report.quiet);
         code
     };
-    exit::with(runs().unwrap_or_else(|failure: Failure| {
+    exit::with(runs().unwrap_or_else(|failure: NotRun| {
         complain(failure.message);
         failure.code
     }))
@@ -45,7 +49,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
 pub(crate) fn once(args: RunArgs) -> Result<(exit::Code, Record<Rows>), exit::Code> {
     let (save, is_quiet) = (args.report.save.clone(), args.report.quiet);
     let ran = Plan::for_run(args, Turn::ONLY)
-        .map_err(Failure::from)
+        .map_err(NotRun::from)
         .and_then(|plan| measure_alone(plan, save, is_quiet));
     ran.map_err(|failure| {
         complain(failure.message);
@@ -57,7 +61,7 @@ pub(crate) fn once(args: RunArgs) -> Result<(exit::Code, Record<Rows>), exit::Co
 pub(crate) fn attach(args: AttachArgs) -> ExitCode {
     let (save, is_quiet) = (args.report.save.clone(), args.report.quiet);
     let ran =
-        Plan::for_attach(args).map_err(Failure::from).and_then(|plan| measure_alone(plan, save, is_quiet));
+        Plan::for_attach(args).map_err(NotRun::from).and_then(|plan| measure_alone(plan, save, is_quiet));
     exit::with(ran.map_or_else(
         |failure| {
             complain(failure.message);
@@ -72,7 +76,7 @@ fn measure_alone(
     plan: Plan,
     save: Option<Save>,
     is_quiet: bool,
-) -> Result<(exit::Code, Record<Rows>), Failure> {
+) -> Result<(exit::Code, Record<Rows>), NotRun> {
     let mut session = begin(std::slice::from_ref(&plan), save)?;
     let ran = measure(plan, &mut session)?;
     session.announce_kept(is_quiet);
@@ -80,7 +84,7 @@ fn measure_alone(
 }
 
 /// Begins the session in which the plans are carried out.
-fn begin(plans: &[Plan], save: Option<Save>) -> Result<Session, Failure> {
+fn begin(plans: &[Plan], save: Option<Save>) -> Result<RunSession, NotRun> {
     let limited = plans.first().filter(|plan| plan.has_limits());
     if let Some(Pace::Fixed { interval, .. }) = limited.map(|plan| plan.job.get_pace()) {
         warn(format_args!(
@@ -88,5 +92,5 @@ fn begin(plans: &[Plan], save: Option<Save>) -> Result<Session, Failure> {
             interval.as_millis()
         ));
     }
-    Session::begin(save)
+    RunSession::begin(save)
 }

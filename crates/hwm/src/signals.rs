@@ -7,6 +7,7 @@
 //! On Windows the console tells every process that is attached to it of Ctrl-C and Ctrl-Break, the job too: nothing is
 //! passed on, and hwm outlives them.
 
+mod debounce;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -14,21 +15,13 @@ mod macos;
 #[cfg(any(unix, test))]
 mod policy;
 #[cfg(unix)]
+mod received;
+#[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
 
-use std::time::Duration;
-
-#[cfg(target_os = "linux")]
-use linux as os;
-#[cfg(target_os = "macos")]
-use macos as os;
 #[cfg(unix)]
 pub(crate) use unix::{Signals, outlive_file_size_limit, take_over, write_from_background};
 #[cfg(windows)]
 pub(crate) use windows::{Asked, Signals};
-
-/// A second TERM or HUP within this time is the same one: `timeout` sends TERM to its child and at once to the
-/// whole group.
-const SAME: Duration = Duration::from_millis(500);

@@ -13,14 +13,13 @@ use highwater::record::Record;
 
 use crate::{
     args::ViewArgs,
+    console::{print, warn},
     files::{Destination, NewFileMode},
     output::{
-        html::{Page, payload::Packed},
-        print,
-        summary::BOLD,
-        terminal, text, view, warn,
+        formats::html::{Page, payload::Packed},
+        terminal::{summary::BOLD, view},
     },
-    records,
+    record_source, terminal, text,
 };
 
 pub(crate) fn run(args: &ViewArgs) -> anyhow::Result<ExitCode> {
@@ -49,7 +48,7 @@ pub(crate) fn run(args: &ViewArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn pack(file: &Path) -> anyhow::Result<Packed> {
-    let record: Record = records::read(file).map_err(anyhow::Error::msg)?;
+    let record: Record = record_source::read(file).map_err(anyhow::Error::msg)?;
     if !record.complete {
         warn(format_args!("{}: a checkpoint, its job had not ended: it has no timeline", file.display()));
     }
@@ -59,15 +58,15 @@ fn pack(file: &Path) -> anyhow::Result<Packed> {
 /// The record in the terminal; two of them one after the other.
 fn in_terminal(args: &ViewArgs) -> anyhow::Result<ExitCode> {
     let layout =
-        view::Layout { width: terminal::wanted_width(), top: args.top, is_utf8: terminal::is_utf8() };
+        view::ViewLayout { width: terminal::wanted_width(), top: args.top, is_utf8: terminal::is_utf8() };
     let files = || std::iter::once(&args.record).chain(&args.other);
-    let read = |file: &PathBuf| records::read(file).map_err(anyhow::Error::msg);
+    let read = |file: &PathBuf| record_source::read(file).map_err(anyhow::Error::msg);
     let records = files().map(read).collect::<anyhow::Result<Vec<_>>>()?;
     let mut out = Vec::new();
     for (file, record) in files().zip(&records) {
         if records.len() > 1 {
             let gap = if out.is_empty() { "" } else { "\n" };
-            writeln!(out, "{gap}{BOLD}{}{BOLD:#}", text::printable(&records::name(file).to_string()))?;
+            writeln!(out, "{gap}{BOLD}{}{BOLD:#}", text::printable(&record_source::name(file).to_string()))?;
         }
         view::write(record, layout, &mut out)?;
     }

@@ -3,33 +3,28 @@
 mod peaks;
 mod wait;
 
-use std::{
-    collections::BTreeSet,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, process::ExitCode, time::Instant};
 
 use highwater::Ram;
 use serde::Serialize;
 
 use crate::{
     args::WatchArgs,
+    console::{complain, print_json_line},
     exit,
     look::{Look, Looker, Order},
-    output::{
-        advice, complain,
-        document::{self, DeviceEntry, DeviceSample, ListingEntry, RamEntry, Schema},
-        print_json_line,
-    },
+    output::formats::documents::{self, DeviceEntry, DeviceSample, ListingEntry, RamEntry},
     ps,
+    schema::Schema,
+    text::advice,
 };
-use peaks::Peaks;
-use wait::{Waiter, Woken};
+use peaks::{WatchPeaks, thousandths};
+use wait::{WaitEnd, Waiter};
 
 /// One line.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Line<'a> {
+enum WatchEvent<'a> {
     Start {
         schema: Schema,
         time: highwater::record::Timestamp,
@@ -54,7 +49,7 @@ enum Line<'a> {
         complete: bool,
         ended_by: &'static str,
         #[serde(flatten)]
-        peaks: &'a Peaks,
+        peaks: &'a WatchPeaks,
     },
 }
 
@@ -72,9 +67,9 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
     let mut look = looker.look();
     let selection = looker.selection().to_string();
-    let start = Line::Start {
+    let start = WatchEvent::Start {
         schema: Schema::WATCH,
-        time: document::now(),
+        time: documents::now(),
         interval_seconds: args.interval.as_secs_f64(),
         duration_seconds: args.duration.map(|duration| duration.as_secs_f64()),
         selection: selection.trim_start_matches(" matching "),
@@ -83,7 +78,7 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     if !print_json_line(&start)? {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut peaks = Peaks::default();
+    let mut peaks = WatchPeaks::default();
     let mut late_before = BTreeSet::new();
     let mut samples = 0;
     let mut complete = true;
@@ -99,8 +94,8 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         let elapsed = begun.elapsed();
         peaks.add(&look, elapsed);
         let ram = Ram::read(&roots);
-        let sample = Line::Sample {
-            time: document::now(),
+        let sample = WatchEvent::Sample {
+            time: documents::now(),
             elapsed_seconds: thousandths(elapsed),
             ram: RamEntry(&ram),
             devices: look.devices.iter().map(DeviceSample).collect(),
@@ -115,17 +110,17 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         let next = args.interval * u32::try_from(samples).unwrap_or(u32::MAX);
         let until = args.duration.map_or(next, |duration| duration.min(next));
         match waiter.wait(until.saturating_sub(begun.elapsed()))? {
-            Woken::TimeUp => {}
-            Woken::Asked => break "signal",
-            Woken::NobodyReads => return Ok(ExitCode::SUCCESS),
+            WaitEnd::TimeUp => {}
+            WaitEnd::Asked => break "signal",
+            WaitEnd::NobodyReads => return Ok(ExitCode::SUCCESS),
         }
         if args.duration.is_some_and(|duration| begun.elapsed() >= duration) {
             break "duration";
         }
         look = looker.look();
     };
-    let summary = Line::Summary {
-        time: document::now(),
+    let summary = WatchEvent::Summary {
+        time: documents::now(),
         elapsed_seconds: thousandths(begun.elapsed()),
         samples,
         complete,
@@ -138,8 +133,4 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
 
 fn all_ended(look: &Look, asked: usize) -> bool {
     look.missing.len() == asked
-}
-
-fn thousandths(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e3).round() / 1e3
 }

@@ -1,6 +1,6 @@
 //! `--csv-escape-formulas`, an option of all verbs that write CSV.
 
-use crate::output::cell::CellStyle;
+use crate::text::cell::CellStyle;
 
 /// How texts stand in CSV.
 #[derive(Debug, Clone, Copy, clap::Args)]

@@ -1,7 +1,7 @@
 //! `hwm list`.
 
 use crate::{
-    kept::{Name, Reference},
+    store::{RecordName, RecordReference},
     units,
 };
 
@@ -13,7 +13,7 @@ use crate::{
 pub(crate) struct ListArgs {
     /// Only those of this name.
     #[arg(value_name = "NAME", conflicts_with_all = ["remove", "keep"])]
-    pub(crate) name: Option<Name>,
+    pub(crate) name: Option<RecordName>,
 
     /// Print JSON.
     #[arg(long, conflicts_with_all = ["remove", "keep"])]
@@ -21,7 +21,7 @@ pub(crate) struct ListArgs {
 
     /// Remove this record, with all its runs. May be given several times.
     #[arg(long, value_name = "RECORD", value_parser = parse_reference)]
-    pub(crate) remove: Vec<Reference>,
+    pub(crate) remove: Vec<RecordReference>,
 
     /// Remove all but the newest N.
     #[arg(long, value_name = "N", conflicts_with = "remove", value_parser = units::parse_number)]
@@ -46,7 +46,7 @@ PEAK is the median of the runs: ≥ at least, ≤ at most, ~ an estimate.
 Exit codes: 0 done; 1 failed; 2 bad usage.
 ";
 
-fn parse_reference(text: &str) -> Result<Reference, String> {
-    Reference::parse(text)
+fn parse_reference(text: &str) -> Result<RecordReference, String> {
+    RecordReference::parse(text)
         .ok_or_else(|| "give the name of a kept record, such as base, base~1 or @last~3".to_owned())
 }

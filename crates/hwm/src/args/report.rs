@@ -7,7 +7,7 @@ use highwater::job::{CommandLineKey, GroupBy};
 use regex_lite::Regex;
 
 use super::{cell::CellArgs, output_mode::OutputModeArgs};
-use crate::{kept::Name, units};
+use crate::{store::RecordName, units};
 
 /// What is written, and what is listed in it.
 #[derive(Debug, Clone, Args)]
@@ -141,10 +141,10 @@ fn parse_live(text: &str) -> Result<std::option::Option<Duration>, String> {
 }
 
 /// A name for what is kept, or none.
-pub(crate) type Save = Option<Name>;
+pub(crate) type Save = Option<RecordName>;
 
 // With the whole path, so that clap does not take it for an optional argument.
-fn parse_save(text: &str) -> Result<std::option::Option<Name>, String> {
+fn parse_save(text: &str) -> Result<std::option::Option<RecordName>, String> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 

@@ -9,36 +9,34 @@ use std::{
 
 use crate::{
     args::CheckOutputArgs,
+    console::{warn, warn_unwritten},
     files::{Appender, Destination, NewFileMode},
-    output::{
-        ci::{Report, benchmark, github, junit, markdown},
-        warn, warn_unwritten,
-    },
+    output::ci::{CheckReport, benchmark, github, junit, markdown},
 };
 use anyhow::{Context, bail};
 
 /// Writes one format.
-type Format = fn(&Report<'_>, &mut dyn Write) -> io::Result<()>;
+type WriteCheck = fn(&CheckReport<'_>, &mut dyn Write) -> io::Result<()>;
 
 /// Where everything goes.
-pub(super) struct Outputs {
+pub(super) struct CheckOutputs {
     /// Files of ours.
-    files: Vec<(Destination, Format)>,
+    files: Vec<(Destination, WriteCheck)>,
     /// Files of the CI, to which other programs write too.
-    shared: Vec<(PathBuf, Appender, Format)>,
+    shared: Vec<(PathBuf, Appender, WriteCheck)>,
     annotate: bool,
 }
 
-impl Outputs {
+impl CheckOutputs {
     pub(super) fn check(args: &CheckOutputArgs) -> anyhow::Result<Self> {
-        let asked: [(&str, &Option<PathBuf>, Format); 5] = [
+        let asked: [(&str, &Option<PathBuf>, WriteCheck); 5] = [
             ("--markdown", &args.markdown, markdown::write),
             ("--env-file", &args.env_file, github::outputs),
             ("--junit", &args.junit, junit::write),
             ("--benchmark-json", &args.benchmark_json, benchmark::github),
             ("--bencher-json", &args.bencher_json, benchmark::bencher),
         ];
-        let mut files: Vec<(Destination, Format)> = Vec::new();
+        let mut files: Vec<(Destination, WriteCheck)> = Vec::new();
         for (option, path, format) in asked {
             let Some(path) = path else { continue };
             if path.as_os_str() == "-" {
@@ -50,8 +48,8 @@ impl Outputs {
             }
             files.push((destination, format));
         }
-        let mut shared: Vec<(PathBuf, Appender, Format)> = Vec::new();
-        let given: [(&str, Format); 2] =
+        let mut shared: Vec<(PathBuf, Appender, WriteCheck)> = Vec::new();
+        let given: [(&str, WriteCheck); 2] =
             [("GITHUB_STEP_SUMMARY", markdown::write), ("GITHUB_OUTPUT", github::outputs)];
         for (variable, format) in given {
             let Some(path) = set(variable).map(PathBuf::from) else { continue };
@@ -64,7 +62,7 @@ impl Outputs {
     }
 
     /// Writes all of it. The command is over: what fails here is a warning.
-    pub(super) fn write(mut self, report: &Report<'_>) {
+    pub(super) fn write(mut self, report: &CheckReport<'_>) {
         if self.annotate {
             let mut lines = Vec::new();
             let written = github::annotations(report, &mut lines)

@@ -128,7 +128,7 @@ impl fmt::Display for Selection {
             words.push(format!("pid={}", pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")));
         }
         words.extend(self.device.map(|index| format!("device={index}")));
-        words.extend(self.min.map(|min| format!("min={}", crate::output::text::size(min).replace(' ', ""))));
+        words.extend(self.min.map(|min| format!("min={}", crate::text::size(min).replace(' ', ""))));
         words.extend(self.filter.as_ref().map(|regex| format!("filter={regex}")));
         if words.is_empty() { Ok(()) } else { write!(f, " matching {}", words.join(" ")) }
     }

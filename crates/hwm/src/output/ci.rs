@@ -13,26 +13,26 @@ use highwater::{
     record::{Certainty, Metric, Record},
 };
 
-use super::{comparison::words, text::size};
 use crate::judgement::Judgement;
+use crate::text::{phrases, size};
 
 /// All that a check found.
 #[derive(Debug)]
-pub(crate) struct Report<'a> {
+pub(crate) struct CheckReport<'a> {
     /// What it is called.
     pub(crate) name: String,
     pub(crate) record: &'a Record,
     pub(crate) judgement: &'a Judgement,
     /// The job's exit code, if it failed.
     pub(crate) failed: Option<crate::exit::Code>,
-    pub(crate) baseline: Baseline,
+    pub(crate) baseline: BaselineState,
     /// How many groups are listed.
     pub(crate) top: usize,
 }
 
 /// What became of the baseline.
 #[derive(Debug)]
-pub(crate) enum Baseline {
+pub(crate) enum BaselineState {
     NotGiven,
     /// There is none yet; `from` is the file that could become it.
     Missing {
@@ -44,7 +44,7 @@ pub(crate) enum Baseline {
     Updated,
 }
 
-impl Report<'_> {
+impl CheckReport<'_> {
     /// The verdict as scripts see it.
     pub(crate) fn word(&self) -> &'static str {
         match self.judgement.verdict {
@@ -79,19 +79,19 @@ impl Report<'_> {
     /// How to get a baseline, or what became of it.
     pub(crate) fn about_baseline(&self) -> Option<String> {
         match &self.baseline {
-            Baseline::There => None,
-            Baseline::Updated => Some("This record is the baseline now.".to_owned()),
-            Baseline::NotGiven => Some("Nothing to compare with: no --baseline was given.".to_owned()),
-            Baseline::Missing { to, .. } if self.failed.is_some() => {
+            BaselineState::There => None,
+            BaselineState::Updated => Some("This record is the baseline now.".to_owned()),
+            BaselineState::NotGiven => Some("Nothing to compare with: no --baseline was given.".to_owned()),
+            BaselineState::Missing { to, .. } if self.failed.is_some() => {
                 Some(format!("There is no baseline {} yet, and a job that failed makes none.", to.display()))
             }
-            Baseline::Missing { to, from: Some(from) } => Some(format!(
+            BaselineState::Missing { to, from: Some(from) } => Some(format!(
                 "There is no baseline {0} yet, so this passes. To keep this run as one: cp {1} {0} \
                  (or use --update-baseline).",
                 to.display(),
                 from.display()
             )),
-            Baseline::Missing { to, from: None } => Some(format!(
+            BaselineState::Missing { to, from: None } => Some(format!(
                 "There is no baseline {} yet, so this passes. To keep a run as one use --update-baseline, or \
                  --json FILE and cp.",
                 to.display()
@@ -102,7 +102,7 @@ impl Report<'_> {
 
 /// One peak of a record.
 #[derive(Debug)]
-pub(crate) struct Figure {
+pub(crate) struct CheckFigure {
     pub(crate) name: String,
     /// For scripts.
     pub(crate) slug: String,
@@ -113,7 +113,7 @@ pub(crate) struct Figure {
     pub(crate) upper: Option<u64>,
 }
 
-impl Figure {
+impl CheckFigure {
     pub(crate) fn shown(&self) -> String {
         let Some(bytes) = self.bytes else { return "unknown".to_owned() };
         let sign = match (self.lower, self.upper) {
@@ -129,8 +129,8 @@ impl Figure {
 }
 
 /// The peaks of a record; the total in the primary metric first.
-pub(crate) fn figures(record: &Record) -> Vec<Figure> {
-    let figure = |name: String, slug: String, bytes: u64, lower: u64, certainty: Certainty| Figure {
+pub(crate) fn figures(record: &Record) -> Vec<CheckFigure> {
+    let figure = |name: String, slug: String, bytes: u64, lower: u64, certainty: Certainty| CheckFigure {
         name,
         slug,
         bytes: Some(bytes),
@@ -138,15 +138,15 @@ pub(crate) fn figures(record: &Record) -> Vec<Figure> {
         upper: (certainty != Certainty::AtLeast).then_some(bytes),
     };
     let peak = record.peak.rss;
-    let mut figures = vec![Figure {
-        name: words::total(record.primary_metric),
+    let mut figures = vec![CheckFigure {
+        name: phrases::total(record.primary_metric),
         slug: "peak-memory".to_owned(),
         bytes: record.total_peak_bytes(),
         lower: peak.map(|peak| peak.lower_bytes),
         upper: peak.map(|peak| peak.upper_bytes),
     }];
     if let Some(pss) = record.peak.pss {
-        let name = words::total(Metric::Pss);
+        let name = phrases::total(Metric::Pss);
         figures.push(figure(name, "peak-pss".to_owned(), pss.bytes, pss.bytes, pss.certainty));
     }
     if let Some(cgroup) = record.peak.cgroup {
@@ -158,7 +158,7 @@ pub(crate) fn figures(record: &Record) -> Vec<Figure> {
             (format!("GPU {} memory", device.index), format!("peak-gpu-{}-memory", device.index));
         figures.push(match device.vram {
             Some(vram) => figure(name, slug, vram.bytes, vram.lower_bytes, vram.certainty),
-            None => Figure { name, slug, bytes: None, lower: None, upper: None },
+            None => CheckFigure { name, slug, bytes: None, lower: None, upper: None },
         });
     }
     figures

@@ -13,13 +13,8 @@ use highwater::{
     record::{Finding, Metric, Record},
 };
 
-use super::plan::Turn;
-use crate::{
-    args::HookArgs,
-    exit,
-    output::{advice, json, warn},
-    signals::Signals,
-};
+use super::turn::Turn;
+use crate::{args::HookArgs, console::warn, exit, output::formats::json, signals::Signals, text::advice};
 
 /// A command that is called after a run.
 #[derive(Debug)]

@@ -11,10 +11,7 @@ use std::{
 
 use highwater::job::{Limits, Progress};
 
-use crate::{
-    args::LivePace,
-    output::{terminal, text},
-};
+use crate::{args::LivePace, terminal, text};
 
 /// On a terminal; quicker is hard to read.
 const REDRAWN: Duration = Duration::from_millis(250);
@@ -30,7 +27,7 @@ const WIDTH: usize = 80;
 
 /// How the job stands.
 #[derive(Debug, Default)]
-pub(super) struct Now {
+pub(super) struct LiveFigures {
     elapsed: Duration,
     total: Option<u64>,
     peak: Option<u64>,
@@ -56,13 +53,13 @@ impl LiveLine {
     }
 
     /// How the job stands, if that is to be drawn now.
-    pub(super) fn next(&mut self, progress: &Progress<'_>) -> Option<Now> {
+    pub(super) fn next(&mut self, progress: &Progress<'_>) -> Option<LiveFigures> {
         let at = Instant::now();
         if at < self.due {
             return None;
         }
         self.due = at + self.every;
-        Some(Now {
+        Some(LiveFigures {
             elapsed: progress.elapsed,
             total: progress.total_rss_bytes,
             peak: progress.peak_rss_bytes(),
@@ -86,7 +83,7 @@ pub(super) struct Drawing {
 }
 
 impl Drawing {
-    pub(super) fn draw(&mut self, now: &Now) {
+    pub(super) fn draw(&mut self, now: &LiveFigures) {
         // Closed or full: then there is no line.
         let mut err = io::stderr().lock();
         if self.redraws {
@@ -108,7 +105,7 @@ impl Drawing {
     }
 }
 
-fn sentence(now: &Now, limits: &Limits) -> String {
+fn sentence(now: &LiveFigures, limits: &Limits) -> String {
     let mut parts = vec![
         elapsed(now.elapsed.as_secs()),
         format!("{} now", text::size_or_unknown(now.total)),
@@ -128,7 +125,7 @@ fn elapsed(seconds: u64) -> String {
 }
 
 /// The limit of which most is used up, among those that a look can judge.
-fn limit(now: &Now, limits: &Limits) -> Option<String> {
+fn limit(now: &LiveFigures, limits: &Limits) -> Option<String> {
     let largest = now.top.as_ref().map(|(_, _, bytes)| *bytes);
     let shares = [(now.total, limits.total_rss_bytes), (largest, limits.process_rss_bytes)];
     let shares = shares.into_iter().filter_map(|(used, limit)| {
@@ -145,7 +142,7 @@ mod tests {
 
     #[test]
     fn sentences() {
-        let mut now = Now {
+        let mut now = LiveFigures {
             elapsed: Duration::from_millis(72_900),
             total: Some(412 << 20),
             peak: Some(506 << 20),

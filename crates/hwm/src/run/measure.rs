@@ -13,24 +13,20 @@ use highwater::{
 use super::{
     hook,
     plan::{LimitCodes, Plan},
-    session::{Failure, Session},
+    session::{NotRun, RunSession},
     watcher::Watcher,
 };
-use crate::{
-    drivers, exit,
-    output::{advice, json, warn},
-    own_pages,
-};
+use crate::{console::warn, exit, gpu_guard, output::formats::json, page_trim, text::advice};
 
 /// Up to so many processes leave room for the report's pages beside those of the measurement, and giving these back would
 /// cost 0.2 ms for nothing.
 const FEW_PROCESSES: usize = 200;
 
 /// Runs the job once and leaves behind what was asked for; the exit code, and the record.
-pub(super) fn measure(plan: Plan, session: &mut Session) -> Result<(exit::Code, Record<Rows>), Failure> {
+pub(super) fn measure(plan: Plan, session: &mut RunSession) -> Result<(exit::Code, Record<Rows>), NotRun> {
     let Plan { job, mut reports, live, leaks, limit_codes, hook, turn } = plan;
     if job.get_gpu() {
-        drivers::tell_of_crashes();
+        gpu_guard::report_crashes();
     }
     let timeline = reports.open_timeline(job.get_pace())?;
     let is_attached = job.get_attached().is_some();
@@ -46,13 +42,13 @@ pub(super) fn measure(plan: Plan, session: &mut Session) -> Result<(exit::Code, 
     let ran = job.run_observed(&mut watcher);
     session.signals.job_ended();
     let timeline = watcher.finish();
-    let mut record = ran.map_err(|error| Failure {
+    let mut record = ran.map_err(|error| NotRun {
         code: if is_attached { exit::FAILURE } else { exit::of_error(&error) }.into(),
         message: format!("{error}{}{}", advice(&error), hint(&error, &program, reports.record_on_stdout)),
     })?;
 
     if record.processes.len() > FEW_PROCESSES {
-        own_pages::give_back();
+        page_trim::give_back();
     }
     if let Some(rules) = leaks {
         judge_leaks(&mut record, rules);

@@ -7,7 +7,7 @@ use highwater::{
     job::{GroupBy, Limits},
 };
 
-use super::{hook::Hook, reports::Reports};
+use super::{hook::Hook, reports::Reports, turn::Turn};
 use crate::{
     args::{AttachArgs, LivePace, PaceArgs, ReportArgs, RunArgs},
     exit,
@@ -31,21 +31,6 @@ pub(super) struct Plan {
 pub(super) struct LimitCodes {
     pub(super) total: u8,
     pub(super) process: u8,
-}
-
-/// Which run of how many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Turn {
-    pub(super) number: u32,
-    pub(super) of: u32,
-}
-
-impl Turn {
-    pub(super) const ONLY: Self = Self { number: 1, of: 1 };
-
-    pub(super) fn is_alone(self) -> bool {
-        self.of == 1
-    }
 }
 
 impl Plan {

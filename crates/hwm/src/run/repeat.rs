@@ -7,12 +7,14 @@ use highwater::{job::Rows, record::Record};
 
 use super::{
     measure::measure,
-    plan::{Plan, Turn},
-    session::{Failure, Session},
+    plan::Plan,
+    session::{NotRun, RunSession},
+    turn::Turn,
 };
 use crate::{
     args::RunArgs,
-    output::{complain, print_to_stderr, summary, warn},
+    console::{complain, print_to_stderr, warn},
+    output::terminal::summary,
 };
 
 /// A plan for each run, all of them checked before the first one starts.
@@ -58,8 +60,8 @@ fn numbered(name: &Path) -> PathBuf {
 pub(super) fn run(
     plans: Vec<Plan>,
     keep_going: bool,
-    session: &mut Session,
-) -> Result<crate::exit::Code, Failure> {
+    session: &mut RunSession,
+) -> Result<crate::exit::Code, NotRun> {
     let (mut well, mut failed) = (Vec::new(), 0);
     let mut first_failure = None;
     let quiet = plans.iter().any(|plan| plan.reports.summary.is_quiet);

@@ -12,15 +12,21 @@ use highwater::{
     record::Record,
 };
 
-use super::plan::Turn;
+use super::timeline::TimelineFile;
+use super::turn::Turn;
 use crate::{
     args::ReportArgs,
+    console::{print_to_stderr, warn, warn_unwritten},
     files::{Destination, NewFileMode},
+    filter::RowFilter,
     output::{
-        csv::ProcessCsv, group_csv::GroupCsv, html::HtmlReport, json::JsonReport, leaks, listed::Listed,
-        print_to_stderr, report::Report, summary, timeline::TimelineFile, warn, warn_unwritten,
+        formats::{
+            group_csv::GroupCsv, html::HtmlReport, json::JsonReport, process_csv::ProcessCsv, report::Report,
+        },
+        terminal::summary,
     },
     paths, startup,
+    text::leaks,
 };
 
 /// The reports that a run leaves behind.
@@ -54,7 +60,7 @@ enum Content {
 pub(super) struct SummaryStyle {
     pub(super) is_quiet: bool,
     top: usize,
-    listed: Listed,
+    filter: RowFilter,
     with_cpu: bool,
     /// The file with all rows, if one is written.
     csv: Option<String>,
@@ -68,7 +74,7 @@ impl Reports {
         }
         let mode = args.output_mode.mode();
         let cells = args.cells.style();
-        let listed = Listed::new(args.include, args.exclude);
+        let filter = RowFilter::new(args.include, args.exclude);
         let record_on_stdout = args.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
         let json = match &args.json {
             Some(_) if record_on_stdout && startup::inherited_closed_stdout() => {
@@ -90,8 +96,8 @@ impl Reports {
         };
         let files = [
             report("--json", json, Box::new(JsonReport)),
-            report("--csv", csv, Box::new(ProcessCsv { listed: listed.clone(), cells })),
-            report("--group-csv", group_csv, Box::new(GroupCsv { listed: listed.clone(), cells })),
+            report("--csv", csv, Box::new(ProcessCsv { filter: filter.clone(), cells })),
+            report("--group-csv", group_csv, Box::new(GroupCsv { filter: filter.clone(), cells })),
             timeline.map(|to| ReportFile {
                 option: "--timeline",
                 to: Arc::new(to),
@@ -105,7 +111,7 @@ impl Reports {
                 bail!("{} and {option} both write to {}; give them different files", other.option, to.name());
             }
         }
-        let summary = SummaryStyle { is_quiet: args.quiet, top: args.top, listed, with_cpu, csv: csv_name };
+        let summary = SummaryStyle { is_quiet: args.quiet, top: args.top, filter, with_cpu, csv: csv_name };
         Ok(Self { files, record_on_stdout, summary })
     }
 
@@ -175,12 +181,12 @@ impl SummaryStyle {
                 summary::runs::one(record, turn.number, turn.of, width, out)
             });
         }
-        let tally = summary::Tally::of(record.processes.iter(), self.top, &self.listed)?;
+        let tally = summary::Tally::of(record.processes.iter(), self.top, &self.filter)?;
         print_to_stderr(|width, out| {
-            let layout = summary::Layout {
+            let layout = summary::SummaryLayout {
                 width,
                 top: self.top,
-                listed: &self.listed,
+                filter: &self.filter,
                 with_cpu: self.with_cpu,
                 csv: self.csv.clone(),
             };

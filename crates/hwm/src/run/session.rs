@@ -4,48 +4,43 @@ use anyhow::Context;
 use highwater::job::Inherited;
 
 use crate::{
-    args::Save,
-    exit,
-    kept::Keeper,
-    output::{advice, complain},
-    signals::Signals,
-    startup,
+    args::Save, console::complain, exit, signals::Signals, startup, store::RecordSaver, text::advice,
 };
 
 /// The job was not run.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct NotRun {
     pub(super) code: exit::Code,
     pub(super) message: String,
 }
 
-impl From<anyhow::Error> for Failure {
+impl From<anyhow::Error> for NotRun {
     fn from(error: anyhow::Error) -> Self {
         Self { code: exit::NOT_RUN.into(), message: format!("{error:#}{}", advice(error.as_ref())) }
     }
 }
 
 /// What holds for all runs of the job.
-pub(super) struct Session {
+pub(super) struct RunSession {
     pub(super) signals: Signals,
     /// Found before anything of it was changed for the first run.
     pub(super) inherited: Inherited,
     /// Where the records are kept, if they are.
-    pub(super) keeper: Option<Keeper>,
+    pub(super) keeper: Option<RecordSaver>,
 }
 
-impl Session {
+impl RunSession {
     /// Takes over the signals, and finds out where the records are kept.
-    pub(super) fn begin(save: Option<Save>) -> Result<Self, Failure> {
+    pub(super) fn begin(save: Option<Save>) -> Result<Self, NotRun> {
         let signals = Signals::block().context("cannot take over the signals")?;
         let inherited = startup::inherited();
-        let keeper = save.map(Keeper::new).transpose().context("--save")?;
+        let keeper = save.map(RecordSaver::new).transpose().context("--save")?;
         Ok(Self { signals, inherited, keeper })
     }
 
     /// Names the records that were kept.
     pub(super) fn announce_kept(&self, is_quiet: bool) {
-        if let Some(name) = self.keeper.as_ref().and_then(Keeper::called).filter(|_| !is_quiet) {
+        if let Some(name) = self.keeper.as_ref().and_then(RecordSaver::called).filter(|_| !is_quiet) {
             complain(format_args!("kept as {name}: hwm view {name}, hwm list"));
         }
     }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use highwater::job::{LimitNotice, Limits, Observer, Progress};
 
-use super::console::Console;
+use super::{checkpoint::Checkpoints, job_stderr::JobStderr, timeline::TimelineFile};
 use crate::{
     args::LivePace,
     files::Destination,
-    output::{checkpoint::Checkpoints, json, summary::limits, timeline::TimelineFile},
-    own_pages,
+    output::{formats::json, terminal::summary::limits},
+    page_trim,
 };
 
 /// Sees each sample.
@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct Watcher {
     timeline: Option<TimelineFile>,
     checkpoints: Option<Checkpoints>,
-    console: Console,
+    stderr: JobStderr,
 }
 
 impl Watcher {
@@ -27,15 +27,15 @@ impl Watcher {
         live: Option<LivePace>,
         limits: &Limits,
     ) -> Self {
-        Self { timeline, checkpoints: json.and_then(Checkpoints::new), console: Console::new(live, limits) }
+        Self { timeline, checkpoints: json.and_then(Checkpoints::new), stderr: JobStderr::new(live, limits) }
     }
 
     /// The job is over. Returns the timeline, whose reader may take long.
     pub(super) fn finish(mut self) -> Option<TimelineFile> {
         if let Some(warning) = self.checkpoints.as_mut().and_then(Checkpoints::finish) {
-            self.console.warn(warning);
+            self.stderr.warn(warning);
         }
-        self.console.finish();
+        self.stderr.finish();
         self.timeline
     }
 }
@@ -43,26 +43,26 @@ impl Watcher {
 impl Observer for Watcher {
     fn started(&mut self, _pid: u32) {
         // Not before: the job would start the later.
-        own_pages::give_back();
+        page_trim::give_back();
         if let Some(warning) = self.timeline.as_mut().and_then(TimelineFile::begin) {
-            self.console.warn(warning);
+            self.stderr.warn(warning);
         }
     }
 
     fn limit(&mut self, notice: &LimitNotice) {
-        self.console.warn(limits::notice(notice));
+        self.stderr.warn(limits::notice(notice));
     }
 
     fn sampled(&mut self, progress: &Progress<'_>) {
-        self.console.show(progress);
+        self.stderr.show(progress);
         if let Some(warning) = self.timeline.as_mut().and_then(|timeline| timeline.add(progress)) {
-            self.console.warn(warning);
+            self.stderr.warn(warning);
         }
         if let Some(checkpoints) = &mut self.checkpoints
             && let Some(warning) =
                 checkpoints.offer(progress.elapsed, |out| json::write(&progress.record(), out))
         {
-            self.console.warn(warning);
+            self.stderr.warn(warning);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     ptr,
 };
 
-use super::unix::Came;
+use super::received::ReceivedSignal;
 
 pub(super) fn take_over(watched: &[i32]) -> io::Result<File> {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
@@ -33,12 +33,12 @@ pub(super) fn take_over(watched: &[i32]) -> io::Result<File> {
 }
 
 /// Waits for the next one.
-pub(super) fn next(source: &mut File) -> Option<Came> {
+pub(super) fn next(source: &mut File) -> Option<ReceivedSignal> {
     // One read gives one or more whole structs signalfd_siginfo of 128 bytes (signalfd(2)).
     let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
     source.read_exact(&mut info).ok()?;
     // Its first fields: u32 ssi_signo, i32 ssi_errno, i32 ssi_code.
     let signal = i32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
     let code = i32::from_ne_bytes([info[8], info[9], info[10], info[11]]);
-    Some(Came { signal, terminal: code == libc::SI_KERNEL })
+    Some(ReceivedSignal { signal, terminal: code == libc::SI_KERNEL })
 }

@@ -10,7 +10,7 @@ use std::{
 
 use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
 
-use super::unix::Came;
+use super::received::ReceivedSignal;
 
 /// Where the handler writes to. Never closed.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
@@ -58,12 +58,12 @@ extern "C" fn note(signal: i32, info: *const libc::siginfo_t, _: *const ()) {
 }
 
 /// Waits for the next one.
-pub(super) fn next(source: &mut File) -> Option<Came> {
+pub(super) fn next(source: &mut File) -> Option<ReceivedSignal> {
     let mut said = [0; SAID];
     source.read_exact(&mut said).ok()?;
     let [signal, sender] = [&said[..4], &said[4..]].map(|part| part.try_into().map(i32::from_ne_bytes));
     let (signal, sender) = (signal.ok()?, sender.ok()?);
-    Some(Came { signal, terminal: is_of_the_terminal(signal, sender) })
+    Some(ReceivedSignal { signal, terminal: is_of_the_terminal(signal, sender) })
 }
 
 /// The kernel does not say it: a key's signal bears the pid of the terminal's program, or none. Ctrl-C and Ctrl-\\ reach

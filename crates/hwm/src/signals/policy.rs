@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::SAME;
+use super::debounce::SAME_REQUEST_WITHIN;
 
 /// What to do about a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +34,14 @@ impl Policy {
         finished: Option<Instant>,
     ) -> Action {
         if let Some(finished) = finished {
-            return if now.duration_since(finished) > SAME { Action::Leave } else { Action::Nothing };
+            return if now.duration_since(finished) > SAME_REQUEST_WITHIN {
+                Action::Leave
+            } else {
+                Action::Nothing
+            };
         }
         match self.asked_to_stop {
-            Some(first) if now.duration_since(first) > SAME => Action::KillTree,
+            Some(first) if now.duration_since(first) > SAME_REQUEST_WITHIN => Action::KillTree,
             _ if terminal => Action::Nothing,
             Some(_) if stops => Action::Nothing,
             _ => {
@@ -70,8 +74,8 @@ mod tests {
         let start = Instant::now();
         let mut policy = Policy::default();
         assert_eq!(policy.decide(start, true, false, None), Action::Forward);
-        assert_eq!(policy.decide(start + SAME / 2, true, false, None), Action::Nothing);
-        assert_eq!(policy.decide(start + SAME / 2, false, false, None), Action::Forward);
+        assert_eq!(policy.decide(start + SAME_REQUEST_WITHIN / 2, true, false, None), Action::Nothing);
+        assert_eq!(policy.decide(start + SAME_REQUEST_WITHIN / 2, false, false, None), Action::Forward);
         assert_eq!(policy.decide(start + LATER, true, false, None), Action::KillTree);
     }
 
@@ -87,7 +91,7 @@ mod tests {
     fn after_the_job_only_a_late_signal_ends_us() {
         let ended = Instant::now();
         let mut policy = Policy::default();
-        assert_eq!(policy.decide(ended + SAME / 2, false, true, Some(ended)), Action::Nothing);
+        assert_eq!(policy.decide(ended + SAME_REQUEST_WITHIN / 2, false, true, Some(ended)), Action::Nothing);
         assert_eq!(policy.decide(ended + LATER, false, true, Some(ended)), Action::Leave);
     }
 }

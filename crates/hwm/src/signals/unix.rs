@@ -12,9 +12,13 @@ use std::{
 use highwater::job::Control;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
+#[cfg(target_os = "linux")]
+use super::linux as os;
+#[cfg(target_os = "macos")]
+use super::macos as os;
 use super::{
-    os,
     policy::{Action, Policy},
+    received::ReceivedSignal,
 };
 use crate::exit;
 
@@ -22,27 +26,19 @@ use crate::exit;
 const WATCHED: [i32; 7] =
     [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM];
 
-/// One that came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Came {
-    pub(super) signal: i32,
-    /// From the terminal, so to the whole process group.
-    pub(super) terminal: bool,
-}
-
 /// The watched signals, kept from this process's threads.
 #[derive(Debug)]
 pub(crate) struct Signals {
     /// `None` when nothing is left to watch (all were ignored when we started, as under nohup), and once it is
     /// watched.
     source: Option<File>,
-    now: Arc<Mutex<Now>>,
+    now: Arc<Mutex<SignalState>>,
 }
 
 /// Who gets the signals, between this thread and the one that reads them.
 #[derive(Debug, Default)]
-struct Now {
-    to: Option<To>,
+struct SignalState {
+    to: Option<SignalTarget>,
     leaves: bool,
     policy: Policy,
     /// When the job ended.
@@ -51,13 +47,13 @@ struct Now {
 }
 
 #[derive(Debug, Clone)]
-enum To {
+enum SignalTarget {
     Job(Control),
     /// A command that is called after it: our child, not waited for yet.
     Command(Pid),
 }
 
-impl To {
+impl SignalTarget {
     fn signal(&self, number: i32) {
         match self {
             Self::Job(control) => control.signal(number),
@@ -89,8 +85,12 @@ impl Signals {
     pub(crate) fn forward_to(&mut self, control: Control, leaves: bool) -> io::Result<()> {
         {
             let mut now = lock(&self.now);
-            *now =
-                Now { to: Some(To::Job(control)), leaves, asked_to_end: now.asked_to_end, ..Now::default() };
+            *now = SignalState {
+                to: Some(SignalTarget::Job(control)),
+                leaves,
+                asked_to_end: now.asked_to_end,
+                ..SignalState::default()
+            };
         }
         let Some(source) = self.source.take() else { return Ok(()) };
         let now = Arc::clone(&self.now);
@@ -112,8 +112,8 @@ impl Signals {
             let mut now = lock(&self.now);
             let child = command.spawn()?;
             let pid = Pid::from_child(&child);
-            let to = Some(To::Command(pid));
-            *now = Now { to, asked_to_end: now.asked_to_end, ..Now::default() };
+            let to = Some(SignalTarget::Command(pid));
+            *now = SignalState { to, asked_to_end: now.asked_to_end, ..SignalState::default() };
             (child, pid)
         };
         // Not waited for yet, so that its pid stays its own as long as signals are sent there.
@@ -130,7 +130,7 @@ impl Signals {
     }
 }
 
-fn lock(now: &Mutex<Now>) -> MutexGuard<'_, Now> {
+fn lock(now: &Mutex<SignalState>) -> MutexGuard<'_, SignalState> {
     now.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -174,12 +174,12 @@ fn is_ignored(signal: i32) -> bool {
     }
 }
 
-fn watch(mut source: File, now: &Mutex<Now>) {
-    while let Some(Came { signal, terminal }) = os::next(&mut source) {
+fn watch(mut source: File, now: &Mutex<SignalState>) {
+    while let Some(ReceivedSignal { signal, terminal }) = os::next(&mut source) {
         let is_message = matches!(signal, libc::SIGUSR1 | libc::SIGUSR2 | libc::SIGALRM);
         let mut now = lock(now);
         let to = now.to.clone();
-        if let Some(to @ To::Job(_)) = &to
+        if let Some(to @ SignalTarget::Job(_)) = &to
             && is_message
             && now.finished.is_none()
             && !now.leaves
@@ -191,7 +191,7 @@ fn watch(mut source: File, now: &Mutex<Now>) {
         }
         now.asked_to_end = true;
         if now.leaves && now.finished.is_none() {
-            if let Some(To::Job(control)) = to {
+            if let Some(SignalTarget::Job(control)) = to {
                 control.leave();
             }
             continue;

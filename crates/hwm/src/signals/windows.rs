@@ -13,12 +13,14 @@ use windows_sys::{
     core::BOOL,
 };
 
+use super::debounce::SAME_REQUEST_WITHIN;
+
 /// The system ends us so long after it has said that the window closes, or less (5 s).
 const TO_REPORT: Duration = Duration::from_secs(4);
 
 /// What the handler, which runs in a thread of the system's, and the program know of each other.
 #[derive(Debug)]
-struct State {
+struct ConsoleState {
     /// How often we were asked to end.
     asked: u32,
     /// When the job ended: what is asked later is asked of us.
@@ -27,7 +29,7 @@ struct State {
     left: Option<Control>,
 }
 
-impl State {
+impl ConsoleState {
     const fn new() -> Self {
         Self { asked: 0, finished: None, left: None }
     }
@@ -52,7 +54,7 @@ impl State {
     }
 }
 
-static STATE: Mutex<State> = Mutex::new(State::new());
+static STATE: Mutex<ConsoleState> = Mutex::new(ConsoleState::new());
 static CHANGED: Condvar = Condvar::new();
 
 /// Outlives Ctrl-C and Ctrl-Break while a job runs.
@@ -110,7 +112,7 @@ impl Asked {
     }
 }
 
-fn state() -> MutexGuard<'static, State> {
+fn state() -> MutexGuard<'static, ConsoleState> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -128,7 +130,7 @@ unsafe extern "system" fn on_event(event: u32) -> BOOL {
     state.ask();
     CHANGED.notify_all();
     if matches!(event, CTRL_C_EVENT | CTRL_BREAK_EVENT) {
-        return BOOL::from(state.finished.is_none_or(|finished| finished.elapsed() < super::SAME));
+        return BOOL::from(state.finished.is_none_or(|finished| finished.elapsed() < SAME_REQUEST_WITHIN));
     }
     // The window closes, or the session: once this function returns we are ended.
     drop(state);
@@ -145,9 +147,9 @@ mod tests {
     use super::*;
 
     /// What a job has become that was attached to, after all of this was done; `None` where it goes on.
-    fn attached(to: u32, events: impl FnOnce(&mut State, Control)) -> Option<Record> {
+    fn attached(to: u32, events: impl FnOnce(&mut ConsoleState, Control)) -> Option<Record> {
         let job = Job::attach(to);
-        events(&mut State::new(), job.control());
+        events(&mut ConsoleState::new(), job.control());
         let (send, record) = mpsc::channel();
         thread::spawn(move || drop(send.send(job.run())));
         record.recv_timeout(Duration::from_secs(60)).ok().map(|record| record.expect("it is followed"))
@@ -178,7 +180,7 @@ mod tests {
 
     #[test]
     fn only_what_is_attached_to_is_left() {
-        let mut state = State::new();
+        let mut state = ConsoleState::new();
         let control = Job::new("cmd").control();
         state.follow(control.clone(), false);
         assert!(state.left.is_none(), "the console tells the job itself");

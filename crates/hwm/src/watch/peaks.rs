@@ -5,26 +5,25 @@ use std::{collections::BTreeMap, time::Duration};
 use highwater::gpu::{DeviceId, Figure, Reading};
 use serde::{Serialize, Serializer};
 
-use super::thousandths;
 use crate::{
     look::{DeviceRef, Look, Row},
-    output::document::DeviceRefEntry,
+    output::formats::documents::DeviceRefEntry,
 };
 
 /// Of processes and of devices.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Peaks {
+pub(super) struct WatchPeaks {
     #[serde(serialize_with = "values")]
-    peaks: BTreeMap<Key, ProcessPeak>,
+    peaks: BTreeMap<PeakKey, ProcessHighs>,
     #[serde(serialize_with = "values")]
-    devices: BTreeMap<u32, DevicePeak>,
+    devices: BTreeMap<u32, DeviceHighs>,
 }
 
 /// A pid may be given to another process while we watch.
-type Key = (u32, bool, Option<u64>, Option<DeviceId>);
+type PeakKey = (u32, bool, Option<u64>, Option<DeviceId>);
 
 #[derive(Debug, Serialize)]
-struct ProcessPeak {
+struct ProcessHighs {
     pid: u32,
     name: Option<String>,
     user: Option<String>,
@@ -40,7 +39,7 @@ struct ProcessPeak {
 }
 
 #[derive(Debug, Serialize)]
-struct DevicePeak {
+struct DeviceHighs {
     index: u32,
     id: String,
     name: Option<String>,
@@ -58,7 +57,7 @@ struct Highest<N> {
     names: std::marker::PhantomData<N>,
 }
 
-trait Names {
+trait FigureNames {
     const NAMES: [&'static str; 3];
 }
 
@@ -66,7 +65,7 @@ macro_rules! names {
     ($name:ident, $word:literal) => {
         #[derive(Debug)]
         struct $name;
-        impl Names for $name {
+        impl FigureNames for $name {
             const NAMES: [&'static str; 3] = [
                 concat!("max_", $word, "_bytes"),
                 concat!("max_", $word, "_certainty"),
@@ -95,7 +94,7 @@ impl<N> Highest<N> {
     }
 }
 
-impl<N: Names> Serialize for Highest<N> {
+impl<N: FigureNames> Serialize for Highest<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeMap;
         let [bytes, certainty, at] = N::NAMES;
@@ -121,7 +120,7 @@ fn device<S: Serializer>(device: &Option<DeviceRef>, serializer: S) -> Result<S:
     device.as_ref().map(DeviceRefEntry).serialize(serializer)
 }
 
-impl Peaks {
+impl WatchPeaks {
     pub(super) fn is_empty(&self) -> bool {
         self.peaks.is_empty()
     }
@@ -132,7 +131,7 @@ impl Peaks {
             self.add_row(row, at);
         }
         for device in &look.devices {
-            let peak = self.devices.entry(device.index).or_insert_with(|| DevicePeak {
+            let peak = self.devices.entry(device.index).or_insert_with(|| DeviceHighs {
                 index: device.index,
                 id: device.id.as_str().to_owned(),
                 name: device.name.clone(),
@@ -145,7 +144,7 @@ impl Peaks {
     fn add_row(&mut self, row: &Row, at: f64) {
         let id = row.device.as_ref().map(|device| device.id.clone());
         let peak = self.peaks.entry((row.pid, row.is_host_pid, row.start_ticks, id)).or_insert_with(|| {
-            ProcessPeak {
+            ProcessHighs {
                 pid: row.pid,
                 name: None,
                 user: None,
@@ -169,4 +168,9 @@ impl Peaks {
         peak.max_rss_bytes = peak.max_rss_bytes.max(row.rss.as_ref().ok().copied());
         peak.last_seen_seconds = at;
     }
+}
+
+/// A time in seconds, to the millisecond.
+pub(super) fn thousandths(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e3).round() / 1e3
 }

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 /// Why waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Woken {
+pub(super) enum WaitEnd {
     TimeUp,
     /// INT, TERM, HUP or QUIT came.
     Asked,
@@ -34,7 +34,7 @@ impl Waiter {
 
     #[cfg(unix)]
     #[allow(clippy::unused_self)] // elsewhere
-    pub(super) fn wait(&self, time: Duration) -> io::Result<Woken> {
+    pub(super) fn wait(&self, time: Duration) -> io::Result<WaitEnd> {
         use std::time::Instant;
 
         use rustix::{
@@ -51,21 +51,21 @@ impl Waiter {
             let left = until.saturating_duration_since(Instant::now());
             let left = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
             match poll(&mut fds, Some(&left)) {
-                Ok(0) => return Ok(Woken::TimeUp),
+                Ok(0) => return Ok(WaitEnd::TimeUp),
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(errno.into()),
                 Ok(_) => {}
             }
             if fds.get(1).is_some_and(|signals| signals.revents().contains(PollFlags::IN)) {
-                return Ok(Woken::Asked);
+                return Ok(WaitEnd::Asked);
             }
-            return Ok(Woken::NobodyReads);
+            return Ok(WaitEnd::NobodyReads);
         }
     }
 
     #[cfg(windows)]
     #[allow(clippy::unnecessary_wraps)] // It may fail elsewhere. That nobody reads, the next line tells.
-    pub(super) fn wait(&self, time: Duration) -> io::Result<Woken> {
-        Ok(if self.asked.within(time) { Woken::Asked } else { Woken::TimeUp })
+    pub(super) fn wait(&self, time: Duration) -> io::Result<WaitEnd> {
+        Ok(if self.asked.within(time) { WaitEnd::Asked } else { WaitEnd::TimeUp })
     }
 }

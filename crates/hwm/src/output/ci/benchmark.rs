@@ -4,15 +4,15 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::{Figure, Report, figures};
-use crate::output::{
-    json,
+use super::{CheckFigure, CheckReport, figures};
+use crate::{
+    output::formats::json,
     text::{command_of, size},
 };
 
 /// github-action-benchmark, `customSmallerIsBetter`.
-pub(crate) fn github(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let entry = |figure: Figure| {
+pub(crate) fn github(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let entry = |figure: CheckFigure| {
         let mib = |bytes: u64| (bytes as f64 / 1_048_576.0 * 1000.0).round() / 1000.0;
         let mut entry = json!({
             "name": format!("{}: {}", report.name, figure.name),
@@ -37,7 +37,7 @@ pub(crate) fn github(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()>
 }
 
 /// Bencher Metric Format, in bytes.
-pub(crate) fn bencher(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn bencher(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut measures = Map::new();
     for figure in figures(report.record) {
         let Some(bytes) = figure.bytes else { continue };

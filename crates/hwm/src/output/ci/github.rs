@@ -7,14 +7,14 @@ use std::{
 
 use highwater::analysis::{Verdict, WarningKind};
 
-use super::{Baseline, Report, figures};
-use crate::output::{comparison::words, leaks, text::printable};
+use super::{BaselineState, CheckReport, figures};
+use crate::text::{leaks, phrases, printable};
 
 /// Annotations of one step are cut off by GitHub after ten of a kind.
 const MOST: usize = 10;
 
 /// `::error title=...::...` and the like.
-pub(crate) fn annotations(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn annotations(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut say = |kind: &str, title: &str, message: &str| {
         let title = format!("{title} ({})", report.name);
         writeln!(out, "::{kind} title={}::{}", property(&printable(&title)), data(&printable(message)))
@@ -27,7 +27,7 @@ pub(crate) fn annotations(report: &Report<'_>, out: &mut dyn Write) -> io::Resul
         say("error", "Memory leak", &format!("Leak: {}", leaks::sentence(leak)))?;
     }
     if let Some(comparison) = &report.judgement.comparison {
-        let said = words::of_comparison(comparison);
+        let said = phrases::of_comparison(comparison);
         match comparison.verdict {
             Verdict::Fine if comparison.totals.iter().all(|row| row.verdict != Verdict::Unknown) => {}
             Verdict::Fine | Verdict::NoEvidence => say("warning", "Memory", &said)?,
@@ -41,7 +41,7 @@ pub(crate) fn annotations(report: &Report<'_>, out: &mut dyn Write) -> io::Resul
         }
     }
     match (&report.baseline, report.about_baseline()) {
-        (Baseline::Missing { .. } | Baseline::NotGiven, Some(said)) => {
+        (BaselineState::Missing { .. } | BaselineState::NotGiven, Some(said)) => {
             say("notice", "Memory baseline", &said)
         }
         _ => Ok(()),
@@ -49,7 +49,7 @@ pub(crate) fn annotations(report: &Report<'_>, out: &mut dyn Write) -> io::Resul
 }
 
 /// `key=value`, one a line; what is not known is `unknown`.
-pub(crate) fn outputs(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn outputs(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     let figures = figures(report.record);
     let peak = figures.first();
     let row = report.judgement.comparison.as_ref().and_then(|comparison| comparison.primary());
@@ -57,7 +57,7 @@ pub(crate) fn outputs(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()
     writeln!(out, "peak_bytes={}", or_unknown(peak.and_then(|peak| peak.bytes)))?;
     writeln!(out, "peak_lower_bytes={}", or_unknown(peak.and_then(|peak| peak.lower)))?;
     writeln!(out, "peak_upper_bytes={}", or_unknown(peak.and_then(|peak| peak.upper)))?;
-    writeln!(out, "peak={}", peak.map_or_else(|| "unknown".to_owned(), super::Figure::shown))?;
+    writeln!(out, "peak={}", peak.map_or_else(|| "unknown".to_owned(), super::CheckFigure::shown))?;
     writeln!(out, "container_limit_bytes={}", or_unknown(report.record.host.container_limit_bytes))?;
     writeln!(out, "baseline_bytes={}", or_unknown(row.and_then(|row| row.base.bytes)))?;
     writeln!(out, "increase_bytes={}", or_unknown(row.and_then(|row| row.change_bytes)))?;

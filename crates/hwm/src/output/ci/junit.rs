@@ -4,23 +4,23 @@ use std::io::{self, Write};
 
 use highwater::analysis::{Row, Verdict};
 
-use super::{Report, figures};
-use crate::output::{comparison::words, leaks, text::printable};
+use super::{CheckReport, figures};
+use crate::text::{leaks, phrases, printable};
 
 /// How a case went.
-enum Outcome {
+enum JunitOutcome {
     Passed(String),
     Failed(String),
     Skipped(String),
     Error(String),
 }
 
-pub(crate) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     let cases = cases(report);
-    let count = |of: fn(&Outcome) -> bool| cases.iter().filter(|(_, outcome)| of(outcome)).count();
-    let failures = count(|outcome| matches!(outcome, Outcome::Failed(_)));
-    let errors = count(|outcome| matches!(outcome, Outcome::Error(_)));
-    let skipped = count(|outcome| matches!(outcome, Outcome::Skipped(_)));
+    let count = |of: fn(&JunitOutcome) -> bool| cases.iter().filter(|(_, outcome)| of(outcome)).count();
+    let failures = count(|outcome| matches!(outcome, JunitOutcome::Failed(_)));
+    let errors = count(|outcome| matches!(outcome, JunitOutcome::Error(_)));
+    let skipped = count(|outcome| matches!(outcome, JunitOutcome::Skipped(_)));
     let (tests, name) = (cases.len(), escape(&report.name));
     writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
     writeln!(out, r#"<testsuites name="hwm">"#)?;
@@ -32,30 +32,32 @@ pub(crate) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> 
     for (case, outcome) in &cases {
         let head = format!(r#"<testcase classname="hwm.{name}" name="{}">"#, escape(case));
         let (element, message) = match outcome {
-            Outcome::Passed(said) => {
+            JunitOutcome::Passed(said) => {
                 writeln!(out, "    {head}<system-out>{}</system-out></testcase>", escape(said))?;
                 continue;
             }
-            Outcome::Failed(message) => ("failure", message),
-            Outcome::Skipped(message) => ("skipped", message),
-            Outcome::Error(message) => ("error", message),
+            JunitOutcome::Failed(message) => ("failure", message),
+            JunitOutcome::Skipped(message) => ("skipped", message),
+            JunitOutcome::Error(message) => ("error", message),
         };
         writeln!(out, r#"    {head}<{element} message="{}"/></testcase>"#, escape(message))?;
     }
     writeln!(out, "  </testsuite>\n</testsuites>")
 }
 
-fn cases(report: &Report<'_>) -> Vec<(String, Outcome)> {
-    let ended = report.failure().map_or_else(|| Outcome::Passed("It ended well.".to_owned()), Outcome::Error);
+fn cases(report: &CheckReport<'_>) -> Vec<(String, JunitOutcome)> {
+    let ended = report
+        .failure()
+        .map_or_else(|| JunitOutcome::Passed("It ended well.".to_owned()), JunitOutcome::Error);
     let mut cases = vec![("job".to_owned(), ended)];
     if let Some(comparison) = &report.judgement.comparison {
         let rows = comparison.totals.iter().chain(&comparison.groups).filter(|row| row.decides);
-        cases.extend(rows.map(|row| (words::name(&row.what), of_row(row))));
+        cases.extend(rows.map(|row| (phrases::name(&row.what), of_row(row))));
     } else {
         let no_base = report.about_baseline().unwrap_or_default();
         for figure in figures(report.record) {
             let said = format!("{}. {no_base}", figure.shown());
-            cases.push((figure.name, Outcome::Skipped(said)));
+            cases.push((figure.name, JunitOutcome::Skipped(said)));
         }
     }
     for found in report.judgement.leaks.iter().flatten() {
@@ -63,22 +65,22 @@ fn cases(report: &Report<'_>) -> Vec<(String, Outcome)> {
         cases.push((
             "leaks".to_owned(),
             match found.leaks.is_empty() {
-                false => Outcome::Failed(said),
-                true if found.search.total_judged => Outcome::Passed(said),
-                true => Outcome::Skipped(said),
+                false => JunitOutcome::Failed(said),
+                true if found.search.total_judged => JunitOutcome::Passed(said),
+                true => JunitOutcome::Skipped(said),
             },
         ));
     }
     cases
 }
 
-fn of_row(row: &Row) -> Outcome {
-    let (base, candidate) = (words::side(&row.base), words::side(&row.candidate));
-    let said = format!("{base} in the base, {candidate} now: {}", words::verdict(row));
+fn of_row(row: &Row) -> JunitOutcome {
+    let (base, candidate) = (phrases::side(&row.base), phrases::side(&row.candidate));
+    let said = format!("{base} in the base, {candidate} now: {}", phrases::verdict(row));
     match row.verdict {
-        Verdict::Regression => Outcome::Failed(format!("{} ({said})", words::grown(row))),
-        Verdict::Unknown => Outcome::Skipped(said),
-        _ => Outcome::Passed(said),
+        Verdict::Regression => JunitOutcome::Failed(format!("{} ({said})", phrases::grown(row))),
+        Verdict::Unknown => JunitOutcome::Skipped(said),
+        _ => JunitOutcome::Passed(said),
     }
 }
 

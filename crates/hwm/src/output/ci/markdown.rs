@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::{Report, figures};
-use crate::output::comparison::markdown::{escape, write as write_comparison};
+use super::{CheckReport, figures};
+use crate::output::formats::markdown::{escape, write as write_comparison};
 
-pub(crate) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "### Memory: {} ({})\n", escape(&report.name), report.word().replace('_', " "))?;
     for line in [report.failure(), report.about_baseline(), report.beside_limit()].into_iter().flatten() {
         writeln!(out, "{}\n", escape(&line))?;

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::{Report, figures};
-use crate::output::{comparison, text::printable};
+use super::{CheckReport, figures};
+use crate::{output::terminal::comparison, text::printable};
 
-pub(crate) fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     if report.judgement.comparison.is_none() {
         for figure in figures(report.record) {
             writeln!(out, "{}: {}", figure.name, figure.shown())?;

@@ -1,0 +1,42 @@
+//! Which commands a report lists (`--include`, `--exclude`). Totals never ask.
+
+use regex_lite::Regex;
+
+/// What to list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RowFilter {
+    include: Vec<Regex>,
+    exclude: Vec<Regex>,
+}
+
+impl RowFilter {
+    pub(crate) fn new(include: Vec<Regex>, exclude: Vec<Regex>) -> Self {
+        Self { include, exclude }
+    }
+
+    /// Whether everything is listed.
+    pub(crate) fn is_all(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty()
+    }
+
+    /// Some `--include` matches, or there is none, and no `--exclude` does.
+    pub(crate) fn lists(&self, command: &str) -> bool {
+        let any = |patterns: &[Regex]| patterns.iter().any(|pattern| pattern.is_match(command));
+        (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn include_and_exclude() {
+        let regex = |text| vec![Regex::new(text).unwrap()];
+        assert!(RowFilter::default().lists("anything"));
+        let listed = RowFilter::new(regex("^rust"), regex("doc$"));
+        assert!(listed.lists("rustc"));
+        assert!(!listed.lists("rustdoc"));
+        assert!(!listed.lists("cc"));
+    }
+}

@@ -1,0 +1,128 @@
+//! What `hwm list` shows of each record, kept beside them so that they need not all be read again.
+//!
+//! It only caches: an entry counts while its file has the length and the time of change that it had; one that is lost,
+//! broken or written by two at once is made again from the files.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use highwater::record::{Certainty, Exit, Finding};
+use serde::{Deserialize, Serialize};
+
+use crate::store::{RECORD_MODE, RecordStore, RunSet};
+use crate::{
+    files::{Destination, InputFile},
+    record_source,
+};
+
+/// Of the index; another one is made again.
+const VERSION: u32 = 2;
+const FILE: &str = "index.json";
+/// A line takes some hundred bytes, so this is enough for 100,000 records.
+const MAX_INDEX_BYTES: u64 = 64 << 20;
+
+/// The part of a record that fits a line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct IndexLine {
+    pub(crate) command: Vec<String>,
+    pub(crate) duration_seconds: f64,
+    /// Peak of the total in the primary metric.
+    pub(crate) peak_bytes: Option<u64>,
+    pub(crate) peak_certainty: Option<Certainty>,
+    pub(crate) exit: Option<Exit>,
+    /// How many were found; `null` where they were not looked for.
+    pub(crate) leaks: Option<usize>,
+}
+
+/// The line, or why the file cannot be read.
+pub(crate) type IndexEntry = Result<IndexLine, String>;
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Index {
+    version: u32,
+    /// By the name of the file below the root.
+    entries: BTreeMap<String, Cached>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Cached {
+    bytes: u64,
+    changed_nanos: u64,
+    line: IndexEntry,
+}
+
+/// The lines of all runs of all sets, in their order.
+pub(crate) fn lines(kept: &RecordStore, sets: &[RunSet]) -> Vec<Vec<IndexEntry>> {
+    let file = kept.root().join(FILE);
+    let old = read_index(&file).unwrap_or_default();
+    let mut new = Index { version: VERSION, entries: BTreeMap::new() };
+    let mut lines = Vec::new();
+    for set in sets {
+        let mut runs = Vec::new();
+        for (_, file) in &set.runs {
+            let key = file.strip_prefix(kept.root()).unwrap_or(file).to_string_lossy().into_owned();
+            let state = state(file);
+            let known = old.entries.get(&key).filter(|cached| {
+                old.version == VERSION && state == Some((cached.bytes, cached.changed_nanos))
+            });
+            let line = known.map_or_else(|| read(file), |cached| cached.line.clone());
+            if let Some((bytes, changed_nanos)) = state {
+                new.entries.insert(key, Cached { bytes, changed_nanos, line: line.clone() });
+            }
+            runs.push(line);
+        }
+        lines.push(runs);
+    }
+    if new != old && (file.exists() || !new.entries.is_empty()) {
+        // Where it cannot be kept, the records are read again next time.
+        let _ = write(kept, &new);
+    }
+    lines
+}
+
+/// Not durably: what is lost is made again.
+fn write(kept: &RecordStore, index: &Index) -> io::Result<()> {
+    let to = Destination::in_directory(Arc::new(kept.open()?), FILE, RECORD_MODE);
+    let Some(replacement) = to.begin_replacement() else { return Ok(()) };
+    let mut replacement = replacement?;
+    replacement.write(|out| out.write_all(&serde_json::to_vec(index)?))?;
+    replacement.put_in_place()
+}
+
+/// The index of before, if there is one that can be used. A named pipe in its place would wait for a writer.
+fn read_index(file: &Path) -> Option<Index> {
+    if !fs::symlink_metadata(file).ok()?.is_file() {
+        return None;
+    }
+    let index = InputFile::open(file).ok()?.unless_pipe()?;
+    let mut text = Vec::new();
+    index.take(MAX_INDEX_BYTES + 1).read_to_end(&mut text).ok()?;
+    let is_whole = u64::try_from(text.len()).is_ok_and(|length| length <= MAX_INDEX_BYTES);
+    is_whole.then(|| serde_json::from_slice(&text).ok()).flatten()
+}
+
+fn state(file: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(file).ok()?;
+    let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    let nanos = changed.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    Some((metadata.len(), u64::try_from(nanos).unwrap_or(u64::MAX)))
+}
+
+fn read(file: &Path) -> IndexEntry {
+    let record = record_source::read_file(file).map_err(|error| error.reason())?;
+    let leaks = record.findings.iter().filter(|finding| matches!(finding, Finding::Leak(_))).count();
+    Ok(IndexLine {
+        duration_seconds: record.duration_seconds,
+        peak_bytes: record.total_peak_bytes(),
+        peak_certainty: record.peak.rss.map(|peak| peak.certainty),
+        exit: record.exit,
+        leaks: record.leak_search.map(|_| leaks),
+        command: record.command,
+    })
+}

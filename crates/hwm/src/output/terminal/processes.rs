@@ -1,0 +1,262 @@
+//! Processes and their GPU memory as a table, and what must be said about it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io::{self, Write},
+};
+
+use highwater::{
+    gpu::{Figure, Pool},
+    process::{PRIMARY, Primary},
+};
+
+use super::{
+    privilege::Privilege,
+    table::{self, TableColumn},
+};
+use crate::look::{Cpu, Load, Look, Row, Selection};
+use crate::text::{self, gpu_figure};
+
+/// One column: how it is set, whether it is worth its place, and a cell.
+struct ProcessColumn {
+    column: TableColumn,
+    cell: fn(&Row) -> String,
+    /// `None`: always shown.
+    shown: Option<fn(&Row) -> bool>,
+}
+
+const fn text_field(title: &'static str, least: Option<usize>, cell: fn(&Row) -> String) -> ProcessColumn {
+    ProcessColumn { column: TableColumn { title, is_right: false, least }, cell, shown: None }
+}
+
+const fn amount(title: &'static str, cell: fn(&Row) -> String) -> ProcessColumn {
+    ProcessColumn { column: TableColumn { title, is_right: true, least: None }, cell, shown: None }
+}
+
+/// What stands for a process's memory on this system.
+const HELD: &str = match PRIMARY {
+    Primary::WorkingSet => "WORKING SET",
+    Primary::PhysFootprint => "FOOTPRINT",
+    _ => "RSS",
+};
+
+const FIELDS: &[ProcessColumn] = &[
+    amount("PID", |row| row.pid.to_string()),
+    text_field("USER", Some(6), |row| row.user.as_deref().map_or_else(|| "?".to_owned(), without_domain)),
+    text_field("NAME", Some(8), |row| {
+        row.name.as_ref().map_or_else(|_| "?".to_owned(), |name| text::printable(name))
+    }),
+    ProcessColumn { shown: Some(may_hold), ..amount("VRAM", |row| memory(row, row.vram.as_ref())) },
+    ProcessColumn {
+        // Nothing known of it for any process: NVIDIA's driver does not tell.
+        shown: Some(|row| row.gtt.as_ref().is_some_and(|gtt| gtt.bytes().is_some())),
+        ..amount("GTT", |row| if is_one_pool(row) { "-".to_owned() } else { memory(row, row.gtt.as_ref()) })
+    },
+    amount(HELD, |row| match &row.rss {
+        Ok(bytes) => text::size(*bytes),
+        Err(highwater::Unavailable::NoMemoryMap) => "-".to_owned(),
+        Err(_) => "?".to_owned(),
+    }),
+    ProcessColumn {
+        shown: Some(|row| row.cpu.is_some()),
+        ..amount("CPU%", |row| row.cpu.map_or("?".to_owned(), cpu))
+    },
+    text_field("S", None, |row| row.state.map_or_else(|| "?".to_owned(), |state| state.to_string())),
+    ProcessColumn {
+        shown: Some(|row| row.engines.iter().any(|load| load.percent.is_some())),
+        ..text_field("ENGINES", Some(8), |row| engines(&row.engines))
+    },
+    ProcessColumn { shown: Some(may_hold), ..text_field("DEVICE", Some(6), device) },
+];
+
+/// Whether the device has no memory of its own, so that all of it stands under VRAM already.
+fn is_one_pool(row: &Row) -> bool {
+    row.vram.as_ref().is_some_and(|vram| vram.pool == Pool::Unified)
+        && row.gtt.as_ref().is_some_and(|gtt| gtt.bytes().is_none())
+}
+
+/// Whether GPU memory is known of it, or cannot be known; not so for all rows of `--all` where there is no GPU.
+fn may_hold(row: &Row) -> bool {
+    row.device.is_some() || row.is_refused
+}
+
+fn device(row: &Row) -> String {
+    let Some(device) = &row.device else { return if row.is_refused { "?" } else { "-" }.to_owned() };
+    let name = text::printable(device.name.as_deref().unwrap_or(device.id.as_str()));
+    device.index.map_or_else(|| name.clone(), |index| format!("{index} {name}"))
+}
+
+/// `-`: holds none, as far as one sees.
+fn memory(row: &Row, figure: Option<&Figure>) -> String {
+    match figure {
+        Some(figure) => gpu_figure::shown(figure),
+        None if row.is_refused => "?".to_owned(),
+        None => "-".to_owned(),
+    }
+}
+
+/// The kernel counts in steps: none at all in so short a time is less than one step, not 0.
+fn cpu(cpu: Cpu) -> String {
+    if cpu.percent == 0.0 && cpu.step_percent >= 0.5 {
+        return format!("<{:.0}", cpu.step_percent.ceil());
+    }
+    format!("{:.0}", cpu.percent)
+}
+
+fn engines(loads: &[Load]) -> String {
+    if loads.is_empty() {
+        return "-".to_owned();
+    }
+    let busy = loads.iter().filter_map(|load| {
+        let percent = load.percent.filter(|&percent| percent > 0.0)?;
+        let number = if percent < 0.5 { "<1".to_owned() } else { format!("{percent:.0}") };
+        Some(format!("{} {number}%", text::printable(&load.name)))
+    });
+    let busy = busy.collect::<Vec<_>>().join(" ");
+    match loads.iter().any(|load| load.percent.is_none()) {
+        _ if !busy.is_empty() => busy,
+        true => "?".to_owned(),
+        false => "idle".to_owned(),
+    }
+}
+
+/// The table; nothing at all where there is no row.
+pub(crate) fn write(rows: &[Row], width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let fields: Vec<&ProcessColumn> =
+        FIELDS.iter().filter(|field| field.shown.is_none_or(|is| rows.iter().any(is))).collect();
+    let columns: Vec<TableColumn> = fields.iter().map(|field| field.column).collect();
+    let cells: Vec<Vec<String>> =
+        rows.iter().map(|row| fields.iter().map(|field| (field.cell)(row)).collect()).collect();
+    table::write(&columns, &cells, width, out)
+}
+
+/// What the marks in the table mean, and why things are unknown; a line each.
+pub(crate) fn notes(look: &Look) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut unknown: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+    let mut bounded = false;
+    for row in &look.rows {
+        let mut add = |what: &str, why: &dyn ToString| {
+            unknown.entry(format!("{what} unknown: {}", why.to_string())).or_default().insert(row.pid);
+        };
+        if let Err(why) = &row.name {
+            add("NAME", why);
+        }
+        if let Some(why) = row.vram.as_ref().and_then(|figure| figure.reading.unknown()) {
+            add("VRAM", why);
+        }
+        if let (Err(why), Ok(_)) = (&row.rss, &row.name)
+            && *why != highwater::Unavailable::NoMemoryMap
+        {
+            add(HELD, why);
+        }
+        bounded |= [&row.vram, &row.gtt].into_iter().flatten().any(gpu_figure::is_marked);
+    }
+    for (what, pids) in unknown {
+        notes.push(format!("{}: {what}", of_pids(&pids)));
+    }
+    if bounded {
+        notes.push(
+            "≥ and ≤: the truth is more or less; ~: it is between that and a lower figure, see --json"
+                .to_owned(),
+        );
+    }
+    let shared: BTreeSet<BTreeSet<u32>> = look
+        .rows
+        .iter()
+        .filter(|row| !row.shared_with.is_empty())
+        .map(|row| row.shared_with.iter().copied().chain([row.pid]).collect())
+        .collect();
+    for pids in shared {
+        let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
+        notes.push(format!("pids {} share a client; its memory is in the row of each", pids.join(", ")));
+    }
+    if !look.late.is_empty() {
+        notes.push(format!(
+            "{}: NAME is the kernel's, of at most 15 bytes: the arguments could not be read in time (a process may hold its \
+             memory map locked)",
+            of_pids(&look.late)
+        ));
+    }
+    for pid in &look.missing {
+        notes.push(format!("no process has pid {pid}"));
+    }
+    notes.extend(look.gaps.iter().map(|gap| format!("{}: {}", gap.what, gap.why)));
+    notes
+}
+
+fn of_pids(pids: &BTreeSet<u32>) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<_> = pids.iter().take(NAMED).map(ToString::to_string).collect();
+    let word = if pids.len() == 1 { "pid" } else { "pids" };
+    let more = pids.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{word} {}{more}", named.join(", "))
+}
+
+/// The one line that says how many there are and whether all.
+pub(crate) fn summary(look: &Look, selection: &Selection, privilege: Privilege) -> String {
+    let count = look.processes();
+    let what = match (selection.all, count) {
+        (true, 1) => "process",
+        (true, _) => "processes",
+        (false, 1) => "process holds GPU memory",
+        (false, _) => "processes hold GPU memory",
+    };
+    let mut text = format!("{count} {what}{selection}");
+    let unknown: BTreeSet<u32> = look
+        .rows
+        .iter()
+        .filter(|row| row.vram.as_ref().is_some_and(|vram| vram.bytes().is_none()))
+        .map(|row| row.pid)
+        .collect();
+    if !unknown.is_empty() {
+        let _ = write!(text, " ({} of them an unknown amount)", unknown.len());
+    }
+    let nameless = privilege.for_names(look.nameless.len());
+    let late = || format!("{} did not answer in time", of_pids(&look.late));
+    if look.is_complete() {
+        text.push_str("; complete");
+        if look.devices.is_empty() && look.rows.is_empty() {
+            text.push_str(": no GPU was found, and no driver that could tell of one");
+        }
+        if !look.nameless.is_empty() {
+            let _ = write!(text, "; {nameless}");
+        }
+        if !look.late.is_empty() {
+            let _ = write!(text, "; {}", late());
+        }
+        return text;
+    }
+    let mut why = Vec::new();
+    let refused = look.refused.len();
+    if refused > 0 {
+        let them = if refused == 1 { "it" } else { "them" };
+        why.push(format!("{refused} protected ({})", privilege.to_look_into(them)));
+    }
+    if !look.gaps.is_empty() {
+        let what: BTreeSet<&str> = look.gaps.iter().map(|gap| gap.what.as_str()).collect();
+        why.push(format!("see {}", what.into_iter().collect::<Vec<_>>().join(", ")));
+    }
+    if !look.nameless.is_empty() {
+        why.push(nameless);
+    }
+    if !look.late.is_empty() {
+        why.push(late());
+    }
+    format!("{text}; incomplete: {}", why.join(", "))
+}
+
+/// Windows' accounts have a domain or a machine before the name, which the JSON holds.
+fn without_domain(user: &str) -> String {
+    let name = user.rsplit('\\').next().filter(|_| cfg!(windows));
+    text::printable(name.unwrap_or(user))
+}
+
+// What they compare with has the names of Linux.
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

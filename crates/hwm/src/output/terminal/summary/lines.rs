@@ -1,0 +1,95 @@
+//! The lines of a summary: a label and its value.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+use highwater::record::{Certainty, Exit, PeakInterval};
+
+use crate::{filter::RowFilter, text};
+
+pub(crate) const BOLD: Style = Style::new().bold();
+/// Width of the labels in front of the figures.
+pub(super) const LABEL: usize = 18;
+/// The interval around the peak is shown when it is wider than this part of it; two metrics differ by more.
+pub(super) const WORTH_SAYING: f64 = 0.02;
+
+/// How to write a summary.
+#[derive(Debug)]
+pub(crate) struct SummaryLayout<'a> {
+    /// Columns of the terminal.
+    pub(crate) width: usize,
+    /// How many processes and groups are listed.
+    pub(crate) top: usize,
+    /// Which of them.
+    pub(crate) filter: &'a RowFilter,
+    /// CPU time and page faults were asked for.
+    pub(crate) with_cpu: bool,
+    /// The file with all rows, if one is written.
+    pub(crate) csv: Option<String>,
+}
+
+/// A label and its value, which goes on below itself when it is long. The value may be of any text.
+pub(crate) fn line(out: &mut dyn Write, width: usize, label: &str, value: &str) -> io::Result<()> {
+    let mut lines = text::wrap(&text::printable(value), width.saturating_sub(LABEL)).into_iter();
+    // Some labels are longer than their column.
+    let label = format!("{label:<width$} ", width = LABEL - 1);
+    writeln!(out, "{BOLD}{label}{BOLD:#}{}", lines.next().unwrap_or_default())?;
+    for more in lines {
+        writeln!(out, "{:<LABEL$}{more}", "")?;
+    }
+    Ok(())
+}
+
+/// How the job ended, unless well.
+pub(super) fn bad_end(exit: &Exit) -> Option<String> {
+    match (exit.code, exit.signal) {
+        (Some(0), _) => None,
+        (Some(code), _) => Some(format!("exit code {code}")),
+        (None, Some(signal)) => {
+            let name = exit.signal_name.clone().unwrap_or_else(|| format!("signal {signal}"));
+            Some(format!("killed by {name}"))
+        }
+        (None, None) => Some("unknown how".to_owned()),
+    }
+}
+
+/// The estimate, its interval where it matters, and where it comes from.
+pub(crate) fn total_peak(peak: &PeakInterval) -> String {
+    if peak.certainty == Certainty::AtMost {
+        return with_certainty(peak.bytes, peak.certainty);
+    }
+    let mut notes = Vec::new();
+    if peak.certainty != Certainty::Exact {
+        notes.push("estimate".to_owned());
+    }
+    if (peak.upper_bytes.saturating_sub(peak.lower_bytes)) as f64 > peak.bytes as f64 * WORTH_SAYING {
+        let (lower, upper) = (text::size(peak.lower_bytes), text::size(peak.upper_bytes));
+        notes.push(match (peak.lower_rigorous, peak.upper_rigorous) {
+            (true, true) => format!("between {lower} and {upper}"),
+            (true, false) => format!("at least {lower}, probably at most {upper}"),
+            (false, true) => format!("at most {upper}, probably at least {lower}"),
+            (false, false) => format!("probably between {lower} and {upper}"),
+        });
+    } else if peak.upper_rigorous && peak.certainty != Certainty::Exact {
+        notes.push(format!("at most {}", text::size(peak.upper_bytes)));
+    }
+    if let Some([from, to]) = peak.between_seconds {
+        notes.push(format!(
+            "from the kernel's marks, between {} and {}",
+            text::moment(from),
+            text::moment(to)
+        ));
+    }
+    let size = with_certainty(peak.bytes, peak.certainty);
+    if notes.is_empty() { size } else { format!("{size} ({})", notes.join("; ")) }
+}
+
+/// `≥` and `≤` where the truth lies on one side.
+pub(super) fn with_certainty(bytes: u64, certainty: Certainty) -> String {
+    let sign = match certainty {
+        Certainty::AtLeast => "≥ ",
+        Certainty::AtMost => "≤ ",
+        _ => "",
+    };
+    format!("{sign}{}", text::size(bytes))
+}

@@ -1,0 +1,106 @@
+//! One pass over the rows of a job, however many, that keeps the few to be shown.
+
+use std::{borrow::Borrow, cmp::Reverse, collections::BinaryHeap, io};
+
+use highwater::record::{Certainty, Process};
+
+use super::lines::with_certainty;
+use crate::filter::RowFilter;
+
+/// How many processes that outlive the measurement are named.
+const NAMED: usize = 5;
+
+/// One process to be shown. Ordered by peak (an unknown one is the smallest), then the first seen first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TallyRow {
+    bytes: Option<u64>,
+    order: Reverse<u64>,
+    pub(crate) pid: u32,
+    pub(crate) command: String,
+    is: TallyLimit,
+}
+
+/// On which side of the figure the truth lies; [`Certainty`] has no order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum TallyLimit {
+    Near,
+    AtLeast,
+    AtMost,
+}
+
+impl TallyRow {
+    fn new(process: &Process, order: u64) -> Self {
+        let peak = process.peak.rss;
+        let bytes = peak.map(|peak| peak.bytes).or(process.max_rss_kib.map(|kib| kib.saturating_mul(1024)));
+        let is = match peak.map(|peak| peak.certainty) {
+            Some(Certainty::AtLeast) => TallyLimit::AtLeast,
+            Some(Certainty::AtMost) => TallyLimit::AtMost,
+            _ => TallyLimit::Near,
+        };
+        Self { bytes, order: Reverse(order), pid: process.pid, command: process.command.clone(), is }
+    }
+
+    /// The number of its row.
+    pub(crate) fn index(&self) -> usize {
+        usize::try_from(self.order.0).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn size(&self) -> String {
+        let certainty = match self.is {
+            TallyLimit::Near => Certainty::Sampled,
+            TallyLimit::AtLeast => Certainty::AtLeast,
+            TallyLimit::AtMost => Certainty::AtMost,
+        };
+        self.bytes.map_or_else(|| "unknown".to_owned(), |bytes| with_certainty(bytes, certainty))
+    }
+}
+
+/// What the summary needs to know of all rows.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// The largest process of all, listed or not, if any size is known.
+    pub(crate) largest: Option<TallyRow>,
+    /// Number of rows that are listed.
+    pub(crate) matching: u64,
+    /// Pid and command of the first few that outlived the measurement.
+    pub(crate) still_running: Vec<(u32, String)>,
+    /// The largest of the listed, the smallest of them on top.
+    top: BinaryHeap<Reverse<TallyRow>>,
+}
+
+impl Tally {
+    /// Reads all rows once, keeping the `top` largest of the listed ones.
+    pub(crate) fn of<P: Borrow<Process>>(
+        rows: impl IntoIterator<Item = io::Result<P>>,
+        top: usize,
+        filter: &RowFilter,
+    ) -> io::Result<Self> {
+        let mut tally = Self::default();
+        for (process, order) in rows.into_iter().zip(0..) {
+            let process = process?;
+            let process = process.borrow();
+            let row = TallyRow::new(process, order);
+            if row.bytes.is_some() && tally.largest.as_ref().is_none_or(|largest| row > *largest) {
+                tally.largest = Some(row.clone());
+            }
+            if process.still_running && tally.still_running.len() < NAMED {
+                tally.still_running.push((process.pid, process.command.clone()));
+            }
+            if filter.lists(&process.command) {
+                tally.matching += 1;
+                tally.top.push(Reverse(row));
+                if tally.top.len() > top {
+                    tally.top.pop();
+                }
+            }
+        }
+        Ok(tally)
+    }
+
+    /// The kept rows, largest first.
+    pub(crate) fn rows(&self) -> Vec<&TallyRow> {
+        let mut rows: Vec<_> = self.top.iter().map(|Reverse(row)| row).collect();
+        rows.sort_by(|one, two| two.cmp(one));
+        rows
+    }
+}

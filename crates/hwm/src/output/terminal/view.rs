@@ -1,0 +1,294 @@
+//! A record in the terminal: what the summary says, and memory over time drawn with characters.
+
+mod chart;
+mod columns;
+mod groups;
+
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+    ops::Range,
+};
+
+use highwater::record::{GroupKey, Limited, PeakInterval, Record, Scope};
+
+use self::{
+    chart::{ASCII, Chart, Ink, UNICODE, sparkline},
+    columns::{ChartWindow, highest},
+};
+use super::summary::{self, BOLD, Tally};
+use crate::{
+    filter::RowFilter,
+    series::{SeriesKind, SeriesPoint, TimeSeries, time_series},
+    text,
+};
+
+/// Rows of the chart.
+const ROWS: usize = 10;
+/// In front of the chart: a figure such as `1023 MiB`, and the axis.
+const MARGIN: usize = 11;
+/// A limit is drawn where it is at most so many times what was held; beyond, what was held would be flat.
+const LIMIT_IN_SIGHT: u64 = 2;
+
+/// How to write it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ViewLayout {
+    /// Columns of the terminal.
+    pub(crate) width: usize,
+    /// How many processes and groups are listed.
+    pub(crate) top: usize,
+    /// Whether it shows more than ASCII.
+    pub(crate) is_utf8: bool,
+}
+
+/// Writes it; colour is the writer's business.
+pub(crate) fn write(record: &Record, layout: ViewLayout, out: &mut dyn Write) -> io::Result<()> {
+    let mut text = Vec::new();
+    View { record, layout, ink: if layout.is_utf8 { &UNICODE } else { &ASCII } }.write(&mut text)?;
+    if layout.is_utf8 {
+        return out.write_all(&text);
+    }
+    out.write_all(text::ascii(&String::from_utf8_lossy(&text)).as_bytes())
+}
+
+struct View<'a> {
+    record: &'a Record,
+    layout: ViewLayout,
+    ink: &'static Ink,
+}
+
+impl View<'_> {
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (record, width) = (self.record, self.layout.width);
+        let listed = RowFilter::default();
+        let tally = Tally::of(record.processes.iter().map(Ok), self.layout.top, &listed)?;
+        let layout = summary::SummaryLayout {
+            width,
+            top: self.layout.top,
+            filter: &listed,
+            with_cpu: record.usage.cpu.is_some(),
+            csv: None,
+        };
+        summary::write_job(record, &layout, out)?;
+        summary::line(out, width, "Host:", &host(record))?;
+        if record.exit.as_ref().is_some_and(|exit| exit.code == Some(0)) {
+            summary::line(out, width, "Ended:", "exit code 0")?;
+        }
+        if !record.complete {
+            summary::line(out, width, "Checkpoint:", "the job had not ended when this was written")?;
+        }
+        summary::write_figures(record, &tally, &layout, out)?;
+        self.chart(out)?;
+        self.processes(&tally, out)?;
+        self.groups(&layout, out)?;
+        summary::write_still_running(record, &tally, &layout, out)?;
+        writeln!(out)?;
+        summary::line(out, width, "Measured:", &summary::measured(record))
+    }
+
+    /// From the start to the end of the measurement, or to the last sample of one that tells less.
+    fn end(&self) -> f64 {
+        let last = self.record.timeline.as_ref().and_then(|timeline| timeline.seconds.last());
+        self.record.duration_seconds.max(last.copied().unwrap_or(self.record.duration_seconds))
+    }
+
+    /// The line of the metric whose peak is the record's.
+    fn primary(&self) -> impl Iterator<Item = TimeSeries<'_>> {
+        time_series(self.record).filter(|series| series.of == SeriesKind::Held(self.record.primary_metric))
+    }
+
+    fn chart(&self, out: &mut dyn Write) -> io::Result<()> {
+        let metric = text::metric(self.record.primary_metric);
+        writeln!(out, "\n{BOLD}Total {metric} over time{BOLD:#}")?;
+        let window = ChartWindow::new(self.end(), self.layout.width - MARGIN);
+        let total = self.primary().find(|series| series.scope == Scope::Total);
+        let values = total.map(|series| window.values(series.points(), self.end()));
+        let Some((values, sampled)) =
+            values.and_then(|values| highest(&values).map(|highest| (values, highest)))
+        else {
+            return writeln!(out, "  not known: the record has no samples of it");
+        };
+        let peak = self.record.peak.rss.as_ref();
+        let at = peak.and_then(|peak| match (peak.at_seconds, peak.between_seconds) {
+            (Some(at), _) => Some(window.places(at, at)),
+            (None, Some([from, to])) => Some(window.places(from, to)),
+            (None, None) => None,
+        });
+        let held = peak.map_or(sampled, |peak| peak.bytes.max(sampled));
+        let limit = self.limit().filter(|limit| *limit / LIMIT_IN_SIGHT <= held);
+        let top = held.max(limit.unwrap_or(held));
+        let chart = Chart { values: &values, top, rows: ROWS, peak: at.clone(), limit, ink: self.ink };
+        self.rows(&chart, out)?;
+        self.axis(out)?;
+        let what = said_of(peak, held, sampled);
+        match at {
+            Some(at) => self.mark(&at, &what, out),
+            None => writeln!(out, "{:MARGIN$}{what}", ""),
+        }
+    }
+
+    fn limit(&self) -> Option<u64> {
+        let limits = self.record.limits.iter().filter(|limit| limit.of == Limited::TotalRss);
+        limits.map(|limit| limit.limit_bytes).min()
+    }
+
+    fn rows(&self, chart: &Chart<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let limit = chart.limit.map(|limit| (chart.row(limit), limit));
+        for row in 0..chart.rows {
+            let label = match limit {
+                Some((at, limit)) if at == row => Some(limit),
+                _ if row == 0 => Some(chart.top),
+                _ if row == chart.rows / 2 => Some(chart.top / 2),
+                _ => None,
+            };
+            let side = if label.is_some() { self.ink.tick } else { self.ink.side };
+            let label = label.map(text::size).unwrap_or_default();
+            writeln!(out, "{label:>9} {side}{}", chart.draw(row))?;
+        }
+        Ok(())
+    }
+
+    /// The line of time: its start, middle and end.
+    fn axis(&self, out: &mut dyn Write) -> io::Result<()> {
+        let columns = self.layout.width - MARGIN;
+        let middle = columns / 2;
+        let mut base = vec![self.ink.base; columns];
+        base[middle] = self.ink.notch;
+        base[columns - 1] = self.ink.notch;
+        writeln!(out, "{:>9} {}{}", "0", self.ink.corner, base.iter().collect::<String>())?;
+        let (half, end) = (text::moment(self.end() / 2.0), text::moment(self.end()));
+        let room = middle.saturating_sub(half.len() / 2);
+        let rest = columns.saturating_sub(room + half.len());
+        writeln!(out, "{:MARGIN$}{:<room$}{half}{end:>rest$}", "", "0 s")
+    }
+
+    /// Points at the peak, with words on the side where there is room.
+    fn mark(&self, at: &Range<usize>, what: &str, out: &mut dyn Write) -> io::Result<()> {
+        let marks: String = at.clone().map(|_| self.ink.mark).collect();
+        let words = what.chars().count() + 1;
+        let columns = self.layout.width - MARGIN;
+        if at.end + words <= columns {
+            writeln!(out, "{:left$}{marks} {what}", "", left = MARGIN + at.start)
+        } else if words <= at.start {
+            writeln!(out, "{:left$}{what} {marks}", "", left = MARGIN + at.start - words)
+        } else {
+            writeln!(out, "{:left$}{marks}", "", left = MARGIN + at.start)?;
+            writeln!(out, "{:MARGIN$}{what}", "")
+        }
+    }
+
+    fn processes(&self, tally: &Tally, out: &mut dyn Write) -> io::Result<()> {
+        if tally.matching == 0 {
+            return Ok(());
+        }
+        let rows = tally.rows();
+        let lines = rows.iter().map(|row| {
+            let series = self.primary().find(|series| series.process() == Some(row.index()));
+            let process = self.record.processes.get(row.index());
+            Line {
+                size: row.size(),
+                points: series.map(|series| series.points().collect()),
+                until: process.and_then(|process| process.end_seconds).unwrap_or(self.end()),
+                name: format!("{} (pid {})", text::printable(&row.command), row.pid),
+            }
+        });
+        self.table("Largest processes", "peak", &lines.collect::<Vec<_>>(), out)?;
+        let more = tally.matching.saturating_sub(rows.len() as u64);
+        if more > 0 {
+            writeln!(out, "  ... and {more} more (--top N lists more)")?;
+        }
+        match self.record.capture.processes_left_out {
+            0 => Ok(()),
+            few => writeln!(out, "  ({few} of the smallest were not kept; totals and groups count them)"),
+        }
+    }
+
+    fn groups(&self, layout: &summary::SummaryLayout<'_>, out: &mut dyn Write) -> io::Result<()> {
+        for (kind, groups) in summary::groups::kinds(self.record) {
+            if kind == GroupKey::Tree {
+                summary::groups::write_tree(&groups, layout, out)?;
+                continue;
+            }
+            let shown = &groups[..groups.len().min(self.layout.top)];
+            let mut courses = groups::courses(self.record, kind, shown);
+            let lines = shown.iter().map(|group| Line {
+                size: text::size_or_unknown(group.peak_bytes),
+                points: courses.remove(&group.key),
+                until: self.end(),
+                name: format!("{} ({})", text::printable(&group.key), summary::groups::processes(group)),
+            });
+            let title = format!("Groups by {}", summary::groups::by(kind));
+            self.table(&title, "peak at one instant", &lines.collect::<Vec<_>>(), out)?;
+            let more = groups.len().saturating_sub(self.layout.top);
+            if more > 0 {
+                writeln!(out, "  ... and {more} more (--top N lists more)")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// As the terminal shows it.
+    fn plain<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.layout.is_utf8 { text.into() } else { text::ascii(text).into() }
+    }
+
+    /// Sizes, courses and names below each other.
+    fn table(&self, title: &str, size_is: &str, lines: &[Line], out: &mut dyn Write) -> io::Result<()> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let has_courses = lines.iter().any(|line| line.points.is_some());
+        let courses_are = if has_courses { "; course on its own scale" } else { "" };
+        writeln!(out, "\n{BOLD}{title}{BOLD:#} ({size_is}{courses_are})")?;
+        let window = ChartWindow::new(self.end(), if has_courses { self.layout.width * 2 / 5 } else { 0 });
+        let sizes = lines.iter().map(|line| self.plain(&line.size).chars().count()).max().unwrap_or(0);
+        for line in lines {
+            let (size, name) = (self.plain(&line.size), self.plain(&line.name));
+            let points = line.points.iter().flatten().copied();
+            let values = window.values(points, line.until);
+            let values = highest(&values).map(|top| sparkline(&values, top, self.ink)).unwrap_or_default();
+            let gap = if has_courses { "  " } else { "" };
+            let front = format!("  {size:>sizes$}{gap}{values:<columns$}  ", columns = window.columns());
+            let room = self.layout.width.saturating_sub(front.chars().count());
+            writeln!(out, "{front}{}", text::shorten(&name, room))?;
+        }
+        Ok(())
+    }
+}
+
+/// The peak, when it was, and whether samples saw it.
+fn said_of(peak: Option<&PeakInterval>, held: u64, sampled: u64) -> String {
+    let when = match peak.map(|peak| (peak.at_seconds, peak.between_seconds)) {
+        Some((Some(at), _)) => format!(" at {}", text::moment(at)),
+        Some((None, Some([from, to]))) => {
+            format!(" between {} and {}", text::moment(from), text::moment(to))
+        }
+        _ => ", its moment is not known".to_owned(),
+    };
+    let (held, sampled) = (text::size(held), text::size(sampled));
+    let seen = if held == sampled { String::new() } else { format!(" (samples saw {sampled})") };
+    format!("peak {held}{when}{seen}")
+}
+
+/// A line of a table.
+struct Line {
+    size: String,
+    points: Option<Vec<SeriesPoint>>,
+    /// When it ended.
+    until: f64,
+    name: String,
+}
+
+/// Where it ran.
+fn host(record: &Record) -> String {
+    let host = &record.host;
+    let mut parts = vec![host.name.as_deref().unwrap_or("unknown name").to_owned()];
+    parts.push(host.kernel.as_ref().map_or(host.os.clone(), |kernel| format!("{} {kernel}", host.os)));
+    parts.extend(
+        host.cpus.map(|cpus| format!("{cpus} {}", if cpus == 1 { "processor" } else { "processors" })),
+    );
+    parts.extend(host.memory_bytes.map(|bytes| format!("{} of RAM", text::size(bytes))));
+    parts.extend(host.container_limit_bytes.map(|bytes| format!("container limit {}", text::size(bytes))));
+    parts.extend(host.rank.map(|rank| format!("rank {rank}")));
+    text::printable(&format!("{}; started {}", parts.join(", "), record.start_time))
+}

@@ -1,0 +1,16 @@
+//! Which run of how many.
+
+/// Which run of how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) number: u32,
+    pub(super) of: u32,
+}
+
+impl Turn {
+    pub(super) const ONLY: Self = Self { number: 1, of: 1 };
+
+    pub(super) fn is_alone(self) -> bool {
+        self.of == 1
+    }
+}

@@ -1,0 +1,57 @@
+//! The terminals that standard output and standard error lead to.
+
+/// Columns of standard output; `None` where it is no terminal, so that nothing is cut.
+pub(crate) fn width() -> Option<usize> {
+    os::columns(&std::io::stdout()).filter(|&columns| columns >= NARROWEST)
+}
+
+/// Columns of standard error, likewise.
+pub(crate) fn width_of_stderr() -> Option<usize> {
+    os::columns(&std::io::stderr()).filter(|&columns| columns >= NARROWEST)
+}
+
+/// Whether what is written there may be more than ASCII, by the locale (setlocale(3): the first of these that is set
+/// decides). Consoles of Windows take UTF-8 from programs in any case.
+pub(crate) fn is_utf8() -> bool {
+    let names = ["LC_ALL", "LC_CTYPE", "LANG"];
+    let locale = names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let says_so = |locale: String| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    };
+    cfg!(windows) || locale.is_some_and(says_so)
+}
+
+/// The columns that the user wants (`COLUMNS`), else those of standard output, else 80.
+pub(crate) fn wanted_width() -> usize {
+    let wanted = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    wanted.or_else(width).unwrap_or(80).clamp(40, 1000)
+}
+
+/// Terminals that claim less do not know.
+const NARROWEST: usize = 40;
+
+#[cfg(unix)]
+mod os {
+    use std::os::fd::AsFd;
+
+    pub(super) fn columns(of: &impl AsFd) -> Option<usize> {
+        Some(rustix::termios::tcgetwinsize(of).ok()?.ws_col.into())
+    }
+}
+
+#[cfg(windows)]
+mod os {
+    use std::os::windows::io::AsRawHandle;
+
+    use windows_sys::Win32::System::Console::{CONSOLE_SCREEN_BUFFER_INFO, GetConsoleScreenBufferInfo};
+
+    pub(super) fn columns(of: &impl AsRawHandle) -> Option<usize> {
+        let mut screen = CONSOLE_SCREEN_BUFFER_INFO::default();
+        // SAFETY: a handle that is ours or none, and a live local.
+        let told = unsafe { GetConsoleScreenBufferInfo(of.as_raw_handle(), &raw mut screen) } != 0;
+        // Of the window, which may show a part of the buffer only.
+        let columns = i32::from(screen.srWindow.Right) - i32::from(screen.srWindow.Left) + 1;
+        told.then(|| usize::try_from(columns).ok())?
+    }
+}
