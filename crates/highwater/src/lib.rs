@@ -11,6 +11,7 @@
 //! | print the difference of two snapshots | `MemoryReport` | `report` |
 //! | read any process: RSS, PSS, USS, swap, peak RSS | [`ProcessMemory`] | - |
 //! | list GPUs and the processes that use them | [`gpu::Monitor`] | - |
+//! | list processes with user, RSS and GPU memory | [`listing::ProcessLister`] | - |
 //!
 //! # Measure a job
 //!
@@ -105,6 +106,7 @@ pub mod helper;
 mod host;
 #[cfg(feature = "job")]
 pub mod job;
+pub mod listing;
 #[cfg(all(feature = "job", target_os = "linux"))]
 mod netlink;
 #[cfg(all(feature = "job", target_os = "linux"))]

@@ -11,7 +11,7 @@ use crate::{
     args::RootsArgs,
     console::{complain, print, print_json},
     gpu_guard::{self, DriverWait},
-    look::Missing,
+    missing_part::MissingPart,
     output::{
         formats::documents::{self, DeviceEntry, DevicesDocument, RamEntry},
         terminal::devices,
@@ -28,7 +28,7 @@ pub(crate) fn run(roots: &RootsArgs, json: bool) -> anyhow::Result<ExitCode> {
     let mut monitor = Monitor::with_roots(roots);
     let devices = monitor.devices();
     drop(wait);
-    let gaps: Vec<Missing> = monitor.gaps().iter().map(Missing::of).collect();
+    let gaps: Vec<MissingPart> = monitor.gaps().iter().map(MissingPart::of).collect();
     if json {
         print_json(&DevicesDocument {
             schema: Schema::DEVICES,

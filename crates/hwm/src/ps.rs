@@ -2,17 +2,18 @@
 
 use std::{process::ExitCode, thread, time::Duration};
 
-use highwater::Error;
+use highwater::{Error, listing::ListScope};
 
 use crate::{
     args::{PsArgs, SelectArgs},
     console::{complain, print, print_json},
     exit,
-    look::{Look, Looker, Order, Selection},
     output::{
         formats::documents::ProcessesDocument,
         terminal::{privilege::Privilege, processes},
     },
+    process_listing::{SelectedProcesses, SelectiveLister},
+    process_selection::{ProcessSelection, RowOrder},
     terminal,
     text::advice,
 };
@@ -21,37 +22,40 @@ use crate::{
 const BETWEEN: Duration = Duration::from_millis(200);
 
 impl SelectArgs {
-    pub(crate) fn selection(self, order: Order) -> Selection {
-        let Self { pid, device, min, filter, all } = self;
-        Selection { pids: pid.into_iter().collect(), device, min, filter, all, order }
+    pub(crate) fn selection(self, order: RowOrder) -> ProcessSelection {
+        let mut scope = ListScope::default();
+        scope.pids = self.pid.into_iter().collect();
+        scope.device = self.device;
+        scope.without_gpu = self.all;
+        ProcessSelection { scope, min: self.min, filter: self.filter, order }
     }
 }
 
 pub(crate) fn run(args: PsArgs) -> anyhow::Result<ExitCode> {
     let json = args.json;
-    let mut looker = match Looker::new(args.roots.roots(), args.select.selection(args.sort)) {
-        Ok(looker) => looker,
+    let mut lister = match SelectiveLister::new(args.roots.roots(), args.select.selection(args.sort)) {
+        Ok(lister) => lister,
         Err(error) => return failed(&error, json),
     };
-    let mut look = looker.look();
-    if !args.no_wait && looker.is_live() && !look.rows.is_empty() {
+    let mut found = lister.list();
+    if !args.no_wait && lister.is_live() && !found.rows.is_empty() {
         thread::sleep(BETWEEN);
-        look = looker.look();
+        found = lister.list();
     }
     let reads_on = if json {
-        print_json(&ProcessesDocument::of(&look))?
+        print_json(&ProcessesDocument::of(&found))?
     } else {
         let mut table = Vec::new();
-        processes::write(&look.rows, terminal::width(), &mut table)?;
+        processes::write(&found.rows, terminal::width(), &mut table)?;
         print(&table)?
     };
     if reads_on {
         if !json {
-            processes::notes(&look).into_iter().for_each(complain);
+            processes::notes(&found).into_iter().for_each(complain);
         }
-        complain(processes::summary(&look, looker.selection(), Privilege::ours()));
+        complain(processes::summary(&found, lister.selection(), Privilege::ours()));
     }
-    Ok(code(look.rows.is_empty(), look.is_complete()))
+    Ok(code(found.rows.is_empty(), found.is_complete()))
 }
 
 /// 0 complete, 1 nothing, 2 incomplete.
@@ -66,7 +70,7 @@ pub(crate) fn code(is_empty: bool, is_complete: bool) -> ExitCode {
 /// There is no such device, or none that could be asked.
 fn failed(error: &Error, json: bool) -> anyhow::Result<ExitCode> {
     if json {
-        print_json(&ProcessesDocument::failed(error, &Look::default()))?;
+        print_json(&ProcessesDocument::failed(error, &SelectedProcesses::default()))?;
     }
     complain(format_args!("{error}{}", advice(error)));
     Ok(exit::INCOMPLETE.into())

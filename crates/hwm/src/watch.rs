@@ -12,8 +12,9 @@ use crate::{
     args::WatchArgs,
     console::{complain, print_json_line},
     exit,
-    look::{Look, Looker, Order},
     output::formats::documents::{self, DeviceEntry, DeviceSample, ListingEntry, RamEntry},
+    process_listing::{SelectedProcesses, SelectiveLister},
+    process_selection::RowOrder,
     ps,
     schema::Schema,
     text::advice,
@@ -57,23 +58,23 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let waiter = Waiter::new()?;
     let roots = args.roots.roots();
     let follows_pids = !args.select.pid.is_empty();
-    let mut looker = match Looker::new(roots.clone(), args.select.selection(Order::default())) {
-        Ok(looker) => looker,
+    let mut lister = match SelectiveLister::new(roots.clone(), args.select.selection(RowOrder::default())) {
+        Ok(lister) => lister,
         Err(error) => {
             complain(format_args!("{error}{}", advice(&error)));
             return Ok(exit::INCOMPLETE.into());
         }
     };
     let begun = Instant::now();
-    let mut look = looker.look();
-    let selection = looker.selection().to_string();
+    let mut found = lister.list();
+    let selection = lister.selection().to_string();
     let start = WatchEvent::Start {
         schema: Schema::WATCH,
         time: documents::now(),
         interval_seconds: args.interval.as_secs_f64(),
         duration_seconds: args.duration.map(|duration| duration.as_secs_f64()),
         selection: selection.trim_start_matches(" matching "),
-        devices: look.devices.iter().map(DeviceEntry).collect(),
+        devices: found.devices.iter().map(DeviceEntry).collect(),
     };
     if !print_json_line(&start)? {
         return Ok(ExitCode::SUCCESS);
@@ -84,27 +85,27 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let mut complete = true;
     let ended_by = loop {
         samples += 1;
-        complete &= look.is_complete();
-        for pid in look.late.difference(&late_before) {
+        complete &= found.is_complete();
+        for pid in found.late.difference(&late_before) {
             complain(format_args!(
                 "pid {pid} did not answer in time; its name is the kernel's, of at most 15 bytes"
             ));
         }
-        late_before.clone_from(&look.late);
+        late_before.clone_from(&found.late);
         let elapsed = begun.elapsed();
-        peaks.add(&look, elapsed);
+        peaks.add(&found, elapsed);
         let ram = Ram::read(&roots);
         let sample = WatchEvent::Sample {
             time: documents::now(),
             elapsed_seconds: thousandths(elapsed),
             ram: RamEntry(&ram),
-            devices: look.devices.iter().map(DeviceSample).collect(),
-            listing: ListingEntry::of(&look),
+            devices: found.devices.iter().map(DeviceSample).collect(),
+            listing: ListingEntry::of(&found),
         };
         if !print_json_line(&sample)? {
             return Ok(ExitCode::SUCCESS);
         }
-        if follows_pids && all_ended(&look, looker.selection().pids.len()) {
+        if follows_pids && all_ended(&found, lister.selection().scope.pids.len()) {
             break "processes_ended";
         }
         let next = args.interval * u32::try_from(samples).unwrap_or(u32::MAX);
@@ -117,7 +118,7 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         if args.duration.is_some_and(|duration| begun.elapsed() >= duration) {
             break "duration";
         }
-        look = looker.look();
+        found = lister.list();
     };
     let summary = WatchEvent::Summary {
         time: documents::now(),
@@ -131,6 +132,6 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     Ok(ps::code(peaks.is_empty(), complete))
 }
 
-fn all_ended(look: &Look, asked: usize) -> bool {
-    look.missing.len() == asked
+fn all_ended(found: &SelectedProcesses, asked: usize) -> bool {
+    found.missing.len() == asked
 }

@@ -32,9 +32,9 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// A process on a device, as nothing but the memory is known of it.
-    #[allow(dead_code)] // Each source can be left out.
-    pub(crate) fn new(pid: u32, device: DeviceId, vram: Figure, system: Figure) -> Self {
+    /// A process on a device of which nothing but the memory is known.
+    #[must_use]
+    pub fn new(pid: u32, device: DeviceId, vram: Figure, system: Figure) -> Self {
         Self {
             pid,
             pid_space: PidSpace::Own,

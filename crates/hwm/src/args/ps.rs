@@ -4,7 +4,7 @@ use clap::Args;
 use regex_lite::Regex;
 
 use super::roots_args::RootsArgs;
-use crate::{look::Order, units};
+use crate::{process_selection::RowOrder, units};
 
 /// List the processes that hold GPU memory, on every vendor's devices.
 ///
@@ -18,8 +18,8 @@ pub(crate) struct PsArgs {
     pub(crate) select: SelectArgs,
 
     /// Sort by this; amounts from the highest down.
-    #[arg(long, value_name = "COLUMN", value_enum, default_value_t = Order::Vram)]
-    pub(crate) sort: Order,
+    #[arg(long, value_name = "COLUMN", value_enum, default_value_t = RowOrder::Vram)]
+    pub(crate) sort: RowOrder,
 
     /// Look once, at once: no CPU % and no use of engines, which need two looks 200 ms apart.
     #[arg(long)]

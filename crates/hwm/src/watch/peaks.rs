@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use highwater::gpu::{DeviceId, Figure, Reading};
+use highwater::{
+    gpu::{DeviceId, Figure, PidSpace, Reading},
+    listing::{HoldingDevice, ProcessRow},
+};
 use serde::{Serialize, Serializer};
 
-use crate::{
-    look::{DeviceRef, Look, Row},
-    output::formats::documents::DeviceRefEntry,
-};
+use crate::{output::formats::documents::HoldingDeviceEntry, process_listing::SelectedProcesses};
 
 /// Of processes and of devices.
 #[derive(Debug, Default, Serialize)]
@@ -28,7 +28,7 @@ struct ProcessHighs {
     name: Option<String>,
     user: Option<String>,
     #[serde(serialize_with = "device")]
-    device: Option<DeviceRef>,
+    device: Option<HoldingDevice>,
     #[serde(flatten)]
     vram: Highest<VramNames>,
     #[serde(flatten)]
@@ -116,8 +116,8 @@ fn values<K, V: Serialize, S: Serializer>(map: &BTreeMap<K, V>, serializer: S) -
 }
 
 #[allow(clippy::ref_option)] // serde's signature
-fn device<S: Serializer>(device: &Option<DeviceRef>, serializer: S) -> Result<S::Ok, S::Error> {
-    device.as_ref().map(DeviceRefEntry).serialize(serializer)
+fn device<S: Serializer>(device: &Option<HoldingDevice>, serializer: S) -> Result<S::Ok, S::Error> {
+    device.as_ref().map(HoldingDeviceEntry).serialize(serializer)
 }
 
 impl WatchPeaks {
@@ -125,12 +125,12 @@ impl WatchPeaks {
         self.peaks.is_empty()
     }
 
-    pub(super) fn add(&mut self, look: &Look, elapsed: Duration) {
+    pub(super) fn add(&mut self, found: &SelectedProcesses, elapsed: Duration) {
         let at = thousandths(elapsed);
-        for row in &look.rows {
+        for row in &found.rows {
             self.add_row(row, at);
         }
-        for device in &look.devices {
+        for device in &found.devices {
             let peak = self.devices.entry(device.index).or_insert_with(|| DeviceHighs {
                 index: device.index,
                 id: device.id.as_str().to_owned(),
@@ -141,31 +141,32 @@ impl WatchPeaks {
         }
     }
 
-    fn add_row(&mut self, row: &Row, at: f64) {
-        let id = row.device.as_ref().map(|device| device.id.clone());
-        let peak = self.peaks.entry((row.pid, row.is_host_pid, row.start_ticks, id)).or_insert_with(|| {
-            ProcessHighs {
+    fn add_row(&mut self, row: &ProcessRow, at: f64) {
+        let id = row.gpu.as_ref().map(|holding| holding.device.id.clone());
+        let peak = self
+            .peaks
+            .entry((row.pid, row.pid_space == PidSpace::Host, row.start_ticks, id))
+            .or_insert_with(|| ProcessHighs {
                 pid: row.pid,
                 name: None,
                 user: None,
-                device: row.device.clone(),
+                device: row.gpu.as_ref().map(|holding| holding.device.clone()),
                 vram: Highest::default(),
                 gtt: Highest::default(),
                 max_rss_bytes: None,
                 first_seen_seconds: at,
                 last_seen_seconds: at,
-            }
-        });
+            });
         // A program may exec another one: the last name counts.
         if let Ok(name) = &row.name {
             peak.name = Some(name.clone());
         }
-        if row.user.is_some() {
-            peak.user.clone_from(&row.user);
+        if let Ok(user) = &row.user {
+            peak.user = Some(user.clone());
         }
-        peak.vram.add(row.vram.as_ref(), at);
-        peak.gtt.add(row.gtt.as_ref(), at);
-        peak.max_rss_bytes = peak.max_rss_bytes.max(row.rss.as_ref().ok().copied());
+        peak.vram.add(row.vram(), at);
+        peak.gtt.add(row.gpu_system_memory(), at);
+        peak.max_rss_bytes = peak.max_rss_bytes.max(row.rss_bytes.as_ref().ok().copied());
         peak.last_seen_seconds = at;
     }
 }

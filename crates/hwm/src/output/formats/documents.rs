@@ -3,12 +3,18 @@
 
 use std::time::SystemTime;
 
-use highwater::{Error, Ram, gpu::Device, record::Timestamp};
+use highwater::{
+    Error, Ram, Unavailable,
+    gpu::{Device, PidSpace, Work},
+    listing::{EngineLoad, HoldingDevice, ProcessRow},
+    record::Timestamp,
+};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::gpu_figure_json::{Reasons, entries, kind, pool, source};
 use crate::{
-    look::{DeviceRef, Load, Look, Missing, Row},
+    missing_part::MissingPart,
+    process_listing::{SelectedProcesses, why_nameless},
     schema::Schema,
 };
 
@@ -23,7 +29,7 @@ pub(crate) struct DevicesDocument<'a> {
     pub(crate) schema: Schema,
     pub(crate) time: Timestamp,
     pub(crate) complete: bool,
-    pub(crate) gaps: &'a [Missing],
+    pub(crate) gaps: &'a [MissingPart],
     pub(crate) ram: RamEntry<'a>,
     pub(crate) devices: Vec<DeviceEntry<'a>>,
 }
@@ -41,17 +47,17 @@ pub(crate) struct ProcessesDocument<'a> {
 }
 
 impl<'a> ProcessesDocument<'a> {
-    pub(crate) fn of(look: &'a Look) -> Self {
-        Self { schema: Schema::PROCESSES, time: now(), error: None, listing: ListingEntry::of(look) }
+    pub(crate) fn of(found: &'a SelectedProcesses) -> Self {
+        Self { schema: Schema::PROCESSES, time: now(), error: None, listing: ListingEntry::of(found) }
     }
 
-    pub(crate) fn failed(error: &Error, nothing: &'a Look) -> Self {
+    pub(crate) fn failed(error: &Error, nothing: &'a SelectedProcesses) -> Self {
         let listing = ListingEntry { complete: false, ..ListingEntry::of(nothing) };
         Self { schema: Schema::PROCESSES, time: now(), error: Some(error.to_string()), listing }
     }
 }
 
-/// What one look found.
+/// What one list found.
 #[derive(Debug, Serialize)]
 pub(crate) struct ListingEntry<'a> {
     complete: bool,
@@ -61,19 +67,19 @@ pub(crate) struct ListingEntry<'a> {
     vanished: u32,
     /// Pids that were asked for and that nobody has.
     missing: &'a [u32],
-    gaps: &'a [Missing],
-    processes: Vec<RowEntry<'a>>,
+    gaps: &'a [MissingPart],
+    processes: Vec<ProcessRowEntry<'a>>,
 }
 
 impl<'a> ListingEntry<'a> {
-    pub(crate) fn of(look: &'a Look) -> Self {
+    pub(crate) fn of(found: &'a SelectedProcesses) -> Self {
         Self {
-            complete: look.is_complete(),
-            refused: &look.refused,
-            vanished: look.vanished,
-            missing: &look.missing,
-            gaps: &look.gaps,
-            processes: look.rows.iter().map(RowEntry).collect(),
+            complete: found.is_complete(),
+            refused: &found.refused,
+            vanished: found.vanished,
+            missing: &found.missing,
+            gaps: &found.gaps,
+            processes: found.rows.iter().map(ProcessRowEntry).collect(),
         }
     }
 }
@@ -169,9 +175,9 @@ impl Serialize for DeviceSample<'_> {
 
 /// Which device a row is about.
 #[derive(Debug)]
-pub(crate) struct DeviceRefEntry<'a>(pub(crate) &'a DeviceRef);
+pub(crate) struct HoldingDeviceEntry<'a>(pub(crate) &'a HoldingDevice);
 
-impl Serialize for DeviceRefEntry<'_> {
+impl Serialize for HoldingDeviceEntry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("index", &self.0.index)?;
@@ -185,52 +191,70 @@ impl Serialize for DeviceRefEntry<'_> {
 
 /// One process on one device.
 #[derive(Debug)]
-pub(crate) struct RowEntry<'a>(pub(crate) &'a Row);
+pub(crate) struct ProcessRowEntry<'a>(pub(crate) &'a ProcessRow);
 
-impl Serialize for RowEntry<'_> {
+impl Serialize for ProcessRowEntry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let row = self.0;
-        let mut unknown = Reasons::default();
+        let (vram, gtt) = (row.vram(), row.gpu_system_memory());
+        let gpu = row.gpu.as_ref();
+        let usage = gpu.map(|gpu| &gpu.usage);
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("pid", &row.pid)?;
-        map.serialize_entry("pid_space", if row.is_host_pid { "host" } else { "own" })?;
+        map.serialize_entry("pid_space", if row.pid_space == PidSpace::Host { "host" } else { "own" })?;
         map.serialize_entry("name", &row.name.as_ref().ok())?;
-        map.serialize_entry("user", &row.user)?;
+        map.serialize_entry("user", &row.user.as_ref().ok())?;
         map.serialize_entry("uid", &row.uid)?;
         map.serialize_entry("state", &row.state)?;
-        map.serialize_entry("device", &row.device.as_ref().map(DeviceRefEntry))?;
-        entries(&mut map, "vram", row.vram.as_ref())?;
-        entries(&mut map, "gtt", row.gtt.as_ref())?;
-        if row.peak.is_some() {
-            entries(&mut map, "peak_vram", row.peak.as_ref())?;
+        map.serialize_entry("device", &gpu.map(|gpu| HoldingDeviceEntry(&gpu.device)))?;
+        entries(&mut map, "vram", vram)?;
+        entries(&mut map, "gtt", gtt)?;
+        if let Some(peak) = usage.and_then(|usage| usage.peak.as_ref()) {
+            entries(&mut map, "peak_vram", Some(peak))?;
         }
-        map.serialize_entry("rss_bytes", &row.rss.as_ref().ok())?;
-        map.serialize_entry("shared_with", &row.shared_with)?;
-        map.serialize_entry("source", &row.vram.as_ref().map(|vram| source(vram.source)))?;
-        map.serialize_entry("pool", &row.vram.as_ref().map(|vram| pool(vram.pool)))?;
-        map.serialize_entry("kind", &row.vram.as_ref().map(|vram| kind(vram.kind)))?;
-        map.serialize_entry("work", &row.work)?;
-        map.serialize_entry("client_names", &row.client_names)?;
+        map.serialize_entry("rss_bytes", &row.rss_bytes.as_ref().ok())?;
+        map.serialize_entry("shared_with", usage.map_or(&[][..], |usage| &usage.shared_with))?;
+        map.serialize_entry("source", &vram.map(|vram| source(vram.source)))?;
+        map.serialize_entry("pool", &vram.map(|vram| pool(vram.pool)))?;
+        map.serialize_entry("kind", &vram.map(|vram| kind(vram.kind)))?;
+        map.serialize_entry("work", &usage.map_or_else(Vec::new, |usage| work(usage.work)))?;
+        map.serialize_entry("client_names", usage.map_or(&[][..], |usage| &usage.client_names))?;
         map.serialize_entry("cpu_percent", &row.cpu.map(|cpu| tenths(cpu.percent)))?;
         map.serialize_entry("cpu_step_percent", &row.cpu.map(|cpu| tenths(cpu.step_percent)))?;
-        map.serialize_entry("engines", &row.engines.iter().map(EngineEntry::of).collect::<Vec<_>>())?;
-        if let Err(why) = &row.name {
-            unknown.add("name", why);
-        }
-        if let Some(why) = &row.why_no_user {
-            unknown.add("user", why);
-        }
-        unknown.add_figure("vram", row.vram.as_ref());
-        unknown.add_figure("gtt", row.gtt.as_ref());
-        if row.is_refused {
-            unknown.add("vram", "permission denied");
-        }
-        if let Err(why) = &row.rss {
-            unknown.add("rss", why);
-        }
-        map.serialize_entry("unknown", &unknown)?;
+        let loads = gpu.map_or(&[][..], |gpu| &gpu.loads);
+        map.serialize_entry("engines", &loads.iter().map(EngineEntry::of).collect::<Vec<_>>())?;
+        map.serialize_entry("unknown", &reasons(row))?;
         map.end()
     }
+}
+
+/// The reasons why figures of a row are unknown.
+fn reasons(row: &ProcessRow) -> Reasons {
+    let mut unknown = Reasons::default();
+    if let Some(why) = why_nameless(row) {
+        unknown.add("name", &why);
+    }
+    // A system that has no such account is no failure.
+    if let Err(why) = &row.user
+        && *why != Unavailable::NotProvided
+    {
+        unknown.add("user", why);
+    }
+    unknown.add_figure("vram", row.vram());
+    unknown.add_figure("gtt", row.gpu_system_memory());
+    if row.gpu_refused {
+        unknown.add("vram", "permission denied");
+    }
+    if let Err(why) = &row.rss_bytes {
+        unknown.add("rss", why);
+    }
+    unknown
+}
+
+/// The kinds of work that a process does on a device.
+fn work(work: Work) -> Vec<&'static str> {
+    let kinds = [(work.compute, "compute"), (work.graphics, "graphics"), (work.mps, "mps")];
+    kinds.into_iter().filter_map(|(is, word)| is.then_some(word)).collect()
 }
 
 #[derive(Debug, Serialize)]
@@ -241,7 +265,7 @@ struct EngineEntry<'a> {
 }
 
 impl<'a> EngineEntry<'a> {
-    fn of(load: &'a Load) -> Self {
+    fn of(load: &'a EngineLoad) -> Self {
         Self { name: &load.name, percent: load.percent.map(tenths), capacity: load.capacity }
     }
 }

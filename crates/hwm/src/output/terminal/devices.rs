@@ -7,7 +7,7 @@ use highwater::{
     gpu::{Device, Figure},
 };
 
-use crate::look::Missing;
+use crate::missing_part::MissingPart;
 use crate::text::{self, gpu_figure};
 
 /// Names are not cut further.
@@ -19,7 +19,7 @@ type DeviceCells = (String, [String; 3]);
 /// Writes a line a device, or why there is none, and one for the RAM.
 pub(crate) fn write(
     devices: &[Device],
-    gaps: &[Missing],
+    gaps: &[MissingPart],
     ram: &Result<Ram, Error>,
     width: Option<usize>,
     out: &mut dyn Write,

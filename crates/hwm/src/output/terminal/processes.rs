@@ -8,6 +8,7 @@ use std::{
 
 use highwater::{
     gpu::{Figure, Pool},
+    listing::{CpuLoad, EngineLoad, GpuHolding, ProcessRow},
     process::{PRIMARY, Primary},
 };
 
@@ -15,22 +16,27 @@ use super::{
     privilege::Privilege,
     table::{self, TableColumn},
 };
-use crate::look::{Cpu, Load, Look, Row, Selection};
+use crate::process_listing::{SelectedProcesses, why_nameless};
+use crate::process_selection::ProcessSelection;
 use crate::text::{self, gpu_figure};
 
 /// One column: how it is set, whether it is worth its place, and a cell.
 struct ProcessColumn {
     column: TableColumn,
-    cell: fn(&Row) -> String,
+    cell: fn(&ProcessRow) -> String,
     /// `None`: always shown.
-    shown: Option<fn(&Row) -> bool>,
+    shown: Option<fn(&ProcessRow) -> bool>,
 }
 
-const fn text_field(title: &'static str, least: Option<usize>, cell: fn(&Row) -> String) -> ProcessColumn {
+const fn text_field(
+    title: &'static str,
+    least: Option<usize>,
+    cell: fn(&ProcessRow) -> String,
+) -> ProcessColumn {
     ProcessColumn { column: TableColumn { title, is_right: false, least }, cell, shown: None }
 }
 
-const fn amount(title: &'static str, cell: fn(&Row) -> String) -> ProcessColumn {
+const fn amount(title: &'static str, cell: fn(&ProcessRow) -> String) -> ProcessColumn {
     ProcessColumn { column: TableColumn { title, is_right: true, least: None }, cell, shown: None }
 }
 
@@ -43,17 +49,20 @@ const HELD: &str = match PRIMARY {
 
 const FIELDS: &[ProcessColumn] = &[
     amount("PID", |row| row.pid.to_string()),
-    text_field("USER", Some(6), |row| row.user.as_deref().map_or_else(|| "?".to_owned(), without_domain)),
+    text_field("USER", Some(6), |row| row.user.as_deref().map_or_else(|_| "?".to_owned(), without_domain)),
     text_field("NAME", Some(8), |row| {
         row.name.as_ref().map_or_else(|_| "?".to_owned(), |name| text::printable(name))
     }),
-    ProcessColumn { shown: Some(may_hold), ..amount("VRAM", |row| memory(row, row.vram.as_ref())) },
+    ProcessColumn { shown: Some(may_hold), ..amount("VRAM", |row| memory(row, row.vram())) },
     ProcessColumn {
         // Nothing known of it for any process: NVIDIA's driver does not tell.
-        shown: Some(|row| row.gtt.as_ref().is_some_and(|gtt| gtt.bytes().is_some())),
-        ..amount("GTT", |row| if is_one_pool(row) { "-".to_owned() } else { memory(row, row.gtt.as_ref()) })
+        shown: Some(|row| row.gpu_system_memory().is_some_and(|gtt| gtt.bytes().is_some())),
+        ..amount(
+            "GTT",
+            |row| if is_one_pool(row) { "-".to_owned() } else { memory(row, row.gpu_system_memory()) },
+        )
     },
-    amount(HELD, |row| match &row.rss {
+    amount(HELD, |row| match &row.rss_bytes {
         Ok(bytes) => text::size(*bytes),
         Err(highwater::Unavailable::NoMemoryMap) => "-".to_owned(),
         Err(_) => "?".to_owned(),
@@ -64,47 +73,53 @@ const FIELDS: &[ProcessColumn] = &[
     },
     text_field("S", None, |row| row.state.map_or_else(|| "?".to_owned(), |state| state.to_string())),
     ProcessColumn {
-        shown: Some(|row| row.engines.iter().any(|load| load.percent.is_some())),
-        ..text_field("ENGINES", Some(8), |row| engines(&row.engines))
+        shown: Some(|row| loads(row).iter().any(|load| load.percent.is_some())),
+        ..text_field("ENGINES", Some(8), |row| engines(loads(row)))
     },
     ProcessColumn { shown: Some(may_hold), ..text_field("DEVICE", Some(6), device) },
 ];
 
 /// Whether the device has no memory of its own, so that all of it stands under VRAM already.
-fn is_one_pool(row: &Row) -> bool {
-    row.vram.as_ref().is_some_and(|vram| vram.pool == Pool::Unified)
-        && row.gtt.as_ref().is_some_and(|gtt| gtt.bytes().is_none())
+fn is_one_pool(row: &ProcessRow) -> bool {
+    row.vram().is_some_and(|vram| vram.pool == Pool::Unified)
+        && row.gpu_system_memory().is_some_and(|gtt| gtt.bytes().is_none())
 }
 
 /// Whether GPU memory is known of it, or cannot be known; not so for all rows of `--all` where there is no GPU.
-fn may_hold(row: &Row) -> bool {
-    row.device.is_some() || row.is_refused
+fn may_hold(row: &ProcessRow) -> bool {
+    row.gpu.is_some() || row.gpu_refused
 }
 
-fn device(row: &Row) -> String {
-    let Some(device) = &row.device else { return if row.is_refused { "?" } else { "-" }.to_owned() };
+fn device(row: &ProcessRow) -> String {
+    let Some(GpuHolding { device, .. }) = &row.gpu else {
+        return if row.gpu_refused { "?" } else { "-" }.to_owned();
+    };
     let name = text::printable(device.name.as_deref().unwrap_or(device.id.as_str()));
     device.index.map_or_else(|| name.clone(), |index| format!("{index} {name}"))
 }
 
+fn loads(row: &ProcessRow) -> &[EngineLoad] {
+    row.gpu.as_ref().map_or(&[], |holding| &holding.loads)
+}
+
 /// `-`: holds none, as far as one sees.
-fn memory(row: &Row, figure: Option<&Figure>) -> String {
+fn memory(row: &ProcessRow, figure: Option<&Figure>) -> String {
     match figure {
         Some(figure) => gpu_figure::shown(figure),
-        None if row.is_refused => "?".to_owned(),
+        None if row.gpu_refused => "?".to_owned(),
         None => "-".to_owned(),
     }
 }
 
 /// The kernel counts in steps: none at all in so short a time is less than one step, not 0.
-fn cpu(cpu: Cpu) -> String {
+fn cpu(cpu: CpuLoad) -> String {
     if cpu.percent == 0.0 && cpu.step_percent >= 0.5 {
         return format!("<{:.0}", cpu.step_percent.ceil());
     }
     format!("{:.0}", cpu.percent)
 }
 
-fn engines(loads: &[Load]) -> String {
+fn engines(loads: &[EngineLoad]) -> String {
     if loads.is_empty() {
         return "-".to_owned();
     }
@@ -122,7 +137,7 @@ fn engines(loads: &[Load]) -> String {
 }
 
 /// The table; nothing at all where there is no row.
-pub(crate) fn write(rows: &[Row], width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(rows: &[ProcessRow], width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -135,26 +150,26 @@ pub(crate) fn write(rows: &[Row], width: Option<usize>, out: &mut dyn Write) -> 
 }
 
 /// What the marks in the table mean, and why things are unknown; a line each.
-pub(crate) fn notes(look: &Look) -> Vec<String> {
+pub(crate) fn notes(found: &SelectedProcesses) -> Vec<String> {
     let mut notes = Vec::new();
     let mut unknown: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
     let mut bounded = false;
-    for row in &look.rows {
+    for row in &found.rows {
         let mut add = |what: &str, why: &dyn ToString| {
             unknown.entry(format!("{what} unknown: {}", why.to_string())).or_default().insert(row.pid);
         };
-        if let Err(why) = &row.name {
-            add("NAME", why);
+        if let Some(why) = why_nameless(row) {
+            add("NAME", &why);
         }
-        if let Some(why) = row.vram.as_ref().and_then(|figure| figure.reading.unknown()) {
+        if let Some(why) = row.vram().and_then(|figure| figure.reading.unknown()) {
             add("VRAM", why);
         }
-        if let (Err(why), Ok(_)) = (&row.rss, &row.name)
+        if let (Err(why), Ok(_)) = (&row.rss_bytes, &row.name)
             && *why != highwater::Unavailable::NoMemoryMap
         {
             add(HELD, why);
         }
-        bounded |= [&row.vram, &row.gtt].into_iter().flatten().any(gpu_figure::is_marked);
+        bounded |= [row.vram(), row.gpu_system_memory()].into_iter().flatten().any(gpu_figure::is_marked);
     }
     for (what, pids) in unknown {
         notes.push(format!("{}: {what}", of_pids(&pids)));
@@ -165,27 +180,28 @@ pub(crate) fn notes(look: &Look) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let shared: BTreeSet<BTreeSet<u32>> = look
+    let shared: BTreeSet<BTreeSet<u32>> = found
         .rows
         .iter()
-        .filter(|row| !row.shared_with.is_empty())
-        .map(|row| row.shared_with.iter().copied().chain([row.pid]).collect())
+        .filter_map(|row| Some((row.pid, &row.gpu.as_ref()?.usage.shared_with)))
+        .filter(|(_, shared_with)| !shared_with.is_empty())
+        .map(|(pid, shared_with)| shared_with.iter().copied().chain([pid]).collect())
         .collect();
     for pids in shared {
         let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
         notes.push(format!("pids {} share a client; its memory is in the row of each", pids.join(", ")));
     }
-    if !look.late.is_empty() {
+    if !found.late.is_empty() {
         notes.push(format!(
             "{}: NAME is the kernel's, of at most 15 bytes: the arguments could not be read in time (a process may hold its \
              memory map locked)",
-            of_pids(&look.late)
+            of_pids(&found.late)
         ));
     }
-    for pid in &look.missing {
+    for pid in &found.missing {
         notes.push(format!("no process has pid {pid}"));
     }
-    notes.extend(look.gaps.iter().map(|gap| format!("{}: {}", gap.what, gap.why)));
+    notes.extend(found.gaps.iter().map(|gap| format!("{}: {}", gap.what, gap.why)));
     notes
 }
 
@@ -199,53 +215,57 @@ fn of_pids(pids: &BTreeSet<u32>) -> String {
 }
 
 /// The one line that says how many there are and whether all.
-pub(crate) fn summary(look: &Look, selection: &Selection, privilege: Privilege) -> String {
-    let count = look.processes();
-    let what = match (selection.all, count) {
+pub(crate) fn summary(
+    found: &SelectedProcesses,
+    selection: &ProcessSelection,
+    privilege: Privilege,
+) -> String {
+    let count = found.process_count();
+    let what = match (selection.scope.without_gpu, count) {
         (true, 1) => "process",
         (true, _) => "processes",
         (false, 1) => "process holds GPU memory",
         (false, _) => "processes hold GPU memory",
     };
     let mut text = format!("{count} {what}{selection}");
-    let unknown: BTreeSet<u32> = look
+    let unknown: BTreeSet<u32> = found
         .rows
         .iter()
-        .filter(|row| row.vram.as_ref().is_some_and(|vram| vram.bytes().is_none()))
+        .filter(|row| row.vram().is_some_and(|vram| vram.bytes().is_none()))
         .map(|row| row.pid)
         .collect();
     if !unknown.is_empty() {
         let _ = write!(text, " ({} of them an unknown amount)", unknown.len());
     }
-    let nameless = privilege.for_names(look.nameless.len());
-    let late = || format!("{} did not answer in time", of_pids(&look.late));
-    if look.is_complete() {
+    let nameless = privilege.for_names(found.nameless.len());
+    let late = || format!("{} did not answer in time", of_pids(&found.late));
+    if found.is_complete() {
         text.push_str("; complete");
-        if look.devices.is_empty() && look.rows.is_empty() {
+        if found.devices.is_empty() && found.rows.is_empty() {
             text.push_str(": no GPU was found, and no driver that could tell of one");
         }
-        if !look.nameless.is_empty() {
+        if !found.nameless.is_empty() {
             let _ = write!(text, "; {nameless}");
         }
-        if !look.late.is_empty() {
+        if !found.late.is_empty() {
             let _ = write!(text, "; {}", late());
         }
         return text;
     }
     let mut why = Vec::new();
-    let refused = look.refused.len();
+    let refused = found.refused.len();
     if refused > 0 {
         let them = if refused == 1 { "it" } else { "them" };
         why.push(format!("{refused} protected ({})", privilege.to_look_into(them)));
     }
-    if !look.gaps.is_empty() {
-        let what: BTreeSet<&str> = look.gaps.iter().map(|gap| gap.what.as_str()).collect();
+    if !found.gaps.is_empty() {
+        let what: BTreeSet<&str> = found.gaps.iter().map(|gap| gap.what.as_str()).collect();
         why.push(format!("see {}", what.into_iter().collect::<Vec<_>>().join(", ")));
     }
-    if !look.nameless.is_empty() {
+    if !found.nameless.is_empty() {
         why.push(nameless);
     }
-    if !look.late.is_empty() {
+    if !found.late.is_empty() {
         why.push(late());
     }
     format!("{text}; incomplete: {}", why.join(", "))

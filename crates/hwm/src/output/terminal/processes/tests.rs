@@ -2,12 +2,13 @@
 
 use highwater::{
     Unavailable,
-    gpu::{DeviceId, Kind, Reading, Scope, Source},
+    gpu::{DeviceId, Kind, PidSpace, Reading, Scope, Source, Usage},
+    listing::{HoldingDevice, ListScope},
 };
 use snapbox::{assert_data_eq, str};
 
 use super::*;
-use crate::look::{DeviceRef, Missing, Order};
+use crate::{missing_part::MissingPart, process_selection::RowOrder};
 
 const GIB: u64 = 1 << 30;
 const USER: Privilege = Privilege { is_held: false, is_windows: false };
@@ -17,46 +18,47 @@ fn figure(reading: Reading, pool: Pool) -> Figure {
     Figure::new(reading, Scope::Process, pool, Kind::Resident, Source::Fdinfo)
 }
 
-fn row(pid: u32, name: &str, vram: Reading) -> Row {
-    Row {
-        name: Ok(name.to_owned()),
-        user: Some("ann".to_owned()),
-        why_no_user: None,
-        state: Some('S'),
-        rss: Ok(GIB / 4),
-        device: Some(DeviceRef {
-            index: Some(0),
-            id: DeviceId::new("0000:03:00.0"),
-            name: Some("AMD Radeon RX 7900 XTX".to_owned()),
-            unified: Some(false),
-        }),
-        vram: Some(figure(vram, Pool::Dedicated)),
-        gtt: Some(figure(Reading::Known(48 << 20), Pool::System)),
-        ..Row::without_usage(pid, false)
-    }
+/// What a process holds on the one device.
+fn holding(pid: u32, vram: Reading, gtt: Reading) -> GpuHolding {
+    let id = DeviceId::new("0000:03:00.0");
+    let usage = Usage::new(pid, id.clone(), figure(vram, Pool::Dedicated), figure(gtt, Pool::System));
+    let mut device = HoldingDevice::unlisted(&id);
+    device.index = Some(0);
+    device.name = Some("AMD Radeon RX 7900 XTX".to_owned());
+    GpuHolding::new(device, usage)
 }
 
-fn look() -> Look {
+fn row(pid: u32, name: &str, vram: Reading) -> ProcessRow {
+    let mut row = ProcessRow::new(pid);
+    row.name = Ok(name.to_owned());
+    row.user = Ok("ann".to_owned());
+    row.state = Some('S');
+    row.rss_bytes = Ok(GIB / 4);
+    row.gpu = Some(holding(pid, vram, Reading::Known(48 << 20)));
+    row
+}
+
+fn found() -> SelectedProcesses {
     let mut busy = row(4711, "python3", Reading::Known(8 * GIB));
-    busy.cpu = Some(Cpu { percent: 97.4, step_percent: 5.0 });
-    let load = |name: &str, percent| Load { name: name.to_owned(), percent, capacity: 1 };
-    busy.engines = vec![load("gfx", Some(35.2)), load("compute", Some(0.2)), load("dec", Some(0.0))];
+    busy.cpu = Some(CpuLoad { percent: 97.4, step_percent: 5.0 });
+    let load = |name: &str, percent| EngineLoad { name: name.to_owned(), percent, capacity: 1 };
+    busy.gpu.as_mut().unwrap().loads =
+        vec![load("gfx", Some(35.2)), load("compute", Some(0.2)), load("dec", Some(0.0))];
     let mut evil = row(12, "\x1b[31mred\nrow\u{202e}", Reading::Between { lower: GIB, upper: 2 * GIB });
-    evil.cpu = Some(Cpu { percent: 0.0, step_percent: 5.0 });
-    evil.shared_with = vec![13];
-    let mut host = Row::without_usage(99, false);
-    host.is_host_pid = true;
-    host.name = Err(crate::look::HOST_PID.to_owned());
-    host.device = row(1, "", Reading::Known(0)).device;
-    host.vram = Some(figure(Reading::Unknown(Unavailable::DriverSaysNotAvailable), Pool::Dedicated));
-    host.gtt = Some(figure(Reading::Unknown(Unavailable::NotSupported), Pool::System));
+    evil.cpu = Some(CpuLoad { percent: 0.0, step_percent: 5.0 });
+    evil.gpu.as_mut().unwrap().usage.shared_with = vec![13];
+    let mut host = ProcessRow::new(99);
+    host.pid_space = PidSpace::Host;
+    host.name = Err(Unavailable::PidNamespace);
+    let unknown = Reading::Unknown(Unavailable::DriverSaysNotAvailable);
+    host.gpu = Some(holding(99, unknown, Reading::Unknown(Unavailable::NotSupported)));
     let rows = vec![busy, evil, row(13, "a-very-long-name-of-a-program-indeed", Reading::AtLeast(5)), host];
-    Look { rows, ..Look::default() }
+    SelectedProcesses { rows, ..SelectedProcesses::default() }
 }
 
 fn table(width: Option<usize>) -> String {
     let mut out = Vec::new();
-    write(&look().rows, width, &mut out).unwrap();
+    write(&found().rows, width, &mut out).unwrap();
     anstream::adapter::strip_str(str::from_utf8(&out).unwrap()).to_string()
 }
 
@@ -95,11 +97,11 @@ fn narrow() {
 
 #[test]
 fn what_must_be_said() {
-    let mut look = look();
-    look.missing.push(7);
-    look.gaps.push(Missing { what: "nvidia".into(), why: "the driver fails".into() });
+    let mut found = found();
+    found.missing.push(7);
+    found.gaps.push(MissingPart { what: "nvidia".into(), why: "the driver fails".into() });
     assert_data_eq!(
-        notes(&look).join("\n"),
+        notes(&found).join("\n"),
         str![[r#"
 pid 99: NAME unknown: host pid; run with --pid=host, or with the host's /proc and --procfs
 pid 99: VRAM unknown: the driver says: not available
@@ -113,17 +115,19 @@ nvidia: the driver fails
 
 #[test]
 fn one_line_for_every_case() {
-    let mut look = look();
-    let all = Selection::default();
-    let said = |look: &Look, selection: &Selection| summary(look, selection, USER);
-    let mut lines = vec![said(&look, &all)];
-    look.rows.truncate(1);
-    look.refused = vec![1, 2];
-    lines.push(said(&look, &all));
-    look.gaps.push(Missing { what: "nvidia".into(), why: "the driver fails".into() });
-    lines.push(summary(&look, &all, ROOT));
-    let narrow = Selection { pids: [99].into(), device: Some(0), min: Some(GIB), order: Order::Pid, ..all };
-    lines.push(said(&Look::default(), &narrow));
+    let mut found = found();
+    let all = ProcessSelection::default();
+    let said = |found: &SelectedProcesses, selection: &ProcessSelection| summary(found, selection, USER);
+    let mut lines = vec![said(&found, &all)];
+    found.rows.truncate(1);
+    found.refused = vec![1, 2];
+    lines.push(said(&found, &all));
+    found.gaps.push(MissingPart { what: "nvidia".into(), why: "the driver fails".into() });
+    lines.push(summary(&found, &all, ROOT));
+    let mut narrow = ProcessSelection { min: Some(GIB), order: RowOrder::Pid, ..all };
+    narrow.scope.pids = [99].into();
+    narrow.scope.device = Some(0);
+    lines.push(said(&SelectedProcesses::default(), &narrow));
     assert_data_eq!(
         lines.join("\n"),
         str![[r#"
@@ -140,21 +144,23 @@ fn one_line_for_every_case() {
 fn protected_ones() {
     let user = Privilege { is_windows: true, ..USER };
     let elevated = Privilege { is_windows: true, ..ROOT };
-    let mut look = Look { rows: vec![row(4711, "python3", Reading::Known(GIB))], ..Look::default() };
+    let rows = vec![row(4711, "python3", Reading::Known(GIB))];
+    let mut found = SelectedProcesses { rows, ..SelectedProcesses::default() };
     for pid in [88, 92] {
-        let mut row = Row::without_usage(pid, false);
-        (row.name, row.rss) = (Err("permission denied".into()), Err(Unavailable::PermissionDenied));
-        look.rows.push(row);
+        let mut row = ProcessRow::new(pid);
+        row.name = Err(Unavailable::PermissionDenied);
+        row.rss_bytes = Err(Unavailable::PermissionDenied);
+        found.rows.push(row);
     }
-    look.nameless = [88, 92].into();
-    let all = Selection { all: true, ..Selection::default() };
-    let mut lines = notes(&look);
-    lines.extend([summary(&look, &all, user), summary(&look, &all, elevated)]);
-    look.lacks_nameless = true;
-    look.rows.truncate(1);
-    lines.push(summary(&look, &all, user));
-    look.nameless.pop_last();
-    lines.push(summary(&look, &all, elevated));
+    found.nameless = [88, 92].into();
+    let all = ProcessSelection { scope: ListScope::all(), ..ProcessSelection::default() };
+    let mut lines = notes(&found);
+    lines.extend([summary(&found, &all, user), summary(&found, &all, elevated)]);
+    found.lacks_nameless = true;
+    found.rows.truncate(1);
+    lines.push(summary(&found, &all, user));
+    found.nameless.pop_last();
+    lines.push(summary(&found, &all, elevated));
     assert_data_eq!(
         lines.join("\n"),
         str![[r#"
@@ -169,13 +175,13 @@ pids 88, 92: NAME unknown: permission denied
 
 #[test]
 fn late_ones() {
-    let mut look = Look { rows: vec![row(4711, "python3", Reading::Known(GIB))], ..Look::default() };
-    look.late = [4711].into();
-    let all = Selection { all: true, ..Selection::default() };
-    let mut lines = notes(&look);
-    lines.push(summary(&look, &all, USER));
-    look.lacks_late = true;
-    lines.push(summary(&look, &all, USER));
+    let rows = vec![row(4711, "python3", Reading::Known(GIB))];
+    let mut found = SelectedProcesses { rows, late: [4711].into(), ..SelectedProcesses::default() };
+    let all = ProcessSelection { scope: ListScope::all(), ..ProcessSelection::default() };
+    let mut lines = notes(&found);
+    lines.push(summary(&found, &all, USER));
+    found.lacks_late = true;
+    lines.push(summary(&found, &all, USER));
     assert_data_eq!(
         lines.join("\n"),
         str![[r#"
@@ -188,9 +194,9 @@ pid 4711: NAME is the kernel's, of at most 15 bytes: the arguments could not be 
 
 #[test]
 fn nothing_of_a_gpu_is_shown_where_there_is_none() {
-    let mut plain = Row::without_usage(1, false);
+    let mut plain = ProcessRow::new(1);
     plain.name = Ok("init".into());
-    plain.rss = Ok(GIB);
+    plain.rss_bytes = Ok(GIB);
     let mut out = Vec::new();
     write(&[plain], None, &mut out).unwrap();
     let text = anstream::adapter::strip_str(str::from_utf8(&out).unwrap()).to_string();

@@ -2,25 +2,25 @@
 
 use std::{collections::HashMap, path::Path};
 
-use highwater::Roots;
+use crate::Roots;
 
 /// Looks each user up once.
 #[derive(Debug)]
-pub(crate) struct Users {
-    /// In another machine's tree, or the host's procfs seen from a container, our names are not theirs.
-    are_ours: bool,
+pub(super) struct UserNames {
+    /// Whether user ids are those of this machine. A recorded tree, or the host's procfs seen from a container, has others.
+    are_local: bool,
     known: HashMap<u32, String>,
 }
 
-impl Users {
-    pub(crate) fn of(roots: &Roots) -> Self {
-        Self { are_ours: roots.proc == Path::new("/proc"), known: HashMap::new() }
+impl UserNames {
+    pub(super) fn of(roots: &Roots) -> Self {
+        Self { are_local: roots.proc == Path::new("/proc"), known: HashMap::new() }
     }
 
     /// The user's name, or the number where there is none.
-    pub(crate) fn name(&mut self, uid: u32) -> String {
-        let are_ours = self.are_ours;
-        let name = || if are_ours { look_up(uid) } else { None }.unwrap_or_else(|| uid.to_string());
+    pub(super) fn name(&mut self, uid: u32) -> String {
+        let are_local = self.are_local;
+        let name = || if are_local { look_up(uid) } else { None }.unwrap_or_else(|| uid.to_string());
         self.known.entry(uid).or_insert_with(name).clone()
     }
 }
@@ -30,16 +30,16 @@ impl Users {
 fn look_up(uid: u32) -> Option<String> {
     use std::{ffi::CStr, mem::MaybeUninit, ptr};
     /// More than any entry needs; `_SC_GETPW_R_SIZE_MAX` is 1 KiB as a rule.
-    const LARGEST: usize = 1 << 20;
+    const MAX_ENTRY_BYTES: usize = 1 << 20;
     let mut buffer = vec![0; 1024];
     loop {
         let mut entry = MaybeUninit::<libc::passwd>::uninit();
         let mut found = ptr::null_mut();
-        // SAFETY: `entry`, `buffer` (of the length that is told) and `found` are live and ours (getpwuid_r(3)).
+        // SAFETY: `entry`, `buffer` (of the given length) and `found` are live locals (getpwuid_r(3)).
         let status = unsafe {
             libc::getpwuid_r(uid, entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &raw mut found)
         };
-        if status == libc::ERANGE && buffer.len() < LARGEST {
+        if status == libc::ERANGE && buffer.len() < MAX_ENTRY_BYTES {
             buffer.resize(buffer.len() * 4, 0);
             continue;
         }
@@ -63,10 +63,10 @@ mod tests {
 
     #[test]
     fn names_and_numbers() {
-        let mut users = Users::of(&Roots::default());
+        let mut users = UserNames::of(&Roots::default());
         assert_eq!(users.name(0), "root");
         assert_eq!(users.name(3_999_999_999), "3999999999");
-        let mut others = Users::of(&Roots { proc: "/host/proc".into(), ..Roots::default() });
+        let mut others = UserNames::of(&Roots { proc: "/host/proc".into(), ..Roots::default() });
         assert_eq!(others.name(0), "0", "the host's root may have any name");
     }
 }

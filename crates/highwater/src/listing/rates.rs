@@ -1,43 +1,46 @@
-//! What two looks make: how busy a process kept processors and engines between them.
+//! Loads between two lists: how busy a process kept processors and engines.
 
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
-use highwater::{
-    gpu::{Engine, Usage},
+use crate::{
+    gpu::{DeviceId, Engine, Usage},
     process::{ProcessFacts, ProcessId, cpu_step},
 };
 
-use super::Holder;
-
-/// How busy a process kept the processors; 100 is one of them all the time.
+/// The use of processors by a process.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Cpu {
-    pub(crate) percent: f64,
-    /// How finely that is known: the kernel counts in ticks.
-    pub(crate) step_percent: f64,
+pub struct CpuLoad {
+    /// 100 is one processor all the time.
+    pub percent: f64,
+    /// The resolution of that figure: the kernel counts in ticks.
+    pub step_percent: f64,
 }
 
-/// How busy a process kept an engine; 100 is all engines of this name all the time.
+/// The use of a GPU engine by a process.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Load {
-    pub(crate) name: String,
-    /// `None` where one of the two looks is missing, or the counter went back (a client was closed).
-    pub(crate) percent: Option<f64>,
-    pub(crate) capacity: u32,
+pub struct EngineLoad {
+    /// The driver's name for the engine.
+    pub name: String,
+    /// 100 is all engines of this name all the time. `None` if one of the two lists lacks the counter, or the counter
+    /// went back because a client was closed.
+    pub percent: Option<f64>,
+    /// Number of engines of this name.
+    pub capacity: u32,
 }
 
-/// The counters of one look.
+/// The counters of one list.
 #[derive(Debug)]
-pub(super) struct Before {
+pub(super) struct ReadCounters {
     at: Instant,
     cpu: HashMap<u32, (ProcessId, Instant, Duration)>,
-    engines: HashMap<Holder, Vec<Engine>>,
+    /// By process and device.
+    engines: HashMap<(u32, DeviceId), Vec<Engine>>,
 }
 
-impl Before {
+impl ReadCounters {
     pub(super) fn at(at: Instant) -> Self {
         Self { at, cpu: HashMap::new(), engines: HashMap::new() }
     }
@@ -55,24 +58,24 @@ impl Before {
         }
     }
 
-    pub(super) fn cpu_since(&self, before: &Self, pid: u32) -> Option<Cpu> {
+    pub(super) fn cpu_since(&self, before: &Self, pid: u32) -> Option<CpuLoad> {
         let (id, at, time) = self.cpu.get(&pid)?;
         let (id_before, at_before, time_before) = before.cpu.get(&pid)?;
         let passed = at.checked_duration_since(*at_before).filter(|passed| !passed.is_zero())?;
         let used = time.checked_sub(*time_before)?;
         // A pid may have been given to another process.
-        (id == id_before).then(|| Cpu {
+        (id == id_before).then(|| CpuLoad {
             percent: used.as_secs_f64() / passed.as_secs_f64() * 100.0,
             step_percent: cpu_step().as_secs_f64() / passed.as_secs_f64() * 100.0,
         })
     }
 
-    pub(super) fn loads_since(&self, before: &Self, usage: &Usage) -> Vec<Load> {
+    pub(super) fn loads_since(&self, before: &Self, usage: &Usage) -> Vec<EngineLoad> {
         let passed = self.at.duration_since(before.at);
         let earlier = before.engines.get(&(usage.pid, usage.device.clone()));
         let load = |engine: &Engine| {
             let of_then = earlier.and_then(|engines| engines.iter().find(|then| then.name == engine.name));
-            Load {
+            EngineLoad {
                 name: engine.name.clone(),
                 percent: of_then.and_then(|then| {
                     percent((then.busy, then.of), (engine.busy, engine.of), engine.capacity, passed)
@@ -133,10 +136,10 @@ mod tests {
 
     #[test]
     fn a_pid_given_to_another_process_has_no_rate() {
-        let mut own = ProcessFacts::read(&highwater::Roots::default(), std::process::id()).unwrap();
+        let mut own = ProcessFacts::read(&crate::Roots::default(), std::process::id()).unwrap();
         // Not every system tells it.
         own.cpu_time = Some(Duration::from_millis(70));
-        let (mut before, mut after) = (Before::at(Instant::now()), Before::at(Instant::now()));
+        let (mut before, mut after) = (ReadCounters::at(Instant::now()), ReadCounters::at(Instant::now()));
         before.note_cpu(&own, before.at);
         let mut other = own.clone();
         other.id.start_ticks += 1;
