@@ -34,7 +34,7 @@ pub(crate) fn run(args: &CiCheckArgs) -> ExitCode {
     }))
 }
 
-fn check(args: &CiCheckArgs) -> anyhow::Result<exit::Code> {
+fn check(args: &CiCheckArgs) -> anyhow::Result<exit::AnyExitCode> {
     if args.record.is_none() && args.command.is_empty() {
         bail!("nothing to check; name a record (--record mem.json) or a command (-- cargo test)");
     }
@@ -111,7 +111,7 @@ enum Taken {
         content: Vec<u8>,
     },
     /// It was measured. A file that the run wrote is not read back: the job could have changed it.
-    Measured { record: Record, code: exit::Code },
+    Measured { record: Record, code: exit::AnyExitCode },
 }
 
 impl Taken {
@@ -128,7 +128,7 @@ impl Taken {
     }
 
     /// The exit code of the command, if one was run.
-    fn code(&self) -> exit::Code {
+    fn code(&self) -> exit::AnyExitCode {
         match self {
             Self::Read { .. } => 0,
             Self::Measured { code, .. } => *code,
@@ -160,7 +160,7 @@ fn run_args(args: &CiCheckArgs) -> anyhow::Result<RunArgs> {
 }
 
 /// A run that failed, grew or is not known is no baseline.
-fn is_worth_keeping(record: &Record, judgement: &Judgement, failed: Option<exit::Code>) -> bool {
+fn is_worth_keeping(record: &Record, judgement: &Judgement, failed: Option<exit::AnyExitCode>) -> bool {
     let known = record.total_peak_bytes().is_some();
     failed.is_none() && known && judgement.verdict == Verdict::Fine
 }

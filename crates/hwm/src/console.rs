@@ -41,13 +41,13 @@ pub(crate) fn print(text: &[u8]) -> io::Result<bool> {
 }
 
 /// Columns to use where standard error is no terminal.
-const WIDTH: usize = 100;
+const DEFAULT_WIDTH: usize = 100;
 
 /// Writes a text for people to standard error. As one write, so that it does not mix with what still-running processes
 /// print.
 pub(crate) fn print_to_stderr(write: impl FnOnce(usize, &mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut text = Vec::new();
-    write(terminal::width_of_stderr().unwrap_or(WIDTH), &mut text)?;
+    write(terminal::width_of_stderr().unwrap_or(DEFAULT_WIDTH), &mut text)?;
     anstream::stderr().write_all(&text)
 }
 

@@ -65,21 +65,21 @@ pub(crate) fn of_error(error: &Error) -> u8 {
 }
 
 /// What a job leaves: one byte (wait(2), `WEXITSTATUS`), on Windows any number of 32 bits.
-pub(crate) type Code = i32;
+pub(crate) type AnyExitCode = i32;
 
 /// The job's own code; `None` when how it ended could not be learned.
-pub(crate) fn of_job(exit: Option<&record::Exit>) -> Option<Code> {
+pub(crate) fn of_job(exit: Option<&record::Exit>) -> Option<AnyExitCode> {
     let exit = exit?;
     match (exit.code, exit.signal) {
         (Some(code), _) if cfg!(windows) => Some(code),
         (Some(code), _) => Some(code & 0xff),
-        (None, Some(signal)) => of_signal(signal).map(Code::from),
+        (None, Some(signal)) => of_signal(signal).map(AnyExitCode::from),
         (None, None) => None,
     }
 }
 
 /// Ends with any code that a job may have left. All that was to be written has been.
-pub(crate) fn with(code: Code) -> ExitCode {
+pub(crate) fn with(code: AnyExitCode) -> ExitCode {
     // Rust's own exit codes have one byte everywhere.
     u8::try_from(code).map_or_else(|_| std::process::exit(code), ExitCode::from)
 }

@@ -12,9 +12,9 @@ use std::{
 use crate::console::complain;
 
 /// Waking a driver up takes up to seconds; who waits longer is told what for.
-const LONG: Duration = Duration::from_secs(3);
+const SLOW_DRIVER_AFTER: Duration = Duration::from_secs(3);
 /// The doctor waits no longer than this.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Says so where what it is held for takes long. To be dropped afterwards.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl DriverWait {
     pub(crate) fn begin() -> Self {
         let (over, is_over) = mpsc::channel::<()>();
         let wait = move || {
-            if is_over.recv_timeout(LONG) == Err(RecvTimeoutError::Timeout) {
+            if is_over.recv_timeout(SLOW_DRIVER_AFTER) == Err(RecvTimeoutError::Timeout) {
                 complain("still waiting for a GPU driver; Ctrl-C ends that");
             }
         };
@@ -37,14 +37,14 @@ impl DriverWait {
 /// From here on a crash of this program is told of in words, unless somebody wanted it ignored.
 #[cfg(unix)]
 pub(crate) fn report_crashes() {
-    const WORDS: &[u8] =
+    const CRASH_MESSAGE: &[u8] =
         b"hwm: crashed, most likely inside the library of a GPU driver; hwm doctor tells what else works, \
 and hwm run without --gpu uses none\n";
 
     extern "C" fn tell(_: libc::c_int) {
         // SAFETY: write(2) may be called in a handler (signal-safety(7)); the words live for ever. Whatever it returns,
         // the program ends now: the handler is gone (SA_RESETHAND), and what raised the signal does so again.
-        unsafe { libc::write(libc::STDERR_FILENO, WORDS.as_ptr().cast(), WORDS.len()) };
+        unsafe { libc::write(libc::STDERR_FILENO, CRASH_MESSAGE.as_ptr().cast(), CRASH_MESSAGE.len()) };
     }
 
     for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT] {
@@ -77,7 +77,7 @@ pub(crate) fn probe_drivers() -> Result<(), String> {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PROBE_TIMEOUT;
         loop {
             match child.try_wait()? {
                 Some(status) if status.success() => return Ok(None),
@@ -85,7 +85,10 @@ pub(crate) fn probe_drivers() -> Result<(), String> {
                 None if Instant::now() > deadline => {
                     child.kill()?;
                     // One that the kernel holds (state D) does not end: it is left behind.
-                    return Ok(Some(format!("the GPU drivers did not answer in {} s", PATIENCE.as_secs())));
+                    return Ok(Some(format!(
+                        "the GPU drivers did not answer in {} s",
+                        PROBE_TIMEOUT.as_secs()
+                    )));
                 }
                 None => thread::sleep(Duration::from_millis(2)),
             }

@@ -138,12 +138,12 @@ fn show(args: &ListArgs, kept: &RecordStore, sets: &[RunSet]) -> anyhow::Result<
     }
     let rows: Vec<Vec<String>> = records.iter().map(row).collect();
     let mut shown = Vec::new();
-    table::write(&COLUMNS, &rows, terminal::width(), &mut shown)?;
+    table::write(&RECORD_COLUMNS, &rows, terminal::width(), &mut shown)?;
     print(&shown)?;
     Ok(())
 }
 
-const COLUMNS: [TableColumn; 7] = [
+const RECORD_COLUMNS: [TableColumn; 7] = [
     TableColumn { title: "RECORD", is_right: false, least: None },
     TableColumn { title: "TIME (UTC)", is_right: false, least: None },
     TableColumn { title: "RUNS", is_right: true, least: None },

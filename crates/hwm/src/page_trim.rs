@@ -21,16 +21,16 @@ mod linux {
         ptr,
     };
 
+    #[cfg(target_pointer_width = "32")]
+    use libc::Elf32_Phdr as ElfHeader;
+    #[cfg(target_pointer_width = "64")]
+    use libc::Elf64_Phdr as ElfHeader;
     use rustix::{
         fs::statfs,
         mm::{Advice, madvise},
         param::page_size,
     };
 
-    #[cfg(target_pointer_width = "64")]
-    type ElfHeader = libc::Elf64_Phdr;
-    #[cfg(target_pointer_width = "32")]
-    type ElfHeader = libc::Elf32_Phdr;
     /// An entry of the dynamic section: its tag and its value. elf(5)
     pub(super) type Dynamic = [usize; 2];
 
@@ -41,7 +41,7 @@ mod linux {
 
     /// Filesystems of this machine's own (linux/magic.h; zfs, f2fs and bcachefs from their sources): ext, XFS, Btrfs,
     /// tmpfs, overlayfs, squashfs, EROFS, ZFS, F2FS, bcachefs.
-    const LOCAL: [u32; 10] = [
+    const LOCAL_FILESYSTEMS: [u32; 10] = [
         0xef53,
         0x5846_5342,
         0x9123_683e,
@@ -111,7 +111,9 @@ mod linux {
     /// Whether the file `name` of a loaded object lies on this machine; the program itself has no name.
     pub(super) fn is_local(name: &CStr) -> bool {
         let file = if name.is_empty() { c"/proc/self/exe" } else { name };
-        statfs(file).is_ok_and(|system| u32::try_from(system.f_type).is_ok_and(|kind| LOCAL.contains(&kind)))
+        statfs(file).is_ok_and(|system| {
+            u32::try_from(system.f_type).is_ok_and(|kind| LOCAL_FILESYSTEMS.contains(&kind))
+        })
     }
 
     /// Whether its code was changed when it was loaded.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Between the two looks that make rates.
-const BETWEEN: Duration = Duration::from_millis(200);
+const BETWEEN_LISTS: Duration = Duration::from_millis(200);
 
 impl SelectArgs {
     pub(crate) fn selection(self, order: RowOrder) -> ProcessSelection {
@@ -39,7 +39,7 @@ pub(crate) fn run(args: PsArgs) -> anyhow::Result<ExitCode> {
     };
     let mut found = lister.list();
     if !args.no_wait && lister.is_live() && !found.rows.is_empty() {
-        thread::sleep(BETWEEN);
+        thread::sleep(BETWEEN_LISTS);
         found = lister.list();
     }
     let reads_on = if json {

@@ -18,7 +18,7 @@ use crate::{
 
 /// The most bytes that are read of a record. A record has 100,000 processes at most, however many there were, with some
 /// 770 bytes each: 80 MB. Reading takes at most about four times the length of a text, so a made-up one takes 1 GiB.
-const LARGEST: u64 = 256 << 20;
+const MAX_RECORD_BYTES: u64 = 256 << 20;
 
 /// A file that is no record, or not the one that is needed.
 #[derive(Debug)]
@@ -185,7 +185,7 @@ fn content(file: &Path) -> io::Result<Vec<u8>> {
     }
     match InputFile::open(file)? {
         #[cfg(unix)]
-        InputFile::Pipe(pipe) => read_up_to(pipe, LARGEST),
+        InputFile::Pipe(pipe) => read_up_to(pipe, MAX_RECORD_BYTES),
         InputFile::Other(file) => read_stream(file),
     }
 }
@@ -194,7 +194,7 @@ fn read_stream(file: File) -> io::Result<Vec<u8>> {
     if is_endless(&file)? {
         return Err(io::Error::other("a device, which holds no record"));
     }
-    read_up_to(file, LARGEST)
+    read_up_to(file, MAX_RECORD_BYTES)
 }
 
 /// All of it, or an error once it is longer than `most` bytes.

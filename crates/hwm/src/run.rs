@@ -26,7 +26,7 @@ use crate::{
     exit,
 };
 use measure::measure;
-use plan::Plan;
+use plan::RunPlan;
 use session::{NotRun, RunSession};
 use turn::Turn;
 
@@ -46,9 +46,9 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
 }
 
 /// Runs the job once, for verbs that go on with its record; the exit code where there is none.
-pub(crate) fn once(args: RunArgs) -> Result<(exit::Code, Record<Rows>), exit::Code> {
+pub(crate) fn once(args: RunArgs) -> Result<(exit::AnyExitCode, Record<Rows>), exit::AnyExitCode> {
     let (save, is_quiet) = (args.report.save.clone(), args.report.quiet);
-    let ran = Plan::for_run(args, Turn::ONLY)
+    let ran = RunPlan::for_run(args, Turn::ONLY)
         .map_err(NotRun::from)
         .and_then(|plan| measure_alone(plan, save, is_quiet));
     ran.map_err(|failure| {
@@ -61,22 +61,26 @@ pub(crate) fn once(args: RunArgs) -> Result<(exit::Code, Record<Rows>), exit::Co
 pub(crate) fn attach(args: AttachArgs) -> ExitCode {
     let (save, is_quiet) = (args.report.save.clone(), args.report.quiet);
     let ran =
-        Plan::for_attach(args).map_err(NotRun::from).and_then(|plan| measure_alone(plan, save, is_quiet));
+        RunPlan::for_attach(args).map_err(NotRun::from).and_then(|plan| measure_alone(plan, save, is_quiet));
     exit::with(ran.map_or_else(
         |failure| {
             complain(failure.message);
             // `NOT_RUN` says that the command of `hwm run` was not started; here there is none.
-            if failure.code == exit::Code::from(exit::NOT_RUN) { exit::FAILURE.into() } else { failure.code }
+            if failure.code == exit::AnyExitCode::from(exit::NOT_RUN) {
+                exit::FAILURE.into()
+            } else {
+                failure.code
+            }
         },
         |(code, _)| code,
     ))
 }
 
 fn measure_alone(
-    plan: Plan,
+    plan: RunPlan,
     save: Option<Save>,
     is_quiet: bool,
-) -> Result<(exit::Code, Record<Rows>), NotRun> {
+) -> Result<(exit::AnyExitCode, Record<Rows>), NotRun> {
     let mut session = begin(std::slice::from_ref(&plan), save)?;
     let ran = measure(plan, &mut session)?;
     session.announce_kept(is_quiet);
@@ -84,7 +88,7 @@ fn measure_alone(
 }
 
 /// Begins the session in which the plans are carried out.
-fn begin(plans: &[Plan], save: Option<Save>) -> Result<RunSession, NotRun> {
+fn begin(plans: &[RunPlan], save: Option<Save>) -> Result<RunSession, NotRun> {
     let limited = plans.first().filter(|plan| plan.has_limits());
     if let Some(Pace::Fixed { interval, .. }) = limited.map(|plan| plan.job.get_pace()) {
         warn(format_args!(

@@ -24,4 +24,4 @@ mod windows;
 #[cfg(unix)]
 pub(crate) use unix::{Signals, outlive_file_size_limit, take_over, write_from_background};
 #[cfg(windows)]
-pub(crate) use windows::{Asked, Signals};
+pub(crate) use windows::{Signals, StopRequests};

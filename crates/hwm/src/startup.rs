@@ -8,7 +8,7 @@ use highwater::job::Inherited;
 
 /// Largest soft limit of open files that we set for ourselves.
 #[cfg(unix)]
-const OPEN_FILES: u64 = 1 << 20;
+const MAX_OPEN_FILES: u64 = 1 << 20;
 
 /// What the job must find as it was. Raises this process's own limit of open files: each process that is
 /// followed takes a few descriptors.
@@ -45,7 +45,7 @@ fn raise_open_files() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let before = limit.current?;
-    let wanted = limit.maximum.map_or(OPEN_FILES, |hard| hard.min(OPEN_FILES));
+    let wanted = limit.maximum.map_or(MAX_OPEN_FILES, |hard| hard.min(MAX_OPEN_FILES));
     let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
     (before < wanted && setrlimit(Resource::Nofile, raised).is_ok()).then_some(before)
 }

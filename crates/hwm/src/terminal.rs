@@ -2,12 +2,12 @@
 
 /// Columns of standard output; `None` where it is no terminal, so that nothing is cut.
 pub(crate) fn width() -> Option<usize> {
-    os::columns(&std::io::stdout()).filter(|&columns| columns >= NARROWEST)
+    os::columns(&std::io::stdout()).filter(|&columns| columns >= NARROWEST_TERMINAL)
 }
 
 /// Columns of standard error, likewise.
 pub(crate) fn width_of_stderr() -> Option<usize> {
-    os::columns(&std::io::stderr()).filter(|&columns| columns >= NARROWEST)
+    os::columns(&std::io::stderr()).filter(|&columns| columns >= NARROWEST_TERMINAL)
 }
 
 /// Whether what is written there may be more than ASCII, by the locale (setlocale(3): the first of these that is set
@@ -29,7 +29,7 @@ pub(crate) fn wanted_width() -> usize {
 }
 
 /// Terminals that claim less do not know.
-const NARROWEST: usize = 40;
+const NARROWEST_TERMINAL: usize = 40;
 
 #[cfg(unix)]
 mod os {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use regex_lite::Regex;
 
 /// Longest time that is surely meant.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+const LONGEST_TIME: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// Shortest interval: a look costs milliseconds.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -47,7 +47,7 @@ pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     };
     Duration::try_from_secs_f64(number.parse::<f64>().map_err(|_| wrong())? * unit)
         .ok()
-        .filter(|time| !time.is_zero() && *time <= LONGEST)
+        .filter(|time| !time.is_zero() && *time <= LONGEST_TIME)
         .ok_or_else(|| "give a time above zero and below a year".to_owned())
 }
 

@@ -112,7 +112,7 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         let until = args.duration.map_or(next, |duration| duration.min(next));
         match waiter.wait(until.saturating_sub(begun.elapsed()))? {
             WaitEnd::TimeUp => {}
-            WaitEnd::Asked => break "signal",
+            WaitEnd::StopRequested => break "signal",
             WaitEnd::NobodyReads => return Ok(ExitCode::SUCCESS),
         }
         if args.duration.is_some_and(|duration| begun.elapsed() >= duration) {

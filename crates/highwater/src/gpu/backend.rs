@@ -5,16 +5,16 @@ use std::{collections::HashSet, fmt::Debug};
 use super::{Device, Listing};
 use crate::{Roots, Unavailable};
 
-/// Whose memory is asked for.
+/// The processes whose memory is read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Whose<'a> {
-    /// Everybody's.
+pub(crate) enum PidFilter<'a> {
+    /// All processes.
     All,
-    /// That of these processes. Cost follows them, not the machine, where the source allows.
+    /// These processes. Cost follows them, not the machine, where the source allows.
     Of(&'a HashSet<u32>),
 }
 
-impl Whose<'_> {
+impl PidFilter<'_> {
     /// Whether nobody but `pid` is meant.
     pub(crate) fn is_only(self, pid: u32) -> bool {
         matches!(self, Self::Of(pids) if pids.len() == 1 && pids.contains(&pid))
@@ -48,10 +48,10 @@ pub(crate) trait Backend: Debug + Send {
 
     /// Appends what processes hold on `devices` (those that this backend found, or some of them), who could not be
     /// read, and what is missing.
-    fn usages(&mut self, roots: &Roots, devices: &[Device], whose: Whose<'_>, into: &mut Listing);
+    fn usages(&mut self, roots: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing);
 
     /// Adds what it knows of devices that other sources have found, too, once those have said what they know.
-    fn complete(&mut self, _roots: &Roots, _devices: &[Device], _whose: Whose<'_>, _into: &mut Listing) {}
+    fn complete(&mut self, _roots: &Roots, _devices: &[Device], _whose: PidFilter<'_>, _into: &mut Listing) {}
 
     /// What it saw, raw, for the doctor: a line each.
     fn raw(&mut self, _roots: &Roots) -> Vec<String> {

@@ -29,7 +29,7 @@ use std::collections::HashMap;
 use self::{cards::Cards, fdinfo::Id};
 use super::{
     Device, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Usage,
-    backend::{Backend, Whose},
+    backend::{Backend, PidFilter},
     plausible,
 };
 use crate::{Roots, Unavailable};
@@ -64,7 +64,7 @@ impl Backend for Drm {
         }
     }
 
-    fn usages(&mut self, roots: &Roots, devices: &[Device], whose: Whose<'_>, into: &mut Listing) {
+    fn usages(&mut self, roots: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing) {
         // Those that another backend knows better are not ours to tell of.
         let cards: Vec<_> =
             self.cards.listed.iter().map(|card| devices.iter().find(|device| device.id == card.id)).collect();
@@ -135,7 +135,7 @@ impl Backend for Drm {
         }
         if !self.cards.listed.is_empty() {
             let mut listing = Listing::default();
-            for found in sweep::sweep(roots, &self.cards, Whose::All, &mut listing) {
+            for found in sweep::sweep(roots, &self.cards, PidFilter::All, &mut listing) {
                 let id = &self.cards.listed[found.card].id;
                 lines.extend(found.clients.iter().map(|client| format!("{id} pid {} {client:?}", found.pid)));
             }
@@ -164,7 +164,7 @@ impl Drm {
         &self,
         roots: &Roots,
         devices: &[Option<&Device>],
-        whose: Whose<'_>,
+        whose: PidFilter<'_>,
         refused: &[u32],
         usages: &mut Vec<Usage>,
     ) {

@@ -28,7 +28,7 @@ mod of_the_system {
         Roots, Unavailable,
         gpu::{
             Device, Gap, Listing,
-            backend::{Backend, Whose},
+            backend::{Backend, PidFilter},
         },
         process::macos::calls,
     };
@@ -63,7 +63,7 @@ mod of_the_system {
             }
         }
 
-        fn usages(&mut self, _: &Roots, devices: &[Device], whose: Whose<'_>, into: &mut Listing) {
+        fn usages(&mut self, _: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing) {
             let own = std::process::id();
             if whose.holds(own) {
                 for device in devices {
@@ -73,8 +73,8 @@ mod of_the_system {
                 }
             }
             let pids = match whose {
-                Whose::All => calls::all().map_err(|error| Unavailable::Failed(error.to_string())),
-                Whose::Of(pids) => Ok(pids.iter().copied().collect()),
+                PidFilter::All => calls::all().map_err(|error| Unavailable::Failed(error.to_string())),
+                PidFilter::Of(pids) => Ok(pids.iter().copied().collect()),
             };
             let others: Vec<u32> = match pids {
                 Ok(pids) => pids.into_iter().filter(|&pid| pid != own && pid != 0).collect(),

@@ -4,7 +4,7 @@ use std::{collections::HashSet, ops::Range};
 
 use super::{
     Device, DeviceId, Gap, Listing,
-    backend::{Backend, Whose},
+    backend::{Backend, PidFilter},
     plausible,
 };
 use crate::{Error, Roots, Unavailable, fork::Generation, process};
@@ -133,18 +133,18 @@ impl Monitor {
 
     /// What every process holds on every device.
     pub fn usages(&mut self) -> Listing {
-        self.list(Whose::All, None)
+        self.list(PidFilter::All, None)
     }
 
     /// What these processes hold on every device. Where the kernel is asked, cost follows them and not the machine.
     pub fn usages_of(&mut self, pids: &HashSet<u32>) -> Listing {
-        self.list(Whose::Of(pids), None)
+        self.list(PidFilter::Of(pids), None)
     }
 
     /// What the calling process holds on the device of this index, or on all.
     pub(crate) fn own_usages(&mut self, index: Option<u32>) -> Listing {
         let own = process::own_pid(&self.roots);
-        self.list(Whose::Of(&[own].into()), index)
+        self.list(PidFilter::Of(&[own].into()), index)
     }
 
     /// What the sources saw, raw, one line each; for people who look for the reason of a figure.
@@ -158,7 +158,7 @@ impl Monitor {
         lines
     }
 
-    fn list(&mut self, whose: Whose<'_>, index: Option<u32>) -> Listing {
+    fn list(&mut self, whose: PidFilter<'_>, index: Option<u32>) -> Listing {
         self.open();
         let mut listing = Listing { gaps: self.gaps.clone(), ..Listing::default() };
         let wanted = index.map_or(0..self.devices.len(), |index| {

@@ -19,7 +19,7 @@ use std::{fs, path::Path};
 
 use super::{
     Device, Gap, Listing, PidSpace,
-    backend::{Backend, Whose},
+    backend::{Backend, PidFilter},
 };
 #[cfg(target_os = "linux")]
 use crate::bounded::{self, MAX_VALUE_BYTES};
@@ -79,7 +79,7 @@ impl Backend for Nvidia {
         }
     }
 
-    fn usages(&mut self, roots: &Roots, devices: &[Device], whose: Whose<'_>, into: &mut Listing) {
+    fn usages(&mut self, roots: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing) {
         let pid_space = pid_space::of(roots);
         if pid_space == PidSpace::Host {
             into.gaps.push(Gap { what: self.name().to_owned(), why: Unavailable::PidNamespace });
@@ -182,7 +182,7 @@ pub(crate) fn told_by_nvml() -> Result<Vec<Device>, Unavailable> {
 #[derive(Debug, Clone, Copy)]
 struct Wanted<'a> {
     pid_space: PidSpace,
-    whose: Whose<'a>,
+    whose: PidFilter<'a>,
 }
 
 impl Wanted<'_> {
@@ -190,7 +190,7 @@ impl Wanted<'_> {
     fn holds(self, pid: u32) -> bool {
         match self.pid_space {
             PidSpace::Own => self.whose.holds(pid),
-            PidSpace::Host => matches!(self.whose, Whose::All),
+            PidSpace::Host => matches!(self.whose, PidFilter::All),
         }
     }
 }

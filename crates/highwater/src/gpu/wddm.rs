@@ -29,7 +29,7 @@ mod backend {
         Roots, Unavailable,
         gpu::{
             Device, Gap, Listing, Usage,
-            backend::{Backend, Whose},
+            backend::{Backend, PidFilter},
         },
     };
 
@@ -122,11 +122,11 @@ mod backend {
             }
         }
 
-        fn usages(&mut self, _: &Roots, _: &[Device], _: Whose<'_>, _: &mut Listing) {
+        fn usages(&mut self, _: &Roots, _: &[Device], _: PidFilter<'_>, _: &mut Listing) {
             // All of it is told by `complete`: other sources may have found the same devices.
         }
 
-        fn complete(&mut self, _: &Roots, devices: &[Device], whose: Whose<'_>, into: &mut Listing) {
+        fn complete(&mut self, _: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing) {
             let here = |usage: &Usage| devices.iter().any(|device| device.id == usage.device);
             for usage in self.own().into_iter().filter(|usage| whose.holds(usage.pid) && here(usage)) {
                 figures::complete(into, usage);

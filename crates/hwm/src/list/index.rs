@@ -22,8 +22,8 @@ use crate::{
 };
 
 /// Of the index; another one is made again.
-const VERSION: u32 = 2;
-const FILE: &str = "index.json";
+const INDEX_VERSION: u32 = 2;
+const INDEX_FILE: &str = "index.json";
 /// A line takes some hundred bytes, so this is enough for 100,000 records.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 
@@ -59,9 +59,9 @@ struct Cached {
 
 /// The lines of all runs of all sets, in their order.
 pub(crate) fn lines(kept: &RecordStore, sets: &[RunSet]) -> Vec<Vec<IndexEntry>> {
-    let file = kept.root().join(FILE);
+    let file = kept.root().join(INDEX_FILE);
     let old = read_index(&file).unwrap_or_default();
-    let mut new = Index { version: VERSION, entries: BTreeMap::new() };
+    let mut new = Index { version: INDEX_VERSION, entries: BTreeMap::new() };
     let mut lines = Vec::new();
     for set in sets {
         let mut runs = Vec::new();
@@ -69,7 +69,7 @@ pub(crate) fn lines(kept: &RecordStore, sets: &[RunSet]) -> Vec<Vec<IndexEntry>>
             let key = file.strip_prefix(kept.root()).unwrap_or(file).to_string_lossy().into_owned();
             let state = state(file);
             let known = old.entries.get(&key).filter(|cached| {
-                old.version == VERSION && state == Some((cached.bytes, cached.changed_nanos))
+                old.version == INDEX_VERSION && state == Some((cached.bytes, cached.changed_nanos))
             });
             let line = known.map_or_else(|| read(file), |cached| cached.line.clone());
             if let Some((bytes, changed_nanos)) = state {
@@ -88,7 +88,7 @@ pub(crate) fn lines(kept: &RecordStore, sets: &[RunSet]) -> Vec<Vec<IndexEntry>>
 
 /// Not durably: what is lost is made again.
 fn write(kept: &RecordStore, index: &Index) -> io::Result<()> {
-    let to = Destination::in_directory(Arc::new(kept.open()?), FILE, RECORD_MODE);
+    let to = Destination::in_directory(Arc::new(kept.open()?), INDEX_FILE, RECORD_MODE);
     let Some(replacement) = to.begin_replacement() else { return Ok(()) };
     let mut replacement = replacement?;
     replacement.write(|out| out.write_all(&serde_json::to_vec(index)?))?;

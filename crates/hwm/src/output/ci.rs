@@ -24,7 +24,7 @@ pub(crate) struct CheckReport<'a> {
     pub(crate) record: &'a Record,
     pub(crate) judgement: &'a Judgement,
     /// The job's exit code, if it failed.
-    pub(crate) failed: Option<crate::exit::Code>,
+    pub(crate) failed: Option<crate::exit::AnyExitCode>,
     pub(crate) baseline: BaselineState,
     /// How many groups are listed.
     pub(crate) top: usize,

@@ -14,10 +14,10 @@ use crate::{
     text::advice,
 };
 
-const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(60);
+const FIRST_CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
+const MAX_CHECKPOINT_GAP: Duration = Duration::from_secs(60);
 /// Checkpoints take at most this part of the time.
-const SHARE: u32 = 100;
+const CHECKPOINT_TIME_DIVISOR: u32 = 100;
 /// Content is handed over in pieces of this size.
 const PIECE_BYTES: usize = 64 << 10;
 /// Pieces that wait for a slow disk: 16 MiB. A checkpoint that needs more is left out.
@@ -32,7 +32,7 @@ pub(crate) struct Schedule {
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { due: FIRST, gap: FIRST }
+        Self { due: FIRST_CHECKPOINT_AFTER, gap: FIRST_CHECKPOINT_AFTER }
     }
 }
 
@@ -44,8 +44,8 @@ impl Schedule {
 
     /// One was written at `elapsed` and took `cost`: gaps of 1, 2, 4 .. 60 seconds, longer if they cost much.
     pub(crate) fn written(&mut self, elapsed: Duration, cost: Duration) {
-        self.gap = (self.gap * 2).min(LONGEST);
-        self.due = elapsed + self.gap.max(cost * SHARE);
+        self.gap = (self.gap * 2).min(MAX_CHECKPOINT_GAP);
+        self.due = elapsed + self.gap.max(cost * CHECKPOINT_TIME_DIVISOR);
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Ran<'a> {
     pub(super) file: Option<&'a Path>,
     pub(super) turn: Turn,
     pub(super) record_on_stdout: bool,
-    pub(super) code: exit::Code,
+    pub(super) code: exit::AnyExitCode,
 }
 
 impl Hook {
@@ -40,7 +40,7 @@ impl Hook {
     }
 
     /// Calls the command; the code to exit with.
-    pub(super) fn call(&self, signals: &Signals, ran: &Ran<'_>) -> exit::Code {
+    pub(super) fn call(&self, signals: &Signals, ran: &Ran<'_>) -> exit::AnyExitCode {
         // Where the record was written nowhere, it is written for the command alone; it goes with this.
         let temporary = if ran.file.is_none() { temporary(ran.record) } else { None };
         let file = ran.file.or(temporary.as_ref().map(tempfile::NamedTempFile::path));
@@ -90,14 +90,14 @@ fn shell(line: &OsStr) -> Command {
 }
 
 #[cfg(unix)]
-fn code_of(status: ExitStatus) -> exit::Code {
+fn code_of(status: ExitStatus) -> exit::AnyExitCode {
     use std::os::unix::process::ExitStatusExt;
-    let by_signal = || status.signal().and_then(exit::of_signal).map(exit::Code::from);
+    let by_signal = || status.signal().and_then(exit::of_signal).map(exit::AnyExitCode::from);
     status.code().or_else(by_signal).unwrap_or(exit::FAILURE.into())
 }
 
 #[cfg(not(unix))]
-fn code_of(status: ExitStatus) -> exit::Code {
+fn code_of(status: ExitStatus) -> exit::AnyExitCode {
     status.code().unwrap_or(exit::FAILURE.into())
 }
 

@@ -14,16 +14,16 @@ use highwater::job::{Limits, Progress};
 use crate::{args::LivePace, terminal, text};
 
 /// On a terminal; quicker is hard to read.
-const REDRAWN: Duration = Duration::from_millis(250);
+const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
 /// In a file or a CI's log, where each line stays.
-const LINE_EVERY: Duration = Duration::from_secs(30);
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
 /// Makes room for a line below the cursor (ESC D goes down and keeps the column), goes there, and back after the text.
 /// What the job has written over is rid of the rest of ours first.
-const BELOW: (&str, &str) = ("\x1b[K\x1bD\x1b[A\x1b7\x1b[B\r\x1b[K", "\x1b8");
+const DRAW_BELOW: (&str, &str) = ("\x1b[K\x1bD\x1b[A\x1b7\x1b[B\r\x1b[K", "\x1b8");
 /// The rest of this line, and all below.
 const ERASE_BELOW: &str = "\x1b[J";
 /// Columns, where nobody says.
-const WIDTH: usize = 80;
+const DEFAULT_WIDTH: usize = 80;
 
 /// How the job stands.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ impl LiveLine {
     pub(super) fn new(pace: LivePace) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let redraws = cfg!(unix) && io::stderr().is_terminal() && !dumb;
-        let every = pace.unwrap_or(if redraws { REDRAWN } else { LINE_EVERY });
+        let every = pace.unwrap_or(if redraws { REDRAW_INTERVAL } else { LINE_INTERVAL });
         Self { every, due: Instant::now() + every, redraws }
     }
 
@@ -87,10 +87,10 @@ impl Drawing {
         // Closed or full: then there is no line.
         let mut err = io::stderr().lock();
         if self.redraws {
-            let width = terminal::width_of_stderr().unwrap_or(WIDTH) - 1;
+            let width = terminal::width_of_stderr().unwrap_or(DEFAULT_WIDTH) - 1;
             let line = text::shorten(&sentence(now, &self.limits), width);
             // As one write: one that is cut in two shows half a line.
-            let _ = err.write_all(format!("{}{line}{}", BELOW.0, BELOW.1).as_bytes());
+            let _ = err.write_all(format!("{}{line}{}", DRAW_BELOW.0, DRAW_BELOW.1).as_bytes());
             self.is_shown = true;
         } else {
             let _ = err.write_all(format!("hwm: {}\n", sentence(now, &self.limits)).as_bytes());

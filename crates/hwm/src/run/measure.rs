@@ -12,7 +12,7 @@ use highwater::{
 
 use super::{
     hook,
-    plan::{LimitCodes, Plan},
+    plan::{LimitCodes, RunPlan},
     session::{NotRun, RunSession},
     watcher::Watcher,
 };
@@ -23,8 +23,11 @@ use crate::{console::warn, exit, gpu_guard, output::formats::json, page_trim, te
 const FEW_PROCESSES: usize = 200;
 
 /// Runs the job once and leaves behind what was asked for; the exit code, and the record.
-pub(super) fn measure(plan: Plan, session: &mut RunSession) -> Result<(exit::Code, Record<Rows>), NotRun> {
-    let Plan { job, mut reports, live, leaks, limit_codes, hook, turn } = plan;
+pub(super) fn measure(
+    plan: RunPlan,
+    session: &mut RunSession,
+) -> Result<(exit::AnyExitCode, Record<Rows>), NotRun> {
+    let RunPlan { job, mut reports, live, leaks, limit_codes, hook, turn } = plan;
     if job.get_gpu() {
         gpu_guard::report_crashes();
     }
@@ -91,8 +94,8 @@ fn judge_leaks(record: &mut Record<Rows>, rules: LeakRules) {
     find_leaks_in(record, rules, who).enter(record);
 }
 
-fn exit_code(record: &Record<Rows>, limit_codes: LimitCodes, is_attached: bool) -> exit::Code {
-    let by_limit = limit_code(record, limit_codes).map(exit::Code::from);
+fn exit_code(record: &Record<Rows>, limit_codes: LimitCodes, is_attached: bool) -> exit::AnyExitCode {
+    let by_limit = limit_code(record, limit_codes).map(exit::AnyExitCode::from);
     // How a process ended that hwm did not start is no success or failure of hwm.
     let of_job = || if is_attached { Some(0) } else { exit::of_job(record.exit.as_ref()) };
     by_limit.or_else(of_job).unwrap_or_else(|| {

@@ -15,7 +15,7 @@ use crate::{
 
 /// What to follow and what to leave behind.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct RunPlan {
     /// What is followed, and how.
     pub(super) job: Job,
     pub(super) reports: Reports,
@@ -33,7 +33,7 @@ pub(super) struct LimitCodes {
     pub(super) process: u8,
 }
 
-impl Plan {
+impl RunPlan {
     /// Plans one run of a command.
     pub(super) fn for_run(args: RunArgs, turn: Turn) -> anyhow::Result<Self> {
         let mut words = args.command.iter();

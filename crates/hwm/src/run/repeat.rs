@@ -7,7 +7,7 @@ use highwater::{job::Rows, record::Record};
 
 use super::{
     measure::measure,
-    plan::Plan,
+    plan::RunPlan,
     session::{NotRun, RunSession},
     turn::Turn,
 };
@@ -18,11 +18,11 @@ use crate::{
 };
 
 /// A plan for each run, all of them checked before the first one starts.
-pub(super) fn plans(args: &RunArgs) -> anyhow::Result<Vec<Plan>> {
+pub(super) fn plans(args: &RunArgs) -> anyhow::Result<Vec<RunPlan>> {
     let of = args.repeat.repeat;
-    let mut plans: Vec<Plan> = Vec::new();
+    let mut plans: Vec<RunPlan> = Vec::new();
     for number in 1..=of {
-        let plan = Plan::for_run(args.clone(), Turn { number, of })?;
+        let plan = RunPlan::for_run(args.clone(), Turn { number, of })?;
         if plan.reports.record_on_stdout && of > 1 {
             bail!(
                 "--repeat writes a record for each run; name files for them, as in --json='mem-{{n}}.json'"
@@ -58,10 +58,10 @@ fn numbered(name: &Path) -> PathBuf {
 
 /// Runs all of them; the first failing run's code.
 pub(super) fn run(
-    plans: Vec<Plan>,
+    plans: Vec<RunPlan>,
     keep_going: bool,
     session: &mut RunSession,
-) -> Result<crate::exit::Code, NotRun> {
+) -> Result<crate::exit::AnyExitCode, NotRun> {
     let (mut well, mut failed) = (Vec::new(), 0);
     let mut first_failure = None;
     let quiet = plans.iter().any(|plan| plan.reports.summary.is_quiet);

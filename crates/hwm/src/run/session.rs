@@ -10,7 +10,7 @@ use crate::{
 /// The job was not run.
 #[derive(Debug)]
 pub(super) struct NotRun {
-    pub(super) code: exit::Code,
+    pub(super) code: exit::AnyExitCode,
     pub(super) message: String,
 }
 

@@ -24,12 +24,12 @@ use crate::{
 
 /// Later columns came later: scripts written for memwatch read the first five. What grows (`cpu`, `read` and so on)
 /// counts from the start of the measurement.
-const HEADER: &str = "timestamp,elapsed_seconds,total_rss_kib,total_rss_mib,process_count,total_vram_kib,\
+const TIMELINE_HEADER: &str = "timestamp,elapsed_seconds,total_rss_kib,total_rss_mib,process_count,total_vram_kib,\
     total_swap_kib,total_cpu_seconds,total_read_bytes,total_written_bytes,total_storage_read_bytes,\
     total_storage_written_bytes\n";
 
 /// If hwm is killed, at most the rows of this time and of the sample after it are lost.
-const FLUSH_AFTER: Duration = Duration::from_millis(250);
+const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Rows are handed over in pieces of about this size, so that a slow reader is known to read.
 const PIECE_BYTES: usize = 4 << 10;
@@ -86,7 +86,7 @@ impl TimelineFile {
             row_count: 0,
             lost_rows: 0,
             handed_over: Instant::now(),
-            eager: interval.is_some_and(|interval| interval >= FLUSH_AFTER),
+            eager: interval.is_some_and(|interval| interval >= FLUSH_INTERVAL),
         })
     }
 
@@ -99,7 +99,7 @@ impl TimelineFile {
             Ok(writer) => self.stage = Stage::Growing(writer),
             Err(error) => return Some(self.stops(&error)),
         }
-        self.rows.extend_from_slice(HEADER.as_bytes());
+        self.rows.extend_from_slice(TIMELINE_HEADER.as_bytes());
         self.hand_over()
     }
 
@@ -115,7 +115,7 @@ impl TimelineFile {
     fn add_row(&mut self, row: &str) -> Option<String> {
         self.rows.extend_from_slice(row.as_bytes());
         self.row_count += 1;
-        let is_due = self.eager || self.handed_over.elapsed() >= FLUSH_AFTER;
+        let is_due = self.eager || self.handed_over.elapsed() >= FLUSH_INTERVAL;
         (is_due || self.rows.len() >= PIECE_BYTES).then(|| self.hand_over()).flatten()
     }
 

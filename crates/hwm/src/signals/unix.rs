@@ -23,7 +23,7 @@ use super::{
 use crate::exit;
 
 /// Those that end hwm or ask it to stop, and those that people send to a job through whoever runs it.
-const WATCHED: [i32; 7] =
+const WATCHED_SIGNALS: [i32; 7] =
     [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM];
 
 /// The watched signals, kept from this process's threads.
@@ -137,7 +137,7 @@ fn lock(now: &Mutex<SignalState>) -> MutexGuard<'_, SignalState> {
 /// Takes over the watched signals, to be read from the descriptor instead. To be called before any thread starts. A signal
 /// that was ignored when we started stays ignored, by us and by the job; `None` where all were.
 pub(crate) fn take_over() -> io::Result<Option<File>> {
-    let watched: Vec<i32> = WATCHED.into_iter().filter(|signal| !is_ignored(*signal)).collect();
+    let watched: Vec<i32> = WATCHED_SIGNALS.into_iter().filter(|signal| !is_ignored(*signal)).collect();
     if watched.is_empty() { Ok(None) } else { os::take_over(&watched).map(Some) }
 }
 

@@ -16,7 +16,7 @@ use windows_sys::{
 use super::debounce::SAME_REQUEST_WITHIN;
 
 /// The system ends us so long after it has said that the window closes, or less (5 s).
-const TO_REPORT: Duration = Duration::from_secs(4);
+const TIME_TO_REPORT: Duration = Duration::from_secs(4);
 
 /// What the handler, which runs in a thread of the system's, and the program know of each other.
 #[derive(Debug)]
@@ -96,9 +96,9 @@ impl Signals {
 
 /// Waits until somebody asks for the end.
 #[derive(Debug)]
-pub(crate) struct Asked;
+pub(crate) struct StopRequests;
 
-impl Asked {
+impl StopRequests {
     pub(crate) fn new() -> io::Result<Self> {
         handle()?;
         Ok(Self)
@@ -134,7 +134,7 @@ unsafe extern "system" fn on_event(event: u32) -> BOOL {
     }
     // The window closes, or the session: once this function returns we are ended.
     drop(state);
-    std::thread::sleep(TO_REPORT);
+    std::thread::sleep(TIME_TO_REPORT);
     0
 }
 

@@ -6,7 +6,7 @@ use super::directory_name::parts;
 use crate::files::{Directory, TEMPORARY_PREFIX, TEMPORARY_SUFFIX};
 
 /// A temporary file that has not grown for so long is nobody's: writing a record takes seconds.
-const ABANDONED: Duration = Duration::from_secs(3600);
+const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 
 /// Removes what was left behind. Another hwm that is about to fill an empty directory makes itself a new one. What cannot
 /// be removed stays, and harms nothing.
@@ -28,7 +28,7 @@ fn is_abandoned(dir: &Directory, file: &OsStr) -> bool {
     let name = file.to_str().unwrap_or_default();
     let is_temporary = name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX);
     let age = || dir.modified(file).ok()?.elapsed().ok();
-    is_temporary && age().is_some_and(|age| age > ABANDONED)
+    is_temporary && age().is_some_and(|age| age > ABANDONED_AFTER)
 }
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ mod tests {
         let empty = dir("2026-11-21T14-09-00.123Z-4321");
         let half = dir("2026-11-21T14-09-00.124Z-4321@base");
         let half_file = fs::File::create(half.join(".hwm-abc.tmp")).unwrap();
-        half_file.set_modified(SystemTime::now() - ABANDONED * 2).unwrap();
+        half_file.set_modified(SystemTime::now() - ABANDONED_AFTER * 2).unwrap();
         // Whoever has it open keeps it on Windows.
         drop(half_file);
         let writing = dir("2026-11-21T14-09-00.125Z-4321");

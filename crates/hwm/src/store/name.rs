@@ -7,22 +7,22 @@ use std::{fmt, path::Path, str::FromStr};
 pub(crate) struct RecordName(String);
 
 /// The longest one.
-const MOST: usize = 64;
+const MAX_NAME_CHARACTERS: usize = 64;
 /// What the newest is called, whatever its name.
-const LAST: &str = "last";
+const LAST_NAME: &str = "last";
 
 impl FromStr for RecordName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let fits = text.len() <= MOST && text.chars().all(plain);
+        let fits = text.len() <= MAX_NAME_CHARACTERS && text.chars().all(plain);
         if !fits || !text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
             return Err(format!(
-                "give a name of up to {MOST} letters, digits, '.', '_' and '-', as in --save=base"
+                "give a name of up to {MAX_NAME_CHARACTERS} letters, digits, '.', '_' and '-', as in --save=base"
             ));
         }
-        if text == LAST {
+        if text == LAST_NAME {
             return Err("@last is always the newest; give another name".to_owned());
         }
         if Path::new(text).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
@@ -68,7 +68,7 @@ impl RecordReference {
             Some((name, back)) => (name, back.parse().ok()?),
             None => (rest, 0),
         };
-        let name = if is_marked && name == LAST { None } else { Some(name.parse().ok()?) };
+        let name = if is_marked && name == LAST_NAME { None } else { Some(name.parse().ok()?) };
         Some(Self { name, back, run, is_marked })
     }
 }
@@ -77,7 +77,7 @@ impl fmt::Display for RecordReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
             Some(name) => write!(f, "{name}")?,
-            None => write!(f, "@{LAST}")?,
+            None => write!(f, "@{LAST_NAME}")?,
         }
         if self.back > 0 {
             write!(f, "~{}", self.back)?;

@@ -156,11 +156,11 @@ pub(crate) fn grown(row: &Row) -> String {
 }
 
 fn list(parts: &[String]) -> String {
-    const FEW: usize = 5;
+    const MAX_NAMED: usize = 5;
     match parts.len() {
         0 => "nothing is known".to_owned(),
-        1..=FEW => parts.join(", "),
-        more => format!("{}, and {} more", parts[..FEW].join(", "), more - FEW),
+        1..=MAX_NAMED => parts.join(", "),
+        more => format!("{}, and {} more", parts[..MAX_NAMED].join(", "), more - MAX_NAMED),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{borrow::Cow, fmt::Write as _};
 /// Characters without a look of their own, beside control characters. Unicode's `Default_Ignorable_Code_Point`
 /// (`DerivedCoreProperties.txt`, 17.0; it contains `Bidi_Control` of `PropList.txt` and the variation selectors), the line and
 /// paragraph separators, and the interlinear annotations.
-const HIDDEN: [(char, char); 18] = [
+const HIDDEN_RANGES: [(char, char); 18] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
     ('\u{61c}', '\u{61c}'),
@@ -35,7 +35,7 @@ pub(crate) fn is_hidden(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
     }
-    character.is_control() || HIDDEN.iter().any(|(first, last)| (first..=last).contains(&&character))
+    character.is_control() || HIDDEN_RANGES.iter().any(|(first, last)| (first..=last).contains(&&character))
 }
 
 /// Writes a character so that it is seen: `\n`, `\x1b`, `\u{202e}`.

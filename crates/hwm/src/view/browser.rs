@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use highwater::helper;
 
 /// How long to wait for the opener to say that it failed; some stay as long as the browser.
-const PATIENCE: Duration = Duration::from_secs(3);
+const BROWSER_START_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A file for a page that nobody named. It stays: the browser reads it when it likes.
 pub(crate) fn temporary() -> io::Result<PathBuf> {
@@ -32,7 +32,7 @@ pub(crate) fn open(page: &Path) -> anyhow::Result<()> {
     let mut child =
         command.spawn().with_context(|| format!("no browser was started by {name}: {}", hint()))?;
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
+    while begun.elapsed() < BROWSER_START_TIMEOUT {
         match child.try_wait()? {
             Some(status) if status.success() => return Ok(()),
             Some(status) => bail!("{name} failed ({status}): {}", hint()),

@@ -7,7 +7,7 @@ use std::{io, time::Duration};
 pub(super) enum WaitEnd {
     TimeUp,
     /// INT, TERM, HUP or QUIT came.
-    Asked,
+    StopRequested,
     /// The other end of standard output was closed.
     #[cfg_attr(not(unix), allow(dead_code))] // Writing tells it there.
     NobodyReads,
@@ -19,7 +19,7 @@ pub(super) struct Waiter {
     #[cfg(unix)]
     signals: Option<std::fs::File>,
     #[cfg(windows)]
-    asked: crate::signals::Asked,
+    asked: crate::signals::StopRequests,
 }
 
 impl Waiter {
@@ -28,7 +28,7 @@ impl Waiter {
             #[cfg(unix)]
             signals: crate::signals::take_over()?,
             #[cfg(windows)]
-            asked: crate::signals::Asked::new()?,
+            asked: crate::signals::StopRequests::new()?,
         })
     }
 
@@ -57,7 +57,7 @@ impl Waiter {
                 Ok(_) => {}
             }
             if fds.get(1).is_some_and(|signals| signals.revents().contains(PollFlags::IN)) {
-                return Ok(WaitEnd::Asked);
+                return Ok(WaitEnd::StopRequested);
             }
             return Ok(WaitEnd::NobodyReads);
         }
@@ -66,6 +66,6 @@ impl Waiter {
     #[cfg(windows)]
     #[allow(clippy::unnecessary_wraps)] // It may fail elsewhere. That nobody reads, the next line tells.
     pub(super) fn wait(&self, time: Duration) -> io::Result<WaitEnd> {
-        Ok(if self.asked.within(time) { WaitEnd::Asked } else { WaitEnd::TimeUp })
+        Ok(if self.asked.within(time) { WaitEnd::StopRequested } else { WaitEnd::TimeUp })
     }
 }

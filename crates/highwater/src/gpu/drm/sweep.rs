@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Roots, Unavailable,
-    gpu::{DeviceId, Gap, Listing, backend::Whose},
+    gpu::{DeviceId, Gap, Listing, backend::PidFilter},
 };
 
 /// Longer than any text of a driver; a longer one is not read to its end.
@@ -35,7 +35,7 @@ pub(super) struct Found {
 }
 
 /// Finds the clients of those processes and adds to `listing` who could not be read.
-pub(super) fn sweep(roots: &Roots, cards: &Cards, whose: Whose<'_>, listing: &mut Listing) -> Vec<Found> {
+pub(super) fn sweep(roots: &Roots, cards: &Cards, whose: PidFilter<'_>, listing: &mut Listing) -> Vec<Found> {
     let mut found = Vec::new();
     let proc = match openat(CWD, &roots.proc, DIRECTORY, Mode::empty()) {
         Ok(proc) => proc,
@@ -46,7 +46,7 @@ pub(super) fn sweep(roots: &Roots, cards: &Cards, whose: Whose<'_>, listing: &mu
     };
     let mut walk = Walk::new(cards);
     match whose {
-        Whose::All => {
+        PidFilter::All => {
             let mut names = [MaybeUninit::uninit(); 16 << 10];
             let mut entries = RawDir::new(&proc, &mut names);
             let mut sees_init = false;
@@ -68,7 +68,7 @@ pub(super) fn sweep(roots: &Roots, cards: &Cards, whose: Whose<'_>, listing: &mu
                 listing.gaps.push(Gap { what, why: Unavailable::PermissionDenied });
             }
         }
-        Whose::Of(pids) => {
+        PidFilter::Of(pids) => {
             for &pid in pids {
                 walk.process(proc.as_fd(), pid, listing, &mut found);
             }

@@ -49,7 +49,7 @@ impl Backend for Made {
         device.name = Some(self.name.into());
     }
 
-    fn usages(&mut self, _: &Roots, devices: &[Device], whose: Whose<'_>, into: &mut Listing) {
+    fn usages(&mut self, _: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing) {
         let ids = devices.iter().map(|device| device.id.to_string()).collect();
         self.asked.usages.lock().unwrap().push(ids);
         for device in devices {

@@ -23,11 +23,11 @@ type Values =
     unsafe extern "system" fn(PDH_HCOUNTER, u32, *mut u32, *mut u32, *mut PDH_FMT_COUNTERVALUE_ITEM_W) -> u32;
 
 /// Both pools, by process and by adapter.
-const PATHS: [(PCWSTR, Whose, Pool); 4] = [
-    (w!("\\GPU Process Memory(*)\\Dedicated Usage"), Whose::Processes, Pool::Dedicated),
-    (w!("\\GPU Process Memory(*)\\Shared Usage"), Whose::Processes, Pool::Shared),
-    (w!("\\GPU Adapter Memory(*)\\Dedicated Usage"), Whose::Adapters, Pool::Dedicated),
-    (w!("\\GPU Adapter Memory(*)\\Shared Usage"), Whose::Adapters, Pool::Shared),
+const PATHS: [(PCWSTR, CounterSubject, Pool); 4] = [
+    (w!("\\GPU Process Memory(*)\\Dedicated Usage"), CounterSubject::Processes, Pool::Dedicated),
+    (w!("\\GPU Process Memory(*)\\Shared Usage"), CounterSubject::Processes, Pool::Shared),
+    (w!("\\GPU Adapter Memory(*)\\Dedicated Usage"), CounterSubject::Adapters, Pool::Dedicated),
+    (w!("\\GPU Adapter Memory(*)\\Shared Usage"), CounterSubject::Adapters, Pool::Shared),
 ];
 
 /// Instances come while we ask how many there are; so often we ask again.
@@ -37,7 +37,7 @@ const ATTEMPTS: u32 = 5;
 const LONGEST_NAME: usize = 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
+enum CounterSubject {
     Processes,
     Adapters,
 }
@@ -50,7 +50,7 @@ pub(super) struct Counters {
     collect: Collect,
     values: Values,
     query: PDH_HQUERY,
-    added: Vec<(PDH_HCOUNTER, Whose, Pool)>,
+    added: Vec<(PDH_HCOUNTER, CounterSubject, Pool)>,
 }
 
 // SAFETY: PDH's queries belong to the process, not to a thread; one value owns this one.
@@ -93,17 +93,17 @@ impl Counters {
 
     /// What each process holds.
     pub(super) fn processes(&self) -> Result<BTreeMap<Holder, Amounts>, Unavailable> {
-        self.sums(Whose::Processes, holder)
+        self.sums(CounterSubject::Processes, holder)
     }
 
     /// What is in use of each adapter.
     pub(super) fn adapters(&self) -> Result<BTreeMap<u64, Amounts>, Unavailable> {
-        self.sums(Whose::Adapters, luid)
+        self.sums(CounterSubject::Adapters, luid)
     }
 
     fn sums<K: Ord>(
         &self,
-        whose: Whose,
+        whose: CounterSubject,
         key: impl Fn(&str) -> Option<K>,
     ) -> Result<BTreeMap<K, Amounts>, Unavailable> {
         // SAFETY: the open query.

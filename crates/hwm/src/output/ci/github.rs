@@ -11,7 +11,7 @@ use super::{BaselineState, CheckReport, figures};
 use crate::text::{leaks, phrases, printable};
 
 /// Annotations of one step are cut off by GitHub after ten of a kind.
-const MOST: usize = 10;
+const MAX_ANNOTATIONS: usize = 10;
 
 /// `::error title=...::...` and the like.
 pub(crate) fn annotations(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -23,7 +23,7 @@ pub(crate) fn annotations(report: &CheckReport<'_>, out: &mut dyn Write) -> io::
         say("error", "Job failed", &failure)?;
     }
     let found = report.judgement.leaks.iter().flatten().flat_map(|report| &report.leaks);
-    for leak in found.take(MOST) {
+    for leak in found.take(MAX_ANNOTATIONS) {
         say("error", "Memory leak", &format!("Leak: {}", leaks::sentence(leak)))?;
     }
     if let Some(comparison) = &report.judgement.comparison {
@@ -36,7 +36,7 @@ pub(crate) fn annotations(report: &CheckReport<'_>, out: &mut dyn Write) -> io::
         }
         // That a run stands alone is the rule in CI.
         let weighty = comparison.warnings.iter().filter(|warning| warning.kind != WarningKind::SingleRun);
-        for warning in weighty.take(MOST) {
+        for warning in weighty.take(MAX_ANNOTATIONS) {
             say("warning", "Memory", &warning.text)?;
         }
     }

@@ -11,10 +11,10 @@ use super::report::Report;
 use payload::Packed;
 
 /// The built viewer; `None` where hwm was built without it.
-const PAGE: Option<&str> = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+const BUILT_IN_PAGE: Option<&str> = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 /// Where the records go in the page: the content of a script element that no browser runs.
-const PLACE: &str = "hwm:payload";
+const PAYLOAD_PLACE: &str = "hwm:payload";
 
 /// What to say where there is none.
 const NO_PAGE: &str = "this hwm was built without its page, so it writes no HTML: take a released hwm, or build hwm \
@@ -31,7 +31,8 @@ pub(crate) struct Page {
 impl Page {
     /// The viewer that hwm was built with.
     pub(crate) fn built_in() -> anyhow::Result<Self> {
-        let (before, after) = PAGE.and_then(|page| page.split_once(PLACE)).context(NO_PAGE)?;
+        let (before, after) =
+            BUILT_IN_PAGE.and_then(|page| page.split_once(PAYLOAD_PLACE)).context(NO_PAGE)?;
         Ok(Self { before, after })
     }
 
@@ -70,8 +71,8 @@ mod tests {
     #[test]
     #[cfg_attr(not(page), ignore = "hwm was built without its page: .ci/page makes it, or HWM_PAGE=build")]
     fn the_page_has_one_place_for_the_records_and_loads_nothing() {
-        let page = PAGE.expect("the page");
-        assert_eq!(page.matches(PLACE).count(), 1);
+        let page = BUILT_IN_PAGE.expect("the page");
+        assert_eq!(page.matches(PAYLOAD_PLACE).count(), 1);
         assert!(page.contains("Content-Security-Policy") && page.contains("default-src 'none'"));
         for outside in ["src=\"http", "href=\"http", "url(http", "@import"] {
             assert!(!page.contains(outside), "{outside}");

@@ -17,7 +17,7 @@ use crate::{
     text::{self, cell::CellStyle},
 };
 
-const HEADER: [&str; 24] = [
+const PROCESS_CSV_HEADER: [&str; 24] = [
     "pid",
     "ppid",
     "command",
@@ -94,7 +94,7 @@ pub(crate) fn write<P: Borrow<Process>>(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-    csv.write_record(HEADER)?;
+    csv.write_record(PROCESS_CSV_HEADER)?;
     for process in rows {
         let process = process?;
         let process = process.borrow();

@@ -18,7 +18,7 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const PLAIN: Style = Style::new();
 
 /// Longest name of a group that stays in its column.
-const NAME: usize = 40;
+const MAX_NAME_WIDTH: usize = 40;
 
 /// Writes the table and what follows from it.
 pub(crate) fn write(judgement: &Judgement, top: usize, out: &mut dyn Write) -> io::Result<()> {
@@ -95,7 +95,7 @@ struct ComparisonCells {
 
 impl ComparisonCells {
     fn of(row: &Row) -> Self {
-        let name = text::shorten(&text::printable(&phrases::name(&row.what)), NAME);
+        let name = text::shorten(&text::printable(&phrases::name(&row.what)), MAX_NAME_WIDTH);
         let sides = [&row.base, &row.candidate].map(phrases::side);
         let [base, candidate] = sides;
         let quiet = !row.decides && row.verdict == Verdict::Fine;

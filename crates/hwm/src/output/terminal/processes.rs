@@ -41,13 +41,13 @@ const fn amount(title: &'static str, cell: fn(&ProcessRow) -> String) -> Process
 }
 
 /// What stands for a process's memory on this system.
-const HELD: &str = match PRIMARY {
+const MEMORY_TITLE: &str = match PRIMARY {
     Primary::WorkingSet => "WORKING SET",
     Primary::PhysFootprint => "FOOTPRINT",
     _ => "RSS",
 };
 
-const FIELDS: &[ProcessColumn] = &[
+const PROCESS_COLUMNS: &[ProcessColumn] = &[
     amount("PID", |row| row.pid.to_string()),
     text_field("USER", Some(6), |row| row.user.as_deref().map_or_else(|_| "?".to_owned(), without_domain)),
     text_field("NAME", Some(8), |row| {
@@ -62,7 +62,7 @@ const FIELDS: &[ProcessColumn] = &[
             |row| if is_one_pool(row) { "-".to_owned() } else { memory(row, row.gpu_system_memory()) },
         )
     },
-    amount(HELD, |row| match &row.rss_bytes {
+    amount(MEMORY_TITLE, |row| match &row.rss_bytes {
         Ok(bytes) => text::size(*bytes),
         Err(highwater::Unavailable::NoMemoryMap) => "-".to_owned(),
         Err(_) => "?".to_owned(),
@@ -142,7 +142,7 @@ pub(crate) fn write(rows: &[ProcessRow], width: Option<usize>, out: &mut dyn Wri
         return Ok(());
     }
     let fields: Vec<&ProcessColumn> =
-        FIELDS.iter().filter(|field| field.shown.is_none_or(|is| rows.iter().any(is))).collect();
+        PROCESS_COLUMNS.iter().filter(|field| field.shown.is_none_or(|is| rows.iter().any(is))).collect();
     let columns: Vec<TableColumn> = fields.iter().map(|field| field.column).collect();
     let cells: Vec<Vec<String>> =
         rows.iter().map(|row| fields.iter().map(|field| (field.cell)(row)).collect()).collect();
@@ -167,7 +167,7 @@ pub(crate) fn notes(found: &SelectedProcesses) -> Vec<String> {
         if let (Err(why), Ok(_)) = (&row.rss_bytes, &row.name)
             && *why != highwater::Unavailable::NoMemoryMap
         {
-            add(HELD, why);
+            add(MEMORY_TITLE, why);
         }
         bounded |= [row.vram(), row.gpu_system_memory()].into_iter().flatten().any(gpu_figure::is_marked);
     }
@@ -206,10 +206,10 @@ pub(crate) fn notes(found: &SelectedProcesses) -> Vec<String> {
 }
 
 fn of_pids(pids: &BTreeSet<u32>) -> String {
-    const NAMED: usize = 3;
-    let named: Vec<_> = pids.iter().take(NAMED).map(ToString::to_string).collect();
+    const MAX_NAMED_PIDS: usize = 3;
+    let named: Vec<_> = pids.iter().take(MAX_NAMED_PIDS).map(ToString::to_string).collect();
     let word = if pids.len() == 1 { "pid" } else { "pids" };
-    let more = pids.len().saturating_sub(NAMED);
+    let more = pids.len().saturating_sub(MAX_NAMED_PIDS);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{word} {}{more}", named.join(", "))
 }

@@ -15,7 +15,7 @@ use highwater::record::{Attached, Certainty, IntervalMode, Metric, Record};
 
 use crate::text::{self, leaks};
 pub(crate) use lines::{BOLD, SummaryLayout, line, total_peak};
-use lines::{LABEL, WORTH_SAYING, bad_end, with_certainty};
+use lines::{LABEL_WIDTH, NOTABLE_DIFFERENCE, bad_end, with_certainty};
 pub(crate) use measured::sentence as measured;
 pub(crate) use tally::Tally;
 
@@ -59,7 +59,7 @@ pub(crate) fn write_job<P>(
     layout: &SummaryLayout<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let command = text::shorten(&text::command_of(record), layout.width.saturating_sub(LABEL));
+    let command = text::shorten(&text::command_of(record), layout.width.saturating_sub(LABEL_WIDTH));
     line(out, layout.width, "Job:", &command)?;
     if let Some(attached) = &record.capture.attached {
         line(out, layout.width, "Attached to:", &attached_to(attached))?;
@@ -159,7 +159,7 @@ fn write_usage<P>(record: &Record<P>, layout: &SummaryLayout<'_>, out: &mut dyn 
 }
 
 fn differ(one: u64, two: u64) -> bool {
-    one.abs_diff(two) as f64 > one.max(two) as f64 * WORTH_SAYING
+    one.abs_diff(two) as f64 > one.max(two) as f64 * NOTABLE_DIFFERENCE
 }
 
 fn write_findings<P>(record: &Record<P>, layout: &SummaryLayout<'_>, out: &mut dyn Write) -> io::Result<()> {

@@ -6,8 +6,8 @@ use anstyle::Style;
 
 const BOLD: Style = Style::new().bold();
 /// Between columns, and where that is too much.
-const GAP: usize = 2;
-const NARROW_GAP: usize = 1;
+const COLUMN_GAP: usize = 2;
+const NARROW_COLUMN_GAP: usize = 1;
 
 /// How one column is set.
 #[derive(Debug, Clone, Copy)]
@@ -32,11 +32,11 @@ pub(crate) fn write(
             *width = (*width).max(cell.chars().count());
         }
     }
-    let mut gap = GAP;
+    let mut gap = COLUMN_GAP;
     if let Some(width) = width
         && !shrink(columns, &mut widths, gap, width)
     {
-        gap = NARROW_GAP;
+        gap = NARROW_COLUMN_GAP;
         shrink(columns, &mut widths, gap, width);
     }
     let titles: Vec<String> = columns.iter().map(|column| column.title.to_owned()).collect();
@@ -69,7 +69,7 @@ fn cut(cell: &str, width: usize) -> String {
 }
 
 /// No column is wider than this where there is no room.
-const ENOUGH: usize = 16;
+const ENOUGH_WIDTH: usize = 16;
 
 /// Takes from the widest of those that may be cut; where none is wide, from the last, as the first say who it is. Until
 /// it fits (`true`), or nothing may be cut any more.
@@ -77,7 +77,7 @@ fn shrink(columns: &[TableColumn], widths: &mut [usize], gap: usize, room: usize
     while widths.iter().sum::<usize>() + gap * widths.len().saturating_sub(1) > room {
         let may = |(place, &width): (usize, &usize)| {
             let least = columns[place].least?.max(columns[place].title.chars().count());
-            (width > least).then_some((width.max(ENOUGH), place))
+            (width > least).then_some((width.max(ENOUGH_WIDTH), place))
         };
         let Some((_, place)) = widths.iter().enumerate().filter_map(may).max() else { return false };
         widths[place] -= 1;

@@ -24,11 +24,11 @@ use crate::{
 };
 
 /// Rows of the chart.
-const ROWS: usize = 10;
+const CHART_ROWS: usize = 10;
 /// In front of the chart: a figure such as `1023 MiB`, and the axis.
-const MARGIN: usize = 11;
+const CHART_MARGIN: usize = 11;
 /// A limit is drawn where it is at most so many times what was held; beyond, what was held would be flat.
-const LIMIT_IN_SIGHT: u64 = 2;
+const MAX_LIMIT_TIMES_PEAK: u64 = 2;
 
 /// How to write it.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +100,7 @@ impl View<'_> {
     fn chart(&self, out: &mut dyn Write) -> io::Result<()> {
         let metric = text::metric(self.record.primary_metric);
         writeln!(out, "\n{BOLD}Total {metric} over time{BOLD:#}")?;
-        let window = ChartWindow::new(self.end(), self.layout.width - MARGIN);
+        let window = ChartWindow::new(self.end(), self.layout.width - CHART_MARGIN);
         let total = self.primary().find(|series| series.scope == Scope::Total);
         let values = total.map(|series| window.values(series.points(), self.end()));
         let Some((values, sampled)) =
@@ -115,15 +115,15 @@ impl View<'_> {
             (None, None) => None,
         });
         let held = peak.map_or(sampled, |peak| peak.bytes.max(sampled));
-        let limit = self.limit().filter(|limit| *limit / LIMIT_IN_SIGHT <= held);
+        let limit = self.limit().filter(|limit| *limit / MAX_LIMIT_TIMES_PEAK <= held);
         let top = held.max(limit.unwrap_or(held));
-        let chart = Chart { values: &values, top, rows: ROWS, peak: at.clone(), limit, ink: self.ink };
+        let chart = Chart { values: &values, top, rows: CHART_ROWS, peak: at.clone(), limit, ink: self.ink };
         self.rows(&chart, out)?;
         self.axis(out)?;
         let what = said_of(peak, held, sampled);
         match at {
             Some(at) => self.mark(&at, &what, out),
-            None => writeln!(out, "{:MARGIN$}{what}", ""),
+            None => writeln!(out, "{:CHART_MARGIN$}{what}", ""),
         }
     }
 
@@ -150,7 +150,7 @@ impl View<'_> {
 
     /// The line of time: its start, middle and end.
     fn axis(&self, out: &mut dyn Write) -> io::Result<()> {
-        let columns = self.layout.width - MARGIN;
+        let columns = self.layout.width - CHART_MARGIN;
         let middle = columns / 2;
         let mut base = vec![self.ink.base; columns];
         base[middle] = self.ink.notch;
@@ -159,21 +159,21 @@ impl View<'_> {
         let (half, end) = (text::moment(self.end() / 2.0), text::moment(self.end()));
         let room = middle.saturating_sub(half.len() / 2);
         let rest = columns.saturating_sub(room + half.len());
-        writeln!(out, "{:MARGIN$}{:<room$}{half}{end:>rest$}", "", "0 s")
+        writeln!(out, "{:CHART_MARGIN$}{:<room$}{half}{end:>rest$}", "", "0 s")
     }
 
     /// Points at the peak, with words on the side where there is room.
     fn mark(&self, at: &Range<usize>, what: &str, out: &mut dyn Write) -> io::Result<()> {
         let marks: String = at.clone().map(|_| self.ink.mark).collect();
         let words = what.chars().count() + 1;
-        let columns = self.layout.width - MARGIN;
+        let columns = self.layout.width - CHART_MARGIN;
         if at.end + words <= columns {
-            writeln!(out, "{:left$}{marks} {what}", "", left = MARGIN + at.start)
+            writeln!(out, "{:left$}{marks} {what}", "", left = CHART_MARGIN + at.start)
         } else if words <= at.start {
-            writeln!(out, "{:left$}{what} {marks}", "", left = MARGIN + at.start - words)
+            writeln!(out, "{:left$}{what} {marks}", "", left = CHART_MARGIN + at.start - words)
         } else {
-            writeln!(out, "{:left$}{marks}", "", left = MARGIN + at.start)?;
-            writeln!(out, "{:MARGIN$}{what}", "")
+            writeln!(out, "{:left$}{marks}", "", left = CHART_MARGIN + at.start)?;
+            writeln!(out, "{:CHART_MARGIN$}{what}", "")
         }
     }
 

@@ -17,7 +17,7 @@ fn rows_are_as_memwatch_wrote_them() {
         ..Figures::default()
     };
     assert_eq!(row(time, &more), "2025-11-20T18:02:34Z,0.000,1024,1.00,1,,8,2.500,1,2,,4\n");
-    assert_eq!(row(time, &more).matches(',').count(), HEADER.matches(',').count());
+    assert_eq!(row(time, &more).matches(',').count(), TIMELINE_HEADER.matches(',').count());
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn former_content_goes_when_the_job_starts() {
     assert_eq!(timeline.begin(), None);
     assert!(timeline.finish().is_empty());
     let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text, HEADER);
+    assert_eq!(text, TIMELINE_HEADER);
 }
 
 #[cfg(unix)]
@@ -81,7 +81,7 @@ mod readers {
         assert!(timeline.finish().is_empty());
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
-        assert_eq!(text, format!("{HEADER}one\ntwo\n"));
+        assert_eq!(text, format!("{TIMELINE_HEADER}one\ntwo\n"));
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod readers {
         assert!(warnings[0].contains(&format!(": {lost} rows are missing")), "{warnings:?}");
         drop(timeline);
         let text = reader.join().unwrap().unwrap();
-        assert!(text.starts_with(HEADER));
+        assert!(text.starts_with(TIMELINE_HEADER));
         assert_eq!(text.lines().count(), 1 + 2 * MAX_PIECES - lost);
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Processes whose tracks are shown at first: those with the largest peaks.
-const SHOWN: usize = 20;
+const MAX_SHOWN_PROCESSES: usize = 20;
 
 /// Writes the profile.
 pub(crate) fn write(record: &Record, out: &mut dyn Write) -> io::Result<()> {
@@ -174,7 +174,7 @@ fn moment(seconds: f64) -> Timestamp {
 fn largest(processes: &[Process]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..processes.len()).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(processes[index].peak.rss.map(|peak| peak.bytes)));
-    order.truncate(SHOWN);
+    order.truncate(MAX_SHOWN_PROCESSES);
     order
 }
 

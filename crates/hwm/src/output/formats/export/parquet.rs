@@ -18,7 +18,7 @@ use ::parquet::{
 use highwater::record::Timestamp;
 
 /// Rows that stand together in the file; Spark shares them out among its workers.
-const ROW_GROUP: usize = 1 << 20;
+const ROWS_PER_GROUP: usize = 1 << 20;
 
 /// A table, column by column, all of one length.
 #[derive(Debug)]
@@ -53,11 +53,11 @@ impl ParquetTable {
         let mut bytes = Vec::new();
         let mut file = SerializedFileWriter::new(&mut bytes, Arc::new(schema), Arc::new(properties))?;
         let rows = self.columns.first().map_or(0, |(_, column)| column.len());
-        for first in (0..rows).step_by(ROW_GROUP) {
+        for first in (0..rows).step_by(ROWS_PER_GROUP) {
             let mut group = file.next_row_group()?;
             for (_, column) in &self.columns {
                 if let Some(mut writer) = group.next_column()? {
-                    column.write(first..rows.min(first + ROW_GROUP), &mut writer)?;
+                    column.write(first..rows.min(first + ROWS_PER_GROUP), &mut writer)?;
                     writer.close()?;
                 }
             }

@@ -24,7 +24,7 @@ struct SampleCsvRow<'a> {
     max: Option<u64>,
 }
 
-const HEADER: [&str; 11] = [
+const SAMPLE_CSV_HEADER: [&str; 11] = [
     "elapsed_seconds",
     "metric",
     "unit",
@@ -41,7 +41,7 @@ const HEADER: [&str; 11] = [
 /// Writes CSV.
 pub(crate) fn write(record: &Record, cells: CellStyle, out: &mut dyn Write) -> io::Result<()> {
     let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-    csv.write_record(HEADER)?;
+    csv.write_record(SAMPLE_CSV_HEADER)?;
     for series in time_series(record) {
         let (metric, unit, scope) = (metric_word(series.of), unit(series.of), word(&series.scope));
         let row = series.row(record);

@@ -20,9 +20,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 /// zlib's own default.
-const LEVEL: i32 = 6;
+const COMPRESSION_LEVEL: i32 = 6;
 /// A positive window asks for zlib's header and checksum.
-const ZLIB: i32 = 15;
+const ZLIB_WINDOW_BITS: i32 = 15;
 
 /// One run, ready to be written.
 #[derive(Debug)]
@@ -45,7 +45,11 @@ pub(crate) fn write(runs: &[Packed], out: &mut dyn Write) -> io::Result<()> {
 /// As one zlib stream. Readings that hardly repeat compress by a tenth better where short matches are left alone,
 /// and lines that stand still as well as ever.
 fn compress<'a>(parts: impl Iterator<Item = &'a [u8]>, out: &mut dyn Write) -> io::Result<()> {
-    let flags = create_comp_flags_from_zip_params(LEVEL, ZLIB, CompressionStrategy::Filtered as i32);
+    let flags = create_comp_flags_from_zip_params(
+        COMPRESSION_LEVEL,
+        ZLIB_WINDOW_BITS,
+        CompressionStrategy::Filtered as i32,
+    );
     let mut compressor = CompressorOxide::new(flags);
     let mut failed = None;
     let mut feed = |input: &[u8], flush| {

@@ -11,7 +11,7 @@ use super::lines::{BOLD, SummaryLayout};
 use crate::text;
 
 /// A tree of more lines than this is cut: `--json` has all of it.
-const LINES: usize = 200;
+const MAX_TREE_LINES: usize = 200;
 
 /// The kinds that were asked for, each with its groups; by command where none was.
 pub(crate) fn kinds<P>(record: &Record<P>) -> Vec<(GroupKey, Vec<&Group>)> {
@@ -152,7 +152,7 @@ impl PrintedTree<'_> {
             if is_leaf && together.is_none() {
                 continue;
             }
-            if shown == self.top || self.lines.len() >= LINES {
+            if shown == self.top || self.lines.len() >= MAX_TREE_LINES {
                 left_out += 1;
                 continue;
             }
@@ -172,8 +172,8 @@ impl PrintedTree<'_> {
                 }
             }
         }
-        self.cut |= self.lines.len() >= LINES;
-        if left_out > 0 && self.lines.len() < LINES {
+        self.cut |= self.lines.len() >= MAX_TREE_LINES;
+        if left_out > 0 && self.lines.len() < MAX_TREE_LINES {
             self.lines.push((format!("{indent}... and {left_out} more"), String::new()));
         }
     }

@@ -9,9 +9,9 @@ use crate::{filter::RowFilter, text};
 
 pub(crate) const BOLD: Style = Style::new().bold();
 /// Width of the labels in front of the figures.
-pub(super) const LABEL: usize = 18;
+pub(super) const LABEL_WIDTH: usize = 18;
 /// The interval around the peak is shown when it is wider than this part of it; two metrics differ by more.
-pub(super) const WORTH_SAYING: f64 = 0.02;
+pub(super) const NOTABLE_DIFFERENCE: f64 = 0.02;
 
 /// How to write a summary.
 #[derive(Debug)]
@@ -30,12 +30,12 @@ pub(crate) struct SummaryLayout<'a> {
 
 /// A label and its value, which goes on below itself when it is long. The value may be of any text.
 pub(crate) fn line(out: &mut dyn Write, width: usize, label: &str, value: &str) -> io::Result<()> {
-    let mut lines = text::wrap(&text::printable(value), width.saturating_sub(LABEL)).into_iter();
+    let mut lines = text::wrap(&text::printable(value), width.saturating_sub(LABEL_WIDTH)).into_iter();
     // Some labels are longer than their column.
-    let label = format!("{label:<width$} ", width = LABEL - 1);
+    let label = format!("{label:<width$} ", width = LABEL_WIDTH - 1);
     writeln!(out, "{BOLD}{label}{BOLD:#}{}", lines.next().unwrap_or_default())?;
     for more in lines {
-        writeln!(out, "{:<LABEL$}{more}", "")?;
+        writeln!(out, "{:<LABEL_WIDTH$}{more}", "")?;
     }
     Ok(())
 }
@@ -62,7 +62,7 @@ pub(crate) fn total_peak(peak: &PeakInterval) -> String {
     if peak.certainty != Certainty::Exact {
         notes.push("estimate".to_owned());
     }
-    if (peak.upper_bytes.saturating_sub(peak.lower_bytes)) as f64 > peak.bytes as f64 * WORTH_SAYING {
+    if (peak.upper_bytes.saturating_sub(peak.lower_bytes)) as f64 > peak.bytes as f64 * NOTABLE_DIFFERENCE {
         let (lower, upper) = (text::size(peak.lower_bytes), text::size(peak.upper_bytes));
         notes.push(match (peak.lower_rigorous, peak.upper_rigorous) {
             (true, true) => format!("between {lower} and {upper}"),

@@ -7,7 +7,7 @@ use highwater::{
     record::Record,
 };
 
-use super::lines::{LABEL, bad_end, line, total_peak};
+use super::lines::{LABEL_WIDTH, bad_end, line, total_peak};
 use crate::text::{
     command_of, duration, leaks, metric as metric_name, phrases, shorten, size, size_or_unknown,
 };
@@ -41,7 +41,7 @@ pub(crate) fn write<P>(
 ) -> io::Result<()> {
     writeln!(out)?;
     if let Some(record) = well.first() {
-        let command = shorten(&command_of(record), width.saturating_sub(LABEL));
+        let command = shorten(&command_of(record), width.saturating_sub(LABEL_WIDTH));
         line(out, width, "Job:", &command)?;
     }
     let runs = match (well.len(), failed) {

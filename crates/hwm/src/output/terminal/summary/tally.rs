@@ -8,7 +8,7 @@ use super::lines::with_certainty;
 use crate::filter::RowFilter;
 
 /// How many processes that outlive the measurement are named.
-const NAMED: usize = 5;
+const MAX_NAMED_RUNNING: usize = 5;
 
 /// One process to be shown. Ordered by peak (an unknown one is the smallest), then the first seen first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +83,7 @@ impl Tally {
             if row.bytes.is_some() && tally.largest.as_ref().is_none_or(|largest| row > *largest) {
                 tally.largest = Some(row.clone());
             }
-            if process.still_running && tally.still_running.len() < NAMED {
+            if process.still_running && tally.still_running.len() < MAX_NAMED_RUNNING {
                 tally.still_running.push((process.pid, process.command.clone()));
             }
             if filter.lists(&process.command) {
