@@ -85,14 +85,14 @@ pub struct ProcessList {
 }
 
 impl ProcessList {
-    /// Whether no process of the scope can be missing.
+    /// Returns true if no process of the scope can be missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.refused.is_empty() && self.gaps.is_empty() && self.unlisted.is_none()
     }
 }
 
-/// What the GPU drivers know: the first half of a list.
+/// Figures of the GPU drivers: the first half of a list.
 #[derive(Debug)]
 pub struct GpuHolders {
     devices: Vec<Device>,

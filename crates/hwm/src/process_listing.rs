@@ -44,7 +44,7 @@ pub(crate) struct SelectedProcesses {
     pub(crate) refused: Vec<u32>,
     /// Processes that run and whose names hwm may not read.
     pub(crate) nameless: BTreeSet<u32>,
-    /// Whether one of those would have been listed if its name could be matched.
+    /// True if one of those would have been listed if its name could be matched.
     pub(crate) lacks_nameless: bool,
     /// Processes whose arguments could not be read in time: their names are the kernel's, of at most 15 bytes.
     pub(crate) late: BTreeSet<u32>,
@@ -77,7 +77,7 @@ impl SelectiveLister {
         &self.selection
     }
 
-    /// Whether time passes in what is read: a recorded tree stands still.
+    /// True on this machine; false in a recorded tree, where no time passes.
     pub(crate) fn is_live(&self) -> bool {
         self.lister.roots().is_this_machine()
     }
@@ -116,7 +116,7 @@ impl SelectedProcesses {
         Self { rows, refused, nameless, lacks_nameless, late, lacks_late, vanished, gaps, missing, devices }
     }
 
-    /// Whether nothing of what was asked for may be missing.
+    /// True if no selected process can be missing.
     pub(crate) fn is_complete(&self) -> bool {
         self.refused.is_empty() && self.gaps.is_empty() && !self.lacks_nameless && !self.lacks_late
     }
@@ -127,7 +127,7 @@ impl SelectedProcesses {
     }
 }
 
-/// Whether the process runs and its name may not be read.
+/// True if the process runs and its name may not be read.
 fn is_protected(row: &ProcessRow) -> bool {
     match &row.name {
         Ok(_) => false,

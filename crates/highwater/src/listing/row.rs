@@ -39,7 +39,7 @@ pub struct ProcessRow {
     pub cpu: Option<CpuLoad>,
     /// GPU memory, if any was found.
     pub gpu: Option<GpuHolding>,
-    /// Whether it may hold GPU memory that this process may not see.
+    /// True if it may hold GPU memory that this process may not see.
     pub gpu_refused: bool,
 }
 
@@ -61,11 +61,11 @@ pub struct GpuHolding {
 pub struct HoldingDevice {
     /// Its place in the list of devices; `None` if it is not in there.
     pub index: Option<u32>,
-    /// Which one it is, across calls.
+    /// The device's identity, the same in every call.
     pub id: DeviceId,
     /// Its name, if the driver has one.
     pub name: Option<String>,
-    /// Whether it shares the system's RAM; `None` if the driver does not say.
+    /// True if it shares the system's RAM; `None` if the driver does not say.
     pub unified: Option<bool>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::row::ProcessRow;
 
-/// Which processes are listed. The default: those that hold GPU memory.
+/// The processes that are listed. The default: those that hold GPU memory.
 ///
 /// ```
 /// use highwater::listing::{ListScope, ProcessLister};
@@ -32,13 +32,13 @@ impl ListScope {
         Self { without_gpu: true, ..Self::default() }
     }
 
-    /// Whether a process with this pid is listed.
+    /// Returns true for a pid in the scope.
     #[must_use]
     pub fn has_pid(&self, pid: u32) -> bool {
         self.pids.is_empty() || self.pids.contains(&pid)
     }
 
-    /// Whether the row belongs to the list.
+    /// Returns true for a row in the scope.
     pub(super) fn contains(&self, row: &ProcessRow) -> bool {
         let device = row.gpu.as_ref().and_then(|holding| holding.device.index);
         self.has_pid(row.pid) && (self.device.is_none() || self.device == device)

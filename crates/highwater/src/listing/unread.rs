@@ -28,7 +28,7 @@ impl UnreadProcess {
         }
     }
 
-    /// Whether no process has the pid.
+    /// True if no process has the pid.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, Self::Gone | Self::Thread(_))
     }

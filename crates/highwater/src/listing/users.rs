@@ -4,10 +4,10 @@ use std::{collections::HashMap, path::Path};
 
 use crate::Roots;
 
-/// Looks each user up once.
+/// Names of users, each looked up once.
 #[derive(Debug)]
 pub(super) struct UserNames {
-    /// Whether user ids are those of this machine. A recorded tree, or the host's procfs seen from a container, has others.
+    /// True if user ids are those of this machine. A recorded tree, or the host's procfs seen from a container, has others.
     are_local: bool,
     known: HashMap<u32, String>,
 }

@@ -66,7 +66,7 @@ Exit codes: the job's own unless it is 0 (125, 126 and 127 as of hwm run); else 
 output files are checked before the command starts.
 ";
 
-/// What to leave behind.
+/// Files that the check writes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckOutputArgs {
     /// Name of the check in reports [default: the command's base name].

@@ -46,7 +46,7 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// What is measured beside memory.
+/// Figures that are measured beside memory.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AlsoArgs {
     /// Also measure GPU memory: what the job's processes hold on each device, over time and at the peak. The drivers
@@ -120,7 +120,7 @@ pub(super) fn parse_limit_size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// What to do when a limit is exceeded.
+/// The response to a limit that is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LimitResponse {
     /// End the whole job: TERM, then KILL.
@@ -129,7 +129,7 @@ pub(crate) enum LimitResponse {
     Warn,
 }
 
-/// What happens once a limit is exceeded.
+/// The response to a limit that is exceeded, and its delay.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OverLimitArgs {
     /// What to do when a limit is exceeded.

@@ -1,4 +1,4 @@
-//! What a measurement leaves behind, whether the job is started or attached to.
+//! Reports of a measurement, of a job that is started or attached to.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,7 +9,7 @@ use regex_lite::Regex;
 use super::{cell::CellArgs, output_mode::OutputModeArgs};
 use crate::{store::RecordName, units};
 
-/// What is written, and what is listed in it.
+/// Files that are written, and the rows in them.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ReportArgs {
     /// Write the record as JSON to FILE; without FILE to standard output, and the job's own standard
@@ -90,14 +90,14 @@ impl ReportArgs {
             .flatten()
     }
 
-    /// What to group by beside the command.
+    /// The keys of groups beside the command.
     pub(crate) fn groups(&self) -> Vec<GroupBy> {
         let tree = self.tree.then_some(GroupBy::Tree);
         self.group_by.iter().map(|key| key.0.clone()).chain(tree).collect()
     }
 }
 
-/// What `--group-by` takes.
+/// A value of `--group-by`.
 #[derive(Debug, Clone)]
 pub(crate) struct GroupChoice(GroupBy);
 

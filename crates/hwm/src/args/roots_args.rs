@@ -37,7 +37,7 @@ impl RootsArgs {
         self.procfs.is_some() || self.sysfs.is_some()
     }
 
-    /// What stands behind the verb counts, then what stands before it.
+    /// Takes the options behind the verb, and fills the gaps from those before it.
     pub(crate) fn or(self, before: Self) -> Self {
         Self { procfs: self.procfs.or(before.procfs), sysfs: self.sysfs.or(before.sysfs) }
     }

@@ -5,7 +5,7 @@ use highwater::analysis::Rules;
 use super::leaks::LeakArgs;
 use crate::{judgement::JudgementRules, units};
 
-/// What counts as growth.
+/// The growth that is allowed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RuleArgs {
     /// Growth that is allowed, in percent of the base. A regression exceeds this and --floor.

@@ -95,7 +95,7 @@ impl RunArgs {
         Self::from_arg_matches(&parser.try_get_matches_from(words)?)
     }
 
-    /// Whether the job gets a cgroup of its own.
+    /// The use of a cgroup that the options ask for.
     pub(crate) fn cgroup_use(&self) -> CgroupUse {
         match (self.cgroup, self.no_cgroup) {
             (true, _) => CgroupUse::Always,
@@ -152,7 +152,7 @@ Ctrl-C reaches the job as usual and the summary is printed. TERM, HUP, USR1, USR
 to the job; a second TERM or HUP, half a second later or more, kills all of it.
 ";
 
-/// What to call after a run.
+/// A command that is called after a run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct HookArgs {
     /// Call CMD (a line for sh; on Windows for cmd) after each run, with the record's path in `HWM_RECORD`, and the exit
@@ -172,10 +172,10 @@ fn parse_command(text: &str) -> Result<OsString, String> {
     Ok(text.into())
 }
 
-/// More than anybody has patience for; all of their outputs are checked before the first one starts.
+/// The largest value of `--repeat`: the outputs of all runs are checked before the first one starts.
 const MAX_RUNS: u32 = 1000;
 
-/// How often to run.
+/// The number of runs.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RepeatArgs {
     // clap breaks the line at the name of the placeholder.

@@ -20,7 +20,7 @@ use crate::{args::HookArgs, console::warn, exit, output::formats::json, signals:
 #[derive(Debug)]
 pub(super) struct Hook {
     line: OsString,
-    /// Whether its failure is that of a run which went well.
+    /// True if its failure becomes that of a run that succeeded.
     decides_code: bool,
 }
 

@@ -13,10 +13,10 @@ use crate::{
     exit,
 };
 
-/// What to follow and what to leave behind.
+/// One measurement: the job, and all that it leaves behind.
 #[derive(Debug)]
 pub(super) struct RunPlan {
-    /// What is followed, and how.
+    /// The job, with all options of the library.
     pub(super) job: Job,
     pub(super) reports: Reports,
     pub(super) live: Option<LivePace>,
@@ -101,7 +101,7 @@ impl RunPlan {
         })
     }
 
-    /// Whether the job is held to a limit by looking at it.
+    /// True if samples decide about a limit.
     pub(super) fn has_limits(&self) -> bool {
         let Limits { total_rss_bytes, process_rss_bytes, total_pss_bytes, .. } = self.job.get_limits();
         total_rss_bytes.or(*process_rss_bytes).or(*total_pss_bytes).is_some()

@@ -33,7 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Reports {
     files: Vec<ReportFile>,
-    /// Whether the record goes to standard output, which the job then leaves alone.
+    /// True if the record goes to standard output; the job's own output then goes to standard error.
     pub(super) record_on_stdout: bool,
     pub(super) summary: SummaryStyle,
 }

@@ -1,4 +1,4 @@
-//! What this process does once for all runs of a job.
+//! Set-up that this process makes once for all runs of a job.
 
 use anyhow::Context;
 use highwater::job::Inherited;
@@ -20,12 +20,12 @@ impl From<anyhow::Error> for NotRun {
     }
 }
 
-/// What holds for all runs of the job.
+/// Set-up for all runs of the job.
 pub(super) struct RunSession {
     pub(super) signals: Signals,
-    /// Found before anything of it was changed for the first run.
+    /// The state of this process before the first run changed it.
     pub(super) inherited: Inherited,
-    /// Where the records are kept, if they are.
+    /// Keeps the records of `--save`.
     pub(super) keeper: Option<RecordSaver>,
 }
 
@@ -45,7 +45,7 @@ impl RunSession {
         }
     }
 
-    /// Whether a signal asked for all of it to end.
+    /// True if a signal asked for all of it to end.
     pub(super) fn was_asked_to_end(&self) -> bool {
         self.signals.asked_to_end()
     }

@@ -1,4 +1,4 @@
-//! What happens while the job runs: the timeline grows, checkpoints are written. Nothing here waits for an output.
+//! Work for each sample: the timeline grows, checkpoints and the live line are written. Nothing here waits for an output.
 
 use std::sync::Arc;
 
