@@ -21,21 +21,21 @@ const WRITER_STACK_BYTES: usize = 256 << 10;
 /// A queue, and the thread that writes its items one by one.
 #[derive(Debug)]
 pub(crate) struct BackgroundWriter<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<WriterShared<T>>,
 }
 
 #[derive(Debug)]
-struct Shared<T> {
-    progress: Mutex<Progress<T>>,
+struct WriterShared<T> {
+    progress: Mutex<WriterProgress<T>>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct Progress<T> {
+struct WriterProgress<T> {
     queue: VecDeque<T>,
     /// No further item will come.
     is_closed: bool,
-    activity: Activity,
+    activity: WriterActivity,
     /// Items that the thread has taken so far.
     taken: u64,
     /// The first failure that was not asked for yet.
@@ -44,7 +44,7 @@ struct Progress<T> {
 
 /// The activity of the thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Activity {
+enum WriterActivity {
     Waiting,
     Writing,
     Ended,
@@ -65,11 +65,11 @@ impl<T: Send + 'static> BackgroundWriter<T> {
         name: &str,
         mut write: impl FnMut(T) -> io::Result<()> + Send + 'static,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            progress: Mutex::new(Progress {
+        let shared = Arc::new(WriterShared {
+            progress: Mutex::new(WriterProgress {
                 queue: VecDeque::new(),
                 is_closed: false,
-                activity: Activity::Waiting,
+                activity: WriterActivity::Waiting,
                 taken: 0,
                 failure: None,
             }),
@@ -103,7 +103,7 @@ impl<T> BackgroundWriter<T> {
     /// Whether all items were written.
     pub(crate) fn is_idle(&self) -> bool {
         let progress = self.shared.lock();
-        progress.queue.is_empty() && progress.activity != Activity::Writing
+        progress.queue.is_empty() && progress.activity != WriterActivity::Writing
     }
 
     /// The first failure since the last call.
@@ -115,9 +115,10 @@ impl<T> BackgroundWriter<T> {
     pub(crate) fn finish(&self, patience: Option<Duration>) -> Finish {
         let changed = &self.shared.changed;
         let mut progress = self.shared.close();
-        while progress.activity != Activity::Ended {
+        while progress.activity != WriterActivity::Ended {
             let taken = progress.taken;
-            let stands = |now: &mut Progress<T>| now.activity != Activity::Ended && now.taken == taken;
+            let stands =
+                |now: &mut WriterProgress<T>| now.activity != WriterActivity::Ended && now.taken == taken;
             progress = match patience {
                 None => changed.wait_while(progress, stands).unwrap_or_else(PoisonError::into_inner),
                 Some(patience) => {
@@ -141,13 +142,13 @@ impl<T> Drop for BackgroundWriter<T> {
     }
 }
 
-impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, Progress<T>> {
+impl<T> WriterShared<T> {
+    fn lock(&self) -> MutexGuard<'_, WriterProgress<T>> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the thread end after the last item.
-    fn close(&self) -> MutexGuard<'_, Progress<T>> {
+    fn close(&self) -> MutexGuard<'_, WriterProgress<T>> {
         let mut progress = self.lock();
         progress.is_closed = true;
         self.changed.notify_all();
@@ -157,11 +158,11 @@ impl<T> Shared<T> {
     /// Waits for the next item; `None` once there will be no more.
     fn next_item(&self) -> Option<T> {
         let mut progress = self.lock();
-        progress.activity = Activity::Waiting;
-        let waits = |progress: &mut Progress<T>| progress.queue.is_empty() && !progress.is_closed;
+        progress.activity = WriterActivity::Waiting;
+        let waits = |progress: &mut WriterProgress<T>| progress.queue.is_empty() && !progress.is_closed;
         let mut progress = self.changed.wait_while(progress, waits).unwrap_or_else(PoisonError::into_inner);
         let item = progress.queue.pop_front()?;
-        progress.activity = Activity::Writing;
+        progress.activity = WriterActivity::Writing;
         progress.taken += 1;
         self.changed.notify_all();
         Some(item)
@@ -169,11 +170,11 @@ impl<T> Shared<T> {
 }
 
 /// Announces the end of the thread when it is dropped, after a panic too.
-struct EndOfThread<T>(Arc<Shared<T>>);
+struct EndOfThread<T>(Arc<WriterShared<T>>);
 
 impl<T> Drop for EndOfThread<T> {
     fn drop(&mut self) {
-        self.0.lock().activity = Activity::Ended;
+        self.0.lock().activity = WriterActivity::Ended;
         self.0.changed.notify_all();
     }
 }

@@ -12,6 +12,7 @@
 mod append;
 mod destination;
 mod directory;
+mod entry;
 mod input;
 mod location;
 mod mode;

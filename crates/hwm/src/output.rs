@@ -3,4 +3,5 @@
 
 pub(crate) mod ci;
 pub(crate) mod formats;
+mod phrases;
 pub(crate) mod terminal;

@@ -4,7 +4,6 @@ mod advice;
 pub(crate) mod cell;
 pub(crate) mod gpu_figure;
 pub(crate) mod leaks;
-pub(crate) mod phrases;
 pub(crate) mod visible;
 
 use std::fmt::Write as _;

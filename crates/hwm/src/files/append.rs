@@ -10,7 +10,8 @@ use anyhow::{Context, bail};
 
 use super::{
     destination::duplicate,
-    directory::{EntryKind, WritePosition, status_of, wait_when_full},
+    directory::{status_of, wait_when_full},
+    entry::{EntryKind, WritePosition},
     location::{Located, locate},
     mode::NewFileMode,
 };

@@ -13,8 +13,8 @@ use anyhow::{Context, bail};
 #[cfg(unix)]
 use super::pipe::{self, OPEN_PATIENCE, PatientPipe};
 use super::{
-    Directory,
-    directory::{EntryKind, EntryStatus, FileIdentity, WritePosition, is_writable, status_of},
+    directory::{Directory, is_writable, status_of},
+    entry::{EntryKind, EntryStatus, FileIdentity, WritePosition},
     location::{ExistingFile, Located, Location, locate},
     mode::NewFileMode,
     replacement::{Replacement, fill},
@@ -44,7 +44,7 @@ enum Target {
 
 /// What no two outputs may have in common.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
+pub(crate) enum OutputPlace {
     /// The name in a directory.
     Entry(FileIdentity, std::ffi::OsString),
     Descriptor(i32),
@@ -88,15 +88,15 @@ impl Destination {
     }
 
     /// What no two outputs may have in common; `None` where they may, as a device.
-    pub(crate) fn place(&self) -> Option<Place> {
+    pub(crate) fn place(&self) -> Option<OutputPlace> {
         let entry = |location: &Location| {
-            Some(Place::Entry(location.directory.identity().ok()?, location.name.clone()))
+            Some(OutputPlace::Entry(location.directory.identity().ok()?, location.name.clone()))
         };
         match &self.target {
             Target::Replaced(location, _) => entry(location),
             Target::InPlace(file) if file.kind() == EntryKind::CharacterDevice => None,
             Target::InPlace(file) => entry(&file.location),
-            Target::Descriptor(number, _) => Some(Place::Descriptor(*number)),
+            Target::Descriptor(number, _) => Some(OutputPlace::Descriptor(*number)),
         }
     }
 

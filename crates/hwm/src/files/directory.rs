@@ -5,8 +5,6 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-use std::{fs::File, sync::Arc};
-
 #[cfg(unix)]
 pub(crate) use unix::Directory;
 #[cfg(unix)]
@@ -15,51 +13,3 @@ pub(super) use unix::{is_writable, set_mode, status_of, wait_when_full};
 pub(crate) use windows::Directory;
 #[cfg(windows)]
 pub(super) use windows::{is_writable, set_mode, status_of, wait_when_full};
-
-/// A directory entry, itself and not the target of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EntryStatus {
-    pub(super) kind: EntryKind,
-    /// Tells this file from one that takes its name later.
-    pub(super) identity: FileIdentity,
-}
-
-/// An entry that stays the same from the check to the writing.
-#[derive(Debug, Clone)]
-pub(super) struct PinnedEntry {
-    pub(super) status: EntryStatus,
-    /// Keeps the inode, so that its number is given to no other file. macOS has no `O_PATH`, and its file system APFS
-    /// gives no number twice; Windows tells no number.
-    pub(super) _inode: Option<Arc<File>>,
-}
-
-/// The kinds of entries that are written to in different ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EntryKind {
-    Regular,
-    Directory,
-    Link,
-    /// A named pipe (fifo(7)): opening it waits for its reader.
-    NamedPipe,
-    /// A socket, which takes connections and no content (unix(7)).
-    #[cfg(unix)]
-    Socket,
-    /// A character device such as `/dev/null` or a terminal: nothing in it is overwritten.
-    CharacterDevice,
-    Other,
-}
-
-/// Device and inode of a file. Windows knows none by name, and all files are alike there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct FileIdentity {
-    pub(super) device: u64,
-    pub(super) inode: u64,
-}
-
-/// Where writes to an opened file go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WritePosition {
-    Start,
-    /// Each write goes to the end, wherever that is by then (open(2), `O_APPEND`).
-    End,
-}

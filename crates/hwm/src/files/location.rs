@@ -11,13 +11,10 @@ use std::{
 use anyhow::{Context, bail};
 
 use super::{
-    Directory,
-    directory::{EntryKind, EntryStatus, PinnedEntry, WritePosition, status_of, wait_when_full},
+    directory::{Directory, status_of, wait_when_full},
+    entry::{EntryKind, EntryStatus, MAX_LINKS, PinnedEntry, WritePosition},
 };
 use crate::paths;
-
-/// As many links as Linux follows (`path_resolution(7)`).
-pub(super) const MAX_LINKS: usize = 40;
 
 /// What a name stands for.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
-    Directory,
-    directory::{WritePosition, set_mode},
+    directory::{Directory, set_mode},
+    entry::WritePosition,
     location::Location,
     mode::NewFileMode,
 };
@@ -28,14 +28,14 @@ const MAX_ATTEMPTS: usize = 100;
 pub(crate) struct Replacement {
     directory: Arc<Directory>,
     file: File,
-    state: NameState,
+    state: TemporaryName,
     name: OsString,
     mode: NewFileMode,
 }
 
 /// Which name the file has.
 #[derive(Debug)]
-enum NameState {
+enum TemporaryName {
     Temporary(OsString),
     Final,
 }
@@ -57,7 +57,7 @@ impl Replacement {
         Ok(Self {
             directory: location.directory.clone(),
             file,
-            state: NameState::Temporary(temporary),
+            state: TemporaryName::Temporary(temporary),
             name: location.name.clone(),
             mode,
         })
@@ -75,13 +75,13 @@ impl Replacement {
 
     /// Puts the file in place. From then on it has its final name, and what is written to it shows there.
     pub(crate) fn put_in_place(&mut self) -> io::Result<()> {
-        let NameState::Temporary(temporary) = &self.state else { return Ok(()) };
+        let TemporaryName::Temporary(temporary) = &self.state else { return Ok(()) };
         let replaced = self.directory.inherited_mode(&self.name)?;
         if let Some(mode) = self.mode.for_chmod(replaced) {
             set_mode(&self.file, mode)?;
         }
         self.directory.rename(temporary, &self.name)?;
-        self.state = NameState::Final;
+        self.state = TemporaryName::Final;
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl Replacement {
             Err(error) if error.kind() != io::ErrorKind::NotFound => error,
             placed => return placed,
         };
-        let NameState::Temporary(name) = mem::replace(&mut self.state, NameState::Final) else {
+        let TemporaryName::Temporary(name) = mem::replace(&mut self.state, TemporaryName::Final) else {
             return Err(error);
         };
         let kept = self.directory.path().join(name);
@@ -117,7 +117,7 @@ impl Replacement {
 
 impl Drop for Replacement {
     fn drop(&mut self) {
-        if let NameState::Temporary(name) = &self.state {
+        if let TemporaryName::Temporary(name) = &self.state {
             // What cannot be removed stays, and is recognised by its name.
             let _ = self.directory.remove(name);
         }

@@ -28,13 +28,13 @@ use rustix::{
 };
 
 use super::{
-    location::MAX_LINKS,
+    entry::MAX_LINKS,
     trust::{LinkTrust, check_owner, is_followed, refused_link},
 };
 
 /// What happens where a directory of a path is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(super) enum MissingDirectory {
     Refuse,
     /// It is made, for its owner alone (0700).
     MakePrivate,
@@ -52,37 +52,37 @@ pub(super) fn open_directory(
     start: Option<(&OwnedFd, &Path)>,
     path: &Path,
     trust: LinkTrust,
-    missing: Missing,
+    missing: MissingDirectory,
 ) -> io::Result<(OwnedFd, PathBuf)> {
     let (mut at, mut shown) = match start {
         Some((fd, path)) => (fd.try_clone()?, path.to_owned()),
         None => (open(CWD, OsStr::new("."), OFlags::empty())?, PathBuf::new()),
     };
-    let mut pending: VecDeque<Step> = steps(path).collect();
+    let mut pending: VecDeque<WalkStep> = steps(path).collect();
     let mut links = 0;
     while let Some(step) = pending.pop_front() {
         match step {
-            Step::Root => {
+            WalkStep::Root => {
                 at = open(CWD, OsStr::new("/"), OFlags::empty())?;
                 shown = PathBuf::from("/");
             }
-            Step::Up => {
+            WalkStep::Up => {
                 at = open(at.as_fd(), OsStr::new(".."), OFlags::empty())?;
                 shown = parent(&shown)?;
             }
-            Step::Down(name) => match open_child(&at, &name) {
+            WalkStep::Down(name) => match open_child(&at, &name) {
                 Ok(child) => {
                     at = child;
                     shown.push(name);
                 }
-                Err(Errno::NOENT) if missing == Missing::MakePrivate => {
+                Err(Errno::NOENT) if missing == MissingDirectory::MakePrivate => {
                     check_owner(&fstat(&at)?, &shown)?;
                     match make_private(&at, &name) {
                         // Another process was quicker.
                         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                         made => made?,
                     }
-                    pending.push_front(Step::Down(name));
+                    pending.push_front(WalkStep::Down(name));
                 }
                 Err(Errno::NOTDIR | Errno::LOOP) => {
                     links += 1;
@@ -144,17 +144,17 @@ fn give_owner_rights(at: &OwnedFd, name: &OsStr) -> io::Result<()> {
 
 /// A part of a path.
 #[derive(Debug)]
-enum Step {
+enum WalkStep {
     Root,
     Up,
     Down(OsString),
 }
 
-fn steps(path: &Path) -> impl Iterator<Item = Step> {
+fn steps(path: &Path) -> impl Iterator<Item = WalkStep> {
     path.components().filter_map(|component| match component {
-        Component::RootDir => Some(Step::Root),
-        Component::ParentDir => Some(Step::Up),
-        Component::Normal(name) => Some(Step::Down(name.to_owned())),
+        Component::RootDir => Some(WalkStep::Root),
+        Component::ParentDir => Some(WalkStep::Up),
+        Component::Normal(name) => Some(WalkStep::Down(name.to_owned())),
         Component::CurDir | Component::Prefix(_) => None,
     })
 }
@@ -166,7 +166,7 @@ fn open(at: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errn
 /// The place that a link leads to.
 enum Followed {
     /// Where its text leads, from the directory in which it stands.
-    Steps(Vec<Step>),
+    Steps(Vec<WalkStep>),
     /// The directory behind a link of /proc, whose text is not the way to it (`proc_pid_root(5)`).
     Directory(OwnedFd),
 }

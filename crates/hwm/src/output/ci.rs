@@ -13,8 +13,9 @@ use highwater::{
     record::{Certainty, Metric, Record},
 };
 
+use super::phrases;
 use crate::judgement::Judgement;
-use crate::text::{phrases, size};
+use crate::text::size;
 
 /// All that a check found.
 #[derive(Debug)]

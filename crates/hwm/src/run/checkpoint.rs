@@ -55,13 +55,13 @@ pub(crate) struct Checkpoints {
     destination: Arc<Destination>,
     schedule: Schedule,
     /// Started for the first one. A disk may take seconds to write or to sync, and limits are judged meanwhile.
-    writer: Option<BackgroundWriter<Part>>,
+    writer: Option<BackgroundWriter<CheckpointPart>>,
     warned: bool,
 }
 
 /// What the writing thread gets.
 #[derive(Debug)]
-enum Part {
+enum CheckpointPart {
     Content(Vec<u8>),
     /// The checkpoint is whole.
     End,
@@ -106,7 +106,7 @@ impl Checkpoints {
         };
         let mut pieces = Pieces { writer, piece: Vec::new() };
         let written = write(&mut pieces).and_then(|()| pieces.flush());
-        let end = if written.is_ok() { Part::End } else { Part::Abandoned };
+        let end = if written.is_ok() { CheckpointPart::End } else { CheckpointPart::Abandoned };
         writer.change(|queue| queue.push_back(end));
         written
     }
@@ -129,7 +129,7 @@ impl Checkpoints {
 
 /// Hands content over in pieces, as long as the disk keeps up.
 struct Pieces<'a> {
-    writer: &'a BackgroundWriter<Part>,
+    writer: &'a BackgroundWriter<CheckpointPart>,
     piece: Vec<u8>,
 }
 
@@ -148,7 +148,7 @@ impl Write for Pieces<'_> {
         let is_taken = self.writer.change(|queue| {
             let has_room = queue.len() < MAX_PIECES;
             if has_room {
-                queue.push_back(Part::Content(piece));
+                queue.push_back(CheckpointPart::Content(piece));
             }
             has_room
         });
@@ -164,22 +164,24 @@ enum Draft {
 }
 
 /// Returns what writes each part.
-fn writing(destination: &Arc<Destination>) -> impl FnMut(Part) -> io::Result<()> + use<> {
+fn writing(destination: &Arc<Destination>) -> impl FnMut(CheckpointPart) -> io::Result<()> + use<> {
     let destination = Arc::clone(destination);
     let mut draft = Draft::NotBegun;
     move |part| {
         // What is dropped here is removed from the disk.
         match (part, mem::replace(&mut draft, Draft::NotBegun)) {
-            (Part::Content(_), Draft::Failed) => draft = Draft::Failed,
-            (Part::Content(piece), before) => match add_to(before, &destination, &piece) {
+            (CheckpointPart::Content(_), Draft::Failed) => draft = Draft::Failed,
+            (CheckpointPart::Content(piece), before) => match add_to(before, &destination, &piece) {
                 Ok(replacement) => draft = Draft::Begun(replacement),
                 Err(error) => {
                     draft = Draft::Failed;
                     return Err(error);
                 }
             },
-            (Part::End, Draft::Begun(mut replacement)) => return replacement.put_in_place_durably(),
-            (Part::End | Part::Abandoned, _) => {}
+            (CheckpointPart::End, Draft::Begun(mut replacement)) => {
+                return replacement.put_in_place_durably();
+            }
+            (CheckpointPart::End | CheckpointPart::Abandoned, _) => {}
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use highwater::job::{Limits, Progress};
 
-use super::live::{Drawing, LiveFigures, LiveLine};
+use super::live::{LiveDrawing, LiveFigures, LiveLine};
 use crate::{args::LivePace, background::BackgroundWriter, console::warn};
 
 /// Time for which the report waits for a standard error that takes nothing.
@@ -78,7 +78,7 @@ impl JobStderr {
 }
 
 /// Returns what writes each message.
-fn writing(mut drawing: Option<Drawing>) -> impl FnMut(StderrMessage) -> io::Result<()> {
+fn writing(mut drawing: Option<LiveDrawing>) -> impl FnMut(StderrMessage) -> io::Result<()> {
     move |message| {
         match (message, &mut drawing) {
             (StderrMessage::Standing(now), Some(drawing)) => drawing.draw(&now),

@@ -68,21 +68,21 @@ impl LiveLine {
         })
     }
 
-    pub(super) fn drawing(&self, limits: &Limits) -> Drawing {
-        Drawing { redraws: self.redraws, limits: limits.clone(), is_shown: false }
+    pub(super) fn drawing(&self, limits: &Limits) -> LiveDrawing {
+        LiveDrawing { redraws: self.redraws, limits: limits.clone(), is_shown: false }
     }
 }
 
 /// The line on standard error. Its methods may block.
 #[derive(Debug)]
-pub(super) struct Drawing {
+pub(super) struct LiveDrawing {
     redraws: bool,
     limits: Limits,
     /// It stands on the terminal now.
     is_shown: bool,
 }
 
-impl Drawing {
+impl LiveDrawing {
     pub(super) fn draw(&mut self, now: &LiveFigures) {
         // Closed or full: then there is no line.
         let mut err = io::stderr().lock();

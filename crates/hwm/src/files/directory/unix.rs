@@ -21,13 +21,11 @@ use rustix::{
     process::geteuid,
 };
 
-use super::{
-    super::{
-        mode::NewFileMode,
-        trust::{self, LinkTrust},
-        walk::{self, Missing},
-    },
-    EntryKind, EntryStatus, FileIdentity, PinnedEntry, WritePosition,
+use super::super::{
+    entry::{EntryKind, EntryStatus, FileIdentity, PinnedEntry, WritePosition},
+    mode::NewFileMode,
+    trust::{self, LinkTrust},
+    walk::{self, MissingDirectory},
 };
 
 /// A directory, by its descriptor.
@@ -41,14 +39,18 @@ pub(crate) struct Directory {
 impl Directory {
     /// Opens an existing directory that the user named.
     pub(in crate::files) fn open(path: &Path) -> io::Result<Self> {
-        let (fd, path) = walk::open_directory(None, path, LinkTrust::StickyRule, Missing::Refuse)?;
+        let (fd, path) = walk::open_directory(None, path, LinkTrust::StickyRule, MissingDirectory::Refuse)?;
         Ok(Self { fd, path })
     }
 
     /// Opens a directory that is named relative to this one.
     pub(in crate::files) fn open_from(&self, path: &Path) -> io::Result<Self> {
-        let (fd, path) =
-            walk::open_directory(Some((&self.fd, &self.path)), path, LinkTrust::StickyRule, Missing::Refuse)?;
+        let (fd, path) = walk::open_directory(
+            Some((&self.fd, &self.path)),
+            path,
+            LinkTrust::StickyRule,
+            MissingDirectory::Refuse,
+        )?;
         Ok(Self { fd, path })
     }
 
@@ -57,7 +59,7 @@ impl Directory {
     /// # Errors
     /// Where it belongs to neither this user nor root.
     pub(crate) fn open_private(path: &Path) -> io::Result<Self> {
-        let (fd, path) = walk::open_directory(None, path, LinkTrust::OwnOrRoot, Missing::Refuse)?;
+        let (fd, path) = walk::open_directory(None, path, LinkTrust::OwnOrRoot, MissingDirectory::Refuse)?;
         Ok(Self { fd, path })
     }
 
@@ -66,7 +68,8 @@ impl Directory {
     /// # Errors
     /// Where it, or what exists of its path, belongs to neither this user nor root.
     pub(crate) fn open_or_make_private(path: &Path) -> io::Result<Self> {
-        let (fd, path) = walk::open_directory(None, path, LinkTrust::OwnOrRoot, Missing::MakePrivate)?;
+        let (fd, path) =
+            walk::open_directory(None, path, LinkTrust::OwnOrRoot, MissingDirectory::MakePrivate)?;
         Ok(Self { fd, path })
     }
 

@@ -11,7 +11,10 @@ use std::{
     time::SystemTime,
 };
 
-use super::{super::mode::NewFileMode, EntryKind, EntryStatus, FileIdentity, PinnedEntry, WritePosition};
+use super::super::{
+    entry::{EntryKind, EntryStatus, FileIdentity, PinnedEntry, WritePosition},
+    mode::NewFileMode,
+};
 
 /// A directory, by its final path.
 #[derive(Debug)]

@@ -8,7 +8,10 @@ use std::{
 use highwater::analysis::{Verdict, WarningKind};
 
 use super::{BaselineState, CheckReport, figures};
-use crate::text::{leaks, phrases, printable};
+use crate::{
+    output::phrases,
+    text::{leaks, printable},
+};
 
 /// Annotations of one step are cut off by GitHub after ten of a kind.
 const MAX_ANNOTATIONS: usize = 10;

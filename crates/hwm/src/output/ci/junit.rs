@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use highwater::analysis::{Row, Verdict};
 
 use super::{CheckReport, figures};
-use crate::text::{leaks, phrases, printable};
+use crate::{
+    output::phrases,
+    text::{leaks, printable},
+};
 
 /// How a case went.
 enum JunitOutcome {

@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use highwater::analysis::{Row, Verdict};
 
 use crate::judgement::Judgement;
-use crate::text::{self, leaks, phrases};
+use crate::{
+    output::phrases,
+    text::{self, leaks},
+};
 
 /// Writes the tables.
 pub(crate) fn write(judgement: &Judgement, top: usize, out: &mut dyn Write) -> io::Result<()> {

@@ -9,7 +9,10 @@ use anstyle::{AnsiColor, Style};
 use highwater::analysis::{Row, Verdict};
 
 use crate::judgement::Judgement;
-use crate::text::{self, leaks, phrases};
+use crate::{
+    output::phrases,
+    text::{self, leaks},
+};
 
 const BOLD: Style = Style::new().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();

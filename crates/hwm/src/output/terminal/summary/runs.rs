@@ -8,8 +8,9 @@ use highwater::{
 };
 
 use super::lines::{LABEL_WIDTH, bad_end, line, total_peak};
-use crate::text::{
-    command_of, duration, leaks, metric as metric_name, phrases, shorten, size, size_or_unknown,
+use crate::{
+    output::phrases,
+    text::{command_of, duration, leaks, metric as metric_name, shorten, size, size_or_unknown},
 };
 
 /// What one run used.

@@ -5,7 +5,7 @@ use highwater::{
     record::Metric,
 };
 
-use super::metric_name;
+use crate::text::metric_name;
 use crate::{judgement::Judgement, text};
 
 /// What a row is about.
