@@ -8,18 +8,25 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering::Relaxed},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
     time::Duration,
 };
 
 use crate::{
-    bounded::{self, Extent},
+    bounded::{self, Extent, MAX_PROCESS_FILE_BYTES},
     job::unix::thread_cpu,
+    process::linux::stat::Stat,
     quiet_thread,
 };
 
 /// So many threads may be left behind; after that nothing is read until one of them comes back.
 const MAX_THREADS: usize = 4;
+/// Number of times that the patience for a file is spent on a thread that waits for a processor, and not for a lock.
+const MAX_WAITS_FOR_PROCESSOR: u32 = 8;
 /// A thread's stack: it keeps nothing there.
 const STACK: usize = 64 << 10;
 
@@ -45,7 +52,7 @@ impl Default for MapReader {
 pub(super) enum Outcome {
     Read(Extent),
     Failed,
-    /// The process has not let go of its memory map in time.
+    /// The process has not released the lock of its memory map in time.
     Late,
 }
 
@@ -55,6 +62,8 @@ struct Thread {
     answers: Receiver<Answer>,
     /// The file on which it is late.
     late: Option<PathBuf>,
+    /// Its id, once it has started.
+    tid: Arc<AtomicI32>,
 }
 
 #[derive(Debug)]
@@ -72,7 +81,8 @@ struct Answer {
 }
 
 impl MapReader {
-    /// Reads at most `most` bytes of a file into `text`, and waits at most `patience` for it.
+    /// Reads at most `most` bytes of a file into `text`, and waits at most `patience` for a lock. On a busy machine the
+    /// thread may also have to wait for a processor: that takes some times `patience` at most.
     pub(super) fn read(
         &mut self,
         path: PathBuf,
@@ -98,18 +108,20 @@ impl MapReader {
         if thread.requests.send(request).is_err() {
             return Outcome::Failed;
         }
-        match thread.answers.recv_timeout(patience) {
-            Ok(answer) => {
-                self.cpu += answer.cpu;
-                *text = answer.text;
-                answer.read.map_or(Outcome::Failed, Outcome::Read)
+        for _ in 0..MAX_WAITS_FOR_PROCESSOR {
+            match thread.answers.recv_timeout(patience) {
+                Ok(answer) => {
+                    self.cpu += answer.cpu;
+                    *text = answer.text;
+                    return answer.read.map_or(Outcome::Failed, Outcome::Read);
+                }
+                Err(RecvTimeoutError::Timeout) if thread.is_runnable() => {}
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return Outcome::Failed,
             }
-            Err(RecvTimeoutError::Timeout) => {
-                thread.late = Some(path);
-                Outcome::Late
-            }
-            Err(RecvTimeoutError::Disconnected) => Outcome::Failed,
         }
+        thread.late = Some(path);
+        Outcome::Late
     }
 
     /// CPU time that the threads have taken so far.
@@ -136,7 +148,10 @@ impl Thread {
     fn start(read: Read) -> io::Result<Self> {
         let (requests, received) = channel::<Request>();
         let (sender, answers) = channel();
+        let tid = Arc::new(AtomicI32::new(0));
+        let own_tid = Arc::clone(&tid);
         quiet_thread::start("hw-map-reader", STACK, move || {
+            own_tid.store(rustix::thread::gettid().as_raw_nonzero().get(), Relaxed);
             for Request { path, most, mut text } in received {
                 let begin = thread_cpu();
                 let read = read(&path, most, &mut text).ok();
@@ -146,13 +161,22 @@ impl Thread {
                 }
             }
         })?;
-        Ok(Self { requests, answers, late: None })
+        Ok(Self { requests, answers, late: None, tid })
+    }
+
+    /// Returns whether it runs or waits for a processor (state `R` of `proc_pid_stat(5)`): it waits for no lock then.
+    fn is_runnable(&self) -> bool {
+        let tid = self.tid.load(Relaxed);
+        let path = PathBuf::from(format!("/proc/self/task/{tid}/stat"));
+        let text = bounded::read(&path, MAX_PROCESS_FILE_BYTES);
+        // Before its first instruction it has no number yet.
+        tid == 0 || text.is_ok_and(|text| Stat::parse_bytes(&text).is_some_and(|stat| stat.state == b'R'))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, thread};
+    use std::{fs, sync::atomic::AtomicBool, thread};
 
     use rustix::fs::{CWD, FileType, mknodat};
 
@@ -205,6 +229,39 @@ mod tests {
         }
         assert_eq!(reader.read(free, 9, &mut text, LONG), Outcome::Read(Extent::Whole));
         assert_eq!((text.as_slice(), reader.threads.len()), (&b"text"[..], 2), "not what came too late");
+    }
+
+    static IS_SPINNING: AtomicBool = AtomicBool::new(false);
+    static MAY_END: AtomicBool = AtomicBool::new(false);
+
+    /// Keeps a processor busy until it may end.
+    #[allow(clippy::unnecessary_wraps)] // The signature of a read.
+    fn spin(_: &Path, _: usize, _: &mut Vec<u8>) -> io::Result<Extent> {
+        IS_SPINNING.store(true, Relaxed);
+        while !MAY_END.load(Relaxed) {
+            std::hint::spin_loop();
+        }
+        Ok(Extent::Whole)
+    }
+
+    #[test]
+    fn waiting_for_a_processor_is_told_from_waiting_for_a_lock() {
+        let request = |path: PathBuf| Request { path, most: 9, text: Vec::new() };
+        let busy = Thread::start(spin).unwrap();
+        busy.requests.send(request("/".into())).unwrap();
+        while !IS_SPINNING.load(Relaxed) {
+            thread::yield_now();
+        }
+        assert!(busy.is_runnable());
+        MAY_END.store(true, Relaxed);
+        let tree = tempfile::tempdir().unwrap();
+        let locked = fifo(&tree, "locked");
+        let blocked = Thread::start(read_all).unwrap();
+        blocked.requests.send(request(locked.clone())).unwrap();
+        while blocked.is_runnable() {
+            thread::yield_now();
+        }
+        fs::write(&locked, "").unwrap();
     }
 
     #[test]

@@ -31,6 +31,8 @@ const PATIENCE_FOR_LIMIT: Duration = Duration::from_secs(1);
 const START: Duration = Duration::from_millis(15);
 /// However cheap the pass, the job must have stood still for so long.
 const STILL: Duration = Duration::from_millis(3);
+/// A job that has stood still for this many times the cost of a pass is worth one more, once until it has doubled.
+const STILL_FOR_COSTS: f64 = 10.0;
 /// First guess of the cost, until passes have been timed.
 const SECONDS_PER_BYTE: f64 = 9e-6 / (1024.0 * 1024.0);
 
@@ -46,6 +48,8 @@ pub(crate) struct PssPasses {
     best_rss: Option<u64>,
     /// Since when the RSS sum has stood still, and at which height.
     still: (Duration, u64),
+    /// A pass beyond the budget may be made.
+    has_extra_pass: bool,
     reader: MapReader,
     text: Vec<u8>,
 }
@@ -59,6 +63,7 @@ impl PssPasses {
             seconds_per_byte: SECONDS_PER_BYTE,
             best_rss: None,
             still: (Duration::ZERO, 0),
+            has_extra_pass: true,
             reader: MapReader::default(),
             text: Vec::new(),
         }
@@ -74,15 +79,22 @@ impl PssPasses {
             return false;
         }
         let cost = rss as f64 * self.seconds_per_byte;
+        let still_for = at.saturating_sub(self.still.0).as_secs_f64();
         // What moves during a pass voids it: wait until the job has stood still for as long as a pass takes.
-        if at.saturating_sub(self.still.0).as_secs_f64() < cost.max(STILL.as_secs_f64()) {
+        if still_for < cost.max(STILL.as_secs_f64()) {
             return false;
         }
-        // A job that has doubled is worth a pass, and a second one if the first was void; else the budget decides.
+        // A job that has doubled is worth a pass, and a second one if the first was void. Else the budget decides.
         let doubled = self.best_rss.is_none_or(|best| rss >= 2 * best);
+        let has_credit = self.in_vain.as_secs_f64() + cost <= CREDIT.as_secs_f64().max(2.0 * cost);
         let share = at.as_secs_f64() * SHARE;
-        (doubled && self.in_vain.as_secs_f64() + cost <= CREDIT.as_secs_f64().max(2.0 * cost))
-            || self.spent.as_secs_f64() + cost <= share + START.as_secs_f64()
+        if (doubled && has_credit) || self.spent.as_secs_f64() + cost <= share + START.as_secs_f64() {
+            return true;
+        }
+        // A busy machine voids passes over a job that grows. Once it stands still for long, it is worth one more.
+        let takes_extra_pass = doubled && self.has_extra_pass && still_for >= STILL_FOR_COSTS * cost;
+        self.has_extra_pass &= !takes_extra_pass;
+        takes_extra_pass
     }
 
     /// Reads all members that are read quickly. The caller looks at the job again afterwards and says whether the pass
@@ -155,6 +167,7 @@ impl PssPasses {
     /// The pass at `rss` bytes counted.
     pub(crate) fn counted(&mut self, rss: u64) {
         self.best_rss = Some(rss);
+        self.has_extra_pass = true;
         self.in_vain = Duration::ZERO;
     }
 }
@@ -185,6 +198,23 @@ mod tests {
         let all = passes.read(Duration::ZERO, maps(), Duration::MAX, Duration::from_secs(60));
         assert_eq!(all.unread, 1, "there is no such process as the second");
         assert!((1..1 << 40).contains(&all.bytes), "{all:?}");
+    }
+
+    #[test]
+    fn a_job_that_stands_still_gets_one_pass_beyond_the_budget() {
+        let mut passes = PssPasses::new(&Roots::default());
+        let bytes = 4 << 30;
+        // Passes over the growing job were void.
+        passes.in_vain = Duration::from_secs(1);
+        passes.spent = Duration::from_secs(1);
+        let ms = Duration::from_millis;
+        assert!(!passes.due(ms(1_000), bytes));
+        assert!(!passes.due(ms(1_300), bytes), "a pass takes 37 ms");
+        assert!(passes.due(ms(1_400), bytes));
+        assert!(!passes.due(ms(3_000), bytes), "one such pass, also if it was void");
+        passes.counted(bytes);
+        assert!(!passes.due(ms(4_000), 2 * bytes));
+        assert!(passes.due(ms(5_000), 2 * bytes), "it has doubled");
     }
 
     #[test]
