@@ -1,32 +1,33 @@
-//! What Windows says of the CPU time, page faults and bytes of a process or a Job Object, and what may be believed of it.
+//! CPU time, page faults and bytes of a process or a Job Object as Windows counts them, and which counts are credible.
 //! Knows no system call.
 //!
-//! Wine 8.0 keeps no such accounts: CPU time is 10 ms for whoever is asked, all else is 0. So each figure has a witness
-//! that no real process is without.
+//! Wine 8.0 keeps no such accounts: its CPU time is 10 ms for every process, and every other count is 0. So each count
+//! is accepted only with another one that is never 0 for a real process.
 
 use std::time::Duration;
 
 use crate::job::used::{Cpu, Moved, Used};
 
-/// What a process, or all of a job, has used of processors.
+/// CPU time and page faults of a process, or of a whole job.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Spent {
     /// In 100 ns.
     pub(crate) user: u64,
     /// In 100 ns.
     pub(crate) kernel: u64,
-    /// Page faults of every kind; the count is one of 32 bits, and begins anew after some 4 thousand million.
+    /// Page faults of every kind. The counter has 32 bits and wraps after some 4 thousand million.
     pub(crate) faults: u32,
 }
 
 impl Spent {
-    /// Of one process. `are_charged`: this system counts the cycles that a process runs for (`QueryProcessCycleTime`), so it
-    /// is one that charges CPU time, too.
+    /// Returns the figures of one process. `are_charged`: this system counts the cycles of a process
+    /// (`QueryProcessCycleTime`), so it charges CPU time, too.
     pub(crate) fn of_process(self, are_charged: bool) -> Option<Cpu> {
         are_charged.then(|| self.cpu())
     }
 
-    /// Of a Job Object: no process runs without a page fault, so one that has counted none counts nothing.
+    /// Returns the figures of a Job Object. No process runs without a page fault, so an object that counted none counts
+    /// nothing.
     pub(crate) fn of_job(self) -> Option<Cpu> {
         (self.faults > 0).then(|| self.cpu())
     }
@@ -42,7 +43,7 @@ impl Spent {
     }
 }
 
-/// `IO_COUNTERS`: read, write, and other calls, from and to files, pipes, sockets and devices.
+/// `IO_COUNTERS`: read, write, and other calls, on files, pipes, sockets and devices.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Transfers {
     pub(crate) operations: [u64; 3],
@@ -50,8 +51,8 @@ pub(crate) struct Transfers {
 }
 
 impl Transfers {
-    /// Whoever runs has opened a file, its own program at least ("other" calls): without any nobody has counted. What went
-    /// from and to storage is not told.
+    /// Returns the bytes read and written. Every process opens its own program ("other" calls), so all zeros mean that
+    /// nothing is counted. Windows does not report how much of it was storage.
     pub(crate) fn moved(self) -> Option<Moved> {
         let is_counted = self.operations.iter().chain(&self.bytes).any(|&count| count > 0);
         let [read, written, _] = self.bytes;
@@ -59,7 +60,7 @@ impl Transfers {
     }
 }
 
-/// The totals of a Job Object, over all of its processes, those that have ended too.
+/// Returns the totals of a Job Object over all of its processes, exited ones included.
 pub(crate) fn of_job(spent: Spent, transfers: Transfers) -> Used {
     Used { cpu: spent.of_job(), io: transfers.moved() }
 }
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
-    /// A short program of Windows 11: 31.25 ms are two ticks of its clock.
+    /// A short program on Windows 11: 31.25 ms are two ticks of its clock.
     const REAL: Spent = Spent { user: 312_500, kernel: 156_250, faults: 2310 };
 
     #[test]
@@ -78,7 +79,7 @@ mod tests {
         assert_eq!((cpu.user, cpu.system), (Duration::from_micros(31_250), Duration::from_micros(15_625)));
         assert_eq!(cpu.faults(), Some(2310));
         assert_eq!((cpu.minor_faults, cpu.major_faults), (None, None), "they are not told apart");
-        // Less than a tick is 0 there, and is a figure.
+        // Less than a tick is 0 there, and is a valid figure.
         let short = Spent { faults: 900, ..Spent::default() };
         assert_eq!(short.of_process(true).map(Cpu::time), Some(Duration::ZERO));
         assert_eq!(short.of_job().map(Cpu::time), Some(Duration::ZERO));

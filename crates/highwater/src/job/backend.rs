@@ -16,7 +16,7 @@ use crate::{
     record::{Downgrade, Exit},
 };
 
-/// One job as its operating system has it: its processes, what they hold, how they are waited for and ended.
+/// One job as its operating system provides it: its processes, their memory, how they are waited for and ended.
 ///
 /// The defaults are those of a system that has no such mechanism.
 pub(crate) trait Backend: Sized {
@@ -70,13 +70,14 @@ pub(crate) trait Backend: Sized {
         false
     }
 
-    /// Makes a pass over the members' PSS; `None` if there is no such figure. It counts only if nothing moved.
+    /// Makes a pass over the members' PSS; `None` if there is no such figure. It counts only if nothing changed during
+    /// it.
     fn pss(&mut self, at: Duration) -> Option<PssPass> {
         let _ = at;
         None
     }
 
-    /// Makes such a pass however long it takes: the job may be ended for what it shows.
+    /// Makes such a pass however long it takes: a limit may be enforced by its result.
     fn pss_of_all(&mut self, at: Duration) -> Option<PssPass> {
         let _ = at;
         None
@@ -99,7 +100,7 @@ pub(crate) trait Backend: Sized {
     /// Ends all that is left of the job.
     fn kill(&mut self);
 
-    /// Returns whether the kernel has enforced the limit that it was given.
+    /// Returns whether the kernel has enforced the limit that was set for it.
     fn kernel_enforced(&self) -> bool {
         false
     }
@@ -126,7 +127,7 @@ pub(crate) trait Backend: Sized {
         false
     }
 
-    /// Leaves everything as it was before the job, and returns what the kernel itself kept of the job.
+    /// Leaves everything as it was before the job. Returns the peaks that the kernel itself kept.
     fn end(&mut self) -> Kept {
         Kept::default()
     }

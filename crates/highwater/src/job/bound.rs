@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-/// The life of one image, and the most it may have held in that time.
+/// The lifetime of one image, and the most that it may have held in that time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) from: Duration,
     pub(crate) to: Duration,
     pub(crate) bytes: u64,
-    /// A copy of its parent between fork and exec, if it was one: a child of vfork has none.
+    /// True for a copy of its parent between fork and exec; a child of vfork has no copy.
     pub(crate) is_copy: bool,
 }
 
-/// The spans of the window that is open, and the highest sum in all that were closed.
+/// The intervals that reach into the open window, and the highest sum of all closed windows.
 #[derive(Debug, Default)]
 pub(crate) struct Spans {
     open: Vec<Span>,
@@ -21,10 +21,11 @@ pub(crate) struct Spans {
     edges: Vec<Edge>,
 }
 
-/// A start or an end of a span, in order of time. Small, for a long window of a busy job has tens of thousands.
+/// The start or the end of an interval, in order of time. It is small, as a long window of a busy job has tens of
+/// thousands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Edge {
-    /// Nanoseconds, doubled; odd at an end: who starts when another ends is counted beside it.
+    /// Nanoseconds, doubled; odd at an end. So an image that starts at the end of another is counted beside it.
     at: u64,
     bytes: u64,
 }
@@ -47,11 +48,11 @@ impl Spans {
         }
     }
 
-    /// Ends the window that began at `start`. What reaches beyond `end` counts in the next one, too.
+    /// Ends the window that began at `start`. An interval that reaches beyond `end` counts in the next window, too.
     pub(crate) fn close(&mut self, start: Duration, end: Duration, with_copies: bool) {
         self.edges.clear();
         for span in self.open.iter().filter(|span| with_copies || !span.is_copy) {
-            // What became known too late is counted where it still can be.
+            // An interval that became known too late is counted from the start of this window.
             let (from, to) = (span.from.max(start), span.to.max(start));
             self.edges.push(Edge::start(from, span.bytes));
             self.edges.push(Edge::end(to.max(from), span.bytes));
@@ -67,12 +68,12 @@ impl Spans {
         self.open.retain(|span| span.to > end);
     }
 
-    /// The highest sum in all closed windows.
+    /// Returns the highest sum of all closed windows.
     pub(crate) fn highest(&self) -> u64 {
         self.highest
     }
 
-    /// How many images made it up.
+    /// Returns the number of images in the highest sum.
     pub(crate) fn images_at_highest(&self) -> u64 {
         self.images
     }
@@ -124,7 +125,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against the definition: at each start, all that contain it.
+        /// Checks against the definition: at each start, the sum of all intervals that contain it.
         #[test]
         fn agrees_with_the_naive_sum(spans in proptest::collection::vec((0u64..100, 0u64..30, 1u64..1000), 1..40)) {
             let spans: Vec<Span> = spans.into_iter().map(|(from, length, bytes)| span(from, from + length, bytes)).collect();

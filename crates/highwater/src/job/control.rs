@@ -1,4 +1,4 @@
-//! Reaching a running job from other threads.
+//! A handle by which other threads reach a running job.
 
 use std::sync::{
     Arc, LazyLock, Mutex, PoisonError,
@@ -7,8 +7,8 @@ use std::sync::{
 
 use super::os::Wake;
 
-/// A handle with which other threads reach a running job. It may be used before the job starts, too; after the
-/// job's end it does nothing.
+/// A handle by which other threads reach a running job. It may also be used before the job starts. After the job's end
+/// it does nothing.
 ///
 /// ```no_run
 /// let job = highwater::Job::attach(1234);
@@ -28,13 +28,13 @@ pub struct Control {
 #[derive(Debug)]
 struct Shared {
     orders: Mutex<Vec<Order>>,
-    /// The tree is to be killed, or was.
+    /// True once the tree was to be killed.
     is_killed: AtomicBool,
-    /// Wakes the job's thread. Made at its first use: a job that does not run yet holds no descriptor.
+    /// Wakes the job's thread. It is made at its first use, so a job that does not run yet has no descriptor open.
     wake: LazyLock<Wake>,
 }
 
-/// What the job's thread is asked to do.
+/// An order to the thread that follows the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     Signal(i32),
@@ -48,7 +48,8 @@ impl Control {
         Self { shared: Arc::new(Shared { orders, is_killed, wake: LazyLock::new(Wake::new) }) }
     }
 
-    /// Sends `signal` (its number) to the command; once that has ended, to all that is left of the job.
+    /// Sends `signal` (its number) to the command, or to all remaining processes of the job once the command has
+    /// exited.
     pub fn signal(&self, signal: i32) {
         self.order(Order::Signal(signal));
     }
@@ -59,7 +60,7 @@ impl Control {
         self.order(Order::KillTree);
     }
 
-    /// Ends the measurement and leaves the job as it is.
+    /// Ends the measurement and leaves the job running.
     pub fn leave(&self) {
         self.order(Order::Leave);
     }
@@ -69,7 +70,8 @@ impl Control {
         self.shared.wake.ring();
     }
 
-    /// Returns whether the tree is to be killed by order: a look may take long, and this cannot wait.
+    /// Returns whether the tree is to be killed by order. A poll may take long, and this order must not wait for its
+    /// end.
     pub(super) fn is_killed(&self) -> bool {
         self.shared.is_killed.load(Ordering::Relaxed)
     }

@@ -1,9 +1,9 @@
-//! The peak of the job's total, as an estimate inside an interval.
+//! An estimate of the peak of the job's total, inside an interval.
 //!
-//! Between two readings of the kernel's marks (a *window*) sampling sees only moments. A mark that rose above
-//! everything sampled says that the process was there; the job then probably reached that mark plus the least
-//! the others held in that window. Both ends of the interval are kept beside this estimate: the upper one is the
-//! highest sum of marks of images that lived at the same time.
+//! Between two readings of the high-water marks (a *window*) sampling sees only moments. A mark that rose above all
+//! samples proves that the process reached it. The job then probably reached that mark plus the least that the others
+//! held in the window. Both ends of the interval are kept beside this estimate. The upper end is the highest sum of the
+//! marks of images that lived at the same time.
 
 use std::time::Duration;
 
@@ -17,37 +17,38 @@ use crate::record::{Certainty, PeakInterval};
 
 mod extent;
 
-/// Marks are kept in batched per-CPU counters and may read low by some pages (`include/linux/percpu_counter.h`):
-/// a rise below this says nothing.
+/// Smallest rise of a mark that counts. Marks are kept in batched per-CPU counters and may read low by some pages
+/// (`include/linux/percpu_counter.h`).
 const SLACK: u64 = 256 * 1024;
-/// A window waits so long for the mark of a member that could not be read: it is ending, and its last mark may come.
+/// Longest time for which a window waits for the mark of a member that cannot be read. Such a member is exiting, and
+/// its final mark may follow.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// And the upper end so long, for which some member is always ending in a storm of short processes.
+/// Longest time for which the upper end waits. In a storm of short processes some member is always exiting.
 const PATIENCE_OF_BOUND: Duration = Duration::from_secs(5);
-/// What comes next begins so much later, lest both seem to live at the same time.
+/// Distance between an image and the next of the same process, so that they do not count as alive at the same time.
 const INSTANT: Duration = Duration::from_nanos(1);
 
-/// How the job's processes are born, as far as one was seen between its fork and its exec.
+/// How new processes of the job get their memory, as far as one was seen between its fork and its exec.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Births {
     #[default]
     Unseen,
-    /// In their parent's own memory map (vfork, `posix_spawn`): nothing more than the parent's.
+    /// They run in their parent's memory map (vfork, `posix_spawn`) and add nothing to it.
     Shared,
-    /// With a copy of their parent's pages (fork).
+    /// They hold a copy of their parent's pages (fork).
     Copies,
 }
 
-/// What may be known of an image that ended without a last word.
+/// Bounds for an image that ended and whose final mark was not read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Unread {
-    /// Its `ru_maxrss`, if it was ours to wait for: it may have gone up to that unseen.
+    /// Its `ru_maxrss`, if this process waited for it: it may have reached that unseen.
     pub(crate) cap: Option<u64>,
-    /// What others of the same name reached, for one that was never read.
+    /// Highest mark of images of the same name, for an image that was never read.
     pub(crate) alike: u64,
 }
 
-/// What a program has at the most after such a time: what it is started with, and what it can touch.
+/// Returns the most that a program can hold after `life`: its size at the start, and the memory that it can touch.
 fn at_most_after(life: Duration) -> u64 {
     const START: u64 = 4 << 20;
     const BYTES_PER_MICROSECOND: u64 = (2 << 30) / 1_000_000;
@@ -55,45 +56,46 @@ fn at_most_after(life: Duration) -> u64 {
     START.saturating_add(micros.saturating_mul(BYTES_PER_MICROSECOND))
 }
 
-/// Folds windows into the peak.
+/// The peak of the job, window by window.
 #[derive(Debug, Default)]
 pub(crate) struct PeakEstimate {
     best: u64,
     best_at: Option<Duration>,
     best_between: Option<(Duration, Duration)>,
-    /// The highest sum sampled.
+    /// The highest sampled sum.
     sampled: u64,
-    /// Only one member was ever counted in the sample that gave `sampled`.
+    /// True if only one member was counted in the sample that gave `sampled`.
     sampled_alone: bool,
     /// The highest single mark.
     mark: u64,
     spans: Spans,
-    /// What was learned of a process that no window knows, on top of the bound.
+    /// Bytes that some process reached at an unknown time, on top of the bound.
     unplaced: u64,
     window_start: Duration,
-    /// Since when images that lived together have not been added up.
+    /// Start of the time for which images that lived together have not been added up.
     spans_start: Duration,
-    /// Since when this window should have been closed.
+    /// Time at which this window became due for closing.
     due: Option<Duration>,
-    /// The highest last word in this window that was more than all that had been read of its image.
+    /// The highest final mark in this window that exceeded all readings of its image.
     rose_last: Option<u64>,
-    /// The highest sum of such a last word and the least that the others were seen to hold meanwhile.
+    /// The highest sum of such a final mark and the least that the other members held in its window.
     by_last: u64,
-    /// What children between fork and exec were seen to hold.
+    /// How children between fork and exec held their memory.
     births: Births,
-    /// Images whose end came without a last word, and those that a window did not wait for.
+    /// Images that ended without a final mark, and images for which a window did not wait.
     unmarked: u64,
     any: bool,
-    /// What no process that we waited for exceeded, for a job of which nothing could be read.
+    /// Upper bound of all processes that this process waited for, for a job of which nothing could be read.
     cap: Option<u64>,
 }
 
 impl PeakEstimate {
-    /// A member was born. `forked`: it has not exec'ed yet; else it was found only after its first exec.
+    /// Records the start of a member. `forked`: it has not exec'ed yet; otherwise it was found only after its first
+    /// exec.
     pub(crate) fn born(&mut self, parent: Option<&Extent>, forked: bool, moment: Moment) -> Extent {
         let parent_high = parent.map_or(0, |parent| parent.high);
         if !forked && parent.is_some() {
-            // It held a copy of its parent for a moment, unless it was born by vfork.
+            // It held a copy of its parent for a moment, unless it was started by vfork.
             self.unmarked += 1;
             let span = Span { from: moment.earliest, to: moment.latest, bytes: parent_high, is_copy: true };
             self.spans.add(span);
@@ -101,7 +103,7 @@ impl PeakEstimate {
         Extent { from: moment.earliest, forked, parent_high, ..Extent::default() }
     }
 
-    /// What a child was seen to be between its fork and its exec.
+    /// Records whether a child shared its parent's memory map between its fork and its exec.
     pub(crate) fn seen_between_fork_and_exec(&mut self, shares: bool) {
         match (shares, self.births) {
             (false, _) => self.births = Births::Copies,
@@ -110,14 +112,14 @@ impl PeakEstimate {
         }
     }
 
-    /// The image of a member ended: it exec'ed another program.
+    /// Records that the image of a member ended by an exec of another program.
     pub(crate) fn exec(&mut self, extent: &mut Extent, moment: Moment, unread: Unread) {
         if moment.earliest == moment.latest {
             self.image_ended(extent, moment, unread);
             extent.from = moment.latest + INSTANT;
             extent.replaced = 0;
         } else {
-            // One process never holds both: of two images whose border is not known, the larger stands for both.
+            // One process never holds both. If the time of the exec is not known, the larger image stands for both.
             let last = extent.last.map_or(0, |last| last.bytes);
             self.mark = self.mark.max(last);
             self.unmarked += u64::from(extent.last.is_none_or(|last| !last.is_final) && !extent.is_shared());
@@ -127,7 +129,7 @@ impl PeakEstimate {
         *extent = Extent { from, replaced, at: extent.at, rss: extent.rss, ..Extent::default() };
     }
 
-    /// A member ended.
+    /// Records the exit of a member.
     pub(crate) fn gone(&mut self, extent: &Extent, moment: Moment, unread: Unread) {
         self.image_ended(extent, moment, unread);
     }
@@ -162,7 +164,8 @@ impl PeakEstimate {
         self.spans.add(span);
     }
 
-    /// A sample: `extents` of all living members, those that could be read carrying its moment. Returns the sum.
+    /// Adds a sample; `extents` are those of all living members, and those that could be read carry its time. Returns
+    /// the sum.
     pub(crate) fn sampled<'a, I>(&mut self, sample: &Sample<'_>, extents: I) -> u64
     where
         I: Iterator<Item = &'a mut Extent>,
@@ -175,7 +178,7 @@ impl PeakEstimate {
                 total += extent.rss;
                 read += 1;
             } else {
-                // On its way out: it has no memory map any more.
+                // It is exiting and has no memory map any more.
                 extent.trough = 0;
             }
         }
@@ -201,8 +204,8 @@ impl PeakEstimate {
         total
     }
 
-    /// Ends the window. A member that `is_awaited` will still be read, or its last mark will come: the upper end
-    /// waits for it.
+    /// Ends the window. A member that `is_awaited` will still be read or deliver its final mark: the upper end waits
+    /// for it.
     fn close_window(
         &mut self,
         at: Duration,
@@ -239,14 +242,14 @@ impl PeakEstimate {
             extent.from = extent.from.max(at + INSTANT);
         }
         if all_read {
-            // Unless they are known to be born by vfork, each newborn held its parent's pages for a moment.
+            // Unless children are known to start by vfork, each held its parent's pages for a moment.
             self.spans.close(self.spans_start, at, self.births != Births::Shared);
             self.spans_start = at;
         }
         (self.window_start, self.due) = (at, None);
     }
 
-    /// `wait4` says that some process of the job reached this (a mark that no reading may have seen).
+    /// Takes in a `ru_maxrss` of `wait4`: some process of the job reached it, perhaps in no reading.
     pub(crate) fn some_process_reached(&mut self, bytes: u64) {
         let unseen = bytes.saturating_sub(self.mark);
         if unseen == 0 {
@@ -254,7 +257,7 @@ impl PeakEstimate {
         }
         self.any = true;
         self.mark = bytes;
-        // Whose mark it was, and who lived beside it, is not known: the others keep their share of the bound.
+        // The process and the time are not known, so the other members keep their share of the bound.
         self.unplaced += unseen;
         if bytes > self.best {
             (self.best, self.best_at, self.best_between) =
@@ -262,23 +265,23 @@ impl PeakEstimate {
         }
     }
 
-    /// `wait4` says that this process and its waited-for descendants did not exceed this.
+    /// Takes in a `ru_maxrss` of `wait4` that the child and its waited-for descendants did not exceed.
     pub(crate) fn no_process_exceeded(&mut self, bytes: u64) {
         self.cap = self.cap.max(Some(bytes));
     }
 
-    /// The last moment of the job: closes the window; `extents` of those that live on.
+    /// Closes the window at the job's last moment; `extents` are those of the members that live on.
     pub(crate) fn finish<'a>(&mut self, at: Duration, extents: impl Iterator<Item = &'a mut Extent>) {
         let mut members: Vec<&mut Extent> = extents.filter(|extent| !extent.is_shared()).collect();
         self.close_window(at, &mut members, |_| false);
     }
 
-    /// Images that ended without a last word.
+    /// Returns the number of images that ended without a final mark.
     pub(crate) fn unmarked(&self) -> u64 {
         self.unmarked
     }
 
-    /// The interval. `all_known`: no process and no exec of the job can have been missed.
+    /// Returns the interval. `all_known`: no process and no exec of the job can have been missed.
     pub(crate) fn interval(&self, all_known: bool) -> Option<PeakInterval> {
         let seconds = super::moment::rounded_seconds;
         if !self.any {
@@ -318,7 +321,7 @@ impl PeakEstimate {
         })
     }
 
-    /// How many images made up the highest bound.
+    /// Returns the number of images in the highest bound.
     pub(crate) fn images_at_upper(&self) -> u64 {
         self.spans.images_at_highest()
     }

@@ -1,11 +1,11 @@
-//! What a look at the whole job finds out, on its way from a system's readers to the ledger.
+//! The outcome of a poll of the whole job, on its way from a system's readers to the ledger.
 
 use super::{
     events::{Event, TimedEvent},
     moment::Moment,
 };
 
-/// What changed in a look at the whole job.
+/// Numbers of changes that a poll of the whole job found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     pub(crate) births: u32,
@@ -19,7 +19,7 @@ impl Changes {
     }
 }
 
-/// A look at the whole job.
+/// A finished poll of the whole job.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Polled {
     pub(crate) changes: Changes,
@@ -27,7 +27,7 @@ pub(crate) struct Polled {
     pub(crate) marks: bool,
 }
 
-/// Events for the ledger, and how many of each.
+/// Events for the ledger, and their numbers by kind.
 #[derive(Debug, Default)]
 pub(crate) struct EventBatch {
     pub(crate) events: Vec<TimedEvent>,
@@ -45,7 +45,7 @@ impl EventBatch {
         self.events.push(TimedEvent { moment, event });
     }
 
-    /// Hands over what happened.
+    /// Drains the events, and starts the numbers anew.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = TimedEvent> + '_ {
         self.changes = Changes::default();
         self.events.drain(..)

@@ -1,4 +1,4 @@
-//! What flows from the readers into the ledger: events and samples, as plain values with a monotonic time.
+//! The readers' output for the ledger: events and samples, as plain values with a monotonic time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,69 +9,69 @@ use super::{
 };
 use crate::record::{PeakSource, ProcessExit, UsageSource};
 
-/// An event and its moment.
+/// An event and its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TimedEvent {
     pub(crate) moment: Moment,
     pub(crate) event: Event,
 }
 
-/// Something that happened to a member. Small, for thousands may wait at once: what is large hangs on a pointer.
+/// Something that happened to a member. It is small, as thousands may wait at once: large parts are boxed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Not every system tells of each.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Not every system reports each of them.
 pub(crate) enum Event {
     /// It was seen for the first time.
     Started {
         id: MemberId,
         pid: u32,
         ppid: u32,
-        /// `None`: its parent's.
+        /// `None`: its parent's name.
         name: Option<Arc<Name>>,
-        /// It has forked and not yet exec'ed: it shares its parent's pages and started with its size.
+        /// True after a fork and before the first exec: it shares its parent's pages and started with its size.
         forked: bool,
     },
-    /// What its present image is called was read.
+    /// The name of its current image was read.
     Named { id: MemberId, name: Arc<Name> },
     /// True if it runs in its parent's memory map (vfork) until it execs.
     SharesMemoryMap { id: MemberId, shares: bool },
-    /// It runs another program now; its mark has started anew. `None`: its name is not known.
+    /// It runs another program now, and its high-water mark has started anew. `None`: the name is not known.
     Exec { id: MemberId, name: Option<Arc<Name>> },
-    /// What its present image reached, learned right before that image's end.
+    /// The peak of its current image, read right before the end of that image.
     FinalMark { id: MemberId, mark: LastMark },
-    /// It is gone. Until `freed` it may still have held its memory.
+    /// It has exited. Until `freed` it may still have held its memory.
     Ended { id: MemberId, freed: Duration },
-    /// How it ended.
+    /// Its exit status is known.
     Exit { id: MemberId, exit: ProcessExit },
-    /// It was waited for by us: its `ru_maxrss` in bytes is at least its own peak, maybe more.
+    /// This process waited for it. Its `ru_maxrss` in bytes is at least its own peak, and may be more.
     MaxRss { id: MemberId, bytes: u64 },
-    /// The highest that its commit charge has been, in bytes; `is_final` where nothing can be added any more (Windows).
+    /// Its highest commit charge in bytes; `is_final` if nothing can be added any more (Windows).
     #[cfg_attr(not(windows), allow(dead_code))] // Other systems keep no such mark.
     Commit { id: MemberId, bytes: u64, is_final: bool },
-    /// It ran before it was attached to; its mark at that moment.
+    /// It ran before it was attached to; `mark` is its high-water mark at that moment.
     AttachedTo { id: MemberId, mark: Option<u64> },
-    /// What it had used when it could use no more.
+    /// Its usage once nothing could be added any more.
     FinalUsage { id: MemberId, used: Box<Used>, source: UsageSource, whole: Completeness },
-    /// We waited for a child: what it and all its waited-for descendants had used.
+    /// This process waited for a child; `used` includes all descendants that were waited for.
     Reaped { id: Option<MemberId>, used: Box<Used> },
-    /// What all of the job has used so far, as the system itself counts it, with those that have ended; `is_final` once
-    /// nobody is left (Windows).
+    /// Usage of the whole job so far as the system itself counts it, exited processes included; `is_final` once no
+    /// process is left (Windows).
     #[cfg_attr(not(windows), allow(dead_code))] // Other systems keep no such count.
     UsedByJob { used: Box<Used>, is_final: bool },
     /// A process was seen only after its end, so nothing of its memory could be read.
     MissedProcess,
-    /// Our own `wait4` on the command or an orphan reported this `ru_maxrss`: some process of the job reached it,
-    /// unless it is what the command inherited from us.
+    /// `wait4` of this process on the command or an orphan reported this `ru_maxrss`. Some process of the job reached
+    /// it, unless the command inherited it from this process.
     ReapedMaxRss { bytes: u64, may_be_inherited: bool },
 }
 
 const _: () = assert!(size_of::<TimedEvent>() <= 64);
 
-/// A mark read when its image was about to end.
+/// A high-water mark read when its image was about to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LastMark {
     pub(crate) bytes: u64,
     pub(crate) source: PeakSource,
-    /// Nothing could be added to it any more.
+    /// True if nothing could be added to it any more.
     pub(crate) is_final: bool,
 }
 
@@ -81,11 +81,11 @@ pub(crate) struct Reading {
     pub(crate) id: MemberId,
     /// Resident set size in bytes.
     pub(crate) rss: u64,
-    /// `VmHWM` in bytes, in samples that read the marks.
+    /// `VmHWM` in bytes, in samples that read the high-water marks.
     pub(crate) mark: Option<u64>,
-    /// `VmSwap` in bytes, where the mark was read.
+    /// `VmSwap` in bytes, read together with the mark.
     pub(crate) swap: Option<u64>,
-    /// It shares its memory map with its parent (vfork, not yet exec'ed): counted there, not here.
+    /// True if it shares its memory map with its parent (vfork, not yet exec'ed): it is counted there, not here.
     pub(crate) shares_map: bool,
 }
 
@@ -94,23 +94,25 @@ pub(crate) struct Reading {
 pub(crate) struct Sample<'a> {
     pub(crate) at: Duration,
     pub(crate) readings: &'a [Reading],
-    /// What members have used, where that was read, in the order of their ids.
+    /// Usage of the members, if it was read, in the order of their ids.
     pub(crate) uses: &'a [UsedBy],
     /// True if this sample was to read every member's mark.
     pub(crate) marks: bool,
-    /// Everything that happened up to this moment has been told.
+    /// Time up to which every event has been reported.
     pub(crate) complete_until: Duration,
 }
 
-/// Returns whether the same members held about the same in two looks. What moves between them makes a sum that was read
-/// meanwhile, process by process, wrong by as much at the most.
+/// Returns whether the same members held about the same in two polls. A sum that was read between them, process by
+/// process, is wrong by at most what moved.
 pub(crate) fn stood_still(before: &[Reading], after: &[Reading]) -> bool {
     let total: u64 = before.iter().map(|reading| reading.rss).sum();
     let moved: u64 = before.iter().zip(after).map(|(before, after)| before.rss.abs_diff(after.rss)).sum();
     before.len() == after.len() && moved <= tolerance(total)
 }
 
-/// How much of `total` bytes may move while it counts as standing still.
+/// Returns how many of `total` bytes may move between two polls for a PSS pass between them to count. It is wider than
+/// the tolerance of the pace: RSS of a busy job always moves a little, and a pass that does not count was paid for in
+/// vain.
 pub(crate) fn tolerance(total: u64) -> u64 {
     total / 48 + (256 << 10)
 }

@@ -26,18 +26,19 @@ use crate::{
     record::{Exit, ExitCause, Overhead, PeaksFrom, Record, Tool},
 };
 
-/// One mark reading may cost this share of the time until the next.
+/// Divisor of the time until the next reading of the high-water marks: the last one may cost this share of it.
 const MARKS_SHARE: u32 = 300;
-/// How long we go on killing what does not die (a process in an uninterruptible wait).
+/// Longest time for which SIGKILL is repeated for processes that do not exit (in an uninterruptible wait).
 const KILLING: Duration = Duration::from_secs(5);
 
-/// Looks at the end that wait for news of ends which have been seen, and how long to wait between them.
+/// Number of polls at the end that wait for the events of exits already seen, and the pause between them.
 const LAST_LOOKS: u32 = 8;
 const NEWS_PAUSE: Duration = Duration::from_micros(250);
 
 /// Runs `job` to its end.
 pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Rows>, Error> {
-    // Before our own mark is read, and before the command: what was in use without it must be known.
+    // The devices are read before the high-water mark of this process, and before the command starts: their use without
+    // the job must be known.
     let gpu = job.gpu.then(|| GpuWatch::start(&job.roots, job.pace));
     let (mut os_job, start) = OsJob::start(job)?;
     let first = start.clock.elapsed();
@@ -85,7 +86,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     following.begin_gpu();
     following.record(first, true);
     following.run(job, observer);
-    // What the kernel told between the last look and the end.
+    // Events that arrived between the last poll and the end are taken in.
     following.last_look();
     following.end_gpu();
     if following.limits.watches_cgroup() {
@@ -99,7 +100,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     Ok(record)
 }
 
-/// What we were built for, as `x86_64-linux`.
+/// Returns the target of this build, as `x86_64-linux`.
 fn target() -> String {
     format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
 }
@@ -114,7 +115,7 @@ pub(super) struct Following {
     previous_total: u64,
     cpu_before: Duration,
     kept: Kept,
-    /// We were told to leave the job as it is.
+    /// True once the job is to be left running.
     left: bool,
     gpu: Option<GpuWatch>,
     limits: LimitWatch,
@@ -131,7 +132,7 @@ impl Following {
             let waiting = self.os_job.root_lives() || (job.wait && !self.os_job.is_empty());
             let seen = self.judge(at, observer);
             if job.control.is_killed() {
-                // The look may have begun with it.
+                // The poll may have begun with it.
                 self.killing_since.get_or_insert(at);
             }
             let ending = self.killing_since.is_some() || self.limits.is_ending();
@@ -159,7 +160,7 @@ impl Following {
         }
     }
 
-    /// One look at the job, and into the ledger with it.
+    /// Polls the job, and records the result in the ledger.
     fn look(&mut self, at: Duration, marks: bool) -> Changes {
         let begin = thread_cpu();
         self.read_gpu();
@@ -187,7 +188,7 @@ impl Following {
         self.record(at, true);
     }
 
-    /// Hands what the last look showed to the ledger.
+    /// Records the last poll in the ledger.
     fn record(&mut self, at: Duration, marks: bool) {
         for event in self.os_job.take_events() {
             self.ledger.event(event);
@@ -197,7 +198,8 @@ impl Following {
         self.ledger.sample(&Sample { at, readings, uses, marks, complete_until });
     }
 
-    /// A pass over PSS if one is due. It counts only if the look after it shows the same members holding the same.
+    /// Makes a pass over PSS if one is due. It counts only if the poll after it shows the same members with the same
+    /// memory.
     fn pss(&mut self, at: Duration, total: u64) {
         if !self.os_job.pss_is_due(at, total) {
             return;
@@ -274,7 +276,7 @@ impl Following {
     fn finish(self) -> Record<Rows> {
         let mut closing = self.closing(self.clock.elapsed());
         if closing.exit.is_none() && !self.os_job.root_lives() {
-            // SIGCHLD ignored in this process, or somebody else waited for our child.
+            // SIGCHLD is ignored in this process, or another thread waited for the child.
             closing.exit =
                 Some(Exit { code: None, signal: None, signal_name: None, cause: ExitCause::Unknown });
         }

@@ -1,4 +1,4 @@
-//! GPU memory of a job: read beside the job, folded into peaks.
+//! GPU memory of a job, read beside the job and folded into peaks.
 
 mod fold;
 mod watch;
@@ -9,7 +9,7 @@ pub(crate) use self::{fold::GpuFold, watch::GpuWatch};
 use super::identity::MemberId;
 use crate::gpu::{Device, Gap, Reading};
 
-/// What was held on all devices at one moment.
+/// Memory in use on all devices at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct GpuSample {
     pub(crate) taken: Instant,
@@ -18,27 +18,27 @@ pub(crate) struct GpuSample {
     pub(crate) gaps: Vec<Gap>,
 }
 
-/// What was held on one device.
+/// Memory in use on one device.
 #[derive(Debug, Clone)]
 pub(crate) struct OnDevice {
     pub(crate) device: Device,
     pub(crate) rows: Vec<Held>,
-    /// Processes of others.
+    /// Processes outside the job.
     pub(crate) others: u64,
-    /// Its processes are named by pids of the host, so that none can be known as a member.
+    /// True if its processes are named by pids of the host, so that none can be matched to a member.
     pub(crate) names_host_pids: bool,
-    /// A list of its processes, or a member, could not be read: the job may hold more on it.
+    /// True if a list of its processes, or a member, could not be read: the job may hold more on it.
     pub(crate) is_partial: bool,
 }
 
-/// What one member held.
+/// Memory of one member on one device.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) id: MemberId,
     pub(crate) vram: Reading,
     pub(crate) system: Reading,
-    /// It holds clients together with others.
+    /// True if it shares clients of the driver with other processes.
     pub(crate) shares: bool,
-    /// The highest that the driver says it has been.
+    /// The highest value that the driver itself kept.
     pub(crate) peak: Option<u64>,
 }

@@ -1,10 +1,10 @@
-//! What a job's processes are grouped by, beside their command.
+//! Keys by which a job's processes are grouped, beside their command.
 
 use std::{fmt, sync::Arc};
 
 use crate::record::GroupKey;
 
-/// What processes are grouped by.
+/// A key by which processes are grouped.
 ///
 /// ```no_run
 /// use highwater::{Job, job::{CommandLineKey, GroupBy}};
@@ -21,13 +21,13 @@ use crate::record::GroupKey;
 pub enum GroupBy {
     /// The base name of `argv[0]`. These groups are always in the record.
     Command,
-    /// The executable's path. Of a process too short to be asked it is unknown: those stand by their command.
+    /// The executable's path. A process too short to be read is grouped by its command.
     Exe,
     /// The parent's pid when the process was first seen.
     Ppid,
-    /// What a function finds in the command line. Of a process too short to be asked, in its command.
+    /// A text that a function finds in the command line. For a process too short to be read it searches the command.
     CommandLine(CommandLineKey),
-    /// A process with all that descends from it, whoever its descendants' parent is later.
+    /// A process with all its descendants, even if they get another parent later.
     Tree,
 }
 
@@ -39,7 +39,7 @@ pub struct CommandLineKey(Arc<Find>);
 type Find = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl CommandLineKey {
-    /// From a function.
+    /// Makes a key from a function.
     pub fn new(find: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(find))
     }
@@ -56,7 +56,7 @@ impl fmt::Debug for CommandLineKey {
 }
 
 impl GroupBy {
-    /// The word in the record.
+    /// Returns the key's word in the record.
     pub fn key(&self) -> GroupKey {
         match self {
             Self::Command => GroupKey::Command,

@@ -1,4 +1,4 @@
-//! Which process something is about: the number of a member, and the name of the program that it runs.
+//! The identity of a process: the number of a member, and the name of the program that it runs.
 
 use std::sync::Arc;
 

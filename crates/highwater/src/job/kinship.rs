@@ -1,49 +1,50 @@
-//! Who descends from whom where a process names its maker by pid alone (Windows): whoever had that pid when it was born.
-//! Knows no system call.
+//! Descent of processes on a system that names a parent by pid alone (Windows): the parent is the process that had this
+//! pid when the child was born. Knows no system call.
 //!
-//! The system never clears the pid of a maker that has ended, and gives the pid to others later ("About Processes and
-//! Threads", `PROCESS_BASIC_INFORMATION`): only together with the times of birth does it name somebody. Times are the wall
-//! clock's; where that is set back by more than a process's age, its children from then on are not recognised.
+//! The system never clears the pid of a parent that has exited, and reuses it later ("About Processes and Threads",
+//! `PROCESS_BASIC_INFORMATION`). So the pid identifies a parent only together with the times of birth. Times are those
+//! of the wall clock. If it is set back by more than a process's age, later children of that process are not
+//! recognised.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-/// So many of those that have ended are remembered: a look at the job, or some, comes between a birth and that many ends.
+/// Number of exited members that are remembered: a poll of the job comes between a birth and that many exits.
 const REMEMBERED: usize = 4096;
 
-/// A process as a listing of all has it.
+/// A process in a listing of all processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) pid: u32,
-    /// The pid that its maker had.
+    /// The pid that its parent had.
     pub(crate) maker: u32,
 }
 
-/// From its birth to its end, as the wall clock has them.
+/// Lifetime of a process by the wall clock.
 #[derive(Debug, Clone, Copy)]
 struct Life {
     birth: u64,
     end: Option<u64>,
 }
 
-/// What opening a process showed.
+/// Outcome of opening a process.
 #[derive(Debug)]
 pub(crate) enum Asked<P> {
-    /// When it was born, the pid of its maker, and what stands for it from now on.
+    /// Its time of birth, the pid of its parent, and its handle from now on.
     Born(u64, u32, P),
-    /// It has ended.
+    /// It has exited.
     Gone,
-    /// It is protected from us.
+    /// It is protected from this process.
     Refused,
 }
 
-/// The lives of all members.
+/// The lifetimes of all members.
 #[derive(Debug, Default)]
 pub(crate) struct Lives {
     by_pid: HashMap<u32, Vec<Life>>,
     ended: VecDeque<u32>,
 }
 
-/// A member that was found.
+/// A newly found member.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Found<P> {
     pub(crate) pid: u32,
@@ -79,14 +80,15 @@ impl Lives {
         self.by_pid.get(&pid).is_some_and(|lives| lives.iter().any(|life| life.end.is_none()))
     }
 
-    /// Returns whether a member had this pid then.
+    /// Returns whether a member had this pid at that time.
     fn had(&self, pid: u32, at: u64) -> bool {
         let within = |life: &Life| life.birth <= at && life.end.is_none_or(|end| at <= end);
         self.by_pid.get(&pid).is_some_and(|lives| lives.iter().any(within))
     }
 
-    /// Those of `listed` that descend from members and are none yet, each after its maker; they are members from now on.
-    /// Those that may be such and are protected from us are put into `refused`. `open` is asked only of whom it matters.
+    /// Adds the processes of `listed` that descend from members, each after its parent, and returns them. Possible
+    /// descendants that are protected from this process are put into `refused`. `open` is called only for processes
+    /// that may descend from members.
     pub(crate) fn descendants<P>(
         &mut self,
         listed: &[Listed],
@@ -103,7 +105,7 @@ impl Lives {
                     continue;
                 }
                 match open(one.pid) {
-                    // Another maker: whoever was listed is gone, and a stranger has its pid by now.
+                    // With another parent: the listed process has exited, and an unrelated one has its pid by now.
                     Asked::Born(birth, maker, process) if maker == one.maker && self.had(maker, birth) => {
                         self.begin(one.pid, birth);
                         found.push(Found { pid: one.pid, process });
@@ -114,7 +116,7 @@ impl Lives {
                     _ => {}
                 }
             }
-            // Children may stand before their makers in the list.
+            // Children may stand before their parents in the list.
             if found.len() == before {
                 return found;
             }
@@ -128,7 +130,7 @@ mod tests {
 
     const NOBODY: [u32; 0] = [];
 
-    /// Of each: its pid, its maker's, and when it was born (`None`: protected).
+    /// Searches processes of this pid, parent's pid and time of birth (`None`: protected).
     fn pids(lives: &mut Lives, all: &[(u32, u32, Option<u64>)]) -> (Vec<u32>, HashSet<u32>) {
         let listed: Vec<_> = all.iter().map(|&(pid, maker, _)| Listed { pid, maker }).collect();
         let mut refused = HashSet::new();
@@ -170,10 +172,10 @@ mod tests {
     fn children_of_one_that_has_ended() {
         let mut lives = of_root();
         lives.end(100, 2000);
-        // A stranger has its pid now: what that makes is a stranger's.
+        // An unrelated process has its pid now, and so has its children.
         let all = [(100, 8, Some(2500)), (200, 100, Some(1999)), (300, 100, Some(2600))];
         assert_eq!(pids(&mut lives, &all).0, [200]);
-        // The pid comes back into the family.
+        // The pid returns to a member.
         lives.end(200, 2700);
         lives.begin(400, 1500);
         assert_eq!(pids(&mut lives, &[(200, 400, Some(2800)), (500, 200, Some(2750))]).0, [200]);

@@ -1,4 +1,4 @@
-//! Events and samples in, a record out: a pure fold that never asks the clock or the kernel.
+//! Makes a record from events and samples: a pure fold that never asks the clock or the kernel.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,48 +30,48 @@ mod usage_account;
 mod usage_figures;
 
 pub(crate) use self::closing::{Closing, Kept};
-#[cfg_attr(not(target_os = "linux"), allow(unused_imports))] // Nobody tells of such kills there.
+#[cfg_attr(not(target_os = "linux"), allow(unused_imports))] // Only Linux reports such kills.
 pub(crate) use self::oom::OomSeen;
 pub use self::so_far::RowsSoFar;
 
 /// signal(7); the same number on every system that has it.
 const SIGKILL: i32 = 9;
 
-/// What is known of a job when it starts.
+/// Facts about a job that are known when it starts.
 #[derive(Debug, Clone)]
 pub(crate) struct Header {
     pub(crate) tool: Tool,
     pub(crate) host: Host,
     pub(crate) command: Vec<String>,
-    /// `command` is the program alone.
+    /// True if `command` is only the program.
     pub(crate) arguments_left_out: bool,
     pub(crate) started: SystemTime,
     pub(crate) interval: Option<Duration>,
     pub(crate) origin: Origin,
-    /// What is read beside memory.
+    /// Amounts that are read beside memory.
     pub(crate) usage: UsageWanted,
-    /// Beside the command.
+    /// Keys beside the command.
     pub(crate) group_by: Vec<GroupBy>,
-    /// The process that ran already, if we have not started the job.
+    /// The process that ran already, if this process has not started the job.
     pub(crate) attached: Option<Attached>,
 }
 
-/// Where a job's figures come from.
+/// Sources of a job's figures.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
-    /// What a reading counts.
+    /// The memory that a reading counts.
     pub(crate) metric: Metric,
     pub(crate) lineage: Lineage,
     pub(crate) peaks: PeaksFrom,
-    /// How far each process's counters may read low, on kernels that batch them.
+    /// Bytes by which each process's counters may read low, on kernels that batch them.
     pub(crate) slack_bytes: Option<u64>,
 }
 
-/// One pass over the members' PSS in which nobody was born, exec'ed or ended.
+/// One pass over the members' PSS in which no process started, exec'ed or exited.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PssPass {
     pub(crate) at: Duration,
-    /// Of those that were read.
+    /// Sum over the members that were read.
     pub(crate) bytes: u64,
     /// Members that could not be read, or not in time.
     pub(crate) unread: u64,
@@ -79,7 +79,7 @@ pub(crate) struct PssPass {
     pub(crate) unread_rss: u64,
 }
 
-/// The fold's state.
+/// The events and samples of one job so far.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     header: Header,
@@ -101,13 +101,13 @@ pub(crate) struct Ledger {
     samples: u64,
     seen: u64,
     seen_dead: u64,
-    /// Who ended by SIGKILL, and of how many it is not known how they ended.
+    /// Members that ended by SIGKILL, and the number of exits without a known status.
     killed: Killed,
     unknown_ends: u64,
-    /// Rows whose peak is not exact, of those that are closed.
+    /// Closed rows whose peak is not exact.
     inexact: u64,
     last_total: Option<u64>,
-    /// Who runs in the memory map of its parent: child, parent.
+    /// Members that run in the memory map of their parent: child, parent.
     guests: Vec<(MemberId, MemberId)>,
 }
 
@@ -139,17 +139,17 @@ impl Ledger {
         }
     }
 
-    /// Total of the last sample; `None` when no member's memory could be read in it.
+    /// Returns the total of the last sample; `None` if no member's memory could be read in it.
     pub(crate) fn last_total(&self) -> Option<u64> {
         self.last_total
     }
 
-    /// The best estimate of the total's peak so far.
+    /// Returns the best estimate of the total's peak so far.
     pub(crate) fn peak_so_far(&self) -> Option<u64> {
         self.estimate.interval(false).map(|interval| interval.bytes)
     }
 
-    /// Members alive.
+    /// Returns the number of members alive.
     pub(crate) fn living(&self) -> u64 {
         self.living.len() as u64
     }
@@ -204,7 +204,7 @@ impl Ledger {
                     }
                     let until_freed = Moment::between(moment.earliest, freed);
                     self.estimate.gone(&member.extent, until_freed, member.unread(&self.groups));
-                    // Windows hands nothing on to a parent.
+                    // Windows adds nothing to a parent.
                     let is_handed_on = self.header.origin.metric != Metric::WorkingSet;
                     let is_waited_for = member.used().reaped
                         || is_handed_on
@@ -257,7 +257,7 @@ impl Ledger {
         }
     }
 
-    /// A member has left its memory map: who ran in it with that member has it for himself now.
+    /// Records that a member has left its memory map: a vfork child that shared the map has it alone from now on.
     fn leave_map(&mut self, id: MemberId) {
         self.guests.retain(|&(guest, host)| {
             if host == id
@@ -286,7 +286,7 @@ impl Ledger {
                 self.usage.count_before(used_before);
             }
         }
-        // Once all have ended, their waits have told the rest: of a job that nobody looked at in time, all of it.
+        // After the last exit, `wait4` has supplied all usage that sampling missed.
         let is_known = !sample.uses.is_empty() || (self.living.is_empty() && self.usage.wanted().any());
         let used = is_known.then(|| UsedAt {
             total: self.usage.now(self.living.values().map(Box::as_ref)),
@@ -301,7 +301,7 @@ impl Ledger {
         self.timeline.add(sample, total, self.last_swap, used);
     }
 
-    /// Swap is read with the marks: a sample without them says nothing of it.
+    /// Adds up swap, which is read only together with the high-water marks.
     fn add_swap(&mut self, sample: &Sample<'_>) {
         let own = sample.readings.iter().filter(|reading| !reading.shares_map);
         let Some(bytes) = own.map(|reading| reading.swap).sum::<Option<u64>>() else { return };
@@ -315,46 +315,46 @@ impl Ledger {
         }
     }
 
-    /// What the job had used beside memory when that was read last.
+    /// Returns the job's usage beside memory, as read last.
     pub(crate) fn last_used(&self) -> Option<Used> {
         self.last_used
     }
 
-    /// The sum of the members' swap, as read last.
+    /// Returns the sum of the members' swap, as read last.
     pub(crate) fn last_swap(&self) -> Option<u64> {
         self.last_swap
     }
 
-    /// What was held on GPUs.
+    /// Adds a sample of the GPUs.
     pub(crate) fn gpu(&mut self, at: Duration, sample: &GpuSample) {
         self.gpu.add(at, sample);
         self.timeline.gpu(self.gpu.now());
     }
 
-    /// The GPUs could not be read.
+    /// Records that the GPUs could not be read.
     pub(crate) fn gpu_missed(&mut self, reason: &str) {
         self.gpu.miss("all of it", reason.to_owned());
     }
 
-    /// Pid and name of a living member.
+    /// Returns the pid and the name of a living member.
     pub(crate) fn who_is(&self, id: MemberId) -> Option<(u32, String)> {
         self.living.get(&id).map(|member| (member.pid, member.name.command.clone()))
     }
 
-    /// What the job held on all GPUs together, as read last.
+    /// Returns the job's memory on all GPUs together, as read last.
     pub(crate) fn last_vram(&self) -> Option<u64> {
         self.gpu.last_total()
     }
 
-    /// A pass over all members' PSS.
+    /// Adds a pass over all members' PSS.
     pub(crate) fn pss(&mut self, pass: PssPass) {
-        // Of one that read nobody the reason is worth keeping.
+        // A first pass is kept even if it read no process: its reason is reported.
         if self.pss.is_none_or(|best| pass.bytes > best.bytes) {
             self.pss = Some(pass);
         }
     }
 
-    /// A pass that was void because members came, exec'ed or went during it.
+    /// Counts a pass that is void because members started, exec'ed or exited during it.
     pub(crate) fn pss_disturbed(&mut self) {
         self.pss_disturbed += 1;
     }
@@ -375,7 +375,7 @@ impl Ledger {
     }
 }
 
-/// Returns whether the row's peak is the kernel's own last word.
+/// Returns whether the row's peak is the kernel's own final mark.
 fn is_exact(row: &Process) -> bool {
     row.peak.rss.is_some_and(|peak| peak.certainty == Certainty::Exact)
 }

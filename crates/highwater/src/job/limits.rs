@@ -1,5 +1,5 @@
-//! Limits on a job: what may be asked for, and what is said of it. `watch.rs` holds a running job to them, `afterwards.rs`
-//! judges by what the kernel has kept. Knows no system.
+//! Limits on a job: options and notices. `watch.rs` enforces them on a running job, and `afterwards.rs` compares them
+//! with the kernel's peaks. Knows no system.
 
 mod afterwards;
 mod watch;
@@ -17,24 +17,24 @@ use crate::record::Limited;
 #[allow(clippy::struct_field_names)] // The unit belongs to the name.
 #[non_exhaustive]
 pub struct Limits {
-    /// The most that the sum of all members' RSS may be.
+    /// Most bytes of the sum of all members' RSS.
     pub total_rss_bytes: Option<u64>,
-    /// The most that the RSS of each process may be.
+    /// Most bytes of the RSS of each process.
     pub process_rss_bytes: Option<u64>,
-    /// The most that the sum of all members' PSS may be: shared pages count once. Read only once the RSS sum is over
-    /// it, for it is dear, and only while no member comes or goes.
+    /// Most bytes of the sum of all members' PSS: shared pages count once. It is read only once the RSS sum exceeds it,
+    /// as it is expensive, and only while no member starts or exits.
     pub total_pss_bytes: Option<u64>,
-    /// The most that the job's cgroup may be charged. The kernel keeps this one: it reclaims, and then kills.
+    /// Most bytes charged to the job's cgroup. The kernel enforces this one: it reclaims memory, and then kills.
     pub cgroup_bytes: Option<u64>,
-    /// What to do.
+    /// The action when a limit is exceeded.
     pub on_limit: OnLimit,
-    /// Between asking the job to end (SIGTERM) and ending it (SIGKILL).
+    /// Time between asking the job to end (SIGTERM) and ending it (SIGKILL).
     pub grace: Duration,
 }
 
 #[cfg(target_os = "linux")]
 impl Limits {
-    /// Returns whether a limit is judged from samples. The kernel keeps that of the cgroup by itself.
+    /// Returns whether a limit is compared with samples. The kernel enforces that of the cgroup by itself.
     pub(crate) fn are_sampled(&self) -> bool {
         self.total_rss_bytes.or(self.process_rss_bytes).or(self.total_pss_bytes).is_some()
     }
@@ -53,14 +53,14 @@ impl Default for Limits {
     }
 }
 
-/// What to do about a job that exceeds a limit.
+/// The action when a job exceeds a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnLimit {
-    /// End it, with all its descendants.
+    /// End the job with all its descendants.
     #[default]
     Kill,
-    /// Say so.
+    /// Only warn.
     Warn,
 }
 
@@ -68,18 +68,18 @@ pub enum OnLimit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitNotice {
-    /// What is limited.
+    /// The quantity that is limited.
     pub of: Limited,
     /// The limit.
     pub limit_bytes: u64,
-    /// What was read.
+    /// The value that was read.
     pub bytes: u64,
-    /// True if it is exceeded; else it is near.
+    /// True if it is exceeded; otherwise it is nearly reached.
     pub is_exceeded: bool,
-    /// True if the job is ended for it.
+    /// True if the job is ended because of it.
     pub ends_the_job: bool,
-    /// True if the job was over when it was noticed: by its peaks, which the kernel kept.
+    /// True if it was noticed only after the job, by the peaks that the kernel kept.
     pub is_over: bool,
-    /// The process that holds most: pid and name.
+    /// The process that holds most.
     pub culprit: Option<(u32, String)>,
 }

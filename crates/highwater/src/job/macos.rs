@@ -1,9 +1,9 @@
-//! Following a job on macOS: launching it, finding its members, reading what they hold, ending them.
+//! Following a job on macOS: launching it, finding its members, reading their memory, ending them.
 //!
-//! There is no reaper of orphans here, as launchd adopts them, and no kernel file that lists a job. But the kernel gives
-//! each process a number once, keeps the number of whoever made it, adopted or not (`p_puniqueid` in
-//! `bsd/sys/proc_internal.h`), and kqueue(2) tells at once when a member forks, execs or ends. What is made of that is in
-//! `members.rs`, which knows no system call and is tested on a made-up kernel.
+//! There is no subreaper here, as launchd adopts all orphans, and no kernel file that lists a job. But the kernel
+//! numbers each process once and keeps the number of its original parent, even after adoption (`p_puniqueid` in
+//! `bsd/sys/proc_internal.h`). And kqueue(2) reports at once when a member forks, execs or exits. The conclusions are
+//! drawn in `members.rs`, which knows no system call and is tested on a made-up kernel.
 
 #[cfg(target_os = "macos")]
 mod launch;
@@ -22,7 +22,7 @@ mod wake;
 mod of_the_system {
     use crate::Roots;
 
-    /// Devices that drivers' libraries have opened: ports of Mach, which no child inherits.
+    /// Devices that drivers' libraries have opened: Mach ports, which no child inherits.
     #[derive(Debug)]
     pub(crate) struct OpenDevices;
 
@@ -31,8 +31,8 @@ mod of_the_system {
             Self
         }
 
-        /// What was opened since must not reach the job.
-        #[allow(clippy::unused_self)] // Linux looks at what was open before.
+        /// Does nothing: no child inherits a Mach port.
+        #[allow(clippy::unused_self)] // Linux needs the list.
         pub(crate) fn keep_later_ones_from_the_job(&self, _: &Roots) {}
     }
 }

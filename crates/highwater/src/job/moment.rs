@@ -1,4 +1,4 @@
-//! When something happened in a job.
+//! The time of an event in a job.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    #[cfg_attr(target_os = "macos", allow(dead_code))] // No event comes with its time there.
+    #[cfg_attr(target_os = "macos", allow(dead_code))] // No event carries its time there.
     pub(crate) fn exactly(at: Duration) -> Self {
         Self { earliest: at, latest: at }
     }

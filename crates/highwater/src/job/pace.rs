@@ -1,30 +1,30 @@
-//! When to sample next: quick at the start and while things change, slow when still, and never so often that
-//! sampling costs more than a small share of one processor.
+//! The time of the next sample: soon at the start and while things change, later when still. Sampling never costs more
+//! than a small share of one processor.
 
 use std::time::Duration;
 
 use super::Pace;
 
-/// The first interval: many programs are at their height within a millisecond, and gone.
+/// First interval: many programs reach their peak within a millisecond, and exit.
 const FIRST: Duration = Duration::from_micros(400);
-/// Interval right after a change, where only looking finds new processes.
+/// Interval right after a change, if only polling finds new processes.
 const QUICK: Duration = Duration::from_millis(4);
-/// Where the kernel tells of them, and where their peaks are known without looking: samples then serve the
-/// estimate and the timeline.
+/// The same if the kernel reports new processes, and if it also keeps their peaks. Samples then serve only the estimate
+/// and the timeline.
 const QUICK_WHEN_TOLD: Duration = Duration::from_millis(8);
 const QUICK_WHEN_EXACT: Duration = Duration::from_millis(16);
 /// Interval when nothing has changed for a while.
 const SLOW: Duration = Duration::from_millis(50);
-/// However dear a sample is, the next one follows within this time.
+/// Longest interval, however expensive a sample is.
 const AT_MOST: Duration = Duration::from_secs(2);
-/// One sample may cost this share of the interval that follows it: 0.5 %, and 2 % while things change (the job
-/// then spends far more on being busy).
+/// Divisors of the interval: the sample before it may cost 0.5 % of it, and 2 % while things change, as the job is then
+/// busy itself.
 const SHARE_WHEN_STILL: u32 = 200;
 const SHARE_WHEN_BUSY: u32 = 50;
-/// A fixed interval's burst: its length, and the interval during it.
+/// Length of the burst at the start of a fixed interval.
 const BURST: Duration = Duration::from_millis(250);
 
-/// Decides the interval after each sample.
+/// The interval after each sample.
 #[derive(Debug)]
 pub(crate) struct Metronome {
     pace: Pace,
@@ -34,7 +34,7 @@ pub(crate) struct Metronome {
 }
 
 impl Metronome {
-    /// `told`: the kernel tells of births and ends; `exact`: and of each process's peak.
+    /// Makes a pace. `told`: the kernel reports starts and exits; `exact`: it also keeps each process's peak.
     pub(crate) fn new(pace: Pace, told: bool, exact: bool) -> Self {
         let quick = match (told, exact) {
             (true, true) => QUICK_WHEN_EXACT,
@@ -44,8 +44,8 @@ impl Metronome {
         Self { pace, quick, interval: FIRST, cost: Duration::ZERO }
     }
 
-    /// How long to wait after a sample taken at `elapsed` that cost `cost` of CPU time; `changed` when
-    /// processes came or went or the total moved.
+    /// Returns the wait after a sample taken at `elapsed` that cost `cost` of CPU time. `changed`: processes started or
+    /// exited, or the total moved.
     pub(crate) fn next(&mut self, elapsed: Duration, changed: bool, cost: Duration) -> Duration {
         match self.pace {
             Pace::Fixed { interval, burst } => {
@@ -56,7 +56,7 @@ impl Metronome {
                 }
             }
             Pace::Adaptive => {
-                // One dear sample (many births) must not slow down the quiet ones after it.
+                // One expensive sample (many new processes) must not slow down the quiet ones after it.
                 self.cost = (self.cost * 3 + cost) / 4;
                 let share = if changed { SHARE_WHEN_BUSY } else { SHARE_WHEN_STILL };
                 let slower = self.interval * 5 / 4;

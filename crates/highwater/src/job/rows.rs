@@ -11,15 +11,15 @@ use serde::{Serialize, Serializer, ser::SerializeSeq};
 use super::identity::MemberId;
 use crate::record::{Process, Record};
 
-/// Rows kept in memory; the rest is spilled.
+/// Most rows in memory; the others are spilled.
 const IN_MEMORY: usize = 200;
-/// Rows kept at all: the largest ones.
+/// Most rows that are kept, the largest ones.
 const KEPT: usize = 100_000;
-/// So many gather before the smallest go.
+/// Number of rows at which the smallest are dropped.
 const ROOM: usize = 1 << 17;
-/// Bytes of rows kept at all: the temporary directory may be memory (tmpfs).
+/// Most bytes of rows that are kept: the temporary directory may be in memory (tmpfs).
 const KEPT_BYTES: u64 = 128 << 20;
-/// Rows in the file, those that have gone among them, from which on it is written anew when the smallest go.
+/// Number of rows in the file, dropped ones included, from which on it is rewritten when the smallest are dropped.
 const WRITTEN_ANEW: usize = 2 * KEPT;
 
 /// Process rows in the order in which the processes were first seen. Beyond 100,000, or 128 MiB of them, only the largest
@@ -32,7 +32,7 @@ pub struct Rows {
     /// Bytes and rows written to `file`.
     length: u64,
     written: usize,
-    /// Size of the rows that `index` points to, and how much of that stays when it has doubled.
+    /// Size of the rows that `index` points to, and the size to which it is reduced when it has doubled.
     bytes: u64,
     kept_bytes: u64,
     left_out: u64,
@@ -46,8 +46,8 @@ struct Entry {
     place: Place,
 }
 
-/// Where a row is: an index into memory, or with the highest bit set an offset into the file. One word, for there
-/// may be 131,072 of them.
+/// Location of a row: an index into memory, or, with the highest bit set, an offset into the file. It is one word, as
+/// there may be 131,072 of them.
 #[derive(Debug, Clone, Copy)]
 struct Place(u64);
 
@@ -70,38 +70,38 @@ impl Default for Rows {
 }
 
 impl Rows {
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Returns whether there is none.
+    /// Returns whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// The rows one by one, in the order in which the processes were first seen. A spilled row that cannot be
-    /// read back is an error.
+    /// Iterates over the rows, in the order in which the processes were first seen. A spilled row that cannot be read
+    /// back is an error.
     pub fn iter(&self) -> impl Iterator<Item = io::Result<Process>> + '_ {
         self.index.iter().map(|entry| self.read(entry.place))
     }
 
-    /// The row at a place; `None` beyond the last.
+    /// Returns the row at `index`; `None` beyond the last.
     pub fn get(&self, index: usize) -> Option<io::Result<Process>> {
         self.index.get(index).map(|entry| self.read(entry.place))
     }
 
-    /// The rows that were not spilled.
+    /// Returns the rows that were not spilled.
     pub(super) fn in_memory(&self) -> &[Process] {
         &self.memory
     }
 
-    /// How many rows were left out because there were too many.
+    /// Returns the number of rows that were left out because there were too many.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out
     }
 
-    /// Why rows could not be spilled, if that happened; they are in memory then.
+    /// Returns why rows could not be spilled, if that happened; they are kept in memory then.
     pub(super) fn failed(&self) -> Option<&str> {
         self.failed.as_deref()
     }
@@ -116,7 +116,7 @@ impl Rows {
         }
     }
 
-    /// Puts the rows in order and hands out what is needed to read them back.
+    /// Sorts the rows, and returns the means to read them back.
     pub(super) fn finish(&mut self) {
         if self.index.len() > KEPT || self.bytes > self.kept_bytes {
             self.keep_largest();
@@ -127,12 +127,12 @@ impl Rows {
         }
     }
 
-    /// Which row is that of `id`; rows must be in order.
+    /// Returns the index of the row of `id`; the rows must be sorted.
     pub(super) fn position(&self, id: MemberId) -> Option<u64> {
         self.index.binary_search_by_key(&id, |entry| entry.id).ok().map(|index| index as u64)
     }
 
-    /// Peak of `id` in KiB; rows must be in order.
+    /// Returns the peak of `id` in KiB; the rows must be sorted.
     pub(super) fn peak_kib(&self, id: MemberId) -> u64 {
         let found = self.index.binary_search_by_key(&id, |entry| entry.id);
         found.map_or(0, |index| u64::from(self.index[index].peak_kib))
@@ -173,7 +173,7 @@ impl Rows {
         Ok(serde_json::from_slice(&read_row(file.get_ref(), place)?)?)
     }
 
-    /// Drops all but the largest rows; now and then the file is written anew without them.
+    /// Drops all but the largest rows; the file is rewritten without them now and then.
     fn keep_largest(&mut self) {
         self.index.sort_unstable_by_key(|entry| Reverse(entry.peak_kib));
         let before = self.index.len();
@@ -185,7 +185,7 @@ impl Rows {
         self.forget_in_memory();
     }
 
-    /// Drops the last rows, so far as all of them take more than may be kept.
+    /// Drops the last rows if all of them exceed the bytes that may be kept.
     fn keep_largest_bytes(&mut self) -> io::Result<()> {
         if let Some(file) = &mut self.file {
             file.flush()?;
@@ -216,13 +216,13 @@ impl Rows {
         Ok(u64::from(row_length(file.get_ref(), place)?) + 4)
     }
 
-    /// Writes the file anew once half of it is of rows that have gone.
+    /// Rewrites the file once half of it belongs to dropped rows.
     fn compact_if_due(&mut self) -> io::Result<()> {
         let is_due = self.written >= WRITTEN_ANEW || self.length >= 2 * self.kept_bytes;
         if is_due && self.failed.is_none() { self.compact() } else { Ok(()) }
     }
 
-    /// Lets go of rows in memory that no entry points to.
+    /// Drops rows in memory that no entry points to.
     fn forget_in_memory(&mut self) {
         let mut old: Vec<_> = std::mem::take(&mut self.memory).into_iter().map(Some).collect();
         for entry in self.index.iter_mut().filter(|entry| entry.place.0 & IN_FILE == 0) {
@@ -248,14 +248,14 @@ impl Rows {
         }
         new.flush()?;
         new.seek(SeekFrom::Start(end))?;
-        // At once, and not doubled.
+        // In one step, and not doubled.
         moved.reserve_exact(ROOM - moved.len());
         (self.index, self.file, self.length, self.written) = (moved, Some(new), end, written);
         Ok(())
     }
 }
 
-/// A row in the file is its length in four bytes and its JSON. Returns how many bytes that took.
+/// Writes a row: its length in four bytes and its JSON. Returns the number of bytes written.
 fn write_row(file: &mut BufWriter<File>, text: &[u8]) -> io::Result<u64> {
     let length = u32::try_from(text.len()).map_err(io::Error::other)?;
     file.write_all(&length.to_ne_bytes())?;
@@ -275,7 +275,7 @@ fn row_length(file: &File, place: Place) -> io::Result<u32> {
     Ok(u32::from_ne_bytes(length))
 }
 
-/// Size of a row in memory, so far as it is of no fixed size.
+/// Returns the size of a row in memory, texts included.
 fn size(row: &Process) -> u64 {
     let texts = row.command.len() + row.comm.len() + row.exe.as_ref().map_or(0, String::len);
     let images: usize = row.images.iter().map(|image| size_of_val(image) + image.command.len()).sum();
@@ -287,7 +287,8 @@ fn read_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, into, offset)
 }
 
-/// This moves the file's position as well: rows are read back when no more are written, or before the position is set.
+/// Reads at an offset. This moves the file's position as well: rows are read back when no more are written, or before
+/// the position is set.
 #[cfg(windows)]
 fn read_at(file: &File, mut into: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !into.is_empty() {
@@ -315,7 +316,7 @@ impl Record<Rows> {
     /// Brings all rows into memory.
     ///
     /// # Errors
-    /// When a spilled row cannot be read back.
+    /// A spilled row cannot be read back.
     pub fn into_memory(self) -> io::Result<Record> {
         let processes = self.processes.iter().collect::<io::Result<Vec<_>>>()?;
         Ok(self.with_processes(processes))
@@ -366,7 +367,7 @@ mod tests {
     #[test]
     fn beyond_the_limit_the_largest_stay_and_the_rest_is_counted() {
         let mut rows = Rows::default();
-        // So many that the file is written anew.
+        // Enough that the file is rewritten.
         let count = 230_000;
         for id in 0..count {
             rows.push(MemberId(u32::try_from(id).unwrap()), row(u32::try_from(id).unwrap()));

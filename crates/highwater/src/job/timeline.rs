@@ -1,7 +1,7 @@
 //! The bounded timeline: columns of readings that merge pairwise once they exceed their budget.
 //!
-//! A merged column keeps the whole sample at which the job's total was highest, so that stacks stay consistent
-//! and the true peak is always drawn, and each member's minimum and maximum, so that troughs and single peaks survive.
+//! A merged column keeps the whole sample with the highest total of the job, so stacks stay consistent and the true
+//! peak is always drawn. It also keeps each member's minimum and maximum, so short dips and single peaks survive.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,21 +12,21 @@ mod counters;
 
 pub(crate) use self::counters::UsedAt;
 
-/// Cells (one member in one column) kept; each takes 24 bytes here and about 40 while the record is made.
+/// Most cells (one member in one column); each takes 24 bytes here and about 40 while the record is made.
 const CELLS: usize = 32_000;
-/// Columns kept.
+/// Most columns.
 const COLUMNS: usize = 2_000;
-/// However many members there are, this many columns stay.
+/// Fewest columns, however many members there are.
 const COLUMNS_AT_LEAST: usize = 20;
-/// Members that a merged column keeps although they were absent at its own moment: the largest.
+/// Most members that a merged column keeps although they were absent at its own moment, the largest ones.
 const ABSENT: usize = 500;
-/// Series of single processes in the record; the smallest beyond that are summed up in one.
+/// Most series of single processes in the record; the smaller ones are summed up in one series.
 const SERIES: usize = 2_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cell {
     id: MemberId,
-    /// KiB at the column's own moment; `None` when it was absent at that moment but seen in a merged sample.
+    /// KiB at the column's own moment; `None` if it was absent then but seen in a merged sample.
     kib: Option<u32>,
     min_kib: u32,
     max_kib: u32,
@@ -40,9 +40,9 @@ struct Column {
     max_total: u64,
     cells: Vec<Cell>,
     gpus: Vec<OnGpu>,
-    /// As read last, and its lowest and highest in this column.
+    /// The last reading, and the lowest and highest in this column.
     swap: Option<Swapped>,
-    /// Read in the very sample that is shown.
+    /// Usage, if it was read in the sample that is shown.
     used: Option<UsedAt>,
 }
 
@@ -54,7 +54,7 @@ struct Swapped {
     max: u64,
 }
 
-/// What the job held on one device.
+/// Memory of the job on one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct OnGpu {
     index: u32,
@@ -63,16 +63,16 @@ struct OnGpu {
     max: u64,
 }
 
-/// Memory over time, within a fixed amount of memory.
+/// Memory over time, in a fixed amount of memory.
 #[derive(Debug, Default)]
 pub(crate) struct TimelineFold {
     columns: Vec<Column>,
     cells: usize,
-    /// Samples that make one column, a power of two.
+    /// Samples in one column, a power of two.
     stride: usize,
     /// Samples already merged into the last column.
     filled: usize,
-    /// As read last: devices are read at moments of their own.
+    /// The last reading: devices are read at their own times.
     gpus: Vec<OnGpu>,
     wanted: UsageWanted,
 }
@@ -82,7 +82,8 @@ impl TimelineFold {
         Self { wanted, ..Self::default() }
     }
 
-    /// Adds a sample whose counted readings sum up to `total` bytes. `swap`: as read last; `used`: if read in it.
+    /// Adds a sample whose counted readings sum up to `total` bytes. `swap` is the last reading; `used` is set if it
+    /// was read in this sample.
     pub(crate) fn add(&mut self, sample: &Sample<'_>, total: u64, swap: Option<u64>, used: Option<UsedAt>) {
         let cells: Vec<Cell> = sample
             .readings
@@ -122,7 +123,7 @@ impl TimelineFold {
         }
     }
 
-    /// What the job holds on each device from now on.
+    /// Sets the memory of the job on each device from now on.
     pub(crate) fn gpu(&mut self, now: impl Iterator<Item = (u32, u64)>) {
         self.gpus = now.map(|(index, bytes)| OnGpu { index, bytes, min: bytes, max: bytes }).collect();
         if let Some(last) = self.columns.last_mut() {
@@ -139,14 +140,15 @@ impl TimelineFold {
                 _ => merged.push(column),
             }
         }
-        // The last column of an odd number stands alone and goes on filling up.
+        // The last column of an odd number stays single and is filled further.
         self.filled = if odd { self.filled } else { self.stride + self.filled };
         self.stride *= 2;
         self.columns = merged;
         self.cells = self.columns.iter().map(|column| column.cells.len()).sum();
     }
 
-    /// The timeline as the record has it. `peaks` tells each member's peak, to choose whose series is kept.
+    /// Returns the timeline in the form of the record. `peak_of` gives each member's peak, by which the series are
+    /// chosen.
     pub(crate) fn finish(
         &self,
         peak_of: impl Fn(MemberId) -> u64,
@@ -179,7 +181,8 @@ impl TimelineFold {
                 } else {
                     let line = other.get_or_insert_with(|| series_from(record::Scope::Other, None, index));
                     line.fill_to(index + 1);
-                    // Minima and maxima of different processes do not add up: only the sum at the moment stands.
+                    // Minima and maxima of different processes do not add up; only the sum at the column's moment is
+                    // valid.
                     if let (Some(kib), Some(slot)) = (cell.kib, line.bytes.get_mut(index - line.first)) {
                         *slot = Some(slot.unwrap_or(0) + bytes(kib));
                     }
@@ -195,7 +198,7 @@ impl TimelineFold {
         record::Timeline { seconds, series, counters }
     }
 
-    /// Where there was any.
+    /// Returns the series of swap, if any was used.
     fn swap_series(&self) -> Option<record::Series> {
         self.columns.iter().find(|column| column.swap.is_some_and(|swap| swap.max > 0))?;
         let values = |value: fn(Swapped) -> u64| {
@@ -227,7 +230,7 @@ impl TimelineFold {
         devices.into_values()
     }
 
-    /// Ids of the members with the largest peaks, sorted.
+    /// Returns the ids of the members with the largest peaks, sorted.
     fn largest(
         &self,
         peak_of: &impl Fn(MemberId) -> u64,
@@ -286,7 +289,8 @@ fn absorb_gpus(gpus: &mut Vec<OnGpu>, later: &[OnGpu], later_is_shown: bool) {
     }
 }
 
-/// Of a job that starts thousands of processes a second most are absent at a column's own moment.
+/// Drops the smallest absent members. In a job that starts thousands of processes a second, most are absent at a
+/// column's own moment.
 fn keep_largest_absent(cells: &mut Vec<Cell>) {
     let mut absent: Vec<_> =
         cells.iter().filter(|cell| cell.kib.is_none()).map(|cell| (cell.max_kib, cell.id)).collect();

@@ -1,4 +1,4 @@
-//! What Linux and macOS have in common: how a program is started and how it ends.
+//! Parts that Linux and macOS share: how a program is started and how it exits.
 
 mod program;
 mod start;
@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub(crate) use program::{Arrays, Program, errno};
 pub(crate) use start::{Gate, Report, open_files_limit};
 
-/// CPU time of this thread.
+/// Returns the CPU time of this thread.
 pub(crate) fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))

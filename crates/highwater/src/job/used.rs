@@ -1,4 +1,4 @@
-//! What members use beside memory: amounts that only grow.
+//! Usage of members beside memory: amounts that only grow.
 
 use std::{
     ops::{Add, Sub},
@@ -7,14 +7,14 @@ use std::{
 
 use super::identity::MemberId;
 
-/// CPU time and page faults. Which faults are told, and whether the two kinds apart, differs from system to system.
+/// CPU time and page faults. The reported kinds of faults, and whether they are counted apart, differ between systems.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cpu {
     pub(crate) user: Duration,
     pub(crate) system: Duration,
     pub(crate) minor_faults: Option<u64>,
     pub(crate) major_faults: Option<u64>,
-    /// Of both kinds, where the system does not tell them apart.
+    /// Faults of both kinds, on systems that do not count them apart.
     pub(crate) mixed_faults: Option<u64>,
 }
 
@@ -23,18 +23,19 @@ impl Cpu {
         self.user + self.system
     }
 
-    /// Of all kinds.
+    /// Returns the faults of all kinds.
     pub(crate) fn faults(self) -> Option<u64> {
         self.mixed_faults.or_else(|| Some(self.minor_faults?.saturating_add(self.major_faults?)))
     }
 
-    /// User and system time belong together: how the kernel divides their sum varies from source to source.
+    /// Returns the larger amounts. User and system time are taken together, as the kernel's split of their sum varies
+    /// between sources.
     fn or_more(self, other: Self) -> Self {
         let longer = if other.time() > self.time() { other } else { self };
         Self { user: longer.user, system: longer.system, ..self.faults_with(other, u64::max) }
     }
 
-    /// The faults of both, amount by amount, and no time.
+    /// Combines the faults of both, amount by amount, without any time.
     fn faults_with(self, other: Self, both: fn(u64, u64) -> u64) -> Self {
         Self {
             minor_faults: join(self.minor_faults, other.minor_faults, both),
@@ -58,7 +59,7 @@ impl Add for Cpu {
 }
 
 impl Cpu {
-    /// Without the faults that `other` does not know.
+    /// Drops the faults that `other` does not know.
     fn known_in(self, other: Self) -> Self {
         Self {
             minor_faults: other.minor_faults.and(self.minor_faults),
@@ -69,7 +70,7 @@ impl Cpu {
     }
 }
 
-/// Since an earlier reading; the kernel's split of time into user and system may move back by a tick.
+/// The usage since an earlier reading. The kernel's split of time into user and system may move back by a tick.
 impl Sub for Cpu {
     type Output = Self;
 
@@ -84,7 +85,7 @@ impl Sub for Cpu {
     }
 }
 
-/// Bytes read and written, each where the system tells it.
+/// Bytes read and written, each if the system reports it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Moved {
     pub(crate) read: Option<u64>,
@@ -94,7 +95,7 @@ pub(crate) struct Moved {
 }
 
 impl Moved {
-    /// In the order of the record's `Io`.
+    /// Returns the amounts in the order of the record's `Io`.
     pub(crate) fn amounts(self) -> [Option<u64>; 4] {
         [self.read, self.written, self.storage_read, self.storage_written]
     }
@@ -112,7 +113,7 @@ impl Moved {
         self.with(other, |one, two| join(one, two, u64::max))
     }
 
-    /// Without the amounts that `other` does not know.
+    /// Drops the amounts that `other` does not know.
     fn known_in(self, other: Self) -> Self {
         self.with(other, |one, two| two.and(one))
     }
@@ -134,7 +135,7 @@ impl Sub for Moved {
     }
 }
 
-/// Both, each where it could be read.
+/// CPU and I/O, each if it could be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Used {
     pub(crate) cpu: Option<Cpu>,
@@ -142,28 +143,28 @@ pub(crate) struct Used {
 }
 
 impl Used {
-    /// Neither could be read.
+    /// No usage is known.
     pub(crate) const NOTHING: Self = Self { cpu: None, io: None };
 
-    /// What is known of one of the two is a part of what is known of both.
+    /// Adds both; an amount that only one of them knows is a part of the sum.
     pub(crate) fn plus(self, other: Self) -> Self {
         Self { cpu: join(self.cpu, other.cpu, Cpu::add), io: join(self.io, other.io, Moved::add) }
     }
 
-    /// What came since `before`; of what was not known then it is not known.
+    /// Returns the usage since `before`; an amount that was unknown then stays unknown.
     pub(crate) fn since(self, before: Self) -> Self {
         let cpu = self.cpu.zip(before.cpu).map(|(cpu, before)| cpu.known_in(before) - before);
         let io = self.io.zip(before.io).map(|(io, before)| io.known_in(before) - before);
         Self { cpu, io }
     }
 
-    /// Of two lower bounds the higher, amount by amount.
+    /// Returns the higher one of two lower bounds, amount by amount.
     pub(crate) fn or_more(self, other: Self) -> Self {
         Self { cpu: join(self.cpu, other.cpu, Cpu::or_more), io: join(self.io, other.io, Moved::or_more) }
     }
 }
 
-/// What was not known before counts from nothing.
+/// Subtracts an earlier amount; an unknown one counts as 0.
 fn since(now: Option<u64>, before: Option<u64>) -> Option<u64> {
     now.map(|now| now.saturating_sub(before.unwrap_or_default()))
 }
@@ -175,17 +176,17 @@ fn join<T>(one: Option<T>, two: Option<T>, both: impl FnOnce(T, T) -> T) -> Opti
     }
 }
 
-/// What one member had used when it was read.
+/// Usage of one member when it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UsedBy {
     pub(crate) id: MemberId,
-    /// By itself, all its threads together.
+    /// Its own usage, all its threads together.
     pub(crate) own: Used,
-    /// With its descendants that have ended and were waited for, each by its parent.
+    /// Usage with its exited descendants, each waited for by its parent.
     pub(crate) with_waited: Used,
 }
 
-/// What is to be read.
+/// Amounts to read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct UsageWanted {
     pub(crate) cpu: bool,
@@ -198,7 +199,7 @@ impl UsageWanted {
     }
 }
 
-/// Which amounts are final: nothing can be added to them.
+/// Amounts that are final: nothing can be added to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Completeness {
     pub(crate) cpu: bool,

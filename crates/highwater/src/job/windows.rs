@@ -1,6 +1,6 @@
-//! Following a job on Windows: a Job Object holds all that descends from the command, its completion port tells of
-//! births and ends, and a kept handle tells a process's marks after its end. A process that is attached to is put into
-//! none: what descends from it is found by looking.
+//! Following a job on Windows. A Job Object holds all descendants of the command, its completion port reports starts
+//! and exits, and an open handle still gives a process's peaks after its exit. A process that is attached to is not put
+//! into a Job Object: its descendants are found by polling.
 
 mod attach;
 mod bell;
@@ -33,12 +33,12 @@ impl OpenDevices {
         Self
     }
 
-    /// What was opened since must not reach the job.
-    #[allow(clippy::unused_self)] // Other systems have to remember.
+    /// Does nothing: no handle is inherited.
+    #[allow(clippy::unused_self)] // Other systems need the list.
     pub(crate) fn keep_later_ones_from_the_job(&self, _: &Roots) {}
 }
 
-/// CPU time of this thread.
+/// Returns the CPU time of this thread.
 pub(crate) fn thread_cpu() -> Duration {
     let mut times = [FILETIME::default(); 4];
     let [creation, exit, kernel, user] = &mut times;

@@ -1,46 +1,46 @@
-//! One member's present image, as far as the estimate must know it.
+//! One member's current image, as far as the estimate must know it.
 
 use std::time::Duration;
 
 use super::{Unread, at_most_after};
 use crate::job::events::LastMark;
 
-/// What the estimate knows of one living member and its present image.
+/// Figures of the current image of one living member.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Extent {
     /// Last RSS.
     pub(crate) rss: u64,
-    /// Least RSS in this window; 0 for one born in it.
+    /// Least RSS in this window; 0 for a member that started in it.
     pub(super) trough: u64,
     /// Highest RSS in this window.
     pub(super) crest: u64,
-    /// Mark at the end of the last window (0 for one born since with a program of its own).
+    /// High-water mark at the end of the last window; 0 for a member that started with its own program since.
     pub(super) mark: u64,
     /// Highest of all readings of the current image, marks included.
     pub(super) high: u64,
-    /// Highest of an image that an exec, at an unknown moment of this window, replaced.
+    /// Highest reading of an image that an exec replaced at an unknown moment of this window.
     pub(super) replaced: u64,
-    /// How fast it grew between the last two samples, in bytes per second; `None` before the second.
+    /// Growth between the last two samples in bytes per second; `None` before the second.
     pub(super) growth: Option<f64>,
-    /// When it was read last; `None` before the first reading.
+    /// Time of the last reading; `None` before the first.
     pub(super) at: Option<Duration>,
-    /// When its mark was read last.
+    /// Time of the last reading of its mark.
     pub(super) marked: Option<Duration>,
-    /// Since when it may have held memory that no closed window has counted.
+    /// Start of the time in which it may have held memory that no closed window has counted.
     pub(super) from: Duration,
-    /// Forked and not exec'ed.
+    /// True after a fork and before the first exec.
     pub(super) forked: bool,
-    /// It runs in its parent's memory map; `None`: not known.
+    /// True if it runs in its parent's memory map; `None` if that is not known.
     pub(super) shares: Option<bool>,
-    /// What its parent had reached when it was forked.
+    /// Highest reading of its parent at the time of the fork.
     pub(super) parent_high: u64,
-    /// The last word on the current image.
+    /// The final mark of the current image.
     pub(super) last: Option<LastMark>,
 }
 
 impl Extent {
-    /// A reading. One that has forked and not exec'ed starts with its parent's size, which says nothing about
-    /// itself, so its first reading is the base.
+    /// Takes in a reading. A process that has not exec'ed starts with its parent's size, so its first reading is only
+    /// the base.
     pub(crate) fn read(&mut self, at: Duration, rss: u64, mark: Option<u64>, shared: bool) {
         if shared {
             self.shares = Some(true);
@@ -56,7 +56,7 @@ impl Extent {
                 self.trough = self.trough.min(rss);
                 self.crest = self.crest.max(rss);
                 let seconds = (at.saturating_sub(before)).as_secs_f64();
-                // What lies closer together says nothing of a pace.
+                // Readings closer together say nothing about the growth.
                 if seconds > 0.001 {
                     self.growth = Some((rss as f64 - self.rss as f64) / seconds);
                 }
@@ -69,22 +69,22 @@ impl Extent {
         }
     }
 
-    /// Returns whether it is known to run in its parent's map.
+    /// Sets whether it is known to run in its parent's memory map.
     pub(crate) fn set_shares(&mut self, shares: bool) {
         self.shares = Some(shares);
     }
 
-    /// What it held right before its end or its next exec.
+    /// Sets the mark that it reached right before its exit or its next exec.
     pub(crate) fn set_last(&mut self, last: LastMark) {
         self.last = Some(last);
     }
 
-    /// Its memory is counted with its parent's.
+    /// Returns whether its memory is counted with its parent's.
     pub(super) fn is_shared(&self) -> bool {
         self.forked && self.shares == Some(true)
     }
 
-    /// What it may have reached by `now`, when it ended unseen since its last reading.
+    /// Returns the most that it may have reached by `now`, if it ended unseen since its last reading.
     pub(super) fn high_at_end(&self, unread: Unread, now: Duration) -> u64 {
         let high = self.high.max(self.replaced);
         let cap = unread.cap.map(|cap| cap.max(high));

@@ -40,7 +40,7 @@ fn a_mark_repairs_a_spike_between_samples() {
 
 #[test]
 fn marks_of_different_instants_are_never_added_to_the_estimate() {
-    // Three processes, each with a spike of 100 in a window of its own.
+    // Three processes, each with a spike of 100 in its own window.
     let peak = fold(&[
         &[(1, 1); 3],
         &[(1, 100), (1, 1), (1, 1)],

@@ -1,10 +1,10 @@
-//! What is read of GPUs beside the job, on its way into the ledger.
+//! Readings of GPUs beside the job, on their way into the ledger.
 
 use super::Following;
 use crate::job::{backend::Backend as _, gpu::GpuWatch};
 
 impl Following {
-    /// Says whose memory on GPUs is to be read.
+    /// Names the members to be read on GPUs.
     pub(super) fn begin_gpu(&mut self) {
         let Some(gpu) = &self.gpu else { return };
         gpu.follow(self.os_job.pids_and_ids());
@@ -14,7 +14,7 @@ impl Following {
         }
     }
 
-    /// What was read of the GPUs since, into the ledger before its members are gone.
+    /// Records the readings since the last call in the ledger before their members are gone.
     pub(super) fn read_gpu(&mut self) {
         for sample in self.gpu.as_mut().map(GpuWatch::drain).unwrap_or_default() {
             self.ledger.gpu(sample.taken.saturating_duration_since(self.clock), &sample);

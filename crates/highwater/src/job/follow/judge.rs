@@ -1,4 +1,4 @@
-//! Holding a job to its limits.
+//! Enforcement of a job's limits.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::job::{
 };
 
 impl Following {
-    /// Judges the last look by the limits, and does what they ask for.
+    /// Compares the last poll with the limits, and takes the steps that they require.
     pub(super) fn judge(&mut self, at: Duration, observer: &mut dyn Observer) -> Seen {
         let largest = self.os_job.readings().iter().filter(|reading| !reading.shares_map);
         let largest = largest.max_by_key(|reading| reading.rss).map(|reading| (reading.id, reading.rss));
@@ -25,7 +25,7 @@ impl Following {
         };
         let mut steps = Vec::new();
         self.limits.judge(&seen, &mut steps);
-        // The job is ended first: an observer may wait for a reader of what it writes.
+        // The job is ended first: an observer may block on the reader of its output.
         steps.sort_by_key(|step| matches!(step, Step::Say { .. }));
         for step in steps {
             match step {
@@ -54,8 +54,8 @@ impl Following {
         seen
     }
 
-    /// What PSS the whole job surely has; `None` if somebody came or went meanwhile, so that pages may have been
-    /// counted twice.
+    /// Returns the PSS that the whole job holds at least. It is `None` if a process started or exited meanwhile, as
+    /// pages may then be counted twice.
     fn pss_for_limit(&mut self, at: Duration) -> Option<u64> {
         let begin = Instant::now();
         let pass = self.os_job.pss_of_all(at)?;

@@ -1,4 +1,4 @@
-//! Samples of the devices in, peaks of the job out: a pure fold.
+//! Peaks of the job from samples of the devices: a pure fold.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -12,7 +12,7 @@ use crate::{
     record::{Certainty, Downgrade, GpuFigure, GpuPeak, GpuScope, GpuSource, PeakSource, ProcessPeak},
 };
 
-/// The peaks so far.
+/// The peaks of the job on all devices so far.
 #[derive(Debug, Default)]
 pub(crate) struct GpuFold {
     devices: BTreeMap<u32, OfDevice>,
@@ -21,7 +21,7 @@ pub(crate) struct GpuFold {
     /// Sum over all devices in the last sample.
     last_total: Option<u64>,
     samples: u64,
-    /// What could not be asked, each once.
+    /// Sources that could not be read, each once.
     missing: Vec<Downgrade>,
 }
 
@@ -31,7 +31,7 @@ struct OfDevice {
     name: Option<String>,
     total_bytes: Option<u64>,
     source: GpuSource,
-    /// What was in use before the job began.
+    /// Memory in use before the job began.
     used_before: Option<u64>,
     names_host_pids: bool,
     vram: Option<GpuFigure>,
@@ -39,12 +39,12 @@ struct OfDevice {
     members: HashSet<MemberId>,
     unknown: HashSet<MemberId>,
     others: u64,
-    /// What the job holds there now, if that is known.
+    /// Memory of the job on it now, if that is known.
     now: Option<u64>,
 }
 
 impl GpuFold {
-    /// Takes in a sample. `at`: on the job's clock, 0 for one from before its start.
+    /// Adds a sample. `at` is on the job's clock, and 0 for a sample from before its start.
     pub(crate) fn add(&mut self, at: Duration, sample: &GpuSample) {
         self.samples += 1;
         for gap in &sample.gaps {
@@ -71,7 +71,7 @@ impl GpuFold {
         }
     }
 
-    /// A sample that could not be taken.
+    /// Records a sample that could not be taken.
     pub(crate) fn miss(&mut self, what: &str, reason: String) {
         let wanted = format!("GPU memory: {what}");
         if !self.missing.iter().any(|known| known.wanted == wanted && known.reason == reason) {
@@ -79,22 +79,22 @@ impl GpuFold {
         }
     }
 
-    /// What the job held on all devices together, in the last sample in which something was known.
+    /// Returns the job's memory on all devices together, in the last sample in which something was known.
     pub(crate) fn last_total(&self) -> Option<u64> {
         self.last_total
     }
 
-    /// The peak of one member, over all devices together.
+    /// Returns the peak of one member over all devices together.
     pub(crate) fn peak_of(&self, id: MemberId) -> Option<ProcessPeak> {
         self.members.get(&id).copied()
     }
 
-    /// What the job holds on each device now.
+    /// Iterates over the job's memory on each device now.
     pub(crate) fn now(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         self.devices.iter().filter_map(|(&index, device)| Some((index, device.now?)))
     }
 
-    /// What could not be had, and why.
+    /// Iterates over the figures that are missing, and the reasons.
     pub(crate) fn missing(&self) -> impl Iterator<Item = Downgrade> + '_ {
         let nothing =
             (self.samples > 0 && self.devices.is_empty() && self.missing.is_empty()).then(|| Downgrade {
@@ -105,19 +105,19 @@ impl GpuFold {
         self.missing.iter().cloned().chain(nothing).chain(by_device)
     }
 
-    /// One entry for each device.
+    /// Returns one entry for each device.
     pub(crate) fn peaks(&self) -> Vec<GpuPeak> {
         self.devices.iter().map(|(&index, device)| device.peak(index)).collect()
     }
 }
 
-/// What one member held in one sample, on all devices together.
+/// Memory of one member in one sample, on all devices together.
 #[derive(Debug, Default)]
 struct OfMember {
     known: Option<u64>,
-    /// On some device it may hold more.
+    /// True if it may hold more on some device.
     is_open: bool,
-    /// The highest that a driver has kept of it on one device.
+    /// The highest value that a driver kept for it on one device.
     kept: Option<u64>,
 }
 
@@ -134,7 +134,7 @@ impl OfMember {
     fn peak(&self) -> Option<ProcessPeak> {
         let kept = self.kept.filter(|&kept| self.known.is_none_or(|known| kept >= known));
         if let Some(bytes) = kept {
-            // It may rise until the process ends.
+            // It may rise until the process exits.
             return Some(ProcessPeak { bytes, source: PeakSource::Driver, certainty: Certainty::AtLeast });
         }
         let certainty = if self.is_open { Certainty::AtLeast } else { Certainty::Sampled };
@@ -161,7 +161,7 @@ impl OfDevice {
         }
     }
 
-    /// Returns what the job holds there, as far as that is known.
+    /// Returns the job's memory on this device, as far as it is known.
     fn add(&mut self, at: Duration, on: &OnDevice) -> Option<u64> {
         self.others = self.others.max(on.others);
         self.members.extend(on.rows.iter().map(|held| held.id));
@@ -188,7 +188,7 @@ impl OfDevice {
         if let Some(figure) = figure(at, on, |held| &held.system) {
             keep_higher(&mut self.gtt, figure);
         }
-        // Nobody of the job on it is a known nothing.
+        // No process of the job on the device is a known 0.
         let is_none = on.rows.is_empty() && !on.is_partial;
         self.now = job.map(|figure| figure.bytes).or(is_none.then_some(0));
         self.now
@@ -227,7 +227,7 @@ impl OfDevice {
     }
 }
 
-/// The sum over the members in one sample; `None` where nothing is known of any, or nobody is there.
+/// Returns the sum over the members in one sample; `None` if no process is there, or nothing is known of any.
 fn figure<'a>(at: Duration, on: &'a OnDevice, of: impl Fn(&'a Held) -> &'a Reading) -> Option<GpuFigure> {
     let add = |sum: u64, bytes| sum.saturating_add(bytes);
     let known: Vec<(&Held, &Reading)> = on
@@ -240,11 +240,11 @@ fn figure<'a>(at: Duration, on: &'a OnDevice, of: impl Fn(&'a Held) -> &'a Readi
         return None;
     }
     let upper = known.iter().filter_map(|(_, reading)| reading.bytes()).fold(0, add);
-    // What one process holds is surely held; a client that several hold may be the same memory in each.
+    // Memory of a single process counts in full. Clients shared by several processes may be the same memory in each.
     let lower = |shares| known.iter().filter(move |(held, _)| held.shares == shares);
     let alone = lower(false).filter_map(|(_, reading)| reading.lower()).fold(0, add);
     let sharing = lower(true).filter_map(|(_, reading)| reading.lower()).max();
-    // Whoever may hold more leaves the sum open upwards.
+    // A process that may hold more leaves the sum open upwards.
     let bounded = known.iter().filter(|(_, reading)| reading.upper().is_some()).count();
     let is_whole = bounded == on.rows.len() && !on.is_partial;
     Some(GpuFigure {

@@ -1,4 +1,4 @@
-//! Reading the devices while a job runs, in a thread of its own: a driver may be slow, or hang.
+//! Reads the devices while a job runs, in a thread of its own, because a driver may be slow or hang.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,25 +20,25 @@ use crate::{
     },
 };
 
-/// Drivers are given so long to open: NVML takes seconds where no persistence daemon runs.
+/// Longest wait for the drivers to open: NVML takes seconds if no persistence daemon runs.
 const OPENING: Duration = Duration::from_secs(10);
-/// The last sample is waited for so long.
+/// Longest wait for the last sample.
 const CLOSING: Duration = Duration::from_secs(1);
-/// Between two samples at least, and at most, while the pace is ours to choose.
+/// Shortest and longest pause between two samples at an adaptive pace.
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
-/// A sample may cost this share of the time until the next.
+/// Divisor of the time until the next sample: a sample may cost this share of it.
 const SHARE: u32 = 50;
 
-/// Drivers' libraries want more than a thread of ours would.
+/// Stack of the thread: drivers' libraries need more than code of this library.
 const STACK: usize = 2 << 20;
 
-/// The thread that reads.
+/// The thread that reads the devices.
 #[derive(Debug)]
 pub(crate) struct GpuWatch {
     samples: Receiver<GpuSample>,
     shared: Arc<Shared>,
-    /// What has come while the job had not begun.
+    /// Samples from before the job began.
     first: Vec<GpuSample>,
     is_open: bool,
 }
@@ -61,7 +61,7 @@ impl GpuWatch {
         let shared = Arc::new(Shared::default());
         let (sender, samples) = channel();
         let (theirs, roots) = (Arc::clone(&shared), roots.clone());
-        // Without a thread there are no samples, which is said.
+        // Without a thread there are no samples, and the record says so.
         let started = quiet_thread::start("hw-gpu", STACK, move || read(&roots, pace, &theirs, &sender));
         let mut watch = Self { samples, shared, first: Vec::new(), is_open: started.is_ok() };
         match watch.samples.recv_timeout(OPENING) {
@@ -76,21 +76,21 @@ impl GpuWatch {
         self.is_open
     }
 
-    /// Whose memory is read from now on.
+    /// Sets the members to be read from now on.
     pub(crate) fn follow(&self, members: impl Iterator<Item = (u32, MemberId)>) {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.members.clear();
         state.members.extend(members);
     }
 
-    /// What was read since.
+    /// Returns the samples since the last call.
     pub(crate) fn drain(&mut self) -> Vec<GpuSample> {
         let mut samples = std::mem::take(&mut self.first);
         samples.extend(self.samples.try_iter());
         samples
     }
 
-    /// The job is over: what is left. A driver that hangs is left behind.
+    /// Ends the thread and returns its last samples. A driver that hangs is left behind.
     pub(crate) fn finish(&mut self) -> Vec<GpuSample> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).over = true;
         self.shared.changed.notify_all();
@@ -119,7 +119,7 @@ fn read(roots: &Roots, pace: Pace, shared: &Shared, samples: &Sender<GpuSample>)
         }
         let found_nothing = sample.devices.is_empty();
         let cost = begin.elapsed();
-        // Nobody listens any more, or there is nothing to read.
+        // The receiver is gone, or there is no device to read.
         if samples.send(sample).is_err() || found_nothing {
             return;
         }
@@ -135,10 +135,11 @@ fn read(roots: &Roots, pace: Pace, shared: &Shared, samples: &Sender<GpuSample>)
     }
 }
 
-/// `with_others`: whoever uses the devices is asked for, which costs a look at the whole machine; else the members.
+/// Takes a sample. `with_others` reads all users of the devices, which costs a walk over the whole machine; otherwise
+/// only the members are read.
 fn sample(monitor: &mut Monitor, members: &HashMap<u32, MemberId>, with_others: bool) -> GpuSample {
     let devices = monitor.devices();
-    // Opening the drivers may have taken seconds: what is read is of now.
+    // Opening the drivers may have taken seconds; the readings are of now.
     let taken = Instant::now();
     let listing = if with_others {
         monitor.usages()
@@ -150,11 +151,12 @@ fn sample(monitor: &mut Monitor, members: &HashMap<u32, MemberId>, with_others: 
     GpuSample { taken, devices: on, gaps: listing.gaps }
 }
 
-/// Returns whether a gap may hide who uses a device: it names it, or names none and is of the same sort of driver.
+/// Returns whether a gap may hide users of a device: it names the device, or names none and comes from the same kind of
+/// driver.
 fn hides_users_of(device: &Device, all: &[Device], gap: &Gap) -> bool {
     let names = |device: &Device| gap.what.contains(device.id.as_str()) || gap.what == device.label();
     if gap.why == Unavailable::PidNamespace {
-        // Dealt with by itself.
+        // It is handled separately.
         return false;
     }
     if all.iter().any(names) {
@@ -174,7 +176,8 @@ fn on_device(
     listing: &Listing,
     members: &HashMap<u32, MemberId>,
 ) -> OnDevice {
-    // Which device a gap belongs to is not told: it is that of whoever names processes by pids of the host.
+    // A gap does not name its device. A gap of pid namespaces belongs to the driver that names processes by pids of the
+    // host.
     let by_nvidia = is_asked_by_nvidia(device);
     let names_host_pids = by_nvidia && listing.gaps.iter().any(|gap| gap.why == Unavailable::PidNamespace);
     let is_partial = listing.gaps.iter().any(|gap| hides_users_of(device, all, gap))

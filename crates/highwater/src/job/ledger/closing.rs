@@ -1,4 +1,4 @@
-//! The record that the fold makes of what it has seen, and of what is known only then.
+//! Makes the record from the ledger and the facts that are known only at that time.
 
 use std::time::Duration;
 
@@ -11,40 +11,40 @@ use crate::{
     },
 };
 
-/// What is known only when a record is made.
+/// Facts that are known only when a record is made.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Closing {
     pub(crate) elapsed: Duration,
     pub(crate) exit: Option<Exit>,
     pub(crate) downgrades: Vec<Downgrade>,
     pub(crate) overhead: Option<Overhead>,
-    /// Events that the kernel, or we, dropped.
+    /// Events that the kernel or this process dropped.
     pub(crate) lost_events: u64,
-    /// The kernel told of every birth, exec and end.
+    /// True if the kernel reported every fork, exec and exit.
     pub(crate) all_reported: bool,
-    /// What the kernel itself kept of the job.
+    /// Peaks and kills that the kernel itself counted.
     pub(crate) kept: Kept,
-    /// Limits, and how the job stood to them.
+    /// The limits, and how far the job exceeded them.
     pub(crate) limits: Vec<Limit>,
-    /// We have sent SIGKILL ourselves.
+    /// True if this process sent SIGKILL.
     pub(crate) we_killed: bool,
 }
 
-/// Peaks of the job as a whole that the kernel itself kept.
+/// Totals of the whole job that the kernel itself kept.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Kept {
-    /// Of its cgroup's charge.
+    /// Peak of the charge of its cgroup.
     pub(crate) cgroup: Option<PeakFigure>,
-    /// Of what it committed.
+    /// Peak of its committed memory.
     pub(crate) commit: Option<PeakFigure>,
-    /// How long tasks waited for memory.
+    /// Time that tasks waited for memory.
     pub(crate) pressure: Option<Pressure>,
     /// Kills for want of memory.
     pub(crate) oom: Option<OomSeen>,
 }
 
 impl Ledger {
-    /// The record so far, without groups, timeline and spilled rows: cheap enough to be written now and then.
+    /// Returns the record so far, without groups, timeline and spilled rows: cheap enough to be written now and then.
     pub(crate) fn checkpoint(&self, closing: &Closing) -> Record<RowsSoFar<'_>> {
         let processes = RowsSoFar::of(self);
         let left_out = self.seen - processes.len() as u64;
@@ -53,7 +53,7 @@ impl Ledger {
         record
     }
 
-    /// The record, complete. Members still alive are named as still running.
+    /// Returns the complete record. Members that are still alive are marked as running.
     pub(crate) fn finish(mut self, closing: &Closing) -> Record<Rows> {
         let extents = self.living.values_mut().map(|member| &mut member.extent);
         self.estimate.finish(closing.elapsed, extents);
@@ -97,9 +97,9 @@ impl Ledger {
         still_running: u64,
     ) -> Record<P> {
         let all_reported = closing.all_reported && closing.lost_events == 0 && self.seen_dead == 0;
-        // Perf events tell of an end before the memory is gone (Linux 6.18): how long that takes is a guess.
+        // Perf events report an exit before its memory is freed (Linux 6.18), and the time between the two is a guess.
         let ends_are_known = self.header.origin.lineage == Lineage::ProcConnector;
-        // A rise that stays below a mark from before the attaching is seen in samples only.
+        // A rise that stays below a high-water mark from before the attachment is seen in samples only.
         let marks_are_known = self.header.attached.is_none();
         let mut rss = self.estimate.interval(all_reported && ends_are_known && marks_are_known);
         let Header {
@@ -190,8 +190,8 @@ impl Ledger {
         }
     }
 
-    /// PSS has no high-water mark: the job reached at least the highest pass. Where most of it could not be read, that
-    /// is true, and misleads.
+    /// Returns the highest pass. PSS has no high-water mark, so the job reached at least that. A pass that missed most
+    /// of the job is left out, as it misleads.
     fn pss_figure(&self) -> Option<PeakFigure> {
         self.pss.filter(|pass| pass.bytes > pass.unread_rss).map(|pass| PeakFigure {
             bytes: pass.bytes,

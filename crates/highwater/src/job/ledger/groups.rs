@@ -1,4 +1,4 @@
-//! Sums by command, and by what else was asked for.
+//! Sums by command, and by the other keys that were asked for.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -15,27 +15,28 @@ use crate::{
 
 mod tree;
 
-/// Where nothing was found in the command line.
+/// Name of the group of command lines without a match.
 const NO_MATCH: &str = "(no match)";
-/// Groups of one kind that bear names of their own.
+/// Most groups of one key that have names of their own.
 const MAX_NAMED_GROUPS: usize = 10_000;
-/// All groups beyond those. No program is called so: a name ends at its first space, and a path begins with a slash.
+/// Name of the group of all others. No program has this name: a name ends at its first space, and a path begins with a
+/// slash.
 pub(super) const OTHERS: &str = "(others)";
 
-/// In which group of each kind a member is, the one by command first.
+/// The group of a member for each key, the one by command first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Membership(Vec<usize>);
 
-/// All kinds of groups.
+/// All groups of all keys.
 #[derive(Debug)]
 pub(super) struct Groups {
-    /// By command first: guesses about unread programs need it.
+    /// The groups by command are first, as bounds for unread programs need them.
     kinds: Vec<Kind>,
     tree: Option<TreeFold>,
 }
 
 impl Groups {
-    /// By command, and by what else is asked for.
+    /// Groups by command, and by the keys in `asked`.
     pub(super) fn new(asked: &[GroupBy]) -> Self {
         let mut kinds = vec![Kind::new(GroupBy::Command)];
         for by in asked.iter().filter(|by| !matches!(by, GroupBy::Command | GroupBy::Tree)) {
@@ -55,14 +56,14 @@ impl Groups {
         }
     }
 
-    /// It is not counted as a process.
+    /// Removes a member that is not counted as a process.
     pub(super) fn forget(&mut self, id: MemberId) {
         if let Some(tree) = &mut self.tree {
             tree.forget(id);
         }
     }
 
-    /// What a sample read of members in these groups.
+    /// Adds up the readings of one sample by group.
     pub(super) fn sample<'a>(
         &mut self,
         at: Duration,
@@ -81,11 +82,11 @@ impl Groups {
         }
     }
 
-    /// Counts a finished process; its own mark may be more than any sample of the group saw.
+    /// Counts an exited process. Its own high-water mark may exceed every sample of the group.
     pub(super) fn close(&mut self, id: MemberId, membership: &Membership, row: &Process) {
         let last_image = row.images.last().map_or(row.peak.rss, |image| image.peak);
         for (kind, &index) in self.kinds.iter_mut().zip(&membership.0) {
-            // What an earlier program held belongs to the group of that program.
+            // An earlier program's memory belongs to the group of that program.
             let peak = if matches!(kind.by, GroupBy::Ppid) { row.peak.rss } else { last_image };
             kind.count(index, peak);
         }
@@ -94,7 +95,7 @@ impl Groups {
         }
     }
 
-    /// The largest peak of a single process of this command so far.
+    /// Returns the largest peak of a single process of this command so far.
     pub(super) fn largest(&self, membership: &Membership) -> u64 {
         membership.0.first().map_or(0, |&index| self.kinds[0].folds[index].largest)
     }
@@ -104,7 +105,7 @@ impl Groups {
         self.kinds.iter().any(|kind| kind.keys.len() > MAX_NAMED_GROUPS)
     }
 
-    /// All of them; `row_of` tells the index of a member's row.
+    /// Returns all groups; `row_of` gives the index of a member's row.
     pub(super) fn finish(&mut self, row_of: impl Fn(MemberId) -> Option<u64>) -> Vec<Group> {
         let mut groups: Vec<Group> = self.kinds.iter_mut().flat_map(Kind::finish).collect();
         groups.extend(self.tree.iter().flat_map(|tree| tree.finish(&row_of)));
@@ -112,7 +113,7 @@ impl Groups {
     }
 }
 
-/// Sums by one key, each sample anew, so that a group's peak is one instant's.
+/// Sums by one key, anew in each sample, so that a group's peak is that of one instant.
 #[derive(Debug)]
 struct Kind {
     by: GroupBy,
@@ -184,7 +185,7 @@ impl Kind {
     fn count(&mut self, index: usize, peak: Option<ProcessPeak>) {
         let group = &mut self.folds[index];
         group.processes += 1;
-        // What it cannot have exceeded it need not have reached.
+        // An upper bound need not have been reached.
         let Some(peak) = peak.filter(|peak| peak.certainty != Certainty::AtMost) else { return };
         group.largest = group.largest.max(peak.bytes);
         if group.peak.is_none_or(|known| peak.bytes > known) {
@@ -207,7 +208,7 @@ impl Kind {
                     parent: None,
                 }
             })
-            // A name that a process had only before an exec counts nobody.
+            // A name that a process had only before an exec counts no process.
             .filter(|group| group.processes > 0)
             .collect();
         groups.sort_by(|a, b| b.peak_bytes.cmp(&a.peak_bytes).then_with(|| a.key.cmp(&b.key)));

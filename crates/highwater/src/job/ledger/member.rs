@@ -21,17 +21,19 @@ use crate::{
     record::{Certainty, Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks, Timestamp},
 };
 
-/// A process that was forked and has not exec'ed for so long is a worker, not on its way to an exec.
+/// Longest time between fork and exec of a process that is on its way to an exec: one that lives longer without an exec
+/// is a worker. It is longer than the tracker's `FORK_TO_FIRST_HOLD`, which bounds the delay of a hold that is known to
+/// come.
 const FORK_TO_EXEC: Duration = Duration::from_millis(50);
 
-/// Images of a process that have entries of their own, beside its last one.
+/// Most images of a process that have entries of their own, beside its last one.
 const MAX_IMAGES: usize = 1_000;
 
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) pid: u32,
     pub(super) ppid: u32,
-    /// That parent, if it is a member.
+    /// The parent, if it is a member.
     pub(super) parent: Option<MemberId>,
     pub(super) name: Arc<Name>,
     pub(super) groups: Membership,
@@ -39,21 +41,21 @@ pub(super) struct Member {
     pub(super) first: Duration,
     pub(super) last: Duration,
     pub(super) extent: Extent,
-    /// Its mark when it was first read.
+    /// Its high-water mark when it was first read.
     born_with: Option<u64>,
-    /// Highest reading of the current image, and where it came from.
+    /// Highest reading of the current image, and its source.
     high: Option<(u64, PeakSource)>,
-    /// The last word on the current image.
+    /// The final mark of the current image.
     last_mark: Option<LastMark>,
     images: Vec<Image>,
     pub(super) exit: Option<ProcessExit>,
-    /// What it cannot have exceeded: its `ru_maxrss`.
+    /// Upper bound of its peak: its `ru_maxrss`.
     pub(super) cap: Option<u64>,
-    /// The highest it has committed, and whether that is the last word.
+    /// Its highest commit charge, and whether that is final.
     pub(super) commit: Option<(u64, bool)>,
-    /// Large, and of most not read while they live.
+    /// Boxed, as it is large and most members are not read while they live.
     used: Option<Box<UsageAccount>>,
-    /// Its mark when it was attached to.
+    /// Its high-water mark when it was attached to.
     mark_before: Option<u64>,
     swap: Option<u64>,
 }
@@ -90,15 +92,15 @@ impl Member {
         }
     }
 
-    /// Between fork and exec a process holds its parent's pages. One that ended soon after it was seen so, and held
-    /// no more than it was born with, has probably exec'ed unseen: what was read says nothing about it.
+    /// Returns whether the readings showed only its parent's pages. A process that exited soon after its fork, and did
+    /// not grow, has probably exec'ed unseen.
     pub(super) fn showed_only_its_parent(&self) -> bool {
         let born_with = self.born_with.unwrap_or(0);
         let grew = self.high.is_some_and(|(high, _)| high > born_with + born_with / 64 + (128 << 10));
         self.forked && !grew && self.last.saturating_sub(self.first) < FORK_TO_EXEC
     }
 
-    /// What it has used beside memory.
+    /// Returns its usage beside memory.
     pub(super) fn used(&self) -> &UsageAccount {
         self.used.as_deref().unwrap_or(&UsageAccount::EMPTY)
     }
@@ -109,7 +111,7 @@ impl Member {
 
     pub(super) fn was_there(&mut self, mark: Option<u64>) {
         (self.mark_before, self.used) = (mark, Some(Box::new(UsageAccount::of_attached())));
-        // It is no child on its way to an exec.
+        // It is not a child on its way to an exec.
         self.forked = false;
     }
 
@@ -133,7 +135,7 @@ impl Member {
     }
 
     pub(super) fn set_last(&mut self, mark: LastMark) {
-        // The exit record may follow what was read at the exit: the higher one stands, and what is final stays so.
+        // The exit record may follow the reading at the exit. The higher one stands, and a final one stays final.
         let known =
             self.last_mark.filter(|known| (known.is_final, known.bytes) > (mark.is_final, mark.bytes));
         let mark = known.unwrap_or(mark);
@@ -157,7 +159,7 @@ impl Member {
         self.name = name;
     }
 
-    /// What may be said of its image if that ends without a last word.
+    /// Returns the bounds of its image, in case that ends without a final mark.
     pub(super) fn unread(&self, groups: &Groups) -> Unread {
         Unread { cap: self.cap, alike: groups.largest(&self.groups) }
     }
@@ -186,7 +188,7 @@ impl Member {
             Certainty::Exact if !all_exact => ProcessPeak { certainty: Certainty::AtLeast, ..peak },
             _ => peak,
         });
-        // One alone says nothing that the row does not.
+        // A single image says nothing that the row does not.
         let images = if self.images.is_empty() { Vec::new() } else { all_images().cloned().collect() };
         let certainty = Certainty::AtLeast;
         let swap = self.swap.map(|bytes| ProcessPeak { bytes, source: PeakSource::Sampled, certainty });
@@ -212,8 +214,8 @@ impl Member {
     }
 }
 
-/// Adds an image to those of a process. Beyond the bound the last entry stands for all further ones: a process that execs
-/// without end must not fill the memory.
+/// Adds an image to those of a process. Beyond the bound the last entry stands for all further ones, because a process
+/// that execs without end must not fill the memory.
 fn add_image(images: &mut Vec<Image>, image: Image) {
     let is_full = images.len() == MAX_IMAGES;
     match images.last_mut() {
@@ -227,7 +229,7 @@ fn add_image(images: &mut Vec<Image>, image: Image) {
     }
 }
 
-/// The larger of two peaks. It is exact only if both are.
+/// Returns the larger of two peaks. It is exact only if both are.
 fn larger(one: Option<ProcessPeak>, other: Option<ProcessPeak>) -> Option<ProcessPeak> {
     let peak = one.into_iter().chain(other).max_by_key(|peak| peak.bytes)?;
     let is_exact = |peak: Option<ProcessPeak>| peak.is_some_and(|peak| peak.certainty == Certainty::Exact);
@@ -238,7 +240,8 @@ fn larger(one: Option<ProcessPeak>, other: Option<ProcessPeak>) -> Option<Proces
     Some(ProcessPeak { certainty, ..peak })
 }
 
-/// The kernel keeps this mark exactly; what came after it was last read is missing.
+/// Makes the peak of the commit charge. The kernel keeps this mark exactly, but a rise after the last reading is
+/// missing.
 fn commit_peak((bytes, is_final): (u64, bool)) -> ProcessPeak {
     if is_final {
         ProcessPeak { bytes, source: PeakSource::AfterEnd, certainty: Certainty::Exact }

@@ -1,17 +1,17 @@
-//! Who was killed for want of memory, as far as there is evidence.
+//! Evidence of the members that were killed for want of memory.
 
 use crate::record::{OomEvidence, OomKills, OomVictim, PressureOf};
 
-/// So many killed processes are remembered.
+/// Most killed members that are remembered by name.
 const REMEMBERED: usize = 64;
 
-/// What the kernel says of kills while the job ran.
+/// Kernel's counts of kills while the job ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OomSeen {
     pub(crate) in_job: Option<u64>,
     pub(crate) around: Option<u64>,
     pub(crate) around_is: PressureOf,
-    /// Pids that its log names.
+    /// Pids named in its log.
     pub(crate) logged: Vec<u32>,
 }
 
@@ -30,7 +30,8 @@ impl Killed {
         }
     }
 
-    /// `we_killed`: SIGKILL came from us, too. `unknown_ends`: processes of which it is not known how they ended.
+    /// Compares the members with the kernel's counts. `we_killed`: this process sent SIGKILL, too. `unknown_ends`:
+    /// members whose exit status is not known.
     pub(super) fn judge(&self, seen: &OomSeen, we_killed: bool, unknown_ends: u64) -> OomKills {
         let all_accounted = !we_killed && unknown_ends == 0 && seen.in_job == Some(self.count);
         let victims = self.list.iter().filter_map(|(pid, command)| {

@@ -1,4 +1,4 @@
-//! The rows of a job that goes on.
+//! The process rows of a running job.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 use super::Ledger;
 use crate::record::{Process, Record};
 
-/// The process rows so far: those in memory of processes that have ended, then of those that live. Each is made when it is
-/// asked for, so that a checkpoint of a thousand processes takes the memory of one.
+/// The process rows so far: rows in memory of exited processes, then rows of living ones. Each row is made when it is
+/// asked for, so a checkpoint of a thousand processes takes the memory of one.
 #[derive(Clone, Copy)]
 pub struct RowsSoFar<'a>(&'a Ledger);
 
@@ -17,17 +17,17 @@ impl<'a> RowsSoFar<'a> {
         Self(ledger)
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.0.rows.in_memory().len() + self.0.living.len()
     }
 
-    /// Returns whether there is none.
+    /// Returns whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The rows one by one.
+    /// Iterates over the rows.
     pub fn iter(&self) -> impl Iterator<Item = Process> + '_ {
         let Self(ledger) = self;
         let living = ledger.living.iter().map(|(&id, member)| {
@@ -52,7 +52,7 @@ impl Serialize for RowsSoFar<'_> {
 }
 
 impl Record<RowsSoFar<'_>> {
-    /// With all rows in memory.
+    /// Returns the record with all rows in memory.
     pub fn into_memory(self) -> Record {
         let processes = self.processes.iter().collect();
         self.with_processes(processes)

@@ -66,7 +66,7 @@ fn gone(id: u32, at: u64) -> Event {
     Event::Ended { id: MemberId(id), freed: ms(at) }
 }
 
-/// Something that happened since the last sample, one step ago.
+/// Applies an event from the last step, since the last sample.
 fn event(ledger: &mut Ledger, at: Duration, event: Event) {
     let before = at.saturating_sub(ms(10));
     ledger.event(TimedEvent { moment: Moment::between(before, at), event });
@@ -222,7 +222,7 @@ fn what_is_told_whole_has_exact_peaks_and_a_rigorous_bound() {
     let mut ledger = ledger_with(Lineage::ProcConnector);
     exactly(&mut ledger, 0, born(0, 10, 1, "sh", false));
     sample(&mut ledger, 0, &[reading(0, 2, 2)]);
-    // Two children one after the other, both gone before they could be sampled; the second one after a vfork.
+    // Two children one after the other, both gone before a sample; the second one was started by vfork.
     exactly(&mut ledger, 1, unnamed(1, 11));
     exactly(&mut ledger, 2, last(1, 2));
     exactly(&mut ledger, 2, Event::Exec { id: MemberId(1), name: Some(name("true")) });
@@ -286,7 +286,7 @@ fn a_window_waits_for_the_last_mark_of_one_that_was_ending() {
     exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
     exactly(&mut ledger, 0, born(1, 11, 1, "b", false));
     sample(&mut ledger, 0, &[reading(0, 100, 100), reading(1, 100, 100)]);
-    // The second one was on its way out: no memory, but the news of its end comes later.
+    // The second one was exiting: it had no memory, but its exit event comes later.
     sample(&mut ledger, 10, &[reading(0, 100, 100)]);
     let mark = LastMark { bytes: 150 * MIB, source: PeakSource::Taskstats, is_final: true };
     exactly(&mut ledger, 9, Event::FinalMark { id: MemberId(1), mark });
@@ -347,7 +347,7 @@ fn a_checkpoint_is_not_complete_and_reads_back() {
     assert_eq!(back.processes.len(), 1);
 }
 
-/// Anything that may happen, also what never should.
+/// Generates anything that may happen, and things that never should.
 fn happening() -> impl Strategy<Value = (u8, u32, u64, u64, bool)> {
     (0u8..11, 0u32..6, 0u64..500, 0u64..500, any::<bool>())
 }

@@ -1,7 +1,8 @@
-//! What was used beside memory by the job.
+//! Usage of the job beside memory.
 //!
-//! The job's total is what its living members have used, each with the descendants that it has waited for, and what the
-//! waits of this process reported: a process that was too short to be read is counted in the one that waited for it.
+//! The job's total is the usage of its living members, each with the descendants that it has waited for, and the usage
+//! that the waits of this process reported. A process that was too short to be read is counted in its parent, which
+//! waited for it.
 
 use std::time::Duration;
 
@@ -15,24 +16,24 @@ use crate::{
     record::{Downgrade, Usage, UsageSource},
 };
 
-/// Sum of what the members of a job have used.
+/// Sum of the members' usage.
 #[derive(Debug, Default)]
 pub(super) struct UsageFold {
     wanted: UsageWanted,
-    /// What our waits reported, and what members had that nobody of the job waited for.
+    /// Usage that this process's waits reported, and usage of exited members that no process of the job waited for.
     reaped: Used,
-    /// What members had used before they were attached to.
+    /// Usage of members before they were attached to.
     before: Used,
-    /// The sum over the members that have ended, each by itself.
+    /// Sum over the exited members, each by itself.
     rows: Used,
-    /// Amounts of which every ended member's is whole.
+    /// Amounts that are incomplete for some exited member.
     partial: Completeness,
     highest: Used,
     waited: bool,
     has_survivors: bool,
-    /// What the system itself has counted of the whole job, and whether nothing can be added.
+    /// Usage of the whole job as the system itself counts it; true if nothing can be added.
     kept: Option<(Used, bool)>,
-    /// Of one that we waited for it could not be read what it had moved.
+    /// True if the bytes read and written of a child could not be read before this process waited for it.
     unread: bool,
 }
 
@@ -45,7 +46,7 @@ impl UsageFold {
         self.wanted
     }
 
-    /// Counts what a member had used before it was attached to.
+    /// Adds usage of a member from before it was attached to.
     pub(super) fn count_before(&mut self, used: Option<Used>) {
         if let Some(used) = used {
             self.before = self.before.plus(used);
@@ -62,7 +63,7 @@ impl UsageFold {
         self.kept = Some((used, is_final));
     }
 
-    /// A member has ended. `is_waited_for`: by us or by a member, in whose figures it goes on.
+    /// Counts an exited member. `is_waited_for`: by this process, or by a member whose figures include it from now on.
     pub(super) fn close(&mut self, account: &UsageAccount, is_waited_for: bool) {
         if !is_waited_for {
             self.reaped = self.reaped.plus(account.with_waited);
@@ -74,16 +75,17 @@ impl UsageFold {
         self.partial.io |= !whole.io;
     }
 
-    /// A member lives on after the measurement.
+    /// Counts a member that lives on after the measurement.
     pub(super) fn survived(&mut self, account: &UsageAccount) {
         self.reaped = self.reaped.plus(account.with_waited);
         self.rows = self.rows.plus(account.own());
         self.has_survivors = true;
     }
 
-    /// The job's total so far. Never falls: between its end and its parent's wait a process is in no figure.
+    /// Returns the job's total so far. It never falls, although a process is in no figure between its exit and its
+    /// parent's wait.
     pub(super) fn now<'a>(&mut self, living: impl Iterator<Item = &'a Member> + Clone) -> Used {
-        // Where nobody hands on what a waited-for child has moved (macOS), the members' own are more.
+        // On macOS a parent does not inherit the I/O of its children, so the members' own sum is higher there.
         let own = living.clone().map(|member| member.used().own()).fold(self.rows, Used::plus);
         let total = self.total(living);
         self.highest = self.highest.or_more(total).or_more(Used { cpu: None, ..own });
@@ -99,7 +101,7 @@ impl UsageFold {
         Used { cpu: kept.cpu.or(sum.cpu), io: kept.io.or(sum.io) }
     }
 
-    /// Why nothing is known of bytes read and written although they were asked for.
+    /// Returns why bytes read and written are unknown although they were asked for.
     pub(super) fn io_downgrade(&self) -> Option<Downgrade> {
         self.wanted.io.then(|| Downgrade {
             wanted: "bytes read and written".to_owned(),
@@ -109,7 +111,7 @@ impl UsageFold {
         })
     }
 
-    /// Why nothing is known of CPU time although it was asked for.
+    /// Returns why CPU time is unknown although it was asked for.
     pub(super) fn cpu_downgrade(&self) -> Option<Downgrade> {
         self.wanted.cpu.then(|| Downgrade {
             wanted: "CPU time and page faults".to_owned(),
@@ -117,7 +119,7 @@ impl UsageFold {
         })
     }
 
-    /// For the record. `all_seen`: no process was missed.
+    /// Returns the figures of the record. `all_seen`: no process was missed.
     pub(super) fn usage<'a>(
         &self,
         living: impl Iterator<Item = &'a Member> + Clone,
@@ -128,8 +130,8 @@ impl UsageFold {
         let nobody_lives = !self.has_survivors && living.clone().next().is_none();
         let rows = living.clone().map(|member| member.used().own()).fold(self.rows, Used::plus);
         let waited = self.total(living);
-        // The page faults, which no clock tick rounds, tell whether a process that somebody read is missing in what the
-        // waits say: nobody waited for it (SIGCHLD was ignored).
+        // Page faults, which no clock tick rounds, show whether the waits miss a process that was read. It then had no
+        // parent that waited for it (SIGCHLD was ignored).
         let more = |rows: Option<u64>, waited: Option<u64>| {
             rows.zip(waited).is_some_and(|(rows, waited)| rows > waited)
         };
@@ -147,7 +149,7 @@ impl UsageFold {
         };
         let is_whole = all_seen && nobody_lives && self.before == Used::default();
         let all_waited_for = match (waited.cpu, rows.cpu) {
-            // Nobody else can be missing in what our wait said.
+            // No other process can be missing in the result of the wait.
             _ if seen == 1 => self.waited,
             (Some(waited), Some(rows)) if self.wanted.cpu && !self.partial.faults => {
                 let all = |cpu: Cpu| (cpu.faults(), cpu.minor_faults, cpu.major_faults);

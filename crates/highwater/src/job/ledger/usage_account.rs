@@ -1,4 +1,4 @@
-//! What was used beside memory by one member.
+//! Usage of one member beside memory.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::{
     record::{ProcessUsage, UsageSource},
 };
 
-/// What one member has used.
+/// Usage of one member.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct UsageAccount {
-    /// What it had used before it was attached to, by itself and with the descendants that it had waited for.
+    /// Usage from before it was attached to, by itself and with the descendants that it had waited for.
     before: Option<UsedBefore>,
     own: Used,
     pub(super) with_waited: Used,
-    /// Source of the final `own`, and which of its amounts are.
+    /// Source of the final `own`, and the amounts of it that are final.
     pub(super) last: Option<(UsageSource, Completeness)>,
-    /// This process waited for it: its part is in the sum of those that it waited for.
+    /// True if this process waited for it: its part is in the sum of the waits.
     pub(super) reaped: bool,
 }
 
@@ -55,20 +55,20 @@ impl UsageAccount {
             reading.with_waited
         });
         self.own = self.own.or_more(self.since(reading.own));
-        // What was unknown then is in no sum now: all of its life would be.
+        // An amount that was unknown then is in no sum now, as it would include the whole life.
         self.with_waited = self.before.map_or(reading.with_waited, |before| {
             reading.with_waited.since(before.with_waited).plus(before.with_waited)
         });
         used_before
     }
 
-    /// Takes in what it had used in the end.
+    /// Takes in the usage at its exit.
     pub(super) fn ended(&mut self, used: Used, source: UsageSource, whole: Completeness) {
         if self.before.is_some_and(|before| !before.is_known) {
-            // All of its life is in it, and what came before it was attached to was never read.
+            // It includes the whole life, and the part before the attachment was never read.
             return;
         }
-        // Of two last words both are lower bounds, and what one of them is sure of stands.
+        // Two final readings are both lower bounds. An amount is final if one of them is final.
         let known = self.last.map_or(whole, |(_, known)| Completeness {
             cpu: whole.cpu || known.cpu,
             faults: whole.faults || known.faults,

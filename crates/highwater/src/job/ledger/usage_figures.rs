@@ -1,4 +1,4 @@
-//! Amounts as the record has them.
+//! Amounts in the form of the record.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the job's peaks say of its limits once it is over: the kernel keeps marks of what nobody looked at in time.
+//! Compares the limits with the job's peaks once it is over: the kernel's high-water marks include what no sample saw.
 
 use super::LimitNotice;
 use crate::{
@@ -6,14 +6,14 @@ use crate::{
     record::{Certainty, Exceeded, Limit, Limited, Record},
 };
 
-/// A peak, when it was, and whose.
+/// A peak, its time, and its process.
 struct Peak {
     bytes: u64,
     at_seconds: Option<f64>,
     of: Option<(u32, String)>,
 }
 
-/// Sets right the limits of a record whose job is over, and tells of each that was exceeded unseen.
+/// Corrects the limits of the record of a finished job, and returns a notice for each that was exceeded unseen.
 pub(crate) fn judge(record: &mut Record<Rows>) -> Vec<LimitNotice> {
     let mut limits = std::mem::take(&mut record.limits);
     let notices = limits.iter_mut().filter_map(|limit| judge_one(limit, peak(record, limit.of)?)).collect();
@@ -49,7 +49,8 @@ fn judge_one(limit: &mut Limit, Peak { bytes, at_seconds, of }: Peak) -> Option<
     })
 }
 
-/// What was surely held. The kernel keeps the limit of a cgroup, so no peak of it is above.
+/// Returns the highest value that was reached for certain. The kernel enforces the limit of a cgroup, so no peak of it
+/// is above.
 fn peak(record: &Record<Rows>, of: Limited) -> Option<Peak> {
     match of {
         Limited::TotalRss => {
@@ -69,7 +70,7 @@ fn peak(record: &Record<Rows>, of: Limited) -> Option<Peak> {
                 let rss = row.peak.rss.filter(|rss| rss.certainty != Certainty::AtMost)?;
                 Some(Peak { bytes: rss.bytes, at_seconds: None, of: Some((row.pid, row.command)) })
             });
-            // What is rigorous about the job's peak is that a single process reached it; which one, may be unknown.
+            // A rigorous lower bound of the job's peak was reached by a single process, which may be unknown.
             let rss = record.peak.rss.as_ref().filter(|rss| rss.lower_rigorous);
             let nobody = rss.map(|rss| Peak { bytes: rss.lower_bytes, at_seconds: None, of: None });
             nobody.into_iter().chain(peaks).max_by_key(|peak| peak.bytes)

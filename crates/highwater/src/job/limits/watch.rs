@@ -1,4 +1,4 @@
-//! Limits on a running job: when one is exceeded, what is to be done, and how soon to look again.
+//! Limits on a running job: the steps when one is exceeded, and the longest pause until the next poll.
 
 use std::time::Duration;
 
@@ -8,44 +8,44 @@ use crate::{
     record::{Downgrade, Exceeded, Limit, LimitAction, LimitEnd, Limited},
 };
 
-/// A limit is nearly reached at this share of it.
+/// Share of a limit at which it is nearly reached.
 const NEAR: (u64, u64) = (9, 10);
-/// A job that is to end, and grows beyond this share of its limit meanwhile, is killed at once.
+/// Share of a limit beyond which a job that is ending is killed at once.
 const FAR: (u64, u64) = (6, 5);
-/// With a limit in sight the next look comes before so much memory per second could fill the headroom.
+/// Bytes per second that a job may grow: near a limit the next poll comes before such a growth could fill the headroom.
 const FASTEST_GROWTH: u64 = 2 << 30;
-/// And never sooner than this.
+/// Shortest pause near a limit.
 const SHORTEST: Duration = Duration::from_millis(5);
-/// While the job is ending.
+/// Longest pause while the job is ending.
 const ENDING: Duration = Duration::from_millis(2);
-/// Passes over PSS may take this share of the time.
+/// Divisor of the time: passes over PSS may take this share of it.
 const PSS_SHARE: u32 = 10;
 
-/// What one look at the job showed.
+/// Readings of one poll of the job.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) at: Duration,
     pub(crate) total_rss: Option<u64>,
-    /// Who holds most, and how much.
+    /// The member that holds most, and its RSS.
     pub(crate) largest: Option<(MemberId, u64)>,
-    /// Where it was just read.
+    /// The PSS sum, if it was just read.
     pub(crate) total_pss: Option<u64>,
-    /// The kernel has killed a process for the limit of the job's cgroup.
+    /// True if the kernel has killed a process for the limit of the job's cgroup.
     pub(crate) oom_killed: bool,
 }
 
-/// What is to be done.
+/// A step to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Said once.
+    /// Report a limit, each once.
     Say { of: Limited, limit: u64, bytes: u64, is_exceeded: bool },
     /// Ask the whole job to end.
     Terminate,
-    /// End it.
+    /// Kill it.
     Kill,
 }
 
-/// The limits of one job, and how it stands to them.
+/// The limits of one job, and whether it exceeds them.
 #[derive(Debug)]
 pub(crate) struct LimitWatch {
     watched: Vec<Watched>,
@@ -56,12 +56,12 @@ pub(crate) struct LimitWatch {
     pss: PssLooks,
 }
 
-/// What became of the passes over PSS.
+/// Results of the passes over PSS.
 #[derive(Debug, Default)]
 struct PssLooks {
     counted: u64,
     disturbed: u64,
-    /// The most processes that one of them could not read.
+    /// The most processes that one pass could not read.
     unread: u64,
 }
 
@@ -106,7 +106,7 @@ impl LimitWatch {
         self.ending.is_some()
     }
 
-    /// Returns whether the kernel keeps a limit for us.
+    /// Returns whether the kernel enforces a limit for this job.
     pub(crate) fn watches_cgroup(&self) -> bool {
         self.watched.iter().any(|watched| watched.of == Limited::Cgroup)
     }
@@ -115,29 +115,29 @@ impl LimitWatch {
     pub(crate) fn wants_pss(&self, at: Duration, total_rss: Option<u64>) -> bool {
         let limit = self.watched.iter().find(|watched| watched.of == Limited::TotalPss);
         let over = limit.zip(total_rss).is_some_and(|(watched, rss)| rss > watched.limit);
-        // A job that is ending for another limit needs no such look; one that ends for this may grow too far.
+        // A job that is ending for another limit needs no such pass. One that ends for this limit may grow too far.
         let matters =
             self.ending.as_ref().is_none_or(|ending| ending.of == Limited::TotalPss && !ending.killed);
         over && matters && at >= self.next_pss
     }
 
-    /// A pass over PSS that ended `at` took so long.
+    /// Sets the pause after a pass over PSS that ended `at` and took `took`.
     pub(crate) fn pss_cost(&mut self, at: Duration, took: Duration) {
         self.next_pss = at + took * PSS_SHARE;
     }
 
-    /// It counts; `unread` processes could not be read, so it is a lower bound.
+    /// Counts a pass. It is a lower bound if `unread` processes could not be read.
     pub(crate) fn pss_counted(&mut self, unread: u64) {
         self.pss.counted += 1;
         self.pss.unread = self.pss.unread.max(unread);
     }
 
-    /// It does not count, for somebody came or went.
+    /// Counts a pass that is void because a process started or exited.
     pub(crate) fn pss_disturbed(&mut self) {
         self.pss.disturbed += 1;
     }
 
-    /// What the job was not held to, and why.
+    /// Returns the limit that could not be enforced, and the reason.
     pub(crate) fn missing(&self) -> Option<Downgrade> {
         let PssLooks { counted, disturbed, unread } = self.pss;
         let reason = if unread > 0 {
@@ -150,7 +150,7 @@ impl LimitWatch {
         Some(Downgrade { wanted: "the limit on total PSS".to_owned(), reason })
     }
 
-    /// Judges what was seen.
+    /// Compares a poll with the limits.
     pub(crate) fn judge(&mut self, seen: &Seen, steps: &mut Vec<Step>) {
         for watched in &mut self.watched {
             let Some(bytes) = seen.of(watched.of) else { continue };
@@ -194,14 +194,14 @@ impl LimitWatch {
         }
     }
 
-    /// Who held most when a limit was exceeded.
+    /// Records the process that held most when a limit was exceeded.
     pub(crate) fn blame(&mut self, of: Limited, pid: u32, command: &str) {
         if let Some(exceeded) = self.exceeded(of) {
             (exceeded.pid, exceeded.command) = (Some(pid), Some(command.to_owned()));
         }
     }
 
-    /// The kernel has killed a process for the cgroup's limit; the others are ours to end.
+    /// Records that the kernel killed a process for the cgroup's limit; this process must end the others.
     fn kernel_killed(&mut self, at: Duration, steps: &mut Vec<Step>) {
         let watched = self.watched.iter_mut().find(|watched| watched.of == Limited::Cgroup);
         let Some(watched) = watched.filter(|watched| watched.exceeded.is_none()) else { return };
@@ -221,7 +221,7 @@ impl LimitWatch {
         }
     }
 
-    /// The longest pause until the next look.
+    /// Returns the longest pause until the next poll.
     pub(crate) fn longest_pause(&self, seen: &Seen) -> Option<Duration> {
         if self.ending.is_some() {
             return Some(ENDING);
@@ -231,7 +231,7 @@ impl LimitWatch {
             .filter(|watched| watched.exceeded.is_none())
             .filter_map(|watched| {
                 let held = match watched.of {
-                    // It cannot be more than this.
+                    // PSS cannot exceed RSS.
                     Limited::TotalPss => seen.total_rss,
                     of => seen.of(of),
                 };
@@ -241,7 +241,7 @@ impl LimitWatch {
             .min()
     }
 
-    /// As the record has them.
+    /// Returns the limits in the form of the record.
     pub(crate) fn limits(&self) -> Vec<Limit> {
         let action = match self.on_limit {
             OnLimit::Kill => LimitAction::Kill,

@@ -1,18 +1,19 @@
-//! A cgroup of the job's own, whose peak the kernel itself keeps: a figure that shares nothing with the sums of RSS.
+//! The job's own cgroup, whose peak the kernel itself keeps: a figure that is independent of the sums of RSS.
 //!
-//! What it counts is what the kernel *charges*
-//! ([cgroup-v2.rst](https://docs.kernel.org/admin-guide/cgroup-v2.html), "Memory";
-//! [cgroup-v1/memory.rst](https://docs.kernel.org/admin-guide/cgroup-v1/memory.html)): anonymous memory, page cache
-//! of files read and written, tmpfs and shared memory, and kernel memory (stacks, page tables, slab, socket buffers;
-//! in v1 too, section 2.7.1). A page is charged once, however many share it, and to the group that touched it first:
-//! files that others had cached already are not in it, nor is what the command held before it was let in.
-//! Swap is not (`memory.swap.*`, v1 `memsw`). Cache goes when memory is short, so less may do.
+//! It counts the memory that the kernel *charges* ([cgroup-v2.rst](https://docs.kernel.org/admin-guide/cgroup-v2.html),
+//! "Memory"; [cgroup-v1/memory.rst](https://docs.kernel.org/admin-guide/cgroup-v1/memory.html)). That is anonymous
+//! memory, page cache of files read and written, tmpfs and shared memory. Kernel memory is charged, too: stacks, page
+//! tables, slab and socket buffers (in v1 as well, section 2.7.1). A shared page is charged once, to the group that
+//! touched it first. So it includes neither files that other groups had cached already, nor memory of the command from
+//! before it entered. Swap is not included (`memory.swap.*`, v1 `memsw`). Cache is dropped when memory is short, so the
+//! job may run with less.
+//!
 //! The kernel charges up to 64 pages a CPU in advance (`MEMCG_CHARGE_BATCH`, mm/memcontrol.c), so the peak reads high
-//! by as much; and CPUs that raise it at the very same moment may lose one such step (`page_counter_try_charge`,
+//! by as much. CPUs that raise it at the same moment may lose one such step (`page_counter_try_charge`,
 //! `mm/page_counter.c`, racy on purpose).
 //!
-//! Limits go on as before, since the group lies below those that limit us. The job can see it: `/proc/self/cgroup`
-//! names the group, and groups that the job makes itself lie below it.
+//! Existing limits still apply, since the group lies below the groups that have them. The job can see it:
+//! `/proc/self/cgroup` names the group, and groups that the job itself makes lie below it.
 
 use std::{
     fs::{self, File},
@@ -40,24 +41,25 @@ mod left_over;
 mod place;
 mod procs;
 
-/// The group. Ended when dropped, too.
+/// The group. It is also ended when dropped.
 #[derive(Debug)]
 pub(crate) struct JobGroup {
     path: PathBuf,
     version: Version,
-    /// Our own group: what is left of the job at its end goes there, as it would have been there without us.
+    /// The group of this process: remaining processes of the job are moved there at the end, where they would have been
+    /// without it.
     home: PathBuf,
-    /// The open directory; its lock says that the owner lives, see [`left_over`].
+    /// The open directory; its lock shows that the owner lives, see [`left_over`].
     directory: File,
-    /// Open for a child to write itself into (v1).
+    /// The file into which a child writes itself (v1).
     tasks: Option<File>,
     ended: bool,
-    /// Where we had to make room for the group: until all groups there have ended.
+    /// The leaf to which this process had to move for the group, until all groups there have ended.
     _stay: Option<Stay>,
 }
 
 impl JobGroup {
-    /// Makes an empty group with the memory controller, or says why none can be had. Groups that killed owners left
+    /// Makes an empty group with the memory controller, or returns why none can be made. Groups that killed owners left
     /// behind in the same place are removed.
     pub(crate) fn make(roots: &Roots) -> Result<Self, String> {
         let Place { version, parent, home, stay } = Place::find(roots)?;
@@ -75,20 +77,20 @@ impl JobGroup {
         Ok(group)
     }
 
-    /// Moves the held child `pid` into the group if it was to be born there and is not ([`clone_into`] was refused).
+    /// Moves the waiting child `pid` into the group if it was to start there and does not ([`clone_into`] was refused).
     pub(crate) fn let_in(&self, pid: u32) -> io::Result<()> {
         let is_in = || procs::list(&self.path).is_ok_and(|members| members.contains(&pid));
         if self.version == Version::V1 || is_in() { Ok(()) } else { self.admit(pid) }
     }
 
     /// Moves process `pid` with all its threads into the group. The kernel waits for all of its CPUs meanwhile
-    /// (`cgroup_attach_lock`, kernel/cgroup/cgroup.c): 5 to 15 ms, unless others move processes just then. What the
-    /// process was charged before stays where it was.
+    /// (`cgroup_attach_lock`, kernel/cgroup/cgroup.c), which takes 5 to 15 ms unless other processes are moved just
+    /// then. Earlier charges of the process stay where they were.
     fn admit(&self, pid: u32) -> io::Result<()> {
         procs::move_to(&self.path, pid)
     }
 
-    /// The quick way in, for a child that is about to be forked: some 15 us.
+    /// Returns the quick way in, some 15 us, for a child that is about to be forked.
     pub(crate) fn entry(&self) -> Entry<'_> {
         match &self.tasks {
             Some(tasks) => Entry::Write(tasks.as_fd()),
@@ -100,13 +102,13 @@ impl JobGroup {
         self.directory.as_fd()
     }
 
-    /// Where the group is.
+    /// Returns the path of the group.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns whether process `pid` is charged elsewhere: it was moved to a group that does not lie in this one. `None` where
-    /// that cannot be told.
+    /// Returns whether process `pid` was moved to a group that does not lie in this one, and so is charged elsewhere.
+    /// `None` if that is not known.
     pub(crate) fn has_left(&self, roots: &Roots, pid: u32) -> Option<bool> {
         let name = self.path.file_name()?.to_str()?;
         let text = bounded::read_to_string(&roots.proc.join(format!("{pid}/cgroup")), MAX_PROCESS_FILE_BYTES)
@@ -127,7 +129,7 @@ impl JobGroup {
     /// Makes the kernel keep the charge below `bytes`.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// The file cannot be written.
     pub(crate) fn limit(&self, bytes: u64) -> io::Result<()> {
         let file = match self.version {
             Version::V1 => "memory.limit_in_bytes",
@@ -135,13 +137,13 @@ impl JobGroup {
         };
         procs::write(&self.path, file, &bytes.to_string())?;
         if self.version == Version::V2 {
-            // What is killed is the whole job (Linux 4.19); without it, the largest process.
+            // The kernel then kills the whole job (Linux 4.19), and without this setting the largest process.
             let _ = procs::write(&self.path, "memory.oom.group", "1");
         }
         Ok(())
     }
 
-    /// How many processes the kernel killed because of a limit of this group.
+    /// Returns the number of processes that the kernel killed because of a limit of this group.
     pub(crate) fn oom_kills(&self) -> Option<u64> {
         let file = match self.version {
             Version::V1 => "memory.oom_control", // `oom_kill`: Linux 4.13
@@ -151,7 +153,7 @@ impl JobGroup {
         text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
     }
 
-    /// The highest charge so far.
+    /// Returns the highest charge so far.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let file = match self.version {
             Version::V1 => "memory.max_usage_in_bytes",
@@ -160,8 +162,8 @@ impl JobGroup {
         bounded::read_to_string(&self.path.join(file), MAX_VALUE_BYTES).ok()?.trim().parse().ok()
     }
 
-    /// Ends it: survivors go to our own group, then it is removed. Groups inside it that the job made and left empty
-    /// go too; where one still holds processes, it is theirs, and all is left standing for the next owner's sweep.
+    /// Ends the group: survivors go to the group of this process, then it is removed. Empty groups that the job made
+    /// inside are removed, too. If one of them still holds processes, everything stays for the next owner's sweep.
     pub(crate) fn remove(mut self) -> io::Result<()> {
         self.end()
     }
@@ -173,7 +175,7 @@ impl JobGroup {
         left_over::end(&self.path, &self.home)
     }
 
-    /// Why a new group has no peak.
+    /// Returns why a new group has no peak.
     fn without_peak(&self) -> String {
         let parent = self.path.parent().unwrap_or(&self.path).display();
         if self.path.join("memory.current").exists() {
@@ -186,12 +188,12 @@ impl JobGroup {
 
 impl Drop for JobGroup {
     fn drop(&mut self) {
-        // Nobody is left to tell; what could not be removed, the next owner's sweep finds.
+        // The error cannot be reported any more; the next owner's sweep removes the rest.
         let _ = self.end();
     }
 }
 
-/// Makes a new group and locks it. Where another process was quicker to lock it, another name is tried.
+/// Makes a new group and locks it. If another process was quicker to lock it, another name is tried.
 fn make_locked(parent: &Path) -> io::Result<(PathBuf, File)> {
     let mut result = Err(io::ErrorKind::AlreadyExists.into());
     for name in left_over::names().take(100) {
@@ -210,7 +212,7 @@ fn make_locked(parent: &Path) -> io::Result<(PathBuf, File)> {
 
 /// Makes a directory that other users cannot open, and so cannot lock (flock(2)).
 ///
-/// They may pass through it: programs of the job that change their user read their limits there by name.
+/// They may pass through it, as programs of the job that change their user read their limits there by name.
 fn make_directory(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o711).create(path)?;
     // mkdir(2) takes the umask away from the mode.
@@ -219,16 +221,16 @@ fn make_directory(path: &Path) -> io::Result<()> {
     })
 }
 
-/// Locks the directory of a new group. `None` where another process holds the lock; nothing is left behind then.
+/// Locks the directory of a new group. `None` if another process holds the lock; nothing is left behind then.
 fn lock_new(path: &Path) -> io::Result<Option<File>> {
     let locked = File::open(path)
         .map(|directory| {
             Some(directory).filter(|open| flock(open, FlockOperation::NonBlockingLockExclusive).is_ok())
         })
-        // A sweep may have taken it for a left-over one and removed it.
+        // A sweep of another process may have removed it as left over.
         .map(|directory| directory.filter(|_| path.exists()));
     if !matches!(locked, Ok(Some(_))) {
-        // Refused where a process is in it, which then is not the job's.
+        // It is refused while a process is in the group, which is not the job's then.
         let _ = fs::remove_dir(path);
     }
     locked

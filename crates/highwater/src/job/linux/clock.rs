@@ -22,7 +22,7 @@ impl JobClock {
         self.since_start(monotonic())
     }
 
-    /// Converts a time of `CLOCK_MONOTONIC`. What happened before the start counts as the start.
+    /// Converts a time of `CLOCK_MONOTONIC`; an earlier time counts as the start.
     pub(super) fn since_start(self, time: Duration) -> Duration {
         time.saturating_sub(self.epoch)
     }

@@ -1,4 +1,4 @@
-//! Command lines of members: for their names, and for a pattern to look in.
+//! Command lines of members: for their names, and for a pattern.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,19 +9,19 @@ use crate::{
     record::Downgrade,
 };
 
-/// How long a process is waited for that holds its memory map locked. Each wait in vain halves it, so that all of them
-/// together delay the looks by less than half a second.
+/// Longest wait for a process that holds its memory map locked. Each timeout halves it, so that all of them together
+/// delay the polls by less than half a second.
 const PATIENCE: Duration = Duration::from_millis(200);
 const SHORTEST_PATIENCE: Duration = Duration::from_micros(100);
 
-/// What command lines are read for.
+/// The purpose of reading command lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LineUse {
-    /// They may hold secrets: they are not read at all.
+    /// None: they may hold secrets, so they are not read.
     LeftOut,
     /// The name of the program.
     Name,
-    /// The name, and what a pattern finds in them.
+    /// The name, and the text that a pattern finds in them.
     Pattern,
 }
 
@@ -36,10 +36,10 @@ impl LineUse {
     }
 }
 
-/// Reads the beginnings of command lines, and counts what is missing.
+/// A reader of the beginnings of command lines, which counts the missing ones.
 #[derive(Debug)]
 pub(super) struct CommandLines {
-    /// What they are read for.
+    /// The purpose of reading them.
     pub(super) line_use: LineUse,
     source: LineSource,
     patience: Duration,
@@ -47,25 +47,25 @@ pub(super) struct CommandLines {
     late: u64,
 }
 
-/// How command lines are read.
+/// The thread that reads command lines.
 #[derive(Debug)]
 enum LineSource {
-    /// By the thread that looks at the job. A process that holds its memory map locked stops it.
+    /// The thread that polls the job. A process that holds its memory map locked stops it.
     Direct,
-    /// By a thread that may be left behind, since a limit must be judged on time. Each line costs a switch to that thread,
-    /// which takes long where the machine is busy.
+    /// A thread that may be left behind, since a limit must be enforced in time. Each line costs a switch to that
+    /// thread, which takes long on a busy machine.
     Bounded(MapReader),
 }
 
 impl CommandLines {
-    /// A process may delay the look where no limit is judged by it.
+    /// Makes a reader. A process may delay the poll unless a limit is enforced by it.
     pub(super) fn new(job: &Job) -> Self {
         let on_time = job.limits.are_sampled();
         let source = if on_time { LineSource::Bounded(MapReader::default()) } else { LineSource::Direct };
         Self { line_use: LineUse::of(job), source, patience: PATIENCE, cut: 0, late: 0 }
     }
 
-    /// Reads the beginning of one into `text`; `None` if that fails, or none is read.
+    /// Reads the beginning of a command line into `text`; `None` if that fails, or if none is to be read.
     pub(super) fn read(&mut self, path: PathBuf, text: &mut Vec<u8>) -> Option<Extent> {
         if self.line_use == LineUse::LeftOut {
             return None;
@@ -89,7 +89,7 @@ impl CommandLines {
         }
     }
 
-    /// CPU time that reading has taken in threads of its own.
+    /// Returns the CPU time of separate reading threads.
     pub(super) fn reader_cpu(&self) -> Duration {
         match &self.source {
             LineSource::Direct => Duration::ZERO,
@@ -97,7 +97,7 @@ impl CommandLines {
         }
     }
 
-    /// Says what is missing.
+    /// Returns a downgrade for each kind of missing text.
     pub(super) fn unread(&self) -> impl Iterator<Item = Downgrade> {
         let cut = (self.cut > 0).then(|| Downgrade {
             wanted: "whole command lines".to_owned(),

@@ -12,13 +12,13 @@ pub(super) struct Mechanisms {
 /// The processes whose forks, execs and exits are reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LifetimeScope {
-    /// Those of the job (perf events).
+    /// Processes of the job (perf events).
     Job,
-    /// Those of the whole machine (proc connector).
+    /// Processes of the whole machine (proc connector).
     Machine,
 }
 
-/// How completely forks, execs and exits were reported so far.
+/// Completeness of the reports of forks, execs and exits so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Coverage {
     /// Every one was.
@@ -30,7 +30,7 @@ enum Coverage {
     SubtreeUnseen,
 }
 
-/// What the events of one job cover.
+/// The part of the job that events cover.
 #[derive(Debug, Default)]
 pub(super) struct EventCoverage {
     mechanisms: Mechanisms,
@@ -92,7 +92,7 @@ impl EventCoverage {
         }
     }
 
-    /// Records that events were dropped: what they reported has to be looked for.
+    /// Records that events were dropped: `/proc` must be searched for the missing ones.
     pub(super) fn record_loss(&mut self) {
         self.record_miss();
         self.request_walk();

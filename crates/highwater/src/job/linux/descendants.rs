@@ -1,5 +1,5 @@
-//! Who descends from whom: `/proc/PID/task/TID/children` (proc(5), `CONFIG_PROC_CHILDREN`), or a scan of `/proc`
-//! where the kernel has no such files. The first costs by the job, the second by the machine.
+//! Descent of processes: `/proc/PID/task/TID/children` (proc(5), `CONFIG_PROC_CHILDREN`), or a scan of `/proc` on
+//! kernels without such files. The cost of the first depends on the job, that of the second on the machine.
 
 use std::{
     collections::HashMap,
@@ -15,12 +15,12 @@ use crate::{
     record::Lineage,
 };
 
-/// Finds the children of processes.
+/// A finder of the children of processes.
 #[derive(Debug)]
 pub(crate) struct Descendants {
     roots: Roots,
     lineage: Lineage,
-    /// Parent to children, from the last scan.
+    /// Children by parent, from the last scan.
     scanned: HashMap<u32, Vec<u32>>,
     cursor: Option<PidCursor>,
     text: Vec<u8>,
@@ -43,7 +43,8 @@ impl Descendants {
         self.lineage
     }
 
-    /// The pid that was given out last; when it has not moved, nobody was born. `None`: not known.
+    /// Returns the last pid that the kernel gave out: if it has not moved, no process was started. `None` if it is not
+    /// known.
     pub(crate) fn cursor(&self) -> Option<u64> {
         self.cursor.as_ref()?.read()
     }
@@ -53,10 +54,9 @@ impl Descendants {
         rustix::fs::access(self.roots.proc.join(pid.to_string()), rustix::fs::Access::EXISTS).is_ok()
     }
 
-    /// Returns whether this is the pid of a process, and not the id of a thread of one (`/proc/TID` opens for both).
+    /// Returns whether this is the pid of a process, and not the id of one of its threads (`/proc/TID` opens for both).
     pub(crate) fn is_process(&mut self, pid: u32) -> bool {
-        // A process's own thread group has a task of its own number below it and is listed by it; of a thread's
-        // id, `status` names another thread group.
+        // `status` of a process names its own number as thread group; that of another thread names another number.
         let path = self.roots.proc.join(format!("{pid}/status"));
         read_into(&path, &mut self.text)
             && self.text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Tgid:\t"))
@@ -70,7 +70,7 @@ impl Descendants {
         }
     }
 
-    /// Children of all threads of `pid`, appended to `found`; nothing if it is gone.
+    /// Appends the children of all threads of `pid` to `found`; none if it has exited.
     pub(crate) fn children(&mut self, pid: u32, found: &mut Vec<u32>) {
         if self.lineage == Lineage::Scan {
             found.extend(self.scanned.get(&pid).into_iter().flatten());
@@ -110,7 +110,7 @@ pub(crate) fn read_into(path: &Path, text: &mut Vec<u8>) -> bool {
     bounded::read_start(path, MAX_PROCESS_FILE_BYTES, text).is_ok_and(|extent| extent == Extent::Whole)
 }
 
-/// The pid namespace's last pid (`kernel/pid.c`): `/proc/sys/kernel/ns_last_pid` (`CONFIG_CHECKPOINT_RESTORE`),
+/// The last pid of the pid namespace (`kernel/pid.c`): `/proc/sys/kernel/ns_last_pid` (`CONFIG_CHECKPOINT_RESTORE`),
 /// else the last field of `/proc/loadavg`.
 #[derive(Debug)]
 struct PidCursor {
@@ -119,7 +119,7 @@ struct PidCursor {
 
 impl PidCursor {
     fn open(roots: &Roots) -> Option<Self> {
-        // lxcfs puts a file of its own over /proc/loadavg, whose last field is something else.
+        // lxcfs mounts its own file over /proc/loadavg, with another last field.
         const PROC_SUPER_MAGIC: u64 = 0x9fa0;
         ["sys/kernel/ns_last_pid", "loadavg"].into_iter().find_map(|name| {
             let file = File::open(roots.proc.join(name)).ok()?;

@@ -1,4 +1,4 @@
-//! Where new members are looked for in `/proc`: among the pids that were used since the last poll, or in the whole tree.
+//! Places in `/proc` to search for new members: pids used since the last poll, or the whole tree.
 
 use std::{collections::HashSet, ops::RangeInclusive};
 
@@ -13,7 +13,7 @@ const MAX_POLLS_WITHOUT_WALK: usize = 100;
 /// Number of polls between two walks that check the kernel's reports.
 const POLLS_BETWEEN_CHECKS: usize = 200;
 
-/// Where to look at this poll.
+/// The places to search in this poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Search {
     /// No process can have been forked since the last poll.
@@ -62,7 +62,7 @@ impl Discovery {
         self.is_unsettled = walked || changes.births + changes.ends > 0;
     }
 
-    /// Chooses where to look. `cursor`: the pid that was used last.
+    /// Chooses the places to search. `cursor`: the pid that was used last.
     pub(super) fn next_search(&mut self, cursor: Option<u64>) -> Search {
         let before = std::mem::replace(&mut self.last_cursor, cursor);
         let is_still = cursor.is_some() && cursor == before;

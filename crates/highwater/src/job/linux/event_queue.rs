@@ -22,16 +22,16 @@ pub(super) trait EventFeed {
     fn lost(&self, round: Round) -> u64;
 }
 
-/// Which of the rounds over a job's events this is.
+/// The kind of a round over a job's events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Round {
     /// More will come.
     Regular,
-    /// The job is over: what has come is all that will.
+    /// The job is over: no further events will come.
     Last,
 }
 
-/// What one round brought beside events.
+/// Completeness of the events of one round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Collected {
     /// No event was dropped since the round before.

@@ -1,5 +1,5 @@
-//! The kernel's mechanisms that tell of a job: each tried, the best that works used, each refusal kept with its
-//! reason.
+//! The kernel's mechanisms that report on a job: each is tried, the best one that works is used, and each refusal is
+//! kept with its reason.
 
 use std::{collections::HashSet, io, rc::Rc};
 
@@ -19,10 +19,10 @@ use crate::{
     record::{Certainty, Downgrade, Lineage, PeakFigure, PeaksFrom},
 };
 
-/// What a cgroup is wanted for.
+/// The figure that needs a cgroup.
 const CHARGE: &str = "the kernel's own peak of a cgroup";
 
-/// What is in use for one job.
+/// The mechanisms in use for one job.
 #[derive(Debug)]
 pub(crate) struct EventSources {
     lifetimes: Option<LifetimeSource>,
@@ -44,7 +44,7 @@ enum LifetimeSource {
     Connector(Connector),
 }
 
-/// What the caller wants.
+/// The caller's choice of mechanisms.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WantedSources {
     pub(crate) lineage: LineageFrom,
@@ -53,7 +53,7 @@ pub(crate) struct WantedSources {
 }
 
 impl EventSources {
-    /// What must be there before the command is forked.
+    /// Opens the mechanisms that must exist before the command is forked.
     pub(crate) fn prepare(wanted: WantedSources, roots: &Roots) -> Self {
         let mut sources = Self {
             lifetimes: None,
@@ -80,7 +80,7 @@ impl EventSources {
         if wanted.lineage != LineageFrom::Sampling {
             match Taskstats::listen(roots) {
                 Ok(taskstats) => sources.taskstats = Some(taskstats),
-                // Nobody expects it without privilege.
+                // Without privilege it is not expected.
                 Err(error) if is_root => {
                     sources.downgrade("exit records of processes", format!("taskstats: {error}"));
                 }
@@ -104,21 +104,21 @@ impl EventSources {
         sources
     }
 
-    /// What the child does between its fork and its exec, if its tasks are to be held.
+    /// Returns the child's steps between its fork and its exec, if its tasks are to be held.
     pub(crate) fn hand_over(&self) -> Option<Rc<HandOver>> {
         self.hold.as_ref()?.hand_over()
     }
 
-    /// The cgroup in which the command starts, if it gets one.
+    /// Returns the cgroup in which the command starts, if it gets one.
     pub(crate) fn group(&self) -> Option<Rc<JobGroup>> {
         self.group.clone()
     }
 
-    /// Watches `child`, which is held between its fork and its exec.
+    /// Watches `child`, which waits between its fork and its exec.
     pub(crate) fn attach(&mut self, child: u32, roots: &Roots) {
         self.listen(child, roots);
         if let Some(group) = &self.group {
-            // If it fails, nothing comes to be charged, which is said at the end.
+            // If it fails, nothing is charged, which is reported at the end.
             let _ = group.let_in(child);
         }
     }
@@ -129,7 +129,7 @@ impl EventSources {
             LineageFrom::Perf => &[Lineage::Perf],
             LineageFrom::ProcConnector => &[Lineage::ProcConnector],
             LineageFrom::Sampling => &[],
-            // The connector tells of an end after the memory is gone, which makes exact peaks a rigorous bound.
+            // The connector reports an exit after the memory is freed, which makes exact peaks a rigorous bound.
             LineageFrom::Auto if self.hold.is_some() => &[Lineage::ProcConnector, Lineage::Perf],
             LineageFrom::Auto => &[Lineage::Perf, Lineage::ProcConnector],
         };
@@ -157,7 +157,7 @@ impl EventSources {
             hold.want_marks_only();
         }
         if self.lifetimes.is_none() {
-            // Exit records are matched with the news of the exit.
+            // Exit records are matched with the exit events.
             self.taskstats = None;
         }
         if !refusals.is_empty() {
@@ -170,7 +170,7 @@ impl EventSources {
         }
     }
 
-    /// The command has been exec'ed, or was about to be: how the hand-over went is known now.
+    /// Records whether the hand-over succeeded, once the command has been exec'ed or was about to be.
     pub(crate) fn started(&mut self) {
         if let Some(Err(refused)) = self.hold.as_mut().map(ExecHold::handed_over) {
             self.hold = None;
@@ -182,7 +182,7 @@ impl EventSources {
         self.downgrades.push(Downgrade { wanted: wanted.to_owned(), reason });
     }
 
-    /// What was refused, and why.
+    /// Iterates over the mechanisms that were refused, and the reasons.
     pub(crate) fn downgrades(&self) -> impl Iterator<Item = Downgrade> + '_ {
         let killed = self.hold.as_ref().is_some_and(ExecHold::was_killed).then(|| Downgrade {
             wanted: "exact peaks to the end".to_owned(),
@@ -199,7 +199,7 @@ impl EventSources {
         self.downgrades.iter().cloned().chain(killed).chain(disturbed)
     }
 
-    /// Where births and ends come from; `None`: from looking.
+    /// Returns the source of starts and exits; `None`: polling.
     pub(crate) fn lineage(&self) -> Option<Lineage> {
         self.lifetimes.as_ref().map(|lifetimes| match lifetimes {
             LifetimeSource::Perf(_) => Lineage::Perf,
@@ -207,7 +207,7 @@ impl EventSources {
         })
     }
 
-    /// Where peaks come from.
+    /// Returns the source of peaks.
     pub(crate) fn peaks(&self) -> PeaksFrom {
         match (&self.hold, &self.taskstats) {
             (Some(_), Some(_)) => PeaksFrom::ExitNotifyAndTaskstats,
@@ -217,7 +217,7 @@ impl EventSources {
         }
     }
 
-    /// A child of ours that is not part of the job.
+    /// Returns the pid of a child of this process that is not part of the job.
     pub(crate) fn hold_pid(&self) -> Option<u32> {
         self.hold.as_ref().map(ExecHold::pid)
     }
@@ -231,7 +231,7 @@ impl EventSources {
         Mechanisms { lifetimes, holds_tasks: self.hold.is_some() }
     }
 
-    /// Returns whether events may pile up in buffers of limited size.
+    /// Returns whether events may fill buffers of limited size.
     pub(crate) fn have_limited_buffers(&self) -> bool {
         self.lifetimes.is_some() || self.hold.is_some()
     }
@@ -239,7 +239,7 @@ impl EventSources {
     /// Makes the kernel keep the job's charge below `bytes`.
     ///
     /// # Errors
-    /// Why it cannot.
+    /// The kernel cannot enforce it; the text says why.
     pub(crate) fn limit_charge(&mut self, bytes: u64) -> Result<(), String> {
         let Some(group) = &self.group else {
             let refused = self.downgrades.iter().find(|downgrade| downgrade.wanted == CHARGE);
@@ -253,12 +253,13 @@ impl EventSources {
         self.group.as_ref().and_then(|group| group.oom_kills()).is_some_and(|kills| kills > 0)
     }
 
-    /// Looks whether living members have left the job's cgroup; so many at a time.
+    /// Checks whether living members have left the job's cgroup; up to `LOOKED_AT` at a time.
     pub(crate) fn look_for_strays(&mut self, roots: &Roots, members: impl Iterator<Item = u32>) {
         const LOOKED_AT: usize = 16;
         let Some(group) = &self.group else { return };
         let mut text = Vec::new();
-        // Who is ending has left every group of v1 (`cgroup_exit`, kernel/cgroup/cgroup.c), so ask for that last.
+        // A process that is exiting has left every group of v1 (`cgroup_exit`, kernel/cgroup/cgroup.c), so this is
+        // checked last.
         let have_left = members.take(LOOKED_AT).filter(|&pid| {
             group.has_left(roots, pid) == Some(true)
                 && read_stat(roots, pid, &mut text)
@@ -267,14 +268,14 @@ impl EventSources {
         self.strays.extend(have_left);
     }
 
-    /// Ends the job's cgroup, and says what the kernel kept of it.
+    /// Ends the job's cgroup, and returns the peak that the kernel kept.
     pub(crate) fn charge(&mut self) -> Option<PeakFigure> {
         let group = Rc::into_inner(self.group.take()?)?;
         let (bytes, path) = (group.peak_bytes(), group.path().to_owned());
         if let Err(error) = group.remove() {
             self.downgrade("removal of the job's cgroup", format!("{}: {error}", path.display()));
         }
-        // A process of whatever kind is charged for its stacks: nothing means that the command could not get in.
+        // Every process is charged for its stacks, so 0 means that the command could not enter.
         match bytes {
             Some(0) => self.downgrade(CHARGE, "the command could not enter the group made for it".to_owned()),
             None => self.downgrade(CHARGE, "it could not be read at the end".to_owned()),
@@ -295,8 +296,8 @@ impl EventSources {
 }
 
 impl EventFeed for EventSources {
-    /// Lifetimes come first: then the exit record of each exit, which the kernel queues before the exit (`do_exit`,
-    /// kernel/exit.c), is here, too.
+    /// Drains lifetimes first: the exit record of each exit is then here, too, as the kernel queues it before the exit
+    /// event (`do_exit`, kernel/exit.c).
     fn drain(&mut self, events: &mut Vec<TimedKernelEvent>, exit_record: impl FnMut(TaskEnd)) {
         match &mut self.lifetimes {
             Some(LifetimeSource::Perf(perf)) => perf.drain(events),

@@ -1,10 +1,10 @@
-//! Exact peaks without privilege: each task of the job is held at its exec and at its process's exit (seccomp user
-//! notification, `seccomp_unotify(2)`), and its mark is read while it stands still.
+//! Exact peaks without privilege. Each task of the job is held at its exec and at its process's exit (seccomp user
+//! notification, `seccomp_unotify(2)`), and its high-water mark is read while it stands still.
 //!
-//! A task that is held waits for whoever listens. If that were us and we were killed between hearing of a task and
-//! answering it, it would wait for ever, and without any listener every exec and exit of the job would fail with
-//! ENOSYS. So a process of its own, the *keeper*, hears and answers; it lives in a session of its own, holds none of
-//! our descriptors but one pipe, and leaves when the last task of the job has gone. We only read what it tells.
+//! A held task waits for an answer of its listener. If this process were the listener and were killed before the
+//! answer, the task would wait for ever. Without any listener every exec and exit of the job would fail with ENOSYS. So
+//! a separate process, the *keeper*, receives and answers. It lives in its own session, has no descriptor of this
+//! process but one pipe, and exits after the last task of the job. This process only reads its notices.
 
 mod filter;
 mod hand_over;
@@ -37,11 +37,11 @@ use self::{
 };
 pub(super) use super::memory_map::same_memory_map;
 
-/// Room for 8,000 notices; the most that ordinary users may ask for (`fs.pipe-max-size`).
+/// Bytes of the pipe: 8,000 notices, and the most that ordinary users may ask for (`fs.pipe-max-size`).
 const ROOM: usize = 1 << 20;
 /// Bytes that one call of [`ExecHold::drain`] reads at most, however fast another process fills the pipe.
 const MAX_DRAIN_BYTES: usize = 2 * ROOM;
-/// The hand-over is over before the command runs; so long we wait for the keeper to say so.
+/// Longest wait for the keeper's report on the hand-over, which is over before the command runs.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The keeper of one job.
@@ -57,7 +57,7 @@ pub(crate) struct ExecHold {
     gone: bool,
 }
 
-/// Why tasks are not held.
+/// The reason why tasks are not held.
 #[derive(Debug)]
 pub(crate) enum Refused {
     /// seccomp(2) failed.
@@ -85,18 +85,18 @@ impl ExecHold {
     /// Starts the keeper.
     ///
     /// # Errors
-    /// When no process, pipe or socket can be had.
+    /// No process, pipe or socket can be made.
     pub(crate) fn start() -> io::Result<Self> {
         bury_the_left();
         let (news, to_us) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // With less room more notices may be dropped, which is counted.
+        // A smaller pipe drops more notices, which are counted.
         let _ = fcntl_setpipe_size(&news, ROOM);
         let (keeper_end, child_end) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let seal = Seal::new();
-        // clone(2) with all arguments 0 is fork without an exit signal: no SIGCHLD reaches our host program, and its
-        // own wait(-1) never sees the keeper, which only `__WALL` finds.
-        // SAFETY: the child runs on a copy of our memory, and `serve` keeps to what is allowed there.
+        // clone(2) with all arguments 0 is fork without an exit signal: no SIGCHLD reaches the host program, and its
+        // own wait(-1) never sees the keeper. Only `__WALL` finds it.
+        // SAFETY: the child runs on a copy of this process's memory, and `serve` does only what is allowed there.
         let pid = with_signals_blocked(|| unsafe {
             let pid = libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0);
             if pid == 0 {
@@ -116,26 +116,26 @@ impl ExecHold {
         })
     }
 
-    /// Its process.
+    /// Returns the pid of the keeper.
     pub(crate) fn pid(&self) -> u32 {
         self.pid.unsigned_abs()
     }
 
-    /// For the job's first process.
+    /// Returns the hand-over for the job's first process.
     pub(crate) fn hand_over(&self) -> Option<Rc<HandOver>> {
         self.hand_over.clone()
     }
 
-    /// The kernel tells of execs and ends anyway: only the marks are wanted. Before the hand-over.
+    /// Asks for marks only, as the kernel reports execs and exits anyway. It must be called before the hand-over.
     pub(crate) fn want_marks_only(&self) {
         if let Some(hand_over) = &self.hand_over {
             hand_over.want_marks_only();
         }
     }
 
-    /// How the hand-over went, once the command has been exec'ed.
+    /// Returns whether the hand-over succeeded, once the command has been exec'ed.
     pub(crate) fn handed_over(&mut self) -> Result<(), Refused> {
-        // Once all copies are gone, the keeper no longer waits for a listener.
+        // Once all copies are closed, the keeper no longer waits for a listener.
         self.hand_over = None;
         let timeout = Timespec::try_from(PATIENCE).ok();
         let _ = poll(&mut [PollFd::new(&self.news, PollFlags::IN)], timeout.as_ref());
@@ -150,7 +150,7 @@ impl ExecHold {
         }
     }
 
-    /// Appends what came since, in order. Never waits.
+    /// Appends the new holds in order. Never waits.
     pub(crate) fn drain(&mut self, into: &mut Vec<HeldTask>) {
         let mut left = MAX_DRAIN_BYTES;
         loop {
@@ -170,8 +170,8 @@ impl ExecHold {
         }
     }
 
-    /// Tasks of which nothing was told: notices that did not fit into the pipe or that another process disturbed, and
-    /// tasks that could not be read.
+    /// Returns the number of tasks without a notice: notices that did not fit into the pipe or were disturbed by
+    /// another process, and tasks that could not be read.
     pub(crate) fn lost(&self) -> u64 {
         self.dropped + self.unread + self.disturbed()
     }
@@ -181,12 +181,12 @@ impl ExecHold {
         self.gone && !self.over
     }
 
-    /// Notices that another process took out of the pipe, and stretches of bytes that it put in.
+    /// Returns the number of notices that another process took out of the pipe, and of foreign byte sequences in it.
     pub(crate) fn disturbed(&self) -> u64 {
         self.notices.disturbed()
     }
 
-    /// Reads a part of what waits in the pipe; its length.
+    /// Reads a part of the pipe's content; returns its length.
     fn read(&mut self) -> usize {
         let mut buffer = [0; 64 * SIZE];
         let Ok(length) = rustix::io::read(self.news.as_fd(), &mut buffer) else { return 0 };
@@ -200,8 +200,8 @@ impl Drop for ExecHold {
     fn drop(&mut self) {
         self.hand_over = None;
         self.drain(&mut Vec::new());
-        // The pipe's other end is closed when it ends, which it does right after its last word. If the job lives on
-        // without us, so does the keeper.
+        // The pipe's other end is closed when the keeper exits, which follows its final notice at once. A keeper of a
+        // job that lives on lives on, too.
         let timeout = Timespec::try_from(if self.over { PATIENCE } else { Duration::ZERO }).ok();
         let mut news = [PollFd::new(&self.news, PollFlags::empty())];
         let _ = poll(&mut news, timeout.as_ref());
@@ -215,17 +215,17 @@ impl Drop for ExecHold {
     }
 }
 
-/// Keepers of jobs that outlived their being followed.
+/// Keepers of jobs that live on after the measurement.
 static LEFT: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
 
-/// Only we can: nobody else waits for a process without an exit signal.
+/// Reaps keepers that have exited. Only this code can, as no other waits for a process without an exit signal.
 fn bury_the_left() {
     if let Ok(mut left) = LEFT.lock() {
         left.retain(|&pid| reap(pid, libc::WNOHANG) == 0);
     }
 }
 
-/// As waitpid(2) returns: 0 while it lives (with `WNOHANG`).
+/// Reaps the keeper `pid`; returns the result of waitpid(2), 0 while it lives (with `WNOHANG`).
 fn reap(pid: libc::pid_t, options: libc::c_int) -> libc::pid_t {
     loop {
         // SAFETY: no status is asked for.
@@ -236,7 +236,8 @@ fn reap(pid: libc::pid_t, options: libc::c_int) -> libc::pid_t {
     }
 }
 
-/// No handler of our host program may run in a child between its fork and its end, nor may a Ctrl-C end it there.
+/// Calls `call` with all signals blocked. No handler of the host program may run in the keeper, nor may a Ctrl-C end it
+/// between its fork and its exit.
 fn with_signals_blocked<T>(call: impl FnOnce() -> T) -> T {
     // SAFETY: zero is a valid set, and all pointers are to live sets.
     unsafe {

@@ -7,7 +7,7 @@ use crate::job::events::LastMark;
 /// Longest distance between two questions whether a forked member has exec'ed, in samples.
 const MAX_EXEC_CHECK_DISTANCE: u16 = 64;
 
-/// What is known of the image that a member runs.
+/// Facts about the image that a member runs.
 #[derive(Debug)]
 pub(super) struct Image {
     pub(super) origin: ImageOrigin,
@@ -45,7 +45,7 @@ pub(super) enum ImageOrigin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MemoryMap {
     Own,
-    /// That of its parent, until its own exec (vfork(2)).
+    /// Map of its parent, until its own exec (vfork(2)).
     OfParent,
 }
 

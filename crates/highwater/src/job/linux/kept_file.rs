@@ -1,13 +1,13 @@
-//! Files that are kept open while descriptors can be spared for them.
+//! Files that are kept open as long as enough descriptors are free.
 
 use std::{fs::File, os::fd::AsRawFd, path::Path};
 
 use rustix::process::{Resource, getrlimit};
 
-/// Number of descriptors that stay free for all that is opened and closed again.
+/// Number of descriptors that stay free for files that are opened and closed again.
 const SPARE_DESCRIPTORS: u64 = 24;
 
-/// Opens a file to be kept, unless descriptors are running short: the kernel gives out the lowest number that is free.
+/// Opens a file to be kept, unless descriptors run short: the kernel gives out the lowest free number.
 pub(super) fn open_to_keep(path: &Path) -> Option<File> {
     let file = File::open(path).ok()?;
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);

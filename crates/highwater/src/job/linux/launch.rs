@@ -1,7 +1,7 @@
-//! Starting the command so that it finds everything as if it had been started without us.
+//! Starting the command so that it finds everything as if it had been started directly.
 //!
-//! `std::process::Command` is no help here: it leaves signals 32 and 33 ignored when it uses `posix_spawn`, resets
-//! an inherited ignored SIGPIPE, and offers no moment between fork and exec for the mechanisms that need one.
+//! `std::process::Command` cannot do this. It leaves signals 32 and 33 ignored when it uses `posix_spawn`, and resets
+//! an inherited ignored SIGPIPE. It also offers no moment between fork and exec for the mechanisms that need one.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// What to start.
+/// The command to start.
 pub(crate) struct Command<'a> {
     pub(crate) program: &'a OsStr,
     pub(crate) args: &'a [OsString],
@@ -34,13 +34,13 @@ pub(crate) struct Command<'a> {
     pub(crate) current_dir: Option<&'a PathBuf>,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) inherited: &'a Inherited,
-    /// Where the child hands over its seccomp listener, if its tasks are to be held at their exec and exit.
+    /// The way to hand over the child's seccomp listener, if its tasks are to be held at their exec and exit.
     pub(crate) hand_over: Option<Rc<HandOver>>,
     /// The cgroup in which it starts.
     pub(crate) group: Option<Rc<JobGroup>>,
 }
 
-/// The command, running.
+/// The running command.
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) pid: u32,
@@ -59,20 +59,20 @@ struct Plan {
     group: Option<Rc<JobGroup>>,
 }
 
-/// Forks and execs `command`; returns once the new program is in place. The child is held between its fork and all
-/// else that it does while `watch` is called with its pid.
+/// Forks and execs `command`, and returns once the new program runs. The child waits right after its fork while `watch`
+/// is called with its pid.
 pub(crate) fn launch(command: Command<'_>, watch: impl FnOnce(u32)) -> Result<Child, Error> {
     let name = command.program.to_string_lossy().into_owned();
     let plan = Plan::new(command)?;
     let mut arrays = plan.program.arrays();
     let (report, gate) = (Report::new()?, Gate::new()?);
 
-    // No handler of ours may run in the child; all is unblocked again right before its exec.
+    // No handler of this program may run in the child; all signals are unblocked again right before its exec.
     let blocked = BlockedSignals::all();
     // SAFETY: the child calls only async-signal-safe functions (fork(2), signal-safety(7)) on memory prepared above.
     let pid = unsafe { plan.fork() };
     if pid == 0 {
-        // SAFETY: we are the child of fork, single-threaded; the arrays are those of the program.
+        // SAFETY: this is the child of fork, single-threaded; the arrays are those of the program.
         unsafe {
             gate.wait();
             plan.become_command(&mut arrays, &report)
@@ -112,19 +112,19 @@ impl Plan {
         })
     }
 
-    /// fork(2), into the group where that can be done at once.
+    /// Forks, directly into the group if that is possible.
     ///
     /// # Safety
     /// The child may call only async-signal-safe functions.
     unsafe fn fork(&self) -> libc::pid_t {
         if let Some(Entry::Clone(group)) = self.group.as_ref().map(|group| group.entry()) {
-            // SAFETY: as this function's.
+            // SAFETY: that of this function.
             if let Ok(pid) = unsafe { clone_into(group) } {
                 return pid;
             }
-            // Refused by a sandbox: whether anything came to be charged tells at the end.
+            // A sandbox refused it; the charge at the end shows whether the command entered.
         }
-        // SAFETY: as this function's.
+        // SAFETY: that of this function.
         unsafe { libc::fork() }
     }
 
@@ -136,7 +136,7 @@ impl Plan {
         // SAFETY: all calls are async-signal-safe system calls on memory that lives until exec or _exit.
         unsafe {
             if let Some(Entry::Write(tasks)) = self.group.as_ref().map(|group| group.entry()) {
-                // If it fails, nothing comes to be charged, which is said at the end.
+                // If it fails, nothing is charged, which is reported at the end.
                 let _ = enter(tasks);
             }
             let errno = match self.prepare() {
@@ -155,8 +155,8 @@ impl Plan {
     /// # Safety
     /// As `become_command`.
     unsafe fn prepare(&self) -> Result<(), i32> {
-        // Handlers of ours would run between unblocking and exec; what is ignored stays ignored, but for SIGPIPE,
-        // which Rust's runtime ignores on its own, and SIGXFSZ, which a caller may ignore for files of its own.
+        // Handlers of this program would run between unblocking and exec. Ignored signals stay ignored except SIGPIPE,
+        // which Rust's runtime ignores, and SIGXFSZ, which a caller may ignore for its own files.
         for signal in 1..=64 {
             if self.ignored_signals >> (signal - 1) & 1 == 1 {
                 set_signal_action(signal, libc::SIG_IGN);
@@ -188,8 +188,8 @@ impl Plan {
     }
 }
 
-/// Sets this thread's signal mask (bit n-1 = signal n) and returns the one before. By the raw system call
-/// (`rt_sigprocmask(2)`): the C library's functions leave signals 32 and 33 out.
+/// Sets this thread's signal mask (bit n-1 = signal n) and returns the previous one. It uses the raw system call
+/// (`rt_sigprocmask(2)`), as the C library's functions leave signals 32 and 33 out.
 fn set_signal_mask(mask: Option<u64>) -> u64 {
     let new = mask.as_ref().map_or(ptr::null(), ptr::from_ref);
     let mut before = 0u64;
@@ -200,10 +200,12 @@ fn set_signal_mask(mask: Option<u64>) -> u64 {
     before
 }
 
-/// The kernel's `struct sigaction`, of which only the handler, its first field, matters here; larger than any.
+/// The kernel's `struct sigaction`, of which only the handler, its first field, is used. It is larger than any
+/// kernel's.
 type SignalAction = [usize; 8];
 
-/// What happens on `signal`, by the raw system call (`rt_sigaction(2)`): the C library's hides signals 32 and 33.
+/// Returns the handler of `signal` by the raw system call (`rt_sigaction(2)`), as the C library hides signals 32 and
+/// 33.
 fn signal_action(signal: i32) -> libc::sighandler_t {
     let mut action: SignalAction = [0; 8];
     // SAFETY: a null new action only asks; the kernel writes its struct, which is smaller, to a live local.
@@ -216,14 +218,14 @@ fn signal_action(signal: i32) -> libc::sighandler_t {
 /// Sets `signal` to be ignored or to its default.
 fn set_signal_action(signal: i32, handler: libc::sighandler_t) {
     let action: SignalAction = [handler, 0, 0, 0, 0, 0, 0, 0];
-    // SAFETY: the kernel reads its struct, which is smaller, from a live local; neither handler is code of ours.
-    // SIGKILL and SIGSTOP are refused, which is right.
+    // SAFETY: the kernel reads its struct, which is smaller, from a live local; neither handler is code of this
+    // program. SIGKILL and SIGSTOP are refused, which is right.
     unsafe {
         libc::syscall(libc::SYS_rt_sigaction, signal, &raw const action, ptr::null_mut::<SignalAction>(), 8);
     }
 }
 
-/// Blocks all signals of this thread until dropped.
+/// A guard: all signals of this thread are blocked until it is dropped.
 struct BlockedSignals(u64);
 
 impl BlockedSignals {

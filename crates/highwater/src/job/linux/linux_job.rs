@@ -1,4 +1,4 @@
-//! One job as Linux has it: observed through `/proc`, kernel events and holds; waited for and ended by pidfds.
+//! One job on Linux: observed through `/proc`, kernel events and holds; waited for and ended by pidfds.
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -42,12 +42,12 @@ use crate::{
 
 mod attach;
 
-/// Number of descendants up to which those that outlive the command are watched for their exit one by one.
+/// Most survivors of the command whose exits are watched one by one.
 const MAX_WATCHED_SURVIVORS: usize = 256;
-/// Buffers of kernel events are emptied at least this often: a machine that does nothing but fork fills them in twice that
+/// Longest time between two drains of the kernel's event buffers. A machine that only forks fills them in twice that
 /// time.
 const MAX_TIME_BETWEEN_DRAINS: Duration = Duration::from_millis(60);
-/// One reading of CPU time and I/O, where they are asked for, may cost this share of the time until the next.
+/// Divisor of the time until the next reading of CPU time and I/O: the last one may cost this share of it.
 const USAGE_COST_DIVISOR: u32 = 100;
 /// Pause while the event of the command's exit is outstanding.
 const OUTSTANDING_EXIT_PAUSE: Duration = Duration::from_micros(250);
@@ -64,7 +64,7 @@ pub(crate) struct LinuxJob {
     downgrades: Vec<Downgrade>,
     /// Time at which CPU time and I/O are read next, if they are wanted.
     next_usage: Duration,
-    /// How short memory was when the job began.
+    /// State of the machine's memory when the job began.
     shortage: Shortage,
     /// While it lives, orphans of the job become children of this process.
     subreaper: Option<Subreaper>,
@@ -82,11 +82,11 @@ impl LinuxJob {
             fds.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         // A pause of weeks does not fit; polls come more often than that.
         let timeout = Timespec::try_from(pause).ok();
-        // Interrupted or failed: the next poll comes early, which harms nothing.
+        // If it is interrupted or fails, the next poll comes early, which does no harm.
         poll(&mut polled, timeout.as_ref()).is_ok_and(|ready| ready > 0)
     }
 
-    /// Opens descriptors of what is left of the job after the command has exited.
+    /// Opens descriptors of the processes that survived the command.
     fn survivors(&self) -> Vec<OwnedFd> {
         self.observation
             .pids()
@@ -96,7 +96,7 @@ impl LinuxJob {
             .collect()
     }
 
-    /// Signals all members, and the command also where `/proc` cannot be read.
+    /// Signals all members, and the command even if `/proc` cannot be read.
     fn signal_all(&mut self, signal: Signal) {
         if self.root_lives() {
             self.signal_root(signal);
@@ -105,7 +105,7 @@ impl LinuxJob {
     }
 
     fn signal_root(&self, signal: Signal) {
-        // It may have exited this very moment, or run as another user by now.
+        // It may have exited just now, or run as another user by now.
         let _ = pidfd_send_signal(&self.child.pidfd, signal);
     }
 }
@@ -154,7 +154,7 @@ impl Backend for LinuxJob {
         })?;
         let (start, epoch) = start.unwrap_or_else(|| (Start::now(), monotonic()));
         let mut batch = EventBatch::default();
-        // First of all: a job may live for less than a millisecond.
+        // This comes first, as a job may live for less than a millisecond.
         observation.start(child.pid, epoch, sources.mechanisms(), &mut batch);
         sources.started();
         observation.started(sources.mechanisms());
@@ -328,8 +328,8 @@ impl Backend for LinuxJob {
     }
 }
 
-/// Checks that procfs shows the processes that this one starts. That of another pid namespace would show others in their
-/// place.
+/// Checks that procfs shows the processes that this one starts. A procfs of another pid namespace would show others in
+/// their place.
 fn check_proc(roots: &Roots) -> Result<Option<Downgrade>, Error> {
     let own = std::process::id();
     match std::fs::read_link(roots.proc.join("self")) {
@@ -351,8 +351,9 @@ fn own_hwm_bytes(roots: &Roots) -> Option<u64> {
     Status::parse(&status)?.vm_hwm_bytes
 }
 
-/// How far the counters behind a process's RSS and mark may read low. Since Linux 6.2 they are batched per CPU
-/// (`mm_counter`, `percpu_counter_batch` in `lib/percpu_counter.c`): three kinds of pages, each CPU up to a batch.
+/// Returns the bytes by which the counters of a process's RSS and mark may read low. Since Linux 6.2 they are batched
+/// per CPU (`mm_counter`, `percpu_counter_batch` in `lib/percpu_counter.c`): three kinds of pages, up to a batch on
+/// each CPU.
 fn counter_slack() -> Option<u64> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut numbers =

@@ -1,8 +1,8 @@
-//! Reading files of `/proc` that take the memory map's lock of a process: `cmdline` (`get_mm_cmdline`, `fs/proc/base.c`) and
-//! `smaps_rollup` (`fs/proc/task_mmu.c`).
+//! Reading files of `/proc` that take the lock of a process's memory map: `cmdline` (`get_mm_cmdline`,
+//! `fs/proc/base.c`) and `smaps_rollup` (`fs/proc/task_mmu.c`).
 //!
-//! A process holds that lock for as long as it likes: an `mmap` of a file on FUSE or NFS waits under it for the server.
-//! Only SIGKILL ends the wait of a reader. So a thread reads, and is left behind where it is late: the next file has
+//! A process can hold that lock for any time: an `mmap` of a file on FUSE or NFS waits under it for the server. Only
+//! SIGKILL ends the wait of a reader. So a thread reads, and is left behind if it is late; the next file is read by
 //! another thread. `statm`, `status`, `stat`, `io` and `exe` take no such lock (seen on Linux 6.18).
 
 use std::{
@@ -23,19 +23,19 @@ use crate::{
     quiet_thread,
 };
 
-/// So many threads may be left behind; after that nothing is read until one of them comes back.
+/// Most threads, late ones included. Nothing is read while all of them are late.
 const MAX_THREADS: usize = 4;
-/// Number of times that the patience for a file is spent on a thread that waits for a processor, and not for a lock.
+/// Most waits of the full timeout for a thread that waits for a processor, and not for a lock.
 const MAX_WAITS_FOR_PROCESSOR: u32 = 8;
-/// A thread's stack: it keeps nothing there.
+/// Bytes of a thread's stack, on which it keeps nothing.
 const STACK: usize = 64 << 10;
 
-/// Reads such files, one at a time.
+/// A reader of such files, one at a time.
 #[derive(Debug)]
 pub(super) struct MapReader {
     read: Read,
     threads: Vec<Thread>,
-    /// CPU time that the threads have taken.
+    /// CPU time of the threads.
     cpu: Duration,
 }
 
@@ -47,12 +47,12 @@ impl Default for MapReader {
     }
 }
 
-/// How a read went.
+/// Outcome of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Read(Extent),
     Failed,
-    /// The process has not released the lock of its memory map in time.
+    /// The process did not release the lock of its memory map in time.
     Late,
 }
 
@@ -62,7 +62,7 @@ struct Thread {
     answers: Receiver<Answer>,
     /// The file on which it is late.
     late: Option<PathBuf>,
-    /// Its id, once it has started.
+    /// Thread id; 0 before it has started.
     tid: Arc<AtomicI32>,
 }
 
@@ -82,7 +82,7 @@ struct Answer {
 
 impl MapReader {
     /// Reads at most `most` bytes of a file into `text`, and waits at most `patience` for a lock. On a busy machine the
-    /// thread may also have to wait for a processor: that takes some times `patience` at most.
+    /// thread may also wait for a processor, up to `MAX_WAITS_FOR_PROCESSOR` times as long.
     pub(super) fn read(
         &mut self,
         path: PathBuf,
@@ -124,7 +124,7 @@ impl MapReader {
         Outcome::Late
     }
 
-    /// CPU time that the threads have taken so far.
+    /// Returns the CPU time of the threads so far.
     pub(super) fn cpu(&self) -> Duration {
         self.cpu
     }
@@ -169,7 +169,7 @@ impl Thread {
         let tid = self.tid.load(Relaxed);
         let path = PathBuf::from(format!("/proc/self/task/{tid}/stat"));
         let text = bounded::read(&path, MAX_PROCESS_FILE_BYTES);
-        // Before its first instruction it has no number yet.
+        // Before its first instruction its id is not known.
         tid == 0 || text.is_ok_and(|text| Stat::parse_bytes(&text).is_some_and(|stat| stat.state == b'R'))
     }
 }
@@ -184,7 +184,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// Opening a FIFO waits for a process that writes to it, as a process waits for a lock.
+    /// Reads a file without a bound: opening a FIFO waits for its writer, as a reader waits for the lock.
     fn read_all(path: &Path, _: usize, text: &mut Vec<u8>) -> io::Result<Extent> {
         *text = fs::read(path)?;
         Ok(Extent::Whole)

@@ -28,12 +28,12 @@ pub(super) struct Member {
     pub(super) phase: Phase,
     pub(super) image: Image,
     pub(super) name: NameState,
-    /// What its exited threads had used. Most processes have no such threads.
+    /// Usage of its exited threads. Most processes have no such threads.
     pub(super) tasks_used: Option<Box<TasksUsed>>,
     pub(super) files: MemberFiles,
 }
 
-/// Source of what happens to a member.
+/// Source of a member's events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LifetimeSource {
     /// The kernel reports it.
@@ -102,7 +102,7 @@ impl Phase {
     }
 }
 
-/// How much is known of a member's name.
+/// The state of a member's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NameState {
     /// It was not read from the member's own files.

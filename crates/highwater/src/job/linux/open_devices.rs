@@ -4,7 +4,7 @@ use std::{fs, os::fd::RawFd};
 
 use crate::Roots;
 
-/// Those open at one moment.
+/// Descriptors that are open at one moment.
 #[derive(Debug)]
 pub(crate) struct OpenDevices(Vec<RawFd>);
 
@@ -18,11 +18,11 @@ impl OpenDevices {
         Self(of_devices.collect())
     }
 
-    /// What was opened since must not reach the job, which would find it open.
+    /// Sets close-on-exec on devices that were opened since, so that the job does not inherit them.
     pub(crate) fn keep_later_ones_from_the_job(&self, roots: &Roots) {
         for descriptor in Self::now(roots).0 {
             if !self.0.contains(&descriptor) {
-                // SAFETY: a number and a flag; a descriptor that is closed meanwhile is an error and no more.
+                // SAFETY: a number and a flag; a descriptor that is closed meanwhile only gives an error.
                 unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
             }
         }

@@ -1,4 +1,4 @@
-//! What the tracker asks the system about processes: a trait, so that the tracker is tested over a made-up kernel.
+//! The questions of the tracker about processes: a trait, so that the tracker is tested over a made-up kernel.
 
 use std::{fs, time::Duration};
 
@@ -29,7 +29,7 @@ pub(super) trait ProcView {
     fn high_water_mark(&mut self, pid: u32) -> Option<u64>;
     /// Returns whether two processes run in one memory map; `None` if that cannot be told.
     fn same_memory_map(&mut self, a: u32, b: u32) -> Option<bool>;
-    /// Reads what the process was started with.
+    /// Reads the arguments that the process was started with.
     fn arguments(&mut self, pid: u32) -> Arguments;
 
     /// Reads `stat` until two readings agree, and the time at which it was so. In the midst of an exec `stat` shows the old
@@ -51,7 +51,7 @@ pub(super) trait ProcView {
     }
 }
 
-/// What a process was started with, as far as it can be seen.
+/// The arguments of a process, as far as they can be read.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Arguments {
     /// Base name of `argv[0]`.
@@ -60,7 +60,7 @@ pub(super) struct Arguments {
     pub(super) line: Option<String>,
     /// Path of the executable.
     pub(super) exe: Option<String>,
-    /// They are not read on purpose, so the kernel's name is all there is.
+    /// True if they are not read on purpose: only the kernel's name is known then.
     pub(super) are_left_out: bool,
 }
 

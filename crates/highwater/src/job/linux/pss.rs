@@ -1,8 +1,8 @@
 //! Passes over the members' PSS (`/proc/PID/smaps_rollup`, Linux 4.14).
 //!
-//! A pass counts only if nobody was born, exec'ed or ended during it: pages that pass from one process to another
-//! while they are being added up would be counted twice or not at all. It is dear (about 9 us per MiB of 4 KiB
-//! pages, and it holds the process's `mmap_lock`), so passes live on a budget.
+//! A pass counts only if no process started, exec'ed or exited during it. Otherwise pages that move between processes
+//! would be counted twice or not at all. It is expensive: about 9 us per MiB of 4 KiB pages, and it holds the process's
+//! `mmap_lock`. So passes have a budget.
 
 use std::time::Duration;
 
@@ -19,36 +19,36 @@ use crate::{
 
 /// Share of the elapsed time that passes may take.
 const SHARE: f64 = 0.01;
-/// What may be spent on passes that count for nothing, each time the job has doubled.
+/// Time for passes that do not count, each time the job has doubled.
 const CREDIT: Duration = Duration::from_millis(50);
-/// A process whose read would take longer is left out.
+/// Longest expected read of one process; a process that would take longer is left out.
 const LONGEST_READ: Duration = Duration::from_millis(50);
-/// How long a process is waited for that holds its memory map locked, or that is read while the machine is busy.
+/// Longest wait for a process that holds its memory map locked, or that is read while the machine is busy.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// The same where the job may be ended for what is read, beside the time that reading takes by itself.
+/// The same for a pass by which a limit is enforced, beside the time of the reading itself.
 const PATIENCE_FOR_LIMIT: Duration = Duration::from_secs(1);
-/// What may be spent beyond that share, so that a short job gets more than one pass.
+/// Time beyond that share, so that a short job gets more than one pass.
 const START: Duration = Duration::from_millis(15);
-/// However cheap the pass, the job must have stood still for so long.
+/// Shortest time for which the RSS sum must have been stable before a pass, however cheap that is.
 const STILL: Duration = Duration::from_millis(3);
-/// A job that has stood still for this many times the cost of a pass is worth one more, once until it has doubled.
+/// Costs of a pass for which a job must have been stable to get one pass beyond the budget, until it has doubled.
 const STILL_FOR_COSTS: f64 = 10.0;
 /// First guess of the cost, until passes have been timed.
 const SECONDS_PER_BYTE: f64 = 9e-6 / (1024.0 * 1024.0);
 
-/// Decides when a pass is worth its price, and makes it.
+/// The schedule of passes, and their reader.
 #[derive(Debug)]
 pub(crate) struct PssPasses {
     roots: Roots,
     spent: Duration,
-    /// Spent since the last pass that counted.
+    /// Time spent since the last pass that counted.
     in_vain: Duration,
     seconds_per_byte: f64,
     /// RSS sum at the best pass that counted.
     best_rss: Option<u64>,
-    /// Since when the RSS sum has stood still, and at which height.
+    /// Time since which the RSS sum has been stable, and its value.
     still: (Duration, u64),
-    /// A pass beyond the budget may be made.
+    /// True if a pass beyond the budget may be made.
     has_extra_pass: bool,
     reader: MapReader,
     text: Vec<u8>,
@@ -80,35 +80,35 @@ impl PssPasses {
         }
         let cost = rss as f64 * self.seconds_per_byte;
         let still_for = at.saturating_sub(self.still.0).as_secs_f64();
-        // What moves during a pass voids it: wait until the job has stood still for as long as a pass takes.
+        // A change during a pass voids it, so the job must have been stable for as long as a pass takes.
         if still_for < cost.max(STILL.as_secs_f64()) {
             return false;
         }
-        // A job that has doubled is worth a pass, and a second one if the first was void. Else the budget decides.
+        // A job that has doubled is worth a pass, and a second one if the first was void. Otherwise the budget decides.
         let doubled = self.best_rss.is_none_or(|best| rss >= 2 * best);
         let has_credit = self.in_vain.as_secs_f64() + cost <= CREDIT.as_secs_f64().max(2.0 * cost);
         let share = at.as_secs_f64() * SHARE;
         if (doubled && has_credit) || self.spent.as_secs_f64() + cost <= share + START.as_secs_f64() {
             return true;
         }
-        // A busy machine voids passes over a job that grows. Once it stands still for long, it is worth one more.
+        // A busy machine voids passes over a growing job. Once the job is stable for long, it is worth one more.
         let takes_extra_pass = doubled && self.has_extra_pass && still_for >= STILL_FOR_COSTS * cost;
         self.has_extra_pass &= !takes_extra_pass;
         takes_extra_pass
     }
 
-    /// Reads all members that are read quickly. The caller looks at the job again afterwards and says whether the pass
+    /// Reads all members that are read quickly. The caller polls the job again afterwards, and reports whether the pass
     /// counts.
     pub(crate) fn pass(&mut self, at: Duration, observation: &Observation) -> PssPass {
         self.read(at, observation.maps(), LONGEST_READ, PATIENCE)
     }
 
-    /// Reads all members, however long that takes: the job may be ended for what it shows.
+    /// Reads all members, however long that takes: a limit may be enforced by the result.
     pub(crate) fn pass_over_all(&mut self, at: Duration, observation: &Observation) -> PssPass {
         self.read(at, observation.maps(), Duration::MAX, PATIENCE_FOR_LIMIT)
     }
 
-    /// `maps`: pids, and their RSS.
+    /// Reads the PSS of `maps`: pids, and their RSS.
     fn read(
         &mut self,
         at: Duration,
@@ -116,7 +116,7 @@ impl PssPasses {
         longest: Duration,
         patience: Duration,
     ) -> PssPass {
-        // Its price is the processor's time: on a busy machine the clock runs on while others have their turn.
+        // The cost is processor time, as on a busy machine the clock runs on while other processes run.
         let begin = thread_cpu() + self.reader.cpu();
         let mut waited = Duration::ZERO;
         let (mut bytes, mut read, mut unread, mut unread_rss) = (0, 0, 0, 0);
@@ -146,7 +146,7 @@ impl PssPasses {
             }
         }
         let took = (thread_cpu() + self.reader.cpu()).saturating_sub(begin);
-        // Members were not looked at meanwhile, so waiting in vain has its price, too.
+        // Members were not polled meanwhile, so a wait without result has its cost, too.
         self.spent += waited;
         self.in_vain += waited;
         self.spent += took;
@@ -159,12 +159,12 @@ impl PssPasses {
         PssPass { at, bytes, unread, unread_rss }
     }
 
-    /// CPU time that reading has taken in threads of its own.
+    /// Returns the CPU time of separate reading threads.
     pub(crate) fn reader_cpu(&self) -> Duration {
         self.reader.cpu()
     }
 
-    /// The pass at `rss` bytes counted.
+    /// Records that the pass at `rss` bytes counted.
     pub(crate) fn counted(&mut self, rss: u64) {
         self.best_rss = Some(rss);
         self.has_extra_pass = true;

@@ -1,4 +1,4 @@
-//! Reaping: waits for exited processes that are children of this process, and reports their end and what they used.
+//! Reaping: waits for exited processes that are children of this process, and reports their exit and usage.
 
 use std::{
     collections::{HashMap, VecDeque},

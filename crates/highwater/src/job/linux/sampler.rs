@@ -1,4 +1,4 @@
-//! Reading what each member holds and has used: one sample of the job.
+//! Reading the memory and usage of each member: one sample of the job.
 
 use super::{
     event_queue::Round,
@@ -42,7 +42,7 @@ pub(super) enum Sampled {
 pub(super) struct Sampler {
     roots: Roots,
     page_size: u64,
-    /// What is read beside memory.
+    /// Amounts that are read beside memory.
     usage: UsageWanted,
     readings: Vec<Reading>,
     uses: Vec<UsedBy>,

@@ -1,4 +1,5 @@
-//! Memory running short: how long tasks waited for it (PSI, Linux 4.20), and whom the kernel killed for it.
+//! Memory shortage: the time that tasks waited for memory (PSI, Linux 4.20), and the processes that the kernel killed
+//! for it.
 
 use std::{
     fs,
@@ -18,13 +19,13 @@ use crate::{
     record::{Pressure, PressureOf},
 };
 
-/// What the counters said when the job began.
+/// The counters at the start of the job.
 #[derive(Debug)]
 pub(super) struct Shortage {
     pressure: Option<(PathBuf, PressureOf, Stalled)>,
-    /// Kills in the cgroup around us, or on the machine.
+    /// Kills in the cgroup around this process, or on the machine.
     around: Option<(PathBuf, PressureOf, u64)>,
-    /// `CLOCK_MONOTONIC`, which the kernel's log bears too.
+    /// `CLOCK_MONOTONIC`, which the kernel's log uses, too.
     began: Duration,
 }
 
@@ -37,7 +38,7 @@ struct Stalled {
 
 impl Shortage {
     pub(super) fn watch(roots: &Roots, group: Option<&JobGroup>) -> Self {
-        // The topmost group stands for the machine, which has files of its own.
+        // The topmost group is the machine, which has its own files.
         let own =
             Own::with_memory(roots).map(|(own, _)| own).filter(|own| own.with_parents().nth(1).is_some());
         let own = own.map(|own| own.group().to_owned());
@@ -59,7 +60,7 @@ impl Shortage {
         Self { pressure, around, began: monotonic() }
     }
 
-    /// How long tasks have waited since.
+    /// Returns the time that tasks have waited since the start.
     pub(super) fn pressure(&self) -> Option<Pressure> {
         let (path, of, before) = self.pressure.as_ref()?;
         let now = stalled(&bounded::read_to_string(path, MAX_VALUE_BYTES).ok()?)?;
@@ -71,7 +72,7 @@ impl Shortage {
         })
     }
 
-    /// Whom the kernel has killed since; `None` where nobody was, or nobody tells.
+    /// Returns the kills since the start; `None` if there was none, or none is reported.
     pub(super) fn kills(&self, group: Option<&JobGroup>) -> Option<OomSeen> {
         let in_job = group.and_then(JobGroup::oom_kills);
         let around = self.around.as_ref().and_then(|(path, _, before)| kills(path)?.checked_sub(*before));
@@ -83,13 +84,13 @@ impl Shortage {
     }
 }
 
-/// `oom_kill` of `memory.events`, `memory.oom_control` (Linux 4.13) or `/proc/vmstat`.
+/// Reads `oom_kill` of `memory.events`, `memory.oom_control` (Linux 4.13) or `/proc/vmstat`.
 fn kills(path: &Path) -> Option<u64> {
     let text = bounded::read_to_string(path, MAX_VALUE_BYTES).ok()?;
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
-/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=3709`, in microseconds (Documentation/accounting/psi.rst).
+/// Parses `some avg10=0.00 avg60=0.00 avg300=0.00 total=3709`, in microseconds (Documentation/accounting/psi.rst).
 fn stalled(text: &str) -> Option<Stalled> {
     let total = |word: &str| {
         let line = text.lines().find(|line| line.split(' ').next() == Some(word))?;
@@ -98,10 +99,10 @@ fn stalled(text: &str) -> Option<Stalled> {
     Some(Stalled { some: total("some")?, full: total("full") })
 }
 
-/// Pids that the kernel's log names as killed since `began`. It is read only where the log's pids are ours, and who may
-/// read it differs (`dmesg_restrict`).
+/// Returns the pids that the kernel's log names as killed since `began`. It is read only if its pids are those of this
+/// namespace, and not every user may read it (`dmesg_restrict`).
 fn logged(began: Duration) -> io::Result<Vec<u32>> {
-    /// More than a log holds.
+    /// More records than a log holds.
     const MOST: usize = 200_000;
     if fs::read_link("/proc/self/ns/pid")?.as_os_str() != INITIAL_PID_NAMESPACE {
         return Ok(Vec::new());
@@ -112,7 +113,8 @@ fn logged(began: Duration) -> io::Result<Vec<u32>> {
         match log.read(&mut record) {
             Ok(0) => break,
             Ok(length) => pids.extend(killed(&record[..length], began)),
-            // Overwritten while we read: it goes on with the next (Documentation/ABI/testing/dev-kmsg).
+            // It was overwritten meanwhile; the next read continues with the next record
+            // (Documentation/ABI/testing/dev-kmsg).
             Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {}
             Err(_) => break,
         }
@@ -120,13 +122,13 @@ fn logged(began: Duration) -> io::Result<Vec<u32>> {
     Ok(pids)
 }
 
-/// The pid in a record such as `3,1234,5678901,-;Memory cgroup out of memory: Killed process 42 (cc1) total-vm:...`
-/// (`__oom_kill_process`, `mm/oom_kill.c`); the third field is microseconds since boot.
+/// Returns the pid in a record such as `3,1234,5678901,-;Memory cgroup out of memory: Killed process 42 (cc1)
+/// total-vm:...` (`__oom_kill_process`, `mm/oom_kill.c`); the third field is microseconds since boot.
 fn killed(record: &[u8], since: Duration) -> Option<u32> {
     let record = String::from_utf8_lossy(record);
     let (head, message) = record.split_once(';')?;
     let at = Duration::from_micros(head.split(',').nth(2)?.parse().ok()?);
-    // The log's clock is another one, and nearly the same.
+    // The log uses another clock, which is nearly the same.
     if at + Duration::from_secs(1) < since || !message.contains("ut of memory") {
         return None;
     }

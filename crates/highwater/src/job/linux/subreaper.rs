@@ -1,14 +1,15 @@
-//! Being the one to whom orphans of the job fall (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
+//! Making this process the parent of the job's orphans (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
 
 use std::sync::Mutex;
 
 use rustix::process::{child_subreaper, getpid, set_child_subreaper};
 
-/// Jobs that need it at this moment, and whether it was set before the first of them. The attribute belongs to
-/// the whole process, so it cannot be held anywhere else.
+/// Number of jobs that need it now, and true if it was set before the first of them. The attribute belongs to the whole
+/// process, so this is a static.
 static USERS: Mutex<(usize, bool)> = Mutex::new((0, false));
 
-/// While one of these lives, orphaned descendants become our children; the last one restores what was before.
+/// A guard: orphaned descendants become children of this process while one lives, and the last one restores the former
+/// setting.
 #[derive(Debug)]
 pub(crate) struct Subreaper(());
 
@@ -29,7 +30,7 @@ impl Drop for Subreaper {
         let mut users = USERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         users.0 -= 1;
         if users.0 == 0 && !users.1 {
-            // Nothing can be done about a failure here, and setting it has worked.
+            // A failure cannot be handled here, and setting it has worked.
             let _ = set_child_subreaper(None);
         }
     }

@@ -1,8 +1,8 @@
-//! taskstats: the kernel's record of each task that ends, with the peak of its last memory map
-//! (`linux/taskstats.h`, over generic netlink). Needs `CAP_NET_ADMIN` in the initial namespaces.
+//! taskstats: the kernel's record of each task that exits, with the peak of its last memory map (`linux/taskstats.h`,
+//! over generic netlink). It needs `CAP_NET_ADMIN` in the initial namespaces.
 //!
-//! A record is queued before the task lets go of its map, and so before its end is told by perf or the proc connector
-//! (`do_exit` in kernel/exit.c). Killed processes have one too.
+//! A record is queued before the task frees its map, and so before perf or the proc connector reports its exit
+//! (`do_exit` in kernel/exit.c). Killed processes have one, too.
 
 use std::{io, time::Duration};
 
@@ -33,31 +33,33 @@ const DEREGISTER_CPUMASK: u16 = 4;
 /// Bytes of `struct genlmsghdr`.
 const GENL_HEADER: usize = 4;
 const NLM_F_ACK: u16 = 4;
-/// The kernel answers before send(2) returns.
+/// Longest wait for an answer: the kernel sends it before send(2) returns.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// The last task of a process with threads sends two structs of some 550 bytes.
+/// Bytes of the largest message: the last task of a process with threads sends two structs of some 550 bytes.
 const LARGEST: usize = 4096;
-/// A record takes about 2 KiB here. Who may listen may also have this much (`SO_RCVBUFFORCE`).
+/// Bytes of the socket's buffer. A record takes about 2 KiB, and a listener has the privilege for this size
+/// (`SO_RCVBUFFORCE`).
 const BUFFER: libc::c_int = 16 << 20;
 
-/// Hears of every task that ends, on the whole machine.
+/// A listener for every task that exits, on the whole machine.
 #[derive(Debug)]
 pub(crate) struct Taskstats {
     inbox: Inbox,
     family: u16,
-    /// All processors that may ever be, as the kernel writes them: `0-7`.
+    /// All processors that may ever exist, in the kernel's form: `0-7`.
     processors: Vec<u8>,
-    /// Records that could not be read.
+    /// Number of records that could not be read.
     unreadable: u64,
 }
 
 impl Taskstats {
-    /// Registers for all processors. Unsupported: the kernel's records do not say which process a task was of.
+    /// Registers for all processors. The error is `Unsupported` if the kernel's records do not name the process of a
+    /// task.
     pub(crate) fn listen(roots: &Roots) -> io::Result<Self> {
         let processors = bounded::read(&roots.sys.join("devices/system/cpu/possible"), MAX_VALUE_BYTES)?;
         let mut processors = processors.trim_ascii().to_vec();
         processors.push(0);
-        // Demanded of who opened the socket and of who sends (`netlink_capable`, net/netlink/af_netlink.c).
+        // The opener of the socket and the sender need it (`netlink_capable`, net/netlink/af_netlink.c).
         let _raised = Raised::new(CapabilitySet::NET_ADMIN);
         let socket = Socket::bound(NETLINK_GENERIC, 0)?;
         socket.enlarge(BUFFER);
@@ -67,7 +69,7 @@ impl Taskstats {
         Ok(Self { inbox: Inbox::new(socket, LARGEST), family, processors, unreadable: 0 })
     }
 
-    /// Hands over the records of all tasks that have ended. Never blocks.
+    /// Hands over the records of all tasks that have exited. Never blocks.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(TaskEnd)) {
         let Self { inbox, unreadable, .. } = self;
         inbox.drain(|message| match message.body.get(GENL_HEADER..).and_then(TaskEnd::parse) {
@@ -76,7 +78,7 @@ impl Taskstats {
         });
     }
 
-    /// How many records were lost so far; 0 when none was.
+    /// Returns the number of records lost so far.
     pub(crate) fn lost(&self) -> u64 {
         self.inbox.lost() + self.unreadable
     }
@@ -84,8 +86,8 @@ impl Taskstats {
 
 impl Drop for Taskstats {
     fn drop(&mut self) {
-        // Closing the socket also ends it, but only when a processor next has a record for us. The answer is behind
-        // what waits in the socket, and no use.
+        // Closing the socket also ends it, but only when a processor has its next record for it. The answer would come
+        // after the waiting records, and is not needed.
         let _raised = Raised::new(CapabilitySet::NET_ADMIN);
         let mut body = genl(TASKSTATS_CMD_GET);
         body.extend(attribute(DEREGISTER_CPUMASK, &self.processors));
@@ -102,7 +104,7 @@ fn family(socket: &Socket) -> io::Result<u16> {
     })
 }
 
-/// Asks for our own record, which must be one that we can read.
+/// Checks that the kernel's record of this process can be read.
 fn understood(socket: &Socket, family: u16) -> io::Result<()> {
     let own = std::process::id();
     let mut body = genl(TASKSTATS_CMD_GET);
@@ -116,7 +118,7 @@ fn understood(socket: &Socket, family: u16) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, why))
 }
 
-/// What `pick` takes from the first answer, or the error that came instead.
+/// Returns the result of `pick` for the first answer, or the error that came instead.
 fn answer<T>(socket: &Socket, mut pick: impl FnMut(&[u8]) -> Option<T>) -> io::Result<T> {
     socket.receive_until(PATIENCE, |message| match message.errno() {
         Some(errno) => Some(Err(io::Error::from_raw_os_error(errno))),

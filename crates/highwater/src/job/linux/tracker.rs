@@ -53,7 +53,7 @@ impl PollWindow {
     }
 }
 
-/// What is known of the processes of a job.
+/// The state of a job's processes.
 #[derive(Debug)]
 pub(super) struct Tracker {
     pub(super) roster: Roster,

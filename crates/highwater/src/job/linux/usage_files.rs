@@ -1,8 +1,8 @@
-//! Reading what a member has used beside memory: `stat` for CPU time and page faults, `io` for bytes.
+//! Reading the usage of a member beside memory: `stat` for CPU time and page faults, `io` for bytes.
 //!
-//! Both count a process with all its threads, those that have ended too. But `io` also counts its children that were
-//! waited for, which `stat` keeps apart (`wait_task_zombie`, kernel/exit.c). A process without a fault of a waited-for
-//! child has waited for none (no child runs without one); of another, the threads' own `io` is summed up.
+//! Both count a process with all its threads, exited ones included. But `io` also counts its children that were waited
+//! for, which `stat` counts apart (`wait_task_zombie`, kernel/exit.c). No child runs without a page fault. So a process
+//! without faults of waited-for children has waited for none; for any other, the `io` of its threads is added up.
 
 use std::{fs::File, path::PathBuf};
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// A process's files, kept open: they stay that process's, as `statm` does.
+/// A process's files, kept open: like `statm`, they stay those of that process.
 #[derive(Debug, Default)]
 pub(super) struct UsageFiles {
     stat: Option<File>,
@@ -26,21 +26,21 @@ pub(super) struct UsageFiles {
     opened: bool,
 }
 
-/// What a process has used.
+/// Usage of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UsageReading {
-    /// By itself.
+    /// Its own usage.
     pub(crate) own: Used,
-    /// With the children that it has waited for.
+    /// Usage with the children that it has waited for.
     pub(crate) with_waited: Used,
-    /// It has ended, and waits to be waited for: nothing will be added.
+    /// True if it has exited and was not waited for: nothing will be added.
     pub(crate) is_final: bool,
-    /// `own` holds all the bytes it moved, those of threads that have ended too.
+    /// True if `own` includes all its bytes, those of exited threads too.
     pub(crate) io_is_whole: bool,
 }
 
 impl UsageFiles {
-    /// Reads them; `None` where the process is gone. `start_ticks` makes sure that it is the one meant.
+    /// Reads them; `None` if the process is gone. `start_ticks` identifies the process.
     pub(super) fn read(
         &mut self,
         roots: &Roots,
@@ -96,7 +96,7 @@ fn get(kept: Option<&File>, path: impl FnOnce() -> PathBuf, text: &mut Vec<u8>) 
     bounded::read_kept(file, text)
 }
 
-/// The sum over the threads that live.
+/// Returns the sum over the living threads.
 fn threads_io(tasks: &PathBuf, text: &mut Vec<u8>) -> Option<Moved> {
     let threads = std::fs::read_dir(tasks).ok()?;
     let each = threads.flatten().filter_map(|thread| {

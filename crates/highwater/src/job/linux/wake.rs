@@ -1,10 +1,10 @@
-//! What wakes the job's thread from others: eventfd(2).
+//! Waking the job's thread from other threads: eventfd(2).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-/// `None` where no descriptor could be had: orders wait for the next sample then.
+/// The wake-up. `None` if no descriptor could be opened: orders then wait for the next sample.
 #[derive(Debug)]
 pub(crate) struct Wake(Option<OwnedFd>);
 
@@ -13,15 +13,15 @@ impl Wake {
         Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok())
     }
 
-    /// Ends the wait that is in progress, or the next.
+    /// Ends the current wait, or the next one.
     pub(crate) fn ring(&self) {
         if let Some(wake) = &self.0 {
-            // Fails only when it is full, and then the thread is awake anyway.
+            // It fails only when it is full, and then the thread is awake anyway.
             let _ = rustix::io::write(wake, &1u64.to_ne_bytes());
         }
     }
 
-    /// It has been heard.
+    /// Takes the wake-up.
     pub(crate) fn silence(&self) {
         if let Some(wake) = &self.0 {
             let _ = rustix::io::read(wake, &mut [0; 8]);

@@ -1,4 +1,4 @@
-//! Starting the command so that it finds everything as if it had been started without us.
+//! Starting the command so that it finds everything as if it had been started directly.
 
 use std::{io, mem, os::fd::AsRawFd, ptr};
 
@@ -10,23 +10,23 @@ use crate::{
     },
 };
 
-/// signal(3): 1 to 31.
+/// Highest signal number, signal(3): 1 to 31.
 const SIGNALS: i32 = 31;
 
-/// Forks and execs the job's command; returns its pid once the new program is in place. The child is held between its
-/// fork and all else that it does while `watch` is called with its pid.
+/// Forks and execs the job's command, and returns its pid once the new program runs. The child waits right after its
+/// fork while `watch` is called with its pid.
 pub(super) fn launch(job: &Job, watch: impl FnOnce(u32)) -> Result<u32, Error> {
     let program = Program::new(&job.program, &job.args, &job.env, job.current_dir.as_ref())?;
     let mut arrays = program.arrays();
     let open_files = job.inherited.open_files_soft_limit.and_then(open_files_limit);
     let (report, gate) = (Report::new()?, Gate::new()?);
-    // No handler of ours may run in the child; all is unblocked again right before its exec.
+    // No handler of this program may run in the child; all signals are unblocked again right before its exec.
     let before = set_signal_mask(&all_signals());
     let mask = job.inherited.signal_mask.map_or(before, signals_of);
     // SAFETY: the child calls only async-signal-safe functions (sigaction(2)) on memory prepared above.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
-        // SAFETY: we are the child of fork, single-threaded; the arrays are those of the program.
+        // SAFETY: this is the child of fork, single-threaded; the arrays are those of the program.
         unsafe {
             gate.wait();
             let errno = match prepare(job, &program, open_files.as_ref(), &mask) {
@@ -48,7 +48,7 @@ pub(super) fn launch(job: &Job, watch: impl FnOnce(u32)) -> Result<u32, Error> {
 /// # Safety
 /// As [`Program::exec`].
 unsafe fn exec(program: &Program, arrays: &mut Arrays) -> i32 {
-    // SAFETY: as this function's.
+    // SAFETY: that of this function.
     unsafe { program.exec(arrays) }
 }
 
@@ -63,8 +63,8 @@ unsafe fn prepare(
     let inherited = &job.inherited;
     // SAFETY: async-signal-safe system calls on live memory.
     unsafe {
-        // Handlers of ours would run between unblocking and exec; what is ignored stays ignored, but for SIGPIPE, which
-        // Rust's runtime ignores on its own, and SIGXFSZ, which a caller may ignore for files of its own.
+        // Handlers of this program would run between unblocking and exec. Ignored signals stay ignored except SIGPIPE,
+        // which Rust's runtime ignores, and SIGXFSZ, which a caller may ignore for its own files.
         for signal in 1..=SIGNALS {
             if inherited.ignored_signals >> (signal - 1) & 1 == 1 {
                 libc::signal(signal, libc::SIG_IGN);
@@ -91,7 +91,7 @@ unsafe fn prepare(
     Ok(())
 }
 
-/// What happens on `signal`.
+/// Returns the handler of `signal`.
 fn action(signal: i32) -> libc::sighandler_t {
     // SAFETY: an all-zero sigaction is a valid value of this plain C struct; a null new action only asks.
     unsafe {
@@ -105,9 +105,9 @@ fn all_signals() -> libc::sigset_t {
     signals_of(u64::MAX)
 }
 
-/// Bit n-1 is signal n, in a set of this system as in ours.
+/// Returns a set of signals: bit n-1 is signal n, as in `Inherited`.
 fn signals_of(bits: u64) -> libc::sigset_t {
-    // SAFETY: sigset_t is a plain number, which sigemptyset sets; the others add signals that there are.
+    // SAFETY: sigset_t is a plain number, which sigemptyset sets; the others add existing signals.
     unsafe {
         let mut set: libc::sigset_t = mem::zeroed();
         libc::sigemptyset(&raw mut set);
@@ -118,9 +118,9 @@ fn signals_of(bits: u64) -> libc::sigset_t {
     }
 }
 
-/// Sets this thread's signal mask and returns the one before.
+/// Sets this thread's signal mask and returns the previous one.
 fn set_signal_mask(mask: &libc::sigset_t) -> libc::sigset_t {
-    // SAFETY: both sets are live; what was set before is written.
+    // SAFETY: both sets are live; the previous mask is written.
     unsafe {
         let mut before: libc::sigset_t = mem::zeroed();
         libc::pthread_sigmask(libc::SIG_SETMASK, mask, &raw mut before);

@@ -1,4 +1,4 @@
-//! One job as macOS has it: kqueue reports events, and the kernel keeps the parent of each process.
+//! One job on macOS: kqueue reports events, and the kernel keeps the parent of each process.
 
 use std::{
     thread,
@@ -32,17 +32,17 @@ use crate::{
 
 mod attach;
 
-/// News of forks does not make us look more often than this: a look costs some of it.
+/// Shortest pause between two polls: events of forks do not make polls more frequent, as each poll has its cost.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
-/// One reading of CPU time and I/O, where they are asked for, may cost this share of the time until the next.
+/// Divisor of the time until the next reading of CPU time and I/O: the last one may cost this share of it.
 const USAGE_SHARE: u32 = 100;
 
-/// Whose the first process is.
+/// The relation of this process to the first one of the job.
 #[derive(Debug)]
 enum Root {
-    /// Ours, to be waited for.
+    /// It is a child of this process, to be waited for.
     Started(Ending),
-    /// Somebody else's: of its end kqueue tells.
+    /// It is not a child: kqueue reports its exit.
     Attached,
 }
 
@@ -54,14 +54,14 @@ pub(crate) struct MacJob {
     batch: EventBatch,
     downgrades: Vec<Downgrade>,
     looked: Instant,
-    /// When the look before began.
+    /// Time at which the previous poll began.
     before: Duration,
-    /// When CPU time and I/O are read next, if they are wanted.
+    /// Time at which CPU time and I/O are read next, if they are wanted.
     next_usage: Duration,
 }
 
 impl MacJob {
-    /// The command is ours to wait for, and is so only once its last mark has been read: that goes with its remains.
+    /// Waits for the command, but only once its final mark has been read: the wait frees the zombie that has it.
     fn wait_for_root(&mut self, at: Duration) {
         let before = std::mem::replace(&mut self.before, at);
         if !matches!(self.ending, Root::Started(Ending::NotYet)) || self.members.holds_unread(self.root) {
@@ -70,7 +70,7 @@ impl MacJob {
         let ending = wait::try_wait(self.root);
         self.ending = Root::Started(ending);
         if let Ending::Ended(Waited { exit, cpu, .. }) = ending {
-            // Its `ru_maxrss` says nothing here: it counts resident pages, and all our figures are footprints.
+            // Its `ru_maxrss` cannot be used: it counts resident pages, and all figures here are footprints.
             let used = Box::new(Used { cpu: Some(cpu), io: None });
             self.batch.push(Moment::between(before, at), Event::Reaped { id: None, used });
             self.members.root_ended(self.root, exit, at, &mut self.batch);
@@ -90,7 +90,7 @@ impl MacJob {
     fn signal_root(&mut self, number: i32) {
         let root = self.root;
         match self.ending {
-            // Nobody else can have its pid before we have waited for it.
+            // No other process can have its pid before this process has waited for it.
             Root::Started(_) => send(root, number),
             Root::Attached => {
                 if self.members.surely_alive().any(|pid| pid == root) {
@@ -250,7 +250,7 @@ fn made_members(queue: Queue, job: &Job) -> Members<System> {
     )
 }
 
-/// Limits on what nobody knows here.
+/// Refuses limits on figures that macOS does not have.
 fn refuse_limits(job: &Job) -> Result<(), Error> {
     let refused = |why: &str| Err(Error::Limit { why: why.to_owned() });
     if job.limits.cgroup_bytes.is_some() {
@@ -262,7 +262,7 @@ fn refuse_limits(job: &Job) -> Result<(), Error> {
     Ok(())
 }
 
-/// What was wanted and is not to be had here.
+/// Returns the wanted mechanisms that macOS does not have.
 fn downgrades(job: &Job) -> Vec<Downgrade> {
     let mut downgrades = vec![Downgrade {
         wanted: "PSS of the whole job".to_owned(),
@@ -288,6 +288,6 @@ fn downgrades(job: &Job) -> Vec<Downgrade> {
 
 fn send(pid: u32, number: i32) {
     let Some(pid) = i32::try_from(pid).ok().filter(|&pid| pid > 0) else { return };
-    // SAFETY: two numbers. It may have ended this very moment, or run as another user by now: nothing can be done then.
+    // SAFETY: two numbers. A process may have exited just now, or run as another user by now, which cannot be helped.
     let _ = unsafe { libc::kill(pid, number) };
 }

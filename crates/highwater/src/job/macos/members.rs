@@ -1,8 +1,8 @@
-//! The living members of the job and what they hold, made of what a kernel answers. Knows no system call.
+//! The living members of the job and their memory, from the kernel's answers. Knows no system call.
 //!
-//! A process belongs to the job if the one that made it does, whoever has adopted it since; or if its maker was never
-//! seen (it forked and was gone between two looks), launchd has it now, and its process group is one that a member
-//! leads.
+//! A process belongs to the job if its original parent does, even if it was adopted since. If its original parent was
+//! never seen (it started and exited between two polls), another rule holds. Then it must be a child of launchd now,
+//! and its process group must have a member as its leader.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,18 +28,18 @@ use crate::{
     record::{PeakSource, ProcessExit, UsageSource},
 };
 
-/// The first that was taken in.
+/// The first member.
 const ROOT: MemberId = MemberId(0);
 
-/// Who a process is.
+/// The identity of a process and its relations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kin {
     pub(super) pid: u32,
-    /// The kernel gives this number once, in the order of births.
+    /// Number that the kernel gives only once, in the order of process starts.
     pub(super) unique: u64,
-    /// Of whoever made it.
+    /// Number of its original parent.
     pub(super) parent: u64,
-    /// Whose child it is now.
+    /// Pid of its parent now.
     pub(super) ppid: u32,
     /// Its process group.
     pub(super) group: u32,
@@ -47,23 +47,23 @@ pub(super) struct Kin {
     pub(super) has_ended: bool,
 }
 
-/// What is asked of the kernel.
+/// The questions to the kernel.
 pub(super) trait Kernel {
-    /// All pids.
+    /// Returns all pids.
     fn all(&mut self) -> Vec<u32>;
-    /// Those whose parent this one is now.
+    /// Returns the pids of the children that this process has now.
     fn children(&mut self, pid: u32) -> Vec<u32>;
-    /// `None`: there is none, not even its remains.
+    /// Returns the identity of a process; `None` if not even a zombie is left.
     fn kin(&mut self, pid: u32) -> Option<Kin>;
     fn usage(&mut self, pid: u32) -> Result<Rusage, Unavailable>;
-    /// Of living processes.
+    /// Returns the page faults of a living process.
     fn faults(&mut self, pid: u32) -> Option<TaskFaults>;
     fn name(&mut self, pid: u32) -> Option<Arc<Name>>;
-    /// Returns whether news of it will come.
+    /// Returns whether events of it will be reported.
     fn watch(&mut self, pid: u32, id: MemberId) -> bool;
 }
 
-/// News of one member. Several forks may be one piece of news.
+/// Events of one member. Several forks may be one report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) id: MemberId,
@@ -77,16 +77,16 @@ pub(crate) struct Told {
 struct Member {
     id: MemberId,
     kin: Kin,
-    /// News of it comes; else its end is seen by looking.
+    /// True if its events are reported; otherwise polls must see its exit.
     is_watched: bool,
     exit: Option<ProcessExit>,
-    /// Its end was told.
+    /// True once its exit was reported.
     has_ended: bool,
-    /// Its remains were seen, with this last mark; how it ended is about to be told.
+    /// The zombie that was seen, with its final mark; the event of the exit is outstanding.
     remains: Option<Remains>,
-    /// The kernel does not tell its memory.
+    /// True if the kernel refuses to show its memory.
     is_refused: bool,
-    /// Its image's mark when it was attached to.
+    /// High-water mark of its image when it was attached to.
     mark_before: Option<u64>,
 }
 
@@ -99,32 +99,32 @@ struct Remains {
 pub(super) struct Members<K> {
     pub(super) kernel: K,
     list: Vec<Member>,
-    /// Whoever was a member ever, by the number given once: a parent may be long gone.
+    /// Every process that was a member, by its unique number: a parent may have exited long ago.
     known: HashSet<u64>,
     /// Process groups that members have led.
     groups: HashSet<u32>,
-    /// Children found whose births were not told yet, by the number of their parent.
+    /// Number of children that were found before the event of their fork, by the number of their parent.
     unannounced: HashMap<u64, u32>,
-    /// Strangers are not asked again.
+    /// Processes outside the job, which are not read again.
     strangers: HashMap<u32, u64>,
     root: Option<u64>,
-    /// How the first member ended.
+    /// Exit status of the first member.
     root_exit: Option<ProcessExit>,
-    /// A process group in which there may be others, though a member leads it.
+    /// A process group that a member leads, but in which unrelated processes may be.
     others_group: Option<u32>,
-    /// Who is found now ran already.
+    /// True while processes are found that ran before the attachment.
     is_attaching: bool,
     next_id: u32,
     own_pid: u32,
     before: Duration,
     at: Duration,
-    /// Somebody ended: his children may be launchd's by now.
+    /// True if a member exited: its children may have been adopted by launchd.
     orphaned: bool,
     refused: HashSet<MemberId>,
     readings: Vec<Reading>,
-    /// What is wanted beside memory.
+    /// Usage that is wanted beside memory.
     scale: Scale,
-    /// True if the living are asked for that in this look.
+    /// True if this poll reads the usage of living members.
     reads_usage: bool,
     uses: Vec<UsedBy>,
 }
@@ -155,10 +155,11 @@ impl<K: Kernel> Members<K> {
         }
     }
 
-    /// Takes the command in, held before its exec.
+    /// Adds the command, which waits before its exec.
     pub(super) fn start(&mut self, root: u32, own_pid: u32, batch: &mut EventBatch) {
         self.own_pid = own_pid;
-        // Our own child cannot be gone before we wait for it; if it cannot be asked all the same, it has no number.
+        // A child of this process cannot vanish before the wait for it. If it cannot be read all the same, it has no
+        // number.
         let kin = self.kernel.kin(root).unwrap_or(Kin {
             pid: root,
             unique: 0,
@@ -184,37 +185,37 @@ impl<K: Kernel> Members<K> {
         &self.readings
     }
 
-    /// What the last look read beside memory, in the order of ids.
+    /// Returns the usage that the last poll read, in the order of ids.
     pub(super) fn uses(&self) -> &[UsedBy] {
         &self.uses
     }
 
-    /// Returns whether the next look is to read what is wanted beside memory.
+    /// Sets whether the next poll reads usage, if it is wanted.
     pub(super) fn read_usage(&mut self, now: bool) {
         self.reads_usage = now && self.scale.wanted.any();
     }
 
-    /// Returns whether the first member is there, or its remains.
+    /// Returns whether the first member is in the list, if only as a zombie.
     pub(super) fn holds_root(&self) -> bool {
         self.list.iter().any(|member| member.id == ROOT)
     }
 
-    /// How the first member ended, if the kernel told.
+    /// Returns the exit status of the first member, if the kernel reported it.
     pub(super) fn root_exit(&self) -> Option<ProcessExit> {
         self.root_exit
     }
 
-    /// How many processes the kernel did not let us read, if any.
+    /// Returns the number of processes that the kernel refused to show, if any.
     pub(super) fn refused(&self) -> Option<usize> {
         Some(self.refused.len()).filter(|&count| count > 0)
     }
 
-    /// Returns whether the process is still a member whose last mark may come.
+    /// Returns whether the process is still a member whose final mark may come.
     pub(super) fn holds_unread(&self, pid: u32) -> bool {
         self.list.iter().any(|member| member.kin.pid == pid && !member.is_refused)
     }
 
-    /// The command has been waited for, whose memory could not be read.
+    /// Records that this process has waited for the command, whose memory could not be read.
     pub(super) fn root_ended(&mut self, pid: u32, exit: ProcessExit, at: Duration, batch: &mut EventBatch) {
         self.at = at;
         if let Some(place) = self.list.iter().position(|member| member.kin.pid == pid) {
@@ -225,12 +226,12 @@ impl<K: Kernel> Members<K> {
         }
     }
 
-    /// Returns whether how a member ended is about to be told.
+    /// Returns whether the event of an exit that was seen is outstanding.
     pub(super) fn expects_events(&self) -> bool {
         self.list.iter().any(|member| member.remains.is_some())
     }
 
-    /// Pids of members, each asked once more: a pid may have been given to another process.
+    /// Iterates over the pids of members, each checked once more: a pid may belong to another process by now.
     pub(super) fn surely_alive(&mut self) -> impl Iterator<Item = u32> + '_ {
         let kernel = &mut self.kernel;
         self.list
@@ -243,11 +244,11 @@ impl<K: Kernel> Members<K> {
             .map(|member| member.kin.pid)
     }
 
-    /// One look at the whole job, begun `at`, with what has been told since the last.
+    /// Polls the whole job, at `at`, with the events since the last poll.
     pub(super) fn look(&mut self, at: Duration, sweep: bool, told: &[Told], batch: &mut EventBatch) {
         (self.before, self.at) = (self.at, at);
         let newcomers = self.next_id;
-        // The dead first: what they reached goes with their remains, as soon as their parents wait for them.
+        // Exited members come first: their peaks are lost with their zombies as soon as their parents wait for them.
         for told in told.iter().filter(|told| told.ended) {
             if let Some(member) = self.list.iter_mut().find(|member| member.id == told.id) {
                 (member.has_ended, member.exit) = (true, told.exit);
@@ -269,12 +270,12 @@ impl<K: Kernel> Members<K> {
             self.find(everybody, batch);
         }
         for parent in parents {
-            // One piece of news may stand for all that were found; where there is nobody, one has been and gone.
+            // One report may stand for all children that were found. If none was found, one has started and exited.
             if self.unannounced.remove(&parent.unique).is_none() {
                 batch.push(self.moment(), Event::MissedProcess);
             }
         }
-        // Newcomers are read in the look that found them, new programs in that which heard of them.
+        // New members are read in the poll that found them, new programs in the poll that received their event.
         let execed = told.iter().filter(|told| told.execed).map(|told| told.id);
         let fresh: Vec<MemberId> = (newcomers..self.next_id).map(MemberId).chain(execed).collect();
         self.read_some(&fresh, batch);
@@ -291,7 +292,7 @@ impl<K: Kernel> Members<K> {
         self.read_some(&all, batch);
     }
 
-    /// Reads these members; those that have ended are taken off the list.
+    /// Reads these members; exited ones are removed from the list.
     fn read_some(&mut self, ids: &[MemberId], batch: &mut EventBatch) {
         let mut list = std::mem::take(&mut self.list);
         list.retain_mut(|member| {
@@ -312,7 +313,7 @@ impl<K: Kernel> Members<K> {
                     }
                     self.bury(member, mark, batch);
                 }
-                // Waited for meanwhile; what it reached is known.
+                // It was waited for meanwhile; its peak is known.
                 Err(_) if before.is_some() => {
                     self.bury(member, before.and_then(|remains| remains.mark), batch);
                 }
@@ -327,7 +328,7 @@ impl<K: Kernel> Members<K> {
                     self.readings.push(Reading { id: member.id, rss, mark, swap: None, shares_map: false });
                     return true;
                 }
-                // Its end was told, but it does not look dead yet: the next look will show its remains.
+                // Its exit was reported, but it is not a zombie yet: the next poll will see that.
                 Ok(_) => return true,
                 Err(Unavailable::Vanished) => self.bury(member, None, batch),
                 Err(_) if member.has_ended => self.bury(member, None, batch),
@@ -347,7 +348,7 @@ impl<K: Kernel> Members<K> {
         self.uses.sort_unstable_by_key(|used| used.id);
     }
 
-    /// Its remains hold all that it has used, but for page faults without I/O.
+    /// Reports the usage in a zombie, which is final except for page faults without I/O.
     fn used_in_all(&self, id: MemberId, usage: &Rusage, batch: &mut EventBatch) {
         let UsageWanted { cpu, io } = self.scale.wanted;
         if cpu || io {
@@ -357,20 +358,20 @@ impl<K: Kernel> Members<K> {
         }
     }
 
-    /// What the process holds and has used, if its pid is still its own.
+    /// Returns the memory and usage of the process, if its pid is still its own.
     fn usage(&mut self, member: &Member) -> Result<(Rusage, Option<TaskFaults>), Unavailable> {
         let Kin { pid, unique, .. } = member.kin;
         let usage = self.kernel.usage(pid);
         let asks = self.reads_usage && self.scale.wanted.cpu;
         let faults = if asks { self.kernel.faults(pid) } else { None };
         let usage = usage.map(|usage| (usage, faults));
-        // The number is asked after the memory: had the pid changed hands before, it would show now.
+        // The number is read after the memory: if another process had the pid before, it would show now.
         match self.kernel.kin(pid) {
             Some(kin) if kin.unique == unique => {
                 self.note_group(&kin);
                 usage
             }
-            // It never told its number; its pid is its own, as it is our child.
+            // Its number was never readable; its pid is its own, as it is a child of this process.
             Some(_) if unique == 0 => usage,
             _ => Err(Unavailable::Vanished),
         }
@@ -380,7 +381,7 @@ impl<K: Kernel> Members<K> {
         self.kernel.kin(kin.pid).is_some_and(|now| now.unique == kin.unique && !now.has_ended)
     }
 
-    /// A member has ended. `mark`: what its present image reached, kept by the kernel to its end.
+    /// Reports the exit of a member. `mark`: the peak of its last image, kept by the kernel to its end.
     fn bury(&mut self, member: &Member, mark: Option<u64>, batch: &mut EventBatch) {
         let (id, moment) = (member.id, self.moment());
         if let Some(bytes) = mark {
@@ -404,7 +405,7 @@ impl<K: Kernel> Members<K> {
         let member = &mut self.list[place];
         (member.kin.has_execed, member.mark_before) = (true, None);
         batch.push(self.moment(), Event::Exec { id, name });
-        // What was read may be the old image's or the new one's: it is asked anew.
+        // The reading may be of the old image or the new one, so it is repeated.
         self.readings.retain(|reading| reading.id != id);
         self.uses.retain(|used| used.id != id);
     }

@@ -1,4 +1,4 @@
-//! What the kernel tells of processes: kqueue(2), `EVFILT_PROC`.
+//! The kernel's events of processes: kqueue(2), `EVFILT_PROC`.
 
 use std::{
     io, mem,
@@ -10,18 +10,18 @@ use std::{
 use super::members::Told;
 use crate::job::{identity::MemberId, unix::wait};
 
-/// Taken in with one call.
+/// Most events that one call takes in.
 const AT_ONCE: i32 = 128;
 
 /// The queue, which no child inherits.
 #[derive(Debug)]
 pub(crate) struct Queue(OwnedFd);
 
-/// Why a wait ended.
+/// The reason for the end of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Woken {
     TimeUp,
-    /// There is news of members.
+    /// Events of members have arrived.
     EventBatch,
     /// The other descriptor can be read.
     Called,
@@ -29,19 +29,20 @@ pub(crate) enum Woken {
 
 impl Queue {
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: no arguments; a new descriptor that nobody else owns, or -1.
+        // SAFETY: no arguments; a new descriptor without another owner, or -1.
         let queue = unsafe { libc::kqueue() };
         if queue < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: as above.
+        // SAFETY: see above.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(queue) }))
     }
 
-    /// From now on its forks, execs and its end are told. An error where it has ended already.
+    /// Watches its forks, execs and exit from now on. It is an error if it has exited already.
     pub(crate) fn watch(&self, pid: u32, id: MemberId) -> io::Result<()> {
         let all = libc::NOTE_FORK | libc::NOTE_EXEC | libc::NOTE_EXIT;
-        // How it ended is told only of those whom we may signal (`filt_procattach` in `bsd/kern/kern_event.c`).
+        // An exit status is reported only for processes that this one may signal (`filt_procattach` in
+        // `bsd/kern/kern_event.c`).
         match self.add(pid, id, all | libc::NOTE_EXITSTATUS) {
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => self.add(pid, id, all),
             answer => answer,
@@ -55,7 +56,7 @@ impl Queue {
             flags: libc::EV_ADD | libc::EV_CLEAR,
             fflags: what,
             data: 0,
-            // Never followed: it says whose news it is, should the pid be given to another process.
+            // It is never dereferenced: it names the member, in case the pid is reused.
             udata: ptr::without_provenance_mut(id.0 as usize),
         };
         // SAFETY: one live change, no room for events, so nothing is written and an error is returned.
@@ -65,14 +66,14 @@ impl Queue {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// What has been told since, without waiting.
+    /// Returns the events since the last call, without waiting.
     pub(crate) fn drain(&self) -> Vec<Told> {
         let mut told = Vec::new();
         loop {
             // SAFETY: an all-zero kevent is a valid value of this plain C struct.
             let mut events: [libc::kevent; AT_ONCE as usize] = unsafe { mem::zeroed() };
             let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            // SAFETY: no changes; room for as many events as is said; a live time.
+            // SAFETY: no changes; room for as many events as given; a live time.
             let count = unsafe {
                 libc::kevent(self.0.as_raw_fd(), ptr::null(), 0, events.as_mut_ptr(), AT_ONCE, &raw const now)
             };
@@ -84,13 +85,13 @@ impl Queue {
         }
     }
 
-    /// Waits for news, without taking it in.
+    /// Waits for events without taking them in.
     pub(crate) fn wait(&self, pause: Duration, other: Option<BorrowedFd<'_>>) -> Woken {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let mut polled = vec![PollFd::new(&self.0, PollFlags::IN)];
         polled.extend(other.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN)));
-        // A pause of weeks does not fit; we sample more often than that. Interrupted or failed: the next look comes
-        // early, which harms nothing.
+        // A pause of weeks does not fit, but polls come more often than that. If it is interrupted or fails, the next
+        // poll comes early, which does no harm.
         let ready = poll(&mut polled, Timespec::try_from(pause).ok().as_ref());
         match (ready, polled.get(1).is_some_and(|other| other.revents().contains(PollFlags::IN))) {
             (_, true) => Woken::Called,

@@ -1,4 +1,4 @@
-//! The kernel, as `members.rs` asks it.
+//! The kernel behind `members.rs`.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::{
     },
 };
 
-/// `PROC_FLAG_EXEC` (`bsd/sys/proc_info.h`): it has exec'ed since it was forked.
+/// `PROC_FLAG_EXEC` (`bsd/sys/proc_info.h`): it has exec'ed since its fork.
 const HAS_EXECED: u32 = 0x4000;
 
 #[derive(Debug)]
 pub(super) struct System {
     pub(super) queue: Queue,
-    /// Arguments are not read, so names do not come from them.
+    /// True if arguments are not read, so that names do not come from them.
     pub(super) leaves_out_arguments: bool,
 }
 

@@ -1,6 +1,6 @@
-//! What a process has used beside memory, made of the kernel's answers. Knows no system call.
+//! The usage of a process beside memory, from the kernel's answers. Knows no system call.
 //!
-//! Bytes that went through read(2) and write(2) are counted nowhere on macOS: they stay unknown.
+//! Bytes through read(2) and write(2) are not counted on macOS, so they are unknown.
 
 use crate::{
     job::used::{Cpu, Moved, UsageWanted, Used},
@@ -10,15 +10,15 @@ use crate::{
     },
 };
 
-/// What turns answers into figures.
+/// Units and wishes for the figures.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
     pub(super) wanted: UsageWanted,
-    /// `None`: how long a tick is, and with it CPU time, is unknown.
+    /// Length of a tick; `None`: it is unknown, and so is CPU time.
     pub(super) timebase: Option<Timebase>,
 }
 
-/// By itself. `faults`: `None` of one that has ended, of which only page-ins are kept.
+/// Returns its own usage. `faults` is `None` for an exited process, which has only page-ins.
 pub(super) fn own(usage: &Rusage, faults: Option<TaskFaults>, scale: Scale) -> Used {
     let cpu =
         cpu(usage.own, scale).map(|cpu| Cpu { minor_faults: faults.and_then(TaskFaults::minor), ..cpu });
@@ -30,14 +30,14 @@ pub(super) fn own(usage: &Rusage, faults: Option<TaskFaults>, scale: Scale) -> U
     Used { cpu, io: scale.wanted.io.then_some(io) }
 }
 
-/// With the children that it has waited for, as far as the kernel hands on what they used: time and page-ins.
+/// Returns the usage with the children that it has waited for, as far as the kernel adds it up: time and page-ins.
 pub(super) fn with_waited(usage: &Rusage, faults: Option<TaskFaults>, scale: Scale) -> Used {
     let own = own(usage, faults, scale);
     let waited = cpu(usage.waited, scale);
     Used { cpu: own.cpu.zip(waited).map(|(own, waited)| own + waited), io: own.io }
 }
 
-/// Page faults without time are not told: no time would read as 0.
+/// Returns CPU time and page-ins. Without a known time there are none, as the time would read as 0.
 fn cpu(spent: Spent, scale: Scale) -> Option<Cpu> {
     let timebase = scale.timebase.filter(|_| scale.wanted.cpu)?;
     Some(Cpu {

@@ -1,10 +1,10 @@
-//! What wakes the job's thread from others: a pipe.
+//! Waking the job's thread from other threads: a pipe.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
 
-/// `None` where no pipe could be had: orders wait for the next sample then.
+/// The wake-up. `None` if no pipe could be made: orders then wait for the next sample.
 #[derive(Debug)]
 pub(crate) struct Wake(Option<Pipe>);
 
@@ -30,15 +30,15 @@ impl Wake {
         Self(Pipe::new().ok())
     }
 
-    /// Ends the wait that is in progress, or the next.
+    /// Ends the current wait, or the next one.
     pub(crate) fn ring(&self) {
         if let Some(pipe) = &self.0 {
-            // Fails only when it is full, and then the thread is awake anyway.
+            // It fails only when it is full, and then the thread is awake anyway.
             let _ = rustix::io::write(&pipe.bell, &[1]);
         }
     }
 
-    /// It has been heard.
+    /// Takes the wake-up.
     pub(crate) fn silence(&self) {
         if let Some(pipe) = &self.0 {
             let mut rings = [0; 64];

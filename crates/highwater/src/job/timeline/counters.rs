@@ -1,4 +1,4 @@
-//! What only grows, column by column: CPU time, bytes read and written.
+//! Amounts that only grow, column by column: CPU time, bytes read and written.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
     record::{Counter, CounterMetric, CounterUnit, Scope},
 };
 
-/// What the job, and each member that was read, had used at one moment.
+/// Usage of the job, and of each member that was read, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UsedAt {
     pub(crate) total: Used,
@@ -22,7 +22,7 @@ const CPU: [CounterMetric; 1] = [CounterMetric::CpuTime];
 const IO: [CounterMetric; 4] =
     [CounterMetric::Read, CounterMetric::Written, CounterMetric::StorageRead, CounterMetric::StorageWritten];
 
-/// The counters of the job, then of each member that `row_of` knows and `is_kept`.
+/// Returns the counters of the job, then those of each member that `row_of` knows and `is_kept`.
 pub(super) fn counters(
     columns: &[Column],
     wanted: UsageWanted,

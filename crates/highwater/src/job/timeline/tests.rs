@@ -67,7 +67,7 @@ fn very_many_processes_stay_within_the_budget() {
 
 #[test]
 fn of_those_absent_at_a_columns_moment_the_largest_stay() {
-    // One more each time, and the sample with one that is seen once is never the highest.
+    // One more each time, and a sample with a member that is seen once is never the highest.
     let mut samples: Vec<_> =
         (0..60_000u32).map(|index| vec![(0, 1_000), (index + 1, u64::from(index % 7))]).collect();
     samples[31_111] = vec![(70_000, 900)];

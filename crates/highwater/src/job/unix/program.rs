@@ -12,18 +12,18 @@ use crate::Error;
 
 #[derive(Debug)]
 pub(crate) struct Program {
-    /// Where it may lie.
+    /// Paths of the program, in the order in which they are tried.
     candidates: Vec<CString>,
     argv: Vec<CString>,
     envp: Vec<CString>,
     dir: Option<CString>,
 }
 
-/// Arrays of it as execve(2) takes them, each ended by a null pointer.
+/// Pointers to the program's strings in the form of execve(2), each array ended by a null pointer.
 #[derive(Debug)]
 pub(crate) struct Arrays {
     argv: Vec<*const libc::c_char>,
-    /// What a shell does with a file the kernel cannot execute: run it as a script, execvp(3).
+    /// Arguments to run a file that the kernel cannot execute as a shell script, as execvp(3) does.
     script: Vec<*const libc::c_char>,
     envp: Vec<*const libc::c_char>,
 }
@@ -67,7 +67,7 @@ impl Program {
         Arrays { argv, script, envp: pointers(&self.envp) }
     }
 
-    /// Goes where it shall run; the error number if that fails.
+    /// Changes to the job's directory; returns the error number if that fails.
     ///
     /// # Safety
     /// Only in a child right after fork.
@@ -95,7 +95,7 @@ impl Program {
                 errno()
             };
             match error {
-                // Go on looking, and remember that a file was there but not for us.
+                // The search goes on, and the refusal is reported if no other candidate runs.
                 libc::EACCES => result = error,
                 libc::ENOENT | libc::ENOTDIR => {}
                 _ => return error,
@@ -113,12 +113,12 @@ fn c_string(bytes: &OsStr, what: &str) -> Result<CString, Error> {
     CString::new(bytes.as_bytes()).map_err(|_| Error::NulByte { what: what.to_owned() })
 }
 
-/// The number of the error that the last system call of this thread met.
+/// Returns the number of the last error of a system call in this thread.
 pub(crate) fn errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)
 }
 
-/// Our environment with the job's changes.
+/// Returns the environment of this process with the job's changes.
 fn environment(changes: &[(OsString, Option<OsString>)]) -> Vec<(OsString, OsString)> {
     let mut env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     for (name, value) in changes {
@@ -130,7 +130,7 @@ fn environment(changes: &[(OsString, Option<OsString>)]) -> Vec<(OsString, OsStr
     env
 }
 
-/// Where the program may lie: itself if it holds a slash, else in each directory of `PATH`.
+/// Returns the paths to try: the program itself if it holds a slash, else one in each directory of `PATH`.
 fn candidates(program: &OsStr, path: Option<&OsStr>) -> Result<Vec<CString>, Error> {
     if program.as_bytes().contains(&b'/') {
         return Ok(vec![c_string(program, "the command")?]);

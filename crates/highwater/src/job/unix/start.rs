@@ -1,4 +1,4 @@
-//! Between fork and exec: the child is held until its watchers are in place, and reports if it cannot exec.
+//! From fork to exec: the child waits until its watchers are in place, and reports if it cannot exec.
 
 use std::{
     io::{self, Read},
@@ -11,14 +11,14 @@ use rustix::io::Errno;
 use super::errno;
 use crate::Error;
 
-/// The child waits at it.
+/// A pipe at which the child waits.
 #[derive(Debug)]
 pub(crate) struct Gate {
     gate: OwnedFd,
     release: OwnedFd,
 }
 
-/// What went wrong in the child comes through it; it closes at the exec.
+/// A pipe for the child's error number; it closes at the exec.
 #[derive(Debug)]
 pub(crate) struct Report {
     reads: OwnedFd,
@@ -39,7 +39,7 @@ impl Gate {
         let _ = rustix::io::write(&self.release, &[1]);
     }
 
-    /// Waits until the gate opens. Where it never will, because our parent has died, the command is not started.
+    /// Waits until the gate opens. If it never opens, because the parent has died, the command is not started.
     ///
     /// # Safety
     /// Only in a child right after fork.
@@ -67,7 +67,7 @@ impl Report {
         Ok(Self { reads, writes })
     }
 
-    /// Tells why the child could not exec, and ends it.
+    /// Reports the reason why the child could not exec, and ends the child.
     ///
     /// # Safety
     /// Only in a child right after fork.
@@ -80,7 +80,7 @@ impl Report {
         }
     }
 
-    /// Waits until the program is in place. If it never will be, waits for the child `pid`, too.
+    /// Waits until the program runs. If it could not be run, the child `pid` is waited for, too.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::NotExecutable`].
@@ -108,7 +108,8 @@ fn pipe_closed_at_exec() -> Result<(OwnedFd, OwnedFd), Errno> {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
 }
 
-/// In two steps: another thread's fork in between would inherit it (macOS has no pipe2).
+/// Sets the flags in a second step, as macOS has no pipe2: another thread's fork between the two would inherit the
+/// pipe.
 #[cfg(not(target_os = "linux"))]
 fn pipe_closed_at_exec() -> Result<(OwnedFd, OwnedFd), Errno> {
     use rustix::io::{FdFlags, fcntl_setfd};
@@ -126,7 +127,7 @@ fn wait_for(pid: i32) {
     {}
 }
 
-/// The limit of open files with this soft part.
+/// Returns the limit of open files with the soft limit `soft`.
 pub(crate) fn open_files_limit(soft: u64) -> Option<libc::rlimit> {
     // SAFETY: a zeroed rlimit is valid, and the pointer is to a live local.
     unsafe {

@@ -1,4 +1,4 @@
-//! Waiting for one process, with what it and its waited-for descendants used.
+//! Waiting for one process, with the usage of it and its waited-for descendants.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use crate::{
     record::{Exit, ExitCause, ProcessExit},
 };
 
-/// getrusage(2): KiB, and bytes on macOS.
+/// Bytes in a unit of `ru_maxrss`, getrusage(2): KiB, and bytes on macOS.
 const UNIT_OF_MAX_RSS: u64 = if cfg!(target_os = "macos") { 1 } else { 1024 };
 
 /// A child that was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Waited {
     pub(crate) exit: ProcessExit,
-    /// `ru_maxrss` in bytes: the highest mark of this process, of what it was before its exec, and of all
-    /// descendants that were waited for (getrusage(2)). Not this process's own peak.
+    /// `ru_maxrss` in bytes: the highest peak of this process, of the image before its exec, and of all descendants
+    /// that were waited for (getrusage(2)). It is not this process's own peak.
     pub(crate) max_rss_bytes: u64,
-    /// CPU time and page faults, of it and of all descendants that were waited for.
+    /// CPU time and page faults of it and of all descendants that were waited for.
     pub(crate) cpu: Cpu,
 }
 
-/// What a look at a child's end says.
+/// The state of a child that may have exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It has ended and was waited for.
+    /// It has exited, and this call waited for it.
     Ended(Waited),
-    /// It is our child and has not ended.
+    /// It is a child of this process and has not exited.
     NotYet,
-    /// It is not our child: never was, or somebody else waited for it.
+    /// It is not a child of this process, or was waited for elsewhere.
     NotOurs,
 }
 
@@ -41,7 +41,7 @@ impl Ending {
     }
 }
 
-/// Waits for the child `pid` if it has ended.
+/// Waits for the child `pid` if it has exited.
 pub(crate) fn try_wait(pid: u32) -> Ending {
     let Ok(pid) = i32::try_from(pid) else { return Ending::NotOurs };
     let mut status = 0;
@@ -57,7 +57,7 @@ pub(crate) fn try_wait(pid: u32) -> Ending {
     Ending::Ended(Waited { exit, max_rss_bytes, cpu: cpu_of(&usage) })
 }
 
-/// What `getrusage(2)` says.
+/// Returns the usage of `getrusage(2)`.
 fn cpu_of(usage: &libc::rusage) -> Cpu {
     let time = |time: libc::timeval| {
         let (seconds, micros) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec));
@@ -72,7 +72,7 @@ fn cpu_of(usage: &libc::rusage) -> Cpu {
     }
 }
 
-/// What a wait status says, wait(2).
+/// Returns the exit status in a wait status, wait(2).
 pub(crate) fn process_exit(status: i32) -> ProcessExit {
     if libc::WIFSIGNALED(status) {
         ProcessExit { code: None, signal: Some(libc::WTERMSIG(status)) }
@@ -81,7 +81,7 @@ pub(crate) fn process_exit(status: i32) -> ProcessExit {
     }
 }
 
-/// How the command ended, as the record has it.
+/// Returns the exit of the command in the form of the record.
 pub(crate) fn exit(waited: ProcessExit, killed_by_us: bool, over_limit: bool) -> Exit {
     Exit {
         code: waited.code,
@@ -96,7 +96,7 @@ pub(crate) fn exit(waited: ProcessExit, killed_by_us: bool, over_limit: bool) ->
     }
 }
 
-/// Name of a signal, signal(7).
+/// Returns the name of a signal, signal(7).
 fn signal_name(number: i32) -> String {
     let name = match number {
         libc::SIGHUP => "SIGHUP",

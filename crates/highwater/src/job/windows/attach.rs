@@ -1,5 +1,5 @@
-//! Attaching to a process that runs already. Nothing about it is changed: it is put into no Job Object, so what descends
-//! from it is found by looking, and its end is told by a handle.
+//! Attaching to a running process. Nothing about it is changed: it is put into no Job Object, so its descendants are
+//! found by polling, and a handle shows its exit.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -23,28 +23,28 @@ use crate::{
     record::{Attached, Downgrade},
 };
 
-/// The process whose threads are the kernel's own.
+/// Pid of the process whose threads are the kernel's own.
 const SYSTEM: u32 = 4;
-/// What it takes to open processes of others.
+/// Advice for opening processes of other users.
 const ELEVATED: &str = "run it in an elevated console (as administrator)";
 
-/// The process and those that descend from it.
+/// The process and its descendants.
 #[derive(Debug)]
 pub(super) struct Family {
-    /// Rings at its end. It goes before the handle on which it waits.
+    /// Wakes the job's thread at its exit. It is dropped before the handle that it waits for.
     _bell: Option<Bell>,
-    /// As long as this is open nobody else gets its pid.
+    /// Handle of the process: no other process gets its pid while it is open.
     root: Opened,
     pid: u32,
     lives: Lives,
-    /// Those that seem to descend from it and may not be opened.
+    /// Processes that seem to be descendants and may not be opened.
     refused: HashSet<u32>,
-    /// Why the processes could not be listed.
+    /// The reason why the processes could not be listed.
     unlisted: Option<String>,
 }
 
 impl Family {
-    /// Opens the process, finds its descendants, and notes what they had reached by then.
+    /// Opens the process, finds its descendants, and notes their peaks up to now.
     pub(super) fn attach(
         pid: u32,
         wanted: UsageWanted,
@@ -82,7 +82,7 @@ impl Family {
         self.pid
     }
 
-    /// Takes in who descends from a member and was not seen before.
+    /// Adds descendants of members that were not seen before.
     pub(super) fn find(&mut self, members: &mut Members, at: Duration, batch: &mut EventBatch) {
         let now = wall_clock();
         for (pid, end) in members.take_buried() {
@@ -95,7 +95,7 @@ impl Family {
                 return;
             }
         };
-        // Where we ourselves descend from it, as from a shell, we are no part of the job.
+        // If this process descends from it, as from a shell, it is no part of the job.
         let own = std::process::id();
         let found = self.lives.descendants(&listed, &mut self.refused, |pid| match Opened::of(pid) {
             _ if pid == own => Asked::Gone,
@@ -157,8 +157,8 @@ fn open(pid: u32) -> Result<Opened, Error> {
         Error::NoSuchProcess { .. } => error,
         other => refused(other.to_string()),
     })?;
-    // The system passes over the lowest two bits of a pid: 4713 opens process 4712.
-    // SAFETY: a live handle that may be asked.
+    // The system ignores the lowest two bits of a pid: 4713 opens process 4712.
+    // SAFETY: a live handle that may be queried.
     if unsafe { GetProcessId(process.raw()) } != pid {
         return Err(Error::NoSuchProcess { pid });
     }
@@ -168,7 +168,7 @@ fn open(pid: u32) -> Result<Opened, Error> {
     Ok(process)
 }
 
-/// What it runs: the file. Its arguments are its own memory, and are not read.
+/// Returns the path of its program. Its arguments are in its own memory and are not read.
 fn command(process: &Opened) -> Vec<String> {
     let image = process.image();
     vec![image.map_or_else(|| "?".to_owned(), |image| image.to_string_lossy().into_owned())]
@@ -191,7 +191,7 @@ mod tests {
         assert!(matches!(open(pid + 1), Err(Error::NoSuchProcess { .. })), "another pid of the same process");
         child.kill().unwrap();
         child.wait().unwrap();
-        // Our own handle of it is open.
+        // A handle of this process to it is open.
         assert!(why(pid).contains("it has ended"), "{}", why(pid));
         drop(child);
     }

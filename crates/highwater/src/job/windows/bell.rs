@@ -1,5 +1,4 @@
-//! A bell that rings the job's thread once a process has ended: a completion port and a process cannot be waited for
-//! together.
+//! Waking the job's thread once a process has exited: a completion port and a process cannot be waited for together.
 
 use std::{ffi::c_void, ptr::null_mut};
 
@@ -13,7 +12,7 @@ use windows_sys::Win32::{
 use super::Wake;
 use crate::process::windows::Opened;
 
-/// Rings as long as it lives. What it points to lives as long.
+/// A registered wait for the exit. It wakes the job's thread as long as it lives, and so does its context.
 #[derive(Debug)]
 pub(super) struct Bell {
     wait: HANDLE,
@@ -21,13 +20,13 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    /// `None` where the system has no such wait to spare: then looks at intervals tell of the end. The process must stay
+    /// Registers the wait; `None` if the system cannot: polls at intervals then see the exit. The process must stay
     /// open as long as this lives.
     pub(super) fn at_the_end_of(process: &Opened, wake: &Wake) -> Option<Self> {
         let wake = Box::new(wake.clone());
         let context: *const Wake = &raw const *wake;
         let mut wait = null_mut();
-        // SAFETY: the process's handle and the context outlive the wait: whoever holds both drops the wait first.
+        // SAFETY: the process's handle and the context outlive the wait: the owner of both drops the wait first.
         let registered = unsafe {
             RegisterWaitForSingleObject(
                 &raw mut wait,
@@ -45,7 +44,7 @@ impl Bell {
 impl Drop for Bell {
     fn drop(&mut self) {
         // With INVALID_HANDLE_VALUE it waits until the function below has returned (UnregisterWaitEx).
-        // SAFETY: our own wait, given back once.
+        // SAFETY: an own wait, unregistered once.
         unsafe { UnregisterWaitEx(self.wait, INVALID_HANDLE_VALUE) };
     }
 }

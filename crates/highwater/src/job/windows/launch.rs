@@ -24,8 +24,8 @@ use crate::{Error, job::Job};
 
 /// Starts the command inside `object`. `begins` is called right before it may run.
 ///
-/// The standard library finds the program, quotes its arguments (those of batch files too) and hands on the standard
-/// handles: all as for any program that starts another.
+/// The standard library finds the program, quotes its arguments (those of batch files too) and passes on the standard
+/// handles, as for any program that starts another one.
 pub(super) fn launch(job: &Job, object: &JobObject, begins: impl FnOnce()) -> Result<Child, Error> {
     let name = job.program.to_string_lossy().into_owned();
     if name.is_empty() {
@@ -78,38 +78,38 @@ fn has_nul(job: &Job) -> bool {
     texts.into_iter().any(|text| text.as_encoded_bytes().contains(&0))
 }
 
-/// Lets the threads of a process run that was started suspended. The standard library keeps no handle of its first
-/// thread, so it is looked for.
+/// Resumes the threads of a process that was started suspended. The standard library keeps no handle of its first
+/// thread, so that is searched for.
 pub(super) fn resume(pid: u32) -> io::Result<()> {
-    // SAFETY: no pointers; the new handle is ours alone.
+    // SAFETY: no pointers; the new handle belongs to this code alone.
     let snapshot = unsafe { CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0) };
     if snapshot == INVALID_HANDLE_VALUE {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: as above.
+    // SAFETY: see above.
     let snapshot = unsafe { OwnedHandle::from_raw_handle(snapshot) };
     let mut entry = THREADENTRY32::default();
     entry.dwSize = u32::try_from(size_of_val(&entry)).unwrap_or(u32::MAX);
     let mut resumed = false;
-    // SAFETY: `entry` knows its size.
+    // SAFETY: `entry` has its size.
     let mut more = unsafe { Thread32First(snapshot.as_raw_handle(), &raw mut entry) } != 0;
     while more {
         if entry.th32OwnerProcessID == pid {
             resumed |= resume_thread(entry.th32ThreadID)?;
         }
-        // SAFETY: as above.
+        // SAFETY: see above.
         more = unsafe { Thread32Next(snapshot.as_raw_handle(), &raw mut entry) } != 0;
     }
     if resumed { Ok(()) } else { Err(io::Error::other("its first thread was not found")) }
 }
 
 fn resume_thread(id: u32) -> io::Result<bool> {
-    // SAFETY: no pointers; the new handle is ours alone.
+    // SAFETY: no pointers; the new handle belongs to this code alone.
     let thread = unsafe { OpenThread(THREAD_SUSPEND_RESUME, 0, id) };
     if thread.is_null() {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: as above.
+    // SAFETY: see above.
     let thread = unsafe { OwnedHandle::from_raw_handle(thread) };
     // SAFETY: a live handle that may be used for this.
     if unsafe { ResumeThread(thread.as_raw_handle()) } == u32::MAX {

@@ -1,4 +1,4 @@
-//! All processes of the system, each with the pid that its maker had.
+//! All processes of the system, each with its parent's pid.
 
 use std::{
     io,
@@ -15,17 +15,17 @@ use windows_sys::Win32::{
 use crate::job::kinship::Listed;
 
 pub(super) fn all() -> io::Result<Vec<Listed>> {
-    // SAFETY: no pointers; the new handle is ours alone.
+    // SAFETY: no pointers; the new handle belongs to this code alone.
     let snapshot = unsafe { CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0) };
     if snapshot == INVALID_HANDLE_VALUE {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: as above.
+    // SAFETY: see above.
     let snapshot = unsafe { OwnedHandle::from_raw_handle(snapshot) };
     let mut entry = PROCESSENTRY32W::default();
     entry.dwSize = u32::try_from(size_of_val(&entry)).unwrap_or(u32::MAX);
     let mut all = Vec::new();
-    // SAFETY: `entry` knows its size.
+    // SAFETY: `entry` has its size.
     let mut more = unsafe { Process32FirstW(snapshot.as_raw_handle(), &raw mut entry) } != 0;
     while more {
         all.push(Listed { pid: entry.th32ProcessID, maker: entry.th32ParentProcessID });

@@ -1,4 +1,4 @@
-//! The living members of the job, as its Job Object tells of them, and their memory.
+//! The living members of the job, as its Job Object reports them, and their memory.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,10 +26,10 @@ use crate::{
     record::{PeakSource, ProcessExit, UsageSource},
 };
 
-/// How long the end of a process may take that has been told.
+/// Longest time from the message of an exit to the exit itself.
 const LINGERING: Duration = Duration::from_millis(100);
 
-/// What `GetExitCodeProcess` says of who lives; somebody may end with it, too.
+/// Result of `GetExitCodeProcess` for a living process. A process may also exit with this code.
 const STILL_ACTIVE: u32 = 259;
 
 /// One process of the job.
@@ -37,34 +37,34 @@ const STILL_ACTIVE: u32 = 259;
 struct Member {
     id: MemberId,
     pid: u32,
-    /// `None`: it had ended before it could be opened, or is protected from us.
+    /// `None` if it had exited before it could be opened, or is protected from this process.
     process: Option<Opened>,
-    /// What it runs could be read.
+    /// True if the name of its program could be read.
     named: bool,
-    /// The Job Object has told of its end.
+    /// True once the Job Object has reported its exit.
     ended: bool,
-    /// Its marks when it was attached to.
+    /// Its peaks when it was attached to.
     before: MarksBefore,
 }
 
-/// The marks of a process that was attached to, as they were then: up to these they say nothing of what came since.
+/// The peaks of an attached process at that moment: up to these they say nothing about the time since.
 #[derive(Debug, Clone, Copy, Default)]
 struct MarksBefore {
     working_set: Option<u64>,
     commit: Option<u64>,
 }
 
-/// The mark, if it was reached since.
+/// Returns the peak if it rose since.
 fn risen(mark: Option<u64>, before: Option<u64>) -> Option<u64> {
     mark.filter(|&mark| before.is_none_or(|before| mark > before))
 }
 
 impl Member {
     fn has_ended(&self) -> bool {
-        // The message of its end may come before the end that it tells of.
+        // The message of its exit may come before the exit.
         let patience = if self.ended { LINGERING } else { Duration::ZERO };
         let Some(process) = &self.process else { return self.ended };
-        // A process that has no thread yet passes for one that has ended under Wine (`process_signaled` of server/process.c).
+        // Under Wine a process without a thread yet looks exited (`process_signaled` of server/process.c).
         let has_run = || {
             process.exit_code() != Some(STILL_ACTIVE)
                 || process.times().is_ok_and(|times| times.exit.is_some())
@@ -75,25 +75,25 @@ impl Member {
 
 #[derive(Debug)]
 pub(super) struct Members {
-    /// In the order of their ids.
+    /// Members in the order of their ids.
     list: Vec<Member>,
     by_pid: HashMap<u32, MemberId>,
     next_id: u32,
-    /// Births that were told or found.
+    /// Number of members that were reported or found.
     born: u32,
-    /// How many were missing at the last look.
+    /// Number of missing members at the last poll.
     untold: u32,
-    /// Found by looking before the Job Object had told: pids whose message may still come.
+    /// Pids found by a poll before the Job Object reported them; their message may still come.
     found: HashSet<u32>,
     root: u32,
     root_exit: Option<u32>,
     readings: Vec<Reading>,
     wanted: UsageWanted,
     uses: Vec<UsedBy>,
-    /// The clock's 0 in 100 ns since 1601.
+    /// The wall clock at the job's start in 100 ns since 1601.
     epoch: u64,
     pub(super) was_over_limit: bool,
-    /// Who has ended since this was asked for, and when by the wall clock.
+    /// Members that exited since the last call of `take_buried`, with the time by the wall clock.
     buried: Vec<(u32, Option<u64>)>,
 }
 
@@ -141,12 +141,12 @@ impl Members {
         self.list.iter().map(|member| (member.pid, member.id))
     }
 
-    /// How many births the Job Object has counted that nobody told of.
+    /// Returns the number of starts that the Job Object has counted and not reported.
     pub(super) fn untold(&self) -> u32 {
         self.untold + u32::try_from(self.found.len()).unwrap_or(u32::MAX)
     }
 
-    /// Takes in what a message says. Whether an end that is waited for was told.
+    /// Takes in a message. Returns whether it reports an awaited exit.
     pub(super) fn hear(
         &mut self,
         message: Message,
@@ -182,7 +182,7 @@ impl Members {
         }
     }
 
-    /// Takes a process in, unless it is known.
+    /// Adds a process, unless it is known.
     pub(super) fn adopt(&mut self, pid: u32, job: &JobObject, at: Duration, batch: &mut EventBatch) {
         if self.by_pid.contains_key(&pid) {
             return;
@@ -191,7 +191,7 @@ impl Members {
         self.take_in(pid, process, at, batch);
     }
 
-    /// Takes in a process that belongs to the job.
+    /// Adds a process that belongs to the job.
     pub(super) fn take_in(
         &mut self,
         pid: u32,
@@ -207,7 +207,7 @@ impl Members {
         let named = name.is_some();
         let moment =
             self.moment(process.as_ref().and_then(|process| Some(process.times().ok()?.creation)), at);
-        // 0 is nobody's pid: whoever had started it could not be asked for.
+        // 0 is no process's pid: it stands for an unknown parent.
         let parent = process.as_ref().and_then(Opened::parent).unwrap_or(0);
         batch.push(
             moment,
@@ -222,8 +222,8 @@ impl Members {
         self.list.push(Member { id, pid, process, named, ended: false, before: MarksBefore::default() });
     }
 
-    /// All members ran before the measurement: keeps their marks, to tell what rises from what was. The sum of the marks
-    /// of the working set, if all are known.
+    /// Keeps the marks of all members, which ran before the measurement, to tell later rises from them. Returns the sum
+    /// of the marks of the working set, if all are known.
     pub(super) fn were_there(&mut self, at: Duration, batch: &mut EventBatch) -> Option<u64> {
         for member in &mut self.list {
             let counters = member.process.as_ref().and_then(|process| process.counters().ok());
@@ -234,12 +234,12 @@ impl Members {
         self.list.iter().map(|member| member.before.working_set).sum()
     }
 
-    /// Who has ended since this was asked last, and when by the wall clock.
+    /// Returns the members that exited since the last call, with the time by the wall clock.
     pub(super) fn take_buried(&mut self) -> Vec<(u32, Option<u64>)> {
         std::mem::take(&mut self.buried)
     }
 
-    /// Takes in what the Job Object told and counted, and reads all members.
+    /// Polls the job: takes in the messages and counts of the Job Object, and reads all members.
     pub(super) fn look(
         &mut self,
         at: Duration,
@@ -249,7 +249,7 @@ impl Members {
     ) -> Polled {
         while let Some(message) = wake.next(Duration::ZERO) {
             if message == Message::Ring {
-                // It was for a wait that was over already.
+                // It was for a wait that is over already.
                 continue;
             }
             self.hear(message, job, at, batch);
@@ -259,7 +259,7 @@ impl Members {
         self.read_all(at, batch)
     }
 
-    /// Reads all members, and buries those that have ended.
+    /// Reads all members, and reports and removes those that have exited.
     pub(super) fn read_all(&mut self, at: Duration, batch: &mut EventBatch) -> Polled {
         self.readings.clear();
         self.uses.clear();
@@ -268,7 +268,7 @@ impl Members {
             if !member.named
                 && let Some(name) = member.process.as_ref().and_then(name_of)
             {
-                // At its birth it may not be told yet.
+                // Right after its start it may not be readable yet.
                 member.named = true;
                 batch.push(Moment::exactly(at), Event::Named { id: member.id, name });
             }
@@ -304,8 +304,8 @@ impl Members {
         Polled { changes: batch.changes, marks: true }
     }
 
-    /// Messages may be dropped ("Job Objects"), but the Job Object counts. Whoever is missing for two looks is looked
-    /// for: one look may come between a birth and its message.
+    /// Searches for members without a message. Messages may be dropped ("Job Objects"), but the Job Object counts. A
+    /// member that is missing in two polls is searched for, as one poll may come between a start and its message.
     fn find_untold(&mut self, job: &JobObject, at: Duration, batch: &mut EventBatch) {
         let Some(count) = job.account() else { return };
         let missing = count.ever.saturating_sub(self.born);
@@ -363,11 +363,11 @@ impl Members {
                 }
             }
         }
-        // The memory is given back after the end that is told.
+        // The memory is freed after the reported exit.
         batch.push(moment, Event::Ended { id, freed: at });
     }
 
-    /// A moment of the wall clock as one of the job's; where it is not known, up to now.
+    /// Converts a time of the wall clock to one of the job; if it is unknown, up to now.
     fn moment(&self, wall: Option<u64>, at: Duration) -> Moment {
         let since = |wall: u64| Duration::from_nanos(wall.saturating_sub(self.epoch).saturating_mul(100));
         // The wall clock may have been set meanwhile.
@@ -382,10 +382,10 @@ fn name_of(process: &Opened) -> Option<Arc<Name>> {
     Some(Name::new(name.clone(), name, exe, None))
 }
 
-/// The wall clock, in 100 ns since 1601.
+/// Returns the wall clock in 100 ns since 1601.
 pub(super) fn wall_clock() -> u64 {
     let mut now = FILETIME::default();
-    // SAFETY: `now` is ours.
+    // SAFETY: `now` is a live local.
     unsafe { GetSystemTimePreciseAsFileTime(&raw mut now) };
     u64::from(now.dwHighDateTime) << 32 | u64::from(now.dwLowDateTime)
 }

@@ -1,4 +1,4 @@
-//! The Job Object: it holds the command and all that descends from it, and keeps their peaks.
+//! The Job Object: it holds the command with all its descendants, and keeps their peaks.
 
 use std::{
     io,
@@ -30,15 +30,15 @@ use crate::{
     process::windows::Opened,
 };
 
-/// What taskkill leaves as the exit code of what it ends.
+/// Exit code that taskkill gives to the processes that it ends.
 pub(super) const KILLED: u32 = 1;
-/// Pids that one question can be answered with.
+/// Most pids in one answer.
 const LISTED: usize = 4096;
 
 #[derive(Debug)]
 pub(super) struct JobObject(OwnedHandle);
 
-/// How many processes there have been in the job, and are, and what all of them have used.
+/// Numbers of processes that were and are in the job, and the usage of all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) ever: u32,
@@ -47,15 +47,15 @@ pub(super) struct Account {
 }
 
 impl JobObject {
-    /// A job whose news goes to `port`. Processes may leave it where their maker asks for that, as without us; with
-    /// `ends_with_us` the system ends the job when this process ends, however.
+    /// Makes a job whose messages go to `port`. Processes may leave it if their parent asks for that, as without it.
+    /// With `ends_with_us` the system ends the job when this process ends in any way.
     pub(super) fn new(port: HANDLE, commit_limit: Option<u64>, ends_with_us: bool) -> Result<Self, Error> {
-        // SAFETY: no name and no attributes; the new handle is ours alone.
+        // SAFETY: no name and no attributes; the new handle belongs to this code alone.
         let job = unsafe { CreateJobObjectW(null(), null()) };
         if job.is_null() {
             return Err(last("creating a Job Object"));
         }
-        // SAFETY: as above.
+        // SAFETY: see above.
         let job = Self(unsafe { OwnedHandle::from_raw_handle(job) });
         let completions = JOBOBJECT_ASSOCIATE_COMPLETION_PORT {
             CompletionKey: std::ptr::without_provenance_mut(OF_THE_JOB),
@@ -74,7 +74,7 @@ impl JobObject {
         Ok(job)
     }
 
-    /// Keeps what the job commits below `commit_limit`.
+    /// Limits the memory that the job commits to `commit_limit`.
     pub(super) fn limit(&self, commit_limit: Option<u64>, ends_with_us: bool) -> io::Result<()> {
         let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
         let flags = &mut limits.BasicLimitInformation.LimitFlags;
@@ -97,22 +97,22 @@ impl JobObject {
         Ok(())
     }
 
-    /// Returns whether `process` is known not to be of the job, nor of one inside it: whoever has a pid now may be a stranger.
+    /// Returns whether `process` is known to be outside the job and its nested jobs: its pid may have been reused.
     pub(super) fn is_stranger(&self, process: &Opened) -> bool {
         let mut is_inside = 0;
         // SAFETY: two live handles and a live local.
         let told = unsafe { IsProcessInJob(process.raw(), self.raw(), &raw mut is_inside) } != 0;
-        // Wine refuses the question where Windows answers it (the handle may ask for little).
+        // Wine refuses the question for handles with few rights, where Windows answers it.
         told && is_inside == 0
     }
 
     pub(super) fn terminate(&self) {
-        // SAFETY: a live handle. If it fails there is nobody left, or nothing that we could do.
+        // SAFETY: a live handle. If it fails no process is left, or nothing can be done.
         unsafe { TerminateJobObject(self.raw(), KILLED) };
     }
 
     pub(super) fn account(&self) -> Option<Account> {
-        // Wine 8.0 knows the shorter question alone.
+        // Wine 8.0 knows only the shorter question.
         let whole: Option<JOBOBJECT_BASIC_AND_IO_ACCOUNTING_INFORMATION> =
             self.get(JobObjectBasicAndIoAccountingInformation);
         let (basic, transfers) = if let Some(whole) = whole {
@@ -131,18 +131,18 @@ impl JobObject {
         Some(Account { ever: basic.TotalProcesses, now: basic.ActiveProcesses, used })
     }
 
-    /// The highest that all of the job has committed at once; `None` where that is not kept.
+    /// Returns the highest total that the job has committed at once; `None` if it is not kept.
     pub(super) fn peak_commit(&self) -> Option<u64> {
         let limits: JOBOBJECT_EXTENDED_LIMIT_INFORMATION = self.get(JobObjectExtendedLimitInformation)?;
         Some(limits.PeakJobMemoryUsed as u64).filter(|&peak| peak > 0)
     }
 
-    /// The living, as far as they fit into the answer.
+    /// Returns the pids of living members, as far as they fit into the answer.
     pub(super) fn pids(&self) -> Vec<u32> {
         let head = size_of::<JOBOBJECT_BASIC_PROCESS_ID_LIST>() / size_of::<usize>();
         let mut answer = vec![0_usize; head + LISTED];
         let size = u32::try_from(size_of_val(answer.as_slice())).unwrap_or(u32::MAX);
-        // SAFETY: `answer` has the size that is told. Where it does not hold all, it is filled all the same.
+        // SAFETY: `answer` has the given size. If it is too small for all, it is filled all the same.
         unsafe {
             QueryInformationJobObject(
                 self.raw(),
@@ -152,7 +152,7 @@ impl JobObject {
                 null_mut(),
             );
         }
-        // SAFETY: the memory is ours, long enough and aligned, and zero where nothing was written.
+        // SAFETY: the memory is long enough and aligned, and zero where nothing was written.
         let list = unsafe { &*answer.as_ptr().cast::<JOBOBJECT_BASIC_PROCESS_ID_LIST>() };
         let count = (list.NumberOfProcessIdsInList as usize).min(LISTED);
         // Its last field is the first of the pids.
@@ -166,7 +166,7 @@ impl JobObject {
 
     fn set<T>(&self, class: JOBOBJECTINFOCLASS, value: &T) -> io::Result<()> {
         let size = u32::try_from(size_of::<T>()).unwrap_or(u32::MAX);
-        // SAFETY: the callers give each class the structure that belongs to it.
+        // SAFETY: the callers give each class its own structure.
         let done = unsafe { SetInformationJobObject(self.raw(), class, (&raw const *value).cast(), size) };
         if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
@@ -174,7 +174,7 @@ impl JobObject {
     fn get<T: Default>(&self, class: JOBOBJECTINFOCLASS) -> Option<T> {
         let mut value = T::default();
         let size = u32::try_from(size_of::<T>()).ok()?;
-        // SAFETY: as above; `value` is ours.
+        // SAFETY: see above; `value` is a live local.
         let done = unsafe {
             QueryInformationJobObject(self.raw(), class, (&raw mut value).cast(), size, null_mut())
         };

@@ -1,4 +1,4 @@
-//! The completion port on which the job's thread waits: for the job's news, and for orders of other threads.
+//! The completion port on which the job's thread waits: for messages of the job, and for orders of other threads.
 
 use std::{
     os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
@@ -18,63 +18,64 @@ use windows_sys::Win32::{
     },
 };
 
-/// What marks messages of the Job Object.
+/// Completion key of messages of the Job Object.
 pub(super) const OF_THE_JOB: usize = 1;
 
-/// What wakes the job's thread. `None` where no port could be made: then no job can run, which is said.
+/// The port. `None` if none could be made: then no job can run, which is reported.
 #[derive(Debug, Clone)]
 pub(crate) struct Wake(Option<Arc<OwnedHandle>>);
 
-/// What came through the port.
+/// A message from the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Message {
-    /// A process was born into the job.
+    /// A process was started in the job.
     Born(u32),
-    /// One has ended, however.
+    /// A process has exited in any way.
     Ended(u32),
-    /// None is left.
+    /// No process is left.
     Empty,
-    /// The job was refused memory: it would have exceeded its limit.
+    /// The job was refused memory, as it would have exceeded its limit.
     OverLimit,
-    /// Another thread has an order, or something that does not concern us.
+    /// Another thread has an order, or the message is of no interest.
     Ring,
 }
 
 impl Wake {
     pub(crate) fn new() -> Self {
-        // SAFETY: no file is bound to it, and the new handle is ours alone.
+        // SAFETY: no file is bound to it, and the new handle belongs to this code alone.
         let port = unsafe { CreateIoCompletionPort(INVALID_HANDLE_VALUE, null_mut(), 0, 1) };
-        // SAFETY: as above.
+        // SAFETY: see above.
         Self((!port.is_null()).then(|| Arc::new(unsafe { OwnedHandle::from_raw_handle(port) })))
     }
 
-    /// Ends the wait that is in progress, or the next.
+    /// Ends the current wait, or the next one.
     pub(crate) fn ring(&self) {
         if let Some(port) = &self.0 {
-            // SAFETY: our port, no memory goes with it. It fails only without memory, and then the next sample comes.
+            // SAFETY: an own port, and no memory goes with the message. It fails only without memory; then the next
+            // sample comes.
             unsafe { PostQueuedCompletionStatus(port.as_raw_handle(), 0, 0, null_mut()) };
         }
     }
 
-    /// It has been heard: a message that was taken is gone.
-    #[allow(clippy::unused_self)] // Other systems have to.
+    /// Does nothing: a message that was taken is gone.
+    #[allow(clippy::unused_self)] // Other systems need it.
     pub(crate) fn silence(&self) {}
 
     pub(super) fn raw(&self) -> Option<HANDLE> {
         self.0.as_ref().map(|port| port.as_raw_handle())
     }
 
-    /// The next message, waited for so long.
+    /// Returns the next message, or `None` after `timeout`.
     pub(super) fn next(&self, timeout: Duration) -> Option<Message> {
         let port = self.raw()?;
         let (mut bytes, mut key, mut overlapped) = (0, 0, null_mut::<OVERLAPPED>());
-        // To the next millisecond, so that a wait of less does not become a busy one.
+        // Rounded up to milliseconds, so that a shorter wait does not become a busy one.
         let millis = u32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(u32::MAX - 1);
         // SAFETY: three live locals.
         let taken = unsafe {
             GetQueuedCompletionStatus(port, &raw mut bytes, &raw mut key, &raw mut overlapped, millis)
         };
-        // For messages of a job the third is no pointer but a pid (JOBOBJECT_ASSOCIATE_COMPLETION_PORT).
+        // For messages of a job the third is not a pointer but a pid (JOBOBJECT_ASSOCIATE_COMPLETION_PORT).
         (taken != 0).then(|| message(key, bytes, overlapped.addr()))
     }
 }

@@ -1,4 +1,4 @@
-//! Threads of ours beside the program that measures. Nothing is delivered to a thread here: no mask is needed.
+//! Threads beside the host program. Windows delivers no signal to a thread, so no mask is needed.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! A Job Object with a short-lived child in it, to try out what this system's can do. It ends with the value.
+//! A Job Object with a short-lived child in it, to probe what this system's Job Objects can do. It ends with the value.
 
 use std::{
     io,
@@ -27,7 +27,7 @@ use crate::{
     process::windows::Opened,
 };
 
-/// How long a command that does nothing may take to start, to end, or to be told of.
+/// Longest time in which an empty command must start, exit, or be reported.
 const PATIENCE: Duration = Duration::from_secs(20);
 const A_MOMENT: Duration = Duration::from_millis(400);
 
@@ -36,16 +36,16 @@ pub(crate) struct Trial {
     object: JobObject,
     wake: Wake,
     child: Child,
-    /// It has run.
+    /// Handle of the child once it has exited.
     ended: Option<Opened>,
 }
 
 impl Trial {
-    /// The child stands still, and is in the job. What goes wrong is said in words.
+    /// Starts the child suspended in the job. Errors are messages.
     pub(crate) fn begin(commit_limit: Option<u64>) -> Result<Self, String> {
         let wake = Wake::new();
         let port = wake.raw().ok_or("no completion port was to be had")?;
-        // The job ends with us, however that comes.
+        // The job ends with this process in any way.
         let object = JobObject::new(port, commit_limit, true).map_err(|error| error.to_string())?;
         let mut command = Command::new(helper::system_directory().join("cmd.exe"));
         command.args(["/d", "/c", "exit", "0"]).creation_flags(CREATE_SUSPENDED | CREATE_NO_WINDOW);
@@ -57,9 +57,9 @@ impl Trial {
         Ok(trial)
     }
 
-    /// Lets the child commit so much, without running.
+    /// Lets the child commit `bytes` without running.
     pub(crate) fn commit(&self, bytes: usize) -> io::Result<()> {
-        // SAFETY: the memory is another process's; nothing here points to it.
+        // SAFETY: the memory belongs to another process; nothing here points to it.
         let block = unsafe {
             VirtualAllocEx(
                 self.child.as_raw_handle(),
@@ -76,12 +76,12 @@ impl Trial {
         self.object.peak_commit()
     }
 
-    /// What the Job Object says that its processes have used, once they have ended.
+    /// Returns the usage that the Job Object counts for its processes, once they have exited.
     pub(crate) fn used(&self) -> Option<Used> {
         self.object.account().map(|Account { used, .. }| used)
     }
 
-    /// Lets the child run to its end, with a handle of it kept; whether its birth and its end were told.
+    /// Lets the child run to its exit, with a handle of it kept. Returns whether its start and its exit were reported.
     pub(crate) fn run(&mut self) -> Result<Heard, String> {
         let process = Opened::of(self.child.id()).map_err(|error| error.to_string())?;
         resume(self.child.id()).map_err(|error| format!("letting a process run: {error}"))?;
@@ -103,8 +103,8 @@ impl Trial {
         Ok(heard)
     }
 
-    /// The marks of the child that has run, of its working set and its commit charge. What is gone within a moment is not
-    /// kept: Wine tells of the end of a process a little before its memory is given back.
+    /// Returns the marks of the exited child: of its working set and its commit charge. Marks that vanish soon do not
+    /// count: Wine reports an exit a little before the memory is freed.
     pub(crate) fn marks(&self) -> (Option<u64>, Option<u64>) {
         let begin = Instant::now();
         loop {
@@ -118,7 +118,7 @@ impl Trial {
     }
 }
 
-/// What was told of a short process.
+/// Reports of a short process.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Heard {
     pub(crate) born: bool,
@@ -127,19 +127,19 @@ pub(crate) struct Heard {
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may have exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What this process has used so far.
+/// Returns the usage of this process so far.
 pub(crate) fn own_use() -> Option<Used> {
     let own = Opened::of(std::process::id()).ok()?;
     Some(used::of(&own, UsageWanted { cpu: true, io: true }))
 }
 
-/// Returns whether the list of all processes holds this one.
+/// Returns whether the list of all processes contains this one.
 pub(crate) fn own_is_listed() -> io::Result<bool> {
     Ok(super::listing::all()?.iter().any(|listed| listed.pid == std::process::id()))
 }

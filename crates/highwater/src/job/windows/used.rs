@@ -1,4 +1,4 @@
-//! Reading what a process has used beside memory; its handle tells that after its end, too.
+//! Reading the usage of a process beside memory; its handle gives it after its exit, too.
 
 use windows_sys::Win32::System::Threading::{GetProcessIoCounters, IO_COUNTERS};
 
@@ -10,7 +10,7 @@ use crate::{
     process::windows::{Opened, are_cycles_counted},
 };
 
-/// Since its start, by itself.
+/// Returns its own usage since its start.
 pub(super) fn of(process: &Opened, wanted: UsageWanted) -> Used {
     Used {
         cpu: spent(process).filter(|_| wanted.cpu).and_then(|spent| spent.of_process(are_cycles_counted())),
@@ -20,14 +20,14 @@ pub(super) fn of(process: &Opened, wanted: UsageWanted) -> Used {
 
 fn spent(process: &Opened) -> Option<Spent> {
     let times = process.times().ok()?;
-    // 0 is no count of faults, so it may stand for one that could not be read.
+    // 0 is not a valid count of faults, so it may stand for one that could not be read.
     let faults = process.counters().map_or(0, |counters| counters.faults);
     Some(Spent { user: times.user, kernel: times.kernel, faults })
 }
 
 fn transfers(process: &Opened) -> Option<Transfers> {
     let mut counters = IO_COUNTERS::default();
-    // SAFETY: a live handle that may be asked, and a live local.
+    // SAFETY: a live handle that may be queried, and a live local.
     let told = unsafe { GetProcessIoCounters(process.raw(), &raw mut counters) } != 0;
     told.then(|| transfers_of(&counters))
 }

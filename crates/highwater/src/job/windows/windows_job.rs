@@ -1,4 +1,4 @@
-//! One job as Windows has it: a Job Object, or the family of a process that was attached to.
+//! One job on Windows: a Job Object, or the family of a process that was attached to.
 
 use std::{
     os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle},
@@ -31,19 +31,19 @@ use crate::{
     record::{Certainty, Downgrade, Exit, ExitCause, Lineage, Metric, PeakFigure, PeaksFrom},
 };
 
-/// Numbers of signals that mean an end, as the C runtime has them.
+/// Numbers of signals that mean an end, as in the C runtime.
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
-/// What holds the job together.
+/// The way in which the processes of the job are known.
 #[derive(Debug)]
 enum Held {
     Job {
-        /// As long as its handle is open nobody else gets its pid.
+        /// Handle of the command: no other process gets its pid while it is open.
         root: Child,
         object: JobObject,
     },
-    /// It was attached to.
+    /// The job of an attached process.
     Family(Box<Family>),
 }
 
@@ -144,7 +144,7 @@ impl Backend for WindowsJob {
         self.members.pids_and_ids()
     }
 
-    /// The marks come with each reading.
+    /// Polls the job; the marks come with each reading.
     fn poll(&mut self, at: Duration, _: bool) -> Polled {
         match &mut self.held {
             Held::Job { object, .. } => self.members.look(at, &self.wake, object, &mut self.batch),
@@ -155,7 +155,7 @@ impl Backend for WindowsJob {
         }
     }
 
-    /// Returns whether the Job Object has counted more births than were told.
+    /// Returns whether the Job Object has counted more starts than it reported.
     fn expects_events(&self) -> bool {
         self.members.untold() > 0
     }
@@ -182,7 +182,7 @@ impl Backend for WindowsJob {
         self.members.uses()
     }
 
-    /// News is taken in as it comes: a process that was born has to be opened before it is gone.
+    /// Waits, and takes in messages as they come: a new process has to be opened before it is gone.
     fn wait(&mut self, pause: Duration, wake: &Wake) -> bool {
         let until = Instant::now() + pause;
         loop {
@@ -192,7 +192,7 @@ impl Backend for WindowsJob {
                 Held::Job { object, .. } => {
                     self.members.hear(message, object, self.clock.elapsed(), &mut self.batch)
                 }
-                // Its bell, or an order.
+                // A wake-up at its exit, or an order.
                 Held::Family(_) => true,
             };
             if awaited || message == Message::Ring {
@@ -201,20 +201,20 @@ impl Backend for WindowsJob {
         }
     }
 
-    /// There are no signals: those that mean an end are one.
+    /// Ends the command or the job. There are no signals, but those that mean an end have the same effect.
     fn signal(&mut self, number: i32) {
         if !matches!(number, SIGKILL | SIGTERM) {
             return;
         }
         match &mut self.held {
-            // It may have ended this very moment.
+            // It may have exited just now.
             Held::Job { root, .. } if self.members.root_lives() => drop(root.kill()),
             Held::Family(family) if self.members.root_lives() => end_process(family.root()),
             _ => self.kill(),
         }
     }
 
-    /// Programs without a window cannot be asked.
+    /// Ends the job at once, as programs without a window cannot be asked.
     fn terminate(&mut self) {
         self.kill();
     }
@@ -224,7 +224,7 @@ impl Backend for WindowsJob {
             Held::Job { object, .. } => object.terminate(),
             Held::Family(family) => {
                 family.find(&mut self.members, self.clock.elapsed(), &mut self.batch);
-                // The first is ended first: whoever is left cannot be started again by it.
+                // The first is ended first, so that it cannot start others again.
                 self.members.pids_and_ids().for_each(|(pid, _)| end_process(pid));
             }
         }
@@ -259,16 +259,16 @@ impl Backend for WindowsJob {
         self.members.untold().into()
     }
 
-    /// Who lives and ends between two looks at a process that was attached to is told of by nobody.
+    /// Returns whether every start was reported. In an attached family processes between two polls are not.
     fn all_reported(&self) -> bool {
         matches!(self.held, Held::Job { .. }) && self.members.untold() == 0
     }
 
-    /// Survivors live on, without a limit.
+    /// Lets survivors live on, without a limit.
     fn end(&mut self) -> Kept {
         let Held::Job { object, .. } = &self.held else { return Kept::default() };
         if self.commit_is_limited {
-            // It was allowed to set it, so it is allowed to lift it.
+            // This process was allowed to set it, so it is allowed to remove it.
             let _ = object.limit(None, self.ends_with_us);
         }
         let commit = object.peak_commit();
@@ -283,12 +283,12 @@ impl Backend for WindowsJob {
     }
 }
 
-/// Ends one process of those that are kept open: nobody else has its pid. It may have ended by now, or be protected from us.
+/// Ends a process whose handle is open, so that no other has its pid. It may have exited by now, or be protected.
 fn end_process(pid: u32) {
-    // SAFETY: no pointers; the new handle is ours alone.
+    // SAFETY: no pointers; the new handle belongs to this code alone.
     let process = unsafe { OpenProcess(PROCESS_TERMINATE, 0, pid) };
     if !process.is_null() {
-        // SAFETY: as above.
+        // SAFETY: see above.
         let process = unsafe { OwnedHandle::from_raw_handle(process) };
         // SAFETY: a live handle that may be used for this.
         unsafe { TerminateProcess(process.as_raw_handle(), KILLED) };

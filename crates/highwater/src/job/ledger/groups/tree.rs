@@ -1,4 +1,4 @@
-//! Sums over a process and all that descends from it.
+//! Sums over each process and all its descendants.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,21 +13,21 @@ use crate::{
 /// One process and its descendants.
 #[derive(Debug, Default)]
 struct Node {
-    /// Who started it.
+    /// Its parent, if that is a member.
     parent: Option<MemberId>,
     command: String,
-    /// Itself and its descendants.
+    /// Number of processes: itself and its descendants.
     processes: u64,
     peak: Option<u64>,
     at: Option<Duration>,
 }
 
-/// All of them, for as long as the job lasts: who has ended may have descendants that live.
+/// All of them, for as long as the job lasts: an exited process may have descendants that live.
 #[derive(Debug, Default)]
 pub(super) struct TreeFold {
     nodes: HashMap<MemberId, Node>,
-    /// Sums of one sample. A descendant has a higher number than its ancestors: from the highest down, each sum is whole
-    /// when its turn comes to be added to the parent's.
+    /// Sums of one sample. A descendant has a higher number than its ancestors. So each sum is complete when it is
+    /// added to the parent's, from the highest number down.
     sums: BTreeMap<MemberId, u64>,
 }
 
@@ -37,7 +37,7 @@ impl TreeFold {
         self.count(id, 1);
     }
 
-    /// It was no process of its own after all.
+    /// Removes a member that is not counted as a process after all.
     pub(super) fn forget(&mut self, id: MemberId) {
         self.count(id, -1);
         if self.nodes.get(&id).is_some_and(|node| node.processes == 0) {
@@ -69,7 +69,8 @@ impl TreeFold {
         }
     }
 
-    /// Its row is closed: its own mark, which a sample may have missed, is reached by its ancestors' groups too.
+    /// Closes a row. Its own high-water mark, which a sample may have missed, was reached by its ancestors' groups,
+    /// too.
     pub(super) fn close(&mut self, id: MemberId, row: &Process) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.command.clone_from(&row.command);
@@ -84,7 +85,7 @@ impl TreeFold {
         }
     }
 
-    /// The groups, of those that `row_of` knows.
+    /// Returns the groups of the members that `row_of` knows.
     pub(super) fn finish(&self, row_of: impl Fn(MemberId) -> Option<u64>) -> Vec<Group> {
         let groups = self.nodes.iter().filter_map(|(&id, node)| {
             let ancestors = std::iter::successors(node.parent, |id| self.nodes.get(id)?.parent);
@@ -120,7 +121,7 @@ mod tests {
         }
         let at = Duration::from_secs;
         tree.sample(at(1), &[reading(0, 10), reading(1, 20), reading(2, 30), reading(3, 5)]);
-        // The middle one is gone; its child has grown.
+        // The middle one has exited; its child has grown.
         tree.sample(at(2), &[reading(0, 10), reading(2, 90), reading(3, 1)]);
         let groups = tree.finish(|id| Some(u64::from(id.0)));
         let of = |id| groups.iter().find(|group| group.id == Some(id)).unwrap();

@@ -44,7 +44,7 @@ fn a_child_goes_on_in_the_figures_of_who_waited_for_it() {
     event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
     event(&mut ledger, ms(1), born(1, 101, 100, "cc", false));
     uses(&mut ledger, 10, &[(0, 100, 100), (1, 50, 50)]);
-    // It used 30 more before its end; its parent has waited for it.
+    // It used 30 more before its exit; its parent has waited for it.
     exactly(&mut ledger, 15, gone(1, 15));
     assert_eq!(ledger.last_used().unwrap().cpu.unwrap().user, ms(150));
     uses(&mut ledger, 20, &[(0, 100, 100)]);
@@ -67,7 +67,7 @@ fn who_was_waited_for_by_nobody_is_not_lost() {
     exactly(&mut ledger, 15, gone(1, 15));
     exactly(&mut ledger, 40, Event::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(20, 20)) });
     exactly(&mut ledger, 40, gone(0, 40));
-    // SIGCHLD was ignored: the wait for the command knows nothing of the child.
+    // SIGCHLD was ignored: the wait for the command does not include the child.
     assert_eq!(total_cpu(&finish(ledger, 40).0), (0.51, Certainty::AtLeast));
 }
 
@@ -183,7 +183,7 @@ fn what_was_unknown_when_it_was_attached_to_stays_unknown() {
     assert!(of(101).is_none(), "{:?}", of(101));
 }
 
-/// Of Windows: faults are not told apart, and no parent is told of its children's time.
+/// Makes a ledger as on Windows: faults are not counted apart, and no parent inherits its children's time.
 fn of_windows() -> Ledger {
     let mut ledger = ledger_with(Lineage::JobObject);
     ledger.header.origin.metric = Metric::WorkingSet;
@@ -220,7 +220,7 @@ fn a_job_object_counts_those_too_that_nobody_could_open() {
         assert_eq!((faults.minor, faults.major, faults.total), (None, None, Some(2000)));
         let own = rows[0].usage.unwrap();
         assert_eq!((own.cpu.unwrap().user_seconds, own.cpu.unwrap().certainty), (0.031, Certainty::Exact));
-        // Of the other nothing is known, and nothing is said.
+        // Of the other nothing is known, and nothing is reported.
         assert_eq!(rows[1].usage.map(|usage| (usage.cpu, usage.io, usage.faults)), Some((None, None, None)));
     }
 }

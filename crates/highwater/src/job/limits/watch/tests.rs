@@ -1,4 +1,4 @@
-//! Literal looks at a job, and what follows from each.
+//! Literal polls of a job, and the steps that follow from each.
 
 use super::*;
 

@@ -1,5 +1,6 @@
-//! Making room for groups below our own (v2): a group that holds processes cannot hand controllers down (cgroups(7),
-//! "no internal processes"), so where we are alone in ours we move into a leaf below it, and back in the end.
+//! Making room for groups below the group of this process (v2). A group that holds processes cannot delegate
+//! controllers (cgroups(7), "no internal processes"). So a process that is alone in its group moves into a leaf below
+//! it, and back in the end.
 
 use std::{
     io,
@@ -10,8 +11,8 @@ use std::{
 
 use super::{left_over, procs};
 
-/// The leaf this process lives in, and how many groups need it to. Where a process is belongs to all of it, so this
-/// cannot be held anywhere else.
+/// The leaf in which this process is, and the number of groups that need it there. The cgroup is a property of the
+/// whole process, so this is a static.
 static OURS: Mutex<Option<Leaf>> = Mutex::new(None);
 
 #[derive(Debug)]
@@ -21,28 +22,28 @@ pub(super) struct Leaf {
     stays: usize,
 }
 
-/// While one of these lives, we stay in the leaf; the last one brings us back.
+/// A guard: this process stays in the leaf while one of them lives, and the last one moves it back.
 #[derive(Debug)]
 pub(super) struct Stay {
-    /// The group that now can have groups below it.
+    /// The group that can have groups below it now.
     pub(super) group: PathBuf,
     /// The leaf.
     pub(super) path: PathBuf,
 }
 
-/// Where we are does not change while this is held.
+/// Locks the state: the cgroup of this process does not change while the guard lives.
 pub(super) fn lock() -> MutexGuard<'static, Option<Leaf>> {
     OURS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One more stay, if `own`, the group we are in, is our leaf already.
+/// Adds one more stay if `own`, the group of this process, is the leaf already.
 pub(super) fn again(ours: &mut Option<Leaf>, own: &Path) -> Option<Stay> {
     let leaf = ours.as_mut().filter(|leaf| leaf.path == own)?;
     leaf.stays += 1;
     Some(Stay { group: leaf.group.clone(), path: leaf.path.clone() })
 }
 
-/// Moves us, who are alone in `group`, below it, and lets it hand the memory controller down.
+/// Moves this process, which is alone in `group`, below it, and lets the group delegate the memory controller.
 pub(super) fn enter(ours: &mut Option<Leaf>, group: &Path) -> io::Result<Stay> {
     let leaf = Leaf {
         group: group.to_owned(),
@@ -51,12 +52,12 @@ pub(super) fn enter(ours: &mut Option<Leaf>, group: &Path) -> io::Result<Stay> {
     };
     super::make_directory(&leaf.path)?;
     let entered = procs::move_self_to(&leaf.path).and_then(|()| {
-        // A thread of ours that is just ending stays behind for a moment.
+        // A thread of this process that is just exiting stays behind for a moment.
         let hand_down = || procs::write(group, "cgroup.subtree_control", "+memory");
         left_over::while_busy(Duration::from_millis(20), hand_down)
     });
     if let Err(error) = entered {
-        // Back as far as we came.
+        // Undoes the steps that were made.
         let _ = leaf.leave();
         return Err(error);
     }
@@ -66,7 +67,7 @@ pub(super) fn enter(ours: &mut Option<Leaf>, group: &Path) -> io::Result<Stay> {
 }
 
 impl Leaf {
-    /// What we had forked meanwhile, and what survived of the job, is here too and comes with us.
+    /// Moves this process back, with the processes that it has forked meanwhile and the survivors of the job.
     fn leave(&self) -> io::Result<()> {
         procs::write(&self.group, "cgroup.subtree_control", "-memory")?;
         left_over::end(&self.path, &self.group)
@@ -79,7 +80,8 @@ impl Drop for Stay {
         if let Some(leaf) = ours.as_mut() {
             leaf.stays -= 1;
             if leaf.stays == 0 {
-                // Refused where a group of the job's own still needs the controller: then here is where we stay.
+                // It is refused if a group that the job made still needs the controller: this process then stays in the
+                // leaf.
                 let _ = leaf.leave();
                 *ours = None;
             }

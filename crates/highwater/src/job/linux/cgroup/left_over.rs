@@ -1,7 +1,7 @@
-//! Ending groups: our own, and those of owners that were killed.
+//! Ending groups: those of this process, and those of owners that were killed.
 //!
-//! An owner holds a lock (flock(2)) on its group's directory for as long as it lives. A pid in the name would not
-//! tell: the owner may live in another pid namespace, and pids are given out again.
+//! An owner holds a lock (flock(2)) on its group's directory for as long as it lives. A pid in the name would not do:
+//! the owner may live in another pid namespace, and pids are reused.
 
 use std::{
     fs::{self, File},
@@ -17,7 +17,7 @@ use super::procs;
 
 const PREFIX: &str = "highwater-";
 
-/// Names for a group of this process, for as long as one is taken: `highwater-PID`, `highwater-PID-1` and so on.
+/// Iterates over names for a group of this process, as one may be taken: `highwater-PID`, `highwater-PID-1` and so on.
 pub(super) fn names() -> impl Iterator<Item = String> {
     let first = format!("{PREFIX}{}", std::process::id());
     let more = first.clone();
@@ -33,34 +33,34 @@ pub(super) fn is_job_group(group: &Path) -> bool {
     })
 }
 
-/// Removes the groups in `parent` that nobody owns and nobody is in. A killed owner's job may live on: its group is
-/// its own until it ends.
+/// Removes the groups in `parent` that have no owner and no process. A killed owner's job may live on; its group stays
+/// until it ends.
 pub(super) fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for group in entries.flatten().map(|entry| entry.path()).filter(|path| is_job_group(path)) {
         let Ok(directory) = File::open(&group) else { continue };
         if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            // Refused as long as somebody is in it, which is right.
+            // It is refused, rightly, while a process is in the group.
             let _ = remove_empty(&group);
         }
     }
 }
 
-/// Moves what is left in `group` to `home` and removes it.
+/// Moves the remaining processes of `group` to `home`, and removes it.
 pub(super) fn end(group: &Path, home: &Path) -> io::Result<()> {
     while_busy(Duration::from_millis(500), || {
         let moved = procs::move_all(group, home);
         match remove_empty(group) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            // Whoever could not be moved is in the way.
+            // A process that could not be moved is in the way.
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => moved.and(Err(error)),
             result => result,
         }
     })
 }
 
-/// Tries again for some time while the kernel says `EBUSY`: what is in a group may fork, and a process or thread that
-/// is ending is no longer listed nor can it be moved, but is in its group a little longer (`cgroup_exit`).
+/// Retries for some time while the kernel returns `EBUSY`: processes in a group may fork. A process or thread that is
+/// exiting is no longer listed and cannot be moved, but stays in its group a little longer (`cgroup_exit`).
 pub(super) fn while_busy(patience: Duration, attempt: impl Fn() -> io::Result<()>) -> io::Result<()> {
     let (start, mut pause) = (Instant::now(), Duration::from_micros(100));
     loop {
@@ -74,8 +74,8 @@ pub(super) fn while_busy(patience: Duration, attempt: impl Fn() -> io::Result<()
     }
 }
 
-/// Removes `group` and the groups below it, lowest first; refused (`EBUSY`) where one of them holds a process.
-/// rmdir(2) takes a cgroup's files with it, and nothing that holds a process.
+/// Removes `group` and the groups below it, lowest first. It is refused (`EBUSY`) if one of them holds a process:
+/// rmdir(2) removes a cgroup with its files, but never with a process.
 fn remove_empty(group: &Path) -> io::Result<()> {
     for entry in fs::read_dir(group)? {
         let entry = entry?;

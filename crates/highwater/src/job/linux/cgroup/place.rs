@@ -1,4 +1,4 @@
-//! Where a group for the job can be made, such that it gets the memory controller and we may move the job there.
+//! A place for the job's group, which gets the memory controller and to which this process may move the job.
 
 use std::path::{Path, PathBuf};
 
@@ -14,15 +14,15 @@ use crate::{
     cgroup::{Own, Version},
 };
 
-/// The place found.
+/// The place that was found.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) version: Version,
     /// The group's parent.
     pub(super) parent: PathBuf,
-    /// Where we are ourselves.
+    /// The group of this process.
     pub(super) home: PathBuf,
-    /// We had to move for it.
+    /// The move to a leaf that was needed for it.
     pub(super) stay: Option<Stay>,
 }
 
@@ -33,7 +33,7 @@ impl Place {
             .ok_or("no cgroup hierarchy with the memory controller is mounted where we could see it")?;
         let group = own.group();
         let members = procs::list(group).map_err(|error| refusal(&group.join("cgroup.procs"), &error))?;
-        // In a container entered from outside, the mount may show other groups only.
+        // In a container that was entered from outside, the mount may show only other groups.
         if !members.contains(&std::process::id()) {
             return Err(format!(
                 "{}: we are not in it; our own cgroup cannot be seen from here",
@@ -48,7 +48,7 @@ impl Place {
     }
 }
 
-/// cgroups(7), "Cgroups delegation" and "no internal processes".
+/// Finds a place in v2: cgroups(7), "Cgroups delegation" and "no internal processes".
 fn unified(own: &Own, members: &[u32], ours: &mut Option<Leaf>) -> Result<Place, String> {
     let group = own.group();
     let place = |parent: &Path, stay| Place {
@@ -67,8 +67,8 @@ fn unified(own: &Own, members: &[u32], ours: &mut Option<Leaf>) -> Result<Place,
     if names_memory(&subtree) {
         return writable(group).map(|()| place(group, None));
     }
-    // Every group but the root has a type; only the root may hold processes and hand controllers down. It is left
-    // handing memory down: others may have come to rely on it.
+    // Every group but the root has a type, and only the root may hold processes and delegate controllers. It is left
+    // delegating memory, as other programs may rely on it from now on.
     if !group.join("cgroup.type").exists() {
         writable(group)?;
         procs::write(group, "cgroup.subtree_control", "+memory")
@@ -85,7 +85,7 @@ fn unified(own: &Own, members: &[u32], ours: &mut Option<Leaf>) -> Result<Place,
     })
 }
 
-/// The group around ours, if a group there would do: nothing is to change for the job but where it is accounted.
+/// Returns the parent of this process's group, if a group there would do: only the accounting of the job may change.
 fn beside(own: &Own) -> Result<&Path, String> {
     let group = own.group();
     if left_over::is_job_group(group) {
@@ -99,7 +99,7 @@ fn beside(own: &Own) -> Result<&Path, String> {
     Ok(parent)
 }
 
-/// Something a group can impose on what is in it.
+/// A setting that a group can impose on its processes.
 struct Setting {
     file: &'static str,
     neutral: &'static str,
@@ -107,7 +107,7 @@ struct Setting {
 
 impl Setting {
     fn is_neutral(&self, group: &Path) -> bool {
-        // No file: no such controller here.
+        // Without the file there is no such controller here.
         bounded::read_to_string(&group.join(self.file), MAX_VALUE_BYTES).map_or_else(
             |error| error.kind() == std::io::ErrorKind::NotFound,
             |text| text.split_ascii_whitespace().next().unwrap_or_default() == self.neutral,
@@ -137,8 +137,8 @@ const SETTINGS: &[Setting] = &[
     setting("io.latency", ""),
 ];
 
-/// A process may be moved only by who may write `cgroup.procs` of the nearest group around both places: cgroups(7),
-/// "Delegation containment".
+/// Returns whether this process may make groups in `group` and move processes there. A process may be moved only by one
+/// that may write `cgroup.procs` of the nearest common ancestor: cgroups(7), "Delegation containment".
 fn writable(group: &Path) -> Result<(), String> {
     for path in [group.to_owned(), group.join("cgroup.procs")] {
         access(&path, Access::WRITE_OK)

@@ -1,4 +1,4 @@
-//! `cgroup.procs`: who is in a group, and moving there. cgroups(7)
+//! `cgroup.procs`: the processes of a group, and moving them there. cgroups(7)
 
 use std::{
     fs::File,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::bounded::{self, MAX_PID_LIST_BYTES};
 
-/// The processes directly in `group`. 0 stands for one outside our pid namespace.
+/// Returns the processes directly in `group`. 0 is one outside this pid namespace.
 pub(super) fn list(group: &Path) -> io::Result<Vec<u32>> {
     Ok(parse(&bounded::read(&group.join("cgroup.procs"), MAX_PID_LIST_BYTES)?))
 }
@@ -18,7 +18,7 @@ fn parse(text: &[u8]) -> Vec<u32> {
     lines.filter_map(|line| str::from_utf8(line).ok()?.parse().ok()).collect()
 }
 
-/// Moves process `pid` into `group`. The kernel takes 0 for the writer, so nobody else is ever called that.
+/// Moves process `pid` into `group`. The kernel takes 0 for the writer, so no other process has this number.
 pub(super) fn move_to(group: &Path, pid: u32) -> io::Result<()> {
     if pid == 0 {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "a process outside our pid namespace"));
@@ -31,7 +31,7 @@ pub(super) fn move_self_to(group: &Path) -> io::Result<()> {
     write(group, "cgroup.procs", "0")
 }
 
-/// Moves all that is directly in `from`, as long as it lives.
+/// Moves all processes directly in `from` that still live.
 pub(super) fn move_all(from: &Path, to: &Path) -> io::Result<()> {
     for pid in list(from)? {
         match move_to(to, pid) {
@@ -42,7 +42,7 @@ pub(super) fn move_all(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes to one of the group's files, in one write(2) as cgroupfs wants it, and makes none.
+/// Writes to an existing file of the group, in one write(2) as cgroupfs requires.
 pub(super) fn write(group: &Path, file: &str, text: &str) -> io::Result<()> {
     File::options().write(true).open(group.join(file))?.write_all(text.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! On the real hierarchy, where it may be written to; says why not where it may not.
+//! Tests on the real hierarchy; they say why not if it may not be written to.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -14,7 +14,7 @@ fn make() -> Option<JobGroup> {
     JobGroup::make(&Roots::default()).map_err(|why| eprintln!("skipped: {why}")).ok()
 }
 
-/// A shell that goes on with `rest` when it is told to; killed when dropped.
+/// A shell that runs `rest` on command; killed when dropped.
 struct Held(Child, BufReader<ChildStdout>);
 
 impl Held {
@@ -36,7 +36,7 @@ impl Held {
         self.0.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
     }
 
-    /// What it writes next.
+    /// Returns its next line.
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.1.read_line(&mut line).unwrap();
@@ -60,12 +60,12 @@ fn members(group: &Path) -> Vec<u32> {
     procs::list(group).unwrap()
 }
 
-/// dd fills its buffer of 64 MiB.
+/// Command in which dd fills its buffer of 64 MiB.
 const HOLD_64_MIB: &str = "exec dd if=/dev/zero of=/dev/null bs=64M count=1 2>/dev/null";
 
 fn assert_holds_64_mib(group: &JobGroup) {
     let peak = group.peak_bytes().unwrap();
-    // Above it: dd and sh themselves, page tables, page cache of theirs, and 64 pages a CPU in advance.
+    // Beside it: dd and sh themselves, page tables, their page cache, and 64 pages a CPU in advance.
     let own = 8 * MIB + 64 * 4096 * std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     assert!((64 * MIB..64 * MIB + own).contains(&peak), "{peak} bytes");
 }
@@ -104,7 +104,7 @@ fn enter(tasks: BorrowedFd<'_>) -> io::Result<()> {
     entry::enter(tasks).map_err(io::Error::from_raw_os_error)
 }
 
-/// In any v2 group: it needs no memory controller.
+/// It works in any v2 group, as it needs no memory controller.
 #[test]
 fn a_child_is_born_inside() {
     let Some(own) = crate::cgroup::Own::find(&Roots::default(), Version::V2) else {
@@ -127,7 +127,7 @@ fn a_child_is_born_inside() {
     };
     let inside = members(&path);
     if let Ok(pid) = born {
-        // SAFETY: our own child, not yet waited for; no status is asked for.
+        // SAFETY: an own child, not yet waited for; no status is asked for.
         unsafe {
             libc::kill(pid, libc::SIGKILL);
             libc::waitpid(pid, std::ptr::null_mut(), 0);
@@ -150,7 +150,7 @@ fn survivors_go_back_and_so_do_groups_the_job_left() {
     let (path, home) = (group.path().to_owned(), group.home.clone());
     group.remove().unwrap();
     assert!(!path.exists());
-    // Where we are in a leaf of our own, home is gone with it, and all of us are where we were.
+    // If this process was in a leaf, home is removed with it, and everything is back where it was.
     let home = if home.exists() { home } else { home.parent().unwrap().to_owned() };
     assert!(members(&home).contains(&held.pid()));
     held.finish();
@@ -175,7 +175,7 @@ fn a_group_of_the_jobs_own_that_lives_on_is_left_alone() {
     assert!(!path.exists());
 }
 
-/// The lock of a group keeps it from being used, and later from being removed.
+/// Checks that the lock of a group keeps it from being used, and later from being removed.
 #[test]
 fn another_user_cannot_lock_a_group() {
     if !rustix::process::geteuid().is_root() {
@@ -183,7 +183,7 @@ fn another_user_cannot_lock_a_group() {
     }
     let Some(group) = make() else { return };
     assert_eq!(fs::metadata(group.path()).unwrap().mode() & 0o7777, 0o711);
-    // A lock that is held makes flock(1) exit with 1, a directory that cannot be opened with 66.
+    // flock(1) exits with 1 if the lock is taken, and with 66 if the directory cannot be opened.
     let lock = |uid: u32| {
         let mut flock = Command::new("flock");
         flock
@@ -195,7 +195,7 @@ fn another_user_cannot_lock_a_group() {
         flock.status().unwrap().code()
     };
     assert_eq!((lock(0), lock(65_534)), (Some(1), Some(66)));
-    // Its programs that change their user find their limits.
+    // Programs of the job that change their user find their limits.
     let limit = if group.version == Version::V1 { "memory.limit_in_bytes" } else { "memory.max" };
     let read = Command::new("cat").arg(group.path().join(limit)).uid(65_534).stdout(Stdio::null()).status();
     assert!(read.unwrap().success());
@@ -214,7 +214,7 @@ fn a_group_that_another_process_has_locked_is_not_left_behind() {
     assert!(lock_new(&path).unwrap().is_some() && path.exists());
 }
 
-/// The owner that another test kills: makes a group, says where, and waits.
+/// The owner that another test kills: makes a group, prints its path, and waits.
 #[test]
 #[ignore = "run by another test, as a process of its own"]
 fn owner() {
@@ -255,7 +255,7 @@ fn a_group_can_be_passed_through_whatever_the_umask_is() {
 #[test]
 fn what_nobody_owns_goes_unless_somebody_is_in_it() {
     let Some(group) = make() else { return };
-    // What a killed owner leaves: a group that nobody holds the lock of.
+    // A killed owner leaves a group whose lock is free.
     let left = |name: &str| {
         let path = group.path().parent().unwrap().join(name);
         fs::create_dir(&path).unwrap();

@@ -1,7 +1,7 @@
-//! The seccomp filter: hold a task at its exec and at the exit of its process, let everything else pass.
+//! The seccomp filter: it holds a task at its exec and at the exit of its process, and lets all other calls pass.
 //!
-//! seccomp(2); instructions of `include/uapi/linux/bpf_common.h`; numbers of `arch/*/entry/syscalls`. Plain `exit`
-//! ends one thread only and is not held: holding it doubled the price of a thread.
+//! seccomp(2); instructions of `include/uapi/linux/bpf_common.h`; numbers of `arch/*/entry/syscalls`. Plain `exit` ends
+//! one thread only and is not held: holding it doubled the cost of a thread.
 
 use libc::sock_filter;
 
@@ -9,7 +9,7 @@ use libc::sock_filter;
 struct Arch {
     /// `AUDIT_ARCH_*`, include/uapi/linux/audit.h.
     audit: u32,
-    /// Bits of the number that count: x32 programs set one more.
+    /// Bits of the call number that count: x32 programs set one more.
     mask: u32,
     execs: &'static [u32],
     exit_group: u32,
@@ -27,17 +27,17 @@ const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
 const JUMP_IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const RETURN: u16 = 0x06; // BPF_RET | BPF_K
-/// `struct seccomp_data`: where the call's number and the architecture stand.
+/// Offsets of the call's number and the architecture in `struct seccomp_data`.
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 
-/// The filter's instructions.
+/// Returns the filter's instructions.
 pub(super) fn instructions() -> Vec<sock_filter> {
     let one = |code, k| sock_filter { code, jt: 0, jf: 0, k };
     let mut filter = vec![one(LOAD, ARCH)];
     for arch in &ARCHS {
         let calls: Vec<u32> = arch.execs.iter().copied().chain([arch.exit_group]).collect();
-        // Behind the comparison: load, and, one comparison a call, allow, notify.
+        // After the comparison: load, and, one comparison a call, allow, notify.
         let block = u8::try_from(calls.len() + 4).unwrap_or(u8::MAX);
         filter.push(sock_filter { code: JUMP_IF_EQUAL, jt: 0, jf: block, k: arch.audit });
         filter.push(one(LOAD, NUMBER));
@@ -53,12 +53,12 @@ pub(super) fn instructions() -> Vec<sock_filter> {
     filter
 }
 
-/// A filter that lets everything pass, to try whether filters can be had.
+/// Returns a filter that lets everything pass, to test whether filters are allowed.
 pub(super) fn holding_nothing() -> [sock_filter; 1] {
     [sock_filter { code: RETURN, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }]
 }
 
-/// Returns whether a call of that architecture and number ends a process; else it is an exec.
+/// Returns whether a call of that architecture and number ends a process; otherwise it is an exec.
 pub(super) fn is_exit(audit: u32, number: u32) -> bool {
     ARCHS.iter().any(|arch| arch.audit == audit && number & arch.mask == arch.exit_group)
 }
@@ -67,7 +67,7 @@ pub(super) fn is_exit(audit: u32, number: u32) -> bool {
 mod tests {
     use super::*;
 
-    /// What the kernel's interpreter does with these four kinds of instructions.
+    /// Interprets these four kinds of instructions as the kernel does.
     fn run(audit: u32, number: u32) -> u32 {
         let filter = instructions();
         let (mut at, mut value) = (0, 0);

@@ -10,23 +10,23 @@ use libc::{c_int, c_long, c_void, sock_filter};
 
 use super::filter;
 
-/// What goes with the listener: the error number of the filter, 0 if it is in place.
+/// The data that goes with the listener: the error number of the filter, 0 if it is in place.
 type Errno = [u8; 4];
-/// In place of an error number: execs and ends are told by the kernel anyway, so only marks are wanted.
+/// Value in place of an error number: only marks are wanted, as the kernel reports execs and exits anyway.
 const MARKS_ONLY: i32 = -1;
-/// From the keeper: it stands ready to answer.
+/// Value from the keeper: it is ready to answer.
 const READY: i32 = -2;
-/// The keeper is ready long before the job's first process asks; so many milliseconds that waits for it at most.
+/// Longest wait of the job's first process for the keeper in milliseconds; the keeper is ready long before.
 const PATIENCE_MS: c_int = 1000;
 
-/// Room for one descriptor in a control message, aligned as `cmsghdr` must be.
+/// Space for one descriptor in a control message, aligned as `cmsghdr` must be.
 #[repr(C)]
 union Control {
     _align: libc::cmsghdr,
     bytes: [u8; 64],
 }
 
-/// What the job's first process needs to pass its listener on.
+/// The means by which the job's first process passes its listener on.
 #[derive(Debug)]
 pub(crate) struct HandOver {
     to: OwnedFd,
@@ -38,13 +38,13 @@ impl HandOver {
         Self { to, filter: filter::instructions() }
     }
 
-    /// Tells the keeper that only marks are wanted. Before the job's first process goes on.
+    /// Asks the keeper for marks only. It must be called before the job's first process continues.
     pub(super) fn want_marks_only(&self) {
-        // SAFETY: our own descriptor. If it fails, more than marks is told, which harms nothing.
+        // SAFETY: this process's own descriptor. If it fails, more than marks is reported, which does no harm.
         let _ = unsafe { send(self.to.as_raw_fd(), MARKS_ONLY, None) };
     }
 
-    /// Returns whether the keeper has said anything yet, or is gone.
+    /// Returns whether the keeper has sent anything yet, or has exited.
     #[cfg(test)]
     pub(super) fn has_news(&self) -> bool {
         let mut poll = libc::pollfd { fd: self.to.as_raw_fd(), events: libc::POLLIN, revents: 0 };
@@ -52,16 +52,16 @@ impl HandOver {
         unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
     }
 
-    /// In the job's first process, between its fork and its exec: puts the filter on itself and passes the listener
-    /// on. Where the filter is refused, the keeper is told why, and the process goes on without it. A filter cannot
-    /// be taken off again and without a listener every exec fails, so nothing is done before the keeper is ready.
+    /// Puts the filter on this process and passes the listener on, in the job's first process between its fork and its
+    /// exec. If the filter is refused, the keeper gets the error number, and the process continues without it. A filter
+    /// cannot be removed, and without a listener every exec fails, so nothing is done before the keeper is ready.
     ///
     /// # Safety
     /// Only in a child right after fork. Only async-signal-safe calls are made, and nothing is allocated.
     pub(crate) unsafe fn perform(&self) {
         let to = self.to.as_raw_fd();
-        // SAFETY: system calls on memory that lives long enough; descriptors are our own. If the sending fails, the
-        // keeper sees the end of the socket.
+        // SAFETY: system calls on memory that lives long enough; the descriptors are this process's own. If the sending
+        // fails, the keeper sees the end of the socket.
         unsafe {
             if !is_ready(to) {
                 return;
@@ -78,14 +78,14 @@ impl HandOver {
     }
 }
 
-/// Returns whether the keeper has said that it can answer, and has not been killed since.
+/// Returns whether the keeper has reported that it is ready, and has not been killed since.
 ///
 /// # Safety
 /// As [`HandOver::perform`].
 unsafe fn is_ready(from: RawFd) -> bool {
     let mut poll = libc::pollfd { fd: from, events: libc::POLLIN, revents: 0 };
     let mut word: Errno = [0; 4];
-    // SAFETY: live memory, as long as it says. An interrupted poll is followed by a receive that does not wait.
+    // SAFETY: live memory of the given length. An interrupted poll is followed by a receive that does not wait.
     unsafe {
         libc::poll(&raw mut poll, 1, PATIENCE_MS);
         let got = libc::recv(from, word.as_mut_ptr().cast(), word.len(), libc::MSG_DONTWAIT);
@@ -93,12 +93,12 @@ unsafe fn is_ready(from: RawFd) -> bool {
     }
 }
 
-/// In the keeper: tells the job's first process that it may go ahead.
+/// Lets the job's first process go ahead, in the keeper.
 ///
 /// # Safety
 /// As [`HandOver::perform`].
 pub(super) unsafe fn say_ready(to: RawFd) {
-    // SAFETY: a descriptor of our own. If nobody is there any more, no listener comes either.
+    // SAFETY: this process's own descriptor. If the other end is closed, no listener comes either.
     let _ = unsafe { send(to, READY, None) };
 }
 
@@ -115,9 +115,9 @@ pub(super) unsafe fn listen(filter: &[sock_filter]) -> Result<c_int, i32> {
         // SAFETY: `program` and its instructions live; the kernel only reads them.
         unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) }
     };
-    // The filter guards nothing, so programs shall not pay for mitigations that come with filters by default before
-    // Linux 5.16 (SPEC_ALLOW). Once a task's call has been received, only a deadly signal shall end the wait (Linux
-    // 5.19): else calls that a signal interrupts are held again.
+    // The filter protects nothing, so programs need no mitigations, which filters switch on by default before Linux
+    // 5.16 (SPEC_ALLOW). Once a task's call has been received, only a fatal signal may end the wait (Linux 5.19).
+    // Otherwise calls that a signal interrupts are held again.
     let basic = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     let flags = [basic | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, basic];
     let attempt = || {
@@ -131,7 +131,8 @@ pub(super) unsafe fn listen(filter: &[sock_filter]) -> Result<c_int, i32> {
         c_int::try_from(result).ok().filter(|&listener| listener >= 0).ok_or_else(errno)
     };
     match attempt() {
-        // Who may not do it freely must promise to gain no privileges. Whoever may keeps setuid programs working.
+        // An unprivileged process must promise to gain no privileges. A privileged one does not, so that setuid
+        // programs keep working.
         Err(libc::EACCES) => {
             // SAFETY: integers only.
             if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } < 0 {
@@ -144,7 +145,7 @@ pub(super) unsafe fn listen(filter: &[sock_filter]) -> Result<c_int, i32> {
 }
 
 fn errno() -> i32 {
-    // SAFETY: points to this thread's errno.
+    // SAFETY: the pointer is to this thread's errno.
     unsafe { *libc::__errno_location() }
 }
 
@@ -158,10 +159,10 @@ unsafe fn send(to: RawFd, refused: i32, descriptor: Option<c_int>) -> Result<(),
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     (message.msg_iov, message.msg_iovlen) = (&raw mut part, 1);
     if let Some(descriptor) = descriptor {
-        /// Of one descriptor: an `int`.
+        /// Size of one descriptor, an `int`.
         const SIZE: u32 = c_int::BITS / 8;
         message.msg_control = (&raw mut control).cast();
-        // SAFETY: these only compute; `control` has room for one descriptor, and its header is aligned.
+        // SAFETY: these only compute; `control` has space for one descriptor, and its header is aligned.
         unsafe {
             message.msg_controllen = libc::CMSG_SPACE(SIZE) as _;
             let header = libc::CMSG_FIRSTHDR(&raw const message);
@@ -180,13 +181,13 @@ unsafe fn send(to: RawFd, refused: i32, descriptor: Option<c_int>) -> Result<(),
     }
 }
 
-/// What the job's first process handed over.
+/// The descriptor and the wish that the job's first process handed over.
 pub(super) struct HandedOver {
     pub(super) listener: c_int,
     pub(super) marks_only: bool,
 }
 
-/// In the keeper: waits for the listener. `Err`: the error number of the filter; `None`: nobody sends one.
+/// Waits for the listener, in the keeper. `Err`: the error number of the filter; `None`: no process sends a listener.
 ///
 /// # Safety
 /// As [`HandOver::perform`].

@@ -1,18 +1,18 @@
-//! What the keeper tells us, as it goes through the pipe between us.
+//! The keeper's notices in the form in which they go through the pipe to this process.
 
 use std::time::Duration;
 
-/// Bytes of one notice: far below `PIPE_BUF`, so that each is written whole or not at all (pipe(7)).
+/// Bytes of one notice: far below `PIPE_BUF`, so that each is written completely or not at all (pipe(7)).
 pub(super) const SIZE: usize = 128;
-/// The longest name, with its zero (`TASK_COMM_LEN`).
+/// Bytes of the longest name, with its zero (`TASK_COMM_LEN`).
 const COMM: usize = 16;
-/// What stands for a number that is not known.
+/// Value of a number that is not known.
 const UNKNOWN: u64 = u64::MAX;
 
-/// What a task had reached when it was held.
+/// Figures of a task when it was held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HeldTask {
-    /// `CLOCK_MONOTONIC`, right after the mark was read.
+    /// Time by `CLOCK_MONOTONIC`, right after the mark was read.
     pub(crate) at: Duration,
     /// Process and parent.
     pub(crate) pid: u32,
@@ -21,35 +21,35 @@ pub(crate) struct HeldTask {
     /// `VmHWM` in bytes.
     pub(crate) mark: Option<u64>,
     pub(crate) threads: Option<u32>,
-    /// This and `image`, `start_ticks` and `forked` say nothing where only marks are wanted.
+    /// The name. This, `image`, `start_ticks` and `forked` are not set if only marks are wanted.
     pub(crate) comm: String,
-    /// Tells its memory map from the one that it has after an exec.
+    /// A number of its memory map, which differs after an exec.
     pub(crate) image: Option<u64>,
-    /// In clock ticks since boot.
+    /// Start time of the process in clock ticks since boot.
     pub(crate) start_ticks: u64,
-    /// True if it runs in its parent's memory map; asked where it may not have exec'ed.
+    /// True if it runs in its parent's memory map; known only if it may not have exec'ed.
     pub(crate) shares_map: Option<bool>,
-    /// Forked and not exec'ed.
+    /// True after a fork and before the first exec.
     pub(crate) forked: bool,
 }
 
-/// Where a task was held.
+/// The call at which a task was held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HoldPoint {
-    /// At an exec, which may yet fail.
+    /// An exec, which may yet fail.
     Exec,
     ExitGroup {
         code: i32,
     },
 }
 
-/// One notice. Made in the keeper, so plain numbers without any allocation.
+/// One notice. It is made in the keeper, so it holds plain numbers without any allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Notice {
     pub(super) kind: Kind,
-    /// Notices that did not fit into the pipe, so far.
+    /// Number of notices so far that did not fit into the pipe.
     pub(super) dropped: u64,
-    /// The kind's own: an error number, an exit code.
+    /// Number by kind: an error number, or an exit code.
     pub(super) number: u64,
     pub(super) at_nanoseconds: u64,
     pub(super) pid: u64,
@@ -65,15 +65,15 @@ pub(super) struct Notice {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The listener has come.
+    /// The listener has arrived.
     Listening,
-    /// No listener will come: the filter was refused with this error number.
+    /// No listener will arrive: the filter was refused with this error number.
     Refused,
     Exec,
     ExitGroup,
     /// A task was answered without having been read.
     Unread,
-    /// The last task of the job is gone.
+    /// The last task of the job has exited.
     Over,
 }
 
@@ -101,7 +101,7 @@ impl Notice {
 
     pub(super) fn to_bytes(self) -> [u8; SIZE] {
         let kind = KINDS.iter().position(|&kind| kind == self.kind).unwrap_or(KINDS.len()) as u64;
-        // The first word and the two behind the last one are for the seal.
+        // The first word and the two after the last one belong to the seal.
         let words = [
             0,
             self.dropped,
@@ -147,7 +147,7 @@ impl Notice {
         })
     }
 
-    /// What was held, if that is what this notice says.
+    /// Returns the held task, if the notice is about one.
     pub(super) fn held(&self) -> Option<HeldTask> {
         let point = match self.kind {
             Kind::Exec => HoldPoint::Exec,

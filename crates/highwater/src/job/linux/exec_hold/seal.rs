@@ -1,14 +1,14 @@
-//! Telling the keeper's notices from bytes of another writer.
+//! Distinguishing the keeper's notices from bytes of another writer.
 //!
-//! Each process of the same user can open a pipe through `/proc/PID/fd` of either end, read from it and write to it:
-//! the job, too. So each notice begins with a random word, by which its start is found again after foreign bytes, and
-//! carries its number and a keyed hash. The key stays in the memory of this process and of the keeper.
+//! Each process of the same user, and so the job, can open the pipe through `/proc/PID/fd` of either end, read it and
+//! write to it. So each notice begins with a random word, by which its start is found again after foreign bytes. It
+//! also has a number and a keyed hash. The key stays in the memory of this process and of the keeper.
 
 use std::hash::{BuildHasher, RandomState};
 
 use super::notice::{Notice, SIZE};
 
-/// Where the random word, the number and the hash stand, in words of eight bytes.
+/// Positions of the random word, the number and the hash, in words of eight bytes.
 const WORD: usize = 0;
 const NUMBER: usize = 12;
 const HASH: usize = 13;
@@ -19,7 +19,7 @@ const WORD_BYTES: usize = size_of::<u64>();
 #[derive(Debug, Clone)]
 pub(super) struct Seal {
     word: [u8; WORD_BYTES],
-    /// `SipHash` with a key from getrandom(2). Only arithmetic, so it may be used after a fork.
+    /// `SipHash` with a key from getrandom(2). It is only arithmetic, so it may be used after a fork.
     key: RandomState,
 }
 
@@ -29,7 +29,7 @@ impl Seal {
         Self { word: key.hash_one("word").to_ne_bytes(), key }
     }
 
-    /// The bytes of notice `number`, counted from 0.
+    /// Returns the bytes of notice `number`, counted from 0.
     pub(super) fn apply(&self, notice: Notice, number: u64) -> [u8; SIZE] {
         let mut bytes = notice.to_bytes();
         put(&mut bytes, WORD, self.word);
@@ -39,14 +39,14 @@ impl Seal {
         bytes
     }
 
-    /// The notice and its number, if `bytes` were made by [`apply`](Self::apply) with the same secret.
+    /// Returns the notice and its number, if `bytes` were made by [`apply`](Self::apply) with the same secret.
     fn open(&self, bytes: &[u8; SIZE]) -> Option<(Notice, u64)> {
         let is_ours = get(bytes, WORD) == self.word && get(bytes, HASH) == self.hash(*bytes);
         let number = u64::from_ne_bytes(get(bytes, NUMBER));
         is_ours.then(|| Some((Notice::from_bytes(bytes)?, number)))?
     }
 
-    /// The hash of a notice without its own.
+    /// Returns the hash of a notice without the hash in it.
     fn hash(&self, mut bytes: [u8; SIZE]) -> [u8; WORD_BYTES] {
         put(&mut bytes, HASH, [0; WORD_BYTES]);
         self.key.hash_one(bytes).to_ne_bytes()
@@ -63,19 +63,19 @@ fn get(bytes: &[u8; SIZE], at: usize) -> [u8; WORD_BYTES] {
     bytes.get(at * WORD_BYTES..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
 }
 
-/// Notices out of the bytes of the pipe.
+/// A reader of the notices in the bytes of the pipe.
 #[derive(Debug)]
 pub(super) struct Opened {
     seal: Seal,
-    /// Not yet taken apart.
+    /// Bytes that are not decoded yet.
     bytes: Vec<u8>,
-    /// The number of the notice to come.
+    /// Number of the next notice.
     next: u64,
-    /// Notices that another process has read.
+    /// Number of notices that another process has read.
     missing: u64,
-    /// Stretches of bytes that are no notice of the keeper's.
+    /// Number of byte sequences that are not from the keeper.
     foreign: u64,
-    /// The last bytes taken were foreign.
+    /// True if the last bytes were foreign.
     in_foreign: bool,
 }
 
@@ -88,11 +88,11 @@ impl Opened {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next notice that is whole.
+    /// Returns the next complete notice.
     pub(super) fn next(&mut self) -> Option<Notice> {
         while let Some(first) = self.bytes.first_chunk() {
             match self.seal.open(first) {
-                // A smaller number has been here before: another process has copied it.
+                // A smaller number was read before: another process has copied it.
                 Some((notice, number)) if number >= self.next => {
                     self.missing += number - self.next;
                     (self.next, self.in_foreign) = (number + 1, false);
@@ -105,18 +105,18 @@ impl Opened {
         None
     }
 
-    /// Drops bytes up to the next place where a notice may begin.
+    /// Drops bytes up to the next position at which a notice may begin.
     fn skip_foreign(&mut self) {
         self.foreign += u64::from(!self.in_foreign);
         self.in_foreign = true;
         let rest = self.bytes.get(1..).unwrap_or_default();
         let start = rest.windows(WORD_BYTES).position(|bytes| bytes == self.seal.word);
-        // A word that has come in part may be whole with the bytes to come.
+        // A word that has arrived in part may be completed by later bytes.
         let foreign = start.map_or(self.bytes.len().saturating_sub(WORD_BYTES - 1), |start| start + 1);
         self.bytes.drain(..foreign);
     }
 
-    /// Notices that another process took away, and stretches of bytes that it put in.
+    /// Returns the number of notices that another process took, and of foreign byte sequences.
     pub(super) fn disturbed(&self) -> u64 {
         self.missing + self.foreign
     }
@@ -130,7 +130,8 @@ mod tests {
         Notice { pid, mark: Some(5 << 20), ..Notice::of(Kind::ExitGroup) }
     }
 
-    /// Pids of the notices in `bytes`, and what was disturbed. Read in parts of `part` bytes.
+    /// Returns the pids of the notices in `bytes`, and the number of disturbances. The bytes are read in parts of
+    /// `part` bytes.
     fn pids(seal: &Seal, bytes: &[u8], part: usize) -> (Vec<u64>, u64) {
         let mut opened = Opened::new(seal.clone());
         let mut pids = Vec::new();
@@ -180,7 +181,7 @@ mod tests {
         let seal = Seal::new();
         let [one, two, three] = [0, 1, 2].map(|number| seal.apply(notice(number + 10), number));
         assert_eq!(pids(&seal, &[one, three].concat(), SIZE), (vec![10, 12], 1));
-        // A part of one is neither, for which it counts twice.
+        // A part of a notice is neither a notice nor missing, so it counts twice.
         assert_eq!(pids(&seal, &[&one[..], &two[50..], &three].concat(), SIZE), (vec![10, 12], 2));
     }
 }

@@ -1,7 +1,7 @@
-//! The keeper's own life: a process forked off ours that answers the kernel for each task that is held.
+//! The keeper: a process forked off this one that answers the kernel for each held task.
 //!
-//! Between fork and `_exit` nothing may allocate, lock or panic (another thread of ours may have held a lock when it
-//! was forked: signal-safety(7)), so all is system calls and plain memory on the stack.
+//! Between fork and `_exit` nothing may allocate, lock or panic, as another thread may have held a lock at the fork
+//! (signal-safety(7)). So it is all system calls and plain memory on the stack.
 
 use std::{mem, os::fd::RawFd};
 
@@ -15,23 +15,23 @@ use super::{
 };
 use crate::process::linux::{stat::Stat, status::Status};
 
-/// What ps shows. `pkill hwm` does not match it.
+/// Name that ps shows. `pkill hwm` does not match it.
 const NAME: &std::ffi::CStr = c"memory-keeper";
-/// Where the keeper's two descriptors are moved to; all others are closed.
+/// Numbers of the keeper's two descriptors; all others are closed.
 const NEWS: c_int = 3;
 const SOCKET: c_int = 4;
-/// Room for a `status`, in which a line of all groups of the user stands before the mark: over a thousand groups.
+/// Bytes for a `status`, in which a line with all groups of the user comes before the mark: over a thousand groups.
 const TEXT: usize = 1 << 14;
-/// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`: the task goes on where the keeper ran (Linux 6.6).
+/// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`: the task continues on the processor of the keeper (Linux 6.6).
 const SYNC_WAKE_UP: u64 = 1;
 
-/// Lives until the last task of the job is gone. `news` is the pipe to us, `socket` brings the listener, and `seal` goes
-/// on each notice.
+/// Lives until the last task of the job has exited. `news` is the pipe to the main process, `socket` brings the
+/// listener, and `seal` is applied to each notice.
 ///
 /// # Safety
 /// Only in a child right after fork; both descriptors are open.
 pub(super) unsafe fn serve(news: RawFd, socket: RawFd, seal: &Seal) -> ! {
-    // SAFETY: all of it is system calls on descriptors of our own and memory that lives.
+    // SAFETY: all of it is system calls on own descriptors and live memory.
     unsafe {
         if settle(news, socket) {
             let mut news = News { seal, written: 0, dropped: 0, open: true };
@@ -56,12 +56,12 @@ pub(super) unsafe fn serve(news: RawFd, socket: RawFd, seal: &Seal) -> ! {
     }
 }
 
-/// Tells the job's first process to go ahead, if all that the keeper needs is there, and waits for what it sends.
+/// Lets the job's first process go ahead if the kernel has all that the keeper needs, and waits for the listener.
 ///
 /// # Safety
 /// As [`serve`].
 unsafe fn wait_for_listener() -> Option<Result<HandedOver, i32>> {
-    // SAFETY: as our caller's.
+    // SAFETY: that of the caller.
     unsafe {
         match try_out() {
             Ok(()) => {
@@ -73,8 +73,8 @@ unsafe fn wait_for_listener() -> Option<Result<HandedOver, i32>> {
     }
 }
 
-/// Returns whether the kernel can do all that is needed, before a task is held that nobody could let go again. Tried on the
-/// keeper itself, by a filter that holds nothing.
+/// Checks that the kernel can do all that is needed, before a task is held that could never be released. It is tried on
+/// the keeper itself, by a filter that holds nothing.
 ///
 /// # Safety
 /// As [`serve`].
@@ -90,25 +90,25 @@ unsafe fn try_out() -> Result<(), i32> {
     {
         return Err(libc::EOPNOTSUPP);
     }
-    // SAFETY: as our caller's; the listener is our own. ADDFD reads its argument before anything else, so it only
-    // fails: with EFAULT where it is known.
+    // SAFETY: that of the caller; the listener is an own descriptor. ADDFD reads its argument first, so it only fails,
+    // with EFAULT if it is known.
     unsafe {
         let listener = listen(&filter::holding_nothing())?;
         libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_ADDFD, 0);
         let answer = errno();
         libc::close(listener);
-        // It came with Linux 5.9, and so did the news that the last task is gone. "Continue" is older: 5.5.
+        // It came with Linux 5.9, as did the event of the last task's exit. "Continue" is older: 5.5.
         if answer == libc::EFAULT { Ok(()) } else { Err(libc::EOPNOTSUPP) }
     }
 }
 
 fn errno() -> i32 {
-    // SAFETY: points to this thread's errno.
+    // SAFETY: the pointer is to this thread's errno.
     unsafe { *libc::__errno_location() }
 }
 
-/// Leaves everything of ours behind: session, terminal, directory, descriptors, name. Signals are blocked since
-/// before the fork. False where its own two descriptors could not be brought to their places.
+/// Leaves session, terminal, directory, descriptors and name of the main process behind. Signals have been blocked
+/// since before the fork. Returns false if its own two descriptors could not be moved to their numbers.
 ///
 /// # Safety
 /// As [`serve`].
@@ -118,14 +118,14 @@ unsafe fn settle(news: RawFd, socket: RawFd) -> bool {
         libc::setsid();
         libc::prctl(libc::PR_SET_NAME, NAME.as_ptr(), 0, 0, 0);
         libc::chdir(c"/".as_ptr());
-        // First out of the way of each other, then to where they stay.
+        // First both leave each other's numbers, then they get their final ones.
         let (news, socket) =
             (libc::fcntl(news, libc::F_DUPFD, SOCKET + 1), libc::fcntl(socket, libc::F_DUPFD, SOCKET + 1));
         if libc::dup2(news, NEWS) < 0 || libc::dup2(socket, SOCKET) < 0 {
             return false;
         }
         if libc::syscall(libc::SYS_close_range, SOCKET + 1, c_int::MAX, 0) < 0 {
-            // Before Linux 5.9, and where a container does not know it.
+            // Before Linux 5.9, and in containers that refuse the call.
             for descriptor in SOCKET + 1..65_536 {
                 libc::close(descriptor);
             }
@@ -134,52 +134,53 @@ unsafe fn settle(news: RawFd, socket: RawFd) -> bool {
             libc::close(descriptor);
             libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
         }
-        // If it were killed, the job would break: proc_pid_oom_score_adj(5). Only the privileged may.
+        // If it were killed, the job would break: proc_pid_oom_score_adj(5). Only privileged processes may.
         let adjust = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
         if adjust >= 0 {
             libc::write(adjust, c"-1000".as_ptr().cast(), 5);
             libc::close(adjust);
         }
-        // The job of the same user may neither open what stands in /proc/PID/fd of the keeper nor trace it: prctl(2).
-        // Not before: its files in /proc are root's from now on.
+        // A job of the same user may neither open the keeper's descriptors in /proc/PID/fd nor trace it: prctl(2). It
+        // comes last, as the keeper's files in /proc belong to root from now on.
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
         true
     }
 }
 
-/// The pipe to us.
+/// The pipe to the main process.
 struct News<'a> {
     seal: &'a Seal,
-    /// Notices in the pipe so far.
+    /// Notices written so far.
     written: u64,
     dropped: u64,
     open: bool,
 }
 
 impl News<'_> {
-    /// Tells it if there is room; never waits, for the job waits for the keeper.
+    /// Sends a notice if the pipe has room. It never waits, as the job waits for the keeper.
     fn tell(&mut self, notice: Notice) {
         if !self.open {
             return;
         }
         let bytes = self.seal.apply(Notice { dropped: self.dropped, ..notice }, self.written);
-        // SAFETY: a descriptor and memory of our own.
+        // SAFETY: an own descriptor and own memory.
         if unsafe { libc::write(NEWS, bytes.as_ptr().cast(), bytes.len()) } >= 0 {
             self.written += 1;
         } else {
             match errno() {
                 libc::EAGAIN | libc::EINTR => self.dropped += 1,
                 _ => {
-                    // Nobody listens any more. The job still waits for its answers.
+                    // The reader is gone. The job still waits for its answers.
                     self.open = false;
-                    // SAFETY: our own descriptor, not used again.
+                    // SAFETY: an own descriptor, not used again.
                     unsafe { libc::close(NEWS) };
                 }
             }
         }
     }
 
-    /// Waits for room, or for our end: nobody waits for the keeper any more.
+    /// Sends the final notice: waits for room or for the end of the main process, as no task waits for the keeper any
+    /// more.
     fn tell_last(&mut self, notice: Notice) {
         let mut room = libc::pollfd { fd: NEWS, events: libc::POLLOUT, revents: 0 };
         // SAFETY: one entry that lives. EINTR: every signal is blocked, so only a stop and its continuation.
@@ -188,10 +189,10 @@ impl News<'_> {
     }
 }
 
-/// Answers until the last task is gone.
+/// Answers until the last task has exited.
 ///
 /// # Safety
-/// `listener` is a seccomp listener of our own.
+/// `listener` is an own seccomp listener.
 unsafe fn answer_all(listener: c_int, marks_only: bool, news: &mut News<'_>) {
     let mut text = [0; TEXT];
     loop {
@@ -203,15 +204,15 @@ unsafe fn answer_all(listener: c_int, marks_only: bool, news: &mut News<'_>) {
             return;
         }
         if ready < 0 || poll.revents & libc::POLLIN == 0 {
-            // Stopped and continued, frozen, traced: EINTR, or POLLERR from seccomp_notify_poll (kernel/seccomp.c).
-            // No reason to leave a job that waits.
+            // Stopped and continued, frozen, or traced: EINTR, or POLLERR from seccomp_notify_poll (kernel/seccomp.c).
+            // The job still waits.
             continue;
         }
         // SAFETY: zero is a valid value of this plain C struct, and the kernel demands it.
         let mut held: libc::seccomp_notif = unsafe { mem::zeroed() };
         // SAFETY: the kernel fills in a live struct of the size that the request names.
         if unsafe { libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut held) } < 0 {
-            continue; // ENOENT: killed meanwhile.
+            continue; // ENOENT: the task was killed meanwhile.
         }
         let notice = read(&held, marks_only, &mut text);
         let id = held.id;
@@ -219,17 +220,17 @@ unsafe fn answer_all(listener: c_int, marks_only: bool, news: &mut News<'_>) {
         let still_held =
             unsafe { libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) } == 0;
         if still_held {
-            // Before the answer, so that it is there when the task's end is told.
+            // The notice comes before the answer, so that it is there when the task's exit is reported.
             news.tell(notice.unwrap_or(Notice::of(Kind::Unread)));
         }
         let flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1);
         let mut go_on = libc::seccomp_notif_resp { id, val: 0, error: 0, flags };
-        // SAFETY: a live struct of the size that the request names. ENOENT: killed meanwhile.
+        // SAFETY: a live struct of the size that the request names. ENOENT: the task was killed meanwhile.
         unsafe { libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut go_on) };
     }
 }
 
-/// What the held task has reached.
+/// Reads the figures of the held task.
 fn read(held: &libc::seccomp_notif, marks_only: bool, text: &mut [u8; TEXT]) -> Option<Notice> {
     let number = held.data.nr.cast_unsigned();
     let is_exit = filter::is_exit(held.data.arch, number);
@@ -242,11 +243,11 @@ fn read(held: &libc::seccomp_notif, marks_only: bool, text: &mut [u8; TEXT]) -> 
     notice.pid = status.tgid?.into();
     notice.ppid = status.ppid.map_or(0, u64::from);
     (notice.mark, notice.threads) = (status.vm_hwm_bytes, status.threads);
-    // Of the process, not of the thread: the time of its start is the whole process's.
+    // The start time is that of the process, not of the thread.
     let pid = u32::try_from(notice.pid).ok()?;
     if marks_only {
         if !is_exit || status.threads == Some(1) {
-            // Of one that has exec'ed this says no more than that it has a map of its own.
+            // After an exec this only says that the process has its own map.
             notice.shares_map = super::same_memory_map(pid, status.ppid?);
         }
         return Some(notice);
@@ -260,13 +261,13 @@ fn read(held: &libc::seccomp_notif, marks_only: bool, text: &mut [u8; TEXT]) -> 
         notice.shares_map = super::same_memory_map(pid, stat.ppid);
     }
     if notice.image.is_none() && held.pid != pid {
-        // The leader has left, and its map with it; the thread that is held has one.
+        // The leader has exited and freed its map; the held thread still has it.
         notice.image = Stat::parse_bytes(read_file(held.pid, b"/stat\0", text)?)?.image;
     }
     Some(notice)
 }
 
-/// `/proc/ID` and `name`, which ends with a zero.
+/// Reads `/proc/ID` and `name`, which ends with a zero.
 fn read_file<'a>(id: u32, name: &[u8], text: &'a mut [u8; TEXT]) -> Option<&'a [u8]> {
     let mut path = [0_u8; 32];
     let mut digits = [0_u8; 10];
@@ -284,7 +285,7 @@ fn read_file<'a>(id: u32, name: &[u8], text: &'a mut [u8; TEXT]) -> Option<&'a [
     for (place, byte) in path.iter_mut().zip(parts) {
         *place = *byte;
     }
-    // SAFETY: `path` ends with a zero; `text` is live and as long as it says.
+    // SAFETY: `path` ends with a zero; `text` is live and of the given length.
     unsafe {
         let file = libc::open(path.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC);
         if file < 0 {

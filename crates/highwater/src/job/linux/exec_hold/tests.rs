@@ -1,4 +1,4 @@
-//! The keeper and real processes.
+//! The keeper with real processes.
 
 use std::{
     env,
@@ -16,7 +16,7 @@ use crate::job::{
     linux::{launch, subreaper::Subreaper},
 };
 
-/// Nothing here takes long; a job that hangs shall fail its test.
+/// Longest wait; a job that hangs must fail its test.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A job whose tasks are held.
@@ -27,7 +27,7 @@ struct HeldJob {
 }
 
 impl HeldJob {
-    /// `None`, with the reason printed, where notification is refused.
+    /// Starts it; `None`, with the reason printed, if notification is refused.
     fn start(argv: &[&str], env: &[(&str, &str)]) -> Option<Self> {
         Self::start_with(ExecHold::start().unwrap(), argv, env)
     }
@@ -46,7 +46,7 @@ impl HeldJob {
         Self::start(&["/bin/sh", "-c", script], &[])
     }
 
-    /// Waits for its first process, then for the keeper's last word; the status is as wait4(2) gives it.
+    /// Waits for its first process, then for the keeper's final notice; the status is that of wait4(2).
     fn finish(&mut self) -> i32 {
         let status = wait(self.pid);
         until("the keeper's last word", || {
@@ -98,11 +98,11 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Waits for a child, but not for ever: a task that nobody answers cannot even be seen to hang otherwise.
+/// Waits for a child with a deadline: a task without an answer could not even be seen to hang otherwise.
 fn wait(pid: libc::pid_t) -> i32 {
     let mut status = 0;
     until("the job", || {
-        // SAFETY: a live place for the status of our own child.
+        // SAFETY: a live place for the status of an own child.
         unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) == pid }
     });
     status
@@ -113,7 +113,7 @@ fn exits_with(status: i32, code: i32) -> bool {
 }
 
 fn kill(pid: u32, signal: i32) {
-    // SAFETY: integers only; the process is ours and not reaped yet.
+    // SAFETY: integers only; the process is an own child and not reaped yet.
     unsafe { libc::kill(pid.try_into().unwrap(), signal) };
 }
 
@@ -220,7 +220,7 @@ fn a_thread_that_execs_or_exits_speaks_for_its_process() {
     assert_eq!((at_exec.point, at_exec.threads, code(exit)), (HoldPoint::Exec, Some(2), Some(8)));
     assert!(at_exec.image != exit.image && !at_exec.forked);
 
-    // The leader leaves by pthread_exit; a thread goes on and ends the process.
+    // The leader leaves by pthread_exit; a thread continues and ends the process.
     let leaderless = "import ctypes, os, threading, time\n\
         threading.Thread(target=lambda: (time.sleep(0.1), os._exit(9))).start()\n\
         ctypes.CDLL(None).pthread_exit(None)";
@@ -262,8 +262,8 @@ fn only_marks_where_no_more_is_wanted() {
 
 #[test]
 fn stopped_and_continued_it_goes_on() {
-    // Eight at a time, so that the keeper and the tasks often want the same lock: a stop while it waits for that can
-    // make its poll say POLLERR (seccomp_notify_poll, kernel/seccomp.c).
+    // Eight run at a time, so that the keeper and the tasks often want the same lock. A stop while it waits for that
+    // can make its poll return POLLERR (seccomp_notify_poll, kernel/seccomp.c).
     let one =
         "i=0; while [ $i -lt 100 ]; do /bin/sh -c \"exit $i\"; [ $? = $i ] || exit 200; i=$((i+1)); done";
     let script = format!("for j in 1 2 3 4 5 6 7 8; do ({one}) & done; wait");
@@ -272,12 +272,12 @@ fn stopped_and_continued_it_goes_on() {
     until("the job", || {
         kill(job.keeper.pid(), libc::SIGSTOP);
         kill(job.keeper.pid(), libc::SIGCONT);
-        // What a terminal or a kill of a group may send.
+        // Signals that a terminal or a kill of a group may send.
         for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGTSTP, libc::SIGPIPE]
         {
             kill(job.keeper.pid(), signal);
         }
-        // SAFETY: a live place for the status of our own child.
+        // SAFETY: a live place for the status of an own child.
         unsafe { libc::waitpid(job.pid, &raw mut status, libc::WNOHANG) == job.pid }
     });
     assert!(exits_with(status, 0), "{status:#x}");
@@ -291,11 +291,11 @@ fn stopped_and_continued_it_goes_on() {
 
 #[test]
 fn it_holds_nothing_of_ours() {
-    // A loop of the shell's own: it execs nothing.
+    // A loop inside the shell execs nothing.
     let Some(mut job) = HeldJob::shell("while :; do :; done") else { return };
     let proc = format!("/proc/{}", job.keeper.pid());
     assert_eq!(fs::read_to_string(format!("{proc}/comm")).unwrap(), "memory-keeper\n");
-    // It is not dumpable, so only root sees what it holds.
+    // It is not dumpable, so only root sees its descriptors.
     let listed = fs::read_dir(format!("{proc}/fd"));
     if !rustix::process::geteuid().is_root() {
         assert_eq!(listed.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
@@ -319,7 +319,7 @@ fn it_holds_nothing_of_ours() {
     let stat = crate::process::linux::stat::Stat::parse(&fs::read(format!("{proc}/stat")).unwrap()).unwrap();
     assert_eq!((stat.group, stat.session), (Some(job.keeper.pid()), Some(job.keeper.pid())));
     assert_eq!(fs::read_link(format!("{proc}/cwd")).unwrap(), Path::new("/"));
-    // And no task of the job holds the listener, or it would never hear that the last one is gone.
+    // No task of the job has the listener open, or the keeper would never see the last exit.
     let of_job = fs::read_dir(format!("/proc/{}/fd", job.pid)).unwrap();
     let names = of_job.map(|entry| fs::read_link(entry.unwrap().path()).unwrap_or_default());
     assert!(names.into_iter().all(|name| !name.to_string_lossy().contains("seccomp")));
@@ -347,7 +347,7 @@ fn without_a_keeper_the_job_runs_unheld() {
     }
 }
 
-/// What the job sees when the keeper is killed: ENOSYS. Nobody can help it then; it is told.
+/// A job whose keeper is killed gets ENOSYS, which cannot be helped. The record reports it.
 #[test]
 fn a_keeper_that_is_killed_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
@@ -388,7 +388,7 @@ fn refused_as_the_second() {
 
 #[test]
 fn the_job_outlives_us() {
-    // What loses its parent falls to us, so that all can be waited for.
+    // Orphans become children of this process, so that all can be waited for.
     let _reaper = Subreaper::set().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let read =
@@ -438,7 +438,7 @@ fn starts_a_storm() {
     let keeper = job.as_ref().map_or(String::new(), |job| job.keeper.pid().to_string());
     fs::write(Path::new(&dir).join("keeper"), keeper + "\n").unwrap();
     if let Some(mut job) = job {
-        // Killed long before its end.
+        // It is killed long before its end.
         job.finish();
     }
 }

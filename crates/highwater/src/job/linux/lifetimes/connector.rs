@@ -1,7 +1,7 @@
 //! The proc connector: fork, exec and exit of every process of the machine (`linux/cn_proc.h`).
 //!
-//! Without the filter of Linux 6.6: it acts after the kernel has numbered the events, so that each one filtered out
-//! would look like one lost, and it swallows the acknowledgement too (`cn_filter` in `drivers/connector/cn_proc.c`).
+//! It is used without the filter of Linux 6.6. The filter acts after the kernel has numbered the events, so that each
+//! filtered event would look lost. It also drops the acknowledgement (`cn_filter` in `drivers/connector/cn_proc.c`).
 
 use std::{
     collections::HashMap,
@@ -38,18 +38,20 @@ const PROC_EVENT_EXEC: u32 = 2;
 const PROC_EVENT_EXIT: u32 = 0x8000_0000;
 /// Bytes of `struct cn_msg` before its data.
 const CN_MSG: usize = 20;
-/// No message is larger: 16 + 20 + 40 bytes today.
+/// Bytes of the largest message: 16 + 20 + 40 bytes today.
 const LARGEST: usize = 256;
-/// An event takes about 800 bytes here; an ordinary user gets `net.core.rmem_max` at most.
+/// Bytes of the socket's buffer. An event takes about 800 bytes; an ordinary user gets at most `net.core.rmem_max`.
 const BUFFER: libc::c_int = 16 << 20;
-/// Kept for a consumer that is away; beyond it events count as lost, for memory is what we measure.
+/// Most events that are kept for an absent consumer. Further ones count as lost, as the memory of this process must
+/// stay bounded.
 const MOST_KEPT: usize = 1 << 17;
-/// The kernel answers before send(2) returns; outside the initial namespaces it says nothing at all.
+/// Longest wait for the acknowledgement. The kernel sends it before send(2) returns, and sends nothing outside the
+/// initial namespaces.
 const PATIENCE: Duration = Duration::from_millis(10);
-/// The thread's stack: it keeps nothing there.
+/// Bytes of the thread's stack, on which it keeps nothing.
 const STACK: usize = 128 << 10;
 
-/// Hears of the births, execs and ends of all processes.
+/// A listener for the starts, execs and exits of all processes.
 #[derive(Debug)]
 pub(crate) struct Connector {
     stream: Arc<Mutex<Stream>>,
@@ -57,25 +59,26 @@ pub(crate) struct Connector {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the attendant and [`Connector::drain`] read from, whoever comes first.
+/// The events from which the reader thread and [`Connector::drain`] take, in any order.
 #[derive(Debug)]
 struct Stream {
     inbox: Inbox,
     sequences: Sequences,
     kept: Vec<TimedKernelEvent>,
-    /// Events that came while `kept` was full.
+    /// Number of events that came while `kept` was full.
     refused: u64,
 }
 
 impl Connector {
-    /// Listens to all processes of the machine; an error says why that is not to be had (timed out: the kernel says
+    /// Listens to all processes of the machine. An error says why that is not possible (timed out: the kernel sends
     /// nothing in this namespace).
     pub(crate) fn listen() -> io::Result<Self> {
-        // Before Linux 6.6 only CAP_NET_ADMIN may listen. Given back before the thread starts, which would inherit it.
+        // Before Linux 6.6 only CAP_NET_ADMIN may listen. It is given back before the thread starts, which would
+        // inherit it.
         let raised = Raised::new(CapabilitySet::NET_ADMIN);
         let socket = Socket::bound(NETLINK_CONNECTOR, CN_IDX_PROC)?;
         socket.enlarge(BUFFER);
-        // Ours alone, so that the answer to another listener is not taken for ours.
+        // A number of this process, so that the answer to another listener is not taken for its own.
         let question = std::process::id();
         socket.send(NLMSG_DONE, 0, &operation(PROC_CN_MCAST_LISTEN, question))?;
         drop(raised);
@@ -100,17 +103,18 @@ impl Connector {
         Ok(connector)
     }
 
-    /// Appends what has happened until now, on the whole machine. Never blocks.
+    /// Appends the events up to now, of the whole machine. Never blocks.
     ///
-    /// An end may be waited for a little before it is told here: the kernel wakes the parent first (`do_exit` in
-    /// kernel/exit.c). Events of different processors may be out of order; `TimedKernelEvent::at` tells.
+    /// A process may be waited for a little before its exit appears here, as the kernel wakes the parent first
+    /// (`do_exit` in kernel/exit.c). Events of different processors may be out of order; `TimedKernelEvent::at` has
+    /// their time.
     pub(crate) fn drain(&mut self, into: &mut Vec<TimedKernelEvent>) {
         let mut stream = locked(&self.stream);
         stream.read();
         into.append(&mut stream.kept);
     }
 
-    /// How many events were lost so far, as far as that is known; 0 when none was.
+    /// Returns the known number of lost events; 0 if none was lost.
     pub(crate) fn lost(&self) -> u64 {
         locked(&self.stream).lost()
     }
@@ -118,7 +122,7 @@ impl Connector {
 
 impl Drop for Connector {
     fn drop(&mut self) {
-        // Cannot fail: the count of the eventfd is 0.
+        // It cannot fail, as the count of the eventfd is 0.
         let _ = rustix::io::write(&self.stop, &1_u64.to_ne_bytes());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -126,13 +130,13 @@ impl Drop for Connector {
     }
 }
 
-/// A panic elsewhere leaves nothing half done here.
+/// Locks the stream; a panic elsewhere leaves nothing half done here.
 fn locked(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
     stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Stream {
-    /// Takes what the socket has.
+    /// Reads all messages of the socket.
     fn read(&mut self) {
         let Self { inbox, sequences, kept, refused } = self;
         inbox.drain(|message| {
@@ -146,21 +150,22 @@ impl Stream {
         });
     }
 
-    /// The socket's drops are gaps in the sequence too, once a later event of that processor has come; so not both.
+    /// Returns the number of lost events. The socket's drops also become gaps in the sequence with the next event of
+    /// that processor, so the two are not added.
     fn lost(&self) -> u64 {
         self.sequences.missing.max(self.inbox.lost()) + self.refused
     }
 }
 
 impl Drop for Stream {
-    /// Until Linux 6.6 the kernel counts listeners by what they say, not by their sockets.
+    /// Stops listening: until Linux 6.6 the kernel counts listeners by their messages, not by their sockets.
     fn drop(&mut self) {
         let _raised = Raised::new(CapabilitySet::NET_ADMIN);
         let _ = self.inbox.socket().send(NLMSG_DONE, 0, &operation(PROC_CN_MCAST_IGNORE, 0));
     }
 }
 
-/// The kernel numbers events for each processor.
+/// The kernel's numbers of events, one sequence for each processor.
 #[derive(Debug, Default)]
 struct Sequences {
     next: HashMap<u32, u32>,
@@ -190,7 +195,7 @@ fn operation(what: u32, acknowledge: u32) -> Vec<u8> {
     body
 }
 
-/// The errno of the acknowledgement that carries `acknowledge`; 0 is success.
+/// Returns the errno of the acknowledgement that carries `acknowledge`; 0 is success.
 fn answer(body: &[u8], acknowledge: u32) -> Option<i32> {
     let event = Event::parse(body)?;
     let ours = event.what == PROC_EVENT_NONE && event.acknowledge == acknowledge;
@@ -204,7 +209,7 @@ struct Event<'a> {
     what: u32,
     cpu: u32,
     at: Duration,
-    /// What is special to `what`.
+    /// Data specific to `what`.
     data: &'a [u8],
 }
 
@@ -215,7 +220,7 @@ impl<'a> Event<'a> {
         }
         let length = usize::from(u16::from_ne_bytes(*body.get(16..)?.first_chunk()?));
         let event = body.get(CN_MSG..CN_MSG.checked_add(length)?)?;
-        // "Number of nano seconds since system boot", says the header; it is ktime_get_ns(), CLOCK_MONOTONIC.
+        // The header says "Number of nano seconds since system boot"; it is ktime_get_ns(), CLOCK_MONOTONIC.
         let at = Duration::from_nanos(u64::from_ne_bytes(*event.get(8..)?.first_chunk()?));
         Some(Self {
             sequence: word(body, 2)?,

@@ -1,8 +1,9 @@
-//! Births, execs and ends by perf side-band events: one buffer a processor, inherited by all that the job forks.
+//! Starts, execs and exits by perf side-band events: one buffer per processor, inherited by all processes that the job
+//! forks.
 //!
-//! The kernel writes a fork when the child is complete (`perf_event_fork` in `copy_process`, kernel/fork.c), an exec
-//! once the new memory map is in place (`begin_new_exec`, fs/exec.c), and an exit when the task ends (`do_exit`,
-//! kernel/exit.c): after it has let go of its map, since Linux 6.18 before.
+//! The kernel writes a fork when the child is complete (`perf_event_fork` in `copy_process`, kernel/fork.c). It writes
+//! an exec once the new memory map is in place (`begin_new_exec`, fs/exec.c). It writes an exit when the task ends
+//! (`do_exit`, kernel/exit.c): after its map is released, and since Linux 6.18 before that.
 
 mod record;
 mod ring;
@@ -17,26 +18,26 @@ use crate::{
     perf_event,
 };
 
-/// Pages of one buffer, as many as `perf_event_mlock_kb` gives each user by default: 2,800 processes fit into it.
+/// Pages of one buffer, as many as `perf_event_mlock_kb` gives each user by default: enough for 2,800 processes.
 const PAGES: usize = 128;
 const PAGES_AT_LEAST: usize = 4;
-/// Pages of all buffers together, on machines of many processors.
+/// Most pages of all buffers together, on machines of many processors.
 const PAGES_IN_ALL: usize = 2048;
 
 /// The buffers of one job.
 #[derive(Debug)]
 pub(crate) struct Perf {
-    /// Never polled: each end of a process wakes whoever polls (`perf_event_exit_event`, kernel/events/core.c).
+    /// Never polled: each exit of a process wakes the poller (`perf_event_exit_event`, kernel/events/core.c).
     buffers: Vec<(OwnedFd, Ring)>,
     lost: u64,
     record: Vec<u8>,
 }
 
 impl Perf {
-    /// Watches `root` and all that it will fork. It must be held before its exec and not have forked yet.
+    /// Watches `root` and all processes that it will fork. It must wait before its exec and not have forked yet.
     ///
     /// # Errors
-    /// Where users may not watch (`perf_event_paranoid` above 2, a container's seccomp profile), or no memory can be
+    /// Users may not watch (`perf_event_paranoid` above 2, or a container's seccomp profile), or no memory can be
     /// locked for the buffers (`perf_event_mlock_kb`).
     pub(crate) fn attach(root: u32, roots: &Roots) -> io::Result<Self> {
         let cpus = online_cpus(roots)?;
@@ -66,7 +67,7 @@ impl Perf {
                     let ring = Ring::map(&event, pages * page_size, page_size)?;
                     buffers.push((event, ring));
                 }
-                // It went offline this moment.
+                // The processor went offline just now.
                 Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
                 Err(error) => return Err(error),
             }
@@ -77,7 +78,7 @@ impl Perf {
         Ok(Self { buffers, lost: 0, record: Vec::new() })
     }
 
-    /// Appends what was recorded up to now, one processor after the other.
+    /// Appends the events recorded up to now, one processor after the other.
     pub(crate) fn drain(&mut self, into: &mut Vec<TimedKernelEvent>) {
         for (_, ring) in &mut self.buffers {
             let whole = ring.drain(&mut self.record, |record| match PerfRecord::parse(record) {
@@ -90,25 +91,27 @@ impl Perf {
         }
     }
 
-    /// Records that the kernel says it dropped, so far. It says so in the buffer, with the next record that fits.
+    /// Returns the number of records that the kernel reported as dropped. It reports them in the buffer, with the next
+    /// record that fits.
     pub(crate) fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// As [`lost`](Self::lost), those too after which no record came; where the kernel counts them (Linux 6.0).
+    /// Returns the number of dropped records, including those after which no record came, if the kernel counts them
+    /// (Linux 6.0).
     pub(crate) fn lost_in_all(&self) -> u64 {
         let counted = self.buffers.iter().filter_map(|(event, _)| perf_event::lost(event)).sum();
         self.lost.max(counted)
     }
 }
 
-/// The processors that are online. One that comes online while the job runs is not heard.
+/// Returns the online processors. One that comes online while the job runs is not watched.
 fn online_cpus(roots: &Roots) -> io::Result<Vec<i32>> {
     let list = bounded::read_to_string(&roots.sys.join("devices/system/cpu/online"), MAX_VALUE_BYTES)?;
     cpu_list(list.trim()).ok_or_else(|| io::Error::other(format!("no list of processors: {list:?}")))
 }
 
-/// A list such as `0-3,6`.
+/// Parses a list such as `0-3,6`.
 fn cpu_list(list: &str) -> Option<Vec<i32>> {
     const MOST: i32 = 1 << 14;
     let mut cpus = Vec::new();
@@ -151,7 +154,7 @@ mod tests {
         if perf_event::lost(&perf.buffers[0].0).is_none() {
             return eprintln!("skipped: this kernel does not count its losses");
         }
-        // A fork, an exec and an end each; the shell's own end, too.
+        // A fork, an exec and an exit each; the shell's own exit, too.
         let happened = 3 * FORKS + 1;
         assert!(events.len() < happened, "the buffers were too large for this test");
         assert!(events.len() + usize::try_from(perf.lost_in_all()).unwrap() >= happened);

@@ -1,4 +1,4 @@
-//! Attaching to a process that runs already. Nothing about it is changed: no trace, no group, no signal.
+//! Attaching to a running process. Nothing about it is changed: no trace, no group, no signal.
 
 use std::{io, time::Duration};
 
@@ -30,7 +30,7 @@ use crate::{
     record::{Attached, Downgrade},
 };
 
-/// How long the process is waited for where it holds its memory map locked.
+/// Longest wait for a process that holds its memory map locked.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
@@ -84,7 +84,7 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
     Ok((linux_job, start))
 }
 
-/// The process, held by a descriptor that another one with its pid can never get, and what `/proc` says of it.
+/// Returns the process, identified by a descriptor that no later process with its pid can get, and its `stat`.
 fn find(job: &Job, pid: u32) -> Result<(Child, Stat), Error> {
     let refused = |why: &str| Error::Attach { pid, why: why.to_owned() };
     if pid == std::process::id() {
@@ -93,7 +93,7 @@ fn find(job: &Job, pid: u32) -> Result<(Child, Stat), Error> {
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Error::NoSuchProcess { pid })?;
     let pidfd = pidfd_open(raw, PidfdFlags::empty()).map_err(|errno| match errno {
         Errno::SRCH => Error::NoSuchProcess { pid },
-        // Not the leader of its thread group (pidfd_open(2)).
+        // It is not the leader of its thread group (pidfd_open(2)).
         Errno::INVAL | Errno::NOENT => refused("that is the id of a thread; attach to its process"),
         errno => refused(&format!("pidfd_open: {}", io::Error::from(errno))),
     })?;
@@ -108,14 +108,14 @@ fn find(job: &Job, pid: u32) -> Result<(Child, Stat), Error> {
     if stat.is_kernel_thread() {
         return Err(refused("it is a thread of the kernel, which has no memory of its own"));
     }
-    // Read while it lived, so it was read of this process.
+    // It was read while the process lived, so it is of this process.
     if stat.has_exited() || has_ended(&child) {
         return Err(refused("it has ended; its parent has not waited for it yet"));
     }
     Ok((child, stat))
 }
 
-/// A pidfd can be read once its process has ended.
+/// Returns whether the process has exited: its pidfd can be read then.
 fn has_ended(child: &Child) -> bool {
     let mut polled = [PollFd::new(&child.pidfd, PollFlags::IN)];
     poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)

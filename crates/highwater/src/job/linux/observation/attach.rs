@@ -11,7 +11,7 @@ use crate::job::{
     },
 };
 
-/// What the members held when they were attached to.
+/// Memory of the members when they were attached to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AttachedMembers {
     pub(crate) count: u64,

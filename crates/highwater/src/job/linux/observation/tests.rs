@@ -1,4 +1,4 @@
-//! A whole poll over a made-up `/proc`, where holds are the only events: `/proc` may be ahead of them, and behind.
+//! A whole poll over a made-up `/proc`, with holds as the only events: `/proc` may be ahead of them, and behind.
 
 use std::{fs, path::Path};
 
@@ -77,13 +77,13 @@ impl Made {
         show(self.proc.path(), CHILD, SHELL, "child", mib, what);
     }
 
-    /// The child was held then, and its notice has been written.
+    /// Writes the notice of a hold of the child at that time.
     fn was_held(&mut self, ms: u64, point: HoldPoint, image: u64, mib: u64) {
         let held = self.notice(CHILD, ms, point, image, mib);
         self.write(held);
     }
 
-    /// The notice is written while the next poll goes on, before `/proc` shows what comes of it.
+    /// Writes the next notice of the child while the next poll runs, before `/proc` shows its effect.
     fn is_held_meanwhile(&mut self, ms: u64, point: HoldPoint, image: u64, mib: u64) {
         let held = self.notice(CHILD, ms, point, image, mib);
         self.feed.after_next_round.push(TimedKernelEvent { at: held.at, event: KernelEvent::Held(held) });
@@ -125,20 +125,20 @@ impl Made {
     }
 }
 
-/// What `/proc` shows of a process.
+/// The state of a process in `/proc`.
 #[derive(Clone, Copy, PartialEq)]
 enum Shows {
     Forked,
-    /// In the midst of an exec: a new memory map, of which nothing is known yet.
+    /// A process in the midst of an exec: a new memory map, of which nothing is known yet.
     NoProgram,
     Program(u64),
     Zombie,
 }
 
-/// The memory map that fork made.
+/// Number of the memory map that fork made.
 const FORKED: u64 = 1;
 
-/// As `Stat::image` has it, from the start of the code and that of the stack.
+/// Returns the form of `Stat::image`, from the start of the code and that of the stack.
 fn image_of(image: u64) -> u64 {
     crate::process::linux::stat::image(image << 20, image << 30).unwrap()
 }

@@ -11,33 +11,33 @@ const AGGR_PID: u16 = 4;
 const TYPE_PID: u16 = 1;
 const TYPE_STATS: u16 = 3;
 
-/// What the kernel recorded of a task that ended. A process has one for each of its threads.
+/// The kernel's record of a task that exited. A process has one for each of its threads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TaskEnd {
-    /// The process.
+    /// Pid of the process.
     pub(crate) pid: u32,
     pub(crate) tid: u32,
     /// The task's name, which for a thread may differ from its process's.
     pub(crate) comm: String,
-    /// The high-water mark of the map it ended with; `None` for a task without one.
+    /// The high-water mark of its last memory map; `None` for a task without one.
     pub(crate) peak_bytes: Option<u64>,
-    /// Of this task, as wait4(2) gives it.
+    /// Wait status of this task as wait4(2) returns it.
     pub(crate) status: i32,
-    /// What this task used. Bytes read and written are cut to whole KiB (`xacct_add_tsk`, kernel/tsacct.c).
+    /// Usage of this task. Bytes read and written are cut to whole KiB (`xacct_add_tsk`, kernel/tsacct.c).
     pub(crate) cpu: Cpu,
     pub(crate) io: Moved,
 }
 
-/// What the tasks of a process that have ended used, from their records.
+/// Usage of the exited tasks of a process, from their records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TasksUsed {
     pub(crate) used: Used,
-    /// A task has ended of which no record came.
+    /// True if a task has exited without a record.
     pub(crate) has_gaps: bool,
 }
 
 impl TasksUsed {
-    /// One more has ended.
+    /// Adds a task that has exited.
     pub(crate) fn add(&mut self, end: Option<&TaskEnd>) {
         match end {
             Some(end) => {
@@ -48,7 +48,7 @@ impl TasksUsed {
     }
 }
 
-/// Where the fields are.
+/// Offsets of the fields.
 struct Layout {
     comm: usize,
     pid: usize,
@@ -57,10 +57,11 @@ struct Layout {
 }
 
 impl Layout {
-    /// Since version 12 (Linux 5.19) a record says which process the task was of; without that it is of no use.
+    /// Returns the layout of a version. Since version 12 (Linux 5.19) a record names the process of the task; without
+    /// it a record is useless.
     fn of(version: u16) -> Option<Self> {
         match version {
-            // Pairs of u64 had come between the older fields; version 16 moved them to the end.
+            // Pairs of u64 had been inserted between the older fields; version 16 moved them to the end.
             15 => Some(Self { comm: 128, pid: 176, hiwater_rss: 248, tgid: 464 }),
             12.. => Some(Self { comm: 80, pid: 128, hiwater_rss: 200, tgid: 368 }),
             _ => None,
@@ -68,29 +69,29 @@ impl Layout {
     }
 }
 
-/// The version of the struct in these attributes.
+/// Returns the version of the struct in these attributes.
 pub(super) fn version(attributes: &[u8]) -> Option<u16> {
     let stats = find_attribute(find_attribute(attributes, AGGR_PID)?, TYPE_STATS)?;
     Some(u16::from_ne_bytes(*stats.first_chunk()?))
 }
 
 impl TaskEnd {
-    /// From the attributes of a message. The last task of a process with threads brings a sum over them too
-    /// (`TASKSTATS_TYPE_AGGR_TGID`); it has no peak and is passed over.
+    /// Parses the attributes of a message. The last task of a process with threads also brings a sum over them
+    /// (`TASKSTATS_TYPE_AGGR_TGID`), which has no peak and is ignored.
     pub(super) fn parse(attributes: &[u8]) -> Option<Self> {
         let layout = Layout::of(version(attributes)?)?;
         let task = find_attribute(attributes, AGGR_PID)?;
         let stats = find_attribute(task, TYPE_STATS)?;
         let tid = word(find_attribute(task, TYPE_PID)?, 0)?;
-        // A layout that we took for another would not have this number here.
+        // A wrong layout would not have this number here.
         if word(stats, layout.pid)? != tid {
             return None;
         }
         let comm = stats.get(layout.comm..layout.comm + 32)?.split(|byte| *byte == 0).next()?;
         let number = |at: usize| Some(u64::from_ne_bytes(*stats.get(at..)?.first_chunk()?));
         let kib = number(layout.hiwater_rss)?;
-        // ac_utime, ac_stime (microseconds), ac_minflt, ac_majflt follow the pids; read_char, write_char, then after two
-        // counts of calls read_bytes, write_bytes follow hiwater_rss and hiwater_vm, in every layout.
+        // ac_utime, ac_stime (microseconds), ac_minflt and ac_majflt follow the pids in every layout. read_char and
+        // write_char follow hiwater_rss and hiwater_vm, and after two counts of calls come read_bytes and write_bytes.
         let (pid, high) = (layout.pid, layout.hiwater_rss);
         let cpu = Cpu {
             user: Duration::from_micros(number(pid + 24)?),

@@ -10,7 +10,7 @@ fn listen() -> Option<Taskstats> {
     Taskstats::listen(&Roots::default()).map_err(|error| println!("skipped: {error}")).ok()
 }
 
-/// The record that `wanted` takes, of all that come; ends the test when it never does.
+/// Returns the first record that `wanted` accepts; ends the test if it never comes.
 fn record(taskstats: &mut Taskstats, wanted: impl Fn(&TaskEnd) -> bool) -> TaskEnd {
     let mut all = Vec::new();
     for _ in 0..5000 {
@@ -69,7 +69,8 @@ fn counts_what_it_could_not_keep() {
     }
     let mut all = Vec::new();
     taskstats.drain(|end| all.push(end));
-    // Others' tasks end too, so no less; the kernel tells of drops before or together with the overrun.
+    // Tasks of other processes exit, too, so there are no fewer; the kernel reports drops before or together with the
+    // overrun.
     let lost = usize::try_from(taskstats.lost()).unwrap();
     assert!(all.len() < children && lost + all.len() >= children, "{lost} lost, {} kept", all.len());
 }

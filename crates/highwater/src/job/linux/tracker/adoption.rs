@@ -17,7 +17,7 @@ use crate::{
     process::linux::stat::Stat,
 };
 
-/// Where a process was found.
+/// The list in which a process was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::job::linux) enum FoundIn {
     /// In the list of children of a member.
@@ -26,7 +26,7 @@ pub(in crate::job::linux) enum FoundIn {
     Elsewhere,
 }
 
-/// Why processes are looked for in `/proc`.
+/// The reason for a search in `/proc`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::job::linux) enum SearchReason {
     /// A running process is being attached to.
@@ -39,7 +39,7 @@ pub(in crate::job::linux) enum SearchReason {
     Losses,
 }
 
-/// What came of a process that was found.
+/// The outcome for a process that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::job::linux) enum Adoption {
     /// It is a member now.

@@ -17,7 +17,7 @@ use crate::{
     record::PeakSource,
 };
 
-/// What `/proc` says of a member that may run another program.
+/// The answer of `/proc` about a member that may run another program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::job::linux) enum ExecShown {
     /// It runs the same program.
@@ -30,7 +30,7 @@ pub(in crate::job::linux) enum ExecShown {
     Deferred,
 }
 
-/// True if a member that is known from events alone can be read.
+/// The state of a member that is known from events alone, before its first reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::job::linux) enum FirstReading {
     /// Its files may be opened.

@@ -37,7 +37,7 @@ pub(super) struct TaskExit {
     pub(super) record: Option<Box<TaskEnd>>,
 }
 
-/// What follows from an exit that `/proc` shows.
+/// The consequence of an exit that `/proc` shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::job::linux) enum ExitShown {
     /// The event of it is outstanding: the member stays.
@@ -71,7 +71,7 @@ impl Tracker {
         }
         member.tasks_used.get_or_insert_default().add(record.as_deref());
         let id = member.id;
-        // A process is named as its first thread; others may have names of their own (PR_SET_NAME in prctl(2)).
+        // A process is named as its first thread; others may have their own names (PR_SET_NAME in prctl(2)).
         let takes_name = tid == pid && !member.name.is_known() && !member.image.is_forked();
         member.threads = member.threads.saturating_sub(1);
         let is_over = member.threads == 0;
@@ -175,7 +175,7 @@ impl Tracker {
     }
 }
 
-/// Reports what the exit records of a process say. `has_final_peak`: that of its last task has a peak.
+/// Reports the figures in the exit records of a process. `has_final_peak`: that of its last task has a peak.
 fn report_final_figures(member: &Member, at: Duration, has_final_peak: bool, batch: &mut EventBatch) {
     let id = member.id;
     let image = &member.image;

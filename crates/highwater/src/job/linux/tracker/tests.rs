@@ -31,7 +31,7 @@ const CHILD: u32 = 11;
 const MIB: u64 = 1 << 20;
 const PF_FORKNOEXEC: u64 = 0x40;
 
-/// What a made-up kernel answers.
+/// The answers of a made-up kernel.
 #[derive(Default)]
 struct MadeUpKernel {
     now: Duration,

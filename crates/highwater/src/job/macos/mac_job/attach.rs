@@ -1,4 +1,4 @@
-//! Attaching to a process that runs already. Nothing about it is changed: it is watched by kqueue and asked, no more.
+//! Attaching to a running process. Nothing about it is changed: kqueue watches it, and its figures are read.
 
 use std::time::{Instant, SystemTime};
 
@@ -25,7 +25,7 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(MacJob, Start), Error> {
         Refusal::Because(why) => Error::Attach { pid, why },
     })?;
     let (processes, marks_bytes) = members.marks_before();
-    // A clock that was set back in the meantime says nothing.
+    // If the clock was set back since, the figure is left out.
     let ran_for = calls::started(pid).and_then(|born| SystemTime::now().duration_since(born).ok());
     let attached =
         Attached { pid, ran_for_seconds: ran_for.map(|ran| ran.as_secs_f64()), processes, marks_bytes };

@@ -1,4 +1,4 @@
-//! Taking in a process that runs already. Nothing about it is changed.
+//! Adding a process that runs already. Nothing about it is changed.
 
 use super::{Kernel, Kin, Member, Members};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     process::macos::rusage::Rusage,
 };
 
-/// Why a process cannot be attached to.
+/// The reason why a process cannot be attached to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::job::macos) enum Refusal {
     NoSuchProcess,
@@ -19,8 +19,8 @@ fn because<T>(why: &str) -> Result<T, Refusal> {
 }
 
 impl<K: Kernel> Members<K> {
-    /// Takes in `root` and its descendants, as they are now. A descendant whose parent has ended is not found; whoever is
-    /// born meanwhile is told of, or found at the next look.
+    /// Adds `root` and its descendants, as they are now. A descendant whose parent has exited is not found. A child
+    /// that starts meanwhile is reported, or found at the next poll.
     pub(in crate::job::macos) fn attach(
         &mut self,
         root: u32,
@@ -35,14 +35,14 @@ impl<K: Kernel> Members<K> {
         }
         let kin = self.readable(root)?;
         (self.own_pid, self.root) = (own_pid, Some(kin.unique));
-        // Others than its descendants may be in its process group, and orphans of theirs, too.
+        // Its process group may have unrelated processes and their orphans in it.
         self.others_group = Some(kin.group);
         self.is_attaching = true;
         self.take_in(kin, batch);
         let everybody = self.kernel.all();
         self.find(everybody, batch);
         self.is_attaching = false;
-        // Asked once more, now that its end would be told: it may have ended before that, and its pid be another's.
+        // It is read once more, now that its exit would be reported: it may have exited before, and its pid be reused.
         if self.readable(root)?.unique != kin.unique {
             return Err(Refusal::NoSuchProcess);
         }
@@ -56,7 +56,7 @@ impl<K: Kernel> Members<K> {
         Ok(())
     }
 
-    /// Who it is, if its memory can be read.
+    /// Returns the identity of the process, if its memory can be read.
     fn readable(&mut self, pid: u32) -> Result<Kin, Refusal> {
         const ENDED: &str = "it has ended; its parent has not waited for it yet";
         let kin = self.kernel.kin(pid).ok_or(Refusal::NoSuchProcess)?;
@@ -74,14 +74,14 @@ impl<K: Kernel> Members<K> {
         }
     }
 
-    /// Members, and the sum of their marks when they were attached to.
+    /// Returns the number of members, and the sum of their marks when they were attached to.
     pub(in crate::job::macos) fn marks_before(&self) -> (u64, Option<u64>) {
         (self.list.len() as u64, self.list.iter().map(|member| member.mark_before).sum())
     }
 }
 
 impl Member {
-    /// A mark, if it was reached since it was attached to.
+    /// Returns the mark if it rose since the process was attached to.
     pub(super) fn risen(&self, mark: Option<u64>) -> Option<u64> {
         mark.filter(|&mark| self.mark_before.is_none_or(|before| mark > before))
     }

@@ -1,4 +1,4 @@
-//! Who belongs to the job.
+//! The rules by which a process belongs to the job.
 
 use super::{Kernel, Kin, Member, Members};
 use crate::job::{event_batch::EventBatch, events::Event, identity::MemberId};
@@ -7,7 +7,7 @@ use crate::job::{event_batch::EventBatch, events::Event, identity::MemberId};
 pub(super) const LAUNCHD: u32 = 1;
 
 impl<K: Kernel> Members<K> {
-    /// Takes in those of `pids` that belong to the job, parents before their children.
+    /// Adds the processes of `pids` that belong to the job, parents before their children.
     pub(super) fn find(&mut self, pids: Vec<u32>, batch: &mut EventBatch) {
         let mut candidates: Vec<Kin> = Vec::new();
         for pid in pids {
@@ -20,13 +20,13 @@ impl<K: Kernel> Members<K> {
             }
             candidates.push(kin);
         }
-        // The order of births, so that a parent is known before its children.
+        // The order of starts, so that a parent is known before its children.
         candidates.sort_unstable_by_key(|kin| kin.unique);
         for kin in candidates {
             if self.belongs(&kin) {
                 self.take_in(kin, batch);
             } else if kin.ppid != LAUNCHD {
-                // One that launchd has may be claimed later, when its group is known.
+                // A child of launchd may be claimed later, when its group is known.
                 self.strangers.insert(kin.pid, kin.unique);
             }
         }
@@ -36,12 +36,12 @@ impl<K: Kernel> Members<K> {
         if kin.parent != 0 && self.known.contains(&kin.parent) {
             return true;
         }
-        // Made by somebody born after the command whom nobody saw, and left to launchd.
+        // Its original parent started after the command and was never seen, and launchd has adopted it.
         let is_later = self.root.is_some_and(|root| kin.parent > root);
         is_later && kin.ppid == LAUNCHD && self.groups.contains(&kin.group)
     }
 
-    /// What leads a group may have orphans in it.
+    /// Remembers the process group that a member leads: orphans of the job may be in it.
     pub(super) fn note_group(&mut self, kin: &Kin) {
         if kin.group == kin.pid && self.others_group != Some(kin.group) {
             self.groups.insert(kin.group);
@@ -56,7 +56,7 @@ impl<K: Kernel> Members<K> {
         *self.unannounced.entry(kin.parent).or_default() += 1;
         let parent = self.list.iter().find(|member| member.kin.unique == kin.parent);
         let ppid = parent.map_or(kin.ppid, |parent| parent.kin.pid);
-        // Before it is asked anything: what it does meanwhile is told.
+        // This comes before any reading, so that later events are reported.
         let is_watched = !kin.has_ended && self.kernel.watch(kin.pid, id);
         let is_new = !kin.has_execed && !self.is_attaching;
         let name = if is_new { None } else { self.kernel.name(kin.pid) };
@@ -72,7 +72,7 @@ impl<K: Kernel> Members<K> {
             is_refused: false,
             mark_before: None,
         });
-        // Its children may be older than our watch.
+        // It may have had children before it was watched.
         if is_watched {
             let children = self.kernel.children(kin.pid);
             if !children.is_empty() {

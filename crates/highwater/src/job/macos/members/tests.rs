@@ -1,4 +1,4 @@
-//! On a kernel that is made up: it has processes and remains, adopts orphans, and tells of nothing by itself.
+//! Tests on a made-up kernel: it has processes and zombies, adopts orphans, and reports nothing by itself.
 
 use std::collections::BTreeMap;
 
@@ -99,12 +99,12 @@ impl Kernel for Made {
     }
 }
 
-/// A job whose command is 200, of which the first look has been taken.
+/// Makes a job with the command 200, polled once.
 fn job() -> (Members<Made>, EventBatch) {
     job_with(NOTHING)
 }
 
-/// Ticks of a nanosecond.
+/// Returns ticks of a nanosecond.
 fn of_intel() -> Option<Timebase> {
     Timebase::of(Some(1_000_000_000), false, None)
 }
@@ -170,13 +170,13 @@ fn what_launchd_adopts_stays_in_the_job() {
     let (mut members, mut batch) = job();
     members.kernel.fork(201, 200);
     look(&mut members, &[forked(0)], &mut batch);
-    // It daemonizes: forks once more and leaves.
+    // It becomes a daemon: it forks once more and exits.
     members.kernel.fork(202, 201);
     members.kernel.ends(201);
     let events = look(&mut members, &[Told { forked: true, ..ended(1) }], &mut batch);
     assert_eq!(births(&events), [(202, LAUNCHD)]);
     assert!(!events.contains(&Event::MissedProcess));
-    // And a child of that one, later.
+    // The daemon forks later, too.
     members.kernel.fork(203, 202);
     assert_eq!(births(&look(&mut members, &[forked(2)], &mut batch)), [(203, 202)]);
 }
@@ -237,7 +237,7 @@ fn a_fork_of_which_nobody_is_left_is_counted() {
     let (mut members, mut batch) = job();
     let events = look(&mut members, &[forked(0)], &mut batch);
     assert_eq!(events.iter().filter(|event| **event == Event::MissedProcess).count(), 1);
-    // Found by looking before the news of it: that is no other.
+    // It is found by a poll before its event, which reports no other one.
     members.kernel.fork(201, 200);
     members.look(Duration::from_millis(9), true, &[], &mut batch);
     let events = look(&mut members, &[forked(0)], &mut batch);
@@ -275,7 +275,7 @@ fn an_orphan_of_somebody_unseen_is_claimed_by_its_group_alone() {
     members.kernel.processes.get_mut(&201).unwrap().0.group = 201;
     look(&mut members, &[forked(0)], &mut batch);
     for (pid, group) in [(210, 201), (211, 7)] {
-        // Its maker came and went between two looks.
+        // Its original parent started and exited between two polls.
         members.kernel.fork(209, 201);
         members.kernel.fork(pid, 209);
         members.kernel.processes.get_mut(&pid).unwrap().0.group = group;
@@ -360,7 +360,7 @@ fn remains_tell_what_was_used_until_they_are_waited_for() {
         };
         events.iter().filter_map(told).collect()
     };
-    // Seen before the news of it; it is told once.
+    // It was seen before its event; the usage is reported once.
     let events = look(&mut members, &[], &mut batch);
     let cpu = Cpu {
         user: Duration::from_millis(7),

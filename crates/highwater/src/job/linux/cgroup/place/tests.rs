@@ -1,4 +1,4 @@
-//! In made-up trees, where the files of cgroupfs are plain ones: where a group would be made, and every refusal.
+//! Made-up trees with plain files in place of cgroupfs: the place of a group, and every refusal.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ struct Tree {
 }
 
 impl Tree {
-    /// We are in `own`, as `/proc/self/cgroup` has it.
+    /// Makes a tree with this process in `own`, in the form of `/proc/self/cgroup`.
     fn new(mount: &str, own: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
@@ -28,7 +28,7 @@ impl Tree {
         Self::new(V2_MOUNT, &format!("0::{own}\n"))
     }
 
-    /// A group that is not the root, with these controllers, handing these down, holding us and these others.
+    /// Adds a group that is not the root, with these controllers, delegated controllers and processes.
     fn group(self, path: &str, controllers: &str, handed_down: &str, pids: &str) -> Self {
         self.file(path, "cgroup.type", "domain\n")
             .file(path, "cgroup.controllers", controllers)
@@ -60,7 +60,7 @@ fn us() -> String {
     format!("{}\n", std::process::id())
 }
 
-/// Somebody else's pid, also where ours is 1.
+/// Returns the pid of another process.
 fn other() -> String {
     format!("{}\n", std::process::id() + 1)
 }
@@ -106,7 +106,7 @@ fn beside_our_group_where_others_are_in_it() {
     let place = Place::find(&tree.roots).unwrap();
     assert_eq!(place.parent, tree.at("app.slice"));
     assert_eq!(place.home, tree.at("app.slice/a.scope"));
-    // What the scope imposes would be lost on the job there.
+    // The settings of the scope would be lost for the job there.
     for (file, text) in
         [("memory.max", "1073741824\n"), ("cpu.max", "50000 100000\n"), ("cpuset.cpus", "0-1\n")]
     {
@@ -142,7 +142,7 @@ fn refusals_say_why() {
     let tree = Tree::v2("/a").group("a", "memory\n", "", &other());
     assert!(tree.refusal().contains("we are not in it"), "{}", tree.refusal());
 
-    // A process outside our pid namespace is another, too; and above our container there is nothing for us.
+    // A process outside this pid namespace is another one, too; and above this container nothing can be seen.
     let tree = Tree::v2("/").group("", "memory\n", "", &format!("0\n{}", us()));
     assert!(tree.refusal().contains("other processes"), "{}", tree.refusal());
     assert!(tree.refusal().contains("cannot be seen"), "{}", tree.refusal());

@@ -1,4 +1,4 @@
-//! The thread that keeps the connector's socket from overflowing while the consumer is busy elsewhere.
+//! The thread that keeps the connector's socket from overflowing while the consumer is busy.
 
 use std::{os::fd::OwnedFd, sync::Mutex, time::Duration};
 
@@ -7,15 +7,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{Stream, locked};
 use crate::netlink::Backlog;
 
-/// The shortest sleep: below it the wakings cost more than the events.
+/// Shortest sleep: with shorter ones the wakeups cost more than the events.
 const SHORTEST: Duration = Duration::from_micros(200);
-/// The longest sleep, and the one where the kernel does not tell how full the buffer is.
+/// Longest sleep, and the sleep if the kernel does not report how full the buffer is.
 const LONGEST: Duration = Duration::from_millis(50);
 const UNKNOWN: Duration = Duration::from_millis(2);
-/// Bytes that may come in a millisecond: some 80 events, as two busy processors make of empty programs.
+/// Bytes that may arrive in a millisecond: some 80 events, from two busy processors that start empty programs.
 const PER_MILLISECOND: u32 = 64 << 10;
 
-/// Reads until `stop` is readable. Sleeps without a timeout while nothing happens on the machine.
+/// Reads until `stop` is readable. It sleeps without a timeout while nothing happens on the machine.
 pub(super) fn attend(stream: &Mutex<Stream>, events: &OwnedFd, stop: &OwnedFd) {
     let mut pause = SHORTEST;
     loop {
@@ -24,7 +24,7 @@ pub(super) fn attend(stream: &Mutex<Stream>, events: &OwnedFd, stop: &OwnedFd) {
         if !both[0].revents().is_empty() || matches!(waited, Err(error) if error != rustix::io::Errno::INTR) {
             return;
         }
-        // Many events at one waking: that is what keeps this cheap.
+        // One wakeup for many events keeps this cheap.
         let timeout = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
         if matches!(poll(&mut [PollFd::new(stop, PollFlags::IN)], Some(&timeout)), Ok(1)) {
             return;
@@ -35,7 +35,8 @@ pub(super) fn attend(stream: &Mutex<Stream>, events: &OwnedFd, stop: &OwnedFd) {
     }
 }
 
-/// Half as long where the buffer filled to more than a quarter, twice as long where it stayed nearly empty.
+/// Returns the next sleep: half as long if the buffer filled to more than a quarter, twice as long if it stayed nearly
+/// empty.
 fn next_pause(last: Duration, backlog: Backlog) -> Duration {
     let longest =
         Duration::from_millis(u64::from(backlog.capacity / PER_MILLISECOND)).clamp(SHORTEST, LONGEST);

@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::*;
 
-/// The body of a message: header of the connector, header of the event, what is special to it.
+/// Makes the body of a message: header of the connector, header of the event, data of the event.
 fn body(sequence: u32, cpu: u32, what: u32, at: u64, data: &[u32]) -> Vec<u8> {
     let mut event: Vec<u8> = [what, cpu].iter().flat_map(|word| word.to_ne_bytes()).collect();
     event.extend(at.to_ne_bytes());
@@ -86,7 +86,7 @@ fn now() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap()
 }
 
-/// All that was told until `enough`; ends the test when that never comes.
+/// Returns all events until `enough`; ends the test if that never comes.
 fn complete_until(
     connector: &mut Connector,
     enough: impl Fn(&[TimedKernelEvent]) -> bool,
@@ -161,7 +161,7 @@ fn ends_with_its_thread() {
     assert!(stream.upgrade().is_none(), "the attendant still has the stream");
 }
 
-/// Not a test of speed: `cargo test --release -- --ignored --nocapture storm`, with the numbers to look at.
+/// Prints the costs of a storm, and does not test speed: `cargo test --release -- --ignored --nocapture storm`.
 #[test]
 #[ignore = "prints what a storm of STORM (50,000) processes costs and loses"]
 fn storm() {

@@ -9,21 +9,21 @@ const PERF_RECORD_COMM: u32 = 3;
 const PERF_RECORD_EXIT: u32 = 4;
 const PERF_RECORD_FORK: u32 = 7;
 const PERF_RECORD_LOST_SAMPLES: u32 = 13;
-/// The name changed because of an exec.
+/// Flag of a name that changed because of an exec.
 const PERF_RECORD_MISC_COMM_EXEC: u16 = 1 << 13;
-/// What `PERF_SAMPLE_TID` and `PERF_SAMPLE_TIME` add to the end of each record.
+/// Bytes that `PERF_SAMPLE_TID` and `PERF_SAMPLE_TIME` add to the end of each record.
 const SAMPLE_ID: usize = 16;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PerfRecord {
     Event(TimedKernelEvent),
-    /// So many records were dropped.
+    /// This many records were dropped.
     Lost(u64),
     Other,
 }
 
 impl PerfRecord {
-    /// `None`: too short for what it says it is.
+    /// Parses a record; `None` if it is too short for its kind.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let kind = u32::from_ne_bytes(*bytes.first_chunk()?);
         let misc = u16::from_ne_bytes(*bytes.get(4..)?.first_chunk()?);

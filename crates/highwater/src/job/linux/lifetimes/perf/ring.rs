@@ -1,4 +1,4 @@
-//! The buffer that the kernel writes records into and we read them from (`perf_event_mmap_page`,
+//! The buffer into which the kernel writes records and from which this process reads them (`perf_event_mmap_page`,
 //! `include/uapi/linux/perf_event.h`).
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-/// Where the fields lie in the first page.
+/// Offsets of the fields in the first page.
 const DATA_HEAD: usize = 1024;
 const DATA_TAIL: usize = 1032;
 /// Bytes of `struct perf_event_header`, of which the last two are the record's size.
@@ -21,7 +21,7 @@ const HEADER: usize = 8;
 pub(super) struct Ring {
     base: NonNull<u8>,
     page_size: usize,
-    /// A power of two.
+    /// Bytes of the data, a power of two.
     data_size: usize,
 }
 
@@ -45,9 +45,9 @@ impl Ring {
         unsafe { self.base.add(at).cast::<AtomicU64>().as_ref() }
     }
 
-    /// Hands each record that is there to `take`. `false`: what is there makes no sense and was passed over.
+    /// Hands each available record to `take`. Returns `false` if the data makes no sense and was skipped.
     pub(super) fn drain(&mut self, record: &mut Vec<u8>, mut take: impl FnMut(&[u8])) -> bool {
-        // The kernel publishes data before the head, and may overwrite it once the tail says it was read.
+        // The kernel publishes data before the head, and may overwrite it once the tail shows that it was read.
         let head = self.position(DATA_HEAD).load(Ordering::Acquire);
         let mut tail = self.position(DATA_TAIL).load(Ordering::Relaxed);
         let mut whole = true;
@@ -87,7 +87,7 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // SAFETY: our own mapping, not used again.
+        // SAFETY: an own mapping, not used again.
         let _ = unsafe { munmap(self.base.as_ptr().cast(), self.page_size + self.data_size) };
     }
 }

@@ -3,9 +3,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::netlink::attribute;
 
-/// `/bin/true`, as Linux 6.18 told of it.
+/// The record of `/bin/true` on Linux 6.18.
 const TRUE: &str = include_str!("true-v16.hex");
-/// The last thread, which called exit(3), of a process whose first had left.
+/// The last thread, which called exit(3), of a process whose first thread had exited.
 const LEADERLESS: &str = include_str!("leaderless-v16.hex");
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -13,7 +13,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
-/// The message with its struct changed.
+/// Returns the message with its struct changed.
 fn with_struct(message: &[u8], change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     let task = find_attribute(message, AGGR_PID).unwrap();
     let mut stats = find_attribute(task, TYPE_STATS).unwrap().to_vec();
@@ -48,7 +48,8 @@ fn reads_the_last_thread_and_passes_over_the_sum() {
 #[test]
 fn reads_version_15_with_its_fields_in_the_middle() {
     let original = bytes(TRUE);
-    // A maximum and a minimum after each pair of count and total; the last first, so that the others stay in place.
+    // A maximum and a minimum follow each pair of count and total; the last pair comes first, so that the others stay
+    // in place.
     let message = with_struct(&original, |stats| {
         for at in [368, 344, 328, 64, 48, 32] {
             stats.splice(at..at, [7; 16]);

@@ -1,9 +1,9 @@
-//! Attaching to what runs already.
+//! Attaching to running processes.
 
 use super::*;
 use crate::job::macos::members::attach::Refusal;
 
-/// 300 runs already, with a child and a grandchild, beside a stranger and ourselves.
+/// Makes 300 with a child and a grandchild, beside an unrelated process and this one.
 fn running() -> Made {
     let mut made = Made { last_unique: 10, ..Made::default() };
     for (pid, parent) in [(300, LAUNCHD), (301, 300), (302, 301), (400, LAUNCHD), (US, 300)] {
@@ -26,7 +26,7 @@ fn attaching_finds_who_is_there_and_what_they_had_reached() {
     let (members, answer, events) = attach(running(), 300);
     assert_eq!(answer, Ok(()));
     assert_eq!(births(&events), [(300, LAUNCHD), (301, 300), (302, 301)], "neither strangers nor ourselves");
-    // Nobody of them is between a fork and an exec, and each is asked for its name.
+    // None of them is between a fork and an exec, and the name of each is read.
     let is_there = |event: &Event| {
         matches!(event, Event::Started { name: Some(_), forked: false, .. } | Event::AttachedTo { .. })
     };
@@ -49,7 +49,7 @@ fn a_mark_from_before_is_no_peak_of_this_time() {
     members.kernel.holds(300, 20, 60);
     look(&mut members, &[], &mut batch);
     assert_eq!(marks(&members), Some(60 * MIB), "it has risen");
-    // A new program's begins anew, and lower.
+    // The mark of a new program starts anew, and lower.
     members.kernel.holds(300, 5, 8);
     look(&mut members, &[Told { execed: true, ..told(0) }], &mut batch);
     assert_eq!(marks(&members), Some(8 * MIB));
@@ -74,7 +74,7 @@ fn how_the_attached_ended_is_known_where_the_kernel_tells() {
     look(&mut members, &[ended(0)], &mut EventBatch::default());
     assert!(!members.holds_root() && !members.is_empty());
     assert_eq!(members.root_exit(), Some(ProcessExit { code: Some(3), signal: None }));
-    // Its children are launchd's now, and go on in the job; so does what they fork.
+    // Its children belong to launchd now and stay in the job, as do their forks.
     members.kernel.fork(303, 301);
     assert_eq!(births(&look(&mut members, &[forked(1)], &mut EventBatch::default())), [(303, 301)]);
     let (mut members, _, _) = attach(running(), 300);
