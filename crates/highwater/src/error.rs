@@ -114,18 +114,18 @@ pub enum Error {
         why: Unavailable,
     },
     /// Nothing would keep the job within this limit: the system has no such thing, or refuses it.
-    #[error("the limit cannot be kept: {why}")]
+    #[error("the limit cannot be kept: {reason}")]
     Limit {
-        /// Which, and why not.
-        why: String,
+        /// The limit, and the reason.
+        reason: String,
     },
     /// A process that runs already cannot be followed.
-    #[error("cannot attach to process {pid}: {why}")]
+    #[error("cannot attach to process {pid}: {reason}")]
     Attach {
         /// Its pid.
         pid: u32,
-        /// Why not, and what would help.
-        why: String,
+        /// The reason, and what would help.
+        reason: String,
     },
     /// This system is not supported yet.
     #[error("{what} is not supported on this system")]

@@ -26,7 +26,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use self::used::UsageWanted;
+use self::resource_use::UsageWanted;
 use crate::{
     Error, Roots,
     record::{Attached, Record},
@@ -34,8 +34,9 @@ use crate::{
 
 #[cfg(any(windows, test))]
 mod accounts;
+#[cfg(any(windows, test))]
+mod ancestry;
 mod backend;
-mod bound;
 mod control;
 mod estimate;
 mod event_batch;
@@ -44,8 +45,6 @@ mod follow;
 mod gpu;
 mod grouping;
 mod identity;
-#[cfg(any(windows, test))]
-mod kinship;
 mod ledger;
 mod limits;
 #[cfg(target_os = "linux")]
@@ -57,35 +56,37 @@ mod moment;
 mod observer;
 mod options;
 mod pace;
+mod resource_use;
 mod rows;
 mod timeline;
 #[cfg(unix)]
 mod unix;
-mod used;
+mod upper_bound;
 #[cfg(windows)]
 mod windows;
 
 pub use control::Control;
 pub use grouping::{CommandLineKey, GroupBy};
 pub use ledger::RowsSoFar;
-pub use limits::{LimitNotice, Limits, OnLimit};
+pub use limits::{LimitCulprit, LimitNotice, Limits, OnLimit};
 #[cfg(target_os = "linux")]
 use linux as os;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Connector, JobGroup, Taskstats};
 #[cfg(target_os = "macos")]
 use macos as os;
-pub use observer::{Observer, Progress};
+pub use observer::{LargestProcess, Observer, Progress};
 pub use options::{CgroupUse, Inherited, LineageFrom, Pace};
+pub use resource_use::IoBytes;
 pub use rows::Rows;
 #[cfg(windows)]
 use windows as os;
 #[cfg(windows)]
-pub(crate) use windows::trial as windows_trial;
+pub(crate) use windows::probe as windows_probe;
 #[cfg(target_os = "macos")]
 pub(crate) use {
     identity::MemberId,
-    macos::{Queue, Told},
+    macos::{KqueueReport, Queue},
 };
 
 /// When the job's time began.

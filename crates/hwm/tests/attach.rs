@@ -190,10 +190,10 @@ fn what_cannot_be_attached_to_is_said() {
     // Above the largest pid there can be.
     refused("4194999", "no process with pid 4194999");
     if fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm.trim() == "kthreadd") {
-        refused("2", "a thread of the kernel");
+        refused("2", "a kernel thread");
     }
     let mut ended = Command::new("true").spawn().unwrap();
     thread::sleep(Duration::from_millis(200));
-    refused(&ended.id().to_string(), "it has ended");
+    refused(&ended.id().to_string(), "it has exited");
     ended.wait().unwrap();
 }

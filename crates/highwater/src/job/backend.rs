@@ -1,15 +1,15 @@
-//! What each operating system provides to follow one job.
+//! The parts that each operating system provides to follow one job.
 
 use std::time::Duration;
 
 use super::{
     Job, Start,
     event_batch::Polled,
-    events::{Reading, TimedEvent},
+    events::{MemoryReading, TimedEvent},
     identity::MemberId,
-    ledger::{Kept, Origin, PssPass},
+    ledger::{FigureOrigin, KernelTotals, PssPass},
     os::Wake,
-    used::UsedBy,
+    resource_use::UsedBy,
 };
 use crate::{
     Error,
@@ -19,7 +19,7 @@ use crate::{
 /// One job as its operating system provides it: its processes, their memory, how they are waited for and ended.
 ///
 /// The defaults are those of a system that has no such mechanism.
-pub(crate) trait Backend: Sized {
+pub(crate) trait JobBackend: Sized {
     /// Starts the command, or attaches to the process, that `job` names.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ pub(crate) trait Backend: Sized {
     fn root(&self) -> u32;
 
     /// Returns where the figures come from.
-    fn origin(&self) -> Origin;
+    fn origin(&self) -> FigureOrigin;
 
     /// Returns whether the command has not exited.
     fn root_lives(&self) -> bool;
@@ -54,7 +54,7 @@ pub(crate) trait Backend: Sized {
     fn take_events(&mut self) -> impl Iterator<Item = TimedEvent> + '_;
 
     /// Returns what the last poll read, in the order of ids.
-    fn readings(&self) -> &[Reading];
+    fn readings(&self) -> &[MemoryReading];
 
     /// Returns what the last poll read beside memory, in the order of ids; nothing if it did not.
     fn uses(&self) -> &[UsedBy];
@@ -128,7 +128,7 @@ pub(crate) trait Backend: Sized {
     }
 
     /// Leaves everything as it was before the job. Returns the peaks that the kernel itself kept.
-    fn end(&mut self) -> Kept {
-        Kept::default()
+    fn end(&mut self) -> KernelTotals {
+        KernelTotals::default()
     }
 }

@@ -22,12 +22,12 @@ use super::os::Wake;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Control {
-    shared: Arc<Shared>,
+    shared: Arc<ControlState>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    orders: Mutex<Vec<Order>>,
+struct ControlState {
+    orders: Mutex<Vec<ControlOrder>>,
     /// True once the tree was to be killed.
     is_killed: AtomicBool,
     /// Wakes the job's thread. It is made at its first use, so a job that does not run yet has no descriptor open.
@@ -36,7 +36,7 @@ struct Shared {
 
 /// An order to the thread that follows the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum ControlOrder {
     Signal(i32),
     KillTree,
     Leave,
@@ -45,29 +45,29 @@ pub(super) enum Order {
 impl Control {
     pub(super) fn new() -> Self {
         let (orders, is_killed) = (Mutex::default(), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { orders, is_killed, wake: LazyLock::new(Wake::new) }) }
+        Self { shared: Arc::new(ControlState { orders, is_killed, wake: LazyLock::new(Wake::new) }) }
     }
 
     /// Sends `signal` (its number) to the command, or to all remaining processes of the job once the command has
     /// exited.
     pub fn signal(&self, signal: i32) {
-        self.order(Order::Signal(signal));
+        self.order(ControlOrder::Signal(signal));
     }
 
     /// Kills every member of the job, children of children included, and ends the measurement.
     pub fn kill_tree(&self) {
         self.shared.is_killed.store(true, Ordering::Relaxed);
-        self.order(Order::KillTree);
+        self.order(ControlOrder::KillTree);
     }
 
     /// Ends the measurement and leaves the job running.
     pub fn leave(&self) {
-        self.order(Order::Leave);
+        self.order(ControlOrder::Leave);
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: ControlOrder) {
         self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
-        self.shared.wake.ring();
+        self.shared.wake.wake_up();
     }
 
     /// Returns whether the tree is to be killed by order. A poll may take long, and this order must not wait for its
@@ -80,8 +80,8 @@ impl Control {
         &self.shared.wake
     }
 
-    pub(super) fn take(&self) -> Vec<Order> {
-        self.shared.wake.silence();
+    pub(super) fn take(&self) -> Vec<ControlOrder> {
+        self.shared.wake.clear();
         std::mem::take(&mut self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

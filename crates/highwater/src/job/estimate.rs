@@ -7,26 +7,26 @@
 
 use std::time::Duration;
 
-pub(crate) use self::extent::Extent;
+pub(crate) use self::image_window::ImageWindow;
 use super::{
-    bound::{Span, Spans},
     events::{LastMark, Sample},
     moment::Moment,
+    upper_bound::{LivedInterval, LivedIntervals},
 };
 use crate::record::{Certainty, PeakInterval};
 
-mod extent;
+mod image_window;
 
 /// Smallest rise of a mark that counts. Marks are kept in batched per-CPU counters and may read low by some pages
 /// (`include/linux/percpu_counter.h`).
-const SLACK: u64 = 256 * 1024;
+const MIN_MARK_RISE_BYTES: u64 = 256 * 1024;
 /// Longest time for which a window waits for the mark of a member that cannot be read. Such a member is exiting, and
 /// its final mark may follow.
-const PATIENCE: Duration = Duration::from_millis(100);
+const MARK_TIMEOUT: Duration = Duration::from_millis(100);
 /// Longest time for which the upper end waits. In a storm of short processes some member is always exiting.
-const PATIENCE_OF_BOUND: Duration = Duration::from_secs(5);
+const UPPER_BOUND_MARK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Distance between an image and the next of the same process, so that they do not count as alive at the same time.
-const INSTANT: Duration = Duration::from_nanos(1);
+const NEXT_IMAGE_DELAY: Duration = Duration::from_nanos(1);
 
 /// How new processes of the job get their memory, as far as one was seen between its fork and its exec.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,19 +41,19 @@ enum Births {
 
 /// Bounds for an image that ended and whose final mark was not read.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Unread {
+pub(crate) struct UnreadImage {
     /// Its `ru_maxrss`, if this process waited for it: it may have reached that unseen.
-    pub(crate) cap: Option<u64>,
+    pub(crate) rusage_cap: Option<u64>,
     /// Highest mark of images of the same name, for an image that was never read.
-    pub(crate) alike: u64,
+    pub(crate) peers_hwm: u64,
 }
 
 /// Returns the most that a program can hold after `life`: its size at the start, and the memory that it can touch.
 fn at_most_after(life: Duration) -> u64 {
-    const START: u64 = 4 << 20;
+    const START_BYTES: u64 = 4 << 20;
     const BYTES_PER_MICROSECOND: u64 = (2 << 30) / 1_000_000;
     let micros = u64::try_from(life.as_micros()).unwrap_or(u64::MAX);
-    START.saturating_add(micros.saturating_mul(BYTES_PER_MICROSECOND))
+    START_BYTES.saturating_add(micros.saturating_mul(BYTES_PER_MICROSECOND))
 }
 
 /// The peak of the job, window by window.
@@ -68,12 +68,12 @@ pub(crate) struct PeakEstimate {
     sampled_alone: bool,
     /// The highest single mark.
     mark: u64,
-    spans: Spans,
+    intervals: LivedIntervals,
     /// Bytes that some process reached at an unknown time, on top of the bound.
     unplaced: u64,
     window_start: Duration,
     /// Start of the time for which images that lived together have not been added up.
-    spans_start: Duration,
+    uncounted_since: Duration,
     /// Time at which this window became due for closing.
     due: Option<Duration>,
     /// The highest final mark in this window that exceeded all readings of its image.
@@ -86,21 +86,26 @@ pub(crate) struct PeakEstimate {
     unmarked: u64,
     any: bool,
     /// Upper bound of all processes that this process waited for, for a job of which nothing could be read.
-    cap: Option<u64>,
+    rusage_cap: Option<u64>,
 }
 
 impl PeakEstimate {
     /// Records the start of a member. `forked`: it has not exec'ed yet; otherwise it was found only after its first
     /// exec.
-    pub(crate) fn born(&mut self, parent: Option<&Extent>, forked: bool, moment: Moment) -> Extent {
-        let parent_high = parent.map_or(0, |parent| parent.high);
+    pub(crate) fn born(&mut self, parent: Option<&ImageWindow>, forked: bool, moment: Moment) -> ImageWindow {
+        let parent_highest = parent.map_or(0, |parent| parent.highest);
         if !forked && parent.is_some() {
             // It held a copy of its parent for a moment, unless it was started by vfork.
             self.unmarked += 1;
-            let span = Span { from: moment.earliest, to: moment.latest, bytes: parent_high, is_copy: true };
-            self.spans.add(span);
+            let lived = LivedInterval {
+                from: moment.earliest,
+                to: moment.latest,
+                bytes: parent_highest,
+                is_copy: true,
+            };
+            self.intervals.add(lived);
         }
-        Extent { from: moment.earliest, forked, parent_high, ..Extent::default() }
+        ImageWindow { from: moment.earliest, forked, parent_highest, ..ImageWindow::default() }
     }
 
     /// Records whether a child shared its parent's memory map between its fork and its exec.
@@ -113,73 +118,78 @@ impl PeakEstimate {
     }
 
     /// Records that the image of a member ended by an exec of another program.
-    pub(crate) fn exec(&mut self, extent: &mut Extent, moment: Moment, unread: Unread) {
+    pub(crate) fn exec(&mut self, image: &mut ImageWindow, moment: Moment, unread: UnreadImage) {
         if moment.earliest == moment.latest {
-            self.image_ended(extent, moment, unread);
-            extent.from = moment.latest + INSTANT;
-            extent.replaced = 0;
+            self.image_ended(image, moment, unread);
+            image.from = moment.latest + NEXT_IMAGE_DELAY;
+            image.previous_image = 0;
         } else {
             // One process never holds both. If the time of the exec is not known, the larger image stands for both.
-            let last = extent.last.map_or(0, |last| last.bytes);
+            let last = image.last.map_or(0, |last| last.bytes);
             self.mark = self.mark.max(last);
-            self.unmarked += u64::from(extent.last.is_none_or(|last| !last.is_final) && !extent.is_shared());
-            extent.replaced = extent.replaced.max(extent.high).max(last);
+            self.unmarked += u64::from(image.last.is_none_or(|last| !last.is_final) && !image.is_shared());
+            image.previous_image = image.previous_image.max(image.highest).max(last);
         }
-        let Extent { from, replaced, .. } = *extent;
-        *extent = Extent { from, replaced, at: extent.at, rss: extent.rss, ..Extent::default() };
+        let ImageWindow { from, previous_image, .. } = *image;
+        *image = ImageWindow { from, previous_image, at: image.at, rss: image.rss, ..ImageWindow::default() };
     }
 
     /// Records the exit of a member.
-    pub(crate) fn gone(&mut self, extent: &Extent, moment: Moment, unread: Unread) {
-        self.image_ended(extent, moment, unread);
+    pub(crate) fn gone(&mut self, image: &ImageWindow, moment: Moment, unread: UnreadImage) {
+        self.image_ended(image, moment, unread);
     }
 
-    fn image_ended(&mut self, extent: &Extent, moment: Moment, unread: Unread) {
-        let mut span = Span { from: extent.from, to: moment.latest, bytes: extent.replaced, is_copy: false };
-        if extent.is_shared() {
-            self.spans.add(span);
+    fn image_ended(&mut self, image: &ImageWindow, moment: Moment, unread: UnreadImage) {
+        let mut lived = LivedInterval {
+            from: image.from,
+            to: moment.latest,
+            bytes: image.previous_image,
+            is_copy: false,
+        };
+        if image.is_shared() {
+            self.intervals.add(lived);
             return;
         }
-        if let Some(LastMark { bytes, is_final, .. }) = extent.last {
+        if let Some(LastMark { bytes, is_final, .. }) = image.last {
             self.mark = self.mark.max(bytes);
-            span.bytes = span.bytes.max(bytes).max(extent.high);
-            if bytes > extent.mark + SLACK && bytes > extent.crest + SLACK {
+            lived.bytes = lived.bytes.max(bytes).max(image.highest);
+            if bytes > image.mark + MIN_MARK_RISE_BYTES && bytes > image.max_rss + MIN_MARK_RISE_BYTES {
                 self.rose_last = self.rose_last.max(Some(bytes));
             }
             self.unmarked += u64::from(!is_final);
             self.any = true;
         } else {
             self.unmarked += 1;
-            let reached = if extent.at.is_some() {
-                extent.high_at_end(unread, moment.latest)
-            } else if extent.forked {
-                span.is_copy = true;
-                extent.parent_high
+            let reached = if image.at.is_some() {
+                image.high_at_end(unread, moment.latest)
+            } else if image.forked {
+                lived.is_copy = true;
+                image.parent_highest
             } else {
-                let life = moment.latest.saturating_sub(extent.from);
-                unread.cap.unwrap_or(unread.alike.min(at_most_after(life)))
+                let life = moment.latest.saturating_sub(image.from);
+                unread.rusage_cap.unwrap_or(unread.peers_hwm.min(at_most_after(life)))
             };
-            span.bytes = span.bytes.max(reached);
+            lived.bytes = lived.bytes.max(reached);
         }
-        self.spans.add(span);
+        self.intervals.add(lived);
     }
 
-    /// Adds a sample; `extents` are those of all living members, and those that could be read carry its time. Returns
+    /// Adds a sample; `images` are those of all living members, and those that could be read carry its time. Returns
     /// the sum.
-    pub(crate) fn sampled<'a, I>(&mut self, sample: &Sample<'_>, extents: I) -> u64
+    pub(crate) fn sampled<'a, I>(&mut self, sample: &Sample<'_>, images: I) -> u64
     where
-        I: Iterator<Item = &'a mut Extent>,
+        I: Iterator<Item = &'a mut ImageWindow>,
     {
         let Sample { at, marks, complete_until, .. } = *sample;
-        let mut members: Vec<&mut Extent> = extents.filter(|extent| !extent.is_shared()).collect();
+        let mut members: Vec<&mut ImageWindow> = images.filter(|image| !image.is_shared()).collect();
         let (mut total, mut read) = (0, 0);
-        for extent in &mut members {
-            if extent.at == Some(at) {
-                total += extent.rss;
+        for image in &mut members {
+            if image.at == Some(at) {
+                total += image.rss;
                 read += 1;
             } else {
                 // It is exiting and has no memory map any more.
-                extent.trough = 0;
+                image.min_rss = 0;
             }
         }
         self.any |= read > 0;
@@ -190,15 +200,15 @@ impl PeakEstimate {
             (self.best, self.best_at, self.best_between) = (total, Some(at), None);
         }
         if marks {
-            let is_unread = |extent: &Extent| extent.from < at && extent.marked != Some(at);
-            let unread = members.iter().filter(|extent| is_unread(extent)).count();
+            let is_unread = |image: &ImageWindow| image.from < at && image.mark_read_at != Some(at);
+            let unread = members.iter().filter(|image| is_unread(image)).count();
             let due = *self.due.get_or_insert(at);
-            if unread == 0 || at.saturating_sub(due) > PATIENCE {
-                let waits = unread > 0 && at.saturating_sub(self.spans_start) <= PATIENCE_OF_BOUND;
+            if unread == 0 || at.saturating_sub(due) > MARK_TIMEOUT {
+                let waits = unread > 0 && at.saturating_sub(self.uncounted_since) <= UPPER_BOUND_MARK_TIMEOUT;
                 if !waits {
                     self.unmarked += unread as u64;
                 }
-                self.close_window(complete_until, &mut members, |extent| waits && is_unread(extent));
+                self.close_window(complete_until, &mut members, |image| waits && is_unread(image));
             }
         }
         total
@@ -209,42 +219,43 @@ impl PeakEstimate {
     fn close_window(
         &mut self,
         at: Duration,
-        members: &mut [&mut Extent],
-        is_awaited: impl Fn(&Extent) -> bool,
+        members: &mut [&mut ImageWindow],
+        is_awaited: impl Fn(&ImageWindow) -> bool,
     ) {
-        let troughs: u64 = members.iter().map(|extent| extent.trough).sum();
+        let min_rss_sum: u64 = members.iter().map(|image| image.min_rss).sum();
         let between = Some((self.window_start, at));
-        for extent in members.iter() {
-            self.mark = self.mark.max(extent.high);
-            let rose = extent.high > extent.mark + SLACK && extent.high > extent.crest + SLACK;
-            let reached = troughs - extent.trough + extent.high;
+        for image in members.iter() {
+            self.mark = self.mark.max(image.highest);
+            let rose = image.highest > image.mark + MIN_MARK_RISE_BYTES
+                && image.highest > image.max_rss + MIN_MARK_RISE_BYTES;
+            let reached = min_rss_sum - image.min_rss + image.highest;
             if rose && reached > self.best {
                 (self.best, self.best_at, self.best_between) = (reached, None, between);
             }
         }
         if let Some(last) = self.rose_last.take() {
-            self.by_last = self.by_last.max(last + troughs);
+            self.by_last = self.by_last.max(last + min_rss_sum);
             if self.by_last > self.best {
                 (self.best, self.best_at, self.best_between) = (self.by_last, None, between);
             }
         }
         let mut all_read = true;
-        for extent in members {
-            (extent.trough, extent.crest) = (extent.rss, extent.rss);
-            extent.mark = extent.mark.max(extent.high);
-            if is_awaited(extent) {
+        for image in members {
+            (image.min_rss, image.max_rss) = (image.rss, image.rss);
+            image.mark = image.mark.max(image.highest);
+            if is_awaited(image) {
                 all_read = false;
                 continue;
             }
-            let bytes = extent.high.max(extent.replaced);
-            self.spans.add(Span { from: extent.from, to: at, bytes, is_copy: false });
-            extent.replaced = 0;
-            extent.from = extent.from.max(at + INSTANT);
+            let bytes = image.highest.max(image.previous_image);
+            self.intervals.add(LivedInterval { from: image.from, to: at, bytes, is_copy: false });
+            image.previous_image = 0;
+            image.from = image.from.max(at + NEXT_IMAGE_DELAY);
         }
         if all_read {
             // Unless children are known to start by vfork, each held its parent's pages for a moment.
-            self.spans.close(self.spans_start, at, self.births != Births::Shared);
-            self.spans_start = at;
+            self.intervals.close(self.uncounted_since, at, self.births != Births::Shared);
+            self.uncounted_since = at;
         }
         (self.window_start, self.due) = (at, None);
     }
@@ -267,12 +278,12 @@ impl PeakEstimate {
 
     /// Takes in a `ru_maxrss` of `wait4` that the child and its waited-for descendants did not exceed.
     pub(crate) fn no_process_exceeded(&mut self, bytes: u64) {
-        self.cap = self.cap.max(Some(bytes));
+        self.rusage_cap = self.rusage_cap.max(Some(bytes));
     }
 
-    /// Closes the window at the job's last moment; `extents` are those of the members that live on.
-    pub(crate) fn finish<'a>(&mut self, at: Duration, extents: impl Iterator<Item = &'a mut Extent>) {
-        let mut members: Vec<&mut Extent> = extents.filter(|extent| !extent.is_shared()).collect();
+    /// Closes the window at the job's last moment; `images` are those of the members that live on.
+    pub(crate) fn finish<'a>(&mut self, at: Duration, images: impl Iterator<Item = &'a mut ImageWindow>) {
+        let mut members: Vec<&mut ImageWindow> = images.filter(|image| !image.is_shared()).collect();
         self.close_window(at, &mut members, |_| false);
     }
 
@@ -285,7 +296,7 @@ impl PeakEstimate {
     pub(crate) fn interval(&self, all_known: bool) -> Option<PeakInterval> {
         let seconds = super::moment::rounded_seconds;
         if !self.any {
-            return self.cap.map(|bytes| PeakInterval {
+            return self.rusage_cap.map(|bytes| PeakInterval {
                 bytes,
                 lower_bytes: 0,
                 upper_bytes: bytes,
@@ -302,7 +313,7 @@ impl PeakEstimate {
         let bytes = self.best.max(self.mark);
         let (lower_bytes, upper_bytes) = (
             self.mark.max(self.sampled).max(self.by_last).min(bytes),
-            (self.spans.highest() + self.unplaced).max(bytes),
+            (self.intervals.highest() + self.unplaced).max(bytes),
         );
         // The readings of one sample are microseconds apart: a sum of several is not one instant.
         let lower_rigorous = by_mark || (self.sampled_alone && self.sampled >= self.by_last);
@@ -323,7 +334,7 @@ impl PeakEstimate {
 
     /// Returns the number of images in the highest bound.
     pub(crate) fn images_at_upper(&self) -> u64 {
-        self.spans.images_at_highest()
+        self.intervals.images_at_highest()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The outcome of a poll of the whole job, on its way from a system's readers to the ledger.
 
 use super::{
-    events::{Event, TimedEvent},
+    events::{JobEvent, TimedEvent},
     moment::Moment,
 };
 
@@ -35,11 +35,11 @@ pub(crate) struct EventBatch {
 }
 
 impl EventBatch {
-    pub(crate) fn push(&mut self, moment: Moment, event: Event) {
+    pub(crate) fn push(&mut self, moment: Moment, event: JobEvent) {
         match event {
-            Event::Started { .. } => self.changes.births += 1,
-            Event::Exec { .. } => self.changes.execs += 1,
-            Event::Ended { .. } => self.changes.ends += 1,
+            JobEvent::Started { .. } => self.changes.births += 1,
+            JobEvent::Exec { .. } => self.changes.execs += 1,
+            JobEvent::Ended { .. } => self.changes.ends += 1,
             _ => {}
         }
         self.events.push(TimedEvent { moment, event });

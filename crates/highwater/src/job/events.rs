@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    identity::{MemberId, Name},
+    identity::{MemberId, ProgramName},
     moment::Moment,
-    used::{Completeness, Used, UsedBy},
+    resource_use::{Completeness, ResourceUse, UsedBy},
 };
 use crate::record::{PeakSource, ProcessExit, UsageSource};
 
@@ -13,29 +13,29 @@ use crate::record::{PeakSource, ProcessExit, UsageSource};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TimedEvent {
     pub(crate) moment: Moment,
-    pub(crate) event: Event,
+    pub(crate) event: JobEvent,
 }
 
 /// Something that happened to a member. It is small, as thousands may wait at once: large parts are boxed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Not every system reports each of them.
-pub(crate) enum Event {
+pub(crate) enum JobEvent {
     /// It was seen for the first time.
     Started {
         id: MemberId,
         pid: u32,
         ppid: u32,
         /// `None`: its parent's name.
-        name: Option<Arc<Name>>,
+        name: Option<Arc<ProgramName>>,
         /// True after a fork and before the first exec: it shares its parent's pages and started with its size.
         forked: bool,
     },
     /// The name of its current image was read.
-    Named { id: MemberId, name: Arc<Name> },
+    Named { id: MemberId, name: Arc<ProgramName> },
     /// True if it runs in its parent's memory map (vfork) until it execs.
     SharesMemoryMap { id: MemberId, shares: bool },
     /// It runs another program now, and its high-water mark has started anew. `None`: the name is not known.
-    Exec { id: MemberId, name: Option<Arc<Name>> },
+    Exec { id: MemberId, name: Option<Arc<ProgramName>> },
     /// The peak of its current image, read right before the end of that image.
     FinalMark { id: MemberId, mark: LastMark },
     /// It has exited. Until `freed` it may still have held its memory.
@@ -50,13 +50,13 @@ pub(crate) enum Event {
     /// It ran before it was attached to; `mark` is its high-water mark at that moment.
     AttachedTo { id: MemberId, mark: Option<u64> },
     /// Its usage once nothing could be added any more.
-    FinalUsage { id: MemberId, used: Box<Used>, source: UsageSource, whole: Completeness },
+    FinalUsage { id: MemberId, used: Box<ResourceUse>, source: UsageSource, whole: Completeness },
     /// This process waited for a child; `used` includes all descendants that were waited for.
-    Reaped { id: Option<MemberId>, used: Box<Used> },
+    Reaped { id: Option<MemberId>, used: Box<ResourceUse> },
     /// Usage of the whole job so far as the system itself counts it, exited processes included; `is_final` once no
     /// process is left (Windows).
     #[cfg_attr(not(windows), allow(dead_code))] // Other systems keep no such count.
-    UsedByJob { used: Box<Used>, is_final: bool },
+    UsedByJob { used: Box<ResourceUse>, is_final: bool },
     /// A process was seen only after its end, so nothing of its memory could be read.
     MissedProcess,
     /// `wait4` of this process on the command or an orphan reported this `ru_maxrss`. Some process of the job reached
@@ -77,7 +77,7 @@ pub(crate) struct LastMark {
 
 /// Memory of one member at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reading {
+pub(crate) struct MemoryReading {
     pub(crate) id: MemberId,
     /// Resident set size in bytes.
     pub(crate) rss: u64,
@@ -93,7 +93,7 @@ pub(crate) struct Reading {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample<'a> {
     pub(crate) at: Duration,
-    pub(crate) readings: &'a [Reading],
+    pub(crate) readings: &'a [MemoryReading],
     /// Usage of the members, if it was read, in the order of their ids.
     pub(crate) uses: &'a [UsedBy],
     /// True if this sample was to read every member's mark.
@@ -104,16 +104,15 @@ pub(crate) struct Sample<'a> {
 
 /// Returns whether the same members held about the same in two polls. A sum that was read between them, process by
 /// process, is wrong by at most what moved.
-pub(crate) fn stood_still(before: &[Reading], after: &[Reading]) -> bool {
+pub(crate) fn stood_still(before: &[MemoryReading], after: &[MemoryReading]) -> bool {
     let total: u64 = before.iter().map(|reading| reading.rss).sum();
     let moved: u64 = before.iter().zip(after).map(|(before, after)| before.rss.abs_diff(after.rss)).sum();
-    before.len() == after.len() && moved <= tolerance(total)
+    before.len() == after.len() && moved <= pss_pass_tolerance_bytes(total)
 }
 
-/// Returns how many of `total` bytes may move between two polls for a PSS pass between them to count. It is wider than
-/// the tolerance of the pace: RSS of a busy job always moves a little, and a pass that does not count was paid for in
-/// vain.
-pub(crate) fn tolerance(total: u64) -> u64 {
+/// Returns how much of `total` may move between two polls for a PSS pass between them to count. It is wider than
+/// `pace_tolerance_bytes`, as a pass that does not count was expensive and in vain.
+pub(crate) fn pss_pass_tolerance_bytes(total: u64) -> u64 {
     total / 48 + (256 << 10)
 }
 
@@ -125,8 +124,13 @@ mod tests {
 
     #[test]
     fn memory_that_changes_hands_is_not_still() {
-        let reading =
-            |id, mib| Reading { id: MemberId(id), rss: mib * MIB, mark: None, swap: None, shares_map: false };
+        let reading = |id, mib| MemoryReading {
+            id: MemberId(id),
+            rss: mib * MIB,
+            mark: None,
+            swap: None,
+            shares_map: false,
+        };
         let before = [reading(0, 100), reading(1, 1)];
         assert!(stood_still(&before, &before));
         assert!(!stood_still(&before, &[reading(0, 1), reading(1, 100)]));

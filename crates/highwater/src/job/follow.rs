@@ -1,7 +1,7 @@
 //! Following one job from its start to its end: the only place with a clock.
 
 mod devices;
-mod judge;
+mod enforce_limits;
 
 use std::{
     thread,
@@ -9,17 +9,17 @@ use std::{
 };
 
 use super::{
-    Job, Observer, Pace, Progress, Rows, RowsSoFar,
-    backend::Backend as _,
-    control::Order,
+    Job, LargestProcess, Observer, Pace, Progress, Rows, RowsSoFar,
+    backend::JobBackend as _,
+    control::ControlOrder,
     event_batch::Changes,
-    events::{self, Reading, Sample},
+    events::{self, MemoryReading, Sample},
     gpu::GpuWatch,
-    ledger::{Closing, Header, Kept, Ledger},
+    ledger::{ClosingFacts, JobHeader, KernelTotals, Ledger},
     limits::{self, LimitWatch},
     os::{OsJob, thread_cpu},
-    pace::Metronome,
-    used::Cpu,
+    pace::SamplingPace,
+    resource_use::CpuUse,
 };
 use crate::{
     Error,
@@ -27,13 +27,13 @@ use crate::{
 };
 
 /// Divisor of the time until the next reading of the high-water marks: the last one may cost this share of it.
-const MARKS_SHARE: u32 = 300;
+const MARKS_COST_DIVISOR: u32 = 300;
 /// Longest time for which SIGKILL is repeated for processes that do not exit (in an uninterruptible wait).
-const KILLING: Duration = Duration::from_secs(5);
+const MAX_KILLING_TIME: Duration = Duration::from_secs(5);
 
 /// Number of polls at the end that wait for the events of exits already seen, and the pause between them.
-const LAST_LOOKS: u32 = 8;
-const NEWS_PAUSE: Duration = Duration::from_micros(250);
+const MAX_FINAL_POLLS: u32 = 8;
+const FINAL_POLL_PAUSE: Duration = Duration::from_micros(250);
 
 /// Runs `job` to its end.
 pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Rows>, Error> {
@@ -52,7 +52,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
         let words = std::iter::once(&job.program).chain(args);
         (None, words.map(|arg| arg.to_string_lossy().into_owned()).collect())
     };
-    let header = Header {
+    let header = JobHeader {
         tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned(), target: target() },
         host: crate::host::host(&job.roots),
         command,
@@ -68,18 +68,18 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
         group_by: job.group_by.clone(),
     };
     let exact = origin.peaks != PeaksFrom::Marks;
-    let metronome = Metronome::new(job.pace, origin.lineage.is_told_by_the_kernel(), exact);
+    let sampling_pace = SamplingPace::new(job.pace, origin.lineage.is_told_by_the_kernel(), exact);
     let mut following = Following {
         ledger: Ledger::new(header),
         os_job,
-        metronome,
+        sampling_pace,
         clock: start.clock,
         next_marks: Duration::ZERO,
         killing_since: None,
         previous_total: 0,
         cpu_before: thread_cpu(),
-        kept: Kept::default(),
-        left: false,
+        kernel_totals: KernelTotals::default(),
+        is_left: false,
         gpu,
         limits: LimitWatch::new(&job.limits),
     };
@@ -87,17 +87,23 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     following.record(first, true);
     following.run(job, observer);
     // Events that arrived between the last poll and the end are taken in.
-    following.last_look();
+    following.last_polls();
     following.end_gpu();
     if following.limits.watches_cgroup() {
-        following.judge(following.clock.elapsed(), observer);
+        following.enforce_limits(following.clock.elapsed(), observer);
     }
-    following.kept = following.os_job.end();
+    following.kernel_totals = following.os_job.end();
     let mut record = following.finish();
-    for notice in limits::judge_afterwards(&mut record) {
+    for notice in limits::check_post_run(&mut record) {
         observer.limit(&notice);
     }
     Ok(record)
+}
+
+/// Returns how much a total may move between two samples for the job to count as still. It is narrower than
+/// `pss_pass_tolerance_bytes`, as a sample too many is cheap and a slow pace misses a rise.
+fn pace_tolerance_bytes(total: u64) -> u64 {
+    total / 64 + (256 << 10)
 }
 
 /// Returns the target of this build, as `x86_64-linux`.
@@ -108,15 +114,15 @@ fn target() -> String {
 pub(super) struct Following {
     ledger: Ledger,
     os_job: OsJob,
-    metronome: Metronome,
+    sampling_pace: SamplingPace,
     clock: Instant,
     next_marks: Duration,
     killing_since: Option<Duration>,
     previous_total: u64,
     cpu_before: Duration,
-    kept: Kept,
+    kernel_totals: KernelTotals,
     /// True once the job is to be left running.
-    left: bool,
+    is_left: bool,
     gpu: Option<GpuWatch>,
     limits: LimitWatch,
 }
@@ -126,25 +132,25 @@ impl Following {
         loop {
             let begin = thread_cpu();
             let at = self.clock.elapsed();
-            let changes = self.look(at, at >= self.next_marks);
+            let changes = self.poll(at, at >= self.next_marks);
             let total = self.ledger.last_total().unwrap_or(0);
             observer.sampled(&self.progress(at));
             let waiting = self.os_job.root_lives() || (job.wait && !self.os_job.is_empty());
-            let seen = self.judge(at, observer);
+            let seen = self.enforce_limits(at, observer);
             if job.control.is_killed() {
                 // The poll may have begun with it.
                 self.killing_since.get_or_insert(at);
             }
             let ending = self.killing_since.is_some() || self.limits.is_ending();
-            let given_up = self.killing_since.is_some_and(|since| at > since + KILLING);
-            if self.left || given_up || !(waiting || ending && !self.os_job.is_empty()) {
+            let given_up = self.killing_since.is_some_and(|since| at > since + MAX_KILLING_TIME);
+            if self.is_left || given_up || !(waiting || ending && !self.os_job.is_empty()) {
                 break;
             }
             let cost = thread_cpu().saturating_sub(begin);
             self.pss(at, total);
-            let moved = total.abs_diff(self.previous_total) > self.previous_total / 64 + (256 << 10);
+            let moved = total.abs_diff(self.previous_total) > pace_tolerance_bytes(self.previous_total);
             self.previous_total = total;
-            let mut pause = self.metronome.next(at, changes.any() || moved, cost);
+            let mut pause = self.sampling_pace.next(at, changes.any() || moved, cost);
             if matches!(job.pace, Pace::Adaptive) || self.limits.is_ending() {
                 pause = self.limits.longest_pause(&seen).map_or(pause, |longest| pause.min(longest));
             }
@@ -161,27 +167,27 @@ impl Following {
     }
 
     /// Polls the job, and records the result in the ledger.
-    fn look(&mut self, at: Duration, marks: bool) -> Changes {
+    fn poll(&mut self, at: Duration, marks: bool) -> Changes {
         let begin = thread_cpu();
         self.read_gpu();
-        let look = self.os_job.poll(at, marks);
-        if let Some(gpu) = self.gpu.as_ref().filter(|_| look.changes.any()) {
+        let poll = self.os_job.poll(at, marks);
+        if let Some(gpu) = self.gpu.as_ref().filter(|_| poll.changes.any()) {
             gpu.follow(self.os_job.pids_and_ids());
         }
-        self.record(at, look.marks);
-        if look.marks {
-            self.next_marks = at + thread_cpu().saturating_sub(begin) * MARKS_SHARE;
+        self.record(at, poll.marks);
+        if poll.marks {
+            self.next_marks = at + thread_cpu().saturating_sub(begin) * MARKS_COST_DIVISOR;
         }
-        look.changes
+        poll.changes
     }
 
-    fn last_look(&mut self) {
-        for _ in 0..LAST_LOOKS {
-            self.look(self.clock.elapsed(), true);
+    fn last_polls(&mut self) {
+        for _ in 0..MAX_FINAL_POLLS {
+            self.poll(self.clock.elapsed(), true);
             if !self.os_job.expects_events() {
                 break;
             }
-            thread::sleep(NEWS_PAUSE);
+            thread::sleep(FINAL_POLL_PAUSE);
         }
         let at = self.clock.elapsed();
         self.os_job.last_poll(at);
@@ -205,8 +211,8 @@ impl Following {
             return;
         }
         let Some(pass) = self.os_job.pss(at) else { return };
-        let before: Vec<Reading> = self.os_job.readings().to_vec();
-        let changes = self.look(self.clock.elapsed(), false);
+        let before: Vec<MemoryReading> = self.os_job.readings().to_vec();
+        let changes = self.poll(self.clock.elapsed(), false);
         if changes.any() || !events::stood_still(&before, self.os_job.readings()) {
             self.ledger.pss_disturbed();
         } else {
@@ -218,27 +224,27 @@ impl Following {
     fn obey(&mut self, job: &Job) {
         for order in job.control.take() {
             match order {
-                Order::Signal(number) => self.os_job.signal(number),
-                Order::KillTree => {
+                ControlOrder::Signal(number) => self.os_job.signal(number),
+                ControlOrder::KillTree => {
                     self.killing_since.get_or_insert(self.clock.elapsed());
                     self.os_job.kill();
                 }
-                Order::Leave => self.left = true,
+                ControlOrder::Leave => self.is_left = true,
             }
         }
     }
 
-    fn closing(&self, elapsed: Duration) -> Closing {
+    fn closing(&self, elapsed: Duration) -> ClosingFacts {
         let cpu = thread_cpu().saturating_sub(self.cpu_before) + self.os_job.reader_cpu();
-        Closing {
+        ClosingFacts {
             elapsed,
             exit: self.os_job.exit(self.killing_since.is_some(), self.limits.is_ending()),
             downgrades: self.os_job.downgrades().into_iter().chain(self.limits.missing()).collect(),
             lost_events: self.os_job.lost(),
             all_reported: self.os_job.all_reported(),
-            kept: self.kept.clone(),
+            kernel_totals: self.kernel_totals.clone(),
             limits: self.limits.limits(),
-            we_killed: self.killing_since.is_some() || self.limits.is_ending(),
+            sent_sigkill: self.killing_since.is_some() || self.limits.is_ending(),
             overhead: Some(Overhead { cpu_seconds: cpu.as_secs_f64() }),
         }
     }
@@ -252,8 +258,8 @@ impl Following {
             process_count: self.ledger.living(),
             vram_bytes: self.ledger.last_vram(),
             swap_bytes: self.ledger.last_swap(),
-            cpu_time: used.cpu.map(Cpu::time),
-            io_bytes: used.io.unwrap_or_default().amounts(),
+            cpu_time: used.cpu.map(CpuUse::time),
+            io_bytes: used.io.unwrap_or_default(),
             following: self,
         }
     }
@@ -262,11 +268,11 @@ impl Following {
         self.ledger.peak_so_far()
     }
 
-    pub(super) fn largest(&self) -> Option<(u32, String, u64)> {
+    pub(super) fn largest(&self) -> Option<LargestProcess> {
         let own = self.os_job.readings().iter().filter(|reading| !reading.shares_map);
         let reading = own.max_by_key(|reading| reading.rss)?;
-        let (pid, name) = self.ledger.who_is(reading.id)?;
-        Some((pid, name, reading.rss))
+        let (pid, name) = self.ledger.pid_and_name(reading.id)?;
+        Some(LargestProcess { pid, name, rss_bytes: reading.rss })
     }
 
     pub(super) fn checkpoint(&self, elapsed: Duration) -> Record<RowsSoFar<'_>> {

@@ -1,11 +1,11 @@
 //! GPU memory of a job, read beside the job and folded into peaks.
 
-mod fold;
+mod peaks;
 mod watch;
 
 use std::time::Instant;
 
-pub(crate) use self::{fold::GpuFold, watch::GpuWatch};
+pub(crate) use self::{peaks::GpuPeaks, watch::GpuWatch};
 use super::identity::MemberId;
 use crate::gpu::{Device, Gap, Reading};
 
@@ -22,7 +22,7 @@ pub(crate) struct GpuSample {
 #[derive(Debug, Clone)]
 pub(crate) struct OnDevice {
     pub(crate) device: Device,
-    pub(crate) rows: Vec<Held>,
+    pub(crate) rows: Vec<MemberGpuUse>,
     /// Processes outside the job.
     pub(crate) others: u64,
     /// True if its processes are named by pids of the host, so that none can be matched to a member.
@@ -33,7 +33,7 @@ pub(crate) struct OnDevice {
 
 /// Memory of one member on one device.
 #[derive(Debug, Clone)]
-pub(crate) struct Held {
+pub(crate) struct MemberGpuUse {
     pub(crate) id: MemberId,
     pub(crate) vram: Reading,
     pub(crate) system: Reading,

@@ -11,7 +11,7 @@ pub(crate) struct MemberId(pub(crate) u32);
 
 /// Name of a program image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name {
+pub(crate) struct ProgramName {
     /// Base name of `argv[0]` where it could be read, else `comm`.
     pub(crate) command: String,
     /// The kernel's name for it.
@@ -22,7 +22,7 @@ pub(crate) struct Name {
     pub(crate) line: Option<String>,
 }
 
-impl Name {
+impl ProgramName {
     /// Returns a name whose texts, which the process chose, are cut at their bounds.
     pub(crate) fn new(command: String, comm: String, exe: Option<String>, line: Option<String>) -> Arc<Self> {
         Arc::new(Self {

@@ -5,18 +5,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use self::{groups::Groups, member::Member, oom::Killed, usage::UsageFold};
+use self::{groups::LedgerGroups, member::LedgerMember, oom::Killed, usage::UsageFold};
 use super::{
     GroupBy,
     estimate::PeakEstimate,
-    events::{Event, Sample, TimedEvent},
-    gpu::{GpuFold, GpuSample},
-    identity::{MemberId, Name},
+    events::{JobEvent, Sample, TimedEvent},
+    gpu::{GpuPeaks, GpuSample},
+    identity::{MemberId, ProgramName},
     moment::Moment,
     moment::rounded_seconds,
+    resource_use::{ResourceUse, UsageWanted},
     rows::Rows,
     timeline::{TimelineFold, UsedAt},
-    used::{UsageWanted, Used},
 };
 use crate::record::{Attached, Certainty, Host, Lineage, Metric, PeakFigure, PeaksFrom, Process, Tool};
 
@@ -29,7 +29,7 @@ mod usage;
 mod usage_account;
 mod usage_figures;
 
-pub(crate) use self::closing::{Closing, Kept};
+pub(crate) use self::closing::{ClosingFacts, KernelTotals};
 #[cfg_attr(not(target_os = "linux"), allow(unused_imports))] // Only Linux reports such kills.
 pub(crate) use self::oom::OomSeen;
 pub use self::so_far::RowsSoFar;
@@ -39,7 +39,7 @@ const SIGKILL: i32 = 9;
 
 /// Facts about a job that are known when it starts.
 #[derive(Debug, Clone)]
-pub(crate) struct Header {
+pub(crate) struct JobHeader {
     pub(crate) tool: Tool,
     pub(crate) host: Host,
     pub(crate) command: Vec<String>,
@@ -47,7 +47,7 @@ pub(crate) struct Header {
     pub(crate) arguments_left_out: bool,
     pub(crate) started: SystemTime,
     pub(crate) interval: Option<Duration>,
-    pub(crate) origin: Origin,
+    pub(crate) origin: FigureOrigin,
     /// Amounts that are read beside memory.
     pub(crate) usage: UsageWanted,
     /// Keys beside the command.
@@ -58,7 +58,7 @@ pub(crate) struct Header {
 
 /// Sources of a job's figures.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin {
+pub(crate) struct FigureOrigin {
     /// The memory that a reading counts.
     pub(crate) metric: Metric,
     pub(crate) lineage: Lineage,
@@ -82,20 +82,20 @@ pub(crate) struct PssPass {
 /// The events and samples of one job so far.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    header: Header,
+    header: JobHeader,
     /// Boxed: the nodes of a map that grows at its end stay half empty.
-    living: BTreeMap<MemberId, Box<Member>>,
+    living: BTreeMap<MemberId, Box<LedgerMember>>,
     by_pid: HashMap<u32, MemberId>,
     rows: Rows,
-    groups: Groups,
+    groups: LedgerGroups,
     estimate: PeakEstimate,
     timeline: TimelineFold,
-    gpu: GpuFold,
+    gpu: GpuPeaks,
     usage: UsageFold,
     /// The highest sum of the members' swap in one sample.
     swap: Option<PeakFigure>,
     last_swap: Option<u64>,
-    last_used: Option<Used>,
+    last_used: Option<ResourceUse>,
     pss: Option<PssPass>,
     pss_disturbed: u64,
     samples: u64,
@@ -112,7 +112,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(header: Header) -> Self {
+    pub(crate) fn new(header: JobHeader) -> Self {
         Self {
             usage: UsageFold::new(header.usage),
             swap: None,
@@ -121,11 +121,11 @@ impl Ledger {
             living: BTreeMap::new(),
             by_pid: HashMap::new(),
             rows: Rows::default(),
-            groups: Groups::new(&header.group_by),
+            groups: LedgerGroups::new(&header.group_by),
             estimate: PeakEstimate::default(),
             timeline: TimelineFold::new(header.usage),
             header,
-            gpu: GpuFold::default(),
+            gpu: GpuPeaks::default(),
             pss: None,
             pss_disturbed: 0,
             samples: 0,
@@ -156,54 +156,54 @@ impl Ledger {
 
     pub(crate) fn event(&mut self, TimedEvent { moment, event }: TimedEvent) {
         match event {
-            Event::Started { id, pid, ppid, name, forked } => {
+            JobEvent::Started { id, pid, ppid, name, forked } => {
                 self.seen += 1;
                 let parent = self.by_pid.get(&ppid).and_then(|parent| self.living.get(parent));
                 // Windows makes no copy of a parent.
                 let copied = parent.filter(|_| self.header.origin.metric != Metric::WorkingSet);
-                let extent = self.estimate.born(copied.map(|parent| &parent.extent), forked, moment);
+                let window = self.estimate.born(copied.map(|parent| &parent.window), forked, moment);
                 let name = name.or_else(|| parent.map(|parent| parent.name.clone()));
-                let name = name.unwrap_or_else(Name::unknown);
+                let name = name.unwrap_or_else(ProgramName::unknown);
                 let groups = self.groups.of(&name, ppid);
-                let mut member = Member::new(pid, ppid, name, groups, forked, moment.latest);
-                member.extent = extent;
+                let mut member = LedgerMember::new(pid, ppid, name, groups, forked, moment.latest);
+                member.window = window;
                 member.parent = self.by_pid.get(&ppid).copied();
                 self.groups.born(id, member.parent);
                 self.living.insert(id, Box::new(member));
                 self.by_pid.insert(pid, id);
             }
-            Event::Named { id, name } => {
+            JobEvent::Named { id, name } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     member.rename(name, &mut self.groups);
                 }
             }
-            Event::SharesMemoryMap { id, shares } => {
+            JobEvent::SharesMemoryMap { id, shares } => {
                 self.estimate.seen_between_fork_and_exec(shares);
                 if let Some(member) = self.living.get_mut(&id) {
-                    member.extent.set_shares(shares);
+                    member.window.set_shares(shares);
                     self.guests.extend(member.parent.filter(|_| shares).map(|parent| (id, parent)));
                 }
             }
-            Event::Exec { id, name } => {
+            JobEvent::Exec { id, name } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     let unread = member.unread(&self.groups);
-                    self.estimate.exec(&mut member.extent, moment, unread);
-                    member.exec(name.unwrap_or_else(Name::unknown), &mut self.groups, moment);
+                    self.estimate.exec(&mut member.window, moment, unread);
+                    member.exec(name.unwrap_or_else(ProgramName::unknown), &mut self.groups, moment);
                 }
                 self.leave_map(id);
             }
-            Event::FinalMark { id, mark } => {
+            JobEvent::FinalMark { id, mark } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     member.set_last(mark);
                 }
             }
-            Event::Ended { id, freed } => {
+            JobEvent::Ended { id, freed } => {
                 if let Some(member) = self.living.remove(&id) {
                     if self.by_pid.get(&member.pid) == Some(&id) {
                         self.by_pid.remove(&member.pid);
                     }
                     let until_freed = Moment::between(moment.earliest, freed);
-                    self.estimate.gone(&member.extent, until_freed, member.unread(&self.groups));
+                    self.estimate.gone(&member.window, until_freed, member.unread(&self.groups));
                     // Windows adds nothing to a parent.
                     let is_handed_on = self.header.origin.metric != Metric::WorkingSet;
                     let is_waited_for = member.used().reaped
@@ -214,7 +214,7 @@ impl Ledger {
                 }
                 self.leave_map(id);
             }
-            Event::Exit { id, exit } => {
+            JobEvent::Exit { id, exit } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     if exit.signal == Some(SIGKILL) && member.exit.is_none() {
                         self.killed.add(member.pid, &member.name.command);
@@ -222,38 +222,40 @@ impl Ledger {
                     member.exit = Some(exit);
                 }
             }
-            Event::MaxRss { id, bytes } => {
+            JobEvent::MaxRss { id, bytes } => {
                 if let Some(member) = self.living.get_mut(&id) {
-                    member.cap = Some(bytes);
+                    member.rusage_cap = Some(bytes);
                 }
             }
-            Event::Commit { id, bytes, is_final } => {
+            JobEvent::Commit { id, bytes, is_final } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     member.commit = Some((bytes, is_final));
                 }
             }
-            Event::AttachedTo { id, mark } => {
+            JobEvent::AttachedTo { id, mark } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     member.was_there(mark);
                 }
             }
-            Event::FinalUsage { id, used, source, whole } => {
+            JobEvent::FinalUsage { id, used, source, whole } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     member.account().ended(*used, source, whole);
                 }
             }
-            Event::Reaped { id, used } => {
+            JobEvent::Reaped { id, used } => {
                 self.usage.reaped(*used);
                 if let Some(member) = id.and_then(|id| self.living.get_mut(&id)) {
                     member.account().reaped = true;
                 }
             }
-            Event::UsedByJob { used, is_final } => self.usage.kept(*used, is_final),
-            Event::MissedProcess => self.seen_dead += 1,
-            Event::ReapedMaxRss { bytes, may_be_inherited: false } => {
+            JobEvent::UsedByJob { used, is_final } => self.usage.kept(*used, is_final),
+            JobEvent::MissedProcess => self.seen_dead += 1,
+            JobEvent::ReapedMaxRss { bytes, may_be_inherited: false } => {
                 self.estimate.some_process_reached(bytes);
             }
-            Event::ReapedMaxRss { bytes, may_be_inherited: true } => self.estimate.no_process_exceeded(bytes),
+            JobEvent::ReapedMaxRss { bytes, may_be_inherited: true } => {
+                self.estimate.no_process_exceeded(bytes);
+            }
         }
     }
 
@@ -263,7 +265,7 @@ impl Ledger {
             if host == id
                 && let Some(member) = self.living.get_mut(&guest)
             {
-                member.extent.set_shares(false);
+                member.window.set_shares(false);
             }
             guest != id && host != id
         });
@@ -277,8 +279,8 @@ impl Ledger {
         }
         let living = &self.living;
         self.groups.sample(sample.at, sample.readings, |id| living.get(&id).map(|member| &member.groups));
-        let extents = self.living.values_mut().map(|member| &mut member.extent);
-        let total = self.estimate.sampled(sample, extents);
+        let windows = self.living.values_mut().map(|member| &mut member.window);
+        let total = self.estimate.sampled(sample, windows);
         self.last_total = sample.readings.iter().any(|reading| !reading.shares_map).then_some(total);
         for reading in sample.uses {
             if let Some(member) = self.living.get_mut(&reading.id) {
@@ -316,7 +318,7 @@ impl Ledger {
     }
 
     /// Returns the job's usage beside memory, as read last.
-    pub(crate) fn last_used(&self) -> Option<Used> {
+    pub(crate) fn last_used(&self) -> Option<ResourceUse> {
         self.last_used
     }
 
@@ -337,7 +339,7 @@ impl Ledger {
     }
 
     /// Returns the pid and the name of a living member.
-    pub(crate) fn who_is(&self, id: MemberId) -> Option<(u32, String)> {
+    pub(crate) fn pid_and_name(&self, id: MemberId) -> Option<(u32, String)> {
         self.living.get(&id).map(|member| (member.pid, member.name.command.clone()))
     }
 
@@ -359,7 +361,7 @@ impl Ledger {
         self.pss_disturbed += 1;
     }
 
-    fn close(&mut self, id: MemberId, member: &Member, end: Option<Moment>) {
+    fn close(&mut self, id: MemberId, member: &LedgerMember, end: Option<Moment>) {
         if !self.header.origin.lineage.is_told_by_the_kernel() && member.showed_only_its_parent() {
             self.seen -= 1;
             self.seen_dead += 1;

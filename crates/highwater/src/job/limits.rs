@@ -1,14 +1,14 @@
-//! Limits on a job: options and notices. `watch.rs` enforces them on a running job, and `afterwards.rs` compares them
+//! Limits on a job: options and notices. `watch.rs` enforces them on a running job, and `post_run.rs` compares them
 //! with the kernel's peaks. Knows no system.
 
-mod afterwards;
+mod post_run;
 mod watch;
 
 use std::time::Duration;
 
 pub(crate) use self::{
-    afterwards::judge as judge_afterwards,
-    watch::{LimitWatch, Seen, Step},
+    post_run::check_post_run,
+    watch::{LimitReadings, LimitStep, LimitWatch},
 };
 use crate::record::Limited;
 
@@ -81,5 +81,15 @@ pub struct LimitNotice {
     /// True if it was noticed only after the job, by the peaks that the kernel kept.
     pub is_over: bool,
     /// The process that holds most.
-    pub culprit: Option<(u32, String)>,
+    pub culprit: Option<LimitCulprit>,
+}
+
+/// The process that held most when a limit was nearly reached or exceeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitCulprit {
+    /// Its pid.
+    pub pid: u32,
+    /// Its name, as in [`Process::command`](crate::record::Process::command).
+    pub command: String,
 }

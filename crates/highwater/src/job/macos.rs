@@ -39,7 +39,7 @@ mod of_the_system {
 
 #[cfg(target_os = "macos")]
 pub(crate) use self::{
-    mac_job::MacJob as OsJob, members::Told, of_the_system::OpenDevices, queue::Queue, wake::Wake,
+    mac_job::MacJob as OsJob, members::KqueueReport, of_the_system::OpenDevices, queue::Queue, wake::Wake,
 };
 #[cfg(target_os = "macos")]
 pub(crate) use super::unix::thread_cpu;

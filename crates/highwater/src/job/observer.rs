@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{LimitNotice, RowsSoFar, follow::Following};
+use super::{IoBytes, LimitNotice, RowsSoFar, follow::Following};
 use crate::record::Record;
 
 /// Observes a job while it runs.
@@ -44,6 +44,18 @@ pub trait Observer {
 
 impl Observer for () {}
 
+/// The process that held most in a sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LargestProcess {
+    /// Its pid.
+    pub pid: u32,
+    /// Its name, as in [`Process::command`](crate::record::Process::command).
+    pub name: String,
+    /// Its RSS in bytes.
+    pub rss_bytes: u64,
+}
+
 /// The state of a job right after a sample.
 #[non_exhaustive]
 pub struct Progress<'a> {
@@ -62,7 +74,7 @@ pub struct Progress<'a> {
     /// CPU time of the job so far, as read last; `None` if it was not asked for.
     pub cpu_time: Option<Duration>,
     /// Bytes read and written by the job so far, as read last.
-    pub io_bytes: [Option<u64>; 4],
+    pub io_bytes: IoBytes,
     pub(super) following: &'a Following,
 }
 
@@ -80,7 +92,7 @@ impl Progress<'_> {
     }
 
     /// Returns the process that held most in this sample.
-    pub fn largest(&self) -> Option<(u32, String, u64)> {
+    pub fn largest(&self) -> Option<LargestProcess> {
         self.following.largest()
     }
 }

@@ -17,7 +17,7 @@ pub enum LineageFrom {
     Sampling,
 }
 
-/// Whether the job gets its own cgroup, whose peak the kernel keeps (`Peaks::cgroup`).
+/// The choice of an own cgroup for the job, whose peak the kernel keeps (`Peaks::cgroup`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CgroupUse {

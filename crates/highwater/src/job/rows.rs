@@ -12,21 +12,21 @@ use super::identity::MemberId;
 use crate::record::{Process, Record};
 
 /// Most rows in memory; the others are spilled.
-const IN_MEMORY: usize = 200;
+const MAX_ROWS_IN_MEMORY: usize = 200;
 /// Most rows that are kept, the largest ones.
-const KEPT: usize = 100_000;
+const MAX_KEPT_ROWS: usize = 100_000;
 /// Number of rows at which the smallest are dropped.
-const ROOM: usize = 1 << 17;
+const ROWS_BEFORE_DROP: usize = 1 << 17;
 /// Most bytes of rows that are kept: the temporary directory may be in memory (tmpfs).
-const KEPT_BYTES: u64 = 128 << 20;
+const MAX_KEPT_ROW_BYTES: u64 = 128 << 20;
 /// Number of rows in the file, dropped ones included, from which on it is rewritten when the smallest are dropped.
-const WRITTEN_ANEW: usize = 2 * KEPT;
+const ROWS_BEFORE_REWRITE: usize = 2 * MAX_KEPT_ROWS;
 
 /// Process rows in the order in which the processes were first seen. Beyond 100,000, or 128 MiB of them, only the largest
 /// are kept.
 #[derive(Debug)]
 pub struct Rows {
-    index: Vec<Entry>,
+    index: Vec<RowIndexEntry>,
     memory: Vec<Process>,
     file: Option<BufWriter<File>>,
     /// Bytes and rows written to `file`.
@@ -40,16 +40,16 @@ pub struct Rows {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct RowIndexEntry {
     id: MemberId,
     peak_kib: u32,
-    place: Place,
+    place: RowPlace,
 }
 
 /// Location of a row: an index into memory, or, with the highest bit set, an offset into the file. It is one word, as
 /// there may be 131,072 of them.
 #[derive(Debug, Clone, Copy)]
-struct Place(u64);
+struct RowPlace(u64);
 
 const IN_FILE: u64 = 1 << 63;
 
@@ -62,7 +62,7 @@ impl Default for Rows {
             length: 0,
             written: 0,
             bytes: 0,
-            kept_bytes: KEPT_BYTES,
+            kept_bytes: MAX_KEPT_ROW_BYTES,
             left_out: 0,
             failed: None,
         }
@@ -110,15 +110,15 @@ impl Rows {
     pub(super) fn push(&mut self, id: MemberId, row: Process) {
         let peak_kib = row.max_rss_kib.map_or(0, |kib| u32::try_from(kib).unwrap_or(u32::MAX));
         let place = self.store(row);
-        self.index.push(Entry { id, peak_kib, place });
-        if self.index.len() >= ROOM || self.bytes >= 2 * self.kept_bytes {
+        self.index.push(RowIndexEntry { id, peak_kib, place });
+        if self.index.len() >= ROWS_BEFORE_DROP || self.bytes >= 2 * self.kept_bytes {
             self.keep_largest();
         }
     }
 
     /// Sorts the rows, and returns the means to read them back.
     pub(super) fn finish(&mut self) {
-        if self.index.len() > KEPT || self.bytes > self.kept_bytes {
+        if self.index.len() > MAX_KEPT_ROWS || self.bytes > self.kept_bytes {
             self.keep_largest();
         }
         self.index.sort_unstable_by_key(|entry| entry.id);
@@ -138,8 +138,8 @@ impl Rows {
         found.map_or(0, |index| u64::from(self.index[index].peak_kib))
     }
 
-    fn store(&mut self, row: Process) -> Place {
-        if self.memory.len() >= IN_MEMORY && self.failed.is_none() {
+    fn store(&mut self, row: Process) -> RowPlace {
+        if self.memory.len() >= MAX_ROWS_IN_MEMORY && self.failed.is_none() {
             match self.spill(&row) {
                 Ok(place) => return place,
                 Err(error) => self.failed = Some(error.to_string()),
@@ -147,15 +147,15 @@ impl Rows {
         }
         self.bytes += size(&row);
         self.memory.push(row);
-        Place(self.memory.len() as u64 - 1)
+        RowPlace(self.memory.len() as u64 - 1)
     }
 
-    fn spill(&mut self, row: &Process) -> io::Result<Place> {
+    fn spill(&mut self, row: &Process) -> io::Result<RowPlace> {
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(BufWriter::new(tempfile::tempfile()?)),
         };
-        let place = Place(IN_FILE | self.length);
+        let place = RowPlace(IN_FILE | self.length);
         // A row that failed half-way leaves a hole that no entry points to.
         let size = write_row(file, &serde_json::to_vec(row)?)?;
         self.length += size;
@@ -164,7 +164,7 @@ impl Rows {
         Ok(place)
     }
 
-    fn read(&self, place: Place) -> io::Result<Process> {
+    fn read(&self, place: RowPlace) -> io::Result<Process> {
         if place.0 & IN_FILE == 0 {
             let index = usize::try_from(place.0).unwrap_or(usize::MAX);
             return self.memory.get(index).cloned().ok_or_else(|| io::Error::other("row index out of range"));
@@ -177,7 +177,7 @@ impl Rows {
     fn keep_largest(&mut self) {
         self.index.sort_unstable_by_key(|entry| Reverse(entry.peak_kib));
         let before = self.index.len();
-        self.index.truncate(KEPT);
+        self.index.truncate(MAX_KEPT_ROWS);
         if let Err(error) = self.keep_largest_bytes().and_then(|()| self.compact_if_due()) {
             self.failed = Some(error.to_string());
         }
@@ -207,7 +207,7 @@ impl Rows {
         }
     }
 
-    fn size_at(&self, place: Place) -> io::Result<u64> {
+    fn size_at(&self, place: RowPlace) -> io::Result<u64> {
         if place.0 & IN_FILE == 0 {
             let index = usize::try_from(place.0).unwrap_or(usize::MAX);
             return Ok(self.memory.get(index).map_or(0, size));
@@ -218,7 +218,7 @@ impl Rows {
 
     /// Rewrites the file once half of it belongs to dropped rows.
     fn compact_if_due(&mut self) -> io::Result<()> {
-        let is_due = self.written >= WRITTEN_ANEW || self.length >= 2 * self.kept_bytes;
+        let is_due = self.written >= ROWS_BEFORE_REWRITE || self.length >= 2 * self.kept_bytes;
         if is_due && self.failed.is_none() { self.compact() } else { Ok(()) }
     }
 
@@ -228,7 +228,7 @@ impl Rows {
         for entry in self.index.iter_mut().filter(|entry| entry.place.0 & IN_FILE == 0) {
             let index = usize::try_from(entry.place.0).unwrap_or(usize::MAX);
             if let Some(row) = old.get_mut(index).and_then(Option::take) {
-                entry.place = Place(self.memory.len() as u64);
+                entry.place = RowPlace(self.memory.len() as u64);
                 self.memory.push(row);
             }
         }
@@ -242,14 +242,14 @@ impl Rows {
         let mut moved = self.index.clone();
         for entry in moved.iter_mut().filter(|entry| entry.place.0 & IN_FILE != 0) {
             let text = read_row(old.get_ref(), entry.place)?;
-            entry.place = Place(IN_FILE | end);
+            entry.place = RowPlace(IN_FILE | end);
             end += write_row(&mut new, &text)?;
             written += 1;
         }
         new.flush()?;
         new.seek(SeekFrom::Start(end))?;
         // In one step, and not doubled.
-        moved.reserve_exact(ROOM - moved.len());
+        moved.reserve_exact(ROWS_BEFORE_DROP - moved.len());
         (self.index, self.file, self.length, self.written) = (moved, Some(new), end, written);
         Ok(())
     }
@@ -263,13 +263,13 @@ fn write_row(file: &mut BufWriter<File>, text: &[u8]) -> io::Result<u64> {
     Ok(u64::from(length) + 4)
 }
 
-fn read_row(file: &File, place: Place) -> io::Result<Vec<u8>> {
+fn read_row(file: &File, place: RowPlace) -> io::Result<Vec<u8>> {
     let mut text = vec![0; row_length(file, place)? as usize];
     read_at(file, &mut text, (place.0 & !IN_FILE) + 4)?;
     Ok(text)
 }
 
-fn row_length(file: &File, place: Place) -> io::Result<u32> {
+fn row_length(file: &File, place: RowPlace) -> io::Result<u32> {
     let mut length = [0; 4];
     read_at(file, &mut length, place.0 & !IN_FILE)?;
     Ok(u32::from_ne_bytes(length))
@@ -358,7 +358,7 @@ mod tests {
             rows.push(MemberId(id), row(id));
         }
         rows.finish();
-        assert!(rows.memory.len() <= IN_MEMORY);
+        assert!(rows.memory.len() <= MAX_ROWS_IN_MEMORY);
         let back: Vec<_> = rows.iter().map(Result::unwrap).collect();
         assert_eq!(back, (0..3_000).map(row).collect::<Vec<_>>());
         assert_eq!(serde_json::to_value(&rows).unwrap().as_array().unwrap().len(), 3_000);
@@ -373,12 +373,12 @@ mod tests {
             rows.push(MemberId(u32::try_from(id).unwrap()), row(u32::try_from(id).unwrap()));
         }
         rows.finish();
-        assert_eq!((rows.len(), rows.left_out()), (KEPT, (count - KEPT) as u64));
-        assert!(rows.written < WRITTEN_ANEW, "{} rows in the file", rows.written);
+        assert_eq!((rows.len(), rows.left_out()), (MAX_KEPT_ROWS, (count - MAX_KEPT_ROWS) as u64));
+        assert!(rows.written < ROWS_BEFORE_REWRITE, "{} rows in the file", rows.written);
         let last = rows.iter().last().unwrap().unwrap();
         assert_eq!(last.pid as usize, count - 1);
         let smallest = rows.iter().map(|row| row.unwrap().pid).min().unwrap();
-        assert_eq!(smallest as usize, count - KEPT);
+        assert_eq!(smallest as usize, count - MAX_KEPT_ROWS);
         assert_eq!(rows.position(MemberId(0)), None);
     }
 
@@ -403,14 +403,18 @@ mod tests {
     #[test]
     fn without_a_file_the_smallest_go_from_memory() {
         let mut rows = Rows { failed: Some("the disk is full".to_owned()), ..Rows::default() };
-        let count = u32::try_from(ROOM).unwrap() + 500;
+        let count = u32::try_from(ROWS_BEFORE_DROP).unwrap() + 500;
         for id in 0..count {
             rows.push(MemberId(id), row(id));
         }
         rows.finish();
-        assert!(rows.len() == KEPT && rows.memory.len() < ROOM, "{} rows in memory", rows.memory.len());
-        let smallest = count - u32::try_from(KEPT).unwrap();
+        assert!(
+            rows.len() == MAX_KEPT_ROWS && rows.memory.len() < ROWS_BEFORE_DROP,
+            "{} rows in memory",
+            rows.memory.len()
+        );
+        let smallest = count - u32::try_from(MAX_KEPT_ROWS).unwrap();
         assert_eq!(rows.get(0).unwrap().unwrap(), row(smallest));
-        assert_eq!(rows.get(KEPT - 1).unwrap().unwrap(), row(count - 1));
+        assert_eq!(rows.get(MAX_KEPT_ROWS - 1).unwrap().unwrap(), row(count - 1));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{events::Sample, identity::MemberId, moment::rounded_seconds, used::UsageWanted};
+use super::{events::Sample, identity::MemberId, moment::rounded_seconds, resource_use::UsageWanted};
 use crate::record;
 
 mod counters;
@@ -13,15 +13,15 @@ mod counters;
 pub(crate) use self::counters::UsedAt;
 
 /// Most cells (one member in one column); each takes 24 bytes here and about 40 while the record is made.
-const CELLS: usize = 32_000;
+const MAX_CELLS: usize = 32_000;
 /// Most columns.
-const COLUMNS: usize = 2_000;
+const MAX_COLUMNS: usize = 2_000;
 /// Fewest columns, however many members there are.
-const COLUMNS_AT_LEAST: usize = 20;
+const MIN_COLUMNS: usize = 20;
 /// Most members that a merged column keeps although they were absent at its own moment, the largest ones.
-const ABSENT: usize = 500;
+const MAX_ABSENT_CELLS: usize = 500;
 /// Most series of single processes in the record; the smaller ones are summed up in one series.
-const SERIES: usize = 2_000;
+const MAX_PROCESS_SERIES: usize = 2_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cell {
@@ -33,7 +33,7 @@ struct Cell {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Column {
+struct TimelineColumn {
     at: Duration,
     total: u64,
     min_total: u64,
@@ -66,7 +66,7 @@ struct OnGpu {
 /// Memory over time, in a fixed amount of memory.
 #[derive(Debug, Default)]
 pub(crate) struct TimelineFold {
-    columns: Vec<Column>,
+    columns: Vec<TimelineColumn>,
     cells: usize,
     /// Samples in one column, a power of two.
     stride: usize,
@@ -94,7 +94,7 @@ impl TimelineFold {
                 Cell { id: reading.id, kib: Some(kib), min_kib: kib, max_kib: kib }
             })
             .collect();
-        let column = Column {
+        let column = TimelineColumn {
             at: sample.at,
             total,
             min_total: total,
@@ -118,7 +118,8 @@ impl TimelineFold {
                 self.filled = 1;
             }
         }
-        while self.columns.len() > COLUMNS || (self.cells > CELLS && self.columns.len() > COLUMNS_AT_LEAST) {
+        while self.columns.len() > MAX_COLUMNS || (self.cells > MAX_CELLS && self.columns.len() > MIN_COLUMNS)
+        {
             self.halve();
         }
     }
@@ -132,7 +133,7 @@ impl TimelineFold {
     }
 
     fn halve(&mut self) {
-        let mut merged: Vec<Column> = Vec::with_capacity(self.columns.len() / 2 + 1);
+        let mut merged: Vec<TimelineColumn> = Vec::with_capacity(self.columns.len() / 2 + 1);
         let odd = self.columns.len() % 2 == 1;
         for (index, column) in std::mem::take(&mut self.columns).into_iter().enumerate() {
             match merged.last_mut() {
@@ -241,9 +242,9 @@ impl TimelineFold {
         ids.sort_unstable();
         ids.dedup();
         ids.retain(|&id| row_of(id).is_some());
-        if ids.len() > SERIES {
+        if ids.len() > MAX_PROCESS_SERIES {
             ids.sort_unstable_by_key(|&id| std::cmp::Reverse(peak_of(id)));
-            ids.truncate(SERIES);
+            ids.truncate(MAX_PROCESS_SERIES);
             ids.sort_unstable();
         }
         ids
@@ -294,14 +295,16 @@ fn absorb_gpus(gpus: &mut Vec<OnGpu>, later: &[OnGpu], later_is_shown: bool) {
 fn keep_largest_absent(cells: &mut Vec<Cell>) {
     let mut absent: Vec<_> =
         cells.iter().filter(|cell| cell.kib.is_none()).map(|cell| (cell.max_kib, cell.id)).collect();
-    let Some(excess) = absent.len().checked_sub(ABSENT).filter(|&excess| excess > 0) else { return };
+    let Some(excess) = absent.len().checked_sub(MAX_ABSENT_CELLS).filter(|&excess| excess > 0) else {
+        return;
+    };
     let (_, &mut smallest, _) = absent.select_nth_unstable(excess);
     cells.retain(|cell| cell.kib.is_some() || (cell.max_kib, cell.id) >= smallest);
 }
 
-impl Column {
+impl TimelineColumn {
     /// Merges a later column into this one.
-    fn absorb(&mut self, later: Column) {
+    fn absorb(&mut self, later: TimelineColumn) {
         let later_is_higher = later.total > self.total;
         let mut cells = Vec::with_capacity(self.cells.len().max(later.cells.len()));
         let (mut old, mut new) = (self.cells.iter().peekable(), later.cells.iter().peekable());

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-pub(crate) use program::{Arrays, Program, errno};
-pub(crate) use start::{Gate, Report, open_files_limit};
+pub(crate) use program::{Arrays, PreparedProgram, errno};
+pub(crate) use start::{ExecReport, Gate, open_files_limit};
 
 /// Returns the CPU time of this thread.
 pub(crate) fn thread_cpu() -> Duration {

@@ -1,16 +1,16 @@
-//! Following a job on Windows. A Job Object holds all descendants of the command, its completion port reports starts
-//! and exits, and an open handle still gives a process's peaks after its exit. A process that is attached to is not put
-//! into a Job Object: its descendants are found by polling.
+//! Following a job on Windows. A Job Object holds all descendants of the command, and its completion port reports
+//! starts and exits. An open handle still gives a process's peaks after its exit. A process that is attached to is not
+//! put into a Job Object: its descendants are found by polling.
 
 mod attach;
-mod bell;
+mod exit_wait;
 mod launch;
 mod listing;
 mod members;
 mod object;
 mod port;
+pub(crate) mod probe;
 pub(crate) mod quiet_thread;
-pub(crate) mod trial;
 mod used;
 mod windows_job;
 
@@ -43,8 +43,8 @@ pub(crate) fn thread_cpu() -> Duration {
     let mut times = [FILETIME::default(); 4];
     let [creation, exit, kernel, user] = &mut times;
     // SAFETY: the handle stands for this thread, and the four locals are live.
-    let told = unsafe { GetThreadTimes(GetCurrentThread(), creation, exit, kernel, user) };
-    if told == 0 {
+    let succeeded = unsafe { GetThreadTimes(GetCurrentThread(), creation, exit, kernel, user) };
+    if succeeded == 0 {
         return Duration::ZERO;
     }
     let hundreds = |time: FILETIME| u64::from(time.dwHighDateTime) << 32 | u64::from(time.dwLowDateTime);

@@ -64,7 +64,7 @@ impl LiveLine {
             total: progress.total_rss_bytes,
             peak: progress.peak_rss_bytes(),
             processes: progress.process_count,
-            top: progress.largest(),
+            top: progress.largest().map(|top| (top.pid, top.name, top.rss_bytes)),
         })
     }
 

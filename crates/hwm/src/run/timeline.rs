@@ -232,6 +232,7 @@ struct Figures {
 
 impl Figures {
     fn of(progress: &Progress<'_>) -> Self {
+        let io = progress.io_bytes;
         Self {
             elapsed: progress.elapsed,
             rss: progress.total_rss_bytes,
@@ -239,7 +240,7 @@ impl Figures {
             vram: progress.vram_bytes,
             swap: progress.swap_bytes,
             cpu: progress.cpu_time,
-            io: progress.io_bytes,
+            io: [io.read, io.written, io.storage_read, io.storage_written],
         }
     }
 }

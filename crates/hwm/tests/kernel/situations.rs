@@ -351,7 +351,7 @@ fn hwm_inside_hwm() {
         assert_eq!(inner["exit"]["code"], 9);
         if holds(run) {
             let said = inner["capture"]["downgrades"].to_string();
-            assert!(said.contains("listens already"), "{said} {what}");
+            assert!(said.contains("listener is in place"), "{said} {what}");
         }
         fs::remove_file(format!("{directory}/inner.json")).unwrap();
     });

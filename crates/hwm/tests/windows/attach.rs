@@ -185,10 +185,10 @@ fn what_cannot_be_attached_to_is_said() {
         assert!(said.contains(why) && said.lines().count() == 1, "{said}");
     };
     refused("2147483000", "no process with pid 2147483000");
-    refused("4", "the kernel's own");
+    refused("4", "belongs to the kernel");
     let mut ended = Other::start(&["exit", "0"]);
     ended.0.wait().expect("it ends");
-    refused(&ended.pid(), "it has ended");
+    refused(&ended.pid(), "it has exited");
     let limited = hwm(&["attach", &std::process::id().to_string(), "--max-total-pss=1G"]);
     assert!(text(&limited.stderr).contains("proportional set size"), "{}", text(&limited.stderr));
 }

@@ -10,7 +10,7 @@ use super::verdict::{self, CODE};
 use crate::{
     Roots, Unavailable,
     doctor::State,
-    job::{MemberId, Queue, Told},
+    job::{KqueueReport, MemberId, Queue},
     process::macos::{
         calls::{self, UniqueIds},
         rusage::{Rusage, why},
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(10);
 
 struct Tried {
-    told: Vec<Told>,
+    told: Vec<KqueueReport>,
     /// Its numbers, while it lived.
     ids: Result<UniqueIds, Unavailable>,
     /// What was to be read of it after its end.
@@ -48,7 +48,7 @@ fn tried() -> io::Result<Tried> {
     while began.elapsed() < PATIENCE {
         told.extend(queue.drain());
         remains = calls::rusage(pid).map_err(|error| why(&error));
-        let is_told = told.iter().any(|told: &Told| told.ended) || watched.is_err();
+        let is_told = told.iter().any(|told: &KqueueReport| told.ended) || watched.is_err();
         let has_ended = remains.as_ref().map_or(true, |usage| usage.has_ended);
         if is_told && has_ended {
             break;
@@ -72,7 +72,7 @@ fn of(judge: impl FnOnce(&Tried) -> State) -> State {
 
 pub(super) fn news(_: &Roots) -> State {
     of(|tried| {
-        let has = |what: fn(&Told) -> bool| tried.told.iter().any(what);
+        let has = |what: fn(&KqueueReport) -> bool| tried.told.iter().any(what);
         verdict::news(has(|told| told.forked), has(|told| told.ended))
     })
 }

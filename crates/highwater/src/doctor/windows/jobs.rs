@@ -3,7 +3,7 @@
 use crate::{
     Roots,
     doctor::State,
-    job::windows_trial::{Heard, Trial},
+    job::windows_probe::{JobObjectProbe, ReportedLifetime},
 };
 
 const OLD: &str = "a process that runs in a job already needs Windows 8 for another one";
@@ -14,7 +14,7 @@ const BLOCK: usize = 64 << 20;
 const LIMIT: u64 = 16 << 20;
 
 pub(super) fn object(_: &Roots) -> State {
-    match Trial::begin(None) {
+    match JobObjectProbe::begin(None) {
         Ok(_) => State::works(),
         Err(why) => State::missing(why).or(OLD),
     }
@@ -22,9 +22,9 @@ pub(super) fn object(_: &Roots) -> State {
 
 pub(super) fn port(_: &Roots) -> State {
     match heard() {
-        Ok(Heard { born: true, ended: true, .. }) => State::works(),
-        Ok(Heard { born, .. }) => {
-            let what = if born { "the end" } else { "the birth" };
+        Ok(ReportedLifetime { started: true, exited: true, .. }) => State::works(),
+        Ok(ReportedLifetime { started, .. }) => {
+            let what = if started { "the end" } else { "the birth" };
             State::missing(format!("{what} of a process was not told")).or("looking finds what lives longer")
         }
         Err(why) => State::missing(why).or(OLD),
@@ -33,7 +33,7 @@ pub(super) fn port(_: &Roots) -> State {
 
 /// `GetProcessMemoryInfo` through a handle that is kept beyond the end.
 pub(super) fn marks(_: &Roots) -> State {
-    match Trial::begin(None).and_then(|mut trial| trial.run().map(|_| trial.marks())) {
+    match JobObjectProbe::begin(None).and_then(|mut probe| probe.run().map(|_| probe.marks())) {
         Ok((Some(_), Some(_))) => State::works(),
         Ok(_) => State::missing("nothing is left of a process that has ended, though its handle is open: peaks are those of the last look")
             .or(NOT_WINDOWS),
@@ -43,9 +43,9 @@ pub(super) fn marks(_: &Roots) -> State {
 
 /// `JobObjectBasicAndIoAccountingInformation`.
 pub(super) fn accounting(_: &Roots) -> State {
-    let used = Trial::begin(None).and_then(|mut trial| {
-        trial.run()?;
-        trial.used().ok_or_else(|| "the Job Object does not say what its processes have used".to_owned())
+    let used = JobObjectProbe::begin(None).and_then(|mut probe| {
+        probe.run()?;
+        probe.used().ok_or_else(|| "the Job Object does not say what its processes have used".to_owned())
     });
     match used {
         Ok(used) if used.cpu.is_some() && used.io.is_some() => State::works(),
@@ -64,9 +64,9 @@ pub(super) fn accounting(_: &Roots) -> State {
 
 /// `PeakJobMemoryUsed`, of a job that has committed a block.
 pub(super) fn peak(_: &Roots) -> State {
-    let peak = Trial::begin(None).and_then(|trial| {
-        trial.commit(BLOCK).map_err(|error| format!("committing memory for a child: {error}"))?;
-        Ok(trial.peak_commit())
+    let peak = JobObjectProbe::begin(None).and_then(|probe| {
+        probe.commit(BLOCK).map_err(|error| format!("committing memory for a child: {error}"))?;
+        Ok(probe.peak_commit())
     });
     match peak {
         Ok(Some(peak)) if peak >= BLOCK as u64 => State::works(),
@@ -78,11 +78,11 @@ pub(super) fn peak(_: &Roots) -> State {
 
 /// `JOB_OBJECT_LIMIT_JOB_MEMORY`: tried by a child that asks for more and never runs.
 pub(super) fn limit(_: &Roots) -> State {
-    let free = Trial::begin(None).map(|trial| trial.commit(BLOCK));
+    let free = JobObjectProbe::begin(None).map(|probe| probe.commit(BLOCK));
     if let Ok(Err(error)) = free {
         return State::missing(format!("a child is refused {BLOCK} bytes without a limit, too: {error}"));
     }
-    match Trial::begin(Some(LIMIT)).map(|trial| trial.commit(BLOCK)) {
+    match JobObjectProbe::begin(Some(LIMIT)).map(|probe| probe.commit(BLOCK)) {
         Ok(Err(_)) => State::works(),
         Ok(Ok(())) => State::missing("a job was given more than its limit").or(
             "Windows keeps it, Wine does not; --max-total-rss and --max-per-proc-rss watch the job instead",
@@ -91,6 +91,6 @@ pub(super) fn limit(_: &Roots) -> State {
     }
 }
 
-fn heard() -> Result<Heard, String> {
-    Trial::begin(None).and_then(|mut trial| trial.run())
+fn heard() -> Result<ReportedLifetime, String> {
+    JobObjectProbe::begin(None).and_then(|mut probe| probe.run())
 }

@@ -5,7 +5,7 @@ use windows_sys::Win32::System::Console::GetConsoleCP;
 use crate::{
     Error, ProcessMemory, Roots, Unavailable,
     doctor::State,
-    job::windows_trial::{own_is_listed, own_use},
+    job::windows_probe::{own_is_listed, own_use},
     process::{all_processes, windows::Opened},
 };
 

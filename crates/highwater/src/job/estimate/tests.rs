@@ -18,13 +18,13 @@ fn ms(millis: u64) -> Duration {
 /// Each step: (rss, mark) of every member, all marks read.
 fn fold(steps: &[&[(u64, u64)]]) -> PeakInterval {
     let mut estimate = PeakEstimate::default();
-    let mut extents = vec![Extent::default(); steps[0].len()];
+    let mut images = vec![ImageWindow::default(); steps[0].len()];
     for (index, step) in steps.iter().enumerate() {
         let at = ms(index as u64 * 100);
-        for (extent, &(rss, mark)) in extents.iter_mut().zip(*step) {
-            extent.read(at, rss * MIB, Some(mark * MIB), false);
+        for (image, &(rss, mark)) in images.iter_mut().zip(*step) {
+            image.read(at, rss * MIB, Some(mark * MIB), false);
         }
-        estimate.sampled(&sample(at, true), extents.iter_mut());
+        estimate.sampled(&sample(at, true), images.iter_mut());
     }
     estimate.finish(ms(steps.len() as u64 * 100), std::iter::empty());
     estimate.interval(false).unwrap()
@@ -63,17 +63,17 @@ fn handing_over_within_a_window_is_not_doubled() {
 fn the_example_of_the_documentation() {
     let exactly = |millis| Moment::exactly(ms(millis));
     let mut estimate = PeakEstimate::default();
-    let take_sample = |estimate: &mut PeakEstimate, millis, members: &mut [(&mut Extent, u64, u64)]| {
-        for (extent, rss, mark) in members.iter_mut() {
-            extent.read(ms(millis), *rss * MIB, Some(*mark * MIB), false);
+    let take_sample = |estimate: &mut PeakEstimate, millis, members: &mut [(&mut ImageWindow, u64, u64)]| {
+        for (image, rss, mark) in members.iter_mut() {
+            image.read(ms(millis), *rss * MIB, Some(*mark * MIB), false);
         }
-        let extents = members.iter_mut().map(|(extent, ..)| &mut **extent);
-        estimate.sampled(&sample(ms(millis), true), extents);
+        let images = members.iter_mut().map(|(image, ..)| &mut **image);
+        estimate.sampled(&sample(ms(millis), true), images);
     };
-    let end = |estimate: &mut PeakEstimate, millis, extent: &mut Extent, mib: u64| {
+    let end = |estimate: &mut PeakEstimate, millis, image: &mut ImageWindow, mib: u64| {
         let source = PeakSource::ExitNotify;
-        extent.set_last(LastMark { bytes: mib * MIB, source, is_final: true });
-        estimate.gone(extent, exactly(millis), Unread::default());
+        image.set_last(LastMark { bytes: mib * MIB, source, is_final: true });
+        estimate.gone(image, exactly(millis), UnreadImage::default());
     };
 
     let mut a = estimate.born(None, false, exactly(0));
@@ -98,12 +98,12 @@ fn the_example_of_the_documentation() {
 #[test]
 fn an_exec_starts_anew_and_the_old_image_stays_in_the_bound() {
     let mut estimate = PeakEstimate::default();
-    let mut extent = Extent::default();
-    extent.read(ms(0), 300 * MIB, Some(300 * MIB), false);
-    estimate.sampled(&sample(ms(0), true), std::iter::once(&mut extent));
-    estimate.exec(&mut extent, Moment::between(ms(0), ms(10)), Unread::default());
-    extent.read(ms(10), 10 * MIB, Some(10 * MIB), false);
-    estimate.sampled(&sample(ms(10), true), std::iter::once(&mut extent));
+    let mut image = ImageWindow::default();
+    image.read(ms(0), 300 * MIB, Some(300 * MIB), false);
+    estimate.sampled(&sample(ms(0), true), std::iter::once(&mut image));
+    estimate.exec(&mut image, Moment::between(ms(0), ms(10)), UnreadImage::default());
+    image.read(ms(10), 10 * MIB, Some(10 * MIB), false);
+    estimate.sampled(&sample(ms(10), true), std::iter::once(&mut image));
     let peak = estimate.interval(false).unwrap();
     assert_eq!((peak.lower_bytes, peak.bytes, peak.upper_bytes), (300 * MIB, 300 * MIB, 300 * MIB));
 }
@@ -111,7 +111,7 @@ fn an_exec_starts_anew_and_the_old_image_stays_in_the_bound() {
 #[test]
 fn a_forked_child_that_shares_its_parents_map_is_counted_once() {
     let mut estimate = PeakEstimate::default();
-    let (mut parent, mut child) = (Extent::default(), Extent::default());
+    let (mut parent, mut child) = (ImageWindow::default(), ImageWindow::default());
     parent.read(ms(0), 300 * MIB, Some(300 * MIB), false);
     child.forked = true;
     child.read(ms(0), 300 * MIB, Some(300 * MIB), true);
@@ -122,12 +122,12 @@ fn a_forked_child_that_shares_its_parents_map_is_counted_once() {
 #[test]
 fn growth_up_to_an_unseen_end_is_in_the_bound() {
     let mut estimate = PeakEstimate::default();
-    let mut extent = Extent::default();
+    let mut image = ImageWindow::default();
     for (at, rss) in [(0, 100), (10, 110), (20, 120)] {
-        extent.read(ms(at), rss * MIB, Some(rss * MIB), false);
-        estimate.sampled(&sample(ms(at), true), std::iter::once(&mut extent));
+        image.read(ms(at), rss * MIB, Some(rss * MIB), false);
+        estimate.sampled(&sample(ms(at), true), std::iter::once(&mut image));
     }
-    estimate.gone(&extent, Moment::between(ms(20), ms(30)), Unread::default());
+    estimate.gone(&image, Moment::between(ms(20), ms(30)), UnreadImage::default());
     estimate.finish(ms(30), std::iter::empty());
     let peak = estimate.interval(false).unwrap();
     assert_eq!(peak.bytes, 120 * MIB);
@@ -135,10 +135,10 @@ fn growth_up_to_an_unseen_end_is_in_the_bound() {
 }
 
 #[test]
-fn the_bound_waits_for_the_last_mark_of_one_that_is_ending() {
+fn the_bound_waits_for_the_final_mark_of_an_exiting_member() {
     let final_mark = |mib: u64| LastMark { bytes: mib * MIB, source: PeakSource::ExitNotify, is_final: true };
     let mut estimate = PeakEstimate::default();
-    let (mut stays, mut ends) = (Extent::default(), Extent::default());
+    let (mut stays, mut ends) = (ImageWindow::default(), ImageWindow::default());
     for at in [0, 60, 120, 180, 240] {
         stays.read(ms(at), 100 * MIB, Some(100 * MIB), false);
         if at == 0 {
@@ -147,18 +147,18 @@ fn the_bound_waits_for_the_last_mark_of_one_that_is_ending() {
         estimate.sampled(&sample(ms(at), true), [&mut stays, &mut ends].into_iter());
     }
     ends.set_last(final_mark(50));
-    estimate.gone(&ends, Moment::exactly(ms(250)), Unread::default());
+    estimate.gone(&ends, Moment::exactly(ms(250)), UnreadImage::default());
     stays.read(ms(300), 100 * MIB, Some(100 * MIB), false);
     estimate.sampled(&sample(ms(300), true), std::iter::once(&mut stays));
     stays.set_last(final_mark(100));
-    estimate.gone(&stays, Moment::exactly(ms(310)), Unread::default());
+    estimate.gone(&stays, Moment::exactly(ms(310)), UnreadImage::default());
     estimate.finish(ms(320), std::iter::empty());
     let peak = estimate.interval(true).unwrap();
     assert_eq!((peak.upper_bytes, peak.upper_rigorous), (150 * MIB, true), "{peak:?}");
 }
 
 #[test]
-fn what_wait4_says_raises_the_estimate() {
+fn max_rss_of_wait4_raises_the_estimate() {
     let mut estimate = PeakEstimate::default();
     estimate.some_process_reached(200 * MIB);
     let peak = estimate.interval(false).unwrap();
@@ -182,22 +182,22 @@ proptest! {
     fn the_ends_enclose_the_estimate(steps in proptest::collection::vec(
         proptest::collection::vec((0u64..1000, 0u64..1000, any::<bool>(), any::<bool>()), 4), 1..30)) {
         let mut estimate = PeakEstimate::default();
-        let mut extents = [Extent::default(); 4];
+        let mut images = [ImageWindow::default(); 4];
         for (index, step) in steps.iter().enumerate() {
             let at = ms(index as u64);
-            for (extent, &(rss, more, exec, forked)) in extents.iter_mut().zip(step) {
+            for (image, &(rss, more, exec, forked)) in images.iter_mut().zip(step) {
                 let moment = Moment::between(at.saturating_sub(ms(rss % 3)), at);
                 let cap = (rss % 2 == 0).then_some(rss);
                 if exec {
-                    estimate.exec(extent, moment, Unread { cap, alike: more });
+                    estimate.exec(image, moment, UnreadImage { rusage_cap: cap, peers_hwm: more });
                 }
-                extent.forked = forked;
-                extent.read(at, rss, forked.then_some(rss + more), false);
+                image.forked = forked;
+                image.read(at, rss, forked.then_some(rss + more), false);
                 if more == 7 {
-                    estimate.gone(extent, moment, Unread { cap, alike: 0 });
+                    estimate.gone(image, moment, UnreadImage { rusage_cap: cap, peers_hwm: 0 });
                 }
             }
-            estimate.sampled(&sample(at, index % 3 == 0), extents.iter_mut());
+            estimate.sampled(&sample(at, index % 3 == 0), images.iter_mut());
             if let Some(peak) = estimate.interval(false) {
                 prop_assert!(peak.lower_bytes <= peak.bytes && peak.bytes <= peak.upper_bytes);
             }

@@ -1,7 +1,7 @@
 //! Readings of GPUs beside the job, on their way into the ledger.
 
 use super::Following;
-use crate::job::{backend::Backend as _, gpu::GpuWatch};
+use crate::job::{backend::JobBackend as _, gpu::GpuWatch};
 
 impl Following {
     /// Names the members to be read on GPUs.
@@ -9,8 +9,7 @@ impl Following {
         let Some(gpu) = &self.gpu else { return };
         gpu.follow(self.os_job.pids_and_ids());
         if !gpu.is_open() {
-            self.ledger
-                .gpu_missed("the drivers did not answer in time; what came later was read all the same");
+            self.ledger.gpu_missed("the drivers did not answer in time; only later samples are counted");
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{GpuSample, Held, OnDevice};
+use super::{GpuSample, MemberGpuUse, OnDevice};
 use crate::{
     Roots, Unavailable,
     gpu::{Device, Gap, Listing, Monitor, PidSpace, Source},
@@ -21,36 +21,36 @@ use crate::{
 };
 
 /// Longest wait for the drivers to open: NVML takes seconds if no persistence daemon runs.
-const OPENING: Duration = Duration::from_secs(10);
+const DRIVER_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the last sample.
-const CLOSING: Duration = Duration::from_secs(1);
+const LAST_SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Shortest and longest pause between two samples at an adaptive pace.
-const SHORTEST: Duration = Duration::from_millis(20);
-const LONGEST: Duration = Duration::from_millis(500);
+const MIN_SAMPLE_PAUSE: Duration = Duration::from_millis(20);
+const MAX_SAMPLE_PAUSE: Duration = Duration::from_millis(500);
 /// Divisor of the time until the next sample: a sample may cost this share of it.
-const SHARE: u32 = 50;
+const SAMPLE_COST_DIVISOR: u32 = 50;
 
 /// Stack of the thread: drivers' libraries need more than code of this library.
-const STACK: usize = 2 << 20;
+const WATCH_STACK_BYTES: usize = 2 << 20;
 
 /// The thread that reads the devices.
 #[derive(Debug)]
 pub(crate) struct GpuWatch {
     samples: Receiver<GpuSample>,
-    shared: Arc<Shared>,
+    shared: Arc<WatchShared>,
     /// Samples from before the job began.
     first: Vec<GpuSample>,
     is_open: bool,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct WatchShared {
+    state: Mutex<WatchState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct WatchState {
     members: HashMap<u32, MemberId>,
     over: bool,
 }
@@ -58,13 +58,15 @@ struct State {
 impl GpuWatch {
     /// Opens the drivers and reads the devices once, before the job begins.
     pub(crate) fn start(roots: &Roots, pace: Pace) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(WatchShared::default());
         let (sender, samples) = channel();
-        let (theirs, roots) = (Arc::clone(&shared), roots.clone());
+        let (thread_shared, roots) = (Arc::clone(&shared), roots.clone());
         // Without a thread there are no samples, and the record says so.
-        let started = quiet_thread::start("hw-gpu", STACK, move || read(&roots, pace, &theirs, &sender));
+        let started = quiet_thread::start("hw-gpu", WATCH_STACK_BYTES, move || {
+            read(&roots, pace, &thread_shared, &sender);
+        });
         let mut watch = Self { samples, shared, first: Vec::new(), is_open: started.is_ok() };
-        match watch.samples.recv_timeout(OPENING) {
+        match watch.samples.recv_timeout(DRIVER_OPEN_TIMEOUT) {
             Ok(sample) => watch.first.push(sample),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => watch.is_open = false,
         }
@@ -95,7 +97,7 @@ impl GpuWatch {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).over = true;
         self.shared.changed.notify_all();
         let mut samples = self.drain();
-        let deadline = Instant::now() + CLOSING;
+        let deadline = Instant::now() + LAST_SAMPLE_TIMEOUT;
         let left = || deadline.saturating_duration_since(Instant::now());
         if self.is_open {
             samples.extend(std::iter::from_fn(|| self.samples.recv_timeout(left()).ok()));
@@ -105,7 +107,7 @@ impl GpuWatch {
 }
 
 /// Reads until the job is over.
-fn read(roots: &Roots, pace: Pace, shared: &Shared, samples: &Sender<GpuSample>) {
+fn read(roots: &Roots, pace: Pace, shared: &WatchShared, samples: &Sender<GpuSample>) {
     let mut monitor = Monitor::beside_a_job(roots.clone());
     let mut is_first = true;
     loop {
@@ -125,7 +127,7 @@ fn read(roots: &Roots, pace: Pace, shared: &Shared, samples: &Sender<GpuSample>)
         }
         let pause = match pace {
             Pace::Fixed { interval, .. } => interval,
-            Pace::Adaptive => (cost * SHARE).clamp(SHORTEST, LONGEST),
+            Pace::Adaptive => (cost * SAMPLE_COST_DIVISOR).clamp(MIN_SAMPLE_PAUSE, MAX_SAMPLE_PAUSE),
         };
         let state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = shared.changed.wait_timeout_while(state, pause, |state| !state.over);
@@ -191,7 +193,7 @@ fn on_device(
             on.others += 1;
             continue;
         };
-        on.rows.push(Held {
+        on.rows.push(MemberGpuUse {
             id,
             vram: usage.vram.reading.clone(),
             system: usage.system.reading.clone(),

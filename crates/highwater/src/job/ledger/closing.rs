@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Header, Ledger, OomSeen, Origin};
+use super::{FigureOrigin, JobHeader, Ledger, OomSeen};
 use crate::{
     job::{RowsSoFar, moment::rounded_seconds, rows::Rows},
     record::{
@@ -13,7 +13,7 @@ use crate::{
 
 /// Facts that are known only when a record is made.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Closing {
+pub(crate) struct ClosingFacts {
     pub(crate) elapsed: Duration,
     pub(crate) exit: Option<Exit>,
     pub(crate) downgrades: Vec<Downgrade>,
@@ -23,16 +23,16 @@ pub(crate) struct Closing {
     /// True if the kernel reported every fork, exec and exit.
     pub(crate) all_reported: bool,
     /// Peaks and kills that the kernel itself counted.
-    pub(crate) kept: Kept,
+    pub(crate) kernel_totals: KernelTotals,
     /// The limits, and how far the job exceeded them.
     pub(crate) limits: Vec<Limit>,
     /// True if this process sent SIGKILL.
-    pub(crate) we_killed: bool,
+    pub(crate) sent_sigkill: bool,
 }
 
 /// Totals of the whole job that the kernel itself kept.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Kept {
+pub(crate) struct KernelTotals {
     /// Peak of the charge of its cgroup.
     pub(crate) cgroup: Option<PeakFigure>,
     /// Peak of its committed memory.
@@ -45,7 +45,7 @@ pub(crate) struct Kept {
 
 impl Ledger {
     /// Returns the record so far, without groups, timeline and spilled rows: cheap enough to be written now and then.
-    pub(crate) fn checkpoint(&self, closing: &Closing) -> Record<RowsSoFar<'_>> {
+    pub(crate) fn checkpoint(&self, closing: &ClosingFacts) -> Record<RowsSoFar<'_>> {
         let processes = RowsSoFar::of(self);
         let left_out = self.seen - processes.len() as u64;
         let mut record = self.record(closing, processes, Vec::new(), self.living.len() as u64);
@@ -54,9 +54,9 @@ impl Ledger {
     }
 
     /// Returns the complete record. Members that are still alive are marked as running.
-    pub(crate) fn finish(mut self, closing: &Closing) -> Record<Rows> {
-        let extents = self.living.values_mut().map(|member| &mut member.extent);
-        self.estimate.finish(closing.elapsed, extents);
+    pub(crate) fn finish(mut self, closing: &ClosingFacts) -> Record<Rows> {
+        let windows = self.living.values_mut().map(|member| &mut member.window);
+        self.estimate.finish(closing.elapsed, windows);
         let still_running = self.living.len() as u64;
         for (id, member) in std::mem::take(&mut self.living) {
             self.usage.survived(member.used());
@@ -72,14 +72,13 @@ impl Ledger {
         if let Some(reason) = rows.failed() {
             closing.downgrades.push(Downgrade {
                 wanted: "rows spilled to disk".to_owned(),
-                reason: format!("the temporary file could not be used ({reason}); they were kept in memory"),
+                reason: format!("the temporary file could not be used ({reason}); they are kept in memory"),
             });
         }
         if are_gathered {
             closing.downgrades.push(Downgrade {
                 wanted: "a group for each name".to_owned(),
-                reason: "there are too many; those that came last are counted together as (others)"
-                    .to_owned(),
+                reason: "there are too many; the latest ones are counted together as (others)".to_owned(),
             });
         }
         let mut record = self.record(&closing, rows, groups, still_running);
@@ -91,7 +90,7 @@ impl Ledger {
 
     fn record<P>(
         &self,
-        closing: &Closing,
+        closing: &ClosingFacts,
         processes: P,
         groups: Vec<Group>,
         still_running: u64,
@@ -102,7 +101,7 @@ impl Ledger {
         // A rise that stays below a high-water mark from before the attachment is seen in samples only.
         let marks_are_known = self.header.attached.is_none();
         let mut rss = self.estimate.interval(all_reported && ends_are_known && marks_are_known);
-        let Header {
+        let JobHeader {
             tool,
             host,
             command,
@@ -114,7 +113,7 @@ impl Ledger {
             group_by: _,
             attached,
         } = self.header.clone();
-        let Origin { metric, lineage, peaks, slack_bytes } = origin;
+        let FigureOrigin { metric, lineage, peaks, slack_bytes } = origin;
         if let Some(rss) = &mut rss {
             rss.slack_bytes = slack_bytes.map(|bytes| bytes * self.estimate.images_at_upper());
         }
@@ -156,17 +155,15 @@ impl Ledger {
             peak: Peaks {
                 rss,
                 pss: self.pss_figure(),
-                cgroup: closing.kept.cgroup,
-                commit: closing.kept.commit,
+                cgroup: closing.kernel_totals.cgroup,
+                commit: closing.kernel_totals.commit,
                 swap: self.swap,
                 gpu: self.gpu.peaks(),
             },
-            usage: Usage { pressure: closing.kept.pressure, ..usage },
-            oom: closing
-                .kept
-                .oom
-                .as_ref()
-                .map(|seen| self.killed.judge(seen, closing.we_killed, self.unknown_ends + self.seen_dead)),
+            usage: Usage { pressure: closing.kernel_totals.pressure, ..usage },
+            oom: closing.kernel_totals.oom.as_ref().map(|seen| {
+                self.killed.judge(seen, closing.sent_sigkill, self.unknown_ends + self.seen_dead)
+            }),
             capture: Capture {
                 attached,
                 lineage,
@@ -205,18 +202,15 @@ impl Ledger {
             // There is no such figure on other systems.
             None if self.header.origin.metric != Metric::Rss => return None,
             None if self.pss_disturbed > 0 => format!(
-                "each of {} passes was disturbed by processes that were born, exec'ed or ended meanwhile",
+                "processes started, exec'ed or exited during each of the {} passes",
                 self.pss_disturbed
             ),
             None => "the job ended before a first pass".to_owned(),
             Some(pass) if pass.unread == 1 => {
-                "a process could not be read, or not in time; nothing of it is counted".to_owned()
+                "one process could not be read, or not in time; it is not counted".to_owned()
             }
             Some(pass) if pass.unread > 1 => {
-                format!(
-                    "{} processes could not be read, or not in time; nothing of them is counted",
-                    pass.unread
-                )
+                format!("{} processes could not be read, or not in time; they are not counted", pass.unread)
             }
             Some(_) => return None,
         };

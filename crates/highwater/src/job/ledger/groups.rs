@@ -6,8 +6,8 @@ use self::tree::TreeFold;
 use crate::{
     job::{
         GroupBy,
-        events::Reading,
-        identity::{MemberId, Name},
+        events::MemoryReading,
+        identity::{MemberId, ProgramName},
         moment::rounded_seconds,
     },
     record::{Certainty, Group, Process, ProcessPeak},
@@ -29,24 +29,24 @@ pub(super) struct Membership(Vec<usize>);
 
 /// All groups of all keys.
 #[derive(Debug)]
-pub(super) struct Groups {
+pub(super) struct LedgerGroups {
     /// The groups by command are first, as bounds for unread programs need them.
-    kinds: Vec<Kind>,
+    kinds: Vec<GroupKind>,
     tree: Option<TreeFold>,
 }
 
-impl Groups {
+impl LedgerGroups {
     /// Groups by command, and by the keys in `asked`.
     pub(super) fn new(asked: &[GroupBy]) -> Self {
-        let mut kinds = vec![Kind::new(GroupBy::Command)];
+        let mut kinds = vec![GroupKind::new(GroupBy::Command)];
         for by in asked.iter().filter(|by| !matches!(by, GroupBy::Command | GroupBy::Tree)) {
-            kinds.push(Kind::new(by.clone()));
+            kinds.push(GroupKind::new(by.clone()));
         }
         let with_tree = asked.iter().any(|by| matches!(by, GroupBy::Tree));
         Self { kinds, tree: with_tree.then(TreeFold::default) }
     }
 
-    pub(super) fn of(&mut self, name: &Name, parent: u32) -> Membership {
+    pub(super) fn of(&mut self, name: &ProgramName, parent: u32) -> Membership {
         Membership(self.kinds.iter_mut().map(|kind| kind.of(name, parent)).collect())
     }
 
@@ -67,7 +67,7 @@ impl Groups {
     pub(super) fn sample<'a>(
         &mut self,
         at: Duration,
-        readings: &[Reading],
+        readings: &[MemoryReading],
         of: impl Fn(MemberId) -> Option<&'a Membership>,
     ) {
         for reading in readings.iter().filter(|reading| !reading.shares_map) {
@@ -107,7 +107,7 @@ impl Groups {
 
     /// Returns all groups; `row_of` gives the index of a member's row.
     pub(super) fn finish(&mut self, row_of: impl Fn(MemberId) -> Option<u64>) -> Vec<Group> {
-        let mut groups: Vec<Group> = self.kinds.iter_mut().flat_map(Kind::finish).collect();
+        let mut groups: Vec<Group> = self.kinds.iter_mut().flat_map(GroupKind::finish).collect();
         groups.extend(self.tree.iter().flat_map(|tree| tree.finish(&row_of)));
         groups
     }
@@ -115,7 +115,7 @@ impl Groups {
 
 /// Sums by one key, anew in each sample, so that a group's peak is that of one instant.
 #[derive(Debug)]
-struct Kind {
+struct GroupKind {
     by: GroupBy,
     keys: HashMap<String, usize>,
     folds: Vec<GroupFold>,
@@ -132,12 +132,12 @@ struct GroupFold {
     processes: u64,
 }
 
-impl Kind {
+impl GroupKind {
     fn new(by: GroupBy) -> Self {
         Self { by, keys: HashMap::new(), folds: Vec::new(), touched: Vec::new() }
     }
 
-    fn of(&mut self, name: &Name, parent: u32) -> usize {
+    fn of(&mut self, name: &ProgramName, parent: u32) -> usize {
         match &self.by {
             GroupBy::Exe => match &name.exe {
                 Some(exe) => self.index(exe),
@@ -222,21 +222,22 @@ mod tests {
 
     #[test]
     fn groups_beyond_the_bound_are_one() {
-        let mut groups = Groups::new(&[]);
-        let name = |number: usize| Name::new(format!("program-{number}"), "program".into(), None, None);
+        let mut groups = LedgerGroups::new(&[]);
+        let name =
+            |number: usize| ProgramName::new(format!("program-{number}"), "program".into(), None, None);
         let mut members: Vec<Membership> = (0..MAX_NAMED_GROUPS).map(|n| groups.of(&name(n), 1)).collect();
         assert!(!groups.are_gathered());
         members.extend((0..3).map(|n| groups.of(&name(MAX_NAMED_GROUPS + n), 1)));
         assert_eq!(groups.of(&name(7), 1), members[7], "a group that has a name keeps it");
         assert!(groups.are_gathered());
-        let reading = |id: usize| Reading {
+        let reading = |id: usize| MemoryReading {
             id: MemberId(u32::try_from(id).unwrap()),
             rss: 100,
             mark: None,
             swap: None,
             shares_map: false,
         };
-        let readings: Vec<Reading> = (0..members.len()).map(reading).collect();
+        let readings: Vec<MemoryReading> = (0..members.len()).map(reading).collect();
         groups.sample(Duration::from_secs(1), &readings, |id| members.get(id.0 as usize));
         for membership in &members {
             groups.kinds[0].count(membership.0[0], None);

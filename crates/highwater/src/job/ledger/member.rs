@@ -6,41 +6,40 @@ use std::{
 };
 
 use super::{
-    groups::{Groups, Membership, OTHERS},
+    groups::{LedgerGroups, Membership, OTHERS},
     usage_account::UsageAccount,
 };
 use crate::{
     job::{
-        estimate::{Extent, Unread},
-        events::{LastMark, Reading},
-        identity::{MemberId, Name},
+        estimate::{ImageWindow, UnreadImage},
+        events::{LastMark, MemoryReading},
+        identity::{MemberId, ProgramName},
         moment::Moment,
         moment::rounded_seconds,
-        used::UsageWanted,
+        resource_use::UsageWanted,
     },
     record::{Certainty, Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks, Timestamp},
 };
 
-/// Longest time between fork and exec of a process that is on its way to an exec: one that lives longer without an exec
-/// is a worker. It is longer than the tracker's `FORK_TO_FIRST_HOLD`, which bounds the delay of a hold that is known to
-/// come.
-const FORK_TO_EXEC: Duration = Duration::from_millis(50);
+/// Longest life without an exec after which a process may have exec'ed unseen; one that lives longer is a worker. It is
+/// longer than the tracker's `FORK_TO_FIRST_HOLD`, as a busy machine may delay an exec.
+const MAX_FORK_TO_UNSEEN_EXEC: Duration = Duration::from_millis(50);
 
 /// Most images of a process that have entries of their own, beside its last one.
-const MAX_IMAGES: usize = 1_000;
+const MAX_IMAGES_PER_PROCESS: usize = 1_000;
 
 #[derive(Debug)]
-pub(super) struct Member {
+pub(super) struct LedgerMember {
     pub(super) pid: u32,
     pub(super) ppid: u32,
     /// The parent, if it is a member.
     pub(super) parent: Option<MemberId>,
-    pub(super) name: Arc<Name>,
+    pub(super) name: Arc<ProgramName>,
     pub(super) groups: Membership,
     pub(super) forked: bool,
     pub(super) first: Duration,
     pub(super) last: Duration,
-    pub(super) extent: Extent,
+    pub(super) window: ImageWindow,
     /// Its high-water mark when it was first read.
     born_with: Option<u64>,
     /// Highest reading of the current image, and its source.
@@ -50,7 +49,7 @@ pub(super) struct Member {
     images: Vec<Image>,
     pub(super) exit: Option<ProcessExit>,
     /// Upper bound of its peak: its `ru_maxrss`.
-    pub(super) cap: Option<u64>,
+    pub(super) rusage_cap: Option<u64>,
     /// Its highest commit charge, and whether that is final.
     pub(super) commit: Option<(u64, bool)>,
     /// Boxed, as it is large and most members are not read while they live.
@@ -60,11 +59,11 @@ pub(super) struct Member {
     swap: Option<u64>,
 }
 
-impl Member {
+impl LedgerMember {
     pub(super) fn new(
         pid: u32,
         parent: u32,
-        name: Arc<Name>,
+        name: Arc<ProgramName>,
         groups: Membership,
         forked: bool,
         first: Duration,
@@ -78,13 +77,13 @@ impl Member {
             forked,
             first,
             last: first,
-            extent: Extent::default(),
+            window: ImageWindow::default(),
             born_with: None,
             high: None,
             last_mark: None,
             images: Vec::new(),
             exit: None,
-            cap: None,
+            rusage_cap: None,
             commit: None,
             used: None,
             mark_before: None,
@@ -96,8 +95,8 @@ impl Member {
     /// not grow, has probably exec'ed unseen.
     pub(super) fn showed_only_its_parent(&self) -> bool {
         let born_with = self.born_with.unwrap_or(0);
-        let grew = self.high.is_some_and(|(high, _)| high > born_with + born_with / 64 + (128 << 10));
-        self.forked && !grew && self.last.saturating_sub(self.first) < FORK_TO_EXEC
+        let grew = self.high.is_some_and(|(high, _)| high > born_with + copy_tolerance_bytes(born_with));
+        self.forked && !grew && self.last.saturating_sub(self.first) < MAX_FORK_TO_UNSEEN_EXEC
     }
 
     /// Returns its usage beside memory.
@@ -115,9 +114,9 @@ impl Member {
         self.forked = false;
     }
 
-    pub(super) fn read(&mut self, at: Duration, reading: &Reading) {
+    pub(super) fn read(&mut self, at: Duration, reading: &MemoryReading) {
         self.last = at;
-        self.extent.read(at, reading.rss, reading.mark, reading.shares_map);
+        self.window.read(at, reading.rss, reading.mark, reading.shares_map);
         if reading.shares_map {
             return;
         }
@@ -140,10 +139,10 @@ impl Member {
             self.last_mark.filter(|known| (known.is_final, known.bytes) > (mark.is_final, mark.bytes));
         let mark = known.unwrap_or(mark);
         self.last_mark = Some(mark);
-        self.extent.set_last(mark);
+        self.window.set_last(mark);
     }
 
-    pub(super) fn exec(&mut self, name: Arc<Name>, groups: &mut Groups, moment: Moment) {
+    pub(super) fn exec(&mut self, name: Arc<ProgramName>, groups: &mut LedgerGroups, moment: Moment) {
         if !self.forked {
             let image = self.image();
             add_image(&mut self.images, image);
@@ -154,14 +153,14 @@ impl Member {
         self.rename(name, groups);
     }
 
-    pub(super) fn rename(&mut self, name: Arc<Name>, groups: &mut Groups) {
+    pub(super) fn rename(&mut self, name: Arc<ProgramName>, groups: &mut LedgerGroups) {
         self.groups = groups.of(&name, self.ppid);
         self.name = name;
     }
 
     /// Returns the bounds of its image, in case that ends without a final mark.
-    pub(super) fn unread(&self, groups: &Groups) -> Unread {
-        Unread { cap: self.cap, alike: groups.largest(&self.groups) }
+    pub(super) fn unread(&self, groups: &LedgerGroups) -> UnreadImage {
+        UnreadImage { rusage_cap: self.rusage_cap, peers_hwm: groups.largest(&self.groups) }
     }
 
     fn image(&self) -> Image {
@@ -173,7 +172,7 @@ impl Member {
             certainty: if last.is_final { Certainty::Exact } else { Certainty::AtLeast },
         });
         let capped = |bytes| ProcessPeak { bytes, source: PeakSource::Capped, certainty: Certainty::AtMost };
-        let peak = last.or(read).or_else(|| self.cap.map(capped));
+        let peak = last.or(read).or_else(|| self.rusage_cap.map(capped));
         Image { command: self.name.command.clone(), peak }
     }
 
@@ -214,10 +213,16 @@ impl Member {
     }
 }
 
+/// Returns how much a copy of `born_with` bytes may grow and still count as its parent's pages. It is half of the job's
+/// tolerances, as it is about one process: a child touches few pages between fork and exec.
+fn copy_tolerance_bytes(born_with: u64) -> u64 {
+    born_with / 64 + (128 << 10)
+}
+
 /// Adds an image to those of a process. Beyond the bound the last entry stands for all further ones, because a process
 /// that execs without end must not fill the memory.
 fn add_image(images: &mut Vec<Image>, image: Image) {
-    let is_full = images.len() == MAX_IMAGES;
+    let is_full = images.len() == MAX_IMAGES_PER_PROCESS;
     match images.last_mut() {
         Some(others) if is_full => {
             others.peak = larger(others.peak, image.peak);

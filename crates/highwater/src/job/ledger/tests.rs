@@ -7,14 +7,14 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{Closing, Header, Ledger, Origin, PssPass};
+use super::{ClosingFacts, FigureOrigin, JobHeader, Ledger, PssPass};
 use crate::{
     job::{
         Rows,
-        events::{Event, LastMark, Reading, Sample, TimedEvent},
-        identity::{MemberId, Name},
+        events::{JobEvent, LastMark, MemoryReading, Sample, TimedEvent},
+        identity::{MemberId, ProgramName},
         moment::Moment,
-        used::UsageWanted,
+        resource_use::UsageWanted,
     },
     record::{Certainty, Host, Lineage, Metric, PeakSource, PeaksFrom, Process, ProcessExit, Record, Tool},
 };
@@ -32,7 +32,7 @@ fn ledger() -> Ledger {
 }
 
 fn ledger_with(lineage: Lineage) -> Ledger {
-    Ledger::new(Header {
+    Ledger::new(JobHeader {
         tool: Tool { version: "0".into(), target: "test".into() },
         host: Host {
             name: None,
@@ -47,57 +47,57 @@ fn ledger_with(lineage: Lineage) -> Ledger {
         command: vec!["job".into()],
         started: SystemTime::UNIX_EPOCH,
         interval: None,
-        origin: Origin { metric: Metric::Rss, lineage, peaks: PeaksFrom::Marks, slack_bytes: None },
+        origin: FigureOrigin { metric: Metric::Rss, lineage, peaks: PeaksFrom::Marks, slack_bytes: None },
         usage: UsageWanted { cpu: true, io: true },
         group_by: Vec::new(),
         attached: None,
     })
 }
 
-fn name(command: &str) -> Arc<Name> {
-    Arc::new(Name { command: command.into(), comm: command.into(), exe: None, line: None })
+fn name(command: &str) -> Arc<ProgramName> {
+    Arc::new(ProgramName { command: command.into(), comm: command.into(), exe: None, line: None })
 }
 
-fn born(id: u32, pid: u32, parent: u32, command: &str, forked: bool) -> Event {
-    Event::Started { id: MemberId(id), pid, ppid: parent, name: Some(name(command)), forked }
+fn born(id: u32, pid: u32, parent: u32, command: &str, forked: bool) -> JobEvent {
+    JobEvent::Started { id: MemberId(id), pid, ppid: parent, name: Some(name(command)), forked }
 }
 
-fn gone(id: u32, at: u64) -> Event {
-    Event::Ended { id: MemberId(id), freed: ms(at) }
+fn gone(id: u32, at: u64) -> JobEvent {
+    JobEvent::Ended { id: MemberId(id), freed: ms(at) }
 }
 
 /// Applies an event from the last step, since the last sample.
-fn event(ledger: &mut Ledger, at: Duration, event: Event) {
+fn event(ledger: &mut Ledger, at: Duration, event: JobEvent) {
     let before = at.saturating_sub(ms(10));
     ledger.event(TimedEvent { moment: Moment::between(before, at), event });
 }
 
-fn exactly(ledger: &mut Ledger, at: u64, event: Event) {
+fn exactly(ledger: &mut Ledger, at: u64, event: JobEvent) {
     ledger.event(TimedEvent { moment: Moment::exactly(ms(at)), event });
 }
 
-fn reading(id: u32, rss: u64, mark: u64) -> Reading {
-    Reading { id: MemberId(id), rss: rss * MIB, mark: Some(mark * MIB), swap: None, shares_map: false }
+fn reading(id: u32, rss: u64, mark: u64) -> MemoryReading {
+    MemoryReading { id: MemberId(id), rss: rss * MIB, mark: Some(mark * MIB), swap: None, shares_map: false }
 }
 
-fn sample(ledger: &mut Ledger, at: u64, readings: &[Reading]) {
+fn sample(ledger: &mut Ledger, at: u64, readings: &[MemoryReading]) {
     ledger.sample(&Sample { at: ms(at), readings, uses: &[], marks: true, complete_until: ms(at) });
 }
 
 fn finish(ledger: Ledger, at: u64) -> (Record<Rows>, Vec<Process>) {
-    let record = ledger.finish(&Closing { elapsed: ms(at), ..Closing::default() });
+    let record = ledger.finish(&ClosingFacts { elapsed: ms(at), ..ClosingFacts::default() });
     let rows = record.processes.iter().map(Result::unwrap).collect();
     (record, rows)
 }
 
 #[test]
-fn what_a_child_held_before_its_exec_is_not_its_own() {
+fn memory_of_a_child_before_its_exec_is_not_its_own() {
     let mut ledger = ledger();
     event(&mut ledger, ms(0), born(0, 10, 1, "server", false));
     sample(&mut ledger, 0, &[reading(0, 300, 300)]);
     event(&mut ledger, ms(10), born(1, 11, 10, "server", true));
     sample(&mut ledger, 10, &[reading(0, 300, 300), reading(1, 300, 300)]);
-    event(&mut ledger, ms(20), Event::Exec { id: MemberId(1), name: Some(name("true")) });
+    event(&mut ledger, ms(20), JobEvent::Exec { id: MemberId(1), name: Some(name("true")) });
     sample(&mut ledger, 20, &[reading(0, 300, 300), reading(1, 1, 1)]);
     event(&mut ledger, ms(30), gone(1, 30));
     let (record, rows) = finish(ledger, 40);
@@ -132,7 +132,7 @@ fn the_images_of_a_process_each_have_a_peak() {
     let mut ledger = ledger();
     event(&mut ledger, ms(0), born(0, 10, 1, "large", false));
     sample(&mut ledger, 0, &[reading(0, 300, 310)]);
-    event(&mut ledger, ms(10), Event::Exec { id: MemberId(0), name: Some(name("small")) });
+    event(&mut ledger, ms(10), JobEvent::Exec { id: MemberId(0), name: Some(name("small")) });
     sample(&mut ledger, 10, &[reading(0, 10, 10)]);
     let (_, rows) = finish(ledger, 20);
     let images: Vec<_> = rows[0]
@@ -151,7 +151,7 @@ fn images_beyond_the_bound_are_one() {
     for number in 1..1_500 {
         let mark = if number == 1_400 { 310 } else { 10 };
         sample(&mut ledger, number, &[reading(0, 10, mark)]);
-        event(&mut ledger, ms(number), Event::Exec { id: MemberId(0), name: Some(name("next")) });
+        event(&mut ledger, ms(number), JobEvent::Exec { id: MemberId(0), name: Some(name("next")) });
     }
     sample(&mut ledger, 1_500, &[reading(0, 20, 20)]);
     let (_, rows) = finish(ledger, 1_501);
@@ -175,7 +175,7 @@ fn a_groups_peak_is_one_instants() {
 }
 
 #[test]
-fn one_pid_twice_is_two_rows_and_who_lives_on_is_named() {
+fn one_pid_twice_is_two_rows_and_a_survivor_is_named() {
     let mut ledger = ledger();
     event(&mut ledger, ms(0), born(0, 10, 1, "first", false));
     sample(&mut ledger, 0, &[reading(0, 20, 20)]);
@@ -190,13 +190,13 @@ fn one_pid_twice_is_two_rows_and_who_lives_on_is_named() {
 }
 
 #[test]
-fn what_could_not_be_read_is_capped_or_unknown_never_zero() {
+fn an_unread_peak_is_capped_or_unknown_never_zero() {
     let exit = ProcessExit { code: Some(0), signal: None };
     let mut capped = ledger();
     event(&mut capped, ms(0), born(0, 10, 1, "true", false));
-    event(&mut capped, ms(1), Event::Exit { id: MemberId(0), exit });
-    event(&mut capped, ms(1), Event::MaxRss { id: MemberId(0), bytes: 2 * MIB });
-    event(&mut capped, ms(1), Event::ReapedMaxRss { bytes: 2 * MIB, may_be_inherited: true });
+    event(&mut capped, ms(1), JobEvent::Exit { id: MemberId(0), exit });
+    event(&mut capped, ms(1), JobEvent::MaxRss { id: MemberId(0), bytes: 2 * MIB });
+    event(&mut capped, ms(1), JobEvent::ReapedMaxRss { bytes: 2 * MIB, may_be_inherited: true });
     event(&mut capped, ms(1), gone(0, 1));
     let (record, rows) = finish(capped, 1);
     let peak = rows[0].peak.rss.unwrap();
@@ -205,7 +205,7 @@ fn what_could_not_be_read_is_capped_or_unknown_never_zero() {
 
     let mut unread = ledger();
     event(&mut unread, ms(0), born(0, 10, 1, "true", false));
-    event(&mut unread, ms(0), Event::MissedProcess);
+    event(&mut unread, ms(0), JobEvent::MissedProcess);
     sample(&mut unread, 0, &[]);
     let (record, rows) = finish(unread, 1);
     assert_eq!((rows[0].max_rss_kib, record.max_total_rss_kib, record.peak.rss), (None, None, None));
@@ -213,30 +213,30 @@ fn what_could_not_be_read_is_capped_or_unknown_never_zero() {
 }
 
 #[test]
-fn what_is_told_whole_has_exact_peaks_and_a_rigorous_bound() {
-    let last = |id, bytes| Event::FinalMark {
+fn complete_reports_give_exact_peaks_and_a_rigorous_bound() {
+    let last = |id, bytes| JobEvent::FinalMark {
         id: MemberId(id),
         mark: LastMark { bytes: bytes * MIB, source: PeakSource::ExitNotify, is_final: true },
     };
-    let unnamed = |id, pid| Event::Started { id: MemberId(id), pid, ppid: 10, name: None, forked: true };
+    let unnamed = |id, pid| JobEvent::Started { id: MemberId(id), pid, ppid: 10, name: None, forked: true };
     let mut ledger = ledger_with(Lineage::ProcConnector);
     exactly(&mut ledger, 0, born(0, 10, 1, "sh", false));
     sample(&mut ledger, 0, &[reading(0, 2, 2)]);
     // Two children one after the other, both gone before a sample; the second one was started by vfork.
     exactly(&mut ledger, 1, unnamed(1, 11));
     exactly(&mut ledger, 2, last(1, 2));
-    exactly(&mut ledger, 2, Event::Exec { id: MemberId(1), name: Some(name("true")) });
+    exactly(&mut ledger, 2, JobEvent::Exec { id: MemberId(1), name: Some(name("true")) });
     exactly(&mut ledger, 3, last(1, 100));
     exactly(&mut ledger, 4, gone(1, 4));
     exactly(&mut ledger, 5, unnamed(2, 12));
-    exactly(&mut ledger, 6, Event::SharesMemoryMap { id: MemberId(2), shares: true });
-    exactly(&mut ledger, 6, Event::Exec { id: MemberId(2), name: Some(name("true")) });
+    exactly(&mut ledger, 6, JobEvent::SharesMemoryMap { id: MemberId(2), shares: true });
+    exactly(&mut ledger, 6, JobEvent::Exec { id: MemberId(2), name: Some(name("true")) });
     exactly(&mut ledger, 7, last(2, 50));
     exactly(&mut ledger, 8, gone(2, 8));
     sample(&mut ledger, 10, &[reading(0, 2, 2)]);
     exactly(&mut ledger, 11, last(0, 2));
     exactly(&mut ledger, 11, gone(0, 11));
-    let closing = Closing { elapsed: ms(12), all_reported: true, ..Closing::default() };
+    let closing = ClosingFacts { elapsed: ms(12), all_reported: true, ..ClosingFacts::default() };
     let record = ledger.finish(&closing);
     let rows: Vec<Process> = record.processes.iter().map(Result::unwrap).collect();
     let peak = record.peak.rss.unwrap();
@@ -255,7 +255,7 @@ fn one_image_without_a_last_mark_and_the_bound_is_not_rigorous() {
     exactly(&mut ledger, 0, born(0, 10, 1, "sh", false));
     sample(&mut ledger, 0, &[reading(0, 2, 2)]);
     exactly(&mut ledger, 11, gone(0, 11));
-    let closing = Closing { elapsed: ms(12), all_reported: true, ..Closing::default() };
+    let closing = ClosingFacts { elapsed: ms(12), all_reported: true, ..ClosingFacts::default() };
     let record = ledger.finish(&closing);
     assert!(!record.peak.rss.unwrap().upper_rigorous);
     assert_eq!(
@@ -265,23 +265,24 @@ fn one_image_without_a_last_mark_and_the_bound_is_not_rigorous() {
 }
 
 #[test]
-fn memory_that_is_being_freed_counts_and_perf_does_not_tell_how_long() {
+fn memory_that_is_being_freed_counts_and_perf_does_not_report_how_long() {
     let mut ledger = ledger_with(Lineage::Perf);
     exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
     sample(&mut ledger, 0, &[reading(0, 100, 100)]);
     let mark = LastMark { bytes: 100 * MIB, source: PeakSource::Taskstats, is_final: true };
-    exactly(&mut ledger, 5, Event::FinalMark { id: MemberId(0), mark });
+    exactly(&mut ledger, 5, JobEvent::FinalMark { id: MemberId(0), mark });
     exactly(&mut ledger, 5, gone(0, 9));
     exactly(&mut ledger, 7, born(1, 11, 1, "b", false));
     sample(&mut ledger, 10, &[reading(1, 50, 50)]);
-    let record = ledger.finish(&Closing { elapsed: ms(11), all_reported: true, ..Closing::default() });
+    let record =
+        ledger.finish(&ClosingFacts { elapsed: ms(11), all_reported: true, ..ClosingFacts::default() });
     let peak = record.peak.rss.unwrap();
     assert_eq!((peak.upper_bytes, peak.upper_rigorous), (150 * MIB, false));
     assert_eq!(record.processes.iter().next().unwrap().unwrap().end_seconds, Some(0.005));
 }
 
 #[test]
-fn a_window_waits_for_the_last_mark_of_one_that_was_ending() {
+fn a_window_waits_for_the_final_mark_of_an_exiting_member() {
     let mut ledger = ledger_with(Lineage::Perf);
     exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
     exactly(&mut ledger, 0, born(1, 11, 1, "b", false));
@@ -289,7 +290,7 @@ fn a_window_waits_for_the_last_mark_of_one_that_was_ending() {
     // The second one was exiting: it had no memory, but its exit event comes later.
     sample(&mut ledger, 10, &[reading(0, 100, 100)]);
     let mark = LastMark { bytes: 150 * MIB, source: PeakSource::Taskstats, is_final: true };
-    exactly(&mut ledger, 9, Event::FinalMark { id: MemberId(1), mark });
+    exactly(&mut ledger, 9, JobEvent::FinalMark { id: MemberId(1), mark });
     exactly(&mut ledger, 9, gone(1, 9));
     sample(&mut ledger, 20, &[reading(0, 100, 100)]);
     let (record, _) = finish(ledger, 21);
@@ -333,7 +334,7 @@ fn a_pass_that_read_few_is_a_lower_bound_and_replaces_no_better_one() {
     assert!(reason.is_some_and(|reason| reason.contains("3 processes could not be read")));
     let (pss, reason) = passes(&[(0, 1)]);
     assert_eq!(pss, None, "nothing is known");
-    assert!(reason.is_some_and(|reason| reason.contains("a process could not be read")));
+    assert!(reason.is_some_and(|reason| reason.contains("one process could not be read")));
 }
 
 #[test]
@@ -341,7 +342,7 @@ fn a_checkpoint_is_not_complete_and_reads_back() {
     let mut ledger = ledger();
     event(&mut ledger, ms(0), born(0, 10, 1, "job", false));
     sample(&mut ledger, 0, &[reading(0, 20, 20)]);
-    let checkpoint = ledger.checkpoint(&Closing { elapsed: ms(5), ..Closing::default() });
+    let checkpoint = ledger.checkpoint(&ClosingFacts { elapsed: ms(5), ..ClosingFacts::default() });
     let back = Record::from_json(&serde_json::to_vec(&checkpoint).unwrap()).unwrap();
     assert!(!back.complete && back.timeline.is_none() && back.exit.is_none());
     assert_eq!(back.processes.len(), 1);
@@ -365,20 +366,20 @@ proptest! {
                     event(&mut ledger, at, born(next, id, id / 2, "a", flag));
                     next += 1;
                 }
-                2 => event(&mut ledger, at, Event::Exec { id: MemberId(id), name: Some(name("b")) }),
-                3 => event(&mut ledger, at, Event::Ended { id: MemberId(id), freed: at + ms(more % 3) }),
-                4 => event(&mut ledger, at, Event::MaxRss { id: MemberId(id), bytes: rss }),
-                8 => event(&mut ledger, at, Event::Exit { id: MemberId(id), exit }),
-                9 => event(&mut ledger, at, Event::SharesMemoryMap { id: MemberId(id), shares: flag }),
+                2 => event(&mut ledger, at, JobEvent::Exec { id: MemberId(id), name: Some(name("b")) }),
+                3 => event(&mut ledger, at, JobEvent::Ended { id: MemberId(id), freed: at + ms(more % 3) }),
+                4 => event(&mut ledger, at, JobEvent::MaxRss { id: MemberId(id), bytes: rss }),
+                8 => event(&mut ledger, at, JobEvent::Exit { id: MemberId(id), exit }),
+                9 => event(&mut ledger, at, JobEvent::SharesMemoryMap { id: MemberId(id), shares: flag }),
                 10 => {
                     let mark = LastMark { bytes: rss, source: PeakSource::ExitNotify, is_final: flag };
-                    event(&mut ledger, at, Event::FinalMark { id: MemberId(id), mark });
+                    event(&mut ledger, at, JobEvent::FinalMark { id: MemberId(id), mark });
                 }
-                5 => event(&mut ledger, at, Event::ReapedMaxRss { bytes: rss, may_be_inherited: flag }),
+                5 => event(&mut ledger, at, JobEvent::ReapedMaxRss { bytes: rss, may_be_inherited: flag }),
                 6 => ledger.pss(PssPass { at, bytes: rss, unread: more % 2, unread_rss: 0 }),
                 7 | 11.. => {
-                    let readings: Vec<Reading> = (0..next)
-                        .map(|id| Reading { shares_map: flag && id % 2 == 1, ..reading(id, rss, rss + more) })
+                    let readings: Vec<MemoryReading> = (0..next)
+                        .map(|id| MemoryReading { shares_map: flag && id % 2 == 1, ..reading(id, rss, rss + more) })
                         .collect();
                     let complete_until = at.saturating_sub(ms(more % 2));
                     ledger.sample(&Sample { at, readings: &readings, uses: &[], marks: flag, complete_until });

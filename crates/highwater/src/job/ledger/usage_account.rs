@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::usage_figures::{certainty, cpu_time, faults, io_of, tells_faults};
+use super::usage_figures::{certainty, cpu_time, faults, io_of, knows_faults};
 use crate::{
-    job::used::{Completeness, UsageWanted, Used, UsedBy},
+    job::resource_use::{Completeness, ResourceUse, UsageWanted, UsedBy},
     record::{ProcessUsage, UsageSource},
 };
 
@@ -13,8 +13,8 @@ use crate::{
 pub(super) struct UsageAccount {
     /// Usage from before it was attached to, by itself and with the descendants that it had waited for.
     before: Option<UsedBefore>,
-    own: Used,
-    pub(super) with_waited: Used,
+    own: ResourceUse,
+    pub(super) with_waited: ResourceUse,
     /// Source of the final `own`, and the amounts of it that are final.
     pub(super) last: Option<(UsageSource, Completeness)>,
     /// True if this process waited for it: its part is in the sum of the waits.
@@ -23,17 +23,22 @@ pub(super) struct UsageAccount {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct UsedBefore {
-    own: Used,
-    with_waited: Used,
+    own: ResourceUse,
+    with_waited: ResourceUse,
     is_known: bool,
 }
 
 impl UsageAccount {
     /// Account of a member of which nothing is known.
-    pub(super) const EMPTY: Self =
-        Self { before: None, own: Used::NOTHING, with_waited: Used::NOTHING, last: None, reaped: false };
+    pub(super) const EMPTY: Self = Self {
+        before: None,
+        own: ResourceUse::NOTHING,
+        with_waited: ResourceUse::NOTHING,
+        last: None,
+        reaped: false,
+    };
 
-    fn since(&self, own: Used) -> Used {
+    fn since(&self, own: ResourceUse) -> ResourceUse {
         self.before.map_or(own, |before| own.since(before.own))
     }
 
@@ -43,12 +48,12 @@ impl UsageAccount {
     }
 
     /// Returns what it has used by itself, since the measurement began.
-    pub(super) fn own(&self) -> Used {
+    pub(super) fn own(&self) -> ResourceUse {
         self.own
     }
 
     /// Takes in a reading. Returns what the member had used before it was attached to, once that is known.
-    pub(super) fn read(&mut self, reading: &UsedBy) -> Option<Used> {
+    pub(super) fn read(&mut self, reading: &UsedBy) -> Option<ResourceUse> {
         let unknown_before = self.before.as_mut().filter(|before| !before.is_known);
         let used_before = unknown_before.map(|before| {
             *before = UsedBefore { own: reading.own, with_waited: reading.with_waited, is_known: true };
@@ -63,7 +68,7 @@ impl UsageAccount {
     }
 
     /// Takes in the usage at its exit.
-    pub(super) fn ended(&mut self, used: Used, source: UsageSource, whole: Completeness) {
+    pub(super) fn ended(&mut self, used: ResourceUse, source: UsageSource, whole: Completeness) {
         if self.before.is_some_and(|before| !before.is_known) {
             // It includes the whole life, and the part before the attachment was never read.
             return;
@@ -93,7 +98,7 @@ impl UsageAccount {
         Some(ProcessUsage {
             cpu: cpu.map(|cpu| cpu_time(cpu, life, source, certainty(whole.cpu))),
             io: self.own.io.filter(|_| wanted.io).map(|io| io_of(io, source, certainty(whole.io))),
-            faults: cpu.filter(tells_faults).map(|cpu| faults(cpu, source, certainty(whole.faults))),
+            faults: cpu.filter(knows_faults).map(|cpu| faults(cpu, source, certainty(whole.faults))),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     job::{
         moment::rounded_seconds,
-        used::{Cpu, Moved},
+        resource_use::{CpuUse, IoBytes},
     },
     record::{Certainty, CpuTime, Faults, Io, UsageSource},
 };
@@ -17,7 +17,7 @@ pub(super) fn certainty(is_whole: bool) -> Certainty {
     if is_whole { Certainty::Exact } else { Certainty::AtLeast }
 }
 
-pub(super) fn cpu_time(cpu: Cpu, life: Duration, source: UsageSource, certainty: Certainty) -> CpuTime {
+pub(super) fn cpu_time(cpu: CpuUse, life: Duration, source: UsageSource, certainty: Certainty) -> CpuTime {
     let processors = cpu.time().as_secs_f64() / life.as_secs_f64();
     CpuTime {
         user_seconds: rounded_seconds(cpu.user),
@@ -28,7 +28,7 @@ pub(super) fn cpu_time(cpu: Cpu, life: Duration, source: UsageSource, certainty:
     }
 }
 
-pub(super) fn io_of(io: Moved, source: UsageSource, certainty: Certainty) -> Io {
+pub(super) fn io_of(io: IoBytes, source: UsageSource, certainty: Certainty) -> Io {
     Io {
         read_bytes: io.read,
         written_bytes: io.written,
@@ -40,11 +40,11 @@ pub(super) fn io_of(io: Moved, source: UsageSource, certainty: Certainty) -> Io 
 }
 
 /// Returns whether any kind of page faults is known.
-pub(super) fn tells_faults(cpu: &Cpu) -> bool {
+pub(super) fn knows_faults(cpu: &CpuUse) -> bool {
     cpu.minor_faults.or(cpu.major_faults).or(cpu.mixed_faults).is_some()
 }
 
-pub(super) fn faults(cpu: Cpu, source: UsageSource, certainty: Certainty) -> Faults {
+pub(super) fn faults(cpu: CpuUse, source: UsageSource, certainty: Certainty) -> Faults {
     let (minor, major) = (cpu.minor_faults, cpu.major_faults);
     Faults { minor, major, total: cpu.faults(), source, certainty }
 }

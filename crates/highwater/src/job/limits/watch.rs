@@ -9,21 +9,21 @@ use crate::{
 };
 
 /// Share of a limit at which it is nearly reached.
-const NEAR: (u64, u64) = (9, 10);
+const NEAR_LIMIT_SHARE: (u64, u64) = (9, 10);
 /// Share of a limit beyond which a job that is ending is killed at once.
-const FAR: (u64, u64) = (6, 5);
+const KILL_AT_ONCE_SHARE: (u64, u64) = (6, 5);
 /// Bytes per second that a job may grow: near a limit the next poll comes before such a growth could fill the headroom.
-const FASTEST_GROWTH: u64 = 2 << 30;
+const MAX_GROWTH_PER_SECOND: u64 = 2 << 30;
 /// Shortest pause near a limit.
-const SHORTEST: Duration = Duration::from_millis(5);
+const MIN_PAUSE_NEAR_LIMIT: Duration = Duration::from_millis(5);
 /// Longest pause while the job is ending.
-const ENDING: Duration = Duration::from_millis(2);
+const MAX_PAUSE_WHILE_ENDING: Duration = Duration::from_millis(2);
 /// Divisor of the time: passes over PSS may take this share of it.
-const PSS_SHARE: u32 = 10;
+const PSS_COST_DIVISOR: u32 = 10;
 
 /// Readings of one poll of the job.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen {
+pub(crate) struct LimitReadings {
     pub(crate) at: Duration,
     pub(crate) total_rss: Option<u64>,
     /// The member that holds most, and its RSS.
@@ -36,7 +36,7 @@ pub(crate) struct Seen {
 
 /// A step to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum LimitStep {
     /// Report a limit, each once.
     Say { of: Limited, limit: u64, bytes: u64, is_exceeded: bool },
     /// Ask the whole job to end.
@@ -51,14 +51,14 @@ pub(crate) struct LimitWatch {
     watched: Vec<Watched>,
     on_limit: OnLimit,
     grace: Duration,
-    ending: Option<Ending>,
+    ending: Option<LimitEnding>,
     next_pss: Duration,
-    pss: PssLooks,
+    pss: PssPassCounts,
 }
 
 /// Results of the passes over PSS.
 #[derive(Debug, Default)]
-struct PssLooks {
+struct PssPassCounts {
     counted: u64,
     disturbed: u64,
     /// The most processes that one pass could not read.
@@ -74,7 +74,7 @@ struct Watched {
 }
 
 #[derive(Debug)]
-struct Ending {
+struct LimitEnding {
     since: Duration,
     of: Limited,
     killed: bool,
@@ -97,7 +97,7 @@ impl LimitWatch {
             grace: limits.grace,
             ending: None,
             next_pss: Duration::ZERO,
-            pss: PssLooks::default(),
+            pss: PssPassCounts::default(),
         }
     }
 
@@ -123,7 +123,7 @@ impl LimitWatch {
 
     /// Sets the pause after a pass over PSS that ended `at` and took `took`.
     pub(crate) fn pss_cost(&mut self, at: Duration, took: Duration) {
-        self.next_pss = at + took * PSS_SHARE;
+        self.next_pss = at + took * PSS_COST_DIVISOR;
     }
 
     /// Counts a pass. It is a lower bound if `unread` processes could not be read.
@@ -139,11 +139,11 @@ impl LimitWatch {
 
     /// Returns the limit that could not be enforced, and the reason.
     pub(crate) fn missing(&self) -> Option<Downgrade> {
-        let PssLooks { counted, disturbed, unread } = self.pss;
+        let PssPassCounts { counted, disturbed, unread } = self.pss;
         let reason = if unread > 0 {
-            format!("that of {unread} processes could not be read, and was counted as nothing")
+            format!("the PSS of {unread} processes could not be read and was not counted")
         } else if counted == 0 && disturbed > 0 {
-            format!("processes came or went during each of the {disturbed} times that it was read")
+            format!("processes started or exited during each of the {disturbed} readings")
         } else {
             return None;
         };
@@ -151,7 +151,7 @@ impl LimitWatch {
     }
 
     /// Compares a poll with the limits.
-    pub(crate) fn judge(&mut self, seen: &Seen, steps: &mut Vec<Step>) {
+    pub(crate) fn check(&mut self, seen: &LimitReadings, steps: &mut Vec<LimitStep>) {
         for watched in &mut self.watched {
             let Some(bytes) = seen.of(watched.of) else { continue };
             let limit = watched.limit;
@@ -166,21 +166,21 @@ impl LimitWatch {
                     command: None,
                     ended_by: None,
                 });
-                steps.push(Step::Say { of: watched.of, limit, bytes, is_exceeded: true });
+                steps.push(LimitStep::Say { of: watched.of, limit, bytes, is_exceeded: true });
                 if self.on_limit == OnLimit::Kill && self.ending.is_none() {
-                    self.ending = Some(Ending { since: seen.at, of: watched.of, killed: false });
-                    steps.push(Step::Terminate);
+                    self.ending = Some(LimitEnding { since: seen.at, of: watched.of, killed: false });
+                    steps.push(LimitStep::Terminate);
                 }
-            } else if !watched.was_near && bytes >= limit / NEAR.1 * NEAR.0 {
+            } else if !watched.was_near && bytes >= limit / NEAR_LIMIT_SHARE.1 * NEAR_LIMIT_SHARE.0 {
                 watched.was_near = true;
-                steps.push(Step::Say { of: watched.of, limit, bytes, is_exceeded: false });
+                steps.push(LimitStep::Say { of: watched.of, limit, bytes, is_exceeded: false });
             }
             if let Some(ending) =
                 self.ending.as_mut().filter(|ending| ending.of == watched.of && !ending.killed)
-                && bytes > limit.saturating_mul(FAR.0) / FAR.1
+                && bytes > limit.saturating_mul(KILL_AT_ONCE_SHARE.0) / KILL_AT_ONCE_SHARE.1
             {
                 ending.killed = true;
-                steps.push(Step::Kill);
+                steps.push(LimitStep::Kill);
             }
         }
         if seen.oom_killed {
@@ -190,7 +190,7 @@ impl LimitWatch {
             && seen.at.saturating_sub(ending.since) >= self.grace
         {
             ending.killed = true;
-            steps.push(Step::Kill);
+            steps.push(LimitStep::Kill);
         }
     }
 
@@ -202,7 +202,7 @@ impl LimitWatch {
     }
 
     /// Records that the kernel killed a process for the cgroup's limit; this process must end the others.
-    fn kernel_killed(&mut self, at: Duration, steps: &mut Vec<Step>) {
+    fn kernel_killed(&mut self, at: Duration, steps: &mut Vec<LimitStep>) {
         let watched = self.watched.iter_mut().find(|watched| watched.of == Limited::Cgroup);
         let Some(watched) = watched.filter(|watched| watched.exceeded.is_none()) else { return };
         watched.exceeded = Some(Exceeded {
@@ -214,17 +214,17 @@ impl LimitWatch {
             ended_by: None,
         });
         let limit = watched.limit;
-        steps.push(Step::Say { of: Limited::Cgroup, limit, bytes: limit, is_exceeded: true });
+        steps.push(LimitStep::Say { of: Limited::Cgroup, limit, bytes: limit, is_exceeded: true });
         if self.on_limit == OnLimit::Kill && self.ending.is_none() {
-            self.ending = Some(Ending { since: at, of: Limited::Cgroup, killed: false });
-            steps.push(Step::Terminate);
+            self.ending = Some(LimitEnding { since: at, of: Limited::Cgroup, killed: false });
+            steps.push(LimitStep::Terminate);
         }
     }
 
     /// Returns the longest pause until the next poll.
-    pub(crate) fn longest_pause(&self, seen: &Seen) -> Option<Duration> {
+    pub(crate) fn longest_pause(&self, seen: &LimitReadings) -> Option<Duration> {
         if self.ending.is_some() {
-            return Some(ENDING);
+            return Some(MAX_PAUSE_WHILE_ENDING);
         }
         self.watched
             .iter()
@@ -236,7 +236,10 @@ impl LimitWatch {
                     of => seen.of(of),
                 };
                 let headroom = watched.limit.saturating_sub(held?);
-                Some(Duration::from_secs_f64(headroom as f64 / FASTEST_GROWTH as f64).max(SHORTEST))
+                Some(
+                    Duration::from_secs_f64(headroom as f64 / MAX_GROWTH_PER_SECOND as f64)
+                        .max(MIN_PAUSE_NEAR_LIMIT),
+                )
             })
             .min()
     }
@@ -268,7 +271,7 @@ impl LimitWatch {
     }
 }
 
-impl Seen {
+impl LimitReadings {
     fn of(&self, of: Limited) -> Option<u64> {
         match of {
             Limited::TotalRss => self.total_rss,

@@ -27,8 +27,8 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-pub(crate) use self::entry::{Entry, clone_into, enter};
-use self::{leaf::Stay, place::Place};
+pub(crate) use self::entry::{CgroupEntry, clone_into, enter};
+use self::{leaf::Stay, place::CgroupPlace};
 use crate::{
     Roots,
     bounded::{self, MAX_PROCESS_FILE_BYTES, MAX_VALUE_BYTES},
@@ -62,7 +62,7 @@ impl JobGroup {
     /// Makes an empty group with the memory controller, or returns why none can be made. Groups that killed owners left
     /// behind in the same place are removed.
     pub(crate) fn make(roots: &Roots) -> Result<Self, String> {
-        let Place { version, parent, home, stay } = Place::find(roots)?;
+        let CgroupPlace { version, parent, home, stay } = CgroupPlace::find(roots)?;
         left_over::sweep(&parent);
         let refused = |error| format!("{}: no group can be made there: {error}", parent.display());
         let (path, directory) = make_locked(&parent).map_err(refused)?;
@@ -91,10 +91,10 @@ impl JobGroup {
     }
 
     /// Returns the quick way in, some 15 us, for a child that is about to be forked.
-    pub(crate) fn entry(&self) -> Entry<'_> {
+    pub(crate) fn entry(&self) -> CgroupEntry<'_> {
         match &self.tasks {
-            Some(tasks) => Entry::Write(tasks.as_fd()),
-            None => Entry::Clone(self.directory()),
+            Some(tasks) => CgroupEntry::Write(tasks.as_fd()),
+            None => CgroupEntry::Clone(self.directory()),
         }
     }
 
@@ -117,11 +117,11 @@ impl JobGroup {
         let path = text.lines().find_map(|line| {
             let mut fields = line.splitn(3, ':');
             let (hierarchy, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-            let is_ours = match self.version {
+            let has_memory = match self.version {
                 Version::V1 => controllers.split(',').any(|controller| controller == "memory"),
                 Version::V2 => hierarchy == "0",
             };
-            is_ours.then_some(path)
+            has_memory.then_some(path)
         })?;
         Some(!path.split('/').any(|part| part == name))
     }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::map_reader::{MapReader, Outcome};
+use super::map_reader::{MapOutcome, MapReader};
 use crate::{
     bounded::{self, Extent, MAX_COMMAND_LINE_BYTES},
     job::{GroupBy, Job},
@@ -11,8 +11,8 @@ use crate::{
 
 /// Longest wait for a process that holds its memory map locked. Each timeout halves it, so that all of them together
 /// delay the polls by less than half a second.
-const PATIENCE: Duration = Duration::from_millis(200);
-const SHORTEST_PATIENCE: Duration = Duration::from_micros(100);
+const MAX_LINE_TIMEOUT: Duration = Duration::from_millis(200);
+const MIN_LINE_TIMEOUT: Duration = Duration::from_micros(100);
 
 /// The purpose of reading command lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) struct CommandLines {
     /// The purpose of reading them.
     pub(super) line_use: LineUse,
     source: LineSource,
-    patience: Duration,
+    timeout: Duration,
     cut: u64,
     late: u64,
 }
@@ -62,7 +62,7 @@ impl CommandLines {
     pub(super) fn new(job: &Job) -> Self {
         let on_time = job.limits.are_sampled();
         let source = if on_time { LineSource::Bounded(MapReader::default()) } else { LineSource::Direct };
-        Self { line_use: LineUse::of(job), source, patience: PATIENCE, cut: 0, late: 0 }
+        Self { line_use: LineUse::of(job), source, timeout: MAX_LINE_TIMEOUT, cut: 0, late: 0 }
     }
 
     /// Reads the beginning of a command line into `text`; `None` if that fails, or if none is to be read.
@@ -72,17 +72,17 @@ impl CommandLines {
         }
         let outcome = match &mut self.source {
             LineSource::Direct => bounded::read_start(&path, MAX_COMMAND_LINE_BYTES, text)
-                .map_or(Outcome::Failed, Outcome::Read),
-            LineSource::Bounded(reader) => reader.read(path, MAX_COMMAND_LINE_BYTES, text, self.patience),
+                .map_or(MapOutcome::Failed, MapOutcome::Read),
+            LineSource::Bounded(reader) => reader.read(path, MAX_COMMAND_LINE_BYTES, text, self.timeout),
         };
         match outcome {
-            Outcome::Read(extent) => {
+            MapOutcome::Read(extent) => {
                 self.cut += u64::from(self.line_use == LineUse::Pattern && extent == Extent::Cut);
                 Some(extent)
             }
-            Outcome::Failed => None,
-            Outcome::Late => {
-                self.patience = (self.patience / 2).max(SHORTEST_PATIENCE);
+            MapOutcome::Failed => None,
+            MapOutcome::Late => {
+                self.timeout = (self.timeout / 2).max(MIN_LINE_TIMEOUT);
                 self.late += 1;
                 None
             }
@@ -102,15 +102,15 @@ impl CommandLines {
         let cut = (self.cut > 0).then(|| Downgrade {
             wanted: "whole command lines".to_owned(),
             reason: format!(
-                "{} of them are longer than {MAX_COMMAND_LINE_BYTES} bytes; the pattern was looked for in their beginning",
+                "{} of them exceed {MAX_COMMAND_LINE_BYTES} bytes; only their beginning was searched for the pattern",
                 self.cut
             ),
         });
         let late = (self.late > 0).then(|| Downgrade {
             wanted: "names from command lines".to_owned(),
             reason: format!(
-                "{} were not read in time (a process may hold its memory map locked); the kernel's name of at most 15 \
-                 bytes stands for them",
+                "{} were not read in time (a process may hold its memory map locked); the kernel's name of at most \
+                 15 bytes is shown for them",
                 self.late
             ),
         });

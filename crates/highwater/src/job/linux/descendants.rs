@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_find_our_own_child() {
+    fn both_ways_find_a_child_of_this_process() {
         let mut child = std::process::Command::new("sleep").arg("5").spawn().unwrap();
         for lineage in [Lineage::Children, Lineage::Scan] {
             let mut descendants = Descendants::new(&Roots::default());
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_found_where_there_is_no_proc() {
+    fn nothing_is_found_without_proc() {
         let empty = tempfile::tempdir().unwrap();
         let roots = Roots { proc: empty.path().into(), ..Roots::default() };
         let mut descendants = Descendants::new(&roots);

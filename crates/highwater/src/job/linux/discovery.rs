@@ -41,7 +41,7 @@ pub(super) struct Discovery {
     polls_since_check: usize,
     /// Processes that the last check found and no event has reported yet.
     unannounced: HashSet<u32>,
-    /// Those of the check before.
+    /// The unannounced processes of the check before.
     suspects: HashSet<u32>,
 }
 

@@ -20,12 +20,12 @@ use crate::{
 };
 
 /// The figure that needs a cgroup.
-const CHARGE: &str = "the kernel's own peak of a cgroup";
+const CGROUP_PEAK: &str = "the kernel's own peak of a cgroup";
 
 /// The mechanisms in use for one job.
 #[derive(Debug)]
 pub(crate) struct EventSources {
-    lifetimes: Option<LifetimeSource>,
+    lifetimes: Option<LifetimeFeed>,
     hold: Option<ExecHold>,
     taskstats: Option<Taskstats>,
     group: Option<Rc<JobGroup>>,
@@ -39,7 +39,7 @@ pub(crate) struct EventSources {
 
 /// The source of forks, execs and exits.
 #[derive(Debug)]
-enum LifetimeSource {
+enum LifetimeFeed {
     Perf(Perf),
     Connector(Connector),
 }
@@ -71,7 +71,7 @@ impl EventSources {
                 Err(error) => {
                     sources.downgrade(
                         "exact peaks",
-                        format!("the keeper process could not be started: {error}"),
+                        format!("the memory-keeper process could not be started: {error}"),
                     );
                 }
             }
@@ -96,7 +96,7 @@ impl EventSources {
             match JobGroup::make(roots) {
                 Ok(group) => sources.group = Some(Rc::new(group)),
                 Err(reason) if is_root || wanted.cgroup == CgroupUse::Always => {
-                    sources.downgrade(CHARGE, reason);
+                    sources.downgrade(CGROUP_PEAK, reason);
                 }
                 Err(_) => {}
             }
@@ -136,9 +136,9 @@ impl EventSources {
         for &source in first {
             let opened = match source {
                 Lineage::Perf => Perf::attach(child, roots)
-                    .map(LifetimeSource::Perf)
+                    .map(LifetimeFeed::Perf)
                     .map_err(|why| format!("perf events: {why}")),
-                _ => Connector::listen().map(LifetimeSource::Connector).map_err(|why| match why.kind() {
+                _ => Connector::listen().map(LifetimeFeed::Connector).map_err(|why| match why.kind() {
                     io::ErrorKind::TimedOut => {
                         "proc connector: the kernel sends no events in this namespace".to_owned()
                     }
@@ -153,7 +153,7 @@ impl EventSources {
                 Err(refusal) => refusals.push(refusal),
             }
         }
-        if let (Some(LifetimeSource::Perf(_)), Some(hold)) = (&self.lifetimes, &self.hold) {
+        if let (Some(LifetimeFeed::Perf(_)), Some(hold)) = (&self.lifetimes, &self.hold) {
             hold.want_marks_only();
         }
         if self.lifetimes.is_none() {
@@ -162,9 +162,9 @@ impl EventSources {
         }
         if !refusals.is_empty() {
             let wanted = match &self.lifetimes {
-                Some(LifetimeSource::Perf(_)) => "the moments at which memory was freed",
-                Some(LifetimeSource::Connector(_)) => "births and ends by perf events",
-                None => "births and ends of every process, from the kernel",
+                Some(LifetimeFeed::Perf(_)) => "the times at which memory was freed",
+                Some(LifetimeFeed::Connector(_)) => "starts and exits by perf events",
+                None => "starts and exits of every process, from the kernel",
             };
             self.downgrade(wanted, refusals.join("; "));
         }
@@ -186,14 +186,15 @@ impl EventSources {
     pub(crate) fn downgrades(&self) -> impl Iterator<Item = Downgrade> + '_ {
         let killed = self.hold.as_ref().is_some_and(ExecHold::was_killed).then(|| Downgrade {
             wanted: "exact peaks to the end".to_owned(),
-            reason: "the keeper process was killed: from then on the job could not exec".to_owned(),
+            reason: "the memory-keeper process was killed, and the job could not exec from then on"
+                .to_owned(),
         });
         let disturbed = self.hold.as_ref().map_or(0, ExecHold::disturbed);
         let disturbed = (disturbed > 0).then(|| Downgrade {
             wanted: "exact peaks of every process".to_owned(),
             reason: format!(
-                "another process read or wrote the pipe of the memory-keeper, {disturbed} times at least; \
-                 what it wrote counts for nothing"
+                "another process read or wrote the pipe of the memory-keeper at least {disturbed} times; \
+                 its data was ignored"
             ),
         });
         self.downgrades.iter().cloned().chain(killed).chain(disturbed)
@@ -202,8 +203,8 @@ impl EventSources {
     /// Returns the source of starts and exits; `None`: polling.
     pub(crate) fn lineage(&self) -> Option<Lineage> {
         self.lifetimes.as_ref().map(|lifetimes| match lifetimes {
-            LifetimeSource::Perf(_) => Lineage::Perf,
-            LifetimeSource::Connector(_) => Lineage::ProcConnector,
+            LifetimeFeed::Perf(_) => Lineage::Perf,
+            LifetimeFeed::Connector(_) => Lineage::ProcConnector,
         })
     }
 
@@ -225,8 +226,8 @@ impl EventSources {
     /// Returns which of them report events.
     pub(super) fn mechanisms(&self) -> Mechanisms {
         let lifetimes = self.lifetimes.as_ref().map(|lifetimes| match lifetimes {
-            LifetimeSource::Perf(_) => LifetimeScope::Job,
-            LifetimeSource::Connector(_) => LifetimeScope::Machine,
+            LifetimeFeed::Perf(_) => LifetimeScope::Job,
+            LifetimeFeed::Connector(_) => LifetimeScope::Machine,
         });
         Mechanisms { lifetimes, holds_tasks: self.hold.is_some() }
     }
@@ -242,7 +243,7 @@ impl EventSources {
     /// The kernel cannot enforce it; the text says why.
     pub(crate) fn limit_charge(&mut self, bytes: u64) -> Result<(), String> {
         let Some(group) = &self.group else {
-            let refused = self.downgrades.iter().find(|downgrade| downgrade.wanted == CHARGE);
+            let refused = self.downgrades.iter().find(|downgrade| downgrade.wanted == CGROUP_PEAK);
             return Err(refused.map_or("there is no cgroup for the job".to_owned(), |why| why.reason.clone()));
         };
         group.limit(bytes).map_err(|error| format!("{}: {error}", group.path().display()))
@@ -253,14 +254,14 @@ impl EventSources {
         self.group.as_ref().and_then(|group| group.oom_kills()).is_some_and(|kills| kills > 0)
     }
 
-    /// Checks whether living members have left the job's cgroup; up to `LOOKED_AT` at a time.
-    pub(crate) fn look_for_strays(&mut self, roots: &Roots, members: impl Iterator<Item = u32>) {
-        const LOOKED_AT: usize = 16;
+    /// Checks whether living members have left the job's cgroup; up to `MAX_CHECKED_MEMBERS` at a time.
+    pub(crate) fn check_for_strays(&mut self, roots: &Roots, members: impl Iterator<Item = u32>) {
+        const MAX_CHECKED_MEMBERS: usize = 16;
         let Some(group) = &self.group else { return };
         let mut text = Vec::new();
         // A process that is exiting has left every group of v1 (`cgroup_exit`, kernel/cgroup/cgroup.c), so this is
         // checked last.
-        let have_left = members.take(LOOKED_AT).filter(|&pid| {
+        let have_left = members.take(MAX_CHECKED_MEMBERS).filter(|&pid| {
             group.has_left(roots, pid) == Some(true)
                 && read_stat(roots, pid, &mut text)
                     .is_some_and(|stat| !stat.is_exiting() && !matches!(stat.state, b'Z' | b'X'))
@@ -277,15 +278,17 @@ impl EventSources {
         }
         // Every process is charged for its stacks, so 0 means that the command could not enter.
         match bytes {
-            Some(0) => self.downgrade(CHARGE, "the command could not enter the group made for it".to_owned()),
-            None => self.downgrade(CHARGE, "it could not be read at the end".to_owned()),
+            Some(0) => {
+                self.downgrade(CGROUP_PEAK, "the command could not enter the group made for it".to_owned());
+            }
+            None => self.downgrade(CGROUP_PEAK, "it could not be read at the end".to_owned()),
             Some(bytes) => {
                 let strays = self.strays.len();
                 if strays > 0 {
                     let reason = format!(
                         "at least {strays} of its processes left the group that was made for the job"
                     );
-                    self.downgrade(CHARGE, reason);
+                    self.downgrade(CGROUP_PEAK, reason);
                 }
                 let certainty = if strays == 0 { Certainty::Exact } else { Certainty::AtLeast };
                 return Some(PeakFigure { bytes, certainty, at_seconds: None });
@@ -300,8 +303,8 @@ impl EventFeed for EventSources {
     /// event (`do_exit`, kernel/exit.c).
     fn drain(&mut self, events: &mut Vec<TimedKernelEvent>, exit_record: impl FnMut(TaskEnd)) {
         match &mut self.lifetimes {
-            Some(LifetimeSource::Perf(perf)) => perf.drain(events),
-            Some(LifetimeSource::Connector(connector)) => connector.drain(events),
+            Some(LifetimeFeed::Perf(perf)) => perf.drain(events),
+            Some(LifetimeFeed::Connector(connector)) => connector.drain(events),
             None => {}
         }
         if let Some(hold) = &mut self.hold {
@@ -316,9 +319,9 @@ impl EventFeed for EventSources {
 
     fn lost(&self, round: Round) -> u64 {
         let lifetimes = match &self.lifetimes {
-            Some(LifetimeSource::Perf(perf)) if round == Round::Last => perf.lost_in_all(),
-            Some(LifetimeSource::Perf(perf)) => perf.lost(),
-            Some(LifetimeSource::Connector(connector)) => connector.lost(),
+            Some(LifetimeFeed::Perf(perf)) if round == Round::Last => perf.lost_with_unreported(),
+            Some(LifetimeFeed::Perf(perf)) => perf.lost(),
+            Some(LifetimeFeed::Connector(connector)) => connector.lost(),
             None => 0,
         };
         lifetimes

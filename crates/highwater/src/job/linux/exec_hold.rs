@@ -1,5 +1,5 @@
 //! Exact peaks without privilege. Each task of the job is held at its exec and at its process's exit (seccomp user
-//! notification, `seccomp_unotify(2)`), and its high-water mark is read while it stands still.
+//! notification, `seccomp_unotify(2)`). Its high-water mark is read while it stands still.
 //!
 //! A held task waits for an answer of its listener. If this process were the listener and were killed before the
 //! answer, the task would wait for ever. Without any listener every exec and exit of the job would fail with ENOSYS. So
@@ -32,25 +32,25 @@ pub(crate) use self::{
     notice::{HeldTask, HoldPoint},
 };
 use self::{
-    notice::{Kind, Notice, SIZE},
-    seal::{Opened, Seal},
+    notice::{NOTICE_BYTES, Notice, NoticeKind},
+    seal::{NoticeReader, Seal},
 };
 pub(super) use super::memory_map::same_memory_map;
 
 /// Bytes of the pipe: 8,000 notices, and the most that ordinary users may ask for (`fs.pipe-max-size`).
-const ROOM: usize = 1 << 20;
+const NOTICE_PIPE_BYTES: usize = 1 << 20;
 /// Bytes that one call of [`ExecHold::drain`] reads at most, however fast another process fills the pipe.
-const MAX_DRAIN_BYTES: usize = 2 * ROOM;
+const MAX_DRAIN_BYTES: usize = 2 * NOTICE_PIPE_BYTES;
 /// Longest wait for the keeper's report on the hand-over, which is over before the command runs.
-const PATIENCE: Duration = Duration::from_secs(1);
+const KEEPER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The keeper of one job.
 #[derive(Debug)]
 pub(crate) struct ExecHold {
     pid: libc::pid_t,
-    news: OwnedFd,
+    notice_pipe: OwnedFd,
     hand_over: Option<Rc<HandOver>>,
-    notices: Opened,
+    notices: NoticeReader,
     dropped: u64,
     unread: u64,
     over: bool,
@@ -70,13 +70,13 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Filter(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                f.write_str("another program around us listens already (a hwm --exact, or a container's), and only one can")
+                f.write_str("another listener is in place already (of a hwm --exact around this one, or of a container); only one is allowed")
             }
             Self::Filter(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                f.write_str("seccomp notification lacks what is needed here: Linux 5.9")
+                f.write_str("this kernel's seccomp notification is too old: it needs Linux 5.9")
             }
             Self::Filter(error) => write!(f, "seccomp notification was refused: {error}"),
-            Self::ExecHold => f.write_str("the keeper process did not answer"),
+            Self::ExecHold => f.write_str("the memory-keeper process did not answer"),
         }
     }
 }
@@ -87,10 +87,10 @@ impl ExecHold {
     /// # Errors
     /// No process, pipe or socket can be made.
     pub(crate) fn start() -> io::Result<Self> {
-        bury_the_left();
-        let (news, to_us) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        reap_left_keepers();
+        let (notice_pipe, notice_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // A smaller pipe drops more notices, which are counted.
-        let _ = fcntl_setpipe_size(&news, ROOM);
+        let _ = fcntl_setpipe_size(&notice_pipe, NOTICE_PIPE_BYTES);
         let (keeper_end, child_end) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let seal = Seal::new();
@@ -100,15 +100,15 @@ impl ExecHold {
         let pid = with_signals_blocked(|| unsafe {
             let pid = libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0);
             if pid == 0 {
-                serve::serve(to_us.as_raw_fd(), keeper_end.as_raw_fd(), &seal)
+                serve::serve(notice_end.as_raw_fd(), keeper_end.as_raw_fd(), &seal)
             }
             if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
         })?;
         Ok(Self {
             pid: libc::pid_t::try_from(pid).map_err(io::Error::other)?,
-            news,
+            notice_pipe,
             hand_over: Some(Rc::new(HandOver::new(child_end))),
-            notices: Opened::new(seal),
+            notices: NoticeReader::new(seal),
             dropped: 0,
             unread: 0,
             over: false,
@@ -137,12 +137,12 @@ impl ExecHold {
     pub(crate) fn handed_over(&mut self) -> Result<(), Refused> {
         // Once all copies are closed, the keeper no longer waits for a listener.
         self.hand_over = None;
-        let timeout = Timespec::try_from(PATIENCE).ok();
-        let _ = poll(&mut [PollFd::new(&self.news, PollFlags::IN)], timeout.as_ref());
+        let timeout = Timespec::try_from(KEEPER_TIMEOUT).ok();
+        let _ = poll(&mut [PollFd::new(&self.notice_pipe, PollFlags::IN)], timeout.as_ref());
         self.read();
         match self.notices.next() {
-            Some(Notice { kind: Kind::Listening, .. }) => Ok(()),
-            Some(Notice { kind: Kind::Refused, number, .. }) => {
+            Some(Notice { kind: NoticeKind::Listening, .. }) => Ok(()),
+            Some(Notice { kind: NoticeKind::Refused, number, .. }) => {
                 let errno = i32::try_from(number).unwrap_or(libc::EINVAL);
                 Err(Refused::Filter(io::Error::from_raw_os_error(errno)))
             }
@@ -156,8 +156,8 @@ impl ExecHold {
         loop {
             while let Some(notice) = self.notices.next() {
                 self.dropped = self.dropped.max(notice.dropped);
-                self.unread += u64::from(notice.kind == Kind::Unread);
-                self.over |= notice.kind == Kind::Over;
+                self.unread += u64::from(notice.kind == NoticeKind::Unread);
+                self.over |= notice.kind == NoticeKind::Over;
                 into.extend(notice.held());
             }
             left = match self.read() {
@@ -188,8 +188,8 @@ impl ExecHold {
 
     /// Reads a part of the pipe's content; returns its length.
     fn read(&mut self) -> usize {
-        let mut buffer = [0; 64 * SIZE];
-        let Ok(length) = rustix::io::read(self.news.as_fd(), &mut buffer) else { return 0 };
+        let mut buffer = [0; 64 * NOTICE_BYTES];
+        let Ok(length) = rustix::io::read(self.notice_pipe.as_fd(), &mut buffer) else { return 0 };
         self.gone |= length == 0;
         self.notices.push(buffer.get(..length).unwrap_or_default());
         length
@@ -202,25 +202,25 @@ impl Drop for ExecHold {
         self.drain(&mut Vec::new());
         // The pipe's other end is closed when the keeper exits, which follows its final notice at once. A keeper of a
         // job that lives on lives on, too.
-        let timeout = Timespec::try_from(if self.over { PATIENCE } else { Duration::ZERO }).ok();
-        let mut news = [PollFd::new(&self.news, PollFlags::empty())];
-        let _ = poll(&mut news, timeout.as_ref());
-        let ended = self.gone || news[0].revents().contains(PollFlags::HUP);
+        let timeout = Timespec::try_from(if self.over { KEEPER_TIMEOUT } else { Duration::ZERO }).ok();
+        let mut notice_pipe = [PollFd::new(&self.notice_pipe, PollFlags::empty())];
+        let _ = poll(&mut notice_pipe, timeout.as_ref());
+        let ended = self.gone || notice_pipe[0].revents().contains(PollFlags::HUP);
         if ended {
             let _ = reap(self.pid, 0);
-        } else if let Ok(mut left) = LEFT.lock() {
+        } else if let Ok(mut left) = LEFT_KEEPERS.lock() {
             left.push(self.pid);
         }
-        bury_the_left();
+        reap_left_keepers();
     }
 }
 
 /// Keepers of jobs that live on after the measurement.
-static LEFT: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
+static LEFT_KEEPERS: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
 
 /// Reaps keepers that have exited. Only this code can, as no other waits for a process without an exit signal.
-fn bury_the_left() {
-    if let Ok(mut left) = LEFT.lock() {
+fn reap_left_keepers() {
+    if let Ok(mut left) = LEFT_KEEPERS.lock() {
         left.retain(|&pid| reap(pid, libc::WNOHANG) == 0);
     }
 }

@@ -9,9 +9,9 @@ const MAX_EXEC_CHECK_DISTANCE: u16 = 64;
 
 /// Facts about the image that a member runs.
 #[derive(Debug)]
-pub(super) struct Image {
+pub(super) struct ProcessImage {
     pub(super) origin: ImageOrigin,
-    pub(super) memory_map: MemoryMap,
+    pub(super) memory_map: MapOwner,
     /// Identity of its memory map (`Stat::image`).
     pub(super) identity: Option<u64>,
     /// Another identity that `/proc` showed, while events of the time before may be outstanding.
@@ -43,7 +43,7 @@ pub(super) enum ImageOrigin {
 
 /// The memory map that a member runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MemoryMap {
+pub(super) enum MapOwner {
     Own,
     /// Map of its parent, until its own exec (vfork(2)).
     OfParent,
@@ -62,12 +62,12 @@ struct ExecCheck {
     distance: u16,
 }
 
-impl Image {
+impl ProcessImage {
     /// Returns an image of which nothing was read.
     pub(super) fn new(origin: ImageOrigin) -> Self {
         Self {
             origin,
-            memory_map: MemoryMap::Own,
+            memory_map: MapOwner::Own,
             identity: None,
             next_shown: None,
             text_pages: 0,
@@ -88,12 +88,12 @@ impl Image {
 
     /// Returns whether it runs in the memory map of its parent.
     pub(super) fn shares_map(&self) -> bool {
-        self.memory_map == MemoryMap::OfParent
+        self.memory_map == MapOwner::OfParent
     }
 
     /// Records whether it runs in the memory map of its parent.
     pub(super) fn set_shares_map(&mut self, shares: bool) {
-        self.memory_map = if shares { MemoryMap::OfParent } else { MemoryMap::Own };
+        self.memory_map = if shares { MapOwner::OfParent } else { MapOwner::Own };
     }
 
     /// Starts anew, as an exec does.

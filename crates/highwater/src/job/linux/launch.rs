@@ -15,14 +15,14 @@ use std::{
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{
-    cgroup::{Entry, JobGroup, clone_into, enter},
+    cgroup::{CgroupEntry, JobGroup, clone_into, enter},
     exec_hold::HandOver,
 };
 use crate::{
     Error,
     job::{
         Inherited,
-        unix::{Arrays, Gate, Program, Report, errno, open_files_limit},
+        unix::{Arrays, ExecReport, Gate, PreparedProgram, errno, open_files_limit},
     },
 };
 
@@ -48,8 +48,8 @@ pub(crate) struct Child {
 }
 
 /// Everything that the child needs after fork, made before it: no memory may be allocated there.
-struct Plan {
-    program: Program,
+struct LaunchPlan {
+    program: PreparedProgram,
     stdout: Option<OwnedFd>,
     mask: u64,
     ignored_signals: u64,
@@ -63,9 +63,9 @@ struct Plan {
 /// is called with its pid.
 pub(crate) fn launch(command: Command<'_>, watch: impl FnOnce(u32)) -> Result<Child, Error> {
     let name = command.program.to_string_lossy().into_owned();
-    let plan = Plan::new(command)?;
+    let plan = LaunchPlan::new(command)?;
     let mut arrays = plan.program.arrays();
-    let (report, gate) = (Report::new()?, Gate::new()?);
+    let (report, gate) = (ExecReport::new()?, Gate::new()?);
 
     // No handler of this program may run in the child; all signals are unblocked again right before its exec.
     let blocked = BlockedSignals::all();
@@ -96,9 +96,9 @@ fn system(doing: &'static str) -> impl Fn(rustix::io::Errno) -> Error {
     move |errno| Error::System { doing, source: errno.into() }
 }
 
-impl Plan {
+impl LaunchPlan {
     fn new(command: Command<'_>) -> Result<Self, Error> {
-        let program = Program::new(command.program, command.args, command.env, command.current_dir)?;
+        let program = PreparedProgram::new(command.program, command.args, command.env, command.current_dir)?;
         let inherited = command.inherited;
         Ok(Self {
             program,
@@ -117,7 +117,7 @@ impl Plan {
     /// # Safety
     /// The child may call only async-signal-safe functions.
     unsafe fn fork(&self) -> libc::pid_t {
-        if let Some(Entry::Clone(group)) = self.group.as_ref().map(|group| group.entry()) {
+        if let Some(CgroupEntry::Clone(group)) = self.group.as_ref().map(|group| group.entry()) {
             // SAFETY: that of this function.
             if let Ok(pid) = unsafe { clone_into(group) } {
                 return pid;
@@ -132,10 +132,10 @@ impl Plan {
     ///
     /// # Safety
     /// Only in a child right after fork. `arrays` are those of the program.
-    unsafe fn become_command(&self, arrays: &mut Arrays, report: &Report) -> ! {
+    unsafe fn become_command(&self, arrays: &mut Arrays, report: &ExecReport) -> ! {
         // SAFETY: all calls are async-signal-safe system calls on memory that lives until exec or _exit.
         unsafe {
-            if let Some(Entry::Write(tasks)) = self.group.as_ref().map(|group| group.entry()) {
+            if let Some(CgroupEntry::Write(tasks)) = self.group.as_ref().map(|group| group.entry()) {
                 // If it fails, nothing is charged, which is reported at the end.
                 let _ = enter(tasks);
             }

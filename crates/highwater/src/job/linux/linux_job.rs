@@ -28,13 +28,13 @@ use crate::{
     bounded::{self, MAX_PROCESS_FILE_BYTES},
     job::{
         CgroupUse, Job, Start,
-        backend::Backend,
+        backend::JobBackend,
         event_batch::{EventBatch, Polled},
-        events::{Reading, TimedEvent},
+        events::{MemoryReading, TimedEvent},
         identity::MemberId,
-        ledger::{Kept, Origin, PssPass},
+        ledger::{FigureOrigin, KernelTotals, PssPass},
+        resource_use::UsedBy,
         unix::{thread_cpu, wait},
-        used::UsedBy,
     },
     process::linux::status::Status,
     record::{Downgrade, Exit, Metric},
@@ -110,7 +110,7 @@ impl LinuxJob {
     }
 }
 
-impl Backend for LinuxJob {
+impl JobBackend for LinuxJob {
     fn start(job: &Job) -> Result<(Self, Start), Error> {
         if let Some(pid) = job.attach {
             return attach::attach(job, pid);
@@ -120,8 +120,8 @@ impl Backend for LinuxJob {
         let subreaper = Subreaper::set();
         if let Err(errno) = &subreaper {
             downgrades.push(Downgrade {
-                wanted: "descendants whose parent has ended".to_owned(),
-                reason: format!("this process could not become their reaper: {errno}"),
+                wanted: "descendants whose parent has exited".to_owned(),
+                reason: format!("this process could not become their subreaper: {errno}"),
             });
         }
         let own_hwm_bytes = own_hwm_bytes(&job.roots).unwrap_or(u64::MAX);
@@ -129,9 +129,9 @@ impl Backend for LinuxJob {
         let wanted = WantedSources { lineage: job.lineage, exact: job.exact, cgroup };
         let mut sources = EventSources::prepare(wanted, &job.roots);
         if let Some(bytes) = job.limits.cgroup_bytes {
-            sources
-                .limit_charge(bytes)
-                .map_err(|why| Error::Limit { why: format!("no cgroup could be given it: {why}") })?;
+            sources.limit_charge(bytes).map_err(|why| Error::Limit {
+                reason: format!("the job could not get a cgroup of its own: {why}"),
+            })?;
         }
         let command = Command {
             program: &job.program,
@@ -177,8 +177,8 @@ impl Backend for LinuxJob {
         self.child.pid
     }
 
-    fn origin(&self) -> Origin {
-        Origin {
+    fn origin(&self) -> FigureOrigin {
+        FigureOrigin {
             metric: Metric::Rss,
             lineage: self.sources.lineage().unwrap_or(self.observation.lineage()),
             peaks: self.sources.peaks(),
@@ -206,7 +206,7 @@ impl Backend for LinuxJob {
             self.next_usage = at + thread_cpu().saturating_sub(begin) * USAGE_COST_DIVISOR;
         }
         if polled.marks {
-            self.sources.look_for_strays(&self.roots, self.observation.pids());
+            self.sources.check_for_strays(&self.roots, self.observation.pids());
         }
         polled
     }
@@ -223,7 +223,7 @@ impl Backend for LinuxJob {
         self.batch.drain()
     }
 
-    fn readings(&self) -> &[Reading] {
+    fn readings(&self) -> &[MemoryReading] {
         self.observation.readings()
     }
 
@@ -317,12 +317,12 @@ impl Backend for LinuxJob {
         self.observation.all_reported()
     }
 
-    fn end(&mut self) -> Kept {
+    fn end(&mut self) -> KernelTotals {
         let group = self.sources.group();
         let pressure = self.shortage.pressure();
         let oom = self.shortage.kills(group.as_deref());
         drop(group);
-        let kept = Kept { cgroup: self.sources.charge(), commit: None, pressure, oom };
+        let kept = KernelTotals { cgroup: self.sources.charge(), commit: None, pressure, oom };
         self.subreaper = None;
         kept
     }

@@ -24,11 +24,11 @@ use crate::{
 };
 
 /// Most threads, late ones included. Nothing is read while all of them are late.
-const MAX_THREADS: usize = 4;
+const MAX_READER_THREADS: usize = 4;
 /// Most waits of the full timeout for a thread that waits for a processor, and not for a lock.
 const MAX_WAITS_FOR_PROCESSOR: u32 = 8;
 /// Bytes of a thread's stack, on which it keeps nothing.
-const STACK: usize = 64 << 10;
+const READER_STACK_BYTES: usize = 64 << 10;
 
 /// A reader of such files, one at a time.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Default for MapReader {
 
 /// Outcome of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum MapOutcome {
     Read(Extent),
     Failed,
     /// The process did not release the lock of its memory map in time.
@@ -59,7 +59,7 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 struct Thread {
     requests: Sender<Request>,
-    answers: Receiver<Answer>,
+    answers: Receiver<MapAnswer>,
     /// The file on which it is late.
     late: Option<PathBuf>,
     /// Thread id; 0 before it has started.
@@ -74,31 +74,31 @@ struct Request {
 }
 
 #[derive(Debug)]
-struct Answer {
+struct MapAnswer {
     read: Option<Extent>,
     text: Vec<u8>,
     cpu: Duration,
 }
 
 impl MapReader {
-    /// Reads at most `most` bytes of a file into `text`, and waits at most `patience` for a lock. On a busy machine the
+    /// Reads at most `most` bytes of a file into `text`, and waits at most `timeout` for a lock. On a busy machine the
     /// thread may also wait for a processor, up to `MAX_WAITS_FOR_PROCESSOR` times as long.
     pub(super) fn read(
         &mut self,
         path: PathBuf,
         most: usize,
         text: &mut Vec<u8>,
-        patience: Duration,
-    ) -> Outcome {
-        self.welcome_back();
+        timeout: Duration,
+    ) -> MapOutcome {
+        self.take_back_late_threads();
         if self.is_late_on(&path) {
-            return Outcome::Late;
+            return MapOutcome::Late;
         }
         let thread = match self.threads.iter().position(|thread| thread.late.is_none()) {
             Some(idle) => &mut self.threads[idle],
-            None if self.threads.len() >= MAX_THREADS => return Outcome::Late,
+            None if self.threads.len() >= MAX_READER_THREADS => return MapOutcome::Late,
             None => {
-                let Ok(thread) = Thread::start(self.read) else { return Outcome::Failed };
+                let Ok(thread) = Thread::start(self.read) else { return MapOutcome::Failed };
                 self.threads.push(thread);
                 let last = self.threads.len() - 1;
                 &mut self.threads[last]
@@ -106,22 +106,22 @@ impl MapReader {
         };
         let request = Request { path: path.clone(), most, text: std::mem::take(text) };
         if thread.requests.send(request).is_err() {
-            return Outcome::Failed;
+            return MapOutcome::Failed;
         }
         for _ in 0..MAX_WAITS_FOR_PROCESSOR {
-            match thread.answers.recv_timeout(patience) {
+            match thread.answers.recv_timeout(timeout) {
                 Ok(answer) => {
                     self.cpu += answer.cpu;
                     *text = answer.text;
-                    return answer.read.map_or(Outcome::Failed, Outcome::Read);
+                    return answer.read.map_or(MapOutcome::Failed, MapOutcome::Read);
                 }
                 Err(RecvTimeoutError::Timeout) if thread.is_runnable() => {}
                 Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return Outcome::Failed,
+                Err(RecvTimeoutError::Disconnected) => return MapOutcome::Failed,
             }
         }
         thread.late = Some(path);
-        Outcome::Late
+        MapOutcome::Late
     }
 
     /// Returns the CPU time of the threads so far.
@@ -134,7 +134,7 @@ impl MapReader {
     }
 
     /// Takes late threads back that have answered. Their answers are too old to count.
-    fn welcome_back(&mut self) {
+    fn take_back_late_threads(&mut self) {
         for thread in self.threads.iter_mut().filter(|thread| thread.late.is_some()) {
             if let Ok(answer) = thread.answers.try_recv() {
                 self.cpu += answer.cpu;
@@ -150,13 +150,13 @@ impl Thread {
         let (sender, answers) = channel();
         let tid = Arc::new(AtomicI32::new(0));
         let own_tid = Arc::clone(&tid);
-        quiet_thread::start("hw-map-reader", STACK, move || {
+        quiet_thread::start("hw-map-reader", READER_STACK_BYTES, move || {
             own_tid.store(rustix::thread::gettid().as_raw_nonzero().get(), Relaxed);
             for Request { path, most, mut text } in received {
                 let begin = thread_cpu();
                 let read = read(&path, most, &mut text).ok();
                 let cpu = thread_cpu().saturating_sub(begin);
-                if sender.send(Answer { read, text, cpu }).is_err() {
+                if sender.send(MapAnswer { read, text, cpu }).is_err() {
                     break;
                 }
             }
@@ -200,11 +200,11 @@ mod tests {
     fn a_file_is_read_up_to_its_bound() {
         let (mut reader, mut text) = (MapReader::default(), Vec::new());
         let own = PathBuf::from("/proc/self/cmdline");
-        assert_eq!(reader.read(own.clone(), 1 << 20, &mut text, LONG), Outcome::Read(Extent::Whole));
+        assert_eq!(reader.read(own.clone(), 1 << 20, &mut text, LONG), MapOutcome::Read(Extent::Whole));
         assert_eq!(text, fs::read(&own).unwrap());
-        assert_eq!(reader.read("/dev/zero".into(), 9, &mut text, LONG), Outcome::Read(Extent::Cut));
+        assert_eq!(reader.read("/dev/zero".into(), 9, &mut text, LONG), MapOutcome::Read(Extent::Cut));
         assert_eq!(text, [0; 9]);
-        assert_eq!(reader.read("/nonexistent".into(), 9, &mut text, LONG), Outcome::Failed);
+        assert_eq!(reader.read("/nonexistent".into(), 9, &mut text, LONG), MapOutcome::Failed);
         assert_eq!(reader.threads.len(), 1);
     }
 
@@ -214,21 +214,21 @@ mod tests {
         let (locked, free) = (fifo(&tree, "locked"), tree.path().join("free"));
         fs::write(&free, "text").unwrap();
         let (mut reader, mut text) = (MapReader { read: read_all, ..MapReader::default() }, Vec::new());
-        assert_eq!(reader.read(locked.clone(), 9, &mut text, Duration::ZERO), Outcome::Late);
-        assert_eq!(reader.read(free.clone(), 9, &mut text, LONG), Outcome::Read(Extent::Whole));
+        assert_eq!(reader.read(locked.clone(), 9, &mut text, Duration::ZERO), MapOutcome::Late);
+        assert_eq!(reader.read(free.clone(), 9, &mut text, LONG), MapOutcome::Read(Extent::Whole));
         assert_eq!(text, b"text");
         assert_eq!(
             reader.read(locked.clone(), 9, &mut text, LONG),
-            Outcome::Late,
+            MapOutcome::Late,
             "it is not waited for again"
         );
         fs::write(&locked, "too late").unwrap();
         while reader.is_late_on(&locked) {
             thread::yield_now();
-            reader.welcome_back();
+            reader.take_back_late_threads();
         }
-        assert_eq!(reader.read(free, 9, &mut text, LONG), Outcome::Read(Extent::Whole));
-        assert_eq!((text.as_slice(), reader.threads.len()), (&b"text"[..], 2), "not what came too late");
+        assert_eq!(reader.read(free, 9, &mut text, LONG), MapOutcome::Read(Extent::Whole));
+        assert_eq!((text.as_slice(), reader.threads.len()), (&b"text"[..], 2), "not the late text");
     }
 
     static IS_SPINNING: AtomicBool = AtomicBool::new(false);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_a_processor_is_told_from_waiting_for_a_lock() {
+    fn waiting_for_a_processor_differs_from_waiting_for_a_lock() {
         let request = |path: PathBuf| Request { path, most: 9, text: Vec::new() };
         let busy = Thread::start(spin).unwrap();
         busy.requests.send(request("/".into())).unwrap();
@@ -265,15 +265,16 @@ mod tests {
     }
 
     #[test]
-    fn so_many_threads_are_left_behind() {
+    fn a_limited_number_of_threads_is_left_behind() {
         let tree = tempfile::tempdir().unwrap();
         let (mut reader, mut text) = (MapReader { read: read_all, ..MapReader::default() }, Vec::new());
-        let locked: Vec<PathBuf> = (0..MAX_THREADS).map(|number| fifo(&tree, &number.to_string())).collect();
+        let locked: Vec<PathBuf> =
+            (0..MAX_READER_THREADS).map(|number| fifo(&tree, &number.to_string())).collect();
         for path in &locked {
-            assert_eq!(reader.read(path.clone(), 9, &mut text, Duration::ZERO), Outcome::Late);
+            assert_eq!(reader.read(path.clone(), 9, &mut text, Duration::ZERO), MapOutcome::Late);
         }
-        assert_eq!(reader.read("/proc/self/cmdline".into(), 9, &mut text, LONG), Outcome::Late);
-        assert_eq!(reader.threads.len(), MAX_THREADS);
+        assert_eq!(reader.read("/proc/self/cmdline".into(), 9, &mut text, LONG), MapOutcome::Late);
+        assert_eq!(reader.threads.len(), MAX_READER_THREADS);
         for path in &locked {
             fs::write(path, "").unwrap();
         }

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{image::Image, member_files::MemberFiles, taskstats::TasksUsed};
-use crate::job::identity::{MemberId, Name};
+use super::{image::ProcessImage, member_files::MemberFiles, taskstats::TasksUsed};
+use crate::job::identity::{MemberId, ProgramName};
 
 /// Number of polls in which a member without arguments is asked for its name again.
 const MAX_NAMELESS_POLLS: u8 = 3;
@@ -26,8 +26,8 @@ pub(super) struct Member {
     /// Threads alive, counted from events.
     pub(super) threads: u64,
     pub(super) phase: Phase,
-    pub(super) image: Image,
-    pub(super) name: NameState,
+    pub(super) image: ProcessImage,
+    pub(super) name: MemberNameState,
     /// Usage of its exited threads. Most processes have no such threads.
     pub(super) tasks_used: Option<Box<TasksUsed>>,
     pub(super) files: MemberFiles,
@@ -104,18 +104,18 @@ impl Phase {
 
 /// The state of a member's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum NameState {
+pub(super) enum MemberNameState {
     /// It was not read from the member's own files.
     Unread {
         /// Polls in which it had no arguments.
         polls: u8,
         /// Name in the event of its last exec: its files have to agree with it.
-        reported: Option<Arc<Name>>,
+        reported: Option<Arc<ProgramName>>,
     },
     Known,
 }
 
-impl NameState {
+impl MemberNameState {
     /// A name that was not read yet.
     pub(super) const UNREAD: Self = Self::Unread { polls: 0, reported: None };
 
@@ -147,7 +147,7 @@ impl NameState {
 
 impl Member {
     /// Returns a member of which nothing has been read.
-    pub(super) fn new(id: MemberId, pid: u32, image: Image, known_until: Duration) -> Self {
+    pub(super) fn new(id: MemberId, pid: u32, image: ProcessImage, known_until: Duration) -> Self {
         Self {
             id,
             pid,
@@ -159,7 +159,7 @@ impl Member {
             threads: 1,
             phase: Phase::Running,
             image,
-            name: NameState::UNREAD,
+            name: MemberNameState::UNREAD,
             tasks_used: None,
             files: MemberFiles::default(),
         }
@@ -173,7 +173,7 @@ impl Member {
     /// Records that it runs another program: nothing read before counts for that.
     pub(super) fn exec(&mut self) {
         self.image.exec();
-        self.name = NameState::UNREAD;
+        self.name = MemberNameState::UNREAD;
     }
 
     /// Returns whether this is the start time of another process than the member.

@@ -51,7 +51,7 @@ impl MemoryFile {
     }
 }
 
-/// What reading a member showed.
+/// The result of reading a member.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum MemoryRead {
     Alive(MemoryFigures),

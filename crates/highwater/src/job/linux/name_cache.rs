@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::proc_view::Arguments;
-use crate::job::identity::Name;
+use super::proc_view::ProcessArguments;
+use crate::job::identity::ProgramName;
 
 /// Number of bytes in a kernel name (`TASK_COMM_LEN` less its zero); longer names are cut.
 const MAX_COMM_BYTES: usize = 15;
@@ -16,20 +16,24 @@ pub(super) struct NameCache {
 
 impl NameCache {
     /// Returns the name of a program that `comm` stands for.
-    pub(super) fn of_comm(&self, comm: String) -> Arc<Name> {
+    pub(super) fn of_comm(&self, comm: String) -> Arc<ProgramName> {
         let command = self.commands.get(&comm).unwrap_or(&comm).clone();
-        Name::new(command, comm, None, None)
+        ProgramName::new(command, comm, None, None)
     }
 
     /// Returns the name of a program, and whether it is complete. It is not if there are no arguments: in the midst of
     /// an exec the kernel sets `comm` before the arguments (`begin_new_exec`, `setup_arg_pages`, fs/exec.c).
-    pub(super) fn of_arguments(&mut self, arguments: Arguments, comm: String) -> (Arc<Name>, bool) {
-        let Arguments { command, line, exe, are_left_out } = arguments;
+    pub(super) fn of_arguments(
+        &mut self,
+        arguments: ProcessArguments,
+        comm: String,
+    ) -> (Arc<ProgramName>, bool) {
+        let ProcessArguments { command, line, exe, are_left_out } = arguments;
         let is_complete = command.is_some() || are_left_out;
         let command = command.unwrap_or_else(|| comm.clone());
         if comm.len() >= MAX_COMM_BYTES && command.starts_with(&comm) {
             self.commands.insert(comm.clone(), command.clone());
         }
-        (Name::new(command, comm, exe, line), is_complete)
+        (ProgramName::new(command, comm, exe, line), is_complete)
     }
 }

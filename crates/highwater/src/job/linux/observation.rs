@@ -28,11 +28,11 @@ use crate::{
     job::{
         Job,
         event_batch::{EventBatch, Polled},
-        events::Reading,
+        events::MemoryReading,
         identity::MemberId,
         moment::Moment,
+        resource_use::UsedBy,
         unix::wait::Waited,
-        used::UsedBy,
     },
     record::{Downgrade, Lineage, ProcessExit},
 };
@@ -188,7 +188,7 @@ impl Observation {
     }
 
     /// Returns what the last poll read, in the order of ids.
-    pub(crate) fn readings(&self) -> &[Reading] {
+    pub(crate) fn readings(&self) -> &[MemoryReading] {
         self.sampler.readings()
     }
 

@@ -20,7 +20,7 @@ use super::{
     reaper::Reaper,
     tracker::Tracker,
 };
-use crate::job::{Control, event_batch::EventBatch, events::Event, moment::Moment, unix::thread_cpu};
+use crate::job::{Control, event_batch::EventBatch, events::JobEvent, moment::Moment, unix::thread_cpu};
 
 /// Passes in a row that must find no new child: a killed process leaves its children here only when it has exited.
 const QUIET_PASSES: u32 = 8;
@@ -150,7 +150,7 @@ fn reap_unknown_child(
     let moment = Moment::exactly(proc.now());
     let Some(waited) = reaper.reap_unknown(pid, None, moment, batch).waited() else { return false };
     if !tracker.roster.forget_zombie(pid) {
-        batch.push(moment, Event::MissedProcess);
+        batch.push(moment, JobEvent::MissedProcess);
     }
     reaper.report_max_rss(waited.max_rss_bytes, moment, batch);
     true

@@ -27,10 +27,10 @@ pub(super) trait ProcView {
     fn has_memory(&mut self, pid: u32) -> bool;
     /// Reads the high-water mark of the process in bytes (`VmHWM`).
     fn high_water_mark(&mut self, pid: u32) -> Option<u64>;
-    /// Returns whether two processes run in one memory map; `None` if that cannot be told.
+    /// Returns whether two processes run in one memory map; `None` if that is not known.
     fn same_memory_map(&mut self, a: u32, b: u32) -> Option<bool>;
     /// Reads the arguments that the process was started with.
-    fn arguments(&mut self, pid: u32) -> Arguments;
+    fn arguments(&mut self, pid: u32) -> ProcessArguments;
 
     /// Reads `stat` until two readings agree, and the time at which it was so. In the midst of an exec `stat` shows the old
     /// memory map beside the new flags (`do_task_stat`, fs/proc/array.c).
@@ -53,7 +53,7 @@ pub(super) trait ProcView {
 
 /// The arguments of a process, as far as they can be read.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Arguments {
+pub(super) struct ProcessArguments {
     /// Base name of `argv[0]`.
     pub(super) command: Option<String>,
     /// All arguments, if they were asked for.
@@ -122,7 +122,7 @@ impl ProcView for Proc {
         same_memory_map(a, b)
     }
 
-    fn arguments(&mut self, pid: u32) -> Arguments {
+    fn arguments(&mut self, pid: u32) -> ProcessArguments {
         let directory = self.roots.proc.join(pid.to_string());
         let extent = self.lines.read(directory.join("cmdline"), &mut self.text);
         let line = extent
@@ -131,6 +131,6 @@ impl ProcView for Proc {
         let command = extent.and_then(|extent| cmdline::name_at_start(&self.text, extent));
         let exe = fs::read_link(directory.join("exe")).ok();
         let exe = exe.map(|path| path.to_string_lossy().into_owned());
-        Arguments { command, line, exe, are_left_out: self.lines.line_use == LineUse::LeftOut }
+        ProcessArguments { command, line, exe, are_left_out: self.lines.line_use == LineUse::LeftOut }
     }
 }

@@ -7,32 +7,32 @@
 use std::time::Duration;
 
 use super::{
-    map_reader::{MapReader, Outcome},
+    map_reader::{MapOutcome, MapReader},
     observation::Observation,
 };
 use crate::{
     Roots,
     bounded::{Extent, MAX_PROCESS_FILE_BYTES},
-    job::{events::tolerance, ledger::PssPass, unix::thread_cpu},
+    job::{events::pss_pass_tolerance_bytes, ledger::PssPass, unix::thread_cpu},
     process::linux::smaps_rollup::SmapsRollup,
 };
 
 /// Share of the elapsed time that passes may take.
-const SHARE: f64 = 0.01;
+const PASS_TIME_SHARE: f64 = 0.01;
 /// Time for passes that do not count, each time the job has doubled.
-const CREDIT: Duration = Duration::from_millis(50);
+const VOID_PASS_BUDGET: Duration = Duration::from_millis(50);
 /// Longest expected read of one process; a process that would take longer is left out.
-const LONGEST_READ: Duration = Duration::from_millis(50);
+const MAX_PROCESS_READ_TIME: Duration = Duration::from_millis(50);
 /// Longest wait for a process that holds its memory map locked, or that is read while the machine is busy.
-const PATIENCE: Duration = Duration::from_millis(250);
+const MAP_LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 /// The same for a pass by which a limit is enforced, beside the time of the reading itself.
-const PATIENCE_FOR_LIMIT: Duration = Duration::from_secs(1);
+const MAP_LOCK_TIMEOUT_FOR_LIMIT: Duration = Duration::from_secs(1);
 /// Time beyond that share, so that a short job gets more than one pass.
-const START: Duration = Duration::from_millis(15);
+const INITIAL_PASS_BUDGET: Duration = Duration::from_millis(15);
 /// Shortest time for which the RSS sum must have been stable before a pass, however cheap that is.
-const STILL: Duration = Duration::from_millis(3);
+const MIN_STABLE_TIME: Duration = Duration::from_millis(3);
 /// Costs of a pass for which a job must have been stable to get one pass beyond the budget, until it has doubled.
-const STILL_FOR_COSTS: f64 = 10.0;
+const STABLE_COSTS_FOR_EXTRA_PASS: f64 = 10.0;
 /// First guess of the cost, until passes have been timed.
 const SECONDS_PER_BYTE: f64 = 9e-6 / (1024.0 * 1024.0);
 
@@ -71,7 +71,7 @@ impl PssPasses {
 
     /// Returns whether to make a pass now, at a sample of `rss` bytes.
     pub(crate) fn due(&mut self, at: Duration, rss: u64) -> bool {
-        if rss.abs_diff(self.still.1) > tolerance(rss) {
+        if rss.abs_diff(self.still.1) > pss_pass_tolerance_bytes(rss) {
             self.still = (at, rss);
         }
         let new_height = self.best_rss.is_none_or(|best| rss > best + best / 32 + (1 << 20));
@@ -81,18 +81,21 @@ impl PssPasses {
         let cost = rss as f64 * self.seconds_per_byte;
         let still_for = at.saturating_sub(self.still.0).as_secs_f64();
         // A change during a pass voids it, so the job must have been stable for as long as a pass takes.
-        if still_for < cost.max(STILL.as_secs_f64()) {
+        if still_for < cost.max(MIN_STABLE_TIME.as_secs_f64()) {
             return false;
         }
         // A job that has doubled is worth a pass, and a second one if the first was void. Otherwise the budget decides.
         let doubled = self.best_rss.is_none_or(|best| rss >= 2 * best);
-        let has_credit = self.in_vain.as_secs_f64() + cost <= CREDIT.as_secs_f64().max(2.0 * cost);
-        let share = at.as_secs_f64() * SHARE;
-        if (doubled && has_credit) || self.spent.as_secs_f64() + cost <= share + START.as_secs_f64() {
+        let has_credit = self.in_vain.as_secs_f64() + cost <= VOID_PASS_BUDGET.as_secs_f64().max(2.0 * cost);
+        let share = at.as_secs_f64() * PASS_TIME_SHARE;
+        if (doubled && has_credit)
+            || self.spent.as_secs_f64() + cost <= share + INITIAL_PASS_BUDGET.as_secs_f64()
+        {
             return true;
         }
         // A busy machine voids passes over a growing job. Once the job is stable for long, it is worth one more.
-        let takes_extra_pass = doubled && self.has_extra_pass && still_for >= STILL_FOR_COSTS * cost;
+        let takes_extra_pass =
+            doubled && self.has_extra_pass && still_for >= STABLE_COSTS_FOR_EXTRA_PASS * cost;
         self.has_extra_pass &= !takes_extra_pass;
         takes_extra_pass
     }
@@ -100,12 +103,12 @@ impl PssPasses {
     /// Reads all members that are read quickly. The caller polls the job again afterwards, and reports whether the pass
     /// counts.
     pub(crate) fn pass(&mut self, at: Duration, observation: &Observation) -> PssPass {
-        self.read(at, observation.maps(), LONGEST_READ, PATIENCE)
+        self.read(at, observation.maps(), MAX_PROCESS_READ_TIME, MAP_LOCK_TIMEOUT)
     }
 
     /// Reads all members, however long that takes: a limit may be enforced by the result.
     pub(crate) fn pass_over_all(&mut self, at: Duration, observation: &Observation) -> PssPass {
-        self.read(at, observation.maps(), Duration::MAX, PATIENCE_FOR_LIMIT)
+        self.read(at, observation.maps(), Duration::MAX, MAP_LOCK_TIMEOUT_FOR_LIMIT)
     }
 
     /// Reads the PSS of `maps`: pids, and their RSS.
@@ -124,17 +127,17 @@ impl PssPasses {
             let cost = rss as f64 * self.seconds_per_byte;
             let patience = patience + Duration::from_secs_f64(cost * 4.0);
             let outcome = if cost > longest.as_secs_f64() {
-                Outcome::Failed
+                MapOutcome::Failed
             } else {
                 let path = self.roots.proc.join(format!("{pid}/smaps_rollup"));
                 self.reader.read(path, MAX_PROCESS_FILE_BYTES, &mut self.text, patience)
             };
             let pss = match outcome {
-                Outcome::Read(Extent::Whole) => {
+                MapOutcome::Read(Extent::Whole) => {
                     SmapsRollup::parse(&self.text).and_then(|rollup| rollup.pss_bytes)
                 }
-                Outcome::Read(Extent::Cut) | Outcome::Failed => None,
-                Outcome::Late => {
+                MapOutcome::Read(Extent::Cut) | MapOutcome::Failed => None,
+                MapOutcome::Late => {
                     waited += patience;
                     None
                 }
@@ -190,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_is_no_evidence_against_a_job() {
+    fn unread_processes_are_not_evidence_against_a_job() {
         let mut passes = PssPasses::new(&Roots::default());
         let maps = || [(std::process::id(), 1 << 40), (u32::MAX, 1 << 30)].into_iter();
-        let quick = passes.read(Duration::ZERO, maps(), LONGEST_READ, PATIENCE);
+        let quick = passes.read(Duration::ZERO, maps(), MAX_PROCESS_READ_TIME, MAP_LOCK_TIMEOUT);
         assert_eq!((quick.bytes, quick.unread, quick.unread_rss), (0, 2, (1 << 40) + (1 << 30)));
         let all = passes.read(Duration::ZERO, maps(), Duration::MAX, Duration::from_secs(60));
-        assert_eq!(all.unread, 1, "there is no such process as the second");
+        assert_eq!(all.unread, 1, "the second process does not exist");
         assert!((1..1 << 40).contains(&all.bytes), "{all:?}");
     }
 

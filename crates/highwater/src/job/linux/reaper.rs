@@ -10,12 +10,12 @@ use crate::{
     Roots,
     job::{
         event_batch::EventBatch,
-        events::Event,
+        events::JobEvent,
         identity::MemberId,
         moment::Moment,
-        unix::wait::{self, Ending, Waited},
-        used::Completeness,
-        used::{UsageWanted, Used},
+        resource_use::Completeness,
+        resource_use::{ResourceUse, UsageWanted},
+        unix::wait::{self, WaitResult, Waited},
     },
     record::UsageSource,
 };
@@ -32,7 +32,7 @@ pub(super) struct Reaper {
     /// High-water mark of this process when the command was forked, in bytes: `ru_maxrss` up to it may be inherited.
     own_hwm_bytes: u64,
     /// How the command ended.
-    root_ending: Ending,
+    root_ending: WaitResult,
     text: Vec<u8>,
 }
 
@@ -45,14 +45,14 @@ impl Reaper {
             pending: Vec::new(),
             waited_early: HashMap::new(),
             own_hwm_bytes,
-            root_ending: Ending::NotYet,
+            root_ending: WaitResult::NotYet,
             text: Vec::new(),
         }
     }
 
     /// Returns whether the command was not waited for yet.
     pub(super) fn root_lives(&self) -> bool {
-        self.root_ending == Ending::NotYet
+        self.root_ending == WaitResult::NotYet
     }
 
     /// Returns how the command ended, once it was waited for.
@@ -79,17 +79,17 @@ impl Reaper {
         if pid == root && self.root_lives() {
             self.root_ending = ending;
         }
-        if ending == Ending::NotYet {
+        if ending == WaitResult::NotYet {
             departed.usage = files;
             self.pending.push(departed);
             return;
         }
         let waited = ending.waited();
         if let Some(Waited { exit, max_rss_bytes, .. }) = waited {
-            batch.push(moment, Event::Exit { id, exit });
-            batch.push(moment, Event::MaxRss { id, bytes: max_rss_bytes });
+            batch.push(moment, JobEvent::Exit { id, exit });
+            batch.push(moment, JobEvent::MaxRss { id, bytes: max_rss_bytes });
         }
-        batch.push(moment, Event::Ended { id, freed });
+        batch.push(moment, JobEvent::Ended { id, freed });
         // It comes after the member's own high-water mark was counted: only what exceeds that adds anything.
         if let Some(waited) = waited {
             self.report_max_rss(waited.max_rss_bytes, moment, batch);
@@ -115,7 +115,7 @@ impl Reaper {
         start_ticks: Option<u64>,
         moment: Moment,
         batch: &mut EventBatch,
-    ) -> Ending {
+    ) -> WaitResult {
         self.reap(pid, start_ticks, None, &mut UsageFiles::default(), moment, batch)
     }
 
@@ -129,7 +129,7 @@ impl Reaper {
         files: &mut UsageFiles,
         moment: Moment,
         batch: &mut EventBatch,
-    ) -> Ending {
+    ) -> WaitResult {
         let read = if self.usage.any() && (start_ticks.is_some() || id.is_none()) {
             let read = files.read(&self.roots, pid, start_ticks, self.usage, &mut self.text);
             read.filter(|read| read.is_final)
@@ -139,16 +139,18 @@ impl Reaper {
         if let (Some(read), Some(id)) = (read, id) {
             let whole = Completeness { cpu: true, faults: true, io: read.io_is_whole };
             let used = Box::new(read.own);
-            batch.push(moment, Event::FinalUsage { id, used, source: UsageSource::AtExit, whole });
+            batch.push(moment, JobEvent::FinalUsage { id, used, source: UsageSource::AtExit, whole });
         }
         let ending = match wait::try_wait(pid) {
-            Ending::NotOurs => self.take_early_wait(pid).map_or(Ending::NotOurs, Ending::Ended),
+            WaitResult::NotAChild => {
+                self.take_early_wait(pid).map_or(WaitResult::NotAChild, WaitResult::Ended)
+            }
             ending => ending,
         };
-        if let Ending::Ended(waited) = ending {
+        if let WaitResult::Ended(waited) = ending {
             let io = read.and_then(|read| read.with_waited.io);
-            let used = Box::new(Used { cpu: Some(waited.cpu), io });
-            batch.push(moment, Event::Reaped { id, used });
+            let used = Box::new(ResourceUse { cpu: Some(waited.cpu), io });
+            batch.push(moment, JobEvent::Reaped { id, used });
         }
         ending
     }
@@ -174,8 +176,8 @@ impl Reaper {
     pub(super) fn flush_unmatched_waits(&mut self, at: Duration, batch: &mut EventBatch) {
         let moment = Moment::exactly(at);
         for waited in std::mem::take(&mut self.waited_early).into_values().flatten() {
-            let used = Box::new(Used { cpu: Some(waited.cpu), io: None });
-            batch.push(moment, Event::Reaped { id: None, used });
+            let used = Box::new(ResourceUse { cpu: Some(waited.cpu), io: None });
+            batch.push(moment, JobEvent::Reaped { id: None, used });
             self.report_max_rss(waited.max_rss_bytes, moment, batch);
         }
     }
@@ -183,6 +185,6 @@ impl Reaper {
     /// Reports a `ru_maxrss`: some process reached it, but up to the mark of this process that may be its fork.
     pub(super) fn report_max_rss(&self, bytes: u64, moment: Moment, batch: &mut EventBatch) {
         let may_be_inherited = bytes <= self.own_hwm_bytes;
-        batch.push(moment, Event::ReapedMaxRss { bytes, may_be_inherited });
+        batch.push(moment, JobEvent::ReapedMaxRss { bytes, may_be_inherited });
     }
 }

@@ -7,7 +7,7 @@ use super::{
     usage_files::UsageFiles,
 };
 use crate::job::{
-    events::{Event, TimedEvent},
+    events::{JobEvent, TimedEvent},
     identity::MemberId,
     moment::Moment,
 };
@@ -234,8 +234,8 @@ impl Roster {
         let mut left = HashMap::new();
         for (order, TimedEvent { event, .. }) in events.iter().enumerate() {
             match event {
-                Event::Started { id, .. } => drop(started.insert(*id, order)),
-                Event::Exec { id, .. } | Event::Ended { id, .. } => drop(left.insert(*id, order)),
+                JobEvent::Started { id, .. } => drop(started.insert(*id, order)),
+                JobEvent::Exec { id, .. } | JobEvent::Ended { id, .. } => drop(left.insert(*id, order)),
                 _ => {}
             }
         }

@@ -11,8 +11,8 @@ use crate::{
     Roots,
     job::{
         event_batch::EventBatch,
-        events::Reading,
-        used::{UsageWanted, UsedBy},
+        events::MemoryReading,
+        resource_use::{UsageWanted, UsedBy},
     },
 };
 
@@ -24,7 +24,7 @@ const MIN_HWM_FALL_BYTES: u64 = 512 * 1024;
 pub(crate) struct SampleDepth {
     /// Its high-water mark, too.
     pub(crate) marks: bool,
-    /// What it has used beside memory, too, if that is wanted at all.
+    /// Its usage beside memory, too, if that is wanted at all.
     pub(crate) usage: bool,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Sampler {
     page_size: u64,
     /// Amounts that are read beside memory.
     usage: UsageWanted,
-    readings: Vec<Reading>,
+    readings: Vec<MemoryReading>,
     uses: Vec<UsedBy>,
     text: Vec<u8>,
 }
@@ -63,7 +63,7 @@ impl Sampler {
     }
 
     /// Returns what the last sample read, in the order of ids.
-    pub(super) fn readings(&self) -> &[Reading] {
+    pub(super) fn readings(&self) -> &[MemoryReading] {
         &self.readings
     }
 
@@ -190,12 +190,12 @@ fn asks_for_exec(index: usize, figures: MemoryFigures, tracker: &mut Tracker) ->
 }
 
 /// Records what a member held, and returns it as a reading.
-fn record_figures(member: &mut Member, figures: MemoryFigures) -> Reading {
+fn record_figures(member: &mut Member, figures: MemoryFigures) -> MemoryReading {
     let MemoryFigures { rss, hwm, swap, text_pages } = figures;
     member.phase.see_alive();
     member.image.text_pages = text_pages;
     member.image.hwm_bytes = hwm.unwrap_or(member.image.hwm_bytes);
     let shares_map = member.image.shares_map();
     let mark = hwm.filter(|&bytes| member.image.is_since_attach(bytes));
-    Reading { id: member.id, rss, mark, swap, shares_map }
+    MemoryReading { id: member.id, rss, mark, swap, shares_map }
 }

@@ -103,13 +103,13 @@ fn stalled(text: &str) -> Option<Stalled> {
 /// namespace, and not every user may read it (`dmesg_restrict`).
 fn logged(began: Duration) -> io::Result<Vec<u32>> {
     /// More records than a log holds.
-    const MOST: usize = 200_000;
+    const MAX_LOG_RECORDS: usize = 200_000;
     if fs::read_link("/proc/self/ns/pid")?.as_os_str() != INITIAL_PID_NAMESPACE {
         return Ok(Vec::new());
     }
     let mut log = fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg")?;
     let (mut pids, mut record) = (Vec::new(), [0; 8192]);
-    for _ in 0..MOST {
+    for _ in 0..MAX_LOG_RECORDS {
         match log.read(&mut record) {
             Ok(0) => break,
             Ok(length) => pids.extend(killed(&record[..length], began)),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_such_files_tells_nothing() {
+    fn a_machine_without_such_files_has_no_pressure() {
         let empty = tempfile::tempdir().unwrap();
         let roots = Roots { proc: empty.path().into(), cgroup: empty.path().into(), ..Roots::default() };
         let shortage = Shortage::watch(&roots, None);

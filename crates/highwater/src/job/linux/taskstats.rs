@@ -34,12 +34,12 @@ const DEREGISTER_CPUMASK: u16 = 4;
 const GENL_HEADER: usize = 4;
 const NLM_F_ACK: u16 = 4;
 /// Longest wait for an answer: the kernel sends it before send(2) returns.
-const PATIENCE: Duration = Duration::from_millis(50);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
 /// Bytes of the largest message: the last task of a process with threads sends two structs of some 550 bytes.
-const LARGEST: usize = 4096;
+const MAX_MESSAGE_BYTES: usize = 4096;
 /// Bytes of the socket's buffer. A record takes about 2 KiB, and a listener has the privilege for this size
 /// (`SO_RCVBUFFORCE`).
-const BUFFER: libc::c_int = 16 << 20;
+const SOCKET_BUFFER_BYTES: libc::c_int = 16 << 20;
 
 /// A listener for every task that exits, on the whole machine.
 #[derive(Debug)]
@@ -62,11 +62,11 @@ impl Taskstats {
         // The opener of the socket and the sender need it (`netlink_capable`, net/netlink/af_netlink.c).
         let _raised = Raised::new(CapabilitySet::NET_ADMIN);
         let socket = Socket::bound(NETLINK_GENERIC, 0)?;
-        socket.enlarge(BUFFER);
+        socket.enlarge(SOCKET_BUFFER_BYTES);
         let family = family(&socket)?;
         understood(&socket, family)?;
         ask(&socket, family, REGISTER_CPUMASK, &processors)?;
-        Ok(Self { inbox: Inbox::new(socket, LARGEST), family, processors, unreadable: 0 })
+        Ok(Self { inbox: Inbox::new(socket, MAX_MESSAGE_BYTES), family, processors, unreadable: 0 })
     }
 
     /// Hands over the records of all tasks that have exited. Never blocks.
@@ -120,7 +120,7 @@ fn understood(socket: &Socket, family: u16) -> io::Result<()> {
 
 /// Returns the result of `pick` for the first answer, or the error that came instead.
 fn answer<T>(socket: &Socket, mut pick: impl FnMut(&[u8]) -> Option<T>) -> io::Result<T> {
-    socket.receive_until(PATIENCE, |message| match message.errno() {
+    socket.receive_until(ANSWER_TIMEOUT, |message| match message.errno() {
         Some(errno) => Some(Err(io::Error::from_raw_os_error(errno))),
         None => pick(message.body.get(GENL_HEADER..)?).map(Ok),
     })?
@@ -130,7 +130,7 @@ fn ask(socket: &Socket, family: u16, what: u16, processors: &[u8]) -> io::Result
     let mut body = genl(TASKSTATS_CMD_GET);
     body.extend(attribute(what, processors));
     socket.send(family, NLM_F_ACK, &body)?;
-    match socket.receive_until(PATIENCE, |message| message.errno().map(io::Error::from_raw_os_error))? {
+    match socket.receive_until(ANSWER_TIMEOUT, |message| message.errno().map(io::Error::from_raw_os_error))? {
         error if error.raw_os_error() == Some(0) => Ok(()),
         error => Err(error),
     }

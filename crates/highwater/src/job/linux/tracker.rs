@@ -18,7 +18,7 @@ pub(super) use self::{
 };
 use super::{
     coverage::EventCoverage,
-    image::{Image, ImageOrigin},
+    image::{ImageOrigin, ProcessImage},
     kernel_event::KernelEvent,
     member::{LifetimeSource, Member},
     name_cache::NameCache,
@@ -26,7 +26,7 @@ use super::{
     roster::{Departed, Roster},
 };
 use crate::{
-    job::{event_batch::EventBatch, events::Event, identity::Name, moment::Moment},
+    job::{event_batch::EventBatch, events::JobEvent, identity::ProgramName, moment::Moment},
     record::ProcessExit,
 };
 
@@ -62,7 +62,7 @@ pub(super) struct Tracker {
     names: NameCache,
     awaited_holds: AwaitedHolds,
     /// Name of the command at the last of its execs before it was adopted.
-    early_root_exec: Option<Arc<Name>>,
+    early_root_exec: Option<Arc<ProgramName>>,
     /// How the command exited, as reported.
     root_exit: Option<ProcessExit>,
     /// Members that left the roster and wait to be reaped.
@@ -102,7 +102,7 @@ impl Tracker {
     /// Ends a round of events: of processes that were found dead before it, no hold will be reported any more.
     pub(super) fn end_round(&mut self, batch: &mut EventBatch) {
         for _ in 0..self.awaited_holds.take_exited() {
-            batch.push(Moment::exactly(self.window.current), Event::MissedProcess);
+            batch.push(Moment::exactly(self.window.current), JobEvent::MissedProcess);
         }
     }
 
@@ -152,11 +152,11 @@ impl Tracker {
             return;
         }
         let id = self.roster.new_id();
-        let mut member = Member::new(id, pid, Image::new(ImageOrigin::Forked), at);
+        let mut member = Member::new(id, pid, ProcessImage::new(ImageOrigin::Forked), at);
         member.source = LifetimeSource::Events;
         member.parent = self.roster.id_of(parent);
         self.roster.add(member);
-        let started = Event::Started { id, pid, ppid: parent, name: None, forked: true };
+        let started = JobEvent::Started { id, pid, ppid: parent, name: None, forked: true };
         batch.push(Moment::exactly(at), started);
     }
 
@@ -164,11 +164,11 @@ impl Tracker {
     pub(super) fn add_unseen_root(&mut self, batch: &mut EventBatch) {
         let id = self.roster.new_id();
         let pid = self.roster.root();
-        let mut member = Member::new(id, pid, Image::new(ImageOrigin::Executed), self.window.current);
+        let mut member = Member::new(id, pid, ProcessImage::new(ImageOrigin::Executed), self.window.current);
         member.source = LifetimeSource::Events;
         self.roster.add(member);
         let parent = self.roster.own_children().own_pid;
-        let started = Event::Started { id, pid, ppid: parent, name: None, forked: false };
+        let started = JobEvent::Started { id, pid, ppid: parent, name: None, forked: false };
         batch.push(Moment::exactly(self.window.current), started);
     }
 
@@ -177,7 +177,7 @@ impl Tracker {
         if self.coverage.holds_only() {
             self.awaited_holds.await_exited(pid, start_ticks);
         } else if !self.coverage.reports_lifetimes() {
-            batch.push(Moment::exactly(self.window.current), Event::MissedProcess);
+            batch.push(Moment::exactly(self.window.current), JobEvent::MissedProcess);
         }
     }
 

@@ -9,7 +9,7 @@ use std::{fs::File, path::PathBuf};
 use super::{descendants::read_into, kept_file::open_to_keep};
 use crate::{
     Roots, bounded,
-    job::used::{Cpu, Moved, UsageWanted, Used},
+    job::resource_use::{CpuUse, IoBytes, ResourceUse, UsageWanted},
     process::linux::{
         facts::cpu_time,
         io::Io,
@@ -30,9 +30,9 @@ pub(super) struct UsageFiles {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UsageReading {
     /// Its own usage.
-    pub(crate) own: Used,
+    pub(crate) own: ResourceUse,
     /// Usage with the children that it has waited for.
-    pub(crate) with_waited: Used,
+    pub(crate) with_waited: ResourceUse,
     /// True if it has exited and was not waited for: nothing will be added.
     pub(crate) is_final: bool,
     /// True if `own` includes all its bytes, those of exited threads too.
@@ -67,8 +67,8 @@ impl UsageFiles {
         let is_final = stat.has_exited();
         let (threads, has_waited) = (stat.threads, stat.waited.minor_faults > 0);
         let mut reading = UsageReading {
-            own: Used { cpu: wanted.cpu.then_some(own_cpu), io: None },
-            with_waited: Used { cpu: wanted.cpu.then(|| own_cpu + waited_cpu), io: None },
+            own: ResourceUse { cpu: wanted.cpu.then_some(own_cpu), io: None },
+            with_waited: ResourceUse { cpu: wanted.cpu.then(|| own_cpu + waited_cpu), io: None },
             is_final,
             io_is_whole: !has_waited,
         };
@@ -97,7 +97,7 @@ fn get(kept: Option<&File>, path: impl FnOnce() -> PathBuf, text: &mut Vec<u8>) 
 }
 
 /// Returns the sum over the living threads.
-fn threads_io(tasks: &PathBuf, text: &mut Vec<u8>) -> Option<Moved> {
+fn threads_io(tasks: &PathBuf, text: &mut Vec<u8>) -> Option<IoBytes> {
     let threads = std::fs::read_dir(tasks).ok()?;
     let each = threads.flatten().filter_map(|thread| {
         read_into(&thread.path().join("io"), text).then(|| Io::parse(text)).flatten().map(moved)
@@ -105,8 +105,8 @@ fn threads_io(tasks: &PathBuf, text: &mut Vec<u8>) -> Option<Moved> {
     each.reduce(|sum, one| sum + one)
 }
 
-fn cpu(spent: &Spent) -> Cpu {
-    Cpu {
+fn cpu(spent: &Spent) -> CpuUse {
+    CpuUse {
         user: cpu_time(spent.user_ticks),
         system: cpu_time(spent.system_ticks),
         minor_faults: Some(spent.minor_faults),
@@ -115,8 +115,8 @@ fn cpu(spent: &Spent) -> Cpu {
     }
 }
 
-fn moved(io: Io) -> Moved {
-    Moved {
+fn moved(io: Io) -> IoBytes {
+    IoBytes {
         read: Some(io.rchar),
         written: Some(io.wchar),
         storage_read: Some(io.read_bytes),

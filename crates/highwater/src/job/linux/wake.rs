@@ -14,7 +14,7 @@ impl Wake {
     }
 
     /// Ends the current wait, or the next one.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn wake_up(&self) {
         if let Some(wake) = &self.0 {
             // It fails only when it is full, and then the thread is awake anyway.
             let _ = rustix::io::write(wake, &1u64.to_ne_bytes());
@@ -22,7 +22,7 @@ impl Wake {
     }
 
     /// Takes the wake-up.
-    pub(crate) fn silence(&self) {
+    pub(crate) fn clear(&self) {
         if let Some(wake) = &self.0 {
             let _ = rustix::io::read(wake, &mut [0; 8]);
         }

@@ -6,20 +6,20 @@ use crate::{
     Error,
     job::{
         Job,
-        unix::{Arrays, Gate, Program, Report, errno, open_files_limit},
+        unix::{Arrays, ExecReport, Gate, PreparedProgram, errno, open_files_limit},
     },
 };
 
 /// Highest signal number, signal(3): 1 to 31.
-const SIGNALS: i32 = 31;
+const MAX_SIGNAL: i32 = 31;
 
 /// Forks and execs the job's command, and returns its pid once the new program runs. The child waits right after its
 /// fork while `watch` is called with its pid.
 pub(super) fn launch(job: &Job, watch: impl FnOnce(u32)) -> Result<u32, Error> {
-    let program = Program::new(&job.program, &job.args, &job.env, job.current_dir.as_ref())?;
+    let program = PreparedProgram::new(&job.program, &job.args, &job.env, job.current_dir.as_ref())?;
     let mut arrays = program.arrays();
     let open_files = job.inherited.open_files_soft_limit.and_then(open_files_limit);
-    let (report, gate) = (Report::new()?, Gate::new()?);
+    let (report, gate) = (ExecReport::new()?, Gate::new()?);
     // No handler of this program may run in the child; all signals are unblocked again right before its exec.
     let before = set_signal_mask(&all_signals());
     let mask = job.inherited.signal_mask.map_or(before, signals_of);
@@ -46,8 +46,8 @@ pub(super) fn launch(job: &Job, watch: impl FnOnce(u32)) -> Result<u32, Error> {
 }
 
 /// # Safety
-/// As [`Program::exec`].
-unsafe fn exec(program: &Program, arrays: &mut Arrays) -> i32 {
+/// As [`PreparedProgram::exec`].
+unsafe fn exec(program: &PreparedProgram, arrays: &mut Arrays) -> i32 {
     // SAFETY: that of this function.
     unsafe { program.exec(arrays) }
 }
@@ -56,7 +56,7 @@ unsafe fn exec(program: &Program, arrays: &mut Arrays) -> i32 {
 /// Only in a child right after fork.
 unsafe fn prepare(
     job: &Job,
-    program: &Program,
+    program: &PreparedProgram,
     open_files: Option<&libc::rlimit>,
     mask: &libc::sigset_t,
 ) -> Result<(), i32> {
@@ -65,7 +65,7 @@ unsafe fn prepare(
     unsafe {
         // Handlers of this program would run between unblocking and exec. Ignored signals stay ignored except SIGPIPE,
         // which Rust's runtime ignores, and SIGXFSZ, which a caller may ignore for its own files.
-        for signal in 1..=SIGNALS {
+        for signal in 1..=MAX_SIGNAL {
             if inherited.ignored_signals >> (signal - 1) & 1 == 1 {
                 libc::signal(signal, libc::SIG_IGN);
             } else if matches!(signal, libc::SIGPIPE | libc::SIGXFSZ) || action(signal) != libc::SIG_IGN {
@@ -111,7 +111,7 @@ fn signals_of(bits: u64) -> libc::sigset_t {
     unsafe {
         let mut set: libc::sigset_t = mem::zeroed();
         libc::sigemptyset(&raw mut set);
-        for signal in (1..=SIGNALS).filter(|signal| bits >> (signal - 1) & 1 == 1) {
+        for signal in (1..=MAX_SIGNAL).filter(|signal| bits >> (signal - 1) & 1 == 1) {
             libc::sigaddset(&raw mut set, signal);
         }
         set

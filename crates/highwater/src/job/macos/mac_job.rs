@@ -7,8 +7,8 @@ use std::{
 
 use super::{
     Wake, launch,
-    members::Members,
-    queue::{Queue, Woken},
+    members::MacMembers,
+    queue::{Queue, QueueWaitEnd},
     system::System,
     thread_cpu,
     used::Scale,
@@ -17,14 +17,14 @@ use crate::{
     Error,
     job::{
         CgroupUse, Job, LineageFrom, Start,
-        backend::Backend,
+        backend::JobBackend,
         event_batch::{EventBatch, Polled},
-        events::{Event, Reading, TimedEvent},
+        events::{JobEvent, MemoryReading, TimedEvent},
         identity::MemberId,
-        ledger::Origin,
+        ledger::FigureOrigin,
         moment::Moment,
-        unix::wait::{self, Ending, Waited},
-        used::{Used, UsedBy},
+        resource_use::{ResourceUse, UsedBy},
+        unix::wait::{self, WaitResult, Waited},
     },
     process::macos::calls,
     record::{Downgrade, Exit, Lineage, Metric, PeaksFrom},
@@ -33,15 +33,15 @@ use crate::{
 mod attach;
 
 /// Shortest pause between two polls: events of forks do not make polls more frequent, as each poll has its cost.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+const MIN_TIME_BETWEEN_POLLS: Duration = Duration::from_millis(2);
 /// Divisor of the time until the next reading of CPU time and I/O: the last one may cost this share of it.
-const USAGE_SHARE: u32 = 100;
+const USAGE_COST_DIVISOR: u32 = 100;
 
 /// The relation of this process to the first one of the job.
 #[derive(Debug)]
-enum Root {
+enum RootChild {
     /// It is a child of this process, to be waited for.
-    Started(Ending),
+    Started(WaitResult),
     /// It is not a child: kqueue reports its exit.
     Attached,
 }
@@ -49,11 +49,11 @@ enum Root {
 #[derive(Debug)]
 pub(crate) struct MacJob {
     root: u32,
-    ending: Root,
-    members: Members<System>,
+    ending: RootChild,
+    members: MacMembers<System>,
     batch: EventBatch,
     downgrades: Vec<Downgrade>,
-    looked: Instant,
+    polled_at: Instant,
     /// Time at which the previous poll began.
     before: Duration,
     /// Time at which CPU time and I/O are read next, if they are wanted.
@@ -64,15 +64,17 @@ impl MacJob {
     /// Waits for the command, but only once its final mark has been read: the wait frees the zombie that has it.
     fn wait_for_root(&mut self, at: Duration) {
         let before = std::mem::replace(&mut self.before, at);
-        if !matches!(self.ending, Root::Started(Ending::NotYet)) || self.members.holds_unread(self.root) {
+        if !matches!(self.ending, RootChild::Started(WaitResult::NotYet))
+            || self.members.has_unread_mark(self.root)
+        {
             return;
         }
         let ending = wait::try_wait(self.root);
-        self.ending = Root::Started(ending);
-        if let Ending::Ended(Waited { exit, cpu, .. }) = ending {
+        self.ending = RootChild::Started(ending);
+        if let WaitResult::Ended(Waited { exit, cpu, .. }) = ending {
             // Its `ru_maxrss` cannot be used: it counts resident pages, and all figures here are footprints.
-            let used = Box::new(Used { cpu: Some(cpu), io: None });
-            self.batch.push(Moment::between(before, at), Event::Reaped { id: None, used });
+            let used = Box::new(ResourceUse { cpu: Some(cpu), io: None });
+            self.batch.push(Moment::between(before, at), JobEvent::Reaped { id: None, used });
             self.members.root_ended(self.root, exit, at, &mut self.batch);
         }
     }
@@ -82,7 +84,7 @@ impl MacJob {
             self.signal_root(number);
         }
         let root = self.root;
-        for pid in self.members.surely_alive().filter(|&pid| pid != root) {
+        for pid in self.members.verified_pids().filter(|&pid| pid != root) {
             send(pid, number);
         }
     }
@@ -91,9 +93,9 @@ impl MacJob {
         let root = self.root;
         match self.ending {
             // No other process can have its pid before this process has waited for it.
-            Root::Started(_) => send(root, number),
-            Root::Attached => {
-                if self.members.surely_alive().any(|pid| pid == root) {
+            RootChild::Started(_) => send(root, number),
+            RootChild::Attached => {
+                if self.members.verified_pids().any(|pid| pid == root) {
                     send(root, number);
                 }
             }
@@ -101,7 +103,7 @@ impl MacJob {
     }
 }
 
-impl Backend for MacJob {
+impl JobBackend for MacJob {
     fn start(job: &Job) -> Result<(Self, Start), Error> {
         if let Some(pid) = job.attach {
             return attach::attach(job, pid);
@@ -117,11 +119,11 @@ impl Backend for MacJob {
         })?;
         let tree = Self {
             root,
-            ending: Root::Started(Ending::NotYet),
+            ending: RootChild::Started(WaitResult::NotYet),
             members,
             batch,
             downgrades: downgrades(job),
-            looked: Instant::now(),
+            polled_at: Instant::now(),
             before: Duration::ZERO,
             next_usage: Duration::ZERO,
         };
@@ -132,8 +134,8 @@ impl Backend for MacJob {
         self.root
     }
 
-    fn origin(&self) -> Origin {
-        Origin {
+    fn origin(&self) -> FigureOrigin {
+        FigureOrigin {
             metric: Metric::PhysFootprint,
             lineage: Lineage::Kqueue,
             peaks: PeaksFrom::Marks,
@@ -143,8 +145,8 @@ impl Backend for MacJob {
 
     fn root_lives(&self) -> bool {
         match self.ending {
-            Root::Started(ending) => ending == Ending::NotYet,
-            Root::Attached => self.members.holds_root(),
+            RootChild::Started(ending) => ending == WaitResult::NotYet,
+            RootChild::Attached => self.members.has_root(),
         }
     }
 
@@ -157,13 +159,13 @@ impl Backend for MacJob {
     }
 
     fn poll(&mut self, at: Duration, marks: bool) -> Polled {
-        self.looked = Instant::now();
-        let told = self.members.kernel.queue.drain();
+        self.polled_at = Instant::now();
+        let reports = self.members.kernel.queue.drain();
         let (begin, reads_usage) = (thread_cpu(), at >= self.next_usage);
         self.members.read_usage(reads_usage);
-        self.members.look(at, marks, &told, &mut self.batch);
+        self.members.poll(at, marks, &reports, &mut self.batch);
         if reads_usage {
-            self.next_usage = at + thread_cpu().saturating_sub(begin) * USAGE_SHARE;
+            self.next_usage = at + thread_cpu().saturating_sub(begin) * USAGE_COST_DIVISOR;
         }
         self.wait_for_root(at);
         Polled { changes: self.batch.changes, marks: true }
@@ -182,7 +184,7 @@ impl Backend for MacJob {
         self.batch.drain()
     }
 
-    fn readings(&self) -> &[Reading] {
+    fn readings(&self) -> &[MemoryReading] {
         self.members.readings()
     }
 
@@ -192,10 +194,10 @@ impl Backend for MacJob {
 
     fn wait(&mut self, pause: Duration, wake: &Wake) -> bool {
         match self.members.kernel.queue.wait(pause, wake.descriptor()) {
-            Woken::TimeUp => false,
-            Woken::Called => true,
-            Woken::EventBatch => {
-                thread::sleep(BETWEEN_LOOKS.saturating_sub(self.looked.elapsed()).min(pause));
+            QueueWaitEnd::TimeUp => false,
+            QueueWaitEnd::Called => true,
+            QueueWaitEnd::Events => {
+                thread::sleep(MIN_TIME_BETWEEN_POLLS.saturating_sub(self.polled_at.elapsed()).min(pause));
                 true
             }
         }
@@ -218,11 +220,11 @@ impl Backend for MacJob {
     }
 
     fn exit(&self, killed: bool, over_limit: bool) -> Option<Exit> {
-        let told = match self.ending {
-            Root::Started(ending) => ending.waited().map(|waited| waited.exit),
-            Root::Attached => self.members.root_exit(),
+        let reports = match self.ending {
+            RootChild::Started(ending) => ending.waited().map(|waited| waited.exit),
+            RootChild::Attached => self.members.root_exit(),
         };
-        told.map(|exit| wait::exit(exit, killed, over_limit))
+        reports.map(|exit| wait::exit(exit, killed, over_limit))
     }
 
     fn downgrades(&self) -> Vec<Downgrade> {
@@ -231,7 +233,7 @@ impl Backend for MacJob {
             downgrades.push(Downgrade {
                 wanted: "memory of every process".to_owned(),
                 reason: format!(
-                    "{refused} of them could not be read: macOS tells the memory of other users' processes to root only"
+                    "{refused} of them could not be read: on macOS only root can read other users' processes"
                 ),
             });
         }
@@ -243,8 +245,8 @@ fn new_queue() -> Result<Queue, Error> {
     Queue::new().map_err(|source| Error::System { doing: "making a queue of events (kqueue)", source })
 }
 
-fn made_members(queue: Queue, job: &Job) -> Members<System> {
-    Members::new(
+fn made_members(queue: Queue, job: &Job) -> MacMembers<System> {
+    MacMembers::new(
         System { queue, leaves_out_arguments: job.leaves_out_arguments },
         Scale { wanted: job.usage, timebase: calls::timebase() },
     )
@@ -252,12 +254,12 @@ fn made_members(queue: Queue, job: &Job) -> Members<System> {
 
 /// Refuses limits on figures that macOS does not have.
 fn refuse_limits(job: &Job) -> Result<(), Error> {
-    let refused = |why: &str| Err(Error::Limit { why: why.to_owned() });
+    let refused = |why: &str| Err(Error::Limit { reason: why.to_owned() });
     if job.limits.cgroup_bytes.is_some() {
-        return refused("macOS has no cgroups, nor anything else that bounds what a job holds");
+        return refused("macOS has neither cgroups nor another limit on a job's memory");
     }
     if job.limits.total_pss_bytes.is_some() {
-        return refused("macOS knows no proportional set size (PSS) of a process");
+        return refused("macOS has no proportional set size (PSS) of processes");
     }
     Ok(())
 }
@@ -266,22 +268,22 @@ fn refuse_limits(job: &Job) -> Result<(), Error> {
 fn downgrades(job: &Job) -> Vec<Downgrade> {
     let mut downgrades = vec![Downgrade {
         wanted: "PSS of the whole job".to_owned(),
-        reason: "macOS does not divide shared pages among those who share them".to_owned(),
+        reason: "macOS does not divide shared pages among their processes".to_owned(),
     }];
     let mut missing = |wanted: &str, reason: &str| {
         downgrades.push(Downgrade { wanted: wanted.to_owned(), reason: reason.to_owned() });
     };
     if job.exact {
-        missing("peaks read at each process's exec and exit", "macOS has no way to hold a process there");
+        missing("peaks read at each process's exec and exit", "macOS cannot hold a process there");
     }
     if !matches!(job.lineage, LineageFrom::Auto) {
-        missing("the lineage that was asked for", "macOS has kqueue alone");
+        missing("the lineage that was asked for", "macOS has only kqueue");
     }
     if job.usage.io {
         missing("bytes through read and write", "macOS counts only what reaches storage");
     }
     if job.cgroup == CgroupUse::Always {
-        missing("a cgroup of the job's own", "macOS has none");
+        missing("a cgroup of the job's own", "macOS has no cgroups");
     }
     downgrades
 }

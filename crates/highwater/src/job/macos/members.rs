@@ -10,19 +10,19 @@ use std::{
     time::Duration,
 };
 
+mod ancestry;
 pub(super) mod attach;
-mod kinship;
 
 use super::used::{self, Scale};
 use crate::{
     Unavailable,
     job::{
         event_batch::EventBatch,
-        events::{Event, LastMark, Reading},
-        identity::{MemberId, Name},
+        events::{JobEvent, LastMark, MemoryReading},
+        identity::{MemberId, ProgramName},
         moment::Moment,
-        used::Completeness,
-        used::{UsageWanted, UsedBy},
+        resource_use::Completeness,
+        resource_use::{UsageWanted, UsedBy},
     },
     process::macos::rusage::{Rusage, TaskFaults},
     record::{PeakSource, ProcessExit, UsageSource},
@@ -58,14 +58,14 @@ pub(super) trait Kernel {
     fn usage(&mut self, pid: u32) -> Result<Rusage, Unavailable>;
     /// Returns the page faults of a living process.
     fn faults(&mut self, pid: u32) -> Option<TaskFaults>;
-    fn name(&mut self, pid: u32) -> Option<Arc<Name>>;
+    fn name(&mut self, pid: u32) -> Option<Arc<ProgramName>>;
     /// Returns whether events of it will be reported.
     fn watch(&mut self, pid: u32, id: MemberId) -> bool;
 }
 
 /// Events of one member. Several forks may be one report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct KqueueReport {
     pub(crate) id: MemberId,
     pub(crate) forked: bool,
     pub(crate) execed: bool,
@@ -74,7 +74,7 @@ pub(crate) struct Told {
 }
 
 #[derive(Debug)]
-struct Member {
+struct MacMember {
     id: MemberId,
     kin: Kin,
     /// True if its events are reported; otherwise polls must see its exit.
@@ -96,9 +96,9 @@ struct Remains {
 }
 
 #[derive(Debug)]
-pub(super) struct Members<K> {
+pub(super) struct MacMembers<K> {
     pub(super) kernel: K,
-    list: Vec<Member>,
+    list: Vec<MacMember>,
     /// Every process that was a member, by its unique number: a parent may have exited long ago.
     known: HashSet<u64>,
     /// Process groups that members have led.
@@ -106,7 +106,7 @@ pub(super) struct Members<K> {
     /// Number of children that were found before the event of their fork, by the number of their parent.
     unannounced: HashMap<u64, u32>,
     /// Processes outside the job, which are not read again.
-    strangers: HashMap<u32, u64>,
+    foreign: HashMap<u32, u64>,
     root: Option<u64>,
     /// Exit status of the first member.
     root_exit: Option<ProcessExit>,
@@ -121,7 +121,7 @@ pub(super) struct Members<K> {
     /// True if a member exited: its children may have been adopted by launchd.
     orphaned: bool,
     refused: HashSet<MemberId>,
-    readings: Vec<Reading>,
+    readings: Vec<MemoryReading>,
     /// Usage that is wanted beside memory.
     scale: Scale,
     /// True if this poll reads the usage of living members.
@@ -129,7 +129,7 @@ pub(super) struct Members<K> {
     uses: Vec<UsedBy>,
 }
 
-impl<K: Kernel> Members<K> {
+impl<K: Kernel> MacMembers<K> {
     pub(super) fn new(kernel: K, scale: Scale) -> Self {
         Self {
             kernel,
@@ -137,7 +137,7 @@ impl<K: Kernel> Members<K> {
             known: HashSet::new(),
             groups: HashSet::new(),
             unannounced: HashMap::new(),
-            strangers: HashMap::new(),
+            foreign: HashMap::new(),
             root: None,
             root_exit: None,
             others_group: None,
@@ -170,7 +170,7 @@ impl<K: Kernel> Members<K> {
             has_ended: false,
         });
         self.root = Some(kin.unique).filter(|&unique| unique > 0);
-        self.take_in(kin, batch);
+        self.add_member(kin, batch);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -181,7 +181,7 @@ impl<K: Kernel> Members<K> {
         self.list.iter().map(|member| (member.kin.pid, member.id))
     }
 
-    pub(super) fn readings(&self) -> &[Reading] {
+    pub(super) fn readings(&self) -> &[MemoryReading] {
         &self.readings
     }
 
@@ -196,7 +196,7 @@ impl<K: Kernel> Members<K> {
     }
 
     /// Returns whether the first member is in the list, if only as a zombie.
-    pub(super) fn holds_root(&self) -> bool {
+    pub(super) fn has_root(&self) -> bool {
         self.list.iter().any(|member| member.id == ROOT)
     }
 
@@ -211,7 +211,7 @@ impl<K: Kernel> Members<K> {
     }
 
     /// Returns whether the process is still a member whose final mark may come.
-    pub(super) fn holds_unread(&self, pid: u32) -> bool {
+    pub(super) fn has_unread_mark(&self, pid: u32) -> bool {
         self.list.iter().any(|member| member.kin.pid == pid && !member.is_refused)
     }
 
@@ -222,7 +222,7 @@ impl<K: Kernel> Members<K> {
             let mut member = self.list.remove(place);
             member.exit = Some(exit);
             let mark = member.remains.and_then(|remains| remains.mark);
-            self.bury(&member, mark, batch);
+            self.report_exit(&member, mark, batch);
         }
     }
 
@@ -232,7 +232,7 @@ impl<K: Kernel> Members<K> {
     }
 
     /// Iterates over the pids of members, each checked once more: a pid may belong to another process by now.
-    pub(super) fn surely_alive(&mut self) -> impl Iterator<Item = u32> + '_ {
+    pub(super) fn verified_pids(&mut self) -> impl Iterator<Item = u32> + '_ {
         let kernel = &mut self.kernel;
         self.list
             .iter()
@@ -245,38 +245,44 @@ impl<K: Kernel> Members<K> {
     }
 
     /// Polls the whole job, at `at`, with the events since the last poll.
-    pub(super) fn look(&mut self, at: Duration, sweep: bool, told: &[Told], batch: &mut EventBatch) {
+    pub(super) fn poll(
+        &mut self,
+        at: Duration,
+        sweep: bool,
+        reports: &[KqueueReport],
+        batch: &mut EventBatch,
+    ) {
         (self.before, self.at) = (self.at, at);
         let newcomers = self.next_id;
         // Exited members come first: their peaks are lost with their zombies as soon as their parents wait for them.
-        for told in told.iter().filter(|told| told.ended) {
-            if let Some(member) = self.list.iter_mut().find(|member| member.id == told.id) {
-                (member.has_ended, member.exit) = (true, told.exit);
+        for report in reports.iter().filter(|report| report.ended) {
+            if let Some(member) = self.list.iter_mut().find(|member| member.id == report.id) {
+                (member.has_ended, member.exit) = (true, report.exit);
             }
         }
         let number = |id| self.list.iter().find(|member| member.id == id).map(|member| member.kin);
         let parents: Vec<Kin> =
-            told.iter().filter(|told| told.forked).filter_map(|told| number(told.id)).collect();
+            reports.iter().filter(|report| report.forked).filter_map(|report| number(report.id)).collect();
         self.read(batch);
-        for told in told.iter().filter(|told| told.execed) {
-            self.exec(told.id, batch);
+        for report in reports.iter().filter(|report| report.execed) {
+            self.exec(report.id, batch);
         }
         for parent in &parents {
             let children = self.kernel.children(parent.pid);
             self.find(children, batch);
         }
         if sweep || std::mem::take(&mut self.orphaned) {
-            let everybody = self.kernel.all();
-            self.find(everybody, batch);
+            let all_pids = self.kernel.all();
+            self.find(all_pids, batch);
         }
         for parent in parents {
             // One report may stand for all children that were found. If none was found, one has started and exited.
             if self.unannounced.remove(&parent.unique).is_none() {
-                batch.push(self.moment(), Event::MissedProcess);
+                batch.push(self.moment(), JobEvent::MissedProcess);
             }
         }
         // New members are read in the poll that found them, new programs in the poll that received their event.
-        let execed = told.iter().filter(|told| told.execed).map(|told| told.id);
+        let execed = reports.iter().filter(|report| report.execed).map(|report| report.id);
         let fresh: Vec<MemberId> = (newcomers..self.next_id).map(MemberId).chain(execed).collect();
         self.read_some(&fresh, batch);
     }
@@ -304,18 +310,18 @@ impl<K: Kernel> Members<K> {
             match usage {
                 Ok((usage, _)) if usage.has_ended => {
                     if before.is_none() {
-                        self.used_in_all(member.id, &usage, batch);
+                        self.report_final_usage(member.id, &usage, batch);
                     }
                     let mark = member.risen(usage.max_footprint().ok());
                     if member.is_watched && !member.has_ended && before.is_none() {
                         member.remains = Some(Remains { mark });
                         return true;
                     }
-                    self.bury(member, mark, batch);
+                    self.report_exit(member, mark, batch);
                 }
                 // It was waited for meanwhile; its peak is known.
                 Err(_) if before.is_some() => {
-                    self.bury(member, before.and_then(|remains| remains.mark), batch);
+                    self.report_exit(member, before.and_then(|remains| remains.mark), batch);
                 }
                 Ok((usage, faults)) if !member.has_ended => {
                     if self.reads_usage {
@@ -325,20 +331,26 @@ impl<K: Kernel> Members<K> {
                     }
                     let mark = member.risen(usage.max_footprint().ok());
                     let rss = usage.footprint_bytes;
-                    self.readings.push(Reading { id: member.id, rss, mark, swap: None, shares_map: false });
+                    self.readings.push(MemoryReading {
+                        id: member.id,
+                        rss,
+                        mark,
+                        swap: None,
+                        shares_map: false,
+                    });
                     return true;
                 }
                 // Its exit was reported, but it is not a zombie yet: the next poll will see that.
                 Ok(_) => return true,
-                Err(Unavailable::Vanished) => self.bury(member, None, batch),
-                Err(_) if member.has_ended => self.bury(member, None, batch),
+                Err(Unavailable::Vanished) => self.report_exit(member, None, batch),
+                Err(_) if member.has_ended => self.report_exit(member, None, batch),
                 Err(_) => {
                     member.is_refused = true;
                     self.refused.insert(member.id);
                     if member.is_watched || self.is_same(member.kin) {
                         return true;
                     }
-                    self.bury(member, None, batch);
+                    self.report_exit(member, None, batch);
                 }
             }
             false
@@ -349,17 +361,17 @@ impl<K: Kernel> Members<K> {
     }
 
     /// Reports the usage in a zombie, which is final except for page faults without I/O.
-    fn used_in_all(&self, id: MemberId, usage: &Rusage, batch: &mut EventBatch) {
+    fn report_final_usage(&self, id: MemberId, usage: &Rusage, batch: &mut EventBatch) {
         let UsageWanted { cpu, io } = self.scale.wanted;
         if cpu || io {
             let (used, source) = (Box::new(used::own(usage, None, self.scale)), UsageSource::AtExit);
             let whole = Completeness { cpu: used.cpu.is_some(), faults: false, io };
-            batch.push(self.moment(), Event::FinalUsage { id, used, source, whole });
+            batch.push(self.moment(), JobEvent::FinalUsage { id, used, source, whole });
         }
     }
 
     /// Returns the memory and usage of the process, if its pid is still its own.
-    fn usage(&mut self, member: &Member) -> Result<(Rusage, Option<TaskFaults>), Unavailable> {
+    fn usage(&mut self, member: &MacMember) -> Result<(Rusage, Option<TaskFaults>), Unavailable> {
         let Kin { pid, unique, .. } = member.kin;
         let usage = self.kernel.usage(pid);
         let asks = self.reads_usage && self.scale.wanted.cpu;
@@ -382,19 +394,19 @@ impl<K: Kernel> Members<K> {
     }
 
     /// Reports the exit of a member. `mark`: the peak of its last image, kept by the kernel to its end.
-    fn bury(&mut self, member: &Member, mark: Option<u64>, batch: &mut EventBatch) {
+    fn report_exit(&mut self, member: &MacMember, mark: Option<u64>, batch: &mut EventBatch) {
         let (id, moment) = (member.id, self.moment());
         if let Some(bytes) = mark {
             let mark = LastMark { bytes, source: PeakSource::AfterEnd, is_final: true };
-            batch.push(moment, Event::FinalMark { id, mark });
+            batch.push(moment, JobEvent::FinalMark { id, mark });
         }
         if id == ROOT {
             self.root_exit = member.exit;
         }
         if let Some(exit) = member.exit {
-            batch.push(moment, Event::Exit { id, exit });
+            batch.push(moment, JobEvent::Exit { id, exit });
         }
-        batch.push(moment, Event::Ended { id, freed: moment.latest });
+        batch.push(moment, JobEvent::Ended { id, freed: moment.latest });
         self.orphaned = true;
     }
 
@@ -404,7 +416,7 @@ impl<K: Kernel> Members<K> {
         let name = self.kernel.name(pid);
         let member = &mut self.list[place];
         (member.kin.has_execed, member.mark_before) = (true, None);
-        batch.push(self.moment(), Event::Exec { id, name });
+        batch.push(self.moment(), JobEvent::Exec { id, name });
         // The reading may be of the old image or the new one, so it is repeated.
         self.readings.retain(|reading| reading.id != id);
         self.uses.retain(|used| used.id != id);

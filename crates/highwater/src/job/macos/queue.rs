@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::members::Told;
+use super::members::KqueueReport;
 use crate::job::{identity::MemberId, unix::wait};
 
 /// Most events that one call takes in.
-const AT_ONCE: i32 = 128;
+const MAX_EVENTS_PER_CALL: i32 = 128;
 
 /// The queue, which no child inherits.
 #[derive(Debug)]
@@ -19,10 +19,10 @@ pub(crate) struct Queue(OwnedFd);
 
 /// The reason for the end of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Woken {
+pub(crate) enum QueueWaitEnd {
     TimeUp,
     /// Events of members have arrived.
-    EventBatch,
+    Events,
     /// The other descriptor can be read.
     Called,
 }
@@ -67,26 +67,33 @@ impl Queue {
     }
 
     /// Returns the events since the last call, without waiting.
-    pub(crate) fn drain(&self) -> Vec<Told> {
-        let mut told = Vec::new();
+    pub(crate) fn drain(&self) -> Vec<KqueueReport> {
+        let mut reports = Vec::new();
         loop {
             // SAFETY: an all-zero kevent is a valid value of this plain C struct.
-            let mut events: [libc::kevent; AT_ONCE as usize] = unsafe { mem::zeroed() };
+            let mut events: [libc::kevent; MAX_EVENTS_PER_CALL as usize] = unsafe { mem::zeroed() };
             let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
             // SAFETY: no changes; room for as many events as given; a live time.
             let count = unsafe {
-                libc::kevent(self.0.as_raw_fd(), ptr::null(), 0, events.as_mut_ptr(), AT_ONCE, &raw const now)
+                libc::kevent(
+                    self.0.as_raw_fd(),
+                    ptr::null(),
+                    0,
+                    events.as_mut_ptr(),
+                    MAX_EVENTS_PER_CALL,
+                    &raw const now,
+                )
             };
-            let told_now = events.iter().take(usize::try_from(count).unwrap_or_default());
-            told.extend(told_now.filter(|event| event.filter == libc::EVFILT_PROC).map(said));
-            if count < AT_ONCE {
-                return told;
+            let arrived = events.iter().take(usize::try_from(count).unwrap_or_default());
+            reports.extend(arrived.filter(|event| event.filter == libc::EVFILT_PROC).map(report_of));
+            if count < MAX_EVENTS_PER_CALL {
+                return reports;
             }
         }
     }
 
     /// Waits for events without taking them in.
-    pub(crate) fn wait(&self, pause: Duration, other: Option<BorrowedFd<'_>>) -> Woken {
+    pub(crate) fn wait(&self, pause: Duration, other: Option<BorrowedFd<'_>>) -> QueueWaitEnd {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let mut polled = vec![PollFd::new(&self.0, PollFlags::IN)];
         polled.extend(other.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN)));
@@ -94,17 +101,17 @@ impl Queue {
         // poll comes early, which does no harm.
         let ready = poll(&mut polled, Timespec::try_from(pause).ok().as_ref());
         match (ready, polled.get(1).is_some_and(|other| other.revents().contains(PollFlags::IN))) {
-            (_, true) => Woken::Called,
-            (Ok(1..), false) => Woken::EventBatch,
-            _ => Woken::TimeUp,
+            (_, true) => QueueWaitEnd::Called,
+            (Ok(1..), false) => QueueWaitEnd::Events,
+            _ => QueueWaitEnd::TimeUp,
         }
     }
 }
 
-fn said(event: &libc::kevent) -> Told {
+fn report_of(event: &libc::kevent) -> KqueueReport {
     let has = |note| event.fflags & note != 0;
     let status = has(libc::NOTE_EXITSTATUS).then(|| i32::try_from(event.data).ok()).flatten();
-    Told {
+    KqueueReport {
         id: MemberId(u32::try_from(event.udata.addr()).unwrap_or(u32::MAX)),
         forked: has(libc::NOTE_FORK),
         execed: has(libc::NOTE_EXEC),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Unavailable,
-    job::identity::{MemberId, Name},
+    job::identity::{MemberId, ProgramName},
     process::macos::{
         arguments, calls,
         rusage::{self, Rusage, TaskFaults},
@@ -56,7 +56,7 @@ impl Kernel for System {
         calls::task_faults(pid).ok()
     }
 
-    fn name(&mut self, pid: u32) -> Option<Arc<Name>> {
+    fn name(&mut self, pid: u32) -> Option<Arc<ProgramName>> {
         let exe = calls::path(pid);
         let short = calls::short_info(pid).ok()?;
         let comm = arguments::text(&short.pbsi_comm.map(i8::cast_unsigned));
@@ -65,7 +65,7 @@ impl Kernel for System {
         let exe = exe.map(|exe| exe.to_string_lossy().into_owned());
         let base = || exe.as_ref().and_then(|exe| arguments::base_name(exe.as_bytes()));
         let command = first.or_else(base).unwrap_or_else(|| comm.clone());
-        Some(Name::new(command, comm, exe, None))
+        Some(ProgramName::new(command, comm, exe, None))
     }
 
     fn watch(&mut self, pid: u32, id: MemberId) -> bool {

@@ -3,7 +3,7 @@
 //! Bytes through read(2) and write(2) are not counted on macOS, so they are unknown.
 
 use crate::{
-    job::used::{Cpu, Moved, UsageWanted, Used},
+    job::resource_use::{CpuUse, IoBytes, ResourceUse, UsageWanted},
     process::macos::{
         rusage::{Rusage, Spent, TaskFaults},
         timebase::Timebase,
@@ -19,32 +19,32 @@ pub(super) struct Scale {
 }
 
 /// Returns its own usage. `faults` is `None` for an exited process, which has only page-ins.
-pub(super) fn own(usage: &Rusage, faults: Option<TaskFaults>, scale: Scale) -> Used {
+pub(super) fn own(usage: &Rusage, faults: Option<TaskFaults>, scale: Scale) -> ResourceUse {
     let cpu =
-        cpu(usage.own, scale).map(|cpu| Cpu { minor_faults: faults.and_then(TaskFaults::minor), ..cpu });
-    let io = Moved {
+        cpu(usage.own, scale).map(|cpu| CpuUse { minor_faults: faults.and_then(TaskFaults::minor), ..cpu });
+    let io = IoBytes {
         storage_read: Some(usage.storage_read_bytes),
         storage_written: Some(usage.storage_written_bytes),
-        ..Moved::default()
+        ..IoBytes::default()
     };
-    Used { cpu, io: scale.wanted.io.then_some(io) }
+    ResourceUse { cpu, io: scale.wanted.io.then_some(io) }
 }
 
 /// Returns the usage with the children that it has waited for, as far as the kernel adds it up: time and page-ins.
-pub(super) fn with_waited(usage: &Rusage, faults: Option<TaskFaults>, scale: Scale) -> Used {
+pub(super) fn with_waited(usage: &Rusage, faults: Option<TaskFaults>, scale: Scale) -> ResourceUse {
     let own = own(usage, faults, scale);
     let waited = cpu(usage.waited, scale);
-    Used { cpu: own.cpu.zip(waited).map(|(own, waited)| own + waited), io: own.io }
+    ResourceUse { cpu: own.cpu.zip(waited).map(|(own, waited)| own + waited), io: own.io }
 }
 
 /// Returns CPU time and page-ins. Without a known time there are none, as the time would read as 0.
-fn cpu(spent: Spent, scale: Scale) -> Option<Cpu> {
+fn cpu(spent: Spent, scale: Scale) -> Option<CpuUse> {
     let timebase = scale.timebase.filter(|_| scale.wanted.cpu)?;
-    Some(Cpu {
+    Some(CpuUse {
         user: timebase.time(spent.user_ticks),
         system: timebase.time(spent.system_ticks),
         major_faults: Some(spent.pageins),
-        ..Cpu::default()
+        ..CpuUse::default()
     })
 }
 
@@ -81,13 +81,13 @@ mod tests {
     }
 
     #[test]
-    fn of_the_ended_faults_without_io_are_unknown() {
+    fn faults_without_io_of_exited_processes_are_unknown() {
         let cpu = own(&Rusage { has_ended: true, ..USAGE }, None, both()).cpu.unwrap();
         assert_eq!((cpu.minor_faults, cpu.major_faults, cpu.faults()), (None, Some(5), None));
     }
 
     #[test]
-    fn children_hand_on_time_and_page_ins_alone() {
+    fn parents_inherit_only_time_and_page_ins() {
         let faults = Some(TaskFaults { all: 105, pageins: 5 });
         let used = with_waited(&USAGE, faults, both());
         let cpu = used.cpu.unwrap();
@@ -96,9 +96,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_is_not_told() {
+    fn unwanted_amounts_are_not_returned() {
         let none = Scale { wanted: UsageWanted::default(), ..both() };
-        assert_eq!(own(&USAGE, None, none), Used::default());
+        assert_eq!(own(&USAGE, None, none), ResourceUse::default());
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Column;
+use super::TimelineColumn;
 use crate::{
     job::{
         identity::MemberId,
-        used::{UsageWanted, Used},
+        resource_use::{ResourceUse, UsageWanted},
     },
     record::{Counter, CounterMetric, CounterUnit, Scope},
 };
@@ -14,8 +14,8 @@ use crate::{
 /// Usage of the job, and of each member that was read, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UsedAt {
-    pub(crate) total: Used,
-    pub(crate) members: Vec<(MemberId, Used)>,
+    pub(crate) total: ResourceUse,
+    pub(crate) members: Vec<(MemberId, ResourceUse)>,
 }
 
 const CPU: [CounterMetric; 1] = [CounterMetric::CpuTime];
@@ -24,7 +24,7 @@ const IO: [CounterMetric; 4] =
 
 /// Returns the counters of the job, then those of each member that `row_of` knows and `is_kept`.
 pub(super) fn counters(
-    columns: &[Column],
+    columns: &[TimelineColumn],
     wanted: UsageWanted,
     is_kept: impl Fn(MemberId) -> bool,
     row_of: impl Fn(MemberId) -> Option<u64>,
@@ -63,7 +63,7 @@ fn put(line: &mut Counter, index: usize, value: Option<u64>) {
     line.values.push(value);
 }
 
-fn value(metric: CounterMetric, used: &Used) -> Option<u64> {
+fn value(metric: CounterMetric, used: &ResourceUse) -> Option<u64> {
     match metric {
         CounterMetric::CpuTime => Some(u64::try_from(used.cpu?.time().as_micros()).unwrap_or(u64::MAX)),
         CounterMetric::Read => used.io?.read,

@@ -3,14 +3,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::job::events::Reading;
+use crate::job::events::MemoryReading;
 
 fn fold(samples: &[Vec<(u32, u64)>]) -> TimelineFold {
     let mut fold = TimelineFold::default();
     for (index, sample) in samples.iter().enumerate() {
-        let readings: Vec<Reading> = sample
+        let readings: Vec<MemoryReading> = sample
             .iter()
-            .map(|&(id, kib)| Reading {
+            .map(|&(id, kib)| MemoryReading {
                 id: MemberId(id),
                 rss: kib * 1024,
                 mark: None,
@@ -36,7 +36,7 @@ fn the_peak_and_troughs_survive_merging() {
     samples[17_001] = vec![(0, 900), (1, 50)];
     samples[23_000] = vec![(0, 3), (1, 50)];
     let timeline = fold(&samples).finish(|_| 0, |id| Some(u64::from(id.0)));
-    assert!(timeline.seconds.len() <= COLUMNS, "{}", timeline.seconds.len());
+    assert!(timeline.seconds.len() <= MAX_COLUMNS, "{}", timeline.seconds.len());
     let total = &timeline.series[0];
     let peak = total.bytes.iter().max().unwrap().unwrap();
     assert_eq!(peak, 950 * 1024);
@@ -60,19 +60,19 @@ fn very_many_processes_stay_within_the_budget() {
     let samples: Vec<_> = (0..50_000u32).map(|index| vec![(0, 7), (index + 1, 3)]).collect();
     let fold = fold(&samples);
     let timeline = fold.finish(|id| u64::from(id.0 == 0), |id| Some(u64::from(id.0)));
-    assert!(timeline.series.len() <= SERIES + 2, "{}", timeline.series.len());
+    assert!(timeline.series.len() <= MAX_PROCESS_SERIES + 2, "{}", timeline.series.len());
     assert_eq!(timeline.series.last().unwrap().scope, record::Scope::Other);
     assert_eq!(timeline.series[1].id, Some(0));
 }
 
 #[test]
-fn of_those_absent_at_a_columns_moment_the_largest_stay() {
+fn the_largest_members_absent_at_a_columns_moment_stay() {
     // One more each time, and a sample with a member that is seen once is never the highest.
     let mut samples: Vec<_> =
         (0..60_000u32).map(|index| vec![(0, 1_000), (index + 1, u64::from(index % 7))]).collect();
     samples[31_111] = vec![(70_000, 900)];
     let fold = fold(&samples);
-    assert!(fold.columns.iter().all(|column| column.cells.len() <= ABSENT + 2));
+    assert!(fold.columns.iter().all(|column| column.cells.len() <= MAX_ABSENT_CELLS + 2));
     let timeline = fold.finish(|id| u64::from(id.0), |id| Some(u64::from(id.0)));
     let once = timeline.series.iter().find(|series| series.id == Some(70_000)).expect("the largest");
     assert_eq!(

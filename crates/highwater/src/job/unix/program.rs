@@ -11,7 +11,7 @@ use std::{
 use crate::Error;
 
 #[derive(Debug)]
-pub(crate) struct Program {
+pub(crate) struct PreparedProgram {
     /// Paths of the program, in the order in which they are tried.
     candidates: Vec<CString>,
     argv: Vec<CString>,
@@ -28,7 +28,7 @@ pub(crate) struct Arrays {
     envp: Vec<*const libc::c_char>,
 }
 
-impl Program {
+impl PreparedProgram {
     /// # Errors
     /// [`Error::EmptyCommand`]; [`Error::NulByte`].
     pub(crate) fn new(
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_in_path_as_execvp_does() {
+    fn searches_path_as_execvp_does() {
         assert_eq!(names("cargo", Some("/a:/b/")), ["/a/cargo", "/b//cargo"]);
         assert_eq!(names("./x", Some("/a")), ["./x"]);
         assert_eq!(names("x", Some(":/a")), ["x", "/a/x"]);

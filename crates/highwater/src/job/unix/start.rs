@@ -20,7 +20,7 @@ pub(crate) struct Gate {
 
 /// A pipe for the child's error number; it closes at the exec.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub(crate) struct ExecReport {
     reads: OwnedFd,
     writes: OwnedFd,
 }
@@ -59,7 +59,7 @@ impl Gate {
     }
 }
 
-impl Report {
+impl ExecReport {
     /// # Errors
     /// [`Error::System`].
     pub(crate) fn new() -> Result<Self, Error> {

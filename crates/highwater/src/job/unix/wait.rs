@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    job::used::Cpu,
+    job::resource_use::CpuUse,
     record::{Exit, ExitCause, ProcessExit},
 };
 
@@ -18,52 +18,52 @@ pub(crate) struct Waited {
     /// that were waited for (getrusage(2)). It is not this process's own peak.
     pub(crate) max_rss_bytes: u64,
     /// CPU time and page faults of it and of all descendants that were waited for.
-    pub(crate) cpu: Cpu,
+    pub(crate) cpu: CpuUse,
 }
 
 /// The state of a child that may have exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum WaitResult {
     /// It has exited, and this call waited for it.
     Ended(Waited),
     /// It is a child of this process and has not exited.
     NotYet,
     /// It is not a child of this process, or was waited for elsewhere.
-    NotOurs,
+    NotAChild,
 }
 
-impl Ending {
+impl WaitResult {
     pub(crate) fn waited(self) -> Option<Waited> {
         match self {
             Self::Ended(waited) => Some(waited),
-            Self::NotYet | Self::NotOurs => None,
+            Self::NotYet | Self::NotAChild => None,
         }
     }
 }
 
 /// Waits for the child `pid` if it has exited.
-pub(crate) fn try_wait(pid: u32) -> Ending {
-    let Ok(pid) = i32::try_from(pid) else { return Ending::NotOurs };
+pub(crate) fn try_wait(pid: u32) -> WaitResult {
+    let Ok(pid) = i32::try_from(pid) else { return WaitResult::NotAChild };
     let mut status = 0;
     // SAFETY: an all-zero rusage is a valid value of this plain C struct.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to live locals of the right types.
     let waited = unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut usage) };
     if waited != pid {
-        return if waited == 0 { Ending::NotYet } else { Ending::NotOurs };
+        return if waited == 0 { WaitResult::NotYet } else { WaitResult::NotAChild };
     }
     let exit = process_exit(status);
     let max_rss_bytes = u64::try_from(usage.ru_maxrss).unwrap_or(0) * UNIT_OF_MAX_RSS;
-    Ending::Ended(Waited { exit, max_rss_bytes, cpu: cpu_of(&usage) })
+    WaitResult::Ended(Waited { exit, max_rss_bytes, cpu: cpu_of(&usage) })
 }
 
 /// Returns the usage of `getrusage(2)`.
-fn cpu_of(usage: &libc::rusage) -> Cpu {
+fn cpu_of(usage: &libc::rusage) -> CpuUse {
     let time = |time: libc::timeval| {
         let (seconds, micros) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec));
         Duration::from_secs(seconds.unwrap_or_default()) + Duration::from_micros(micros.unwrap_or_default())
     };
-    Cpu {
+    CpuUse {
         user: time(usage.ru_utime),
         system: time(usage.ru_stime),
         minor_faults: u64::try_from(usage.ru_minflt).ok(),
@@ -82,14 +82,14 @@ pub(crate) fn process_exit(status: i32) -> ProcessExit {
 }
 
 /// Returns the exit of the command in the form of the record.
-pub(crate) fn exit(waited: ProcessExit, killed_by_us: bool, over_limit: bool) -> Exit {
+pub(crate) fn exit(waited: ProcessExit, sent_sigkill: bool, over_limit: bool) -> Exit {
     Exit {
         code: waited.code,
         signal: waited.signal,
         signal_name: waited.signal.map(signal_name),
         cause: match waited.signal {
             _ if over_limit => ExitCause::Limit,
-            Some(libc::SIGKILL) if killed_by_us => ExitCause::Killed,
+            Some(libc::SIGKILL) if sent_sigkill => ExitCause::Killed,
             Some(_) => ExitCause::Signaled,
             None => ExitCause::Exited,
         },

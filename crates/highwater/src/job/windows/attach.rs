@@ -7,32 +7,32 @@ use windows_sys::Win32::System::Threading::GetProcessId;
 
 use super::{
     Wake,
-    bell::Bell,
+    exit_wait::ExitWait,
     listing,
-    members::{Members, wall_clock},
+    members::{WindowsMembers, wall_clock},
 };
 use crate::{
     Error, Unavailable,
     job::{
         Start,
+        ancestry::{Lives, OpenOutcome},
         event_batch::EventBatch,
-        kinship::{Asked, Lives},
-        used::UsageWanted,
+        resource_use::UsageWanted,
     },
     process::windows::Opened,
     record::{Attached, Downgrade},
 };
 
 /// Pid of the process whose threads are the kernel's own.
-const SYSTEM: u32 = 4;
+const SYSTEM_PID: u32 = 4;
 /// Advice for opening processes of other users.
-const ELEVATED: &str = "run it in an elevated console (as administrator)";
+const RUN_ELEVATED: &str = "run hwm in an elevated console (as administrator)";
 
 /// The process and its descendants.
 #[derive(Debug)]
 pub(super) struct Family {
     /// Wakes the job's thread at its exit. It is dropped before the handle that it waits for.
-    _bell: Option<Bell>,
+    _exit_wait: Option<ExitWait>,
     /// Handle of the process: no other process gets its pid while it is open.
     root: Opened,
     pid: u32,
@@ -49,11 +49,11 @@ impl Family {
         pid: u32,
         wanted: UsageWanted,
         wake: &Wake,
-    ) -> Result<(Self, Members, EventBatch, Start), Error> {
+    ) -> Result<(Self, WindowsMembers, EventBatch, Start), Error> {
         let root = open(pid)?;
         let birth = root.times()?.creation;
         let mut family = Self {
-            _bell: Bell::at_the_end_of(&root, wake),
+            _exit_wait: ExitWait::register(&root, wake),
             root,
             pid,
             lives: Lives::default(),
@@ -61,12 +61,12 @@ impl Family {
             unlisted: None,
         };
         let (mut start, epoch) = (Start::now(), wall_clock());
-        let mut members = Members::new(pid, epoch, wanted);
+        let mut members = WindowsMembers::new(pid, epoch, wanted);
         let mut batch = EventBatch::default();
         family.lives.begin(pid, birth);
-        members.take_in(pid, Some(open(pid)?), Duration::ZERO, &mut batch);
+        members.add_member(pid, Some(open(pid)?), Duration::ZERO, &mut batch);
         family.find(&mut members, Duration::ZERO, &mut batch);
-        let marks_bytes = members.were_there(Duration::ZERO, &mut batch);
+        let marks_bytes = members.mark_attached(Duration::ZERO, &mut batch);
         if family.root.ends_within(Duration::ZERO) {
             return Err(Error::NoSuchProcess { pid });
         }
@@ -83,9 +83,9 @@ impl Family {
     }
 
     /// Adds descendants of members that were not seen before.
-    pub(super) fn find(&mut self, members: &mut Members, at: Duration, batch: &mut EventBatch) {
+    pub(super) fn find(&mut self, members: &mut WindowsMembers, at: Duration, batch: &mut EventBatch) {
         let now = wall_clock();
-        for (pid, end) in members.take_buried() {
+        for (pid, end) in members.take_exited() {
             self.lives.end(pid, end.unwrap_or(now));
         }
         let listed = match listing::all() {
@@ -98,36 +98,35 @@ impl Family {
         // If this process descends from it, as from a shell, it is no part of the job.
         let own = std::process::id();
         let found = self.lives.descendants(&listed, &mut self.refused, |pid| match Opened::of(pid) {
-            _ if pid == own => Asked::Gone,
+            _ if pid == own => OpenOutcome::Gone,
             Ok(process) => match (process.times(), process.parent()) {
-                (Ok(times), Some(maker)) => Asked::Born(times.creation, maker, process),
-                _ => Asked::Refused,
+                (Ok(times), Some(parent)) => OpenOutcome::Alive(times.creation, parent, process),
+                _ => OpenOutcome::Refused,
             },
-            Err(Error::Process { .. }) => Asked::Refused,
-            Err(_) => Asked::Gone,
+            Err(Error::Process { .. }) => OpenOutcome::Refused,
+            Err(_) => OpenOutcome::Gone,
         });
         for found in found {
-            members.take_in(found.pid, Some(found.process), at, batch);
+            members.add_member(found.pid, Some(found.process), at, batch);
         }
     }
 
     pub(super) fn downgrades(&self) -> Vec<Downgrade> {
         let mut downgrades = vec![
             Downgrade {
-                wanted: "what happened before".to_owned(),
-                reason: "the process ran already when it was attached to".to_owned(),
+                wanted: "the time before the attachment".to_owned(),
+                reason: "the process was already running".to_owned(),
             },
             Downgrade {
-                wanted: "the kernel's own peak of what the job committed".to_owned(),
-                reason: "only a Job Object keeps it, and a process that is attached to is put into none"
-                    .to_owned(),
+                wanted: "the kernel's own peak of the job's committed memory".to_owned(),
+                reason: "only a Job Object keeps it, and an attached process is not put into one".to_owned(),
             },
         ];
         if !self.refused.is_empty() {
             downgrades.push(Downgrade {
                 wanted: "all descendants".to_owned(),
                 reason: format!(
-                    "{} that seem to be some are protected from us; {ELEVATED}",
+                    "{} probable descendants are protected from this process; {RUN_ELEVATED}",
                     self.refused.len()
                 ),
             });
@@ -143,16 +142,16 @@ impl Family {
 }
 
 fn open(pid: u32) -> Result<Opened, Error> {
-    let refused = |why: String| Error::Attach { pid, why };
+    let refused = |reason: String| Error::Attach { pid, reason };
     if pid == std::process::id() {
-        return Err(refused("that is this very process".to_owned()));
+        return Err(refused("it is this process itself".to_owned()));
     }
-    if pid == 0 || pid == SYSTEM {
-        return Err(refused("it is the kernel's own, and has no memory that could be followed".to_owned()));
+    if pid == 0 || pid == SYSTEM_PID {
+        return Err(refused("it belongs to the kernel and has no memory to measure".to_owned()));
     }
     let process = Opened::of(pid).map_err(|error| match error {
         Error::Process { why: Unavailable::PermissionDenied, .. } => {
-            refused(format!("Windows protects it from us; {ELEVATED}"))
+            refused(format!("Windows protects it from this process; {RUN_ELEVATED}"))
         }
         Error::NoSuchProcess { .. } => error,
         other => refused(other.to_string()),
@@ -163,7 +162,7 @@ fn open(pid: u32) -> Result<Opened, Error> {
         return Err(Error::NoSuchProcess { pid });
     }
     if process.ends_within(Duration::ZERO) {
-        return Err(refused("it has ended; somebody still holds a handle of it".to_owned()));
+        return Err(refused("it has exited, but another process still has a handle of it".to_owned()));
     }
     Ok(process)
 }
@@ -179,10 +178,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_cannot_be_attached_to() {
+    fn processes_that_cannot_be_attached_to() {
         let why = |pid| open(pid).map(|_| ()).unwrap_err().to_string();
-        assert!(why(std::process::id()).contains("this very process"));
-        assert!(why(4).contains("the kernel's own") && why(0).contains("the kernel's own"));
+        assert!(why(std::process::id()).contains("this process itself"));
+        assert!(why(4).contains("belongs to the kernel") && why(0).contains("belongs to the kernel"));
         let mut child = std::process::Command::new("cmd");
         child.args(["/c", "pause"]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
         let mut child = child.spawn().unwrap();
@@ -192,7 +191,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         // A handle of this process to it is open.
-        assert!(why(pid).contains("it has ended"), "{}", why(pid));
+        assert!(why(pid).contains("it has exited"), "{}", why(pid));
         drop(child);
     }
 }

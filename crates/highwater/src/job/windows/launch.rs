@@ -25,7 +25,7 @@ use crate::{Error, job::Job};
 /// Starts the command inside `object`. `begins` is called right before it may run.
 ///
 /// The standard library finds the program, quotes its arguments (those of batch files too) and passes on the standard
-/// handles, as for any program that starts another one.
+/// handles.
 pub(super) fn launch(job: &Job, object: &JobObject, begins: impl FnOnce()) -> Result<Child, Error> {
     let name = job.program.to_string_lossy().into_owned();
     if name.is_empty() {
@@ -54,13 +54,13 @@ pub(super) fn launch(job: &Job, object: &JobObject, begins: impl FnOnce()) -> Re
         }
         _ => Error::NotExecutable { command: name.clone(), source },
     })?;
-    let held = object.assign(child.as_raw_handle());
-    let held =
-        held.map_err(|source| Error::System { doing: "putting the command into a Job Object", source });
-    if held.is_ok() {
+    let assigned = object.assign(child.as_raw_handle());
+    let assigned =
+        assigned.map_err(|source| Error::System { doing: "putting the command into a Job Object", source });
+    if assigned.is_ok() {
         begins();
     }
-    let resumed = held.and_then(|()| {
+    let resumed = assigned.and_then(|()| {
         resume(child.id()).map_err(|source| Error::System { doing: "letting the command run", source })
     });
     if let Err(error) = resumed {

@@ -12,9 +12,9 @@ use windows_sys::Win32::{
     },
 };
 
-use crate::job::kinship::Listed;
+use crate::job::ancestry::ListedProcess;
 
-pub(super) fn all() -> io::Result<Vec<Listed>> {
+pub(super) fn all() -> io::Result<Vec<ListedProcess>> {
     // SAFETY: no pointers; the new handle belongs to this code alone.
     let snapshot = unsafe { CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0) };
     if snapshot == INVALID_HANDLE_VALUE {
@@ -28,7 +28,7 @@ pub(super) fn all() -> io::Result<Vec<Listed>> {
     // SAFETY: `entry` has its size.
     let mut more = unsafe { Process32FirstW(snapshot.as_raw_handle(), &raw mut entry) } != 0;
     while more {
-        all.push(Listed { pid: entry.th32ProcessID, maker: entry.th32ParentProcessID });
+        all.push(ListedProcess { pid: entry.th32ProcessID, parent: entry.th32ParentProcessID });
         // SAFETY: as above.
         more = unsafe { Process32NextW(snapshot.as_raw_handle(), &raw mut entry) } != 0;
     }
@@ -42,11 +42,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_names_us() {
+    fn a_child_names_this_process_as_parent() {
         let mut child = Command::new("cmd");
         child.args(["/c", "pause"]);
         let mut child = child.stdin(std::process::Stdio::piped()).spawn().unwrap();
-        let listed = Listed { pid: child.id(), maker: std::process::id() };
+        let listed = ListedProcess { pid: child.id(), parent: std::process::id() };
         assert!(all().unwrap().contains(&listed));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -20,20 +20,20 @@ use windows_sys::Win32::{
     },
 };
 
-use super::{port::OF_THE_JOB, used::transfers_of};
+use super::{port::JOB_MESSAGE_KEY, used::transfers_of};
 use crate::{
     Error,
     job::{
-        accounts::{Spent, Transfers, of_job},
-        used::Used,
+        accounts::{SpentCounts, Transfers, of_job},
+        resource_use::ResourceUse,
     },
     process::windows::Opened,
 };
 
 /// Exit code that taskkill gives to the processes that it ends.
-pub(super) const KILLED: u32 = 1;
+pub(super) const KILLED_EXIT_CODE: u32 = 1;
 /// Most pids in one answer.
-const LISTED: usize = 4096;
+const MAX_LISTED_PIDS: usize = 4096;
 
 #[derive(Debug)]
 pub(super) struct JobObject(OwnedHandle);
@@ -43,7 +43,7 @@ pub(super) struct JobObject(OwnedHandle);
 pub(super) struct Account {
     pub(super) ever: u32,
     pub(super) now: u32,
-    pub(super) used: Used,
+    pub(super) used: ResourceUse,
 }
 
 impl JobObject {
@@ -58,15 +58,15 @@ impl JobObject {
         // SAFETY: see above.
         let job = Self(unsafe { OwnedHandle::from_raw_handle(job) });
         let completions = JOBOBJECT_ASSOCIATE_COMPLETION_PORT {
-            CompletionKey: std::ptr::without_provenance_mut(OF_THE_JOB),
+            CompletionKey: std::ptr::without_provenance_mut(JOB_MESSAGE_KEY),
             CompletionPort: port,
         };
         job.set(JobObjectAssociateCompletionPortInformation, &completions)
             .map_err(|source| Error::System { doing: "asking for the events of a Job Object", source })?;
         job.limit(commit_limit, ends_with_us).map_err(|source| match commit_limit {
             Some(bytes) => Error::Limit {
-                why: format!(
-                    "the Job Object refuses to bound what the job commits to {bytes} bytes: {source}"
+                reason: format!(
+                    "the Job Object refuses a limit of {bytes} bytes of committed memory: {source}"
                 ),
             },
             None => Error::System { doing: "setting up a Job Object", source },
@@ -98,17 +98,17 @@ impl JobObject {
     }
 
     /// Returns whether `process` is known to be outside the job and its nested jobs: its pid may have been reused.
-    pub(super) fn is_stranger(&self, process: &Opened) -> bool {
+    pub(super) fn is_foreign(&self, process: &Opened) -> bool {
         let mut is_inside = 0;
         // SAFETY: two live handles and a live local.
-        let told = unsafe { IsProcessInJob(process.raw(), self.raw(), &raw mut is_inside) } != 0;
+        let is_known = unsafe { IsProcessInJob(process.raw(), self.raw(), &raw mut is_inside) } != 0;
         // Wine refuses the question for handles with few rights, where Windows answers it.
-        told && is_inside == 0
+        is_known && is_inside == 0
     }
 
     pub(super) fn terminate(&self) {
         // SAFETY: a live handle. If it fails no process is left, or nothing can be done.
-        unsafe { TerminateJobObject(self.raw(), KILLED) };
+        unsafe { TerminateJobObject(self.raw(), KILLED_EXIT_CODE) };
     }
 
     pub(super) fn account(&self) -> Option<Account> {
@@ -122,7 +122,7 @@ impl JobObject {
                 self.get(JobObjectBasicAccountingInformation)?;
             (basic, Transfers::default())
         };
-        let spent = Spent {
+        let spent = SpentCounts {
             user: basic.TotalUserTime.unsigned_abs(),
             kernel: basic.TotalKernelTime.unsigned_abs(),
             faults: basic.TotalPageFaultCount,
@@ -140,7 +140,7 @@ impl JobObject {
     /// Returns the pids of living members, as far as they fit into the answer.
     pub(super) fn pids(&self) -> Vec<u32> {
         let head = size_of::<JOBOBJECT_BASIC_PROCESS_ID_LIST>() / size_of::<usize>();
-        let mut answer = vec![0_usize; head + LISTED];
+        let mut answer = vec![0_usize; head + MAX_LISTED_PIDS];
         let size = u32::try_from(size_of_val(answer.as_slice())).unwrap_or(u32::MAX);
         // SAFETY: `answer` has the given size. If it is too small for all, it is filled all the same.
         unsafe {
@@ -154,7 +154,7 @@ impl JobObject {
         }
         // SAFETY: the memory is long enough and aligned, and zero where nothing was written.
         let list = unsafe { &*answer.as_ptr().cast::<JOBOBJECT_BASIC_PROCESS_ID_LIST>() };
-        let count = (list.NumberOfProcessIdsInList as usize).min(LISTED);
+        let count = (list.NumberOfProcessIdsInList as usize).min(MAX_LISTED_PIDS);
         // Its last field is the first of the pids.
         let first = head - 1;
         answer[first..first + count].iter().filter_map(|&pid| u32::try_from(pid).ok()).collect()

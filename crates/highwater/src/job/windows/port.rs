@@ -19,7 +19,7 @@ use windows_sys::Win32::{
 };
 
 /// Completion key of messages of the Job Object.
-pub(super) const OF_THE_JOB: usize = 1;
+pub(super) const JOB_MESSAGE_KEY: usize = 1;
 
 /// The port. `None` if none could be made: then no job can run, which is reported.
 #[derive(Debug, Clone)]
@@ -27,9 +27,9 @@ pub(crate) struct Wake(Option<Arc<OwnedHandle>>);
 
 /// A message from the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Message {
+pub(super) enum PortMessage {
     /// A process was started in the job.
-    Born(u32),
+    Started(u32),
     /// A process has exited in any way.
     Ended(u32),
     /// No process is left.
@@ -37,7 +37,7 @@ pub(super) enum Message {
     /// The job was refused memory, as it would have exceeded its limit.
     OverLimit,
     /// Another thread has an order, or the message is of no interest.
-    Ring,
+    WakeUp,
 }
 
 impl Wake {
@@ -49,7 +49,7 @@ impl Wake {
     }
 
     /// Ends the current wait, or the next one.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn wake_up(&self) {
         if let Some(port) = &self.0 {
             // SAFETY: an own port, and no memory goes with the message. It fails only without memory; then the next
             // sample comes.
@@ -59,14 +59,14 @@ impl Wake {
 
     /// Does nothing: a message that was taken is gone.
     #[allow(clippy::unused_self)] // Other systems need it.
-    pub(crate) fn silence(&self) {}
+    pub(crate) fn clear(&self) {}
 
     pub(super) fn raw(&self) -> Option<HANDLE> {
         self.0.as_ref().map(|port| port.as_raw_handle())
     }
 
     /// Returns the next message, or `None` after `timeout`.
-    pub(super) fn next(&self, timeout: Duration) -> Option<Message> {
+    pub(super) fn next(&self, timeout: Duration) -> Option<PortMessage> {
         let port = self.raw()?;
         let (mut bytes, mut key, mut overlapped) = (0, 0, null_mut::<OVERLAPPED>());
         // Rounded up to milliseconds, so that a shorter wait does not become a busy one.
@@ -80,15 +80,15 @@ impl Wake {
     }
 }
 
-fn message(key: usize, kind: u32, pid: usize) -> Message {
+fn message(key: usize, kind: u32, pid: usize) -> PortMessage {
     let pid = u32::try_from(pid).unwrap_or_default();
     match kind {
-        _ if key != OF_THE_JOB => Message::Ring,
-        JOB_OBJECT_MSG_NEW_PROCESS => Message::Born(pid),
-        JOB_OBJECT_MSG_EXIT_PROCESS | JOB_OBJECT_MSG_ABNORMAL_EXIT_PROCESS => Message::Ended(pid),
-        JOB_OBJECT_MSG_ACTIVE_PROCESS_ZERO => Message::Empty,
-        JOB_OBJECT_MSG_JOB_MEMORY_LIMIT => Message::OverLimit,
-        _ => Message::Ring,
+        _ if key != JOB_MESSAGE_KEY => PortMessage::WakeUp,
+        JOB_OBJECT_MSG_NEW_PROCESS => PortMessage::Started(pid),
+        JOB_OBJECT_MSG_EXIT_PROCESS | JOB_OBJECT_MSG_ABNORMAL_EXIT_PROCESS => PortMessage::Ended(pid),
+        JOB_OBJECT_MSG_ACTIVE_PROCESS_ZERO => PortMessage::Empty,
+        JOB_OBJECT_MSG_JOB_MEMORY_LIMIT => PortMessage::OverLimit,
+        _ => PortMessage::WakeUp,
     }
 }
 
@@ -97,19 +97,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ring_ends_the_wait() {
+    fn a_wake_up_ends_the_wait() {
         let wake = Wake::new();
         assert_eq!(wake.next(Duration::ZERO), None);
-        wake.clone().ring();
-        assert_eq!(wake.next(Duration::from_secs(30)), Some(Message::Ring));
+        wake.clone().wake_up();
+        assert_eq!(wake.next(Duration::from_secs(30)), Some(PortMessage::WakeUp));
         assert_eq!(wake.next(Duration::from_millis(1)), None);
     }
 
     #[test]
     fn what_messages_mean() {
-        assert_eq!(message(OF_THE_JOB, JOB_OBJECT_MSG_NEW_PROCESS, 4712), Message::Born(4712));
-        assert_eq!(message(OF_THE_JOB, JOB_OBJECT_MSG_ABNORMAL_EXIT_PROCESS, 8), Message::Ended(8));
-        assert_eq!(message(0, JOB_OBJECT_MSG_NEW_PROCESS, 8), Message::Ring);
-        assert_eq!(message(OF_THE_JOB, 12, 8), Message::Ring, "of another kind");
+        assert_eq!(message(JOB_MESSAGE_KEY, JOB_OBJECT_MSG_NEW_PROCESS, 4712), PortMessage::Started(4712));
+        assert_eq!(message(JOB_MESSAGE_KEY, JOB_OBJECT_MSG_ABNORMAL_EXIT_PROCESS, 8), PortMessage::Ended(8));
+        assert_eq!(message(0, JOB_OBJECT_MSG_NEW_PROCESS, 8), PortMessage::WakeUp);
+        assert_eq!(message(JOB_MESSAGE_KEY, 12, 8), PortMessage::WakeUp, "of another kind");
     }
 }

@@ -12,21 +12,21 @@ use super::{
     Wake,
     attach::Family,
     launch::launch,
-    members::{Members, wall_clock},
-    object::{JobObject, KILLED},
-    port::Message,
+    members::{WindowsMembers, wall_clock},
+    object::{JobObject, KILLED_EXIT_CODE},
+    port::PortMessage,
 };
 use crate::{
     Error,
     job::{
         Job, Start,
-        backend::Backend,
+        backend::JobBackend,
         event_batch::{EventBatch, Polled},
-        events::{Event, Reading, TimedEvent},
+        events::{JobEvent, MemoryReading, TimedEvent},
         identity::MemberId,
-        ledger::{Kept, Origin},
+        ledger::{FigureOrigin, KernelTotals},
         moment::Moment,
-        used::UsedBy,
+        resource_use::UsedBy,
     },
     record::{Certainty, Downgrade, Exit, ExitCause, Lineage, Metric, PeakFigure, PeaksFrom},
 };
@@ -37,7 +37,7 @@ const SIGTERM: i32 = 15;
 
 /// The way in which the processes of the job are known.
 #[derive(Debug)]
-enum Held {
+enum ProcessSet {
     Job {
         /// Handle of the command: no other process gets its pid while it is open.
         root: Child,
@@ -49,9 +49,9 @@ enum Held {
 
 #[derive(Debug)]
 pub(crate) struct WindowsJob {
-    held: Held,
+    held: ProcessSet,
     wake: Wake,
-    members: Members,
+    members: WindowsMembers,
     batch: EventBatch,
     clock: Instant,
     commit_is_limited: bool,
@@ -63,13 +63,14 @@ impl WindowsJob {
     fn attach(job: &Job, pid: u32, wake: Wake) -> Result<(Self, Start), Error> {
         if job.limits.cgroup_bytes.is_some() {
             return Err(Error::Limit {
-                why: "only a Job Object bounds what a job commits, and a process that runs already is put into none"
-                    .to_owned(),
+                reason:
+                    "only a Job Object limits committed memory, and a running process cannot be put into one"
+                        .to_owned(),
             });
         }
         let (family, members, batch, start) = Family::attach(pid, job.usage, &wake)?;
         let tree = Self {
-            held: Held::Family(Box::new(family)),
+            held: ProcessSet::Family(Box::new(family)),
             wake,
             members,
             batch,
@@ -82,11 +83,11 @@ impl WindowsJob {
     }
 }
 
-impl Backend for WindowsJob {
+impl JobBackend for WindowsJob {
     fn start(job: &Job) -> Result<(Self, Start), Error> {
         if job.limits.total_pss_bytes.is_some() {
             return Err(Error::Limit {
-                why: "Windows knows no proportional set size (PSS) of a process".to_owned(),
+                reason: "Windows has no proportional set size (PSS) of processes".to_owned(),
             });
         }
         let wake = job.control.wake().clone();
@@ -101,11 +102,11 @@ impl Backend for WindowsJob {
         let mut start = None;
         let root = launch(job, &object, || start = Some((Start::now(), wall_clock())))?;
         let (start, epoch) = start.unwrap_or_else(|| (Start::now(), wall_clock()));
-        let mut members = Members::new(root.id(), epoch, job.usage);
+        let mut members = WindowsMembers::new(root.id(), epoch, job.usage);
         let mut batch = EventBatch::default();
-        members.adopt(root.id(), &object, Duration::ZERO, &mut batch);
+        members.add_if_new(root.id(), &object, Duration::ZERO, &mut batch);
         let tree = Self {
-            held: Held::Job { root, object },
+            held: ProcessSet::Job { root, object },
             wake,
             members,
             batch,
@@ -119,17 +120,17 @@ impl Backend for WindowsJob {
 
     fn root(&self) -> u32 {
         match &self.held {
-            Held::Job { root, .. } => root.id(),
-            Held::Family(family) => family.root(),
+            ProcessSet::Job { root, .. } => root.id(),
+            ProcessSet::Family(family) => family.root(),
         }
     }
 
-    fn origin(&self) -> Origin {
+    fn origin(&self) -> FigureOrigin {
         let lineage = match self.held {
-            Held::Job { .. } => Lineage::JobObject,
-            Held::Family(_) => Lineage::Scan,
+            ProcessSet::Job { .. } => Lineage::JobObject,
+            ProcessSet::Family(_) => Lineage::Scan,
         };
-        Origin { metric: Metric::WorkingSet, lineage, peaks: PeaksFrom::AfterEnd, slack_bytes: None }
+        FigureOrigin { metric: Metric::WorkingSet, lineage, peaks: PeaksFrom::AfterEnd, slack_bytes: None }
     }
 
     fn root_lives(&self) -> bool {
@@ -147,8 +148,8 @@ impl Backend for WindowsJob {
     /// Polls the job; the marks come with each reading.
     fn poll(&mut self, at: Duration, _: bool) -> Polled {
         match &mut self.held {
-            Held::Job { object, .. } => self.members.look(at, &self.wake, object, &mut self.batch),
-            Held::Family(family) => {
+            ProcessSet::Job { object, .. } => self.members.poll(at, &self.wake, object, &mut self.batch),
+            ProcessSet::Family(family) => {
                 family.find(&mut self.members, at, &mut self.batch);
                 self.members.read_all(at, &mut self.batch)
             }
@@ -157,15 +158,15 @@ impl Backend for WindowsJob {
 
     /// Returns whether the Job Object has counted more starts than it reported.
     fn expects_events(&self) -> bool {
-        self.members.untold() > 0
+        self.members.unreported() > 0
     }
 
     fn last_poll(&mut self, at: Duration) {
         self.poll(at, true);
-        if let Held::Job { object, .. } = &self.held
+        if let ProcessSet::Job { object, .. } = &self.held
             && let Some(account) = object.account()
         {
-            let event = Event::UsedByJob { used: Box::new(account.used), is_final: account.now == 0 };
+            let event = JobEvent::UsedByJob { used: Box::new(account.used), is_final: account.now == 0 };
             self.batch.push(Moment::exactly(at), event);
         }
     }
@@ -174,7 +175,7 @@ impl Backend for WindowsJob {
         self.batch.drain()
     }
 
-    fn readings(&self) -> &[Reading] {
+    fn readings(&self) -> &[MemoryReading] {
         self.members.readings()
     }
 
@@ -189,13 +190,13 @@ impl Backend for WindowsJob {
             let left = until.saturating_duration_since(Instant::now());
             let Some(message) = wake.next(left) else { return false };
             let awaited = match &self.held {
-                Held::Job { object, .. } => {
-                    self.members.hear(message, object, self.clock.elapsed(), &mut self.batch)
+                ProcessSet::Job { object, .. } => {
+                    self.members.apply(message, object, self.clock.elapsed(), &mut self.batch)
                 }
                 // A wake-up at its exit, or an order.
-                Held::Family(_) => true,
+                ProcessSet::Family(_) => true,
             };
-            if awaited || message == Message::Ring {
+            if awaited || message == PortMessage::WakeUp {
                 return true;
             }
         }
@@ -208,8 +209,8 @@ impl Backend for WindowsJob {
         }
         match &mut self.held {
             // It may have exited just now.
-            Held::Job { root, .. } if self.members.root_lives() => drop(root.kill()),
-            Held::Family(family) if self.members.root_lives() => end_process(family.root()),
+            ProcessSet::Job { root, .. } if self.members.root_lives() => drop(root.kill()),
+            ProcessSet::Family(family) if self.members.root_lives() => end_process(family.root()),
             _ => self.kill(),
         }
     }
@@ -221,8 +222,8 @@ impl Backend for WindowsJob {
 
     fn kill(&mut self) {
         match &mut self.held {
-            Held::Job { object, .. } => object.terminate(),
-            Held::Family(family) => {
+            ProcessSet::Job { object, .. } => object.terminate(),
+            ProcessSet::Family(family) => {
                 family.find(&mut self.members, self.clock.elapsed(), &mut self.batch);
                 // The first is ended first, so that it cannot start others again.
                 self.members.pids_and_ids().for_each(|(pid, _)| end_process(pid));
@@ -249,24 +250,24 @@ impl Backend for WindowsJob {
 
     fn downgrades(&self) -> Vec<Downgrade> {
         let mut downgrades = self.downgrades.clone();
-        if let Held::Family(family) = &self.held {
+        if let ProcessSet::Family(family) = &self.held {
             downgrades.extend(family.downgrades());
         }
         downgrades
     }
 
     fn lost(&self) -> u64 {
-        self.members.untold().into()
+        self.members.unreported().into()
     }
 
     /// Returns whether every start was reported. In an attached family processes between two polls are not.
     fn all_reported(&self) -> bool {
-        matches!(self.held, Held::Job { .. }) && self.members.untold() == 0
+        matches!(self.held, ProcessSet::Job { .. }) && self.members.unreported() == 0
     }
 
     /// Lets survivors live on, without a limit.
-    fn end(&mut self) -> Kept {
-        let Held::Job { object, .. } = &self.held else { return Kept::default() };
+    fn end(&mut self) -> KernelTotals {
+        let ProcessSet::Job { object, .. } = &self.held else { return KernelTotals::default() };
         if self.commit_is_limited {
             // This process was allowed to set it, so it is allowed to remove it.
             let _ = object.limit(None, self.ends_with_us);
@@ -274,12 +275,12 @@ impl Backend for WindowsJob {
         let commit = object.peak_commit();
         if commit.is_none() {
             self.downgrades.push(Downgrade {
-                wanted: "the kernel's own peak of what the job committed".to_owned(),
-                reason: "this system's Job Objects keep none".to_owned(),
+                wanted: "the kernel's own peak of the job's committed memory".to_owned(),
+                reason: "the Job Objects of this system do not keep it".to_owned(),
             });
         }
         let exact = |bytes| PeakFigure { bytes, certainty: Certainty::Exact, at_seconds: None };
-        Kept { commit: commit.map(exact), ..Kept::default() }
+        KernelTotals { commit: commit.map(exact), ..KernelTotals::default() }
     }
 }
 
@@ -291,6 +292,6 @@ fn end_process(pid: u32) {
         // SAFETY: see above.
         let process = unsafe { OwnedHandle::from_raw_handle(process) };
         // SAFETY: a live handle that may be used for this.
-        unsafe { TerminateProcess(process.as_raw_handle(), KILLED) };
+        unsafe { TerminateProcess(process.as_raw_handle(), KILLED_EXIT_CODE) };
     }
 }

@@ -6,13 +6,13 @@ use std::{
 };
 
 use crate::{
-    job::{events::Reading, identity::MemberId, moment::rounded_seconds},
+    job::{events::MemoryReading, identity::MemberId, moment::rounded_seconds},
     record::{Certainty, Group, GroupKey, Process},
 };
 
 /// One process and its descendants.
 #[derive(Debug, Default)]
-struct Node {
+struct GroupNode {
     /// Its parent, if that is a member.
     parent: Option<MemberId>,
     command: String,
@@ -25,7 +25,7 @@ struct Node {
 /// All of them, for as long as the job lasts: an exited process may have descendants that live.
 #[derive(Debug, Default)]
 pub(super) struct TreeFold {
-    nodes: HashMap<MemberId, Node>,
+    nodes: HashMap<MemberId, GroupNode>,
     /// Sums of one sample. A descendant has a higher number than its ancestors. So each sum is complete when it is
     /// added to the parent's, from the highest number down.
     sums: BTreeMap<MemberId, u64>,
@@ -33,7 +33,7 @@ pub(super) struct TreeFold {
 
 impl TreeFold {
     pub(super) fn born(&mut self, id: MemberId, parent: Option<MemberId>) {
-        self.nodes.insert(id, Node { parent, ..Node::default() });
+        self.nodes.insert(id, GroupNode { parent, ..GroupNode::default() });
         self.count(id, 1);
     }
 
@@ -53,7 +53,7 @@ impl TreeFold {
         }
     }
 
-    pub(super) fn sample(&mut self, at: Duration, readings: &[Reading]) {
+    pub(super) fn sample(&mut self, at: Duration, readings: &[MemoryReading]) {
         self.sums.clear();
         for reading in readings.iter().filter(|reading| !reading.shares_map) {
             *self.sums.entry(reading.id).or_default() += reading.rss;
@@ -109,12 +109,12 @@ impl TreeFold {
 mod tests {
     use super::*;
 
-    fn reading(id: u32, rss: u64) -> Reading {
-        Reading { id: MemberId(id), rss, mark: None, swap: None, shares_map: false }
+    fn reading(id: u32, rss: u64) -> MemoryReading {
+        MemoryReading { id: MemberId(id), rss, mark: None, swap: None, shares_map: false }
     }
 
     #[test]
-    fn who_has_ended_still_holds_its_descendants_together() {
+    fn an_exited_process_still_joins_its_descendants() {
         let mut tree = TreeFold::default();
         for (id, parent) in [(0, None), (1, Some(0)), (2, Some(1)), (3, Some(0))] {
             tree.born(MemberId(id), parent.map(MemberId));
@@ -125,11 +125,11 @@ mod tests {
         tree.sample(at(2), &[reading(0, 10), reading(2, 90), reading(3, 1)]);
         let groups = tree.finish(|id| Some(u64::from(id.0)));
         let of = |id| groups.iter().find(|group| group.id == Some(id)).unwrap();
-        let told = |id: u64| (of(id).peak_bytes, of(id).processes, of(id).at_seconds, of(id).parent);
-        assert_eq!(told(0), (Some(101), 4, Some(2.0), None));
-        assert_eq!(told(1), (Some(90), 2, Some(2.0), Some(0)));
-        assert_eq!(told(2), (Some(90), 1, Some(2.0), Some(1)));
-        assert_eq!(told(3), (Some(5), 1, Some(1.0), Some(0)));
+        let figures = |id: u64| (of(id).peak_bytes, of(id).processes, of(id).at_seconds, of(id).parent);
+        assert_eq!(figures(0), (Some(101), 4, Some(2.0), None));
+        assert_eq!(figures(1), (Some(90), 2, Some(2.0), Some(0)));
+        assert_eq!(figures(2), (Some(90), 1, Some(2.0), Some(1)));
+        assert_eq!(figures(3), (Some(5), 1, Some(1.0), Some(0)));
         // A row that was left out passes its children on to its parent.
         let groups = tree.finish(|id| (id.0 != 1).then_some(u64::from(id.0)));
         assert_eq!(groups.iter().find(|group| group.id == Some(2)).unwrap().parent, Some(0));

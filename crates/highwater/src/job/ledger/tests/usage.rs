@@ -1,21 +1,21 @@
-//! What was used beside memory.
+//! Usage beside memory.
 
 use super::*;
 use crate::{
     job::{
-        used::Completeness,
-        used::{Cpu, Moved, Used, UsedBy},
+        resource_use::Completeness,
+        resource_use::{CpuUse, IoBytes, ResourceUse, UsedBy},
     },
     record::UsageSource,
 };
 
-fn cpu(millis: u64, faults: u64) -> Used {
-    Used {
-        cpu: Some(Cpu {
+fn cpu(millis: u64, faults: u64) -> ResourceUse {
+    ResourceUse {
+        cpu: Some(CpuUse {
             user: ms(millis),
             minor_faults: Some(faults),
             major_faults: Some(0),
-            ..Cpu::default()
+            ..CpuUse::default()
         }),
         io: None,
     }
@@ -39,7 +39,7 @@ fn total_cpu(record: &Record<Rows>) -> (f64, Certainty) {
 }
 
 #[test]
-fn a_child_goes_on_in_the_figures_of_who_waited_for_it() {
+fn a_child_stays_in_the_figures_of_its_waiting_parent() {
     let mut ledger = ledger();
     event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
     event(&mut ledger, ms(1), born(1, 101, 100, "cc", false));
@@ -50,7 +50,7 @@ fn a_child_goes_on_in_the_figures_of_who_waited_for_it() {
     uses(&mut ledger, 20, &[(0, 100, 100)]);
     assert_eq!(ledger.last_used().unwrap().cpu.unwrap().user, ms(150), "in no figure for a moment");
     uses(&mut ledger, 30, &[(0, 110, 190)]);
-    exactly(&mut ledger, 40, Event::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(200, 200)) });
+    exactly(&mut ledger, 40, JobEvent::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(200, 200)) });
     exactly(&mut ledger, 40, gone(0, 40));
     let (record, rows) = finish(ledger, 40);
     assert_eq!(total_cpu(&record), (0.2, Certainty::AtLeast));
@@ -59,13 +59,13 @@ fn a_child_goes_on_in_the_figures_of_who_waited_for_it() {
 }
 
 #[test]
-fn who_was_waited_for_by_nobody_is_not_lost() {
+fn a_child_that_no_process_waited_for_is_not_lost() {
     let mut ledger = ledger();
     event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
     event(&mut ledger, ms(1), born(1, 101, 100, "cc", false));
     uses(&mut ledger, 10, &[(0, 10, 10), (1, 500, 500)]);
     exactly(&mut ledger, 15, gone(1, 15));
-    exactly(&mut ledger, 40, Event::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(20, 20)) });
+    exactly(&mut ledger, 40, JobEvent::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(20, 20)) });
     exactly(&mut ledger, 40, gone(0, 40));
     // SIGCHLD was ignored: the wait for the command does not include the child.
     assert_eq!(total_cpu(&finish(ledger, 40).0), (0.51, Certainty::AtLeast));
@@ -80,24 +80,24 @@ fn all_faults_accounted_for_means_that_nothing_is_missing() {
         let whole = Completeness { cpu: false, faults: true, io: false };
         for (id, own) in [(1, 10), (0, 20)] {
             let (id, source) = (MemberId(id), UsageSource::Taskstats);
-            exactly(&mut ledger, 30, Event::FinalUsage { id, used: Box::new(cpu(0, own)), source, whole });
+            exactly(&mut ledger, 30, JobEvent::FinalUsage { id, used: Box::new(cpu(0, own)), source, whole });
             if id.0 == 0 {
-                exactly(&mut ledger, 30, Event::Reaped { id: Some(id), used: Box::new(cpu(7, faults)) });
+                exactly(&mut ledger, 30, JobEvent::Reaped { id: Some(id), used: Box::new(cpu(7, faults)) });
             }
             exactly(&mut ledger, 30, gone(id.0, 30));
         }
-        let closing = Closing { elapsed: ms(40), all_reported: true, ..Closing::default() };
+        let closing = ClosingFacts { elapsed: ms(40), all_reported: true, ..ClosingFacts::default() };
         assert_eq!(total_cpu(&ledger.finish(&closing)), (0.007, certainty));
     }
 }
 
 #[test]
-fn bytes_that_no_parent_is_told_of_stay_in_the_total() {
+fn bytes_that_no_parent_inherits_stay_in_the_total() {
     let mut ledger = ledger();
     event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
     event(&mut ledger, ms(1), born(1, 101, 100, "cc", false));
-    let storage = |bytes| Moved { storage_read: Some(bytes), ..Moved::default() };
-    let moved = |bytes| Used { cpu: None, io: Some(storage(bytes)) };
+    let storage = |bytes| IoBytes { storage_read: Some(bytes), ..IoBytes::default() };
+    let moved = |bytes| ResourceUse { cpu: None, io: Some(storage(bytes)) };
     let sample = |ledger: &mut Ledger, at, uses: &[(u32, u64)]| {
         let by = |&(id, bytes)| UsedBy { id: MemberId(id), own: moved(bytes), with_waited: moved(bytes) };
         let uses: Vec<UsedBy> = uses.iter().map(by).collect();
@@ -115,7 +115,7 @@ fn bytes_that_no_parent_is_told_of_stay_in_the_total() {
     exactly(
         &mut ledger,
         15,
-        Event::FinalUsage { id, used: Box::new(moved(30)), source: UsageSource::AtExit, whole },
+        JobEvent::FinalUsage { id, used: Box::new(moved(30)), source: UsageSource::AtExit, whole },
     );
     exactly(&mut ledger, 15, gone(1, 15));
     assert_eq!(sample(&mut ledger, 20, &[(0, 6)]), [None, None, Some(36), None]);
@@ -130,11 +130,11 @@ fn bytes_that_no_parent_is_told_of_stay_in_the_total() {
 }
 
 #[test]
-fn what_one_that_was_attached_to_had_used_before_is_not_counted() {
+fn usage_before_an_attachment_is_not_counted() {
     for was_read in [false, true] {
         let mut ledger = ledger();
         event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
-        exactly(&mut ledger, 1, Event::AttachedTo { id: MemberId(0), mark: None });
+        exactly(&mut ledger, 1, JobEvent::AttachedTo { id: MemberId(0), mark: None });
         if was_read {
             uses(&mut ledger, 2, &[(0, 5000, 5000)]);
         }
@@ -142,25 +142,25 @@ fn what_one_that_was_attached_to_had_used_before_is_not_counted() {
         exactly(
             &mut ledger,
             30,
-            Event::FinalUsage { id, used: Box::new(cpu(5020, 0)), source: UsageSource::Taskstats, whole },
+            JobEvent::FinalUsage { id, used: Box::new(cpu(5020, 0)), source: UsageSource::Taskstats, whole },
         );
         exactly(&mut ledger, 30, gone(0, 30));
         let row = finish(ledger, 40).1.remove(0).usage.unwrap();
         let seconds = row.cpu.map(|cpu| cpu.user_seconds + cpu.system_seconds);
-        assert_eq!(seconds, was_read.then_some(0.02), "known only where it is known what came before");
+        assert_eq!(seconds, was_read.then_some(0.02), "known only if the usage before is known");
     }
 }
 
 #[test]
-fn what_was_unknown_when_it_was_attached_to_stays_unknown() {
+fn usage_unknown_at_an_attachment_stays_unknown() {
     let mut ledger = ledger();
     for id in [0, 1] {
         event(&mut ledger, ms(1), born(id, 100 + id, 1, "sh", false));
-        exactly(&mut ledger, 1, Event::AttachedTo { id: MemberId(id), mark: None });
+        exactly(&mut ledger, 1, JobEvent::AttachedTo { id: MemberId(id), mark: None });
     }
-    let moved = |bytes: Option<u64>| Used {
+    let moved = |bytes: Option<u64>| ResourceUse {
         cpu: None,
-        io: bytes.map(|bytes| Moved { read: Some(bytes), ..Moved::default() }),
+        io: bytes.map(|bytes| IoBytes { read: Some(bytes), ..IoBytes::default() }),
     };
     let read = |ledger: &mut Ledger, at, each: [Option<u64>; 2]| {
         let by = |(id, bytes)| UsedBy { id: MemberId(id), own: moved(bytes), with_waited: moved(bytes) };
@@ -190,16 +190,16 @@ fn of_windows() -> Ledger {
     ledger
 }
 
-fn used(millis: u64, faults: u64, written: u64) -> Used {
-    let moved = Moved { read: Some(0), written: Some(written), ..Moved::default() };
-    Used {
-        cpu: Some(Cpu { user: ms(millis), mixed_faults: Some(faults), ..Cpu::default() }),
+fn used(millis: u64, faults: u64, written: u64) -> ResourceUse {
+    let moved = IoBytes { read: Some(0), written: Some(written), ..IoBytes::default() };
+    ResourceUse {
+        cpu: Some(CpuUse { user: ms(millis), mixed_faults: Some(faults), ..CpuUse::default() }),
         io: Some(moved),
     }
 }
 
 #[test]
-fn a_job_object_counts_those_too_that_nobody_could_open() {
+fn a_job_object_counts_processes_that_could_not_be_opened() {
     for is_final in [true, false] {
         let mut ledger = of_windows();
         event(&mut ledger, ms(1), born(0, 100, 1, "cmd.exe", false));
@@ -207,10 +207,10 @@ fn a_job_object_counts_those_too_that_nobody_could_open() {
         exactly(&mut ledger, 10, gone(1, 10));
         let (id, whole) = (MemberId(0), Completeness { cpu: true, faults: true, io: true });
         let last =
-            Event::FinalUsage { id, used: Box::new(used(31, 900, 7)), source: UsageSource::AtExit, whole };
+            JobEvent::FinalUsage { id, used: Box::new(used(31, 900, 7)), source: UsageSource::AtExit, whole };
         exactly(&mut ledger, 30, last);
         exactly(&mut ledger, 30, gone(0, 30));
-        exactly(&mut ledger, 31, Event::UsedByJob { used: Box::new(used(78, 2000, 50)), is_final });
+        exactly(&mut ledger, 31, JobEvent::UsedByJob { used: Box::new(used(78, 2000, 50)), is_final });
         let (record, rows) = finish(ledger, 40);
         let (cpu, io) = (record.usage.cpu.unwrap(), record.usage.io.unwrap());
         let wanted = if is_final { Certainty::Exact } else { Certainty::AtLeast };
@@ -234,7 +234,7 @@ fn without_a_job_object_a_child_is_not_lost_in_its_parent() {
     exactly(
         &mut ledger,
         10,
-        Event::FinalUsage { id, used: Box::new(used(500, 900, 7)), source: UsageSource::AtExit, whole },
+        JobEvent::FinalUsage { id, used: Box::new(used(500, 900, 7)), source: UsageSource::AtExit, whole },
     );
     exactly(&mut ledger, 10, gone(1, 10));
     let own = [UsedBy { id: MemberId(0), own: used(10, 50, 1), with_waited: used(10, 50, 1) }];
@@ -250,7 +250,7 @@ fn a_system_that_keeps_no_account_is_named() {
     let mut ledger = of_windows();
     event(&mut ledger, ms(1), born(0, 100, 1, "cmd.exe", false));
     exactly(&mut ledger, 30, gone(0, 30));
-    exactly(&mut ledger, 31, Event::UsedByJob { used: Box::new(Used::default()), is_final: true });
+    exactly(&mut ledger, 31, JobEvent::UsedByJob { used: Box::new(ResourceUse::default()), is_final: true });
     let (record, _) = finish(ledger, 40);
     assert_eq!((record.usage.cpu, record.usage.io, record.usage.faults), (None, None, None));
     for wanted in ["CPU time", "bytes read"] {
@@ -260,13 +260,13 @@ fn a_system_that_keeps_no_account_is_named() {
 }
 
 #[test]
-fn who_lives_on_is_in_the_total_and_leaves_it_open() {
+fn a_survivor_is_in_the_total_and_leaves_it_open() {
     let mut ledger = ledger_with(Lineage::Perf);
     exactly(&mut ledger, 1, born(0, 100, 1, "sh", false));
     exactly(&mut ledger, 2, born(1, 101, 100, "daemon", false));
     uses(&mut ledger, 10, &[(0, 20, 20), (1, 500, 500)]);
-    exactly(&mut ledger, 30, Event::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(20, 20)) });
+    exactly(&mut ledger, 30, JobEvent::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(20, 20)) });
     exactly(&mut ledger, 30, gone(0, 30));
-    let closing = Closing { elapsed: ms(40), all_reported: true, ..Closing::default() };
+    let closing = ClosingFacts { elapsed: ms(40), all_reported: true, ..ClosingFacts::default() };
     assert_eq!(total_cpu(&ledger.finish(&closing)), (0.52, Certainty::AtLeast));
 }

@@ -10,8 +10,8 @@ fn watch(change: impl FnOnce(&mut Limits)) -> LimitWatch {
     LimitWatch::new(&limits)
 }
 
-fn seen(ms: u64, total: u64, largest: u64) -> Seen {
-    Seen {
+fn seen(ms: u64, total: u64, largest: u64) -> LimitReadings {
+    LimitReadings {
         at: Duration::from_millis(ms),
         total_rss: Some(total * MIB),
         largest: Some((MemberId(0), largest * MIB)),
@@ -20,24 +20,24 @@ fn seen(ms: u64, total: u64, largest: u64) -> Seen {
     }
 }
 
-fn steps(watch: &mut LimitWatch, seen: &Seen) -> Vec<Step> {
+fn steps(watch: &mut LimitWatch, seen: &LimitReadings) -> Vec<LimitStep> {
     let mut steps = Vec::new();
-    watch.judge(seen, &mut steps);
+    watch.check(seen, &mut steps);
     steps
 }
 
 #[test]
-fn near_is_said_once_and_over_ends_the_job() {
+fn near_is_reported_once_and_over_ends_the_job() {
     let mut watch = watch(|limits| limits.total_rss_bytes = Some(100 * MIB));
     assert_eq!(steps(&mut watch, &seen(0, 50, 50)), []);
     let near = steps(&mut watch, &seen(1, 95, 95));
-    assert!(matches!(near[..], [Step::Say { is_exceeded: false, .. }]), "{near:?}");
+    assert!(matches!(near[..], [LimitStep::Say { is_exceeded: false, .. }]), "{near:?}");
     assert_eq!(steps(&mut watch, &seen(2, 96, 96)), []);
     assert_eq!(steps(&mut watch, &seen(3, 100, 100)), [], "the limit itself is allowed");
     let over = steps(&mut watch, &seen(4, 101, 101));
-    assert!(matches!(over[..], [Step::Say { is_exceeded: true, .. }, Step::Terminate]), "{over:?}");
+    assert!(matches!(over[..], [LimitStep::Say { is_exceeded: true, .. }, LimitStep::Terminate]), "{over:?}");
     assert_eq!(steps(&mut watch, &seen(5, 110, 110)), [], "it is ending");
-    assert_eq!(steps(&mut watch, &seen(6, 121, 121)), [Step::Kill], "it grows on");
+    assert_eq!(steps(&mut watch, &seen(6, 121, 121)), [LimitStep::Kill], "it grows on");
     assert_eq!(steps(&mut watch, &seen(9_000, 150, 150)), [], "once");
     let limit = &watch.limits()[0];
     let exceeded = limit.exceeded.clone().unwrap();
@@ -53,7 +53,7 @@ fn grace_ends() {
     });
     assert_eq!(steps(&mut watch, &seen(0, 500, 101)).len(), 2);
     assert_eq!(steps(&mut watch, &seen(999, 500, 101)), []);
-    assert_eq!(steps(&mut watch, &seen(1_000, 1, 1)), [Step::Kill]);
+    assert_eq!(steps(&mut watch, &seen(1_000, 1, 1)), [LimitStep::Kill]);
 }
 
 #[test]
@@ -63,27 +63,32 @@ fn warned_of_only() {
         limits.on_limit = OnLimit::Warn;
     });
     let said = steps(&mut watch, &seen(0, 300, 300));
-    assert!(matches!(said[..], [Step::Say { is_exceeded: true, .. }]), "{said:?}");
+    assert!(matches!(said[..], [LimitStep::Say { is_exceeded: true, .. }]), "{said:?}");
     assert_eq!(steps(&mut watch, &seen(60_000, 300, 300)), []);
     assert!(!watch.is_ending());
     assert_eq!(watch.limits()[0].exceeded.as_ref().unwrap().ended_by, None);
 }
 
 #[test]
-fn what_the_kernel_killed_for_ends_the_rest() {
+fn a_kill_by_the_kernel_ends_the_rest() {
     let mut watch = watch(|limits| limits.cgroup_bytes = Some(100 * MIB));
     assert_eq!(steps(&mut watch, &seen(0, 500, 500)), [], "its charge is not RSS");
-    let over = steps(&mut watch, &Seen { oom_killed: true, ..seen(1, 10, 10) });
-    assert!(matches!(over[..], [Step::Say { is_exceeded: true, .. }, Step::Terminate]), "{over:?}");
-    assert_eq!(steps(&mut watch, &Seen { oom_killed: true, ..seen(2, 10, 10) }), []);
+    let over = steps(&mut watch, &LimitReadings { oom_killed: true, ..seen(1, 10, 10) });
+    assert!(matches!(over[..], [LimitStep::Say { is_exceeded: true, .. }, LimitStep::Terminate]), "{over:?}");
+    assert_eq!(steps(&mut watch, &LimitReadings { oom_killed: true, ..seen(2, 10, 10) }), []);
     assert_eq!(watch.limits()[0].exceeded.as_ref().unwrap().ended_by, Some(LimitEnd::Oom));
 }
 
 #[test]
 fn unknown_exceeds_nothing() {
     let mut watch = watch(|limits| limits.total_rss_bytes = Some(1));
-    let nothing =
-        Seen { at: Duration::ZERO, total_rss: None, largest: None, total_pss: None, oom_killed: false };
+    let nothing = LimitReadings {
+        at: Duration::ZERO,
+        total_rss: None,
+        largest: None,
+        total_pss: None,
+        oom_killed: false,
+    };
     assert_eq!(steps(&mut watch, &nothing), []);
     assert_eq!(watch.longest_pause(&nothing), None);
 }
@@ -98,20 +103,20 @@ fn pss_is_read_only_over_its_limit_and_seldom() {
     assert!(!watch.wants_pss(second + Duration::from_millis(99), Some(101 * MIB)));
     assert!(watch.wants_pss(second + Duration::from_millis(100), Some(101 * MIB)));
     assert_eq!(steps(&mut watch, &seen(0, 500, 500)), [], "RSS over a limit on PSS is none");
-    let over = Seen { total_pss: Some(101 * MIB), ..seen(1, 500, 500) };
+    let over = LimitReadings { total_pss: Some(101 * MIB), ..seen(1, 500, 500) };
     assert_eq!(steps(&mut watch, &over).len(), 2);
     assert!(watch.wants_pss(second * 2, Some(500 * MIB)), "it may grow on while it ends");
-    let far = Seen { total_pss: Some(121 * MIB), ..seen(2, 500, 500) };
-    assert_eq!(steps(&mut watch, &far), [Step::Kill]);
+    let far = LimitReadings { total_pss: Some(121 * MIB), ..seen(2, 500, 500) };
+    assert_eq!(steps(&mut watch, &far), [LimitStep::Kill]);
     assert!(!watch.wants_pss(second * 3, Some(500 * MIB)));
 }
 
 #[test]
-fn a_pss_that_was_never_known_is_said() {
+fn a_pss_that_was_never_known_is_reported() {
     let mut watch = watch(|limits| limits.total_pss_bytes = Some(MIB));
     assert_eq!(watch.missing(), None);
     watch.pss_disturbed();
-    assert!(watch.missing().is_some_and(|missing| missing.reason.contains("came or went")));
+    assert!(watch.missing().is_some_and(|missing| missing.reason.contains("started or exited")));
     watch.pss_counted(0);
     assert_eq!(watch.missing(), None);
     watch.pss_counted(3);
@@ -119,8 +124,8 @@ fn a_pss_that_was_never_known_is_said() {
 }
 
 #[test]
-fn looks_come_sooner_as_the_headroom_shrinks() {
+fn polls_come_sooner_as_the_headroom_shrinks() {
     let watch = watch(|limits| limits.total_rss_bytes = Some(1024 * MIB));
     assert_eq!(watch.longest_pause(&seen(0, 0, 0)), Some(Duration::from_millis(500)));
-    assert_eq!(watch.longest_pause(&seen(0, 1023, 0)), Some(SHORTEST));
+    assert_eq!(watch.longest_pause(&seen(0, 1023, 0)), Some(MIN_PAUSE_NEAR_LIMIT));
 }

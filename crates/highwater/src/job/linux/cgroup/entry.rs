@@ -4,7 +4,7 @@ use std::{io, os::fd::AsRawFd, os::fd::BorrowedFd};
 
 /// The quick way in, by version.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Entry<'a> {
+pub(crate) enum CgroupEntry<'a> {
     /// v1: the child calls [`enter`] on this.
     Write(BorrowedFd<'a>),
     /// v2: the child is made by [`clone_into`] this.

@@ -13,7 +13,7 @@ use super::{left_over, procs};
 
 /// The leaf in which this process is, and the number of groups that need it there. The cgroup is a property of the
 /// whole process, so this is a static.
-static OURS: Mutex<Option<Leaf>> = Mutex::new(None);
+static OWN_LEAF: Mutex<Option<Leaf>> = Mutex::new(None);
 
 #[derive(Debug)]
 pub(super) struct Leaf {
@@ -33,18 +33,18 @@ pub(super) struct Stay {
 
 /// Locks the state: the cgroup of this process does not change while the guard lives.
 pub(super) fn lock() -> MutexGuard<'static, Option<Leaf>> {
-    OURS.lock().unwrap_or_else(PoisonError::into_inner)
+    OWN_LEAF.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Adds one more stay if `own`, the group of this process, is the leaf already.
-pub(super) fn again(ours: &mut Option<Leaf>, own: &Path) -> Option<Stay> {
-    let leaf = ours.as_mut().filter(|leaf| leaf.path == own)?;
+pub(super) fn again(own_leaf: &mut Option<Leaf>, own: &Path) -> Option<Stay> {
+    let leaf = own_leaf.as_mut().filter(|leaf| leaf.path == own)?;
     leaf.stays += 1;
     Some(Stay { group: leaf.group.clone(), path: leaf.path.clone() })
 }
 
 /// Moves this process, which is alone in `group`, below it, and lets the group delegate the memory controller.
-pub(super) fn enter(ours: &mut Option<Leaf>, group: &Path) -> io::Result<Stay> {
+pub(super) fn enter(own_leaf: &mut Option<Leaf>, group: &Path) -> io::Result<Stay> {
     let leaf = Leaf {
         group: group.to_owned(),
         path: group.join(format!("highwater-leaf-{}", std::process::id())),
@@ -62,7 +62,7 @@ pub(super) fn enter(ours: &mut Option<Leaf>, group: &Path) -> io::Result<Stay> {
         return Err(error);
     }
     let stay = Stay { group: leaf.group.clone(), path: leaf.path.clone() };
-    *ours = Some(leaf);
+    *own_leaf = Some(leaf);
     Ok(stay)
 }
 
@@ -76,14 +76,14 @@ impl Leaf {
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        let mut ours = lock();
-        if let Some(leaf) = ours.as_mut() {
+        let mut own_leaf = lock();
+        if let Some(leaf) = own_leaf.as_mut() {
             leaf.stays -= 1;
             if leaf.stays == 0 {
                 // It is refused if a group that the job made still needs the controller: this process then stays in the
                 // leaf.
                 let _ = leaf.leave();
-                *ours = None;
+                *own_leaf = None;
             }
         }
     }

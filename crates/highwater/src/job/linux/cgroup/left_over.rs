@@ -15,11 +15,11 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::procs;
 
-const PREFIX: &str = "highwater-";
+const GROUP_NAME_PREFIX: &str = "highwater-";
 
 /// Iterates over names for a group of this process, as one may be taken: `highwater-PID`, `highwater-PID-1` and so on.
 pub(super) fn names() -> impl Iterator<Item = String> {
-    let first = format!("{PREFIX}{}", std::process::id());
+    let first = format!("{GROUP_NAME_PREFIX}{}", std::process::id());
     let more = first.clone();
     std::iter::once(first).chain((1..).map(move |n: u32| format!("{more}-{n}")))
 }
@@ -27,7 +27,7 @@ pub(super) fn names() -> impl Iterator<Item = String> {
 /// Returns whether a group of that name is a job's.
 pub(super) fn is_job_group(group: &Path) -> bool {
     let name = group.file_name().and_then(|name| name.to_str());
-    name.and_then(|name| name.strip_prefix(PREFIX)).is_some_and(|numbers| {
+    name.and_then(|name| name.strip_prefix(GROUP_NAME_PREFIX)).is_some_and(|numbers| {
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         numbers.splitn(2, '-').all(is_number)
     })
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn sweeps_what_nobody_owns() {
+    fn sweeps_groups_without_an_owner() {
         let parent = tempfile::tempdir().unwrap();
         let group = |name: &str| {
             let path = parent.path().join(name);

@@ -16,7 +16,7 @@ use crate::{
 
 /// The place that was found.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct CgroupPlace {
     pub(super) version: Version,
     /// The group's parent.
     pub(super) parent: PathBuf,
@@ -26,22 +26,23 @@ pub(super) struct Place {
     pub(super) stay: Option<Stay>,
 }
 
-impl Place {
+impl CgroupPlace {
     pub(super) fn find(roots: &Roots) -> Result<Self, String> {
-        let mut ours = leaf::lock();
-        let (own, version) = Own::with_memory(roots)
-            .ok_or("no cgroup hierarchy with the memory controller is mounted where we could see it")?;
+        let mut own_leaf = leaf::lock();
+        let (own, version) = Own::with_memory(roots).ok_or(
+            "no cgroup hierarchy with the memory controller is mounted where this process can see it",
+        )?;
         let group = own.group();
         let members = procs::list(group).map_err(|error| refusal(&group.join("cgroup.procs"), &error))?;
         // In a container that was entered from outside, the mount may show only other groups.
         if !members.contains(&std::process::id()) {
             return Err(format!(
-                "{}: we are not in it; our own cgroup cannot be seen from here",
+                "{}: this process is not in it; its own cgroup cannot be seen from here",
                 group.display()
             ));
         }
         if version == Version::V2 {
-            return unified(&own, &members, &mut ours);
+            return unified(&own, &members, &mut own_leaf);
         }
         writable(group)?;
         Ok(Self { version, parent: group.to_owned(), home: group.to_owned(), stay: None })
@@ -49,19 +50,19 @@ impl Place {
 }
 
 /// Finds a place in v2: cgroups(7), "Cgroups delegation" and "no internal processes".
-fn unified(own: &Own, members: &[u32], ours: &mut Option<Leaf>) -> Result<Place, String> {
+fn unified(own: &Own, members: &[u32], own_leaf: &mut Option<Leaf>) -> Result<CgroupPlace, String> {
     let group = own.group();
-    let place = |parent: &Path, stay| Place {
+    let place = |parent: &Path, stay| CgroupPlace {
         version: Version::V2,
         parent: parent.to_owned(),
         home: group.to_owned(),
         stay,
     };
-    if let Some(stay) = leaf::again(ours, group) {
+    if let Some(stay) = leaf::again(own_leaf, group) {
         return Ok(place(&stay.group.clone(), Some(stay)));
     }
     if !names_memory(&group.join("cgroup.controllers")) {
-        return Err(format!("{}: the memory controller is not handed down to it", group.display()));
+        return Err(format!("{}: the memory controller is not delegated to it", group.display()));
     }
     let subtree = group.join("cgroup.subtree_control");
     if names_memory(&subtree) {
@@ -77,8 +78,8 @@ fn unified(own: &Own, members: &[u32], ours: &mut Option<Leaf>) -> Result<Place,
     }
     if members == [std::process::id()] {
         return writable(group)
-            .and_then(|()| leaf::enter(ours, group).map_err(|error| refusal(group, &error)))
-            .map(|stay| Place { home: stay.path.clone(), ..place(group, Some(stay)) });
+            .and_then(|()| leaf::enter(own_leaf, group).map_err(|error| refusal(group, &error)))
+            .map(|stay| CgroupPlace { home: stay.path.clone(), ..place(group, Some(stay)) });
     }
     beside(own).map(|parent| place(parent, None)).map_err(|why| {
         format!("{}: other processes are in it, so no group can be made below it; {why}", group.display())
@@ -89,11 +90,11 @@ fn unified(own: &Own, members: &[u32], ours: &mut Option<Leaf>) -> Result<Place,
 fn beside(own: &Own) -> Result<&Path, String> {
     let group = own.group();
     if left_over::is_job_group(group) {
-        return Err("and it is another job's, which is to count us too".to_owned());
+        return Err("and it belongs to another job, which must count this one, too".to_owned());
     }
-    let parent = own.with_parents().nth(1).ok_or("and what lies above it cannot be seen")?;
+    let parent = own.with_parents().nth(1).ok_or("and the group above it cannot be seen")?;
     if let Some(setting) = SETTINGS.iter().find(|setting| !setting.is_neutral(group)) {
-        return Err(format!("and its {} must go on to hold for the job", setting.file));
+        return Err(format!("and its {} must still apply to the job", setting.file));
     }
     writable(parent).map_err(|why| format!("and above it, {why}"))?;
     Ok(parent)
@@ -142,7 +143,7 @@ const SETTINGS: &[Setting] = &[
 fn writable(group: &Path) -> Result<(), String> {
     for path in [group.to_owned(), group.join("cgroup.procs")] {
         access(&path, Access::WRITE_OK)
-            .map_err(|error| format!("{}: we may not write there: {error}", path.display()))?;
+            .map_err(|error| format!("{}: this user may not write there: {error}", path.display()))?;
     }
     Ok(())
 }

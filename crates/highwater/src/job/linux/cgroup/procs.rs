@@ -21,7 +21,7 @@ fn parse(text: &[u8]) -> Vec<u32> {
 /// Moves process `pid` into `group`. The kernel takes 0 for the writer, so no other process has this number.
 pub(super) fn move_to(group: &Path, pid: u32) -> io::Result<()> {
     if pid == 0 {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a process outside our pid namespace"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a process outside this pid namespace"));
     }
     write(group, "cgroup.procs", &pid.to_string())
 }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_nobody() {
+    fn zero_is_no_process() {
         let refused = move_to(Path::new("/nonexistent"), 0).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
     }

@@ -15,9 +15,9 @@ fn make() -> Option<JobGroup> {
 }
 
 /// A shell that runs `rest` on command; killed when dropped.
-struct Held(Child, BufReader<ChildStdout>);
+struct WaitingShell(Child, BufReader<ChildStdout>);
 
-impl Held {
+impl WaitingShell {
     fn new(rest: &str) -> Self {
         Self::from(Command::new("sh").args(["-c", &format!("read go; {rest}")]))
     }
@@ -49,7 +49,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for WaitingShell {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -75,7 +75,7 @@ fn the_peak_of_a_job_of_known_size() {
     let Some(group) = make() else { return };
     let empty = group.peak_bytes().unwrap();
     assert!(empty < MIB, "{empty} bytes before anybody was in it");
-    let mut held = Held::new(HOLD_64_MIB);
+    let mut held = WaitingShell::new(HOLD_64_MIB);
     group.admit(held.pid()).unwrap();
     assert_eq!(members(group.path()), [held.pid()]);
     held.finish();
@@ -88,13 +88,13 @@ fn the_peak_of_a_job_of_known_size() {
 #[test]
 fn a_child_enters_by_itself() {
     let Some(group) = make() else { return };
-    let Entry::Write(tasks) = group.entry() else { return eprintln!("skipped: v2 has no tasks file") };
+    let CgroupEntry::Write(tasks) = group.entry() else { return eprintln!("skipped: v2 has no tasks file") };
     let tasks = tasks.try_clone_to_owned().unwrap();
     let mut command = Command::new("sh");
     command.args(["-c", &format!("read go; {HOLD_64_MIB}")]);
     // SAFETY: one write(2), in a child right after fork.
     unsafe { command.pre_exec(move || enter(tasks.as_fd())) };
-    let mut held = Held::from(&mut command);
+    let mut held = WaitingShell::from(&mut command);
     assert_eq!(members(group.path()), [held.pid()]);
     held.finish();
     assert_holds_64_mib(&group);
@@ -106,7 +106,7 @@ fn enter(tasks: BorrowedFd<'_>) -> io::Result<()> {
 
 /// It works in any v2 group, as it needs no memory controller.
 #[test]
-fn a_child_is_born_inside() {
+fn a_child_starts_inside() {
     let Some(own) = crate::cgroup::Own::find(&Roots::default(), Version::V2) else {
         return eprintln!("skipped: no v2 hierarchy is mounted");
     };
@@ -144,7 +144,7 @@ fn a_child_is_born_inside() {
 #[test]
 fn survivors_go_back_and_so_do_groups_the_job_left() {
     let Some(group) = make() else { return };
-    let mut held = Held::new("exit 0");
+    let mut held = WaitingShell::new("exit 0");
     group.admit(held.pid()).unwrap();
     fs::create_dir_all(group.path().join("of-the-job/deeper")).unwrap();
     let (path, home) = (group.path().to_owned(), group.home.clone());
@@ -159,7 +159,7 @@ fn survivors_go_back_and_so_do_groups_the_job_left() {
 #[test]
 fn a_group_of_the_jobs_own_that_lives_on_is_left_alone() {
     let Some(group) = make() else { return };
-    let mut held = Held::new("exit 0");
+    let mut held = WaitingShell::new("exit 0");
     let nested = group.path().join("of-the-job");
     fs::create_dir(&nested).unwrap();
     procs::move_to(&nested, held.pid()).unwrap();
@@ -228,12 +228,12 @@ fn a_killed_owners_group_goes_with_the_next() {
     let Some(_ours) = make() else { return };
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "--nocapture", "job::linux::cgroup::tests::owner"]);
-    let mut owner = Held::from(&mut command);
+    let mut owner = WaitingShell::from(&mut command);
     let left = (0..20).find_map(|_| owner.line().strip_prefix("group ").map(PathBuf::from)).unwrap();
     drop(make());
     assert!(left.exists(), "its owner lives");
     drop(owner);
-    assert!(left.exists(), "nobody has swept yet");
+    assert!(left.exists(), "no sweep has run yet");
     drop(make());
     assert!(!left.exists());
 }
@@ -245,7 +245,7 @@ fn a_group_can_be_passed_through_whatever_the_umask_is() {
         let script = "umask $1; exec \"$2\" --ignored --exact --nocapture job::linux::cgroup::tests::owner";
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh", umask]).arg(std::env::current_exe().unwrap());
-        let mut owner = Held::from(&mut command);
+        let mut owner = WaitingShell::from(&mut command);
         let group = (0..20).find_map(|_| owner.line().strip_prefix("group ").map(PathBuf::from)).unwrap();
         assert_eq!(fs::metadata(&group).unwrap().mode() & 0o777, 0o711, "{umask}");
         owner.finish();
@@ -253,7 +253,7 @@ fn a_group_can_be_passed_through_whatever_the_umask_is() {
 }
 
 #[test]
-fn what_nobody_owns_goes_unless_somebody_is_in_it() {
+fn a_group_without_owner_is_removed_unless_a_process_is_in_it() {
     let Some(group) = make() else { return };
     // A killed owner leaves a group whose lock is free.
     let left = |name: &str| {
@@ -263,7 +263,7 @@ fn what_nobody_owns_goes_unless_somebody_is_in_it() {
     };
     let pid = std::process::id();
     let (empty, in_use) = (left(&format!("highwater-{pid}-900")), left(&format!("highwater-{pid}-901")));
-    let mut held = Held::new("exit 0");
+    let mut held = WaitingShell::new("exit 0");
     procs::move_to(&in_use, held.pid()).unwrap();
     drop(make());
     assert!(!empty.exists() && in_use.exists() && group.path().exists());

@@ -30,8 +30,8 @@ fn record(pid: u32) -> TaskEnd {
         comm: "x".to_owned(),
         peak_bytes: Some(1),
         status: 0,
-        cpu: crate::job::used::Cpu::default(),
-        io: crate::job::used::Moved::default(),
+        cpu: crate::job::resource_use::CpuUse::default(),
+        io: crate::job::resource_use::IoBytes::default(),
     }
 }
 

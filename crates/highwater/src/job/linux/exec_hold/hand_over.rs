@@ -17,11 +17,11 @@ const MARKS_ONLY: i32 = -1;
 /// Value from the keeper: it is ready to answer.
 const READY: i32 = -2;
 /// Longest wait of the job's first process for the keeper in milliseconds; the keeper is ready long before.
-const PATIENCE_MS: c_int = 1000;
+const KEEPER_READY_TIMEOUT_MS: c_int = 1000;
 
 /// Space for one descriptor in a control message, aligned as `cmsghdr` must be.
 #[repr(C)]
-union Control {
+union ControlBuffer {
     _align: libc::cmsghdr,
     bytes: [u8; 64],
 }
@@ -46,7 +46,7 @@ impl HandOver {
 
     /// Returns whether the keeper has sent anything yet, or has exited.
     #[cfg(test)]
-    pub(super) fn has_news(&self) -> bool {
+    pub(super) fn has_input(&self) -> bool {
         let mut poll = libc::pollfd { fd: self.to.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one live struct.
         unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
@@ -87,7 +87,7 @@ unsafe fn is_ready(from: RawFd) -> bool {
     let mut word: Errno = [0; 4];
     // SAFETY: live memory of the given length. An interrupted poll is followed by a receive that does not wait.
     unsafe {
-        libc::poll(&raw mut poll, 1, PATIENCE_MS);
+        libc::poll(&raw mut poll, 1, KEEPER_READY_TIMEOUT_MS);
         let got = libc::recv(from, word.as_mut_ptr().cast(), word.len(), libc::MSG_DONTWAIT);
         got == 4 && i32::from_ne_bytes(word) == READY && poll.revents & libc::POLLHUP == 0
     }
@@ -97,7 +97,7 @@ unsafe fn is_ready(from: RawFd) -> bool {
 ///
 /// # Safety
 /// As [`HandOver::perform`].
-pub(super) unsafe fn say_ready(to: RawFd) {
+pub(super) unsafe fn send_ready(to: RawFd) {
     // SAFETY: this process's own descriptor. If the other end is closed, no listener comes either.
     let _ = unsafe { send(to, READY, None) };
 }
@@ -154,23 +154,23 @@ fn errno() -> i32 {
 unsafe fn send(to: RawFd, refused: i32, descriptor: Option<c_int>) -> Result<(), i32> {
     let mut data: Errno = refused.to_ne_bytes();
     let mut part = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
-    let mut control = Control { bytes: [0; 64] };
+    let mut control = ControlBuffer { bytes: [0; 64] };
     // SAFETY: zero is a valid value of this plain C struct.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     (message.msg_iov, message.msg_iovlen) = (&raw mut part, 1);
     if let Some(descriptor) = descriptor {
         /// Size of one descriptor, an `int`.
-        const SIZE: u32 = c_int::BITS / 8;
+        const DESCRIPTOR_BYTES: u32 = c_int::BITS / 8;
         message.msg_control = (&raw mut control).cast();
         // SAFETY: these only compute; `control` has space for one descriptor, and its header is aligned.
         unsafe {
-            message.msg_controllen = libc::CMSG_SPACE(SIZE) as _;
+            message.msg_controllen = libc::CMSG_SPACE(DESCRIPTOR_BYTES) as _;
             let header = libc::CMSG_FIRSTHDR(&raw const message);
             if header.is_null() {
                 return Err(libc::EINVAL);
             }
             ((*header).cmsg_level, (*header).cmsg_type) = (libc::SOL_SOCKET, libc::SCM_RIGHTS);
-            (*header).cmsg_len = libc::CMSG_LEN(SIZE) as _;
+            (*header).cmsg_len = libc::CMSG_LEN(DESCRIPTOR_BYTES) as _;
             ptr::write_unaligned(libc::CMSG_DATA(header).cast::<c_int>(), descriptor);
         }
     }
@@ -195,7 +195,7 @@ pub(super) unsafe fn receive(from: RawFd) -> Option<Result<HandedOver, i32>> {
     let mut marks_only = false;
     let mut data: Errno = [0; 4];
     let mut part = libc::iovec { iov_base: data.as_mut_ptr().cast::<c_void>(), iov_len: data.len() };
-    let mut control = Control { bytes: [0; 64] };
+    let mut control = ControlBuffer { bytes: [0; 64] };
     loop {
         let (mut message, got): (libc::msghdr, isize);
         // SAFETY: zero is a valid value; everything that `message` points to lives.
@@ -203,7 +203,7 @@ pub(super) unsafe fn receive(from: RawFd) -> Option<Result<HandedOver, i32>> {
             message = mem::zeroed();
             (message.msg_iov, message.msg_iovlen) = (&raw mut part, 1);
             message.msg_control = (&raw mut control).cast();
-            message.msg_controllen = mem::size_of::<Control>() as _;
+            message.msg_controllen = mem::size_of::<ControlBuffer>() as _;
             got = libc::recvmsg(from, &raw mut message, libc::MSG_CMSG_CLOEXEC);
         }
         if got < 0 && errno() == libc::EINTR {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 /// Bytes of one notice: far below `PIPE_BUF`, so that each is written completely or not at all (pipe(7)).
-pub(super) const SIZE: usize = 128;
+pub(super) const NOTICE_BYTES: usize = 128;
 /// Bytes of the longest name, with its zero (`TASK_COMM_LEN`).
-const COMM: usize = 16;
+const COMM_BYTES: usize = 16;
 /// Value of a number that is not known.
-const UNKNOWN: u64 = u64::MAX;
+const UNKNOWN_NUMBER: u64 = u64::MAX;
 
 /// Figures of a task when it was held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(crate) enum HoldPoint {
 /// One notice. It is made in the keeper, so it holds plain numbers without any allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Notice {
-    pub(super) kind: Kind,
+    pub(super) kind: NoticeKind,
     /// Number of notices so far that did not fit into the pipe.
     pub(super) dropped: u64,
     /// Number by kind: an error number, or an exit code.
@@ -60,11 +60,11 @@ pub(super) struct Notice {
     pub(super) start_ticks: u64,
     pub(super) shares_map: Option<bool>,
     pub(super) forked: bool,
-    pub(super) comm: [u8; COMM],
+    pub(super) comm: [u8; COMM_BYTES],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum NoticeKind {
     /// The listener has arrived.
     Listening,
     /// No listener will arrive: the filter was refused with this error number.
@@ -77,11 +77,17 @@ pub(super) enum Kind {
     Over,
 }
 
-const KINDS: [Kind; 6] =
-    [Kind::Listening, Kind::Refused, Kind::Exec, Kind::ExitGroup, Kind::Unread, Kind::Over];
+const NOTICE_KINDS: [NoticeKind; 6] = [
+    NoticeKind::Listening,
+    NoticeKind::Refused,
+    NoticeKind::Exec,
+    NoticeKind::ExitGroup,
+    NoticeKind::Unread,
+    NoticeKind::Over,
+];
 
 impl Notice {
-    pub(super) fn of(kind: Kind) -> Self {
+    pub(super) fn of(kind: NoticeKind) -> Self {
         Self {
             kind,
             dropped: 0,
@@ -95,12 +101,13 @@ impl Notice {
             start_ticks: 0,
             shares_map: None,
             forked: false,
-            comm: [0; COMM],
+            comm: [0; COMM_BYTES],
         }
     }
 
-    pub(super) fn to_bytes(self) -> [u8; SIZE] {
-        let kind = KINDS.iter().position(|&kind| kind == self.kind).unwrap_or(KINDS.len()) as u64;
+    pub(super) fn to_bytes(self) -> [u8; NOTICE_BYTES] {
+        let kind =
+            NOTICE_KINDS.iter().position(|&kind| kind == self.kind).unwrap_or(NOTICE_KINDS.len()) as u64;
         // The first word and the two after the last one belong to the seal.
         let words = [
             0,
@@ -109,29 +116,29 @@ impl Notice {
             self.at_nanoseconds,
             self.pid,
             self.ppid,
-            self.mark.unwrap_or(UNKNOWN),
-            self.threads.unwrap_or(UNKNOWN),
-            self.image.unwrap_or(UNKNOWN),
+            self.mark.unwrap_or(UNKNOWN_NUMBER),
+            self.threads.unwrap_or(UNKNOWN_NUMBER),
+            self.image.unwrap_or(UNKNOWN_NUMBER),
             self.start_ticks,
-            self.shares_map.map_or(UNKNOWN, u64::from),
+            self.shares_map.map_or(UNKNOWN_NUMBER, u64::from),
             kind << 1 | u64::from(self.forked),
         ];
-        let mut bytes = [0; SIZE];
+        let mut bytes = [0; NOTICE_BYTES];
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_ne_bytes());
         }
-        bytes[SIZE - COMM..].copy_from_slice(&self.comm);
+        bytes[NOTICE_BYTES - COMM_BYTES..].copy_from_slice(&self.comm);
         bytes
     }
 
-    pub(super) fn from_bytes(bytes: &[u8; SIZE]) -> Option<Self> {
+    pub(super) fn from_bytes(bytes: &[u8; NOTICE_BYTES]) -> Option<Self> {
         let word = |at: usize| {
             let word = bytes.get(at * 8..).and_then(|rest| rest.first_chunk());
-            word.map_or(UNKNOWN, |word| u64::from_ne_bytes(*word))
+            word.map_or(UNKNOWN_NUMBER, |word| u64::from_ne_bytes(*word))
         };
-        let known = |at: usize| Some(word(at)).filter(|&word| word != UNKNOWN);
+        let known = |at: usize| Some(word(at)).filter(|&word| word != UNKNOWN_NUMBER);
         Some(Self {
-            kind: *KINDS.get(usize::try_from(word(11) >> 1).ok()?)?,
+            kind: *NOTICE_KINDS.get(usize::try_from(word(11) >> 1).ok()?)?,
             dropped: word(1),
             number: word(2),
             at_nanoseconds: word(3),
@@ -150,8 +157,8 @@ impl Notice {
     /// Returns the held task, if the notice is about one.
     pub(super) fn held(&self) -> Option<HeldTask> {
         let point = match self.kind {
-            Kind::Exec => HoldPoint::Exec,
-            Kind::ExitGroup => HoldPoint::ExitGroup { code: i32::try_from(self.number).ok()? },
+            NoticeKind::Exec => HoldPoint::Exec,
+            NoticeKind::ExitGroup => HoldPoint::ExitGroup { code: i32::try_from(self.number).ok()? },
             _ => return None,
         };
         let comm = self.comm.split(|&byte| byte == 0).next().unwrap_or_default();
@@ -176,8 +183,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comes_out_as_it_went_in() {
-        let mut comm = [0; COMM];
+    fn a_notice_survives_its_encoding() {
+        let mut comm = [0; COMM_BYTES];
         comm[..3].copy_from_slice(b"cc1");
         let notice = Notice {
             number: 7,
@@ -189,13 +196,13 @@ mod tests {
             shares_map: Some(false),
             forked: true,
             comm,
-            ..Notice::of(Kind::ExitGroup)
+            ..Notice::of(NoticeKind::ExitGroup)
         };
         assert_eq!(Notice::from_bytes(&notice.to_bytes()), Some(notice));
         let held = notice.held().unwrap();
         assert_eq!((held.point, held.comm.as_str()), (HoldPoint::ExitGroup { code: 7 }, "cc1"));
         assert_eq!((held.threads, held.mark), (None, Some(2 << 20)), "unknown is not 0");
-        assert_eq!(Notice::of(Kind::Over).held(), None);
-        assert_eq!(Notice::from_bytes(&[255; SIZE]), None);
+        assert_eq!(Notice::of(NoticeKind::Over).held(), None);
+        assert_eq!(Notice::from_bytes(&[255; NOTICE_BYTES]), None);
     }
 }

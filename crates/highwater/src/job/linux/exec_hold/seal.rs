@@ -6,12 +6,12 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use super::notice::{Notice, SIZE};
+use super::notice::{NOTICE_BYTES, Notice};
 
 /// Positions of the random word, the number and the hash, in words of eight bytes.
-const WORD: usize = 0;
-const NUMBER: usize = 12;
-const HASH: usize = 13;
+const RANDOM_WORD: usize = 0;
+const NUMBER_WORD: usize = 12;
+const HASH_WORD: usize = 13;
 /// Bytes of a word.
 const WORD_BYTES: usize = size_of::<u64>();
 
@@ -30,42 +30,42 @@ impl Seal {
     }
 
     /// Returns the bytes of notice `number`, counted from 0.
-    pub(super) fn apply(&self, notice: Notice, number: u64) -> [u8; SIZE] {
+    pub(super) fn apply(&self, notice: Notice, number: u64) -> [u8; NOTICE_BYTES] {
         let mut bytes = notice.to_bytes();
-        put(&mut bytes, WORD, self.word);
-        put(&mut bytes, NUMBER, number.to_ne_bytes());
+        put(&mut bytes, RANDOM_WORD, self.word);
+        put(&mut bytes, NUMBER_WORD, number.to_ne_bytes());
         let hash = self.hash(bytes);
-        put(&mut bytes, HASH, hash);
+        put(&mut bytes, HASH_WORD, hash);
         bytes
     }
 
     /// Returns the notice and its number, if `bytes` were made by [`apply`](Self::apply) with the same secret.
-    fn open(&self, bytes: &[u8; SIZE]) -> Option<(Notice, u64)> {
-        let is_ours = get(bytes, WORD) == self.word && get(bytes, HASH) == self.hash(*bytes);
-        let number = u64::from_ne_bytes(get(bytes, NUMBER));
-        is_ours.then(|| Some((Notice::from_bytes(bytes)?, number)))?
+    fn open(&self, bytes: &[u8; NOTICE_BYTES]) -> Option<(Notice, u64)> {
+        let is_sealed = get(bytes, RANDOM_WORD) == self.word && get(bytes, HASH_WORD) == self.hash(*bytes);
+        let number = u64::from_ne_bytes(get(bytes, NUMBER_WORD));
+        is_sealed.then(|| Some((Notice::from_bytes(bytes)?, number)))?
     }
 
     /// Returns the hash of a notice without the hash in it.
-    fn hash(&self, mut bytes: [u8; SIZE]) -> [u8; WORD_BYTES] {
-        put(&mut bytes, HASH, [0; WORD_BYTES]);
+    fn hash(&self, mut bytes: [u8; NOTICE_BYTES]) -> [u8; WORD_BYTES] {
+        put(&mut bytes, HASH_WORD, [0; WORD_BYTES]);
         self.key.hash_one(bytes).to_ne_bytes()
     }
 }
 
-fn put(bytes: &mut [u8; SIZE], at: usize, word: [u8; WORD_BYTES]) {
+fn put(bytes: &mut [u8; NOTICE_BYTES], at: usize, word: [u8; WORD_BYTES]) {
     for (place, byte) in bytes.iter_mut().skip(at * WORD_BYTES).zip(word) {
         *place = byte;
     }
 }
 
-fn get(bytes: &[u8; SIZE], at: usize) -> [u8; WORD_BYTES] {
+fn get(bytes: &[u8; NOTICE_BYTES], at: usize) -> [u8; WORD_BYTES] {
     bytes.get(at * WORD_BYTES..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
 }
 
 /// A reader of the notices in the bytes of the pipe.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct NoticeReader {
     seal: Seal,
     /// Bytes that are not decoded yet.
     bytes: Vec<u8>,
@@ -79,7 +79,7 @@ pub(super) struct Opened {
     in_foreign: bool,
 }
 
-impl Opened {
+impl NoticeReader {
     pub(super) fn new(seal: Seal) -> Self {
         Self { seal, bytes: Vec::new(), next: 0, missing: 0, foreign: 0, in_foreign: false }
     }
@@ -96,7 +96,7 @@ impl Opened {
                 Some((notice, number)) if number >= self.next => {
                     self.missing += number - self.next;
                     (self.next, self.in_foreign) = (number + 1, false);
-                    self.bytes.drain(..SIZE);
+                    self.bytes.drain(..NOTICE_BYTES);
                     return Some(notice);
                 }
                 _ => self.skip_foreign(),
@@ -124,16 +124,16 @@ impl Opened {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::notice::Kind, *};
+    use super::{super::notice::NoticeKind, *};
 
     fn notice(pid: u64) -> Notice {
-        Notice { pid, mark: Some(5 << 20), ..Notice::of(Kind::ExitGroup) }
+        Notice { pid, mark: Some(5 << 20), ..Notice::of(NoticeKind::ExitGroup) }
     }
 
     /// Returns the pids of the notices in `bytes`, and the number of disturbances. The bytes are read in parts of
     /// `part` bytes.
     fn pids(seal: &Seal, bytes: &[u8], part: usize) -> (Vec<u64>, u64) {
-        let mut opened = Opened::new(seal.clone());
+        let mut opened = NoticeReader::new(seal.clone());
         let mut pids = Vec::new();
         for part in bytes.chunks(part) {
             opened.push(part);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn comes_out_as_it_went_in() {
+    fn a_sealed_notice_is_opened_again() {
         let seal = Seal::new();
         let bytes = seal.apply(notice(7), 3);
         assert_eq!(seal.open(&bytes), Some((notice(7), 3)));
@@ -151,12 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn foreign_bytes_are_counted_and_what_follows_is_read() {
+    fn foreign_bytes_are_counted_and_later_notices_are_read() {
         let seal = Seal::new();
         let [one, two, three] = [0, 1, 2].map(|number| seal.apply(notice(number + 10), number));
-        for foreign in [&[255; SIZE][..], &[0; 3], &[7; 1000], &seal.word, &one[..100], &three[1..]] {
+        for foreign in [&[255; NOTICE_BYTES][..], &[0; 3], &[7; 1000], &seal.word, &one[..100], &three[1..]] {
             let bytes = [&one[..], foreign, &two, &three].concat();
-            for part in [1, 7, SIZE, bytes.len()] {
+            for part in [1, 7, NOTICE_BYTES, bytes.len()] {
                 assert_eq!(pids(&seal, &bytes, part), (vec![10, 11, 12], 1), "{foreign:?} in {part}");
             }
         }
@@ -169,19 +169,19 @@ mod tests {
         let mut changed = seal.apply(notice(12), 2);
         changed[6 * WORD_BYTES + 5] = 2; // a peak of 2 TiB
         let mut invented = Seal::new().apply(notice(13), 2);
-        put(&mut invented, WORD, seal.word);
+        put(&mut invented, RANDOM_WORD, seal.word);
         for forged in [changed, invented, one] {
             let bytes = [&one[..], &two, &forged].concat();
-            assert_eq!(pids(&seal, &bytes, SIZE), (vec![10, 11], 1));
+            assert_eq!(pids(&seal, &bytes, NOTICE_BYTES), (vec![10, 11], 1));
         }
     }
 
     #[test]
-    fn what_another_process_read_is_missing() {
+    fn notices_that_another_process_read_are_missing() {
         let seal = Seal::new();
         let [one, two, three] = [0, 1, 2].map(|number| seal.apply(notice(number + 10), number));
-        assert_eq!(pids(&seal, &[one, three].concat(), SIZE), (vec![10, 12], 1));
+        assert_eq!(pids(&seal, &[one, three].concat(), NOTICE_BYTES), (vec![10, 12], 1));
         // A part of a notice is neither a notice nor missing, so it counts twice.
-        assert_eq!(pids(&seal, &[&one[..], &two[50..], &three].concat(), SIZE), (vec![10, 12], 2));
+        assert_eq!(pids(&seal, &[&one[..], &two[50..], &three].concat(), NOTICE_BYTES), (vec![10, 12], 2));
     }
 }

@@ -9,44 +9,44 @@ use libc::c_int;
 
 use super::{
     filter,
-    hand_over::{HandedOver, listen, receive, say_ready},
-    notice::{Kind, Notice},
+    hand_over::{HandedOver, listen, receive, send_ready},
+    notice::{Notice, NoticeKind},
     seal::Seal,
 };
 use crate::process::linux::{stat::Stat, status::Status};
 
 /// Name that ps shows. `pkill hwm` does not match it.
-const NAME: &std::ffi::CStr = c"memory-keeper";
+const KEEPER_NAME: &std::ffi::CStr = c"memory-keeper";
 /// Numbers of the keeper's two descriptors; all others are closed.
-const NEWS: c_int = 3;
-const SOCKET: c_int = 4;
+const NOTICE_PIPE: c_int = 3;
+const HAND_OVER_SOCKET: c_int = 4;
 /// Bytes for a `status`, in which a line with all groups of the user comes before the mark: over a thousand groups.
-const TEXT: usize = 1 << 14;
+const STATUS_BYTES: usize = 1 << 14;
 /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`: the task continues on the processor of the keeper (Linux 6.6).
 const SYNC_WAKE_UP: u64 = 1;
 
-/// Lives until the last task of the job has exited. `news` is the pipe to the main process, `socket` brings the
+/// Lives until the last task of the job has exited. `notice_pipe` is the pipe to the main process, `socket` brings the
 /// listener, and `seal` is applied to each notice.
 ///
 /// # Safety
 /// Only in a child right after fork; both descriptors are open.
-pub(super) unsafe fn serve(news: RawFd, socket: RawFd, seal: &Seal) -> ! {
+pub(super) unsafe fn serve(notice_pipe: RawFd, socket: RawFd, seal: &Seal) -> ! {
     // SAFETY: all of it is system calls on own descriptors and live memory.
     unsafe {
-        if settle(news, socket) {
-            let mut news = News { seal, written: 0, dropped: 0, open: true };
+        if settle(notice_pipe, socket) {
+            let mut notice_pipe = NoticePipe { seal, written: 0, dropped: 0, open: true };
             match wait_for_listener() {
                 Some(Ok(HandedOver { listener, marks_only })) => {
-                    libc::close(SOCKET);
+                    libc::close(HAND_OVER_SOCKET);
                     libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP);
-                    news.tell(Notice::of(Kind::Listening));
-                    answer_all(listener, marks_only, &mut news);
-                    news.tell_last(Notice::of(Kind::Over));
+                    notice_pipe.send(Notice::of(NoticeKind::Listening));
+                    answer_all(listener, marks_only, &mut notice_pipe);
+                    notice_pipe.send_last(Notice::of(NoticeKind::Over));
                 }
                 Some(Err(errno)) => {
-                    news.tell(Notice {
+                    notice_pipe.send(Notice {
                         number: u64::from(errno.unsigned_abs()),
-                        ..Notice::of(Kind::Refused)
+                        ..Notice::of(NoticeKind::Refused)
                     });
                 }
                 None => {}
@@ -65,8 +65,8 @@ unsafe fn wait_for_listener() -> Option<Result<HandedOver, i32>> {
     unsafe {
         match try_out() {
             Ok(()) => {
-                say_ready(SOCKET);
-                receive(SOCKET)
+                send_ready(HAND_OVER_SOCKET);
+                receive(HAND_OVER_SOCKET)
             }
             Err(errno) => Some(Err(errno)),
         }
@@ -112,21 +112,23 @@ fn errno() -> i32 {
 ///
 /// # Safety
 /// As [`serve`].
-unsafe fn settle(news: RawFd, socket: RawFd) -> bool {
+unsafe fn settle(notice_pipe: RawFd, socket: RawFd) -> bool {
     // SAFETY: system calls with integers and constant strings.
     unsafe {
         libc::setsid();
-        libc::prctl(libc::PR_SET_NAME, NAME.as_ptr(), 0, 0, 0);
+        libc::prctl(libc::PR_SET_NAME, KEEPER_NAME.as_ptr(), 0, 0, 0);
         libc::chdir(c"/".as_ptr());
         // First both leave each other's numbers, then they get their final ones.
-        let (news, socket) =
-            (libc::fcntl(news, libc::F_DUPFD, SOCKET + 1), libc::fcntl(socket, libc::F_DUPFD, SOCKET + 1));
-        if libc::dup2(news, NEWS) < 0 || libc::dup2(socket, SOCKET) < 0 {
+        let (notice_pipe, socket) = (
+            libc::fcntl(notice_pipe, libc::F_DUPFD, HAND_OVER_SOCKET + 1),
+            libc::fcntl(socket, libc::F_DUPFD, HAND_OVER_SOCKET + 1),
+        );
+        if libc::dup2(notice_pipe, NOTICE_PIPE) < 0 || libc::dup2(socket, HAND_OVER_SOCKET) < 0 {
             return false;
         }
-        if libc::syscall(libc::SYS_close_range, SOCKET + 1, c_int::MAX, 0) < 0 {
+        if libc::syscall(libc::SYS_close_range, HAND_OVER_SOCKET + 1, c_int::MAX, 0) < 0 {
             // Before Linux 5.9, and in containers that refuse the call.
-            for descriptor in SOCKET + 1..65_536 {
+            for descriptor in HAND_OVER_SOCKET + 1..65_536 {
                 libc::close(descriptor);
             }
         }
@@ -148,7 +150,7 @@ unsafe fn settle(news: RawFd, socket: RawFd) -> bool {
 }
 
 /// The pipe to the main process.
-struct News<'a> {
+struct NoticePipe<'a> {
     seal: &'a Seal,
     /// Notices written so far.
     written: u64,
@@ -156,15 +158,15 @@ struct News<'a> {
     open: bool,
 }
 
-impl News<'_> {
+impl NoticePipe<'_> {
     /// Sends a notice if the pipe has room. It never waits, as the job waits for the keeper.
-    fn tell(&mut self, notice: Notice) {
+    fn send(&mut self, notice: Notice) {
         if !self.open {
             return;
         }
         let bytes = self.seal.apply(Notice { dropped: self.dropped, ..notice }, self.written);
         // SAFETY: an own descriptor and own memory.
-        if unsafe { libc::write(NEWS, bytes.as_ptr().cast(), bytes.len()) } >= 0 {
+        if unsafe { libc::write(NOTICE_PIPE, bytes.as_ptr().cast(), bytes.len()) } >= 0 {
             self.written += 1;
         } else {
             match errno() {
@@ -173,7 +175,7 @@ impl News<'_> {
                     // The reader is gone. The job still waits for its answers.
                     self.open = false;
                     // SAFETY: an own descriptor, not used again.
-                    unsafe { libc::close(NEWS) };
+                    unsafe { libc::close(NOTICE_PIPE) };
                 }
             }
         }
@@ -181,11 +183,11 @@ impl News<'_> {
 
     /// Sends the final notice: waits for room or for the end of the main process, as no task waits for the keeper any
     /// more.
-    fn tell_last(&mut self, notice: Notice) {
-        let mut room = libc::pollfd { fd: NEWS, events: libc::POLLOUT, revents: 0 };
+    fn send_last(&mut self, notice: Notice) {
+        let mut room = libc::pollfd { fd: NOTICE_PIPE, events: libc::POLLOUT, revents: 0 };
         // SAFETY: one entry that lives. EINTR: every signal is blocked, so only a stop and its continuation.
         while self.open && unsafe { libc::poll(&raw mut room, 1, -1) } < 0 {}
-        self.tell(notice);
+        self.send(notice);
     }
 }
 
@@ -193,8 +195,8 @@ impl News<'_> {
 ///
 /// # Safety
 /// `listener` is an own seccomp listener.
-unsafe fn answer_all(listener: c_int, marks_only: bool, news: &mut News<'_>) {
-    let mut text = [0; TEXT];
+unsafe fn answer_all(listener: c_int, marks_only: bool, notice_pipe: &mut NoticePipe<'_>) {
+    let mut text = [0; STATUS_BYTES];
     loop {
         let mut poll = libc::pollfd { fd: listener, events: libc::POLLIN, revents: 0 };
         // SAFETY: one entry that lives.
@@ -221,7 +223,7 @@ unsafe fn answer_all(listener: c_int, marks_only: bool, news: &mut News<'_>) {
             unsafe { libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) } == 0;
         if still_held {
             // The notice comes before the answer, so that it is there when the task's exit is reported.
-            news.tell(notice.unwrap_or(Notice::of(Kind::Unread)));
+            notice_pipe.send(notice.unwrap_or(Notice::of(NoticeKind::Unread)));
         }
         let flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1);
         let mut go_on = libc::seccomp_notif_resp { id, val: 0, error: 0, flags };
@@ -231,10 +233,10 @@ unsafe fn answer_all(listener: c_int, marks_only: bool, news: &mut News<'_>) {
 }
 
 /// Reads the figures of the held task.
-fn read(held: &libc::seccomp_notif, marks_only: bool, text: &mut [u8; TEXT]) -> Option<Notice> {
+fn read(held: &libc::seccomp_notif, marks_only: bool, text: &mut [u8; STATUS_BYTES]) -> Option<Notice> {
     let number = held.data.nr.cast_unsigned();
     let is_exit = filter::is_exit(held.data.arch, number);
-    let mut notice = Notice::of(if is_exit { Kind::ExitGroup } else { Kind::Exec });
+    let mut notice = Notice::of(if is_exit { NoticeKind::ExitGroup } else { NoticeKind::Exec });
     if is_exit {
         notice.number = held.data.args.first()? & 0xff;
     }
@@ -268,7 +270,7 @@ fn read(held: &libc::seccomp_notif, marks_only: bool, text: &mut [u8; TEXT]) -> 
 }
 
 /// Reads `/proc/ID` and `name`, which ends with a zero.
-fn read_file<'a>(id: u32, name: &[u8], text: &'a mut [u8; TEXT]) -> Option<&'a [u8]> {
+fn read_file<'a>(id: u32, name: &[u8], text: &'a mut [u8; STATUS_BYTES]) -> Option<&'a [u8]> {
     let mut path = [0_u8; 32];
     let mut digits = [0_u8; 10];
     let mut left = id;

@@ -23,7 +23,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 struct HeldJob {
     keeper: ExecHold,
     pid: libc::pid_t,
-    told: Vec<HeldTask>,
+    holds: Vec<HeldTask>,
 }
 
 impl HeldJob {
@@ -39,7 +39,7 @@ impl HeldJob {
             wait(pid);
             return None;
         }
-        Some(Self { keeper, pid, told: Vec::new() })
+        Some(Self { keeper, pid, holds: Vec::new() })
     }
 
     fn shell(script: &str) -> Option<Self> {
@@ -49,21 +49,21 @@ impl HeldJob {
     /// Waits for its first process, then for the keeper's final notice; the status is that of wait4(2).
     fn finish(&mut self) -> i32 {
         let status = wait(self.pid);
-        until("the keeper's last word", || {
-            self.keeper.drain(&mut self.told);
+        until("the keeper's final notice", || {
+            self.keeper.drain(&mut self.holds);
             self.keeper.over || self.keeper.gone
         });
         status
     }
 
     fn codes(&self) -> Vec<i32> {
-        let mut codes: Vec<i32> = self.told.iter().filter_map(code).collect();
+        let mut codes: Vec<i32> = self.holds.iter().filter_map(code).collect();
         codes.sort_unstable();
         codes
     }
 
     fn of_first(&self) -> Vec<&HeldTask> {
-        self.told.iter().filter(|held| held.pid == self.pid.unsigned_abs()).collect()
+        self.holds.iter().filter(|held| held.pid == self.pid.unsigned_abs()).collect()
     }
 }
 
@@ -138,16 +138,16 @@ fn have_python() -> bool {
 }
 
 #[test]
-fn every_exit_is_told_with_its_code_and_mark() {
+fn every_exit_is_reported_with_its_code_and_mark() {
     let script = "(exit 3); /bin/sh -c 'exit 260' ; /bin/true | (exit 4) | /bin/cat; exit 255";
     let Some(mut job) = HeldJob::shell(script) else { return };
     assert!(exits_with(job.finish(), 255));
     assert_eq!(job.codes(), [0, 0, 3, 4, 4, 255]);
-    for held in job.told.iter().filter(|held| code(held).is_some()) {
+    for held in job.holds.iter().filter(|held| code(held).is_some()) {
         assert!(held.mark.is_some_and(|bytes| bytes > 0), "{held:?}");
     }
-    assert!(job.told.is_sorted_by_key(|held| held.at));
-    assert!(job.told.iter().all(|held| held.threads == Some(1)));
+    assert!(job.holds.is_sorted_by_key(|held| held.at));
+    assert!(job.holds.iter().all(|held| held.threads == Some(1)));
     assert_eq!((job.keeper.lost(), job.keeper.was_killed()), (0, false));
 }
 
@@ -160,7 +160,7 @@ fn storm() {
     let mut expected: Vec<i32> = (0..200).chain([0]).collect();
     expected.sort_unstable();
     assert_eq!(job.codes(), expected);
-    assert!(job.told.iter().all(|held| held.mark.is_some_and(|bytes| bytes > 0)));
+    assert!(job.holds.iter().all(|held| held.mark.is_some_and(|bytes| bytes > 0)));
 }
 
 #[test]
@@ -168,26 +168,26 @@ fn a_failed_exec_leaves_the_image() {
     let path = [("PATH", "/nonexistent:/proc:/bin:/usr/bin")];
     let Some(mut job) = HeldJob::start(&["true"], &path) else { return };
     assert!(exits_with(job.finish(), 0));
-    let (exit, execs) = job.told.split_last().unwrap();
-    assert_eq!((execs.len(), code(exit)), (3, Some(0)), "{:?}", job.told);
+    let (exit, execs) = job.holds.split_last().unwrap();
+    assert_eq!((execs.len(), code(exit)), (3, Some(0)), "{:?}", job.holds);
     assert!(execs.iter().all(|held| held.image.is_some() && held.image == execs[0].image && held.forked));
     assert!(execs.iter().all(|held| held.shares_map != Some(true)), "a fork has a map of its own");
     assert!(exit.image.is_some_and(|image| Some(image) != execs[0].image) && !exit.forked);
 }
 
 #[test]
-fn an_exec_chain_is_told_image_by_image() {
+fn an_exec_chain_is_reported_image_by_image() {
     let script = "exec /bin/sh -c 'exec /bin/sh -c \"exit 9\"'";
     let Some(mut job) = HeldJob::shell(script) else { return };
     assert!(exits_with(job.finish(), 9));
     let images: Vec<_> = job.of_first().iter().map(|held| held.image.unwrap()).collect();
-    assert_eq!(images.len(), 4, "three execs and an exit: {:?}", job.told);
+    assert_eq!(images.len(), 4, "three execs and an exit: {:?}", job.holds);
     assert!(images.windows(2).all(|pair| pair[0] != pair[1]));
-    assert!(job.told.windows(2).all(|pair| pair[0].start_ticks == pair[1].start_ticks));
+    assert!(job.holds.windows(2).all(|pair| pair[0].start_ticks == pair[1].start_ticks));
 }
 
 #[test]
-fn a_killed_process_says_nothing() {
+fn a_killed_process_sends_no_notice() {
     let Some(mut job) = HeldJob::shell("/bin/sh -c 'kill -9 $$'; exit 6") else { return };
     assert!(exits_with(job.finish(), 6));
     assert_eq!(job.codes(), [6]);
@@ -201,12 +201,12 @@ fn a_peak_that_is_over_is_in_the_mark() {
     let script = "import os; x = b'1' * (64 << 20); del x; os._exit(7)";
     let Some(mut job) = HeldJob::start(&["python3", "-c", script], &[]) else { return };
     assert!(exits_with(job.finish(), 7));
-    let exit = job.told.iter().find(|held| code(held) == Some(7)).unwrap();
+    let exit = job.holds.iter().find(|held| code(held) == Some(7)).unwrap();
     assert!(exit.mark.unwrap() >= 64 << 20, "{exit:?}");
 }
 
 #[test]
-fn a_thread_that_execs_or_exits_speaks_for_its_process() {
+fn a_thread_that_execs_or_exits_counts_for_its_process() {
     if !have_python() {
         return;
     }
@@ -216,7 +216,7 @@ fn a_thread_that_execs_or_exits_speaks_for_its_process() {
     let Some(mut job) = HeldJob::start(&["python3", "-c", exec], &[]) else { return };
     assert!(exits_with(job.finish(), 8));
     let own = job.of_first();
-    let [.., at_exec, exit] = own.as_slice() else { panic!("{:?}", job.told) };
+    let [.., at_exec, exit] = own.as_slice() else { panic!("{:?}", job.holds) };
     assert_eq!((at_exec.point, at_exec.threads, code(exit)), (HoldPoint::Exec, Some(2), Some(8)));
     assert!(at_exec.image != exit.image && !at_exec.forked);
 
@@ -232,19 +232,19 @@ fn a_thread_that_execs_or_exits_speaks_for_its_process() {
 }
 
 #[test]
-fn who_does_not_listen_blocks_nobody_and_is_told_how_much_was_lost() {
+fn an_absent_reader_blocks_no_task_and_gets_the_number_of_losses() {
     let keeper = ExecHold::start().unwrap();
-    fcntl_setpipe_size(&keeper.news, 4096).unwrap();
+    fcntl_setpipe_size(&keeper.notice_pipe, 4096).unwrap();
     let script = "i=0; while [ $i -lt 100 ]; do /bin/true; i=$((i+1)); done";
     let Some(mut job) = HeldJob::start_with(keeper, &["/bin/sh", "-c", script], &[]) else { return };
     let status = wait(job.pid);
     assert!(exits_with(status, 0));
-    until("the keeper's last word", || {
-        job.keeper.drain(&mut job.told);
+    until("the keeper's final notice", || {
+        job.keeper.drain(&mut job.holds);
         job.keeper.over || job.keeper.gone
     });
     assert!(job.keeper.lost() > 0);
-    assert_eq!(job.told.len() as u64 + job.keeper.lost(), 2 * 101, "an exec and an exit of each");
+    assert_eq!(job.holds.len() as u64 + job.keeper.lost(), 2 * 101, "an exec and an exit of each");
     assert!(!job.keeper.was_killed());
 }
 
@@ -257,7 +257,7 @@ fn only_marks_where_no_more_is_wanted() {
     };
     assert!(exits_with(job.finish(), 2));
     assert_eq!(job.codes(), [0, 2]);
-    assert!(job.told.iter().all(|held| held.mark.is_some() && held.image.is_none()));
+    assert!(job.holds.iter().all(|held| held.mark.is_some() && held.image.is_none()));
 }
 
 #[test]
@@ -281,8 +281,8 @@ fn stopped_and_continued_it_goes_on() {
         unsafe { libc::waitpid(job.pid, &raw mut status, libc::WNOHANG) == job.pid }
     });
     assert!(exits_with(status, 0), "{status:#x}");
-    until("the keeper's last word", || {
-        job.keeper.drain(&mut job.told);
+    until("the keeper's final notice", || {
+        job.keeper.drain(&mut job.holds);
         job.keeper.over
     });
     assert_eq!(job.codes().len(), 8 * 101 + 1);
@@ -290,7 +290,7 @@ fn stopped_and_continued_it_goes_on() {
 }
 
 #[test]
-fn it_holds_nothing_of_ours() {
+fn the_keeper_has_no_descriptor_of_this_process() {
     // A loop inside the shell execs nothing.
     let Some(mut job) = HeldJob::shell("while :; do :; done") else { return };
     let proc = format!("/proc/{}", job.keeper.pid());
@@ -331,16 +331,16 @@ fn it_holds_nothing_of_ours() {
 }
 
 #[test]
-fn without_a_keeper_the_job_runs_unheld() {
+fn without_a_keeper_the_job_runs_without_holds() {
     for was_ready in [false, true] {
         let mut keeper = ExecHold::start().unwrap();
         if was_ready {
             let hand_over = keeper.hand_over().unwrap();
-            until("the keeper", || hand_over.has_news());
+            until("the keeper", || hand_over.has_input());
         }
         kill(keeper.pid(), libc::SIGKILL);
-        let mut news = [PollFd::new(&keeper.news, PollFlags::empty())];
-        poll(&mut news, None).unwrap();
+        let mut notice_pipe = [PollFd::new(&keeper.notice_pipe, PollFlags::empty())];
+        poll(&mut notice_pipe, None).unwrap();
         let pid = start(&keeper, &["/bin/sh", "-c", "/bin/true && exit 5"], &[]);
         assert!(matches!(keeper.handed_over(), Err(Refused::ExecHold)));
         assert!(exits_with(wait(pid), 5));
@@ -356,7 +356,7 @@ fn a_keeper_that_is_killed_is_noticed() {
     let Some(mut job) = HeldJob::shell(&script) else { return };
     kill(job.keeper.pid(), libc::SIGKILL);
     until("its end", || {
-        job.keeper.drain(&mut job.told);
+        job.keeper.drain(&mut job.holds);
         job.keeper.gone
     });
     fs::write(go, "").unwrap();
@@ -365,12 +365,12 @@ fn a_keeper_that_is_killed_is_noticed() {
 }
 
 #[test]
-fn inside_another_keepers_job_it_is_refused_and_all_goes_on() {
+fn inside_another_keepers_job_it_is_refused_and_the_job_runs() {
     let command = own_process("refused_as_the_second");
     let argv: Vec<&str> = command.iter().map(String::as_str).collect();
     let Some(mut job) = HeldJob::start(&argv, &[]) else { return };
     assert!(exits_with(job.finish(), 0));
-    assert!(job.codes().contains(&77), "the outer one still hears of all");
+    assert!(job.codes().contains(&77), "the outer one still reports everything");
 }
 
 #[test]
@@ -387,7 +387,7 @@ fn refused_as_the_second() {
 }
 
 #[test]
-fn the_job_outlives_us() {
+fn the_job_outlives_this_process() {
     // Orphans become children of this process, so that all can be waited for.
     let _reaper = Subreaper::set().unwrap();
     let dir = tempfile::tempdir().unwrap();

@@ -24,7 +24,7 @@ use crate::{
     quiet_thread,
 };
 
-mod attendant;
+mod reader_thread;
 
 const NETLINK_CONNECTOR: libc::c_int = 11;
 const CN_IDX_PROC: u32 = 1;
@@ -39,17 +39,17 @@ const PROC_EVENT_EXIT: u32 = 0x8000_0000;
 /// Bytes of `struct cn_msg` before its data.
 const CN_MSG: usize = 20;
 /// Bytes of the largest message: 16 + 20 + 40 bytes today.
-const LARGEST: usize = 256;
+const MAX_MESSAGE_BYTES: usize = 256;
 /// Bytes of the socket's buffer. An event takes about 800 bytes; an ordinary user gets at most `net.core.rmem_max`.
-const BUFFER: libc::c_int = 16 << 20;
+const SOCKET_BUFFER_BYTES: libc::c_int = 16 << 20;
 /// Most events that are kept for an absent consumer. Further ones count as lost, as the memory of this process must
 /// stay bounded.
-const MOST_KEPT: usize = 1 << 17;
+const MAX_KEPT_EVENTS: usize = 1 << 17;
 /// Longest wait for the acknowledgement. The kernel sends it before send(2) returns, and sends nothing outside the
 /// initial namespaces.
-const PATIENCE: Duration = Duration::from_millis(10);
+const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_millis(10);
 /// Bytes of the thread's stack, on which it keeps nothing.
-const STACK: usize = 128 << 10;
+const THREAD_STACK_BYTES: usize = 128 << 10;
 
 /// A listener for the starts, execs and exits of all processes.
 #[derive(Debug)]
@@ -77,28 +77,32 @@ impl Connector {
         // inherit it.
         let raised = Raised::new(CapabilitySet::NET_ADMIN);
         let socket = Socket::bound(NETLINK_CONNECTOR, CN_IDX_PROC)?;
-        socket.enlarge(BUFFER);
+        socket.enlarge(SOCKET_BUFFER_BYTES);
         // A number of this process, so that the answer to another listener is not taken for its own.
         let question = std::process::id();
         socket.send(NLMSG_DONE, 0, &operation(PROC_CN_MCAST_LISTEN, question))?;
         drop(raised);
-        let inbox = Inbox::new(socket, LARGEST);
+        let inbox = Inbox::new(socket, MAX_MESSAGE_BYTES);
         let stream = Stream { inbox, sequences: Sequences::default(), kept: Vec::new(), refused: 0 };
         let acknowledged = question.wrapping_add(1);
-        match stream.inbox.socket().receive_until(PATIENCE, |message| answer(message.body, acknowledged))? {
-            0 => Self::attended(stream),
+        match stream
+            .inbox
+            .socket()
+            .receive_until(ACKNOWLEDGEMENT_TIMEOUT, |message| answer(message.body, acknowledged))?
+        {
+            0 => Self::with_reader_thread(stream),
             errno => Err(io::Error::from_raw_os_error(errno)),
         }
     }
 
-    fn attended(stream: Stream) -> io::Result<Self> {
+    fn with_reader_thread(stream: Stream) -> io::Result<Self> {
         let events = stream.inbox.as_fd().try_clone_to_owned()?;
         let stop = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let stopped = stop.try_clone()?;
         let mut connector = Self { stream: Arc::new(Mutex::new(stream)), stop, thread: None };
         let stream = Arc::clone(&connector.stream);
-        connector.thread = Some(quiet_thread::start("hw-connector", STACK, move || {
-            attendant::attend(&stream, &events, &stopped);
+        connector.thread = Some(quiet_thread::start("hw-connector", THREAD_STACK_BYTES, move || {
+            reader_thread::read_until_stopped(&stream, &events, &stopped);
         })?);
         Ok(connector)
     }
@@ -140,10 +144,10 @@ impl Stream {
     fn read(&mut self) {
         let Self { inbox, sequences, kept, refused } = self;
         inbox.drain(|message| {
-            let Some(event) = Event::parse(message.body) else { return };
+            let Some(event) = ConnectorEvent::parse(message.body) else { return };
             sequences.count(event.cpu, event.sequence);
             match event.kernel_event() {
-                Some(lifetime) if kept.len() < MOST_KEPT => kept.push(lifetime),
+                Some(lifetime) if kept.len() < MAX_KEPT_EVENTS => kept.push(lifetime),
                 Some(_) => *refused += 1,
                 None => {}
             }
@@ -197,13 +201,13 @@ fn operation(what: u32, acknowledge: u32) -> Vec<u8> {
 
 /// Returns the errno of the acknowledgement that carries `acknowledge`; 0 is success.
 fn answer(body: &[u8], acknowledge: u32) -> Option<i32> {
-    let event = Event::parse(body)?;
-    let ours = event.what == PROC_EVENT_NONE && event.acknowledge == acknowledge;
-    ours.then(|| i32::try_from(event.word(0)?).ok())?
+    let event = ConnectorEvent::parse(body)?;
+    let is_answer = event.what == PROC_EVENT_NONE && event.acknowledge == acknowledge;
+    is_answer.then(|| i32::try_from(event.word(0)?).ok())?
 }
 
 /// `struct cn_msg` with a `struct proc_event`.
-struct Event<'a> {
+struct ConnectorEvent<'a> {
     sequence: u32,
     acknowledge: u32,
     what: u32,
@@ -213,7 +217,7 @@ struct Event<'a> {
     data: &'a [u8],
 }
 
-impl<'a> Event<'a> {
+impl<'a> ConnectorEvent<'a> {
     fn parse(body: &'a [u8]) -> Option<Self> {
         if (word(body, 0)?, word(body, 1)?) != (CN_IDX_PROC, CN_VAL_PROC) {
             return None;

@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// Pages of one buffer, as many as `perf_event_mlock_kb` gives each user by default: enough for 2,800 processes.
-const PAGES: usize = 128;
-const PAGES_AT_LEAST: usize = 4;
+const BUFFER_PAGES: usize = 128;
+const MIN_BUFFER_PAGES: usize = 4;
 /// Most pages of all buffers together, on machines of many processors.
-const PAGES_IN_ALL: usize = 2048;
+const MAX_TOTAL_PAGES: usize = 2048;
 
 /// The buffers of one job.
 #[derive(Debug)]
@@ -42,14 +42,14 @@ impl Perf {
     pub(crate) fn attach(root: u32, roots: &Roots) -> io::Result<Self> {
         let cpus = online_cpus(roots)?;
         let root = i32::try_from(root).map_err(io::Error::other)?;
-        let share = (PAGES_IN_ALL / cpus.len().max(1)).max(PAGES_AT_LEAST);
-        let mut pages = PAGES.min(1 << share.ilog2());
+        let share = (MAX_TOTAL_PAGES / cpus.len().max(1)).max(MIN_BUFFER_PAGES);
+        let mut pages = BUFFER_PAGES.min(1 << share.ilog2());
         loop {
             match Self::with_pages(root, &cpus, pages) {
                 // Too much for perf_event_mlock_kb, or for the machine.
                 Err(error)
                     if matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOMEM))
-                        && pages > PAGES_AT_LEAST =>
+                        && pages > MIN_BUFFER_PAGES =>
                 {
                     pages /= 2;
                 }
@@ -99,7 +99,7 @@ impl Perf {
 
     /// Returns the number of dropped records, including those after which no record came, if the kernel counts them
     /// (Linux 6.0).
-    pub(crate) fn lost_in_all(&self) -> u64 {
+    pub(crate) fn lost_with_unreported(&self) -> u64 {
         let counted = self.buffers.iter().filter_map(|(event, _)| perf_event::lost(event)).sum();
         self.lost.max(counted)
     }
@@ -113,12 +113,12 @@ fn online_cpus(roots: &Roots) -> io::Result<Vec<i32>> {
 
 /// Parses a list such as `0-3,6`.
 fn cpu_list(list: &str) -> Option<Vec<i32>> {
-    const MOST: i32 = 1 << 14;
+    const MAX_CPU_NUMBER: i32 = 1 << 14;
     let mut cpus = Vec::new();
     for range in list.split(',') {
         let (from, to) = range.split_once('-').unwrap_or((range, range));
         let (from, to): (i32, i32) = (from.parse().ok()?, to.parse().ok()?);
-        if !(0..=to).contains(&from) || to > MOST {
+        if !(0..=to).contains(&from) || to > MAX_CPU_NUMBER {
             return None;
         }
         cpus.extend(from..=to);
@@ -142,7 +142,7 @@ mod tests {
         let mut shell = Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
         let root = i32::try_from(shell.id()).unwrap();
         let cpus = online_cpus(&Roots::default()).unwrap();
-        let watched = Perf::with_pages(root, &cpus, PAGES_AT_LEAST);
+        let watched = Perf::with_pages(root, &cpus, MIN_BUFFER_PAGES);
         shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
         shell.wait().unwrap();
         let mut perf = match watched {
@@ -157,7 +157,7 @@ mod tests {
         // A fork, an exec and an exit each; the shell's own exit, too.
         let happened = 3 * FORKS + 1;
         assert!(events.len() < happened, "the buffers were too large for this test");
-        assert!(events.len() + usize::try_from(perf.lost_in_all()).unwrap() >= happened);
+        assert!(events.len() + usize::try_from(perf.lost_with_unreported()).unwrap() >= happened);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
         descendants::read_stat,
         event_sources::{EventSources, WantedSources},
         launch::Child,
-        map_reader::{MapReader, Outcome},
+        map_reader::{MapOutcome, MapReader},
         observation::Observation,
         pss::PssPasses,
         shortage::Shortage,
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Longest wait for a process that holds its memory map locked.
-const PATIENCE: Duration = Duration::from_secs(1);
+const COMMAND_LINE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
     let mut downgrades: Vec<Downgrade> = check_proc(&job.roots)?.into_iter().collect();
@@ -40,15 +40,15 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
         LineageFrom::Sampling => LineageFrom::Sampling,
         LineageFrom::Perf => {
             let reason =
-                "they are inherited by what a process starts later, but not by what it has started already";
+                "processes that it starts later inherit them, but those that it has started already do not";
             downgrades.push(Downgrade { wanted: "perf events".to_owned(), reason: reason.to_owned() });
             LineageFrom::ProcConnector
         }
         LineageFrom::Auto | LineageFrom::ProcConnector => LineageFrom::ProcConnector,
     };
     downgrades.push(Downgrade {
-        wanted: "what happened before".to_owned(),
-        reason: "the process ran already when it was attached to".to_owned(),
+        wanted: "the time before the attachment".to_owned(),
+        reason: "the process was already running".to_owned(),
     });
     let wanted = WantedSources { lineage, exact: false, cgroup: CgroupUse::Never };
     let mut sources = EventSources::prepare(wanted, &job.roots);
@@ -86,15 +86,15 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
 
 /// Returns the process, identified by a descriptor that no later process with its pid can get, and its `stat`.
 fn find(job: &Job, pid: u32) -> Result<(Child, Stat), Error> {
-    let refused = |why: &str| Error::Attach { pid, why: why.to_owned() };
+    let refused = |why: &str| Error::Attach { pid, reason: why.to_owned() };
     if pid == std::process::id() {
-        return Err(refused("that is this very process"));
+        return Err(refused("it is this process itself"));
     }
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Error::NoSuchProcess { pid })?;
     let pidfd = pidfd_open(raw, PidfdFlags::empty()).map_err(|errno| match errno {
         Errno::SRCH => Error::NoSuchProcess { pid },
         // It is not the leader of its thread group (pidfd_open(2)).
-        Errno::INVAL | Errno::NOENT => refused("that is the id of a thread; attach to its process"),
+        Errno::INVAL | Errno::NOENT => refused("it is the id of a thread; attach to its process instead"),
         errno => refused(&format!("pidfd_open: {}", io::Error::from(errno))),
     })?;
     let child = Child { pid, pidfd };
@@ -102,15 +102,15 @@ fn find(job: &Job, pid: u32) -> Result<(Child, Stat), Error> {
         return Err(if has_ended(&child) {
             Error::NoSuchProcess { pid }
         } else {
-            refused("procfs hides it from us (mounted with hidepid); run as its user, or as root")
+            refused("procfs hides it (mounted with hidepid); run hwm as its user, or as root")
         });
     };
     if stat.is_kernel_thread() {
-        return Err(refused("it is a thread of the kernel, which has no memory of its own"));
+        return Err(refused("it is a kernel thread, which has no memory of its own"));
     }
     // It was read while the process lived, so it is of this process.
     if stat.has_exited() || has_ended(&child) {
-        return Err(refused("it has ended; its parent has not waited for it yet"));
+        return Err(refused("it has exited, and its parent has not waited for it yet"));
     }
     Ok((child, stat))
 }
@@ -137,18 +137,20 @@ fn command_line(job: &Job, pid: u32, stat: &Stat, downgrades: &mut Vec<Downgrade
     }
     let mut text = Vec::new();
     let path = job.roots.proc.join(format!("{pid}/cmdline"));
-    let outcome = MapReader::default().read(path, MAX_ATTACHED_COMMAND_BYTES, &mut text, PATIENCE);
+    let outcome =
+        MapReader::default().read(path, MAX_ATTACHED_COMMAND_BYTES, &mut text, COMMAND_LINE_TIMEOUT);
     let (words, extent) = cmdline::words(&text);
-    if outcome == Outcome::Late {
+    if outcome == MapOutcome::Late {
         downgrades.push(Downgrade {
             wanted: "the command line".to_owned(),
-            reason: "the process holds its memory map locked; the kernel's name of it is recorded".to_owned(),
+            reason: "the process holds its memory map locked; the kernel's name is recorded instead"
+                .to_owned(),
         });
     }
-    if outcome == Outcome::Read(Extent::Cut) || extent == Extent::Cut {
+    if outcome == MapOutcome::Read(Extent::Cut) || extent == Extent::Cut {
         downgrades.push(Downgrade {
             wanted: "the whole command line".to_owned(),
-            reason: "it is longer than 2 MiB or 65,536 words; its beginning is recorded".to_owned(),
+            reason: "it exceeds 2 MiB or 65,536 words; only its beginning is recorded".to_owned(),
         });
     }
     if words.is_empty() { vec![stat.comm.clone()] } else { words }

@@ -8,8 +8,8 @@ use super::*;
 use crate::{
     Job, Roots,
     job::{
-        events::Event,
-        identity::Name,
+        events::JobEvent,
+        identity::ProgramName,
         linux::{
             clock::monotonic,
             exec_hold::{HeldTask, HoldPoint},
@@ -44,7 +44,7 @@ impl EventFeed for ScriptedFeed {
 }
 
 /// A job whose `/proc` is made up.
-struct Made {
+struct MadeJob {
     proc: TempDir,
     observation: Observation,
     feed: ScriptedFeed,
@@ -53,7 +53,7 @@ struct Made {
     now: Duration,
 }
 
-impl Made {
+impl MadeJob {
     /// A shell, polled once.
     fn new() -> Self {
         let proc = tempfile::tempdir().unwrap();
@@ -110,7 +110,7 @@ impl Made {
         }
     }
 
-    fn poll(&mut self) -> Vec<Event> {
+    fn poll(&mut self) -> Vec<JobEvent> {
         self.now += Duration::from_millis(10);
         let depth = SampleDepth { marks: true, usage: false };
         self.observation.poll(self.now, depth, &mut self.feed, &mut self.batch);
@@ -174,17 +174,17 @@ fn show(proc: &Path, pid: u32, parent: u32, comm: &str, mib: u64, what: Shows) {
     }
 }
 
-fn execs(events: &[Event]) -> usize {
-    events.iter().filter(|event| matches!(event, Event::Exec { .. })).count()
+fn execs(events: &[JobEvent]) -> usize {
+    events.iter().filter(|event| matches!(event, JobEvent::Exec { .. })).count()
 }
 
-fn missed(events: &[Event]) -> usize {
-    events.iter().filter(|event| matches!(event, Event::MissedProcess)).count()
+fn missed(events: &[JobEvent]) -> usize {
+    events.iter().filter(|event| matches!(event, JobEvent::MissedProcess)).count()
 }
 
-fn last_marks(events: &[Event]) -> Vec<u64> {
-    let mark = |event: &Event| match event {
-        Event::FinalMark { mark, .. } if mark.is_final => Some(mark.bytes / MIB),
+fn last_marks(events: &[JobEvent]) -> Vec<u64> {
+    let mark = |event: &JobEvent| match event {
+        JobEvent::FinalMark { mark, .. } if mark.is_final => Some(mark.bytes / MIB),
         _ => None,
     };
     events.iter().filter_map(mark).collect()
@@ -192,7 +192,7 @@ fn last_marks(events: &[Event]) -> Vec<u64> {
 
 #[test]
 fn a_child_first_held_at_its_exec_is_read_while_it_lives() {
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.was_held(11, HoldPoint::Exec, FORKED, 1);
     made.shows(200, Shows::Program(2));
     let events = made.poll();
@@ -201,7 +201,7 @@ fn a_child_first_held_at_its_exec_is_read_while_it_lives() {
 
 #[test]
 fn an_exec_that_proc_shows_first_is_one_exec() {
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.shows(1, Shows::Forked);
     assert_eq!((execs(&made.poll()), made.read_mib()), (0, Some(1)));
     made.shows(5, Shows::Program(2));
@@ -215,7 +215,7 @@ fn an_exec_that_proc_shows_first_is_one_exec() {
 
 #[test]
 fn the_mark_held_before_proc_shows_the_next_image_is_final() {
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.was_held(11, HoldPoint::Exec, FORKED, 1);
     made.shows(40, Shows::Program(2));
     made.poll();
@@ -227,8 +227,8 @@ fn the_mark_held_before_proc_shows_the_next_image_is_final() {
 }
 
 #[test]
-fn a_program_between_two_looks_is_not_lost() {
-    let mut made = Made::new();
+fn a_program_between_two_polls_is_not_lost() {
+    let mut made = MadeJob::new();
     // Behind two execs when it is found; and an orphan, which is asked for twice in a look.
     made.shows(3, Shows::Program(3));
     made.is_held_meanwhile(11, HoldPoint::Exec, FORKED, 1);
@@ -240,17 +240,17 @@ fn a_program_between_two_looks_is_not_lost() {
 
 #[test]
 fn a_process_without_any_event_is_added() {
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.shows(3, Shows::Program(2));
     let events = made.poll();
-    let is_named = |event: &Event| matches!(event, Event::Started { pid: CHILD, name: Some(name), .. } if **name != *Name::unknown());
+    let is_named = |event: &JobEvent| matches!(event, JobEvent::Started { pid: CHILD, name: Some(name), .. } if **name != *ProgramName::unknown());
     assert!(events.iter().any(is_named), "{events:?}");
     assert_eq!(made.read_mib(), Some(3));
 }
 
 #[test]
 fn a_process_that_execs_at_every_poll_is_read() {
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.was_held(11, HoldPoint::Exec, FORKED, 1);
     for image in 2..30 {
         made.shows(200, Shows::Program(image));
@@ -262,7 +262,7 @@ fn a_process_that_execs_at_every_poll_is_read() {
 
 #[test]
 fn a_process_killed_after_its_exec_was_seen_has_exec_ed() {
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.shows(1, Shows::Forked);
     made.poll();
     made.was_held(25, HoldPoint::Exec, FORKED, 1);
@@ -274,12 +274,12 @@ fn a_process_killed_after_its_exec_was_seen_has_exec_ed() {
         events.extend(made.poll());
     }
     assert_eq!(execs(&events), 1, "{events:?}");
-    assert!(events.iter().any(|event| matches!(event, Event::Ended { .. })), "{events:?}");
+    assert!(events.iter().any(|event| matches!(event, JobEvent::Ended { .. })), "{events:?}");
 }
 
 #[test]
 fn a_deferred_process_keeps_the_job_going() {
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     let exit = made.notice(SHELL, 19, HoldPoint::ExitGroup { code: 0 }, 1, 1);
     made.write(exit);
     show(made.proc.path(), SHELL, std::process::id(), "sh", 0, Shows::Zombie);
@@ -291,7 +291,7 @@ fn a_deferred_process_keeps_the_job_going() {
 #[test]
 fn the_child_of_a_deferred_process_is_found() {
     const GRANDCHILD: u32 = CHILD + 1;
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.shows(3, Shows::Program(2));
     show(made.proc.path(), GRANDCHILD, CHILD, "grandchild", 7, Shows::Forked);
     made.poll();
@@ -300,7 +300,7 @@ fn the_child_of_a_deferred_process_is_found() {
 
 #[test]
 fn a_pid_given_out_again_is_another_process() {
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.was_held(11, HoldPoint::Exec, FORKED, 1);
     made.shows(3, Shows::Program(2));
     let stat = made.proc.path().join(format!("{CHILD}/stat"));
@@ -310,12 +310,12 @@ fn a_pid_given_out_again_is_another_process() {
     for _ in 0..6 {
         events.extend(made.poll());
     }
-    assert!(events.iter().any(|event| matches!(event, Event::Ended { .. })), "{events:?}");
+    assert!(events.iter().any(|event| matches!(event, JobEvent::Ended { .. })), "{events:?}");
 }
 
 #[test]
 fn the_command_is_known_by_its_first_program() {
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     let root = made.observation.tracker.roster.get(SHELL).unwrap();
     assert_eq!(root.image.identity, Some(image_of(1)));
     // A mark that falls is no exec where the memory map is the same.
@@ -327,16 +327,16 @@ fn the_command_is_known_by_its_first_program() {
 
 #[test]
 fn a_process_found_dead_before_its_hold_counts_once() {
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.shows(0, Shows::Zombie);
     let mut events = made.poll();
     made.was_held(18, HoldPoint::ExitGroup { code: 0 }, 2, 4);
     events.extend(made.poll());
     events.extend(made.poll());
-    let births = events.iter().filter(|event| matches!(event, Event::Started { .. })).count();
+    let births = events.iter().filter(|event| matches!(event, JobEvent::Started { .. })).count();
     assert_eq!((births, missed(&events)), (1, 0), "{events:?}");
     // Killed, it was never held.
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.shows(0, Shows::Zombie);
     let mut events = made.poll();
     events.extend(made.poll());
@@ -346,7 +346,7 @@ fn a_process_found_dead_before_its_hold_counts_once() {
 
 #[test]
 fn an_exec_that_failed_is_none() {
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.was_held(11, HoldPoint::Exec, FORKED, 1);
     made.shows(8, Shows::Program(2));
     made.poll();
@@ -359,7 +359,7 @@ fn an_exec_that_failed_is_none() {
 
 #[test]
 fn in_the_midst_of_an_exec_it_is_what_it_was() {
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.was_held(11, HoldPoint::Exec, FORKED, 1);
     made.was_held(15, HoldPoint::Exec, 2, 30);
     made.shows(1, Shows::NoProgram);
@@ -372,7 +372,7 @@ fn in_the_midst_of_an_exec_it_is_what_it_was() {
 #[test]
 fn a_vfork_child_of_a_new_program_shares_its_map() {
     const GUEST: u32 = CHILD + 1;
-    let mut made = Made::new();
+    let mut made = MadeJob::new();
     made.was_held(11, HoldPoint::Exec, FORKED, 1);
     made.shows(300, Shows::Program(2));
     made.poll();

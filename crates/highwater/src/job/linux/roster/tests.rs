@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::job::linux::image::{Image, ImageOrigin};
+use crate::job::linux::image::{ImageOrigin, ProcessImage};
 
 fn roster() -> Roster {
     Roster::new(OwnChildren { own_pid: 1, sole_owner: true, foreign: HashSet::new() })
@@ -9,7 +9,7 @@ fn roster() -> Roster {
 
 fn add(roster: &mut Roster, pid: u32, parent: Option<MemberId>) -> MemberId {
     let id = roster.new_id();
-    let mut member = Member::new(id, pid, Image::new(ImageOrigin::Forked), Duration::ZERO);
+    let mut member = Member::new(id, pid, ProcessImage::new(ImageOrigin::Forked), Duration::ZERO);
     member.parent = parent;
     member.start_ticks = Some(7);
     roster.add(member);
@@ -21,12 +21,12 @@ fn depart(roster: &mut Roster, pid: u32) -> Departed {
     roster.depart(index, Moment::exactly(Duration::ZERO), Duration::ZERO).unwrap()
 }
 
-fn event(event: Event) -> TimedEvent {
+fn event(event: JobEvent) -> TimedEvent {
     TimedEvent { moment: Moment::exactly(Duration::ZERO), event }
 }
 
 fn started(id: MemberId) -> TimedEvent {
-    event(Event::Started { id, pid: 0, ppid: 0, name: None, forked: true })
+    event(JobEvent::Started { id, pid: 0, ppid: 0, name: None, forked: true })
 }
 
 #[test]
@@ -67,7 +67,8 @@ fn many_exited_processes_call_for_a_walk_but_not_for_one_at_each_poll() {
 
 #[test]
 fn a_vfork_child_has_its_map_for_itself_once_its_parent_has_left_that() {
-    for leaves in [|id| Event::Exec { id, name: None }, |id| Event::Ended { id, freed: Duration::ZERO }] {
+    for leaves in [|id| JobEvent::Exec { id, name: None }, |id| JobEvent::Ended { id, freed: Duration::ZERO }]
+    {
         let mut roster = roster();
         let parent = add(&mut roster, 10, None);
         let child = add(&mut roster, 11, Some(parent));
@@ -83,6 +84,6 @@ fn a_vfork_child_of_the_new_program_shares_its_map() {
     let parent = add(&mut roster, 10, None);
     let child = add(&mut roster, 11, Some(parent));
     roster.get_mut(11).unwrap().image.set_shares_map(true);
-    roster.unshare_memory_maps(&[event(Event::Exec { id: parent, name: None }), started(child)]);
+    roster.unshare_memory_maps(&[event(JobEvent::Exec { id: parent, name: None }), started(child)]);
     assert!(roster.get(11).unwrap().image.shares_map());
 }

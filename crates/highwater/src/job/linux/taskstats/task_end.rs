@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    job::used::{Cpu, Moved, Used},
+    job::resource_use::{CpuUse, IoBytes, ResourceUse},
     netlink::find_attribute,
 };
 
@@ -24,14 +24,14 @@ pub(crate) struct TaskEnd {
     /// Wait status of this task as wait4(2) returns it.
     pub(crate) status: i32,
     /// Usage of this task. Bytes read and written are cut to whole KiB (`xacct_add_tsk`, kernel/tsacct.c).
-    pub(crate) cpu: Cpu,
-    pub(crate) io: Moved,
+    pub(crate) cpu: CpuUse,
+    pub(crate) io: IoBytes,
 }
 
 /// Usage of the exited tasks of a process, from their records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TasksUsed {
-    pub(crate) used: Used,
+    pub(crate) used: ResourceUse,
     /// True if a task has exited without a record.
     pub(crate) has_gaps: bool,
 }
@@ -41,7 +41,7 @@ impl TasksUsed {
     pub(crate) fn add(&mut self, end: Option<&TaskEnd>) {
         match end {
             Some(end) => {
-                self.used = self.used.plus(Used { cpu: Some(end.cpu), io: Some(end.io) });
+                self.used = self.used.plus(ResourceUse { cpu: Some(end.cpu), io: Some(end.io) });
             }
             None => self.has_gaps = true,
         }
@@ -49,14 +49,14 @@ impl TasksUsed {
 }
 
 /// Offsets of the fields.
-struct Layout {
+struct TaskstatsLayout {
     comm: usize,
     pid: usize,
     hiwater_rss: usize,
     tgid: usize,
 }
 
-impl Layout {
+impl TaskstatsLayout {
     /// Returns the layout of a version. Since version 12 (Linux 5.19) a record names the process of the task; without
     /// it a record is useless.
     fn of(version: u16) -> Option<Self> {
@@ -79,7 +79,7 @@ impl TaskEnd {
     /// Parses the attributes of a message. The last task of a process with threads also brings a sum over them
     /// (`TASKSTATS_TYPE_AGGR_TGID`), which has no peak and is ignored.
     pub(super) fn parse(attributes: &[u8]) -> Option<Self> {
-        let layout = Layout::of(version(attributes)?)?;
+        let layout = TaskstatsLayout::of(version(attributes)?)?;
         let task = find_attribute(attributes, AGGR_PID)?;
         let stats = find_attribute(task, TYPE_STATS)?;
         let tid = word(find_attribute(task, TYPE_PID)?, 0)?;
@@ -93,14 +93,14 @@ impl TaskEnd {
         // ac_utime, ac_stime (microseconds), ac_minflt and ac_majflt follow the pids in every layout. read_char and
         // write_char follow hiwater_rss and hiwater_vm, and after two counts of calls come read_bytes and write_bytes.
         let (pid, high) = (layout.pid, layout.hiwater_rss);
-        let cpu = Cpu {
+        let cpu = CpuUse {
             user: Duration::from_micros(number(pid + 24)?),
             system: Duration::from_micros(number(pid + 32)?),
             minor_faults: Some(number(pid + 40)?),
             major_faults: Some(number(pid + 48)?),
             mixed_faults: None,
         };
-        let io = Moved {
+        let io = IoBytes {
             read: Some(number(high + 16)?),
             written: Some(number(high + 24)?),
             storage_read: Some(number(high + 48)?),

@@ -20,11 +20,11 @@ fn record(taskstats: &mut Taskstats, wanted: impl Fn(&TaskEnd) -> bool) -> TaskE
         }
         thread::sleep(Duration::from_millis(1));
     }
-    panic!("never told: {all:?}");
+    panic!("never reported: {all:?}");
 }
 
 #[test]
-fn tells_the_peak_of_a_known_size_in_bytes() {
+fn reports_the_peak_of_a_known_size_in_bytes() {
     let Some(mut taskstats) = listen() else { return };
     let size = 64 << 20;
     let mut child = Command::new("dd")
@@ -41,7 +41,7 @@ fn tells_the_peak_of_a_known_size_in_bytes() {
 }
 
 #[test]
-fn tells_of_a_killed_process() {
+fn reports_a_killed_process() {
     let Some(mut taskstats) = listen() else { return };
     let mut child = Command::new("/bin/sh").args(["-c", "kill -9 $$"]).spawn().unwrap();
     let status = child.wait().unwrap();
@@ -51,7 +51,7 @@ fn tells_of_a_killed_process() {
 }
 
 #[test]
-fn tells_of_each_thread() {
+fn reports_each_thread() {
     let Some(mut taskstats) = listen() else { return };
     let tid =
         thread::spawn(|| rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()).join().unwrap();

@@ -6,10 +6,10 @@ use super::Tracker;
 use crate::{
     job::{
         event_batch::EventBatch,
-        events::Event,
+        events::JobEvent,
         linux::{
-            image::{Image, ImageOrigin},
-            member::{LifetimeSource, Member, NameState},
+            image::{ImageOrigin, ProcessImage},
+            member::{LifetimeSource, Member, MemberNameState},
             proc_view::ProcView,
         },
         moment::Moment,
@@ -84,22 +84,22 @@ impl Tracker {
         let (name, is_complete) = self.names.of_arguments(proc.arguments(pid), stat.comm.clone());
         let origin = if forked { ImageOrigin::Forked } else { ImageOrigin::Executed };
         let id = self.roster.new_id();
-        let mut member = Member::new(id, pid, Image::new(origin), known_until);
+        let mut member = Member::new(id, pid, ProcessImage::new(origin), known_until);
         member.parent = self.roster.id_of(stat.ppid);
         member.start_ticks = Some(stat.start_ticks);
         member.image.identity = stat.image;
-        member.name = NameState::read(is_complete);
+        member.name = MemberNameState::read(is_complete);
         member.threads = stat.threads.max(1);
         member.source = self.source_of_find(is_root || reason == SearchReason::Attach);
         if is_root && self.coverage.holds_only() {
             // It may have exec'ed more than once since it was started, and each of those will be reported.
             member.image.identity = None;
-            member.name = NameState::UNREAD;
+            member.name = MemberNameState::UNREAD;
             member.known_until = Duration::ZERO;
         }
         member.was_found_exited = stat.has_exited();
         self.roster.add(member);
-        let started = Event::Started { id, pid, ppid: stat.ppid, name: Some(name), forked };
+        let started = JobEvent::Started { id, pid, ppid: stat.ppid, name: Some(name), forked };
         batch.push(self.window.moment(), started);
         self.ask_for_memory_map(self.roster.len() - 1, stat.ppid, proc, batch);
         Adoption::Added
@@ -149,7 +149,7 @@ impl Tracker {
         // It may have exec'ed before the maps were compared.
         if proc.stat(member.pid).is_some_and(|stat| stat.has_not_exec()) {
             member.image.set_shares_map(shares);
-            let event = Event::SharesMemoryMap { id: member.id, shares };
+            let event = JobEvent::SharesMemoryMap { id: member.id, shares };
             batch.push(Moment::exactly(self.window.current), event);
         }
     }
@@ -171,7 +171,7 @@ impl Tracker {
             member.image.origin = ImageOrigin::Executed;
             // Of its threads that have exited there are no records.
             member.tasks_used.get_or_insert_default().has_gaps = true;
-            let event = Event::AttachedTo { id: member.id, mark: hwm };
+            let event = JobEvent::AttachedTo { id: member.id, mark: hwm };
             batch.push(Moment::exactly(self.window.current), event);
         }
     }

@@ -6,10 +6,10 @@ use super::{MAX_EXIT_EVENT_DELAY, Tracker};
 use crate::{
     job::{
         event_batch::EventBatch,
-        events::{Event, LastMark},
-        identity::Name,
+        events::{JobEvent, LastMark},
+        identity::ProgramName,
         linux::{
-            member::{Member, NameState},
+            member::{Member, MemberNameState},
             proc_view::ProcView,
         },
         moment::Moment,
@@ -70,45 +70,50 @@ impl Tracker {
         member.exec();
         member.threads = 1;
         member.image.executed_at = Some(at);
-        member.name = NameState::Unread { polls: 0, reported: name.clone() };
+        member.name = MemberNameState::Unread { polls: 0, reported: name.clone() };
         if let Some(mark) = mark.filter(|_| had_own_map) {
-            batch.push(moment, Event::FinalMark { id, mark });
+            batch.push(moment, JobEvent::FinalMark { id, mark });
         }
-        batch.push(moment, Event::Exec { id, name });
+        batch.push(moment, JobEvent::Exec { id, name });
     }
 
     /// Applies an exec of the command from before it was adopted: it may run its second program by then, or its third.
-    fn replay_early_root_exec(&mut self, at: Duration, name: Option<Arc<Name>>, batch: &mut EventBatch) {
-        let before = self.early_root_exec.replace(name.clone().unwrap_or_else(Name::unknown));
+    fn replay_early_root_exec(
+        &mut self,
+        at: Duration,
+        name: Option<Arc<ProgramName>>,
+        batch: &mut EventBatch,
+    ) {
+        let before = self.early_root_exec.replace(name.clone().unwrap_or_else(ProgramName::unknown));
         let Some(member) = self.roster.get_mut(self.roster.root()) else { return };
         let id = member.id;
         let moment = Moment::exactly(at);
         let mark = member.image.held_mark.take();
         // The first one is the program that it was started for.
         let Some(before) = before else { return };
-        member.name = NameState::UNREAD;
-        batch.push(moment, Event::Named { id, name: before });
+        member.name = MemberNameState::UNREAD;
+        batch.push(moment, JobEvent::Named { id, name: before });
         if let Some(mark) = mark {
-            batch.push(moment, Event::FinalMark { id, mark });
+            batch.push(moment, JobEvent::FinalMark { id, mark });
         }
-        batch.push(moment, Event::Exec { id, name });
+        batch.push(moment, JobEvent::Exec { id, name });
     }
 
     /// Records that a member was found to run another program.
     pub(super) fn exec_between(
         member: &mut Member,
         identity: Option<u64>,
-        name: Arc<Name>,
+        name: Arc<ProgramName>,
         moment: Moment,
         batch: &mut EventBatch,
     ) {
         if let Some(mark) = member.image.held_mark {
-            batch.push(moment, Event::FinalMark { id: member.id, mark });
+            batch.push(moment, JobEvent::FinalMark { id: member.id, mark });
         }
         member.exec();
         member.image.identity = identity;
-        member.name = NameState::Known;
-        batch.push(moment, Event::Exec { id: member.id, name: Some(name) });
+        member.name = MemberNameState::Known;
+        batch.push(moment, JobEvent::Exec { id: member.id, name: Some(name) });
     }
 
     /// Asks `/proc` whether the member at `index` runs another program. `has_changed`: its memory looks so.
@@ -144,7 +149,7 @@ impl Tracker {
         }
         let (name, is_complete) = self.names.of_arguments(proc.arguments(member.pid), stat.comm);
         Self::exec_between(member, stat.image, name, self.window.moment(), batch);
-        member.name = NameState::read(is_complete);
+        member.name = MemberNameState::read(is_complete);
         ExecShown::Replaced
     }
 
@@ -176,7 +181,7 @@ impl Tracker {
             let (name, is_complete) = self.names.of_arguments(proc.arguments(pid), stat.comm.clone());
             let moment = member.image.held_at.map_or(self.window.moment(), Moment::exactly);
             Self::exec_between(member, stat.image, name, moment, batch);
-            member.name = NameState::read(is_complete);
+            member.name = MemberNameState::read(is_complete);
         }
         let Some(member) = self.roster.at_mut(index) else { return FirstReading::Gone };
         member.start_ticks = Some(stat.start_ticks);
@@ -213,6 +218,6 @@ impl Tracker {
         let (name, is_complete) = self.names.of_arguments(arguments, stat.comm);
         // Between fork and exec it has its parent's name, and will have another.
         member.name.accept(is_complete);
-        batch.push(Moment::exactly(self.window.current), Event::Named { id: member.id, name });
+        batch.push(Moment::exactly(self.window.current), JobEvent::Named { id: member.id, name });
     }
 }

@@ -6,7 +6,7 @@ use super::{MAX_EXIT_EVENT_DELAY, Tracker};
 use crate::{
     job::{
         event_batch::EventBatch,
-        events::{Event, LastMark},
+        events::{JobEvent, LastMark},
         linux::{
             event_queue::Round,
             member::{LifetimeSource, Member},
@@ -14,9 +14,9 @@ use crate::{
             taskstats::TaskEnd,
         },
         moment::Moment,
+        resource_use::Completeness,
+        resource_use::ResourceUse,
         unix::wait,
-        used::Completeness,
-        used::Used,
     },
     record::{PeakSource, UsageSource},
 };
@@ -79,7 +79,7 @@ impl Tracker {
             member.image.executed_at.is_some_and(|exec| at.saturating_sub(exec) < SHORTEST_PROGRAM);
         if let Some(record) = record.as_ref().filter(|_| takes_name) {
             let name = self.names.of_comm(record.comm.clone());
-            batch.push(Moment::exactly(at), Event::Named { id, name });
+            batch.push(Moment::exactly(at), JobEvent::Named { id, name });
         }
         if !is_over {
             return;
@@ -90,7 +90,7 @@ impl Tracker {
             if is_root {
                 self.root_exit = Some(exit);
             }
-            batch.push(Moment::exactly(at), Event::Exit { id, exit });
+            batch.push(Moment::exactly(at), JobEvent::Exit { id, exit });
         }
         let has_final_peak = record.is_some_and(|record| record.peak_bytes.is_some());
         if let Some(member) = self.roster.get(pid) {
@@ -183,19 +183,21 @@ fn report_final_figures(member: &Member, at: Duration, has_final_peak: bool, bat
     let is_own = !image.is_forked() || (member.files.are_open() && !image.shares_map());
     if let Some(bytes) = image.task_peak.filter(|&bytes| !image.is_since_attach(bytes)) {
         // It was reached before the member was attached to: since then it cannot have been more.
-        batch.push(Moment::exactly(at), Event::MaxRss { id, bytes });
+        batch.push(Moment::exactly(at), JobEvent::MaxRss { id, bytes });
     } else if let Some(bytes) = image.task_peak.filter(|_| !image.shares_map()) {
         let is_final = is_own && has_final_peak;
         let mark = LastMark { bytes, source: PeakSource::Taskstats, is_final };
-        batch.push(Moment::exactly(at), Event::FinalMark { id, mark });
+        batch.push(Moment::exactly(at), JobEvent::FinalMark { id, mark });
     }
     let tasks = member.tasks_used.as_deref().copied().unwrap_or_default();
-    if tasks.used != Used::default() {
+    if tasks.used != ResourceUse::default() {
         // A record is made before the task releases its memory (`taskstats_exit` before `exit_mm` in `do_exit`,
         // kernel/exit.c): the time that takes is not in it. And its bytes are cut to whole KiB.
         let whole = Completeness { cpu: false, faults: !tasks.has_gaps, io: false };
         let used = Box::new(tasks.used);
-        batch
-            .push(Moment::exactly(at), Event::FinalUsage { id, used, source: UsageSource::Taskstats, whole });
+        batch.push(
+            Moment::exactly(at),
+            JobEvent::FinalUsage { id, used, source: UsageSource::Taskstats, whole },
+        );
     }
 }

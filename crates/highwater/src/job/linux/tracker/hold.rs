@@ -6,18 +6,19 @@ use super::Tracker;
 use crate::{
     job::{
         event_batch::EventBatch,
-        events::{Event, LastMark},
+        events::{JobEvent, LastMark},
         linux::{
             exec_hold::{HeldTask, HoldPoint},
-            image::{Image, ImageOrigin},
-            member::{Member, NameState},
+            image::{ImageOrigin, ProcessImage},
+            member::{Member, MemberNameState},
         },
         moment::Moment,
     },
     record::{PeakSource, ProcessExit},
 };
 
-/// Time within which most children exec after their fork.
+/// Time within which most children exec after their fork. It is shorter than the ledger's `MAX_FORK_TO_UNSEEN_EXEC`, as it
+/// only dates the fork of a child that is known to have exec'ed.
 const FORK_TO_FIRST_HOLD: Duration = Duration::from_millis(5);
 
 impl Tracker {
@@ -51,15 +52,15 @@ impl Tracker {
         let id = member.id;
         if let Some(shares) = task.shares_map.filter(|_| member.image.is_forked()) {
             member.image.set_shares_map(shares);
-            batch.push(Moment::exactly(at), Event::SharesMemoryMap { id, shares });
+            batch.push(Moment::exactly(at), JobEvent::SharesMemoryMap { id, shares });
         }
         if !reports {
             self.compare_image(at, task, batch);
         }
         let Some(member) = self.roster.get_mut(pid) else { return };
         if let Some(name) = name.filter(|_| !member.name.is_known() && !member.image.is_forked()) {
-            member.name = NameState::Known;
-            batch.push(Moment::exactly(at), Event::Named { id, name });
+            member.name = MemberNameState::Known;
+            batch.push(Moment::exactly(at), JobEvent::Named { id, name });
         }
         // Other threads in the same map run on while the task is held. A child that has not exec'ed may run in its
         // parent's map.
@@ -76,9 +77,9 @@ impl Tracker {
             HoldPoint::ExitGroup { code } => {
                 member.phase.hold_at_exit(at);
                 let exit = ProcessExit { code: Some(code), signal: None };
-                batch.push(Moment::exactly(at), Event::Exit { id, exit });
+                batch.push(Moment::exactly(at), JobEvent::Exit { id, exit });
                 if let Some(mark) = mark {
-                    batch.push(Moment::exactly(at), Event::FinalMark { id, mark });
+                    batch.push(Moment::exactly(at), JobEvent::FinalMark { id, mark });
                 }
             }
         }
@@ -93,7 +94,7 @@ impl Tracker {
         self.awaited_holds.reported(task.pid, task.start_ticks);
         let id = self.roster.new_id();
         let origin = if task.forked { ImageOrigin::Forked } else { ImageOrigin::Executed };
-        let mut member = Member::new(id, task.pid, Image::new(origin), Duration::ZERO);
+        let mut member = Member::new(id, task.pid, ProcessImage::new(origin), Duration::ZERO);
         member.image.identity = task.image;
         member.start_ticks = (!reports).then_some(task.start_ticks);
         member.parent = self.roster.id_of(task.ppid);
@@ -106,7 +107,7 @@ impl Tracker {
             HoldPoint::Exec => at.saturating_sub(FORK_TO_FIRST_HOLD).max(previous),
             HoldPoint::ExitGroup { .. } => previous,
         };
-        let started = Event::Started { id, pid: task.pid, ppid: task.ppid, name, forked: task.forked };
+        let started = JobEvent::Started { id, pid: task.pid, ppid: task.ppid, name, forked: task.forked };
         batch.push(Moment::between(earliest, at), started);
     }
 

@@ -14,12 +14,12 @@ use crate::{
             coverage::{LifetimeScope, Mechanisms},
             event_queue::Round,
             exec_hold::{HeldTask, HoldPoint},
-            member::NameState,
-            proc_view::Arguments,
+            member::MemberNameState,
+            proc_view::ProcessArguments,
             roster::OwnChildren,
             taskstats::TaskEnd,
         },
-        used::{Cpu, Moved},
+        resource_use::{CpuUse, IoBytes},
     },
     process::linux::stat::{Spent, Stat},
     record::PeakSource,
@@ -69,9 +69,9 @@ impl ProcView for MadeUpKernel {
         self.shares_map
     }
 
-    fn arguments(&mut self, pid: u32) -> Arguments {
+    fn arguments(&mut self, pid: u32) -> ProcessArguments {
         let command = self.stats.get(&pid).map(|stat| format!("{} of {pid}", stat.comm));
-        Arguments { command, ..Arguments::default() }
+        ProcessArguments { command, ..ProcessArguments::default() }
     }
 }
 
@@ -146,12 +146,12 @@ impl Scene {
         self.tracker.adopt(pid, FoundIn::MemberChildren, SearchReason::Poll, kernel, batch)
     }
 
-    fn apply(&mut self, us: u64, event: KernelEvent) -> Vec<Event> {
+    fn apply(&mut self, us: u64, event: KernelEvent) -> Vec<JobEvent> {
         self.tracker.apply(at(us), event, &mut self.kernel, &mut self.batch);
         self.take()
     }
 
-    fn take(&mut self) -> Vec<Event> {
+    fn take(&mut self) -> Vec<JobEvent> {
         self.batch.drain().map(|timed| timed.event).collect()
     }
 
@@ -190,8 +190,8 @@ fn exit_with(pid: u32, tid: u32, status: i32, peak_mib: u64) -> KernelEvent {
         comm: "task".to_owned(),
         peak_bytes: Some(peak_mib * MIB),
         status,
-        cpu: Cpu::default(),
-        io: Moved::default(),
+        cpu: CpuUse::default(),
+        io: IoBytes::default(),
     };
     KernelEvent::TaskExited { pid, tid, status: Some(status), record: Some(Box::new(record)) }
 }
@@ -212,28 +212,28 @@ fn held(pid: u32, point: HoldPoint, mib: u64) -> HeldTask {
     }
 }
 
-fn names(events: &[Event]) -> Vec<&str> {
-    let name = |event: &Event| -> &'static str {
+fn names(events: &[JobEvent]) -> Vec<&str> {
+    let name = |event: &JobEvent| -> &'static str {
         match event {
-            Event::Started { .. } => "started",
-            Event::Named { .. } => "named",
-            Event::SharesMemoryMap { .. } => "shares",
-            Event::Exec { .. } => "exec",
-            Event::FinalMark { .. } => "mark",
-            Event::Ended { .. } => "ended",
-            Event::Exit { .. } => "exit",
-            Event::MaxRss { .. } => "max rss",
-            Event::FinalUsage { .. } => "usage",
-            Event::MissedProcess => "missed",
+            JobEvent::Started { .. } => "started",
+            JobEvent::Named { .. } => "named",
+            JobEvent::SharesMemoryMap { .. } => "shares",
+            JobEvent::Exec { .. } => "exec",
+            JobEvent::FinalMark { .. } => "mark",
+            JobEvent::Ended { .. } => "ended",
+            JobEvent::Exit { .. } => "exit",
+            JobEvent::MaxRss { .. } => "max rss",
+            JobEvent::FinalUsage { .. } => "usage",
+            JobEvent::MissedProcess => "missed",
             _ => "other",
         }
     };
     events.iter().map(name).collect()
 }
 
-fn final_mark(events: &[Event]) -> Option<LastMark> {
+fn final_mark(events: &[JobEvent]) -> Option<LastMark> {
     events.iter().find_map(|event| match event {
-        Event::FinalMark { mark, .. } => Some(*mark),
+        JobEvent::FinalMark { mark, .. } => Some(*mark),
         _ => None,
     })
 }
@@ -262,7 +262,7 @@ fn a_child_that_a_member_gives_to_this_process_is_a_member() {
     let mut shared = Scene::with_owner(Mechanisms { lifetimes, holds_tasks: false }, false);
     assert!(shared.apply(200, fork(CHILD, OWN)).is_empty());
     assert!(!shared.tracker.coverage.is_complete());
-    assert!(shared.tracker.coverage.take_walk_request(), "a walk tells whose child it is");
+    assert!(shared.tracker.coverage.take_walk_request(), "a walk shows its parent");
 }
 
 #[test]
@@ -303,9 +303,9 @@ fn early_execs_of_the_command_are_replayed_after_the_first() {
     assert!(scene.apply(50, exec(ROOT, "first")).is_empty(), "it is what the command was started for");
     let events = scene.apply(60, exec(ROOT, "second"));
     assert_eq!(names(&events), ["named", "exec"]);
-    let Event::Named { name, .. } = &events[0] else { panic!() };
+    let JobEvent::Named { name, .. } = &events[0] else { panic!() };
     assert_eq!(name.comm, "first");
-    assert_eq!(scene.member(ROOT).name, NameState::UNREAD);
+    assert_eq!(scene.member(ROOT).name, MemberNameState::UNREAD);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use super::{MacJob, Root, made_members, new_queue, refuse_limits};
+use super::{MacJob, RootChild, made_members, new_queue, refuse_limits};
 use crate::{
     Error,
     job::{Job, Start, event_batch::EventBatch, macos::members::attach::Refusal},
@@ -14,15 +14,15 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(MacJob, Start), Error> {
     refuse_limits(job)?;
     let mut downgrades = super::downgrades(job);
     downgrades.push(Downgrade {
-        wanted: "what happened before".to_owned(),
-        reason: "the process ran already when it was attached to".to_owned(),
+        wanted: "the time before the attachment".to_owned(),
+        reason: "the process was already running".to_owned(),
     });
     let mut members = made_members(new_queue()?, job);
     let mut batch = EventBatch::default();
     let mut start = Start::now();
     members.attach(pid, std::process::id(), &mut batch).map_err(|refusal| match refusal {
         Refusal::NoSuchProcess => Error::NoSuchProcess { pid },
-        Refusal::Because(why) => Error::Attach { pid, why },
+        Refusal::Because(reason) => Error::Attach { pid, reason },
     })?;
     let (processes, marks_bytes) = members.marks_before();
     // If the clock was set back since, the figure is left out.
@@ -32,11 +32,11 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(MacJob, Start), Error> {
     start.attached = Some((attached, command_line(job, pid)));
     let tree = MacJob {
         root: pid,
-        ending: Root::Attached,
+        ending: RootChild::Attached,
         members,
         batch,
         downgrades,
-        looked: Instant::now(),
+        polled_at: Instant::now(),
         before: std::time::Duration::ZERO,
         next_usage: std::time::Duration::ZERO,
     };

@@ -17,11 +17,11 @@ pub(crate) fn notice(notice: &LimitNotice) -> String {
             ending(notice)
         );
     }
-    let who = notice.culprit.as_ref().map(|(pid, command)| format!("; most has pid {pid}, {command}"));
+    let who = notice.culprit.as_ref().map(|held| format!("; most has pid {}, {}", held.pid, held.command));
     let who = who.unwrap_or_default();
     let bytes = text::size(notice.bytes);
     if notice.is_over {
-        let who = notice.culprit.as_ref().map(|(pid, command)| format!("; it had pid {pid}, {command}"));
+        let who = notice.culprit.as_ref().map(|held| format!("; it had pid {}, {}", held.pid, held.command));
         let who = who.unwrap_or_default();
         format!("{what} was {bytes}, over the limit of {limit}, which was noticed at the job's end only{who}")
     } else if notice.is_exceeded {

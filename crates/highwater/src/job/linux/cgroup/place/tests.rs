@@ -7,12 +7,12 @@ use super::*;
 const V2_MOUNT: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
 const V1_MOUNT: &str = "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n";
 
-struct Tree {
+struct MadeCgroups {
     _dir: tempfile::TempDir,
     roots: Roots,
 }
 
-impl Tree {
+impl MadeCgroups {
     /// Makes a tree with this process in `own`, in the form of `/proc/self/cgroup`.
     fn new(mount: &str, own: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -52,11 +52,11 @@ impl Tree {
     }
 
     fn refusal(&self) -> String {
-        Place::find(&self.roots).unwrap_err()
+        CgroupPlace::find(&self.roots).unwrap_err()
     }
 }
 
-fn us() -> String {
+fn this_pid() -> String {
     format!("{}\n", std::process::id())
 }
 
@@ -65,45 +65,45 @@ fn other() -> String {
     format!("{}\n", std::process::id() + 1)
 }
 
-fn us_and_others() -> String {
-    us() + &other()
+fn this_and_other_pids() -> String {
+    this_pid() + &other()
 }
 
 #[test]
-fn v1_below_our_own() {
-    let tree = Tree::new(V1_MOUNT, "4:memory:/docker/abc\n0::/x\n");
-    let tree = tree.file("memory/docker/abc", "cgroup.procs", &us_and_others());
-    let place = Place::find(&tree.roots).unwrap();
+fn v1_below_the_own_group() {
+    let tree = MadeCgroups::new(V1_MOUNT, "4:memory:/docker/abc\n0::/x\n");
+    let tree = tree.file("memory/docker/abc", "cgroup.procs", &this_and_other_pids());
+    let place = CgroupPlace::find(&tree.roots).unwrap();
     assert_eq!((place.version, &place.parent), (Version::V1, &tree.at("memory/docker/abc")));
     assert_eq!(place.home, place.parent);
 }
 
 #[test]
-fn the_root_of_v2_holds_processes_and_hands_down() {
+fn the_root_of_v2_holds_processes_and_delegates() {
     let root = |handed_down| {
-        Tree::v2("/")
+        MadeCgroups::v2("/")
             .file("", "cgroup.controllers", "cpu memory pids\n")
             .file("", "cgroup.subtree_control", handed_down)
-            .file("", "cgroup.procs", &us_and_others())
+            .file("", "cgroup.procs", &this_and_other_pids())
     };
     let tree = root("memory\n");
-    assert_eq!(Place::find(&tree.roots).unwrap().parent, tree.at(""));
+    assert_eq!(CgroupPlace::find(&tree.roots).unwrap().parent, tree.at(""));
     assert_eq!(tree.read("cgroup.subtree_control"), "memory\n", "nothing to write");
     let tree = root("cpu\n");
-    assert_eq!(Place::find(&tree.roots).unwrap().parent, tree.at(""));
+    assert_eq!(CgroupPlace::find(&tree.roots).unwrap().parent, tree.at(""));
     // A plain file takes the place of the kernel's list.
     assert!(tree.read("cgroup.subtree_control").contains("+memory"));
 }
 
 #[test]
-fn beside_our_group_where_others_are_in_it() {
-    let tree = Tree::v2("/app.slice/a.scope")
+fn beside_the_own_group_if_others_are_in_it() {
+    let tree = MadeCgroups::v2("/app.slice/a.scope")
         .group("app.slice", "memory pids\n", "memory pids\n", "")
-        .group("app.slice/a.scope", "memory pids\n", "\n", &us_and_others())
+        .group("app.slice/a.scope", "memory pids\n", "\n", &this_and_other_pids())
         .file("app.slice/a.scope", "memory.max", "max\n")
         .file("app.slice/a.scope", "cpu.max", "max 100000\n")
         .file("app.slice/a.scope", "cpuset.cpus", "\n");
-    let place = Place::find(&tree.roots).unwrap();
+    let place = CgroupPlace::find(&tree.roots).unwrap();
     assert_eq!(place.parent, tree.at("app.slice"));
     assert_eq!(place.home, tree.at("app.slice/a.scope"));
     // The settings of the scope would be lost for the job there.
@@ -116,45 +116,42 @@ fn beside_our_group_where_others_are_in_it() {
         assert!(why.contains(file) && why.contains("a.scope"), "{why}");
         fs::write(tree.at("app.slice/a.scope").join(file), neutral).unwrap();
     }
-    assert!(Place::find(&tree.roots).is_ok());
+    assert!(CgroupPlace::find(&tree.roots).is_ok());
 }
 
 #[test]
 fn never_out_of_another_jobs_group() {
-    let tree = Tree::v2("/app.slice/highwater-77").group("app.slice", "memory\n", "memory\n", "").group(
-        "app.slice/highwater-77",
-        "memory\n",
-        "\n",
-        &us_and_others(),
-    );
+    let tree = MadeCgroups::v2("/app.slice/highwater-77")
+        .group("app.slice", "memory\n", "memory\n", "")
+        .group("app.slice/highwater-77", "memory\n", "\n", &this_and_other_pids());
     let why = tree.refusal();
-    assert!(why.contains("another job's"), "{why}");
+    assert!(why.contains("another job"), "{why}");
 }
 
 #[test]
 fn refusals_say_why() {
     let nowhere = Roots { proc: "/nonexistent".into(), ..Roots::default() };
-    assert!(Place::find(&nowhere).unwrap_err().contains("memory controller"));
+    assert!(CgroupPlace::find(&nowhere).unwrap_err().contains("memory controller"));
 
-    let tree = Tree::v2("/a").group("a", "cpu pids\n", "", &us());
-    assert!(tree.refusal().contains("not handed down"), "{}", tree.refusal());
+    let tree = MadeCgroups::v2("/a").group("a", "cpu pids\n", "", &this_pid());
+    assert!(tree.refusal().contains("not delegated"), "{}", tree.refusal());
 
-    let tree = Tree::v2("/a").group("a", "memory\n", "", &other());
-    assert!(tree.refusal().contains("we are not in it"), "{}", tree.refusal());
+    let tree = MadeCgroups::v2("/a").group("a", "memory\n", "", &other());
+    assert!(tree.refusal().contains("this process is not in it"), "{}", tree.refusal());
 
     // A process outside this pid namespace is another one, too; and above this container nothing can be seen.
-    let tree = Tree::v2("/").group("", "memory\n", "", &format!("0\n{}", us()));
+    let tree = MadeCgroups::v2("/").group("", "memory\n", "", &format!("0\n{}", this_pid()));
     assert!(tree.refusal().contains("other processes"), "{}", tree.refusal());
     assert!(tree.refusal().contains("cannot be seen"), "{}", tree.refusal());
 
-    let tree = Tree::v2("/a/b").group("a/b", "memory\n", "", &us_and_others());
+    let tree = MadeCgroups::v2("/a/b").group("a/b", "memory\n", "", &this_and_other_pids());
     assert!(tree.refusal().contains("cgroup.procs"), "no such file above: {}", tree.refusal());
 }
 
 #[test]
 fn a_leaf_that_cannot_be_entered_is_not_left_behind() {
     // A plain directory has no cgroup.procs to write to.
-    let tree = Tree::v2("/a").group("a", "memory\n", "", &us());
+    let tree = MadeCgroups::v2("/a").group("a", "memory\n", "", &this_pid());
     let why = tree.refusal();
     assert!(why.contains("No such file"), "{why}");
     assert!(fs::read_dir(tree.at("a")).unwrap().all(|entry| entry.unwrap().file_type().unwrap().is_file()));

@@ -24,7 +24,7 @@ fn body(sequence: u32, cpu: u32, what: u32, at: u64, data: &[u32]) -> Vec<u8> {
 }
 
 fn parsed(code: u32, data: &[u32]) -> Option<KernelEvent> {
-    Some(Event::parse(&body(0, 0, code, 5, data))?.kernel_event()?.event)
+    Some(ConnectorEvent::parse(&body(0, 0, code, 5, data))?.kernel_event()?.event)
 }
 
 #[test]
@@ -34,11 +34,11 @@ fn reads_each_kind() {
     assert_eq!(parsed(PROC_EVENT_EXEC, &[31, 30]), Some(KernelEvent::Exec { pid: 30, comm: None }));
     let exit = KernelEvent::task_exited(30, 31, Some(9));
     assert_eq!(parsed(PROC_EVENT_EXIT, &[31, 30, 9, 17]), Some(exit));
-    assert_eq!(parsed(0x200, &[31, 30]), None, "a new name is no event of a life");
+    assert_eq!(parsed(0x200, &[31, 30]), None, "a new name is not a lifetime event");
 }
 
 #[test]
-fn a_thread_is_of_its_own_process() {
+fn a_thread_belongs_to_its_process() {
     // The kernel gives the process's parent, 10, as the parent of the thread.
     let thread = KernelEvent::ThreadCreated { pid: 30, tid: 31 };
     assert_eq!(parsed(PROC_EVENT_FORK, &[10, 10, 31, 30]), Some(thread));
@@ -58,7 +58,7 @@ fn counts_gaps_for_each_processor() {
 }
 
 #[test]
-fn only_our_own_answer_counts() {
+fn only_the_answer_to_this_process_counts() {
     let mut bytes = body(0, 0, PROC_EVENT_NONE, 5, &[13]);
     bytes[12..16].copy_from_slice(&8_u32.to_ne_bytes());
     assert_eq!(answer(&bytes, 8), Some(13));
@@ -69,12 +69,12 @@ fn only_our_own_answer_counts() {
 proptest! {
     #[test]
     fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), cut in 0_usize..80) {
-        let _ = Event::parse(&bytes).map(|event| event.kernel_event());
+        let _ = ConnectorEvent::parse(&bytes).map(|event| event.kernel_event());
         let mut event = body(1, 0, PROC_EVENT_EXIT, 5, &[1, 1, 0]);
         event.truncate(cut.min(event.len()));
-        let _ = Event::parse(&event).map(|event| event.kernel_event());
+        let _ = ConnectorEvent::parse(&event).map(|event| event.kernel_event());
         event.extend(bytes);
-        let _ = Event::parse(&event).map(|event| event.kernel_event());
+        let _ = ConnectorEvent::parse(&event).map(|event| event.kernel_event());
     }
 }
 
@@ -99,7 +99,7 @@ fn complete_until(
         }
         thread::sleep(Duration::from_millis(1));
     }
-    panic!("never told: {all:?}");
+    panic!("never reported: {all:?}");
 }
 
 fn ended(all: &[TimedKernelEvent], process: u32) -> bool {
@@ -108,7 +108,7 @@ fn ended(all: &[TimedKernelEvent], process: u32) -> bool {
 }
 
 #[test]
-fn tells_the_life_of_a_child() {
+fn reports_the_lifetime_of_a_child() {
     let Some(mut connector) = listen() else { return };
     let before = now();
     let mut child = Command::new("/bin/sh").args(["-c", "kill -9 $$"]).spawn().unwrap();
@@ -141,7 +141,7 @@ fn tells_the_life_of_a_child() {
 }
 
 #[test]
-fn tells_of_threads() {
+fn reports_threads() {
     let Some(mut connector) = listen() else { return };
     let tid =
         thread::spawn(|| rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()).join().unwrap();
@@ -158,7 +158,7 @@ fn ends_with_its_thread() {
     let Some(connector) = listen() else { return };
     let stream = Arc::downgrade(&connector.stream);
     drop(connector);
-    assert!(stream.upgrade().is_none(), "the attendant still has the stream");
+    assert!(stream.upgrade().is_none(), "the reader thread still has the stream");
 }
 
 /// Prints the costs of a storm, and does not test speed: `cargo test --release -- --ignored --nocapture storm`.

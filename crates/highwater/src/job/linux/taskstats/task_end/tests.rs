@@ -66,7 +66,7 @@ fn refuses_what_has_no_process_or_another_layout() {
         assert_eq!(TaskEnd::parse(&with_struct(&message, |stats| set_version(stats, old))), None);
     }
     let shifted = with_struct(&message, |stats| drop(stats.splice(16..16, [0; 8])));
-    assert_eq!(TaskEnd::parse(&shifted), None, "the pid is not where this layout has it");
+    assert_eq!(TaskEnd::parse(&shifted), None, "this layout has the pid elsewhere");
     assert_eq!(version(&shifted), Some(16));
 }
 

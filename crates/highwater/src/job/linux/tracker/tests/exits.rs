@@ -27,7 +27,7 @@ fn an_exit_older_than_the_adoption_counts_if_the_command_was_found_exited() {
 }
 
 #[test]
-fn a_program_that_gains_privileges_is_looked_for_in_proc() {
+fn a_program_that_gains_privileges_is_searched_in_proc() {
     let mut scene = Scene::of_job();
     scene.apply(200, fork(CHILD, ROOT));
     scene.kernel.show(CHILD, ROOT);
@@ -40,7 +40,7 @@ fn a_program_that_gains_privileges_is_looked_for_in_proc() {
 }
 
 #[test]
-fn a_command_that_gained_privileges_before_the_first_poll_is_looked_for_in_proc() {
+fn a_command_that_gained_privileges_before_the_first_poll_is_searched_in_proc() {
     let mut scene = Scene::of_job();
     scene.apply(90, exit_with(ROOT, ROOT, 0, 1));
     assert!(scene.tracker.coverage.must_poll());

@@ -34,7 +34,7 @@ fn the_exit_code_is_known_from_the_hold() {
     let mut scene = Scene::of_holds();
     let events = scene.apply(200, KernelEvent::Held(held(ROOT, HoldPoint::ExitGroup { code: 3 }, 8)));
     let exit = events.iter().find_map(|event| match event {
-        Event::Exit { exit, .. } => exit.code,
+        JobEvent::Exit { exit, .. } => exit.code,
         _ => None,
     });
     assert_eq!(exit, Some(3));

@@ -4,9 +4,9 @@ use super::*;
 use crate::job::macos::members::attach::Refusal;
 
 /// Makes 300 with a child and a grandchild, beside an unrelated process and this one.
-fn running() -> Made {
-    let mut made = Made { last_unique: 10, ..Made::default() };
-    for (pid, parent) in [(300, LAUNCHD), (301, 300), (302, 301), (400, LAUNCHD), (US, 300)] {
+fn running() -> MadeKernel {
+    let mut made = MadeKernel { last_unique: 10, ..MadeKernel::default() };
+    for (pid, parent) in [(300, LAUNCHD), (301, 300), (302, 301), (400, LAUNCHD), (OWN_PID, 300)] {
         made.fork(pid, parent);
     }
     made.processes.get_mut(&300).unwrap().0.group = 300;
@@ -14,26 +14,30 @@ fn running() -> Made {
     made
 }
 
-fn attach(made: Made, pid: u32) -> (Members<Made>, Result<(), Refusal>, Vec<Event>) {
-    let (mut members, mut batch) = (Members::new(made, NOTHING), EventBatch::default());
-    let answer = members.attach(pid, US, &mut batch);
+fn attach(made: MadeKernel, pid: u32) -> (MacMembers<MadeKernel>, Result<(), Refusal>, Vec<JobEvent>) {
+    let (mut members, mut batch) = (MacMembers::new(made, NOTHING), EventBatch::default());
+    let answer = members.attach(pid, OWN_PID, &mut batch);
     let events = batch.drain().map(|timed| timed.event).collect();
     (members, answer, events)
 }
 
 #[test]
-fn attaching_finds_who_is_there_and_what_they_had_reached() {
+fn attaching_finds_all_processes_and_their_peaks() {
     let (members, answer, events) = attach(running(), 300);
     assert_eq!(answer, Ok(()));
-    assert_eq!(births(&events), [(300, LAUNCHD), (301, 300), (302, 301)], "neither strangers nor ourselves");
+    assert_eq!(
+        births(&events),
+        [(300, LAUNCHD), (301, 300), (302, 301)],
+        "neither foreign processes nor this one"
+    );
     // None of them is between a fork and an exec, and the name of each is read.
-    let is_there = |event: &Event| {
-        matches!(event, Event::Started { name: Some(_), forked: false, .. } | Event::AttachedTo { .. })
+    let is_there = |event: &JobEvent| {
+        matches!(event, JobEvent::Started { name: Some(_), forked: false, .. } | JobEvent::AttachedTo { .. })
     };
     assert!(events.iter().all(is_there), "{events:?}");
     let before: Vec<Option<u64>> = events
         .iter()
-        .filter_map(|event| if let Event::AttachedTo { mark, .. } = event { Some(*mark) } else { None })
+        .filter_map(|event| if let JobEvent::AttachedTo { mark, .. } = event { Some(*mark) } else { None })
         .collect();
     assert_eq!(before, [Some(50 * MIB), Some(MIB), Some(MIB)]);
     assert_eq!(members.marks_before(), (3, Some(52 * MIB)));
@@ -43,44 +47,44 @@ fn attaching_finds_who_is_there_and_what_they_had_reached() {
 fn a_mark_from_before_is_no_peak_of_this_time() {
     let (mut members, _, _) = attach(running(), 300);
     let mut batch = EventBatch::default();
-    let marks = |members: &Members<Made>| members.readings()[0].mark;
-    look(&mut members, &[], &mut batch);
+    let marks = |members: &MacMembers<MadeKernel>| members.readings()[0].mark;
+    poll(&mut members, &[], &mut batch);
     assert_eq!((members.readings()[0].rss, marks(&members)), (20 * MIB, None));
     members.kernel.holds(300, 20, 60);
-    look(&mut members, &[], &mut batch);
+    poll(&mut members, &[], &mut batch);
     assert_eq!(marks(&members), Some(60 * MIB), "it has risen");
     // The mark of a new program starts anew, and lower.
     members.kernel.holds(300, 5, 8);
-    look(&mut members, &[Told { execed: true, ..told(0) }], &mut batch);
+    poll(&mut members, &[KqueueReport { execed: true, ..reports(0) }], &mut batch);
     assert_eq!(marks(&members), Some(8 * MIB));
 }
 
 #[test]
-fn remains_with_a_mark_from_before_have_no_last_word() {
+fn a_zombie_with_a_mark_from_before_has_no_final_mark() {
     for (reached, said) in [(50, vec![]), (51, vec![(0, 51)])] {
         let (mut members, _, _) = attach(running(), 300);
         members.kernel.holds(300, 20, reached);
         members.kernel.ends(300);
-        let events = look(&mut members, &[ended(0)], &mut EventBatch::default());
+        let events = poll(&mut members, &[ended(0)], &mut EventBatch::default());
         assert_eq!(last_marks(&events), said);
     }
 }
 
 #[test]
-fn how_the_attached_ended_is_known_where_the_kernel_tells() {
+fn the_exit_of_an_attached_process_is_known_if_reported() {
     let (mut members, _, _) = attach(running(), 300);
-    assert!(members.holds_root());
+    assert!(members.has_root());
     members.kernel.ends(300);
-    look(&mut members, &[ended(0)], &mut EventBatch::default());
-    assert!(!members.holds_root() && !members.is_empty());
+    poll(&mut members, &[ended(0)], &mut EventBatch::default());
+    assert!(!members.has_root() && !members.is_empty());
     assert_eq!(members.root_exit(), Some(ProcessExit { code: Some(3), signal: None }));
     // Its children belong to launchd now and stay in the job, as do their forks.
     members.kernel.fork(303, 301);
-    assert_eq!(births(&look(&mut members, &[forked(1)], &mut EventBatch::default())), [(303, 301)]);
+    assert_eq!(births(&poll(&mut members, &[forked(1)], &mut EventBatch::default())), [(303, 301)]);
     let (mut members, _, _) = attach(running(), 300);
     members.kernel.waited_for(300);
-    look(&mut members, &[Told { exit: None, ..ended(0) }], &mut EventBatch::default());
-    assert_eq!((members.holds_root(), members.root_exit()), (false, None), "unknown, and not 0");
+    poll(&mut members, &[KqueueReport { exit: None, ..ended(0) }], &mut EventBatch::default());
+    assert_eq!((members.has_root(), members.root_exit()), (false, None), "unknown, and not 0");
 }
 
 #[test]
@@ -93,13 +97,13 @@ fn orphans_in_the_group_of_the_attached_may_be_others() {
     members.kernel.ends(500);
     members.kernel.waited_for(500);
     let mut batch = EventBatch::default();
-    members.look(Duration::from_millis(9), true, &[], &mut batch);
-    assert!(!batch.drain().any(|timed| matches!(timed.event, Event::Started { .. })));
+    members.poll(Duration::from_millis(9), true, &[], &mut batch);
+    assert!(!batch.drain().any(|timed| matches!(timed.event, JobEvent::Started { .. })));
 }
 
 #[test]
-fn what_cannot_be_attached_to_says_why() {
-    let why = |pid, change: &dyn Fn(&mut Made)| {
+fn a_refused_attachment_has_a_reason() {
+    let why = |pid, change: &dyn Fn(&mut MadeKernel)| {
         let mut made = running();
         change(&mut made);
         match attach(made, pid).1.unwrap_err() {
@@ -108,9 +112,9 @@ fn what_cannot_be_attached_to_says_why() {
         }
     };
     assert_eq!(why(999, &|_| ()), "none");
-    assert_eq!(why(US, &|_| ()), "that is this very process");
+    assert_eq!(why(OWN_PID, &|_| ()), "it is this process itself");
     assert!(why(0, &|_| ()).contains("kernel_task"));
-    assert!(why(300, &|made| made.ends(300)).contains("has ended"));
-    let forbidden = |made: &mut Made| assert!(made.refuses.insert(300));
-    assert!(why(300, &forbidden).ends_with("run with sudo"));
+    assert!(why(300, &|made| made.ends(300)).contains("has exited"));
+    let forbidden = |made: &mut MadeKernel| assert!(made.refuses.insert(300));
+    assert!(why(300, &forbidden).ends_with("run hwm with sudo"));
 }

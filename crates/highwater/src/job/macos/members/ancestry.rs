@@ -1,12 +1,12 @@
 //! The rules by which a process belongs to the job.
 
-use super::{Kernel, Kin, Member, Members};
-use crate::job::{event_batch::EventBatch, events::Event, identity::MemberId};
+use super::{Kernel, Kin, MacMember, MacMembers};
+use crate::job::{event_batch::EventBatch, events::JobEvent, identity::MemberId};
 
 /// The first process of the system, which adopts orphans.
 pub(super) const LAUNCHD: u32 = 1;
 
-impl<K: Kernel> Members<K> {
+impl<K: Kernel> MacMembers<K> {
     /// Adds the processes of `pids` that belong to the job, parents before their children.
     pub(super) fn find(&mut self, pids: Vec<u32>, batch: &mut EventBatch) {
         let mut candidates: Vec<Kin> = Vec::new();
@@ -15,7 +15,7 @@ impl<K: Kernel> Members<K> {
                 continue;
             }
             let Some(kin) = self.kernel.kin(pid) else { continue };
-            if self.known.contains(&kin.unique) || self.strangers.get(&pid) == Some(&kin.unique) {
+            if self.known.contains(&kin.unique) || self.foreign.get(&pid) == Some(&kin.unique) {
                 continue;
             }
             candidates.push(kin);
@@ -24,10 +24,10 @@ impl<K: Kernel> Members<K> {
         candidates.sort_unstable_by_key(|kin| kin.unique);
         for kin in candidates {
             if self.belongs(&kin) {
-                self.take_in(kin, batch);
+                self.add_member(kin, batch);
             } else if kin.ppid != LAUNCHD {
                 // A child of launchd may be claimed later, when its group is known.
-                self.strangers.insert(kin.pid, kin.unique);
+                self.foreign.insert(kin.pid, kin.unique);
             }
         }
     }
@@ -48,7 +48,7 @@ impl<K: Kernel> Members<K> {
         }
     }
 
-    pub(super) fn take_in(&mut self, kin: Kin, batch: &mut EventBatch) {
+    pub(super) fn add_member(&mut self, kin: Kin, batch: &mut EventBatch) {
         let id = MemberId(self.next_id);
         self.next_id += 1;
         self.known.insert(kin.unique);
@@ -61,8 +61,8 @@ impl<K: Kernel> Members<K> {
         let is_new = !kin.has_execed && !self.is_attaching;
         let name = if is_new { None } else { self.kernel.name(kin.pid) };
         let moment = self.moment();
-        batch.push(moment, Event::Started { id, pid: kin.pid, ppid, name, forked: is_new });
-        self.list.push(Member {
+        batch.push(moment, JobEvent::Started { id, pid: kin.pid, ppid, name, forked: is_new });
+        self.list.push(MacMember {
             id,
             kin,
             is_watched,

@@ -23,10 +23,10 @@ fn device(used: Option<u64>) -> Device {
     device
 }
 
-fn held(id: u32, mib: Option<u64>) -> Held {
+fn held(id: u32, mib: Option<u64>) -> MemberGpuUse {
     let vram =
         mib.map_or(Reading::Unknown(Unavailable::DriverSaysNotAvailable), |mib| Reading::Known(mib * MIB));
-    Held {
+    MemberGpuUse {
         id: MemberId(id),
         vram,
         system: Reading::Unknown(Unavailable::NotProvided),
@@ -35,45 +35,45 @@ fn held(id: u32, mib: Option<u64>) -> Held {
     }
 }
 
-fn sample(used: Option<u64>, rows: Vec<Held>) -> GpuSample {
+fn sample(used: Option<u64>, rows: Vec<MemberGpuUse>) -> GpuSample {
     let device = device(used);
     let on = OnDevice { device, rows, others: 0, names_host_pids: false, is_partial: false };
     GpuSample { taken: Instant::now(), devices: vec![on], gaps: Vec::new() }
 }
 
-fn fold(samples: &[GpuSample]) -> GpuFold {
-    let mut fold = GpuFold::default();
+fn peaks(samples: &[GpuSample]) -> GpuPeaks {
+    let mut peaks = GpuPeaks::default();
     for (second, sample) in samples.iter().enumerate() {
-        fold.add(Duration::from_secs(second as u64), sample);
+        peaks.add(Duration::from_secs(second as u64), sample);
     }
-    fold
+    peaks
 }
 
 #[test]
 fn the_peak_is_a_sum_at_one_instant() {
-    let fold = fold(&[
+    let peaks = peaks(&[
         sample(None, vec![held(0, Some(100)), held(1, Some(10))]),
         sample(None, vec![held(0, Some(10)), held(1, Some(100))]),
     ]);
-    let vram = fold.peaks()[0].vram.unwrap();
+    let vram = peaks.peaks()[0].vram.unwrap();
     assert_eq!((vram.bytes, vram.lower_bytes, vram.certainty), (110 * MIB, 110 * MIB, Certainty::Sampled));
-    assert_eq!(fold.peak_of(MemberId(1)).unwrap().bytes, 100 * MIB);
-    assert_eq!((fold.peaks()[0].processes, fold.peaks()[0].gtt), (2, None));
+    assert_eq!(peaks.peak_of(MemberId(1)).unwrap().bytes, 100 * MIB);
+    assert_eq!((peaks.peaks()[0].processes, peaks.peaks()[0].gtt), (2, None));
 }
 
 #[test]
 fn an_unknown_process_makes_the_sum_a_lower_bound() {
-    let fold = fold(&[sample(None, vec![held(0, Some(100)), held(1, None)])]);
-    let peak = &fold.peaks()[0];
+    let peaks = peaks(&[sample(None, vec![held(0, Some(100)), held(1, None)])]);
+    let peak = &peaks.peaks()[0];
     assert_eq!(peak.vram.unwrap().certainty, Certainty::AtLeast);
-    assert_eq!((peak.processes_unknown, fold.peak_of(MemberId(1))), (1, None));
-    assert_eq!(fold.missing().count(), 1);
+    assert_eq!((peak.processes_unknown, peaks.peak_of(MemberId(1))), (1, None));
+    assert_eq!(peaks.missing().count(), 1);
 }
 
 #[test]
 fn at_least_stays_at_least() {
-    let half_told = Held { vram: Reading::AtLeast(100 * MIB), ..held(0, None) };
-    let half = fold(&[sample(None, vec![half_told, held(1, Some(10))])]);
+    let half_told = MemberGpuUse { vram: Reading::AtLeast(100 * MIB), ..held(0, None) };
+    let half = peaks(&[sample(None, vec![half_told, held(1, Some(10))])]);
     let vram = half.peaks()[0].vram.unwrap();
     assert_eq!((vram.bytes, vram.certainty), (110 * MIB, Certainty::AtLeast));
     assert_eq!(half.peak_of(MemberId(0)).unwrap().certainty, Certainty::AtLeast);
@@ -81,44 +81,47 @@ fn at_least_stays_at_least() {
 }
 
 #[test]
-fn a_list_that_could_not_be_read_hides_nobody() {
+fn an_unread_list_is_not_an_empty_one() {
     let mut partial = sample(None, vec![held(0, Some(100))]);
     partial.devices[0].is_partial = true;
-    assert_eq!(fold(&[partial.clone()]).peaks()[0].vram.unwrap().certainty, Certainty::AtLeast);
+    assert_eq!(peaks(&[partial.clone()]).peaks()[0].vram.unwrap().certainty, Certainty::AtLeast);
     partial.devices[0].rows.clear();
-    assert_eq!(fold(&[partial]).last_total(), None, "nobody seen is not nothing held");
-    assert_eq!(fold(&[sample(None, Vec::new())]).last_total(), Some(0));
+    assert_eq!(peaks(&[partial]).last_total(), None, "no process seen is not no memory");
+    assert_eq!(peaks(&[sample(None, Vec::new())]).last_total(), Some(0));
 }
 
 #[test]
-fn what_was_in_use_before_is_not_read_late() {
+fn memory_in_use_before_is_not_read_late() {
     let mut late = sample(Some(900), Vec::new());
     late.devices[0].names_host_pids = true;
-    let mut fold = GpuFold::default();
-    fold.add(Duration::from_secs(1), &late);
+    let mut peaks = GpuPeaks::default();
+    peaks.add(Duration::from_secs(1), &late);
     late.devices[0].device.used.reading = Reading::Known(1000 * MIB);
-    fold.add(Duration::from_secs(2), &late);
-    assert_eq!(fold.peaks()[0].vram, None, "the job may have held most of it");
-    assert!(fold.missing().any(|missing| missing.reason.contains("before the job began")));
+    peaks.add(Duration::from_secs(2), &late);
+    assert_eq!(peaks.peaks()[0].vram, None, "the job may have held most of it");
+    assert!(peaks.missing().any(|missing| missing.reason.contains("before the job began")));
 }
 
 #[test]
 fn nonsense_does_not_overflow() {
-    let huge = |id| Held { vram: Reading::Known(u64::MAX), shares: true, ..held(id, None) };
-    let sum = fold(&[sample(None, vec![huge(0), huge(1), held(0, Some(1))])]);
+    let huge = |id| MemberGpuUse { vram: Reading::Known(u64::MAX), shares: true, ..held(id, None) };
+    let sum = peaks(&[sample(None, vec![huge(0), huge(1), held(0, Some(1))])]);
     assert_eq!(sum.peaks()[0].vram.unwrap().bytes, u64::MAX);
 }
 
 #[test]
 fn nothing_known_is_no_figure() {
-    let fold = fold(&[sample(None, vec![held(0, None)])]);
-    assert_eq!((fold.peaks()[0].vram, fold.last_total()), (None, None));
+    let peaks = peaks(&[sample(None, vec![held(0, None)])]);
+    assert_eq!((peaks.peaks()[0].vram, peaks.last_total()), (None, None));
 }
 
 #[test]
 fn memory_held_together_is_bounded() {
-    let rows = vec![Held { shares: true, ..held(0, Some(100)) }, Held { shares: true, ..held(1, Some(100)) }];
-    let vram = fold(&[sample(None, rows)]).peaks()[0].vram.unwrap();
+    let rows = vec![
+        MemberGpuUse { shares: true, ..held(0, Some(100)) },
+        MemberGpuUse { shares: true, ..held(1, Some(100)) },
+    ];
+    let vram = peaks(&[sample(None, rows)]).peaks()[0].vram.unwrap();
     assert_eq!((vram.lower_bytes, vram.bytes), (100 * MIB, 200 * MIB));
 }
 
@@ -130,15 +133,15 @@ fn in_a_container_the_rise_of_the_device_is_an_upper_bound() {
         sample.devices[0].others = 3;
         sample
     };
-    let vram = fold(&[host(500), host(900), host(600)]).peaks()[0].vram.unwrap();
+    let vram = peaks(&[host(500), host(900), host(600)]).peaks()[0].vram.unwrap();
     assert_eq!((vram.bytes, vram.lower_bytes), (400 * MIB, 0));
     assert_eq!((vram.certainty, vram.scope), (Certainty::AtMost, GpuScope::Device));
 }
 
 #[test]
-fn what_the_driver_kept_is_a_processs_peak() {
-    let rows = vec![Held { peak: Some(700 * MIB), ..held(0, Some(100)) }];
-    let peak = fold(&[sample(None, rows)]).peak_of(MemberId(0)).unwrap();
+fn the_drivers_own_peak_is_a_processs_peak() {
+    let rows = vec![MemberGpuUse { peak: Some(700 * MIB), ..held(0, Some(100)) }];
+    let peak = peaks(&[sample(None, rows)]).peak_of(MemberId(0)).unwrap();
     assert_eq!(
         (peak.bytes, peak.source, peak.certainty),
         (700 * MIB, PeakSource::Driver, Certainty::AtLeast)
@@ -146,9 +149,9 @@ fn what_the_driver_kept_is_a_processs_peak() {
 }
 
 #[test]
-fn what_could_not_be_asked_is_said_once() {
+fn a_missing_source_is_reported_once() {
     let gap = Gap { what: "nvidia".into(), why: Unavailable::PidNamespace };
     let sample = GpuSample { taken: Instant::now(), devices: Vec::new(), gaps: vec![gap] };
-    assert_eq!(fold(&[sample.clone(), sample]).missing().count(), 1);
-    assert_eq!(fold(&[]).missing().count(), 0);
+    assert_eq!(peaks(&[sample.clone(), sample]).missing().count(), 1);
+    assert_eq!(peaks(&[]).missing().count(), 0);
 }

@@ -9,7 +9,7 @@ use super::identity::MemberId;
 
 /// CPU time and page faults. The reported kinds of faults, and whether they are counted apart, differ between systems.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Cpu {
+pub(crate) struct CpuUse {
     pub(crate) user: Duration,
     pub(crate) system: Duration,
     pub(crate) minor_faults: Option<u64>,
@@ -18,7 +18,7 @@ pub(crate) struct Cpu {
     pub(crate) mixed_faults: Option<u64>,
 }
 
-impl Cpu {
+impl CpuUse {
     pub(crate) fn time(self) -> Duration {
         self.user + self.system
     }
@@ -46,7 +46,7 @@ impl Cpu {
     }
 }
 
-impl Add for Cpu {
+impl Add for CpuUse {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -58,7 +58,7 @@ impl Add for Cpu {
     }
 }
 
-impl Cpu {
+impl CpuUse {
     /// Drops the faults that `other` does not know.
     fn known_in(self, other: Self) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Cpu {
 }
 
 /// The usage since an earlier reading. The kernel's split of time into user and system may move back by a tick.
-impl Sub for Cpu {
+impl Sub for CpuUse {
     type Output = Self;
 
     fn sub(self, before: Self) -> Self {
@@ -85,17 +85,23 @@ impl Sub for Cpu {
     }
 }
 
-/// Bytes read and written, each if the system reports it.
+/// Bytes read and written by a job or a process, each `None` if it was not asked for or the system does not report it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Moved {
-    pub(crate) read: Option<u64>,
-    pub(crate) written: Option<u64>,
-    pub(crate) storage_read: Option<u64>,
-    pub(crate) storage_written: Option<u64>,
+#[non_exhaustive]
+pub struct IoBytes {
+    /// Bytes read through calls such as read(2), from the page cache or not.
+    pub read: Option<u64>,
+    /// Bytes written through calls such as write(2).
+    pub written: Option<u64>,
+    /// Bytes read from storage.
+    pub storage_read: Option<u64>,
+    /// Bytes written to storage.
+    pub storage_written: Option<u64>,
 }
 
-impl Moved {
+impl IoBytes {
     /// Returns the amounts in the order of the record's `Io`.
+    #[cfg(test)]
     pub(crate) fn amounts(self) -> [Option<u64>; 4] {
         [self.read, self.written, self.storage_read, self.storage_written]
     }
@@ -119,7 +125,7 @@ impl Moved {
     }
 }
 
-impl Add for Moved {
+impl Add for IoBytes {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -127,7 +133,7 @@ impl Add for Moved {
     }
 }
 
-impl Sub for Moved {
+impl Sub for IoBytes {
     type Output = Self;
 
     fn sub(self, before: Self) -> Self {
@@ -137,18 +143,18 @@ impl Sub for Moved {
 
 /// CPU and I/O, each if it could be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Used {
-    pub(crate) cpu: Option<Cpu>,
-    pub(crate) io: Option<Moved>,
+pub(crate) struct ResourceUse {
+    pub(crate) cpu: Option<CpuUse>,
+    pub(crate) io: Option<IoBytes>,
 }
 
-impl Used {
+impl ResourceUse {
     /// No usage is known.
     pub(crate) const NOTHING: Self = Self { cpu: None, io: None };
 
     /// Adds both; an amount that only one of them knows is a part of the sum.
     pub(crate) fn plus(self, other: Self) -> Self {
-        Self { cpu: join(self.cpu, other.cpu, Cpu::add), io: join(self.io, other.io, Moved::add) }
+        Self { cpu: join(self.cpu, other.cpu, CpuUse::add), io: join(self.io, other.io, IoBytes::add) }
     }
 
     /// Returns the usage since `before`; an amount that was unknown then stays unknown.
@@ -160,7 +166,10 @@ impl Used {
 
     /// Returns the higher one of two lower bounds, amount by amount.
     pub(crate) fn or_more(self, other: Self) -> Self {
-        Self { cpu: join(self.cpu, other.cpu, Cpu::or_more), io: join(self.io, other.io, Moved::or_more) }
+        Self {
+            cpu: join(self.cpu, other.cpu, CpuUse::or_more),
+            io: join(self.io, other.io, IoBytes::or_more),
+        }
     }
 }
 
@@ -181,9 +190,9 @@ fn join<T>(one: Option<T>, two: Option<T>, both: impl FnOnce(T, T) -> T) -> Opti
 pub(crate) struct UsedBy {
     pub(crate) id: MemberId,
     /// Its own usage, all its threads together.
-    pub(crate) own: Used,
+    pub(crate) own: ResourceUse,
     /// Usage with its exited descendants, each waited for by its parent.
-    pub(crate) with_waited: Used,
+    pub(crate) with_waited: ResourceUse,
 }
 
 /// Amounts to read.
@@ -212,21 +221,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_told_stays_unknown_and_what_is_told_adds_up() {
-        let storage = |bytes| Moved { storage_read: Some(bytes), ..Moved::default() };
+    fn unknown_amounts_stay_unknown_and_known_ones_add_up() {
+        let storage = |bytes| IoBytes { storage_read: Some(bytes), ..IoBytes::default() };
         assert_eq!((storage(5) + storage(7)).amounts(), [None, None, Some(12), None]);
-        assert_eq!((storage(5) - Moved::default()).amounts(), [None, None, Some(5), None]);
-        assert_eq!((Moved::default() - storage(5)).amounts(), [None; 4], "no bytes, and not 0 of them");
+        assert_eq!((storage(5) - IoBytes::default()).amounts(), [None, None, Some(5), None]);
+        assert_eq!((IoBytes::default() - storage(5)).amounts(), [None; 4], "no bytes, and not 0 of them");
         assert_eq!(storage(5).or_more(storage(7)), storage(7));
     }
 
     #[test]
-    fn faults_that_are_not_told_apart_are_no_minor_ones() {
-        let mixed = Cpu { mixed_faults: Some(9), ..Cpu::default() };
+    fn faults_that_are_not_counted_apart_are_not_minor_ones() {
+        let mixed = CpuUse { mixed_faults: Some(9), ..CpuUse::default() };
         let sum = mixed + mixed;
         assert_eq!((sum.minor_faults, sum.major_faults, sum.faults()), (None, None, Some(18)));
-        let apart = Cpu { minor_faults: Some(3), major_faults: Some(1), ..Cpu::default() };
+        let apart = CpuUse { minor_faults: Some(3), major_faults: Some(1), ..CpuUse::default() };
         assert_eq!((apart + apart).faults(), Some(8));
-        assert_eq!(Cpu { minor_faults: Some(3), ..Cpu::default() }.faults(), None, "a part is not all");
+        assert_eq!(CpuUse { minor_faults: Some(3), ..CpuUse::default() }.faults(), None, "a part is not all");
     }
 }

@@ -18,21 +18,21 @@ use super::{
     Wake,
     launch::resume,
     object::{Account, JobObject},
-    port::Message,
+    port::PortMessage,
     used,
 };
 use crate::{
     helper,
-    job::used::{UsageWanted, Used},
+    job::resource_use::{ResourceUse, UsageWanted},
     process::windows::Opened,
 };
 
 /// Longest time in which an empty command must start, exit, or be reported.
-const PATIENCE: Duration = Duration::from_secs(20);
-const A_MOMENT: Duration = Duration::from_millis(400);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
+const MAX_MARK_LINGERING: Duration = Duration::from_millis(400);
 
 #[derive(Debug)]
-pub(crate) struct Trial {
+pub(crate) struct JobObjectProbe {
     object: JobObject,
     wake: Wake,
     child: Child,
@@ -40,21 +40,21 @@ pub(crate) struct Trial {
     ended: Option<Opened>,
 }
 
-impl Trial {
+impl JobObjectProbe {
     /// Starts the child suspended in the job. Errors are messages.
     pub(crate) fn begin(commit_limit: Option<u64>) -> Result<Self, String> {
         let wake = Wake::new();
-        let port = wake.raw().ok_or("no completion port was to be had")?;
+        let port = wake.raw().ok_or("no completion port could be made")?;
         // The job ends with this process in any way.
         let object = JobObject::new(port, commit_limit, true).map_err(|error| error.to_string())?;
         let mut command = Command::new(helper::system_directory().join("cmd.exe"));
         command.args(["/d", "/c", "exit", "0"]).creation_flags(CREATE_SUSPENDED | CREATE_NO_WINDOW);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().map_err(|error| format!("starting cmd: {error}"))?;
-        let trial = Self { object, wake, child, ended: None };
-        let assigned = trial.object.assign(trial.child.as_raw_handle());
+        let probe = Self { object, wake, child, ended: None };
+        let assigned = probe.object.assign(probe.child.as_raw_handle());
         assigned.map_err(|error| format!("putting a process into a Job Object: {error}"))?;
-        Ok(trial)
+        Ok(probe)
     }
 
     /// Lets the child commit `bytes` without running.
@@ -77,30 +77,30 @@ impl Trial {
     }
 
     /// Returns the usage that the Job Object counts for its processes, once they have exited.
-    pub(crate) fn used(&self) -> Option<Used> {
+    pub(crate) fn used(&self) -> Option<ResourceUse> {
         self.object.account().map(|Account { used, .. }| used)
     }
 
     /// Lets the child run to its exit, with a handle of it kept. Returns whether its start and its exit were reported.
-    pub(crate) fn run(&mut self) -> Result<Heard, String> {
+    pub(crate) fn run(&mut self) -> Result<ReportedLifetime, String> {
         let process = Opened::of(self.child.id()).map_err(|error| error.to_string())?;
         resume(self.child.id()).map_err(|error| format!("letting a process run: {error}"))?;
-        let mut heard = Heard::default();
+        let mut reported = ReportedLifetime::default();
         let begin = Instant::now();
-        while !(heard.born && heard.ended) {
-            let left = PATIENCE.saturating_sub(begin.elapsed());
+        while !(reported.started && reported.exited) {
+            let left = COMMAND_TIMEOUT.saturating_sub(begin.elapsed());
             match self.wake.next(left) {
-                Some(Message::Born(pid)) => heard.born |= pid == self.child.id(),
-                Some(Message::Ended(pid)) => heard.ended |= pid == self.child.id(),
+                Some(PortMessage::Started(pid)) => reported.started |= pid == self.child.id(),
+                Some(PortMessage::Ended(pid)) => reported.exited |= pid == self.child.id(),
                 Some(_) => {}
                 None => break,
             }
         }
-        if !process.ends_within(PATIENCE) {
-            return Err("cmd does not end".to_owned());
+        if !process.ends_within(COMMAND_TIMEOUT) {
+            return Err("cmd does not exit".to_owned());
         }
         self.ended = Some(process);
-        Ok(heard)
+        Ok(reported)
     }
 
     /// Returns the marks of the exited child: of its working set and its commit charge. Marks that vanish soon do not
@@ -110,22 +110,22 @@ impl Trial {
         loop {
             let counters = self.ended.as_ref().and_then(|process| process.counters().ok());
             let marks = counters.map(|counters| counters.last_marks()).unwrap_or_default();
-            if marks.0.is_none() || begin.elapsed() > A_MOMENT {
+            if marks.0.is_none() || begin.elapsed() > MAX_MARK_LINGERING {
                 return marks;
             }
-            sleep(A_MOMENT / 10);
+            sleep(MAX_MARK_LINGERING / 10);
         }
     }
 }
 
 /// Reports of a short process.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Heard {
-    pub(crate) born: bool,
-    pub(crate) ended: bool,
+pub(crate) struct ReportedLifetime {
+    pub(crate) started: bool,
+    pub(crate) exited: bool,
 }
 
-impl Drop for Trial {
+impl Drop for JobObjectProbe {
     fn drop(&mut self) {
         // It may have exited.
         let _ = self.child.kill();
@@ -134,7 +134,7 @@ impl Drop for Trial {
 }
 
 /// Returns the usage of this process so far.
-pub(crate) fn own_use() -> Option<Used> {
+pub(crate) fn own_use() -> Option<ResourceUse> {
     let own = Opened::of(std::process::id()).ok()?;
     Some(used::of(&own, UsageWanted { cpu: true, io: true }))
 }

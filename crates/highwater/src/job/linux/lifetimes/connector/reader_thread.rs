@@ -8,16 +8,16 @@ use super::{Stream, locked};
 use crate::netlink::Backlog;
 
 /// Shortest sleep: with shorter ones the wakeups cost more than the events.
-const SHORTEST: Duration = Duration::from_micros(200);
+const MIN_SLEEP: Duration = Duration::from_micros(200);
 /// Longest sleep, and the sleep if the kernel does not report how full the buffer is.
-const LONGEST: Duration = Duration::from_millis(50);
-const UNKNOWN: Duration = Duration::from_millis(2);
+const MAX_SLEEP: Duration = Duration::from_millis(50);
+const SLEEP_WITHOUT_BACKLOG: Duration = Duration::from_millis(2);
 /// Bytes that may arrive in a millisecond: some 80 events, from two busy processors that start empty programs.
-const PER_MILLISECOND: u32 = 64 << 10;
+const BYTES_PER_MILLISECOND: u32 = 64 << 10;
 
 /// Reads until `stop` is readable. It sleeps without a timeout while nothing happens on the machine.
-pub(super) fn attend(stream: &Mutex<Stream>, events: &OwnedFd, stop: &OwnedFd) {
-    let mut pause = SHORTEST;
+pub(super) fn read_until_stopped(stream: &Mutex<Stream>, events: &OwnedFd, stop: &OwnedFd) {
+    let mut pause = MIN_SLEEP;
     loop {
         let mut both = [PollFd::new(stop, PollFlags::IN), PollFd::new(events, PollFlags::IN)];
         let waited = poll(&mut both, None);
@@ -30,7 +30,7 @@ pub(super) fn attend(stream: &Mutex<Stream>, events: &OwnedFd, stop: &OwnedFd) {
             return;
         }
         let mut stream = locked(stream);
-        pause = stream.inbox.backlog().map_or(UNKNOWN, |backlog| next_pause(pause, backlog));
+        pause = stream.inbox.backlog().map_or(SLEEP_WITHOUT_BACKLOG, |backlog| next_pause(pause, backlog));
         stream.read();
     }
 }
@@ -38,8 +38,8 @@ pub(super) fn attend(stream: &Mutex<Stream>, events: &OwnedFd, stop: &OwnedFd) {
 /// Returns the next sleep: half as long if the buffer filled to more than a quarter, twice as long if it stayed nearly
 /// empty.
 fn next_pause(last: Duration, backlog: Backlog) -> Duration {
-    let longest =
-        Duration::from_millis(u64::from(backlog.capacity / PER_MILLISECOND)).clamp(SHORTEST, LONGEST);
+    let longest = Duration::from_millis(u64::from(backlog.capacity / BYTES_PER_MILLISECOND))
+        .clamp(MIN_SLEEP, MAX_SLEEP);
     let pause = if backlog.queued > backlog.capacity / 4 {
         last / 2
     } else if backlog.queued < backlog.capacity / 16 {
@@ -47,7 +47,7 @@ fn next_pause(last: Duration, backlog: Backlog) -> Duration {
     } else {
         last
     };
-    pause.clamp(SHORTEST, longest)
+    pause.clamp(MIN_SLEEP, longest)
 }
 
 #[cfg(test)]
@@ -62,13 +62,13 @@ mod tests {
     fn sleeps_longer_while_little_comes_and_no_longer_than_the_buffer_allows() {
         let small = 416 << 10;
         let pauses = |capacity| {
-            let mut pause = SHORTEST;
+            let mut pause = MIN_SLEEP;
             (0..20).for_each(|_| pause = next_pause(pause, backlog(0, capacity)));
             pause
         };
         assert_eq!(pauses(small), Duration::from_millis(6));
-        assert_eq!(pauses(32 << 20), LONGEST);
-        assert_eq!(pauses(0), SHORTEST);
+        assert_eq!(pauses(32 << 20), MAX_SLEEP);
+        assert_eq!(pauses(0), MIN_SLEEP);
     }
 
     #[test]
@@ -77,6 +77,6 @@ mod tests {
         let capacity = 1 << 20;
         assert_eq!(next_pause(pause, backlog(capacity / 2, capacity)), pause / 2);
         assert_eq!(next_pause(pause, backlog(capacity / 8, capacity)), pause);
-        assert_eq!(next_pause(SHORTEST, backlog(capacity, capacity)), SHORTEST);
+        assert_eq!(next_pause(MIN_SLEEP, backlog(capacity, capacity)), MIN_SLEEP);
     }
 }

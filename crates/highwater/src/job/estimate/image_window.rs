@@ -2,30 +2,30 @@
 
 use std::time::Duration;
 
-use super::{Unread, at_most_after};
+use super::{UnreadImage, at_most_after};
 use crate::job::events::LastMark;
 
 /// Figures of the current image of one living member.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Extent {
+pub(crate) struct ImageWindow {
     /// Last RSS.
     pub(crate) rss: u64,
     /// Least RSS in this window; 0 for a member that started in it.
-    pub(super) trough: u64,
+    pub(super) min_rss: u64,
     /// Highest RSS in this window.
-    pub(super) crest: u64,
+    pub(super) max_rss: u64,
     /// High-water mark at the end of the last window; 0 for a member that started with its own program since.
     pub(super) mark: u64,
     /// Highest of all readings of the current image, marks included.
-    pub(super) high: u64,
+    pub(super) highest: u64,
     /// Highest reading of an image that an exec replaced at an unknown moment of this window.
-    pub(super) replaced: u64,
+    pub(super) previous_image: u64,
     /// Growth between the last two samples in bytes per second; `None` before the second.
     pub(super) growth: Option<f64>,
     /// Time of the last reading; `None` before the first.
     pub(super) at: Option<Duration>,
     /// Time of the last reading of its mark.
-    pub(super) marked: Option<Duration>,
+    pub(super) mark_read_at: Option<Duration>,
     /// Start of the time in which it may have held memory that no closed window has counted.
     pub(super) from: Duration,
     /// True after a fork and before the first exec.
@@ -33,12 +33,12 @@ pub(crate) struct Extent {
     /// True if it runs in its parent's memory map; `None` if that is not known.
     pub(super) shares: Option<bool>,
     /// Highest reading of its parent at the time of the fork.
-    pub(super) parent_high: u64,
+    pub(super) parent_highest: u64,
     /// The final mark of the current image.
     pub(super) last: Option<LastMark>,
 }
 
-impl Extent {
+impl ImageWindow {
     /// Takes in a reading. A process that has not exec'ed starts with its parent's size, so its first reading is only
     /// the base.
     pub(crate) fn read(&mut self, at: Duration, rss: u64, mark: Option<u64>, shared: bool) {
@@ -47,14 +47,14 @@ impl Extent {
         }
         match self.at {
             None => {
-                (self.trough, self.crest) = (0, rss);
+                (self.min_rss, self.max_rss) = (0, rss);
                 if self.forked {
                     self.mark = mark.unwrap_or(rss);
                 }
             }
             Some(before) => {
-                self.trough = self.trough.min(rss);
-                self.crest = self.crest.max(rss);
+                self.min_rss = self.min_rss.min(rss);
+                self.max_rss = self.max_rss.max(rss);
                 let seconds = (at.saturating_sub(before)).as_secs_f64();
                 // Readings closer together say nothing about the growth.
                 if seconds > 0.001 {
@@ -63,9 +63,9 @@ impl Extent {
             }
         }
         (self.rss, self.at) = (rss, Some(at));
-        self.high = self.high.max(rss).max(mark.unwrap_or(0));
+        self.highest = self.highest.max(rss).max(mark.unwrap_or(0));
         if mark.is_some() {
-            self.marked = Some(at);
+            self.mark_read_at = Some(at);
         }
     }
 
@@ -85,17 +85,17 @@ impl Extent {
     }
 
     /// Returns the most that it may have reached by `now`, if it ended unseen since its last reading.
-    pub(super) fn high_at_end(&self, unread: Unread, now: Duration) -> u64 {
-        let high = self.high.max(self.replaced);
-        let cap = unread.cap.map(|cap| cap.max(high));
+    pub(super) fn high_at_end(&self, unread: UnreadImage, now: Duration) -> u64 {
+        let highest = self.highest.max(self.previous_image);
+        let rusage_cap = unread.rusage_cap.map(|rusage_cap| rusage_cap.max(highest));
         let unseen = self.at.map_or(Duration::ZERO, |at| now.saturating_sub(at));
         let Some(growth) = self.growth else {
-            return cap.unwrap_or(high.max(unread.alike.min(at_most_after(unseen))));
+            return rusage_cap.unwrap_or(highest.max(unread.peers_hwm.min(at_most_after(unseen))));
         };
         let unseen = unseen.as_secs_f64();
-        let grown = (growth.max(0.0) * unseen * 1.5).min(high as f64);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and `high`
-        let reached = high + grown as u64;
-        cap.map_or(reached, |cap| cap.min(reached))
+        let grown = (growth.max(0.0) * unseen * 1.5).min(highest as f64);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and `highest`
+        let reached = highest + grown as u64;
+        rusage_cap.map_or(reached, |rusage_cap| rusage_cap.min(reached))
     }
 }

@@ -1,6 +1,6 @@
 //! Compares the limits with the job's peaks once it is over: the kernel's high-water marks include what no sample saw.
 
-use super::LimitNotice;
+use super::{LimitCulprit, LimitNotice};
 use crate::{
     job::Rows,
     record::{Certainty, Exceeded, Limit, Limited, Record},
@@ -10,18 +10,18 @@ use crate::{
 struct Peak {
     bytes: u64,
     at_seconds: Option<f64>,
-    of: Option<(u32, String)>,
+    of: Option<LimitCulprit>,
 }
 
 /// Corrects the limits of the record of a finished job, and returns a notice for each that was exceeded unseen.
-pub(crate) fn judge(record: &mut Record<Rows>) -> Vec<LimitNotice> {
+pub(crate) fn check_post_run(record: &mut Record<Rows>) -> Vec<LimitNotice> {
     let mut limits = std::mem::take(&mut record.limits);
-    let notices = limits.iter_mut().filter_map(|limit| judge_one(limit, peak(record, limit.of)?)).collect();
+    let notices = limits.iter_mut().filter_map(|limit| check_limit(limit, peak(record, limit.of)?)).collect();
     record.limits = limits;
     notices
 }
 
-fn judge_one(limit: &mut Limit, Peak { bytes, at_seconds, of }: Peak) -> Option<LimitNotice> {
+fn check_limit(limit: &mut Limit, Peak { bytes, at_seconds, of }: Peak) -> Option<LimitNotice> {
     if let Some(exceeded) = &mut limit.exceeded {
         exceeded.highest_bytes = exceeded.highest_bytes.map(|highest| highest.max(bytes));
         return None;
@@ -29,7 +29,7 @@ fn judge_one(limit: &mut Limit, Peak { bytes, at_seconds, of }: Peak) -> Option<
     if bytes <= limit.limit_bytes {
         return None;
     }
-    let (pid, command) = of.clone().unzip();
+    let (pid, command) = of.clone().map(|of| (of.pid, of.command)).unzip();
     limit.exceeded = Some(Exceeded {
         bytes: Some(bytes),
         highest_bytes: Some(bytes),
@@ -68,12 +68,16 @@ fn peak(record: &Record<Rows>, of: Limited) -> Option<Peak> {
             let rows = record.processes.iter().flatten();
             let peaks = rows.filter_map(|row| {
                 let rss = row.peak.rss.filter(|rss| rss.certainty != Certainty::AtMost)?;
-                Some(Peak { bytes: rss.bytes, at_seconds: None, of: Some((row.pid, row.command)) })
+                Some(Peak {
+                    bytes: rss.bytes,
+                    at_seconds: None,
+                    of: Some(LimitCulprit { pid: row.pid, command: row.command }),
+                })
             });
             // A rigorous lower bound of the job's peak was reached by a single process, which may be unknown.
             let rss = record.peak.rss.as_ref().filter(|rss| rss.lower_rigorous);
-            let nobody = rss.map(|rss| Peak { bytes: rss.lower_bytes, at_seconds: None, of: None });
-            nobody.into_iter().chain(peaks).max_by_key(|peak| peak.bytes)
+            let unnamed = rss.map(|rss| Peak { bytes: rss.lower_bytes, at_seconds: None, of: None });
+            unnamed.into_iter().chain(peaks).max_by_key(|peak| peak.bytes)
         }
         Limited::Cgroup | Limited::Other => None,
     }

@@ -14,15 +14,15 @@ use crate::process::windows::Opened;
 
 /// A registered wait for the exit. It wakes the job's thread as long as it lives, and so does its context.
 #[derive(Debug)]
-pub(super) struct Bell {
+pub(super) struct ExitWait {
     wait: HANDLE,
     _wake: Box<Wake>,
 }
 
-impl Bell {
+impl ExitWait {
     /// Registers the wait; `None` if the system cannot: polls at intervals then see the exit. The process must stay
     /// open as long as this lives.
-    pub(super) fn at_the_end_of(process: &Opened, wake: &Wake) -> Option<Self> {
+    pub(super) fn register(process: &Opened, wake: &Wake) -> Option<Self> {
         let wake = Box::new(wake.clone());
         let context: *const Wake = &raw const *wake;
         let mut wait = null_mut();
@@ -31,7 +31,7 @@ impl Bell {
             RegisterWaitForSingleObject(
                 &raw mut wait,
                 process.raw(),
-                Some(ring),
+                Some(wake_up),
                 context.cast(),
                 INFINITE,
                 WT_EXECUTEONLYONCE | WT_EXECUTEINWAITTHREAD,
@@ -41,7 +41,7 @@ impl Bell {
     }
 }
 
-impl Drop for Bell {
+impl Drop for ExitWait {
     fn drop(&mut self) {
         // With INVALID_HANDLE_VALUE it waits until the function below has returned (UnregisterWaitEx).
         // SAFETY: an own wait, unregistered once.
@@ -49,10 +49,10 @@ impl Drop for Bell {
     }
 }
 
-unsafe extern "system" fn ring(context: *mut c_void, _: bool) {
-    // SAFETY: `context` is the `Wake` of a `Bell` that lives as long as this may be called.
+unsafe extern "system" fn wake_up(context: *mut c_void, _: bool) {
+    // SAFETY: `context` is the `Wake` of a `ExitWait` that lives as long as this may be called.
     let wake = unsafe { &*context.cast::<Wake>() };
-    wake.ring();
+    wake.wake_up();
 }
 
 #[cfg(test)]
@@ -60,10 +60,10 @@ mod tests {
     use std::{process::Command, time::Duration};
 
     use super::*;
-    use crate::job::windows::port::Message;
+    use crate::job::windows::port::PortMessage;
 
     #[test]
-    fn an_end_rings_and_a_bell_that_is_gone_does_not() {
+    fn an_exit_wakes_the_thread_unless_the_wait_is_dropped() {
         let wake = Wake::new();
         let start = || {
             let mut child = Command::new("cmd");
@@ -72,15 +72,15 @@ mod tests {
         };
         let mut child = start();
         let process = Opened::of(child.id()).unwrap();
-        let bell = Bell::at_the_end_of(&process, &wake).unwrap();
+        let exit_wait = ExitWait::register(&process, &wake).unwrap();
         assert_eq!(wake.next(Duration::ZERO), None);
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(wake.next(Duration::from_secs(60)), Some(Message::Ring));
-        drop(bell);
+        assert_eq!(wake.next(Duration::from_secs(60)), Some(PortMessage::WakeUp));
+        drop(exit_wait);
         let mut child = start();
         let process = Opened::of(child.id()).unwrap();
-        drop(Bell::at_the_end_of(&process, &wake).unwrap());
+        drop(ExitWait::register(&process, &wake).unwrap());
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(wake.next(Duration::from_millis(50)), None);

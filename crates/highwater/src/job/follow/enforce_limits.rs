@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 use super::Following;
 use crate::job::{
     Observer,
-    backend::Backend as _,
-    limits::{LimitNotice, Seen, Step},
+    backend::JobBackend as _,
+    limits::{LimitCulprit, LimitNotice, LimitReadings, LimitStep},
 };
 
 impl Following {
     /// Compares the last poll with the limits, and takes the steps that they require.
-    pub(super) fn judge(&mut self, at: Duration, observer: &mut dyn Observer) -> Seen {
+    pub(super) fn enforce_limits(&mut self, at: Duration, observer: &mut dyn Observer) -> LimitReadings {
         let largest = self.os_job.readings().iter().filter(|reading| !reading.shares_map);
         let largest = largest.max_by_key(|reading| reading.rss).map(|reading| (reading.id, reading.rss));
         let total_rss = self.ledger.last_total();
         let over_pss = self.limits.wants_pss(at, total_rss);
-        let seen = Seen {
+        let seen = LimitReadings {
             at,
             total_rss,
             largest,
@@ -24,15 +24,16 @@ impl Following {
             oom_killed: self.limits.watches_cgroup() && self.os_job.kernel_enforced(),
         };
         let mut steps = Vec::new();
-        self.limits.judge(&seen, &mut steps);
+        self.limits.check(&seen, &mut steps);
         // The job is ended first: an observer may block on the reader of its output.
-        steps.sort_by_key(|step| matches!(step, Step::Say { .. }));
+        steps.sort_by_key(|step| matches!(step, LimitStep::Say { .. }));
         for step in steps {
             match step {
-                Step::Say { of, limit, bytes, is_exceeded } => {
-                    let culprit = largest.and_then(|(id, _)| self.ledger.who_is(id));
-                    if let Some((pid, command)) = culprit.as_ref().filter(|_| is_exceeded) {
-                        self.limits.blame(of, *pid, command);
+                LimitStep::Say { of, limit, bytes, is_exceeded } => {
+                    let culprit = largest.and_then(|(id, _)| self.ledger.pid_and_name(id));
+                    let culprit = culprit.map(|(pid, command)| LimitCulprit { pid, command });
+                    if let Some(culprit) = culprit.as_ref().filter(|_| is_exceeded) {
+                        self.limits.blame(of, culprit.pid, &culprit.command);
                     }
                     observer.limit(&LimitNotice {
                         of,
@@ -44,8 +45,8 @@ impl Following {
                         culprit,
                     });
                 }
-                Step::Terminate => self.os_job.terminate(),
-                Step::Kill => {
+                LimitStep::Terminate => self.os_job.terminate(),
+                LimitStep::Kill => {
                     self.killing_since.get_or_insert(at);
                     self.os_job.kill();
                 }
@@ -59,7 +60,7 @@ impl Following {
     fn pss_for_limit(&mut self, at: Duration) -> Option<u64> {
         let begin = Instant::now();
         let pass = self.os_job.pss_of_all(at)?;
-        let changes = self.look(self.clock.elapsed(), false);
+        let changes = self.poll(self.clock.elapsed(), false);
         self.limits.pss_cost(self.clock.elapsed(), begin.elapsed());
         if changes.any() {
             self.limits.pss_disturbed();

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{GpuSample, Held, OnDevice};
+use super::{GpuSample, MemberGpuUse, OnDevice};
 use crate::{
     gpu::{DeviceId, Reading, Source},
     job::{identity::MemberId, moment::rounded_seconds},
@@ -14,7 +14,7 @@ use crate::{
 
 /// The peaks of the job on all devices so far.
 #[derive(Debug, Default)]
-pub(crate) struct GpuFold {
+pub(crate) struct GpuPeaks {
     devices: BTreeMap<u32, OfDevice>,
     /// The highest sum over all devices, by member.
     members: HashMap<MemberId, ProcessPeak>,
@@ -43,7 +43,7 @@ struct OfDevice {
     now: Option<u64>,
 }
 
-impl GpuFold {
+impl GpuPeaks {
     /// Adds a sample. `at` is on the job's clock, and 0 for a sample from before its start.
     pub(crate) fn add(&mut self, at: Duration, sample: &GpuSample) {
         self.samples += 1;
@@ -99,7 +99,7 @@ impl GpuFold {
         let nothing =
             (self.samples > 0 && self.devices.is_empty() && self.missing.is_empty()).then(|| Downgrade {
                 wanted: "GPU memory".to_owned(),
-                reason: "no GPU was found, and no driver that could tell of one".to_owned(),
+                reason: "no GPU was found, and no driver that reports one".to_owned(),
             });
         let by_device = self.devices.values().filter_map(OfDevice::reason);
         self.missing.iter().cloned().chain(nothing).chain(by_device)
@@ -122,7 +122,7 @@ struct OfMember {
 }
 
 impl OfMember {
-    fn add(&mut self, held: &Held) {
+    fn add(&mut self, held: &MemberGpuUse) {
         match held.vram.bytes() {
             Some(bytes) => self.known = Some(self.known.map_or(bytes, |known| known.saturating_add(bytes))),
             None => self.is_open = true,
@@ -207,7 +207,7 @@ impl OfDevice {
         }
         (count > 0).then(|| Downgrade {
             wanted: format!("GPU memory of every process on {label}"),
-            reason: format!("of {count} processes the driver does not tell it"),
+            reason: format!("the driver does not report it for {count} processes"),
         })
     }
 
@@ -228,9 +228,13 @@ impl OfDevice {
 }
 
 /// Returns the sum over the members in one sample; `None` if no process is there, or nothing is known of any.
-fn figure<'a>(at: Duration, on: &'a OnDevice, of: impl Fn(&'a Held) -> &'a Reading) -> Option<GpuFigure> {
+fn figure<'a>(
+    at: Duration,
+    on: &'a OnDevice,
+    of: impl Fn(&'a MemberGpuUse) -> &'a Reading,
+) -> Option<GpuFigure> {
     let add = |sum: u64, bytes| sum.saturating_add(bytes);
-    let known: Vec<(&Held, &Reading)> = on
+    let known: Vec<(&MemberGpuUse, &Reading)> = on
         .rows
         .iter()
         .map(|held| (held, of(held)))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The lifetime of one image, and the most that it may have held in that time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct LivedInterval {
     pub(crate) from: Duration,
     pub(crate) to: Duration,
     pub(crate) bytes: u64,
@@ -14,8 +14,8 @@ pub(crate) struct Span {
 
 /// The intervals that reach into the open window, and the highest sum of all closed windows.
 #[derive(Debug, Default)]
-pub(crate) struct Spans {
-    open: Vec<Span>,
+pub(crate) struct LivedIntervals {
+    open: Vec<LivedInterval>,
     highest: u64,
     images: u64,
     edges: Vec<Edge>,
@@ -41,21 +41,21 @@ impl Edge {
     }
 }
 
-impl Spans {
-    pub(crate) fn add(&mut self, span: Span) {
-        if span.bytes > 0 {
-            self.open.push(span);
+impl LivedIntervals {
+    pub(crate) fn add(&mut self, interval: LivedInterval) {
+        if interval.bytes > 0 {
+            self.open.push(interval);
         }
     }
 
     /// Ends the window that began at `start`. An interval that reaches beyond `end` counts in the next window, too.
     pub(crate) fn close(&mut self, start: Duration, end: Duration, with_copies: bool) {
         self.edges.clear();
-        for span in self.open.iter().filter(|span| with_copies || !span.is_copy) {
+        for interval in self.open.iter().filter(|interval| with_copies || !interval.is_copy) {
             // An interval that became known too late is counted from the start of this window.
-            let (from, to) = (span.from.max(start), span.to.max(start));
-            self.edges.push(Edge::start(from, span.bytes));
-            self.edges.push(Edge::end(to.max(from), span.bytes));
+            let (from, to) = (interval.from.max(start), interval.to.max(start));
+            self.edges.push(Edge::start(from, interval.bytes));
+            self.edges.push(Edge::end(to.max(from), interval.bytes));
         }
         self.edges.sort_unstable();
         let (mut sum, mut images) = (0, 0);
@@ -65,7 +65,7 @@ impl Spans {
                 (self.highest, self.images) = (sum, images);
             }
         }
-        self.open.retain(|span| span.to > end);
+        self.open.retain(|interval| interval.to > end);
     }
 
     /// Returns the highest sum of all closed windows.
@@ -89,14 +89,14 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    fn span(from: u64, to: u64, bytes: u64) -> Span {
-        Span { from: ms(from), to: ms(to), bytes, is_copy: false }
+    fn interval(from: u64, to: u64, bytes: u64) -> LivedInterval {
+        LivedInterval { from: ms(from), to: ms(to), bytes, is_copy: false }
     }
 
-    fn highest(spans: &[Span], windows: &[(u64, u64)], with_copies: bool) -> u64 {
-        let mut all = Spans::default();
-        for &span in spans {
-            all.add(span);
+    fn highest(spans: &[LivedInterval], windows: &[(u64, u64)], with_copies: bool) -> u64 {
+        let mut all = LivedIntervals::default();
+        for &interval in spans {
+            all.add(interval);
         }
         for &(start, end) in windows {
             all.close(ms(start), ms(end), with_copies);
@@ -106,29 +106,29 @@ mod tests {
 
     #[test]
     fn only_what_lives_together_is_added_up() {
-        assert_eq!(highest(&[span(0, 4, 100), span(5, 9, 100)], &[(0, 10)], true), 100);
-        assert_eq!(highest(&[span(0, 6, 100), span(5, 9, 100)], &[(0, 10)], true), 200);
-        assert_eq!(highest(&[span(0, 5, 100), span(5, 9, 100)], &[(0, 10)], true), 200);
-        assert_eq!(highest(&[span(3, 3, 100)], &[(0, 10)], true), 100, "however short");
+        assert_eq!(highest(&[interval(0, 4, 100), interval(5, 9, 100)], &[(0, 10)], true), 100);
+        assert_eq!(highest(&[interval(0, 6, 100), interval(5, 9, 100)], &[(0, 10)], true), 200);
+        assert_eq!(highest(&[interval(0, 5, 100), interval(5, 9, 100)], &[(0, 10)], true), 200);
+        assert_eq!(highest(&[interval(3, 3, 100)], &[(0, 10)], true), 100, "however short");
     }
 
     #[test]
     fn a_span_beyond_the_window_counts_in_both() {
-        assert_eq!(highest(&[span(0, 15, 100), span(12, 14, 50)], &[(0, 10), (10, 20)], true), 150);
+        assert_eq!(highest(&[interval(0, 15, 100), interval(12, 14, 50)], &[(0, 10), (10, 20)], true), 150);
     }
 
     #[test]
     fn copies_count_unless_children_are_born_by_vfork() {
-        let copy = Span { is_copy: true, ..span(0, 5, 300) };
-        assert_eq!(highest(&[span(0, 10, 300), copy], &[(0, 10)], true), 600);
-        assert_eq!(highest(&[span(0, 10, 300), copy], &[(0, 10)], false), 300);
+        let copy = LivedInterval { is_copy: true, ..interval(0, 5, 300) };
+        assert_eq!(highest(&[interval(0, 10, 300), copy], &[(0, 10)], true), 600);
+        assert_eq!(highest(&[interval(0, 10, 300), copy], &[(0, 10)], false), 300);
     }
 
     proptest! {
         /// Checks against the definition: at each start, the sum of all intervals that contain it.
         #[test]
         fn agrees_with_the_naive_sum(spans in proptest::collection::vec((0u64..100, 0u64..30, 1u64..1000), 1..40)) {
-            let spans: Vec<Span> = spans.into_iter().map(|(from, length, bytes)| span(from, from + length, bytes)).collect();
+            let spans: Vec<LivedInterval> = spans.into_iter().map(|(from, length, bytes)| interval(from, from + length, bytes)).collect();
             let naive = spans
                 .iter()
                 .map(|at| spans.iter().filter(|s| s.from <= at.from && at.from <= s.to).map(|s| s.bytes).sum::<u64>())
