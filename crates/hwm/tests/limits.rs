@@ -69,6 +69,27 @@ fn each_limit_ends_the_job_and_has_its_code() {
 }
 
 #[test]
+fn a_thread_that_execs_after_its_leader_has_left_is_held_to_the_limit() {
+    for lineage in ["--lineage=auto", "--lineage=sampling"] {
+        let run = run(&["--max-total-rss=100M", lineage], &["{workload}", "leaderless-exec", "300"]);
+        assert_eq!(run.record["exit"]["cause"], "limit", "{lineage}: {}", run.said());
+    }
+}
+
+#[test]
+fn a_child_that_outlives_the_owner_of_its_memory_map_is_held_to_the_limit() {
+    for lineage in ["--lineage=auto", "--lineage=sampling"] {
+        let options = ["--wait", "--max-total-rss=100M", lineage];
+        let run_guest = |program: &[&str]| {
+            let run = run(&options, &[&["{workload}", "guest", "300", "10000"], program].concat());
+            assert_eq!(run.record["exit"]["cause"], "limit", "{lineage}, {program:?}: {}", run.said());
+        };
+        run_guest(&[]);
+        run_guest(&["true"]);
+    }
+}
+
+#[test]
 fn codes_can_be_changed() {
     let job = ["{workload}", "leak", "300", "30"];
     assert_eq!(run(&["--max-total-rss=100M", "--total-limit-code=77"], &job).code(), Some(77));

@@ -35,6 +35,7 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   daemon 100                   double fork and setsid, grows after the command has exited
   threads 64 2                 threads that hold so much each
   leaderless 4 40              the main thread leaves, then the others grow to so much each
+  leaderless-exec 300          the main thread leaves, then another one execs a program that holds so much for 10 s
   exec 300 10                  hold the first, exec, hold the second
   fork-exec 300 400 [PROGRAM]  hold it, fork and exec a tiny program so many times
   shared-workers cow|shared 8 400   workers that share one set of pages
@@ -130,6 +131,7 @@ pub(crate) fn main() {
         "orphan" => family::orphan(a.mib(0, 120), a.time(1, 100)),
         "daemon" => family::daemon(a.mib(0, 100)),
         "threads" => threads::crowd(a.number(0, 64), a.mib(1, 2)),
+        "leaderless-exec" => threads::leaderless_exec(a.mib(0, 300)),
         "leaderless" => threads::leaderless(a.number(0, 4), a.mib(1, 40)),
         "exec" => images::exec(a.mib(0, 300), a.number(1, 10)),
         "fork-exec" => images::fork_exec(a.mib(0, 300), a.number(1, 400), a.text(2).unwrap_or("/bin/true")),

@@ -9,6 +9,8 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 pub(crate) use program::{Arrays, PreparedProgram, errno};
+#[cfg(target_os = "linux")]
+pub(crate) use start::wait_for;
 pub(crate) use start::{ExecReport, Gate, open_files_limit};
 
 /// Returns the CPU time of this thread.

@@ -42,6 +42,20 @@ fn run_refused(place: &Place, user: User, options: &[&str], number: i64) -> Run 
 }
 
 #[test]
+fn a_command_that_cannot_be_followed_is_not_started() {
+    let _turn = turn();
+    let place = Place::new();
+    for user in User::all() {
+        let made = place.path("made");
+        let mut hwm = place.hwm(user, &[], &["touch", made.to_str().expect("text")]);
+        refuse(&mut hwm, libc::SYS_pidfd_open);
+        let status = wait(&mut hwm.spawn().expect("hwm starts"));
+        assert_eq!(status.code(), Some(125));
+        assert!(!made.exists(), "the command ran, and hwm had given up");
+    }
+}
+
+#[test]
 fn perf_events() {
     let _turn = turn();
     let place = Place::new();

@@ -1,6 +1,9 @@
 //! One process, several threads.
 
 use std::{
+    env,
+    os::unix::process::CommandExt,
+    process::Command,
     sync::{Arc, Barrier},
     thread,
 };
@@ -32,6 +35,23 @@ pub(crate) fn crowd(count: usize, size: usize) {
     for thread in threads {
         thread.join().expect("the thread ended well");
     }
+}
+
+/// The first thread leaves, and another one execs a program that holds `size` bytes for 10 s: it takes the first one's id.
+pub(crate) fn leaderless_exec(size: usize) -> ! {
+    // Its link under /proc goes with the first thread.
+    let program = env::current_exe().expect("a path of this program");
+    thread::spawn(move || {
+        sleep(ms(500));
+        let error = Command::new(program)
+            .args(["hold", &(size >> 20).to_string(), "10000"])
+            .env_remove("WORKLOAD_TRUTH")
+            .exec();
+        panic!("exec: {error}");
+    });
+    // SAFETY: exit(2), not exit_group(2): ends this thread alone; its stack stays mapped.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    unreachable!("exit returned")
 }
 
 /// Ends at once, beside a thread with a name of its own that outlives the first one by a little.

@@ -22,7 +22,7 @@ use crate::{
     Error,
     job::{
         Inherited,
-        unix::{Arrays, ExecReport, Gate, PreparedProgram, errno, open_files_limit},
+        unix::{Arrays, ExecReport, Gate, PreparedProgram, errno, open_files_limit, wait_for},
     },
 };
 
@@ -81,19 +81,25 @@ pub(crate) fn launch(command: Command<'_>, watch: impl FnOnce(u32)) -> Result<Ch
     let forked = if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) };
     drop(blocked);
     let pid = forked.map_err(|source| Error::System { doing: "starting a process (fork)", source })?;
+    // While the child waits: nothing that fails later may leave a command behind that is not followed.
+    let pidfd = match open_pidfd(pid) {
+        Ok(pidfd) => pidfd,
+        Err(error) => {
+            gate.shut();
+            wait_for(pid);
+            return Err(error);
+        }
+    };
     watch(pid.unsigned_abs());
     gate.open();
     report.until_exec(pid, name)?;
-    let pid = Pid::from_raw(pid).ok_or_else(|| Error::System {
-        doing: "starting a process (fork)",
-        source: io::Error::other("fork returned no pid"),
-    })?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(system("opening a pidfd"))?;
-    Ok(Child { pid: pid.as_raw_nonzero().get().unsigned_abs(), pidfd })
+    Ok(Child { pid: pid.unsigned_abs(), pidfd })
 }
 
-fn system(doing: &'static str) -> impl Fn(rustix::io::Errno) -> Error {
-    move |errno| Error::System { doing, source: errno.into() }
+fn open_pidfd(pid: libc::pid_t) -> Result<OwnedFd, Error> {
+    let error = |source| Error::System { doing: "opening a pidfd", source };
+    let pid = Pid::from_raw(pid).ok_or_else(|| error(io::Error::other("fork returned no pid")))?;
+    pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| error(errno.into()))
 }
 
 impl LaunchPlan {

@@ -135,7 +135,7 @@ impl MemberFiles {
         };
         let is_zombie = matches!(status.state, b'Z' | b'X');
         if !is_zombie {
-            return MemoryRead::NoMemory;
+            return self.read_new_leader(roots, process, page_size, text);
         }
         if status.threads.unwrap_or(0) <= 1 {
             return MemoryRead::Exited;
@@ -166,6 +166,35 @@ impl MemberFiles {
             }
         }
         MemoryRead::NoMemory
+    }
+
+    /// Reads a process that has a leader again: a thread that execs takes the leader's id, and its own is gone
+    /// (`de_thread`, fs/exec.c). Its files replace those of the thread that stood for it.
+    fn read_new_leader(
+        &mut self,
+        roots: &Roots,
+        process: ProcessKey,
+        page_size: u64,
+        text: &mut Vec<u8>,
+    ) -> MemoryRead {
+        if self.thread.take().is_none() {
+            return MemoryRead::NoMemory;
+        }
+        let start_ticks = read_stat(roots, process.pid, text).map(|stat| stat.start_ticks);
+        if start_ticks.is_none() || process.start_ticks.is_some() && start_ticks != process.start_ticks {
+            return MemoryRead::Exited;
+        }
+        self.open(roots, process.pid);
+        // It has no memory in the midst of an exec; the next sample reads it.
+        let statm = self.read_statm(roots, process, text).filter(|statm| !statm.has_no_memory());
+        let Some(statm) = statm else { return MemoryRead::NoMemory };
+        let status = self.read_status(roots, process, text);
+        MemoryRead::Alive(MemoryFigures {
+            rss: statm.resident_pages * page_size,
+            hwm: status.as_ref().and_then(|status| status.vm_hwm_bytes),
+            swap: status.and_then(|status| status.vm_swap_bytes),
+            text_pages: statm.text_pages,
+        })
     }
 
     fn read_statm(&self, roots: &Roots, process: ProcessKey, text: &mut Vec<u8>) -> Option<Statm> {

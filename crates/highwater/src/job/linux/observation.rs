@@ -308,9 +308,13 @@ impl Observation {
     }
 
     fn sample(&mut self, depth: SampleDepth, round: Round, batch: &mut EventBatch) {
+        let before = batch.events.len();
         let sampled = self.sampler.read_all(depth, round, &mut self.tracker, &mut self.proc, batch);
         self.is_deferred |= sampled == Sampled::Deferred;
         self.reap_departed(batch);
+        // If nothing else reports execs and exits, the sample itself shows them: its readings must agree with them.
+        self.tracker.roster.unshare_memory_maps(&batch.events[before..]);
+        self.sampler.update_sharing(&self.tracker.roster);
     }
 
     fn reap_departed(&mut self, batch: &mut EventBatch) {

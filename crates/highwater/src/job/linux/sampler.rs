@@ -5,6 +5,7 @@ use super::{
     member::Member,
     member_files::{MemoryFigures, MemoryRead, ProcessKey},
     proc_view::Proc,
+    roster::Roster,
     tracker::{ExecShown, ExitShown, FirstReading, Tracker},
 };
 use crate::{
@@ -112,6 +113,15 @@ impl Sampler {
             tracker.roster.remove_exited();
         }
         sampled
+    }
+
+    /// Counts members by themselves that were found to share no memory map after they were read.
+    pub(super) fn update_sharing(&mut self, roster: &Roster) {
+        for reading in self.readings.iter_mut().filter(|reading| reading.shares_map) {
+            if let Some(member) = roster.index_of(reading.id).and_then(|index| roster.at(index)) {
+                reading.shares_map = member.image.shares_map();
+            }
+        }
     }
 
     fn read_usage(&mut self, member: &mut Member) {

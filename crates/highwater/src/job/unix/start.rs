@@ -39,6 +39,12 @@ impl Gate {
         let _ = rustix::io::write(&self.release, &[1]);
     }
 
+    /// Lets the child exit instead of starting the command.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn shut(self) {
+        drop(self);
+    }
+
     /// Waits until the gate opens. If it never opens, because the parent has died, the command is not started.
     ///
     /// # Safety
@@ -120,7 +126,7 @@ fn pipe_closed_at_exec() -> Result<(OwnedFd, OwnedFd), Errno> {
 }
 
 /// Waits for a child that could not exec.
-fn wait_for(pid: i32) {
+pub(crate) fn wait_for(pid: i32) {
     // SAFETY: no status is asked for.
     while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } < 0
         && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
