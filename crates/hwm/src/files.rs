@@ -7,13 +7,16 @@
 //!   link that is swapped while the job runs changes nothing.
 //! - A file is written under a new name that only hwm knows (`O_EXCL`), and renamed into place ([`Replacement`]).
 //!   Nothing is written through a file or a link that was there before.
-//! - A link is followed only where the kernel's rule for sticky directories allows it (`files/trust.rs`).
+//! - A link is followed only where the kernel's rule for sticky directories allows it (`files/trust.rs`). Its owner and its
+//!   text are read from one descriptor (`files/link.rs`).
 
 mod append;
 mod destination;
 mod directory;
 mod entry;
 mod input;
+#[cfg(unix)]
+mod link;
 mod location;
 mod mode;
 #[cfg(unix)]

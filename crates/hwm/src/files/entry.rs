@@ -1,6 +1,6 @@
 //! The entries of a directory.
 
-use std::{fs::File, sync::Arc};
+use std::{fs::File, io, sync::Arc};
 
 /// As many links as Linux follows (`path_resolution(7)`).
 pub(super) const MAX_LINKS: usize = 40;
@@ -51,4 +51,9 @@ pub(super) enum WritePosition {
     Start,
     /// Each write goes to the end, wherever that is by then (open(2), `O_APPEND`).
     End,
+}
+
+/// The error for a name that was given to another file between two steps.
+pub(super) fn name_taken() -> io::Error {
+    io::Error::other("another file has this name now")
 }

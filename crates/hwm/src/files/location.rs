@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 
 use super::{
     directory::{Directory, status_of, wait_when_full},
-    entry::{EntryKind, EntryStatus, MAX_LINKS, PinnedEntry, WritePosition},
+    entry::{EntryKind, EntryStatus, MAX_LINKS, PinnedEntry, WritePosition, name_taken},
 };
 use crate::paths;
 
@@ -129,7 +129,7 @@ impl ExistingFile {
         let status = status_of(opened)?;
         let pinned = &self.entry.status;
         if (status.kind, status.identity) != (pinned.kind, pinned.identity) {
-            return Err(io::Error::other("another file has this name now"));
+            return Err(name_taken());
         }
         Ok(())
     }

@@ -8,10 +8,7 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     io,
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::ffi::OsStringExt,
-    },
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Component, Path, PathBuf},
 };
 
@@ -23,12 +20,13 @@ use rustix::fs::chmod;
 #[cfg(not(target_os = "linux"))]
 use rustix::fs::chmodat;
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, fstat, mkdirat, openat, readlinkat, statat, unlinkat},
+    fs::{AtFlags, CWD, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat},
     io::Errno,
 };
 
 use super::{
     entry::MAX_LINKS,
+    link::Link,
     trust::{LinkTrust, check_owner, is_followed, refused_link},
 };
 
@@ -172,20 +170,17 @@ enum Followed {
 }
 
 fn follow(at: &OwnedFd, shown: &Path, name: &OsStr, trust: LinkTrust) -> io::Result<Followed> {
-    let link = statat(at, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    let target = match readlinkat(at, name, Vec::new()) {
-        Ok(target) => OsString::from_vec(target.into_bytes()),
-        // It is no link (readlink(2)).
-        Err(Errno::INVAL) => return Err(Errno::NOTDIR.into()),
-        Err(errno) => return Err(errno.into()),
-    };
-    if !is_followed(trust, &fstat(at)?, &link) {
-        return Err(refused_link(&shown.join(name), &link));
+    let Some(link) = Link::find(at, name)? else { return Err(Errno::NOTDIR.into()) };
+    if !is_followed(trust, &fstat(at)?, link.status()) {
+        return Err(refused_link(&shown.join(name), link.status()));
     }
     if is_procfs(at) {
-        return Ok(Followed::Directory(open(at.as_fd(), name, OFlags::empty())?));
+        let directory = open(at.as_fd(), name, OFlags::empty())?;
+        // The process may have got another owner or another file under this number (proc_pid_fd(5)).
+        link.check_name()?;
+        return Ok(Followed::Directory(directory));
     }
-    Ok(Followed::Steps(steps(Path::new(&target)).collect()))
+    Ok(Followed::Steps(steps(Path::new(&link.target()?)).collect()))
 }
 
 #[cfg(target_os = "linux")]

@@ -15,14 +15,15 @@ use std::{
 use rustix::{
     fs::{
         AtFlags, Dir, FileType, Mode, OFlags, RawMode, Stat, fcntl_getfl, fcntl_setfl, fstat, openat,
-        readlinkat, renameat, statat, unlinkat,
+        renameat, statat, unlinkat,
     },
     io::Errno,
     process::geteuid,
 };
 
 use super::super::{
-    entry::{EntryKind, EntryStatus, FileIdentity, PinnedEntry, WritePosition},
+    entry::{EntryKind, EntryStatus, FileIdentity, PinnedEntry, WritePosition, name_taken},
+    link::Link,
     mode::NewFileMode,
     trust::{self, LinkTrust},
     walk::{self, MissingDirectory},
@@ -168,9 +169,9 @@ impl Directory {
 
     /// The target of the link of this name, if it may be followed.
     pub(in crate::files) fn link_target(&self, name: &OsStr) -> io::Result<OsString> {
-        let (directory, link) = (fstat(&self.fd)?, statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?);
-        if !trust::is_followed(LinkTrust::StickyRule, &directory, &link) {
-            return Err(trust::refused_link(&self.path.join(name), &link));
+        let link = Link::find(&self.fd, name)?.ok_or_else(name_taken)?;
+        if !trust::is_followed(LinkTrust::StickyRule, &fstat(&self.fd)?, link.status()) {
+            return Err(trust::refused_link(&self.path.join(name), link.status()));
         }
         // Its text is not the way to its target, which may be a pipe or in another mount namespace (proc_pid_fd(5)).
         if walk::is_procfs(&self.fd) {
@@ -178,8 +179,7 @@ impl Directory {
                 "it is a link of /proc; name the file that it leads to, or a descriptor as in /dev/fd/3",
             ));
         }
-        let target = readlinkat(&self.fd, name, Vec::new())?;
-        Ok(OsString::from_vec(target.into_bytes()))
+        link.target()
     }
 
     /// Why the entry cannot be replaced although files can be made in this directory: the sticky bit keeps the files of
