@@ -22,6 +22,7 @@ mod mode;
 #[cfg(unix)]
 mod pipe;
 mod replacement;
+mod temporary;
 #[cfg(test)]
 mod tests;
 #[cfg(unix)]
@@ -39,3 +40,4 @@ pub(crate) use mode::{NewFileMode, parse_mode};
 #[cfg(unix)]
 pub(crate) use pipe::GrowingPipe;
 pub(crate) use replacement::{Replacement, TEMPORARY_PREFIX, TEMPORARY_SUFFIX};
+pub(crate) use temporary::create_temporary;

@@ -79,13 +79,38 @@ pub(super) fn check_in_place(directory: &Stat, entry: &Stat) -> io::Result<()> {
 ///
 /// The sticky bit is no help: it keeps files from being taken away, not from being brought (rename(2)).
 pub(super) fn is_exclusive(directory: &Stat) -> bool {
+    is_own_or_root(directory) && !is_writable_by_others(directory)
+}
+
+fn is_writable_by_others(directory: &Stat) -> bool {
     // The primary group is the user's own on most systems, and then the usual umask is 002.
     let others = if directory.st_gid == getegid().as_raw() {
         bits(libc::S_IWOTH)
     } else {
         bits(libc::S_IWOTH) | bits(libc::S_IWGRP)
     };
-    is_own_or_root(directory) && directory.st_mode & others == 0
+    directory.st_mode & others != 0
+}
+
+/// Refuses a directory in which another user can rename or remove the entries of this user.
+pub(super) fn check_keeps_entries(directory: &Stat, path: &Path) -> io::Result<()> {
+    let is_directory = FileType::from_raw_mode(directory.st_mode) == FileType::Directory;
+    // The owner of a sticky directory can rename every entry (rename(2), EPERM).
+    let is_sticky = directory.st_mode & bits(libc::S_ISVTX) != 0;
+    let is_trusted = is_own_or_root(directory) || is_of_unknown_owner(directory);
+    if is_directory && is_trusted && (is_sticky || !is_writable_by_others(directory)) {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!(
+            "another user can replace files in {} (owner {}, mode {:o}); \
+             set TMPDIR to a directory that no other user can write to",
+            path.display(),
+            directory.st_uid,
+            directory.st_mode & 0o7777
+        ),
+    ))
 }
 
 /// Whether an entry may be used as it is: in a sticky directory that all may write to, it must belong to this user or to
@@ -98,6 +123,21 @@ fn passes_sticky_rule(directory: &Stat, entry: &Stat) -> bool {
 
 fn is_own_or_root(entry: &Stat) -> bool {
     entry.st_uid == geteuid().as_raw() || entry.st_uid == 0
+}
+
+/// Whether the owner has no number in this user namespace. The root directory of the host belongs to such an owner there
+/// (`user_namespaces(7)`).
+#[cfg(target_os = "linux")]
+fn is_of_unknown_owner(entry: &Stat) -> bool {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let overflow = read("/proc/sys/kernel/overflowuid").and_then(|text| text.trim().parse().ok());
+    let is_whole = |map: String| map.split_whitespace().eq(["0", "0", "4294967295"]);
+    overflow == Some(entry.st_uid) && read("/proc/self/uid_map").is_some_and(|map| !is_whole(map))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_of_unknown_owner(_: &Stat) -> bool {
+    false
 }
 
 /// A bit of a mode: the types differ between systems.

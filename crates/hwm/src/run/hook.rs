@@ -14,7 +14,10 @@ use highwater::{
 };
 
 use super::turn::Turn;
-use crate::{args::HookArgs, console::warn, exit, output::formats::json, signals::Signals, text::advice};
+use crate::{
+    args::HookArgs, console::warn, exit, files::create_temporary, output::formats::json, signals::Signals,
+    text::advice,
+};
 
 /// A command that is called after a run.
 #[derive(Debug)]
@@ -103,7 +106,7 @@ fn code_of(status: ExitStatus) -> exit::AnyExitCode {
 
 fn temporary(record: &Record<Rows>) -> Option<tempfile::NamedTempFile> {
     let write = || {
-        let mut file = tempfile::Builder::new().prefix("hwm-").suffix(".json").tempfile()?;
+        let mut file = create_temporary(".json")?;
         json::write(record, file.as_file_mut())?;
         file.as_file_mut().flush()?;
         Ok(file)

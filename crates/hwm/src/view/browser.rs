@@ -12,13 +12,14 @@ use anyhow::{Context, bail};
 #[cfg(not(target_os = "macos"))]
 use highwater::helper;
 
+use crate::files::create_temporary;
+
 /// How long to wait for the opener to say that it failed; some stay as long as the browser.
 const BROWSER_START_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A file for a page that nobody named. It stays: the browser reads it when it likes.
 pub(crate) fn temporary() -> io::Result<PathBuf> {
-    let file = tempfile::Builder::new().prefix("hwm-").suffix(".html").tempfile()?;
-    Ok(file.into_temp_path().keep()?)
+    Ok(create_temporary(".html")?.into_temp_path().keep()?)
 }
 
 /// Shows the page.

@@ -10,4 +10,5 @@ mod in_place;
 mod install;
 mod kept;
 mod stage;
+mod temporary;
 mod verdict;
