@@ -68,7 +68,7 @@ mod windows;
 pub use control::Control;
 pub use grouping::{CommandLineKey, GroupBy};
 pub use ledger::RowsSoFar;
-pub use limits::{LimitCulprit, LimitNotice, Limits, OnLimit};
+pub use limits::{LimitCulprit, LimitNotice, Limits, OnLimit, UnjudgedLimit};
 #[cfg(target_os = "linux")]
 use linux as os;
 #[cfg(target_os = "linux")]

@@ -36,7 +36,8 @@ pub use self::job::{
     Capture, Certainty, Downgrade, Exit, ExitCause, Host, IntervalMode, Lineage, Metric, Overhead,
     PeakFigure, PeakInterval, Peaks, PeaksFrom, Record, Tool,
 };
-pub use self::limit::{Exceeded, Limit, LimitAction, LimitEnd, Limited};
+pub(crate) use self::limit::UNJUDGED_PSS_LIMIT;
+pub use self::limit::{Exceeded, Limit, LimitAction, LimitEnd, LimitVerdict, Limited};
 pub use self::process::{Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks};
 pub use self::read::{ReadError, SchemaVersion};
 pub use self::timeline::{Counter, CounterMetric, CounterUnit, Group, GroupKey, Scope, Series, Timeline};

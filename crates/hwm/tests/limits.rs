@@ -230,12 +230,56 @@ fn shared_memory_is_no_reason_to_end_a_job_by_its_pss() {
     assert_eq!(run(&["--max-total-rss=250M"], &job).code(), Some(10));
 }
 
+/// Returns the output of `hwm run OPTIONS -- COMMAND` where `hide` was done to `/proc`, or `None` where a user may not.
+fn run_without_procfs(hide: &str, options: &[&str], command: &str) -> Option<Output> {
+    let in_shell = |script: &str| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "sh", "-c", script]);
+        unshare.output()
+    };
+    let hidden = in_shell(&format!("{hide} && ! test -e /proc/self"));
+    if !hidden.as_ref().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no mount namespace without procfs ({hide}): {hidden:?}");
+        return None;
+    }
+    let options = options.join(" ");
+    Some(in_shell(&format!("{hide} && exec {} run {options} -- {command}", programs::HWM)).expect("starts"))
+}
+
+#[test]
+fn no_job_starts_under_a_limit_on_samples_where_no_process_can_be_read() {
+    for hide in ["umount -l /proc", "mount -t tmpfs none /proc"] {
+        for option in ["--max-total-rss=200M", "--max-per-proc-rss=200M", "--max-total-pss=200M"] {
+            let Some(output) = run_without_procfs(hide, &["-q", option], "echo started") else { continue };
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!((output.status.code(), &*output.stdout), (Some(125), &b""[..]), "{option}: {said}");
+            assert!(said.contains("the limit cannot be kept: no process can be read"), "{option}: {said}");
+        }
+        // Without a limit the job runs.
+        let Some(output) = run_without_procfs(hide, &["-q"], "echo started") else { continue };
+        assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b"started\n"[..]));
+    }
+}
+
+#[test]
+fn a_limit_on_pss_that_cannot_be_read_is_not_said_to_be_kept() {
+    // The main thread of a process has ended, so the kernel shows no memory map of it.
+    let job = ["sh", "-c", "{workload} leaderless 4 40 & {workload} hold 60 600; wait"];
+    let quiet = run(&["--max-total-pss=100M"], &job);
+    assert_eq!(quiet.code(), Some(0), "what is not read is no evidence: {}", quiet.said());
+    let warning = "total PSS may exceed the limit of 100 MiB unseen: the PSS of";
+    assert_eq!(quiet.said().matches(warning).count(), 1, "{}", quiet.said());
+    assert!(quiet.said().contains("--max-total-rss"), "{}", quiet.said());
+    let downgrades = quiet.record["capture"]["downgrades"].as_array().expect("a list");
+    assert!(downgrades.iter().any(|downgrade| downgrade["wanted"] == "the limit on total PSS"));
+}
+
 #[test]
 fn the_kernel_keeps_the_limit_of_a_cgroup() {
     let run = run(&["--max-cgroup=100M"], &["{workload}", "leak", "300", "30"]);
     if run.code() == Some(125) {
         assert!(
-            run.said().contains("the limit cannot be kept: no cgroup could be given it: "),
+            run.said().contains("the limit cannot be kept: the job could not get a cgroup of its own: "),
             "{}",
             run.said()
         );

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     Error,
-    record::{Exit, ExitCause, Overhead, PeaksFrom, Record, Tool},
+    record::{Exit, ExitCause, Limited, Overhead, PeaksFrom, Record, Tool},
 };
 
 /// Divisor of the time until the next reading of the high-water marks: the last one may cost this share of it.
@@ -93,10 +93,15 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
         following.enforce_limits(following.clock.elapsed(), observer);
     }
     following.kernel_totals = following.os_job.end();
+    let reported_pss = following.limits.has_reported_unjudged_pss();
     let mut record = following.finish();
     for notice in limits::check_post_run(&mut record) {
         observer.limit(&notice);
     }
+    let unjudged = limits::unjudged(&record);
+    unjudged
+        .filter(|limit| limit.of != Limited::TotalPss || !reported_pss)
+        .for_each(|limit| observer.limit_unjudged(&limit));
     Ok(record)
 }
 

@@ -2,12 +2,13 @@
 //! with the kernel's peaks. Knows no system.
 
 mod post_run;
+mod pss_passes;
 mod watch;
 
 use std::time::Duration;
 
 pub(crate) use self::{
-    post_run::check_post_run,
+    post_run::{check_post_run, unjudged},
     watch::{LimitReadings, LimitStep, LimitWatch},
 };
 use crate::record::Limited;
@@ -82,6 +83,19 @@ pub struct LimitNotice {
     pub is_over: bool,
     /// The process that holds most.
     pub culprit: Option<LimitCulprit>,
+}
+
+/// A limit that could not be judged, or only in part: it may be exceeded unseen. A figure that could not be read is no
+/// evidence against a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnjudgedLimit {
+    /// The quantity that is limited.
+    pub of: Limited,
+    /// The limit.
+    pub limit_bytes: u64,
+    /// The reason.
+    pub reason: String,
 }
 
 /// The process that held most when a limit was nearly reached or exceeded.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{IoBytes, LimitNotice, RowsSoFar, follow::Following};
+use super::{IoBytes, LimitNotice, RowsSoFar, UnjudgedLimit, follow::Following};
 use crate::record::Record;
 
 /// Observes a job while it runs.
@@ -35,6 +35,10 @@ pub trait Observer {
     /// Called when a limit is nearly reached, and when it is exceeded: once for each.
     fn limit(&mut self, notice: &LimitNotice) {
         let _ = notice;
+    }
+    /// Called when a limit cannot be judged, or only in part: at most once for each.
+    fn limit_unjudged(&mut self, unjudged: &UnjudgedLimit) {
+        let _ = unjudged;
     }
     /// Called after each sample.
     fn sampled(&mut self, progress: &Progress<'_>) {

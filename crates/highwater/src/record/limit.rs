@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Record;
+
+/// Name of the limit on PSS in `capture.downgrades`, where it could not be judged, or only in part.
+pub(crate) const UNJUDGED_PSS_LIMIT: &str = "the limit on total PSS";
+
 /// A limit, and whether it was exceeded. Since 1.2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -13,8 +18,49 @@ pub struct Limit {
     pub limit_bytes: u64,
     /// What was to happen.
     pub action: LimitAction,
-    /// What happened; `null` where the limit was kept, as far as was seen.
+    /// How it was exceeded; `null` where no figure above it was read. `peak` and `capture.downgrades` tell whether it
+    /// could be judged.
     pub exceeded: Option<Exceeded>,
+}
+
+/// The judgement on a limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum LimitVerdict<'a> {
+    /// It was exceeded.
+    Exceeded(&'a Exceeded),
+    /// No figure above it was read, and figures were read.
+    Kept,
+    /// No figure above it was read, and some could not be read. The text is the reason.
+    JudgedInPart(&'a str),
+    /// No figure was read to compare it with.
+    NotJudged,
+}
+
+impl<P> Record<P> {
+    /// Returns the judgement on a limit of this record.
+    #[must_use]
+    pub fn verdict<'a>(&'a self, limit: &'a Limit) -> LimitVerdict<'a> {
+        if let Some(exceeded) = &limit.exceeded {
+            return LimitVerdict::Exceeded(exceeded);
+        }
+        let is_known = match limit.of {
+            Limited::TotalRss | Limited::ProcessRss => self.total_peak_bytes().is_some(),
+            Limited::TotalPss => {
+                let mut downgrades = self.capture.downgrades.iter();
+                if let Some(found) = downgrades.find(|downgrade| downgrade.wanted == UNJUDGED_PSS_LIMIT) {
+                    return LimitVerdict::JudgedInPart(&found.reason);
+                }
+                // PSS cannot exceed RSS.
+                let rss = self.total_peak_bytes();
+                rss.is_some_and(|rss| rss <= limit.limit_bytes || self.peak.pss.is_some())
+            }
+            // The kernel enforces it.
+            Limited::Cgroup => true,
+            Limited::Other => false,
+        };
+        if is_known { LimitVerdict::Kept } else { LimitVerdict::NotJudged }
+    }
 }
 
 /// What a limit is set for.

@@ -33,7 +33,7 @@ impl JobStderr {
         Self { live: live.map(LiveLine::new), limits: limits.clone(), writer: None, unsent: Vec::new() }
     }
 
-    /// Writes a warning soon. There are few: each limit has two, and each output one.
+    /// Writes a warning soon. There are few: each limit has at most three, and each output one.
     pub(super) fn warn(&mut self, text: String) {
         match self.writer() {
             Ok(writer) => writer.change(|queue| queue.push_back(StderrMessage::Warning(text))),

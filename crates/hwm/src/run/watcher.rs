@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use highwater::job::{LimitNotice, Limits, Observer, Progress};
+use highwater::job::{LimitNotice, Limits, Observer, Progress, UnjudgedLimit};
 
 use super::{checkpoint::Checkpoints, job_stderr::JobStderr, timeline::TimelineFile};
 use crate::{
@@ -51,6 +51,10 @@ impl Observer for Watcher {
 
     fn limit(&mut self, notice: &LimitNotice) {
         self.stderr.warn(limits::notice(notice));
+    }
+
+    fn limit_unjudged(&mut self, unjudged: &UnjudgedLimit) {
+        self.stderr.warn(limits::unjudged(unjudged));
     }
 
     fn sampled(&mut self, progress: &Progress<'_>) {

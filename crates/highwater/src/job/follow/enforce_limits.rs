@@ -26,7 +26,7 @@ impl Following {
         let mut steps = Vec::new();
         self.limits.check(&seen, &mut steps);
         // The job is ended first: an observer may block on the reader of its output.
-        steps.sort_by_key(|step| matches!(step, LimitStep::Say { .. }));
+        steps.sort_by_key(|step| matches!(step, LimitStep::Say { .. } | LimitStep::SayUnjudged(_)));
         for step in steps {
             match step {
                 LimitStep::Say { of, limit, bytes, is_exceeded } => {
@@ -45,6 +45,7 @@ impl Following {
                         culprit,
                     });
                 }
+                LimitStep::SayUnjudged(unjudged) => observer.limit_unjudged(&unjudged),
                 LimitStep::Terminate => self.os_job.terminate(),
                 LimitStep::Kill => {
                     self.killing_since.get_or_insert(at);

@@ -1,9 +1,9 @@
 //! Compares the limits with the job's peaks once it is over: the kernel's high-water marks include what no sample saw.
 
-use super::{LimitCulprit, LimitNotice};
+use super::{LimitCulprit, LimitNotice, UnjudgedLimit};
 use crate::{
     job::Rows,
-    record::{Certainty, Exceeded, Limit, Limited, Record},
+    record::{Certainty, Exceeded, Limit, LimitVerdict, Limited, Record},
 };
 
 /// A peak, its time, and its process.
@@ -19,6 +19,18 @@ pub(crate) fn check_post_run(record: &mut Record<Rows>) -> Vec<LimitNotice> {
     let notices = limits.iter_mut().filter_map(|limit| check_limit(limit, peak(record, limit.of)?)).collect();
     record.limits = limits;
     notices
+}
+
+/// Returns the limits of a finished job that were not judged, or only in part.
+pub(crate) fn unjudged(record: &Record<Rows>) -> impl Iterator<Item = UnjudgedLimit> {
+    record.limits.iter().filter_map(|limit| {
+        let reason = match record.verdict(limit) {
+            LimitVerdict::JudgedInPart(reason) => reason.to_owned(),
+            LimitVerdict::NotJudged => "no figure to compare it with was read".to_owned(),
+            LimitVerdict::Exceeded(_) | LimitVerdict::Kept => return None,
+        };
+        Some(UnjudgedLimit { of: limit.of, limit_bytes: limit.limit_bytes, reason })
+    })
 }
 
 fn check_limit(limit: &mut Limit, Peak { bytes, at_seconds, of }: Peak) -> Option<LimitNotice> {

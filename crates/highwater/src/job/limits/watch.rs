@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Limits, OnLimit};
+use super::{Limits, OnLimit, UnjudgedLimit, pss_passes::PssPassCounts};
 use crate::{
     job::{identity::MemberId, moment::rounded_seconds},
-    record::{Downgrade, Exceeded, Limit, LimitAction, LimitEnd, Limited},
+    record::{Downgrade, Exceeded, Limit, LimitAction, LimitEnd, Limited, UNJUDGED_PSS_LIMIT},
 };
 
 /// Share of a limit at which it is nearly reached.
@@ -35,10 +35,12 @@ pub(crate) struct LimitReadings {
 }
 
 /// A step to take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LimitStep {
     /// Report a limit, each once.
     Say { of: Limited, limit: u64, bytes: u64, is_exceeded: bool },
+    /// Report a limit that cannot be judged as a whole, once.
+    SayUnjudged(UnjudgedLimit),
     /// Ask the whole job to end.
     Terminate,
     /// Kill it.
@@ -54,15 +56,7 @@ pub(crate) struct LimitWatch {
     ending: Option<LimitEnding>,
     next_pss: Duration,
     pss: PssPassCounts,
-}
-
-/// Results of the passes over PSS.
-#[derive(Debug, Default)]
-struct PssPassCounts {
-    counted: u64,
-    disturbed: u64,
-    /// The most processes that one pass could not read.
-    unread: u64,
+    has_reported_pss: bool,
 }
 
 #[derive(Debug)]
@@ -98,6 +92,7 @@ impl LimitWatch {
             ending: None,
             next_pss: Duration::ZERO,
             pss: PssPassCounts::default(),
+            has_reported_pss: false,
         }
     }
 
@@ -128,26 +123,35 @@ impl LimitWatch {
 
     /// Counts a pass. It is a lower bound if `unread` processes could not be read.
     pub(crate) fn pss_counted(&mut self, unread: u64) {
-        self.pss.counted += 1;
-        self.pss.unread = self.pss.unread.max(unread);
+        self.pss.counted(unread);
     }
 
     /// Counts a pass that is void because a process started or exited.
     pub(crate) fn pss_disturbed(&mut self) {
-        self.pss.disturbed += 1;
+        self.pss.disturbed();
     }
 
     /// Returns the limit that could not be enforced, and the reason.
     pub(crate) fn missing(&self) -> Option<Downgrade> {
-        let PssPassCounts { counted, disturbed, unread } = self.pss;
-        let reason = if unread > 0 {
-            format!("the PSS of {unread} processes could not be read and was not counted")
-        } else if counted == 0 && disturbed > 0 {
-            format!("processes started or exited during each of the {disturbed} readings")
-        } else {
-            return None;
-        };
-        Some(Downgrade { wanted: "the limit on total PSS".to_owned(), reason })
+        let reason = self.pss.final_doubt()?;
+        Some(Downgrade { wanted: UNJUDGED_PSS_LIMIT.to_owned(), reason })
+    }
+
+    /// Returns whether a step has reported that the limit on PSS cannot be judged as a whole.
+    pub(crate) fn has_reported_unjudged_pss(&self) -> bool {
+        self.has_reported_pss
+    }
+
+    /// Reports once that the limit on PSS cannot be judged as a whole, unless it is exceeded all the same.
+    fn report_doubt(&mut self, steps: &mut Vec<LimitStep>) {
+        if self.has_reported_pss {
+            return;
+        }
+        let Some(reason) = self.pss.doubt() else { return };
+        let is_open = |watched: &&Watched| watched.of == Limited::TotalPss && watched.exceeded.is_none();
+        let Some(&Watched { of, limit, .. }) = self.watched.iter().find(is_open) else { return };
+        self.has_reported_pss = true;
+        steps.push(LimitStep::SayUnjudged(UnjudgedLimit { of, limit_bytes: limit, reason }));
     }
 
     /// Compares a poll with the limits.
@@ -183,6 +187,7 @@ impl LimitWatch {
                 steps.push(LimitStep::Kill);
             }
         }
+        self.report_doubt(steps);
         if seen.oom_killed {
             self.kernel_killed(seen.at, steps);
         }

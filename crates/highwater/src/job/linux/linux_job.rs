@@ -116,7 +116,7 @@ impl JobBackend for LinuxJob {
             return attach::attach(job, pid);
         }
         let mut downgrades = Vec::new();
-        downgrades.extend(check_proc(&job.roots)?);
+        downgrades.extend(check_proc(job)?);
         let subreaper = Subreaper::set();
         if let Err(errno) = &subreaper {
             downgrades.push(Downgrade {
@@ -329,15 +329,21 @@ impl JobBackend for LinuxJob {
 }
 
 /// Checks that procfs shows the processes that this one starts. A procfs of another pid namespace would show others in
-/// their place.
-fn check_proc(roots: &Roots) -> Result<Option<Downgrade>, Error> {
-    let own = std::process::id();
+/// their place. Without procfs there are no samples, and a limit on them cannot be enforced.
+fn check_proc(job: &Job) -> Result<Option<Downgrade>, Error> {
+    let (roots, own) = (&job.roots, std::process::id());
     match std::fs::read_link(roots.proc.join("self")) {
         Ok(link) if link.as_os_str() == own.to_string().as_str() => Ok(None),
         Ok(link) => {
             let found = link.display().to_string();
             Err(Error::ForeignProc { path: roots.proc.clone(), own, found })
         }
+        Err(error) if job.limits.are_sampled() => Err(Error::Limit {
+            reason: format!(
+                "no process can be read without procfs ({}: {error}); mount it: mount -t proc proc /proc",
+                roots.proc.join("self").display()
+            ),
+        }),
         Err(error) => Ok(Some(Downgrade {
             wanted: "memory of the job's processes".to_owned(),
             reason: format!("{}: {error}", roots.proc.join("self").display()),

@@ -48,7 +48,7 @@ pub(crate) fn write_figures<P>(
     }
     write_usage(record, layout, out)?;
     for limit in &record.limits {
-        line(out, layout.width, "Limit:", &limits::sentence(limit, record.primary_metric))?;
+        line(out, layout.width, "Limit:", &limits::sentence(limit, record))?;
     }
     write_findings(record, layout, out)
 }

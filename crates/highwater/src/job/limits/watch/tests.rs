@@ -129,3 +129,26 @@ fn polls_come_sooner_as_the_headroom_shrinks() {
     assert_eq!(watch.longest_pause(&seen(0, 0, 0)), Some(Duration::from_millis(500)));
     assert_eq!(watch.longest_pause(&seen(0, 1023, 0)), Some(MIN_PAUSE_NEAR_LIMIT));
 }
+
+#[test]
+fn a_limit_on_pss_that_cannot_be_judged_is_reported_once_and_ends_no_job() {
+    let mut watch = watch(|limits| limits.total_pss_bytes = Some(100 * MIB));
+    watch.pss_counted(2);
+    let reported = steps(&mut watch, &LimitReadings { total_pss: Some(10 * MIB), ..seen(0, 200, 100) });
+    let [LimitStep::SayUnjudged(unjudged)] = &reported[..] else { panic!("{reported:?}") };
+    assert_eq!((unjudged.of, unjudged.limit_bytes), (Limited::TotalPss, 100 * MIB));
+    assert_eq!(Some(&unjudged.reason), watch.missing().map(|downgrade| downgrade.reason).as_ref());
+    watch.pss_counted(2);
+    assert_eq!(steps(&mut watch, &seen(1, 200, 100)), []);
+}
+
+#[test]
+fn a_limit_on_pss_that_is_exceeded_by_what_was_read_leaves_no_doubt() {
+    let mut watch = watch(|limits| limits.total_pss_bytes = Some(100 * MIB));
+    watch.pss_counted(2);
+    let steps = steps(&mut watch, &LimitReadings { total_pss: Some(101 * MIB), ..seen(0, 200, 100) });
+    assert!(
+        matches!(steps[..], [LimitStep::Say { is_exceeded: true, .. }, LimitStep::Terminate]),
+        "{steps:?}"
+    );
+}

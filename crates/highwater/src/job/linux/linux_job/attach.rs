@@ -34,7 +34,7 @@ use crate::{
 const COMMAND_LINE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
-    let mut downgrades: Vec<Downgrade> = check_proc(&job.roots)?.into_iter().collect();
+    let mut downgrades: Vec<Downgrade> = check_proc(job)?.into_iter().collect();
     let (child, found) = find(job, pid)?;
     let lineage = match job.lineage {
         LineageFrom::Sampling => LineageFrom::Sampling,

@@ -120,7 +120,7 @@ impl Drawing<'_> {
         }
         for limit in &record.limits {
             if let Some(at) = limit.exceeded.as_ref().and_then(|exceeded| exceeded.at_seconds) {
-                let said = summary::limits::sentence(limit, record.primary_metric);
+                let said = summary::limits::sentence(limit, record);
                 self.note(thread, MarkerTiming::Instant(moment(at)), "limit exceeded", &said);
             }
         }

@@ -1,9 +1,9 @@
 //! What became of a limit, while the job runs and in the summary.
 
 use highwater::{
-    job::LimitNotice,
+    job::{LimitNotice, UnjudgedLimit},
     process::{PRIMARY, Primary},
-    record::{Limit, LimitAction, LimitEnd, Limited, Metric},
+    record::{Limit, LimitAction, LimitEnd, LimitVerdict, Limited, Metric, Record},
 };
 
 use crate::text;
@@ -31,15 +31,30 @@ pub(crate) fn notice(notice: &LimitNotice) -> String {
     }
 }
 
+/// Returns the warning for a limit that cannot be judged, or only in part. It is written once.
+pub(crate) fn unjudged(unjudged: &UnjudgedLimit) -> String {
+    let (what, limit) = (name(unjudged.of, here()), text::size(unjudged.limit_bytes));
+    let advice = match unjudged.of {
+        Limited::TotalPss => "; set --max-total-rss or --max-cgroup beside it",
+        _ => "",
+    };
+    format!("{what} may exceed the limit of {limit} unseen: {}{advice}", unjudged.reason)
+}
+
 fn ending(notice: &LimitNotice) -> &'static str {
     if notice.ends_the_job { "; the job is ended" } else { "" }
 }
 
-/// For the summary of a record whose primary metric this is.
-pub(crate) fn sentence(limit: &Limit, metric: Metric) -> String {
-    let (what, most) = (name(limit.of, metric), text::size(limit.limit_bytes));
-    let Some(exceeded) = &limit.exceeded else {
-        return format!("{what} at most {most}: kept, as far as was seen");
+/// Returns the judgement on a limit of the record, for the summary.
+pub(crate) fn sentence<P>(limit: &Limit, record: &Record<P>) -> String {
+    let (what, most) = (name(limit.of, record.primary_metric), text::size(limit.limit_bytes));
+    let exceeded = match record.verdict(limit) {
+        LimitVerdict::Exceeded(exceeded) => exceeded,
+        LimitVerdict::Kept => return format!("{what} at most {most}: kept, as far as was seen"),
+        LimitVerdict::JudgedInPart(reason) => {
+            return format!("{what} at most {most}: judged only in part; {}", text::printable(reason));
+        }
+        _ => return format!("{what} at most {most}: not judged, as no figure to compare it with was read"),
     };
     let at = exceeded.at_seconds.map(|at| format!(" at {}", text::duration(at))).unwrap_or_default();
     let mut parts = vec![match exceeded.bytes {

@@ -74,6 +74,30 @@ fn unknown_is_never_zero() {
 }
 
 #[test]
+fn a_limit_that_was_not_judged_is_not_kept() {
+    let mut value = serde_json::to_value(fixture()).unwrap();
+    let limit =
+        |of: &str| serde_json::json!({"of": of, "limit_bytes": 1, "action": "kill", "exceeded": null});
+    value["limits"] = [limit("total_rss"), limit("total_pss"), limit("cgroup")].into_iter().collect();
+    let verdicts = |value: &serde_json::Value| -> Vec<String> {
+        let record = Record::from_json(value.to_string().as_bytes()).unwrap();
+        let verdict = |limit| limits::sentence(limit, &record).split_once(": ").unwrap().1.to_owned();
+        record.limits.iter().map(verdict).collect()
+    };
+    assert_eq!(verdicts(&value), ["kept, as far as was seen"; 3]);
+    let (mut partly, mut unread) = (value.clone(), value);
+    let downgrade = serde_json::json!({"wanted": "the limit on total PSS", "reason": "one was not read"});
+    partly["capture"]["downgrades"].as_array_mut().unwrap().push(downgrade);
+    assert_eq!(verdicts(&partly)[1], "judged only in part; one was not read");
+    for peak in ["rss", "pss"] {
+        unread["peak"][peak] = serde_json::Value::Null;
+    }
+    unread["max_total_rss_kib"] = serde_json::Value::Null;
+    let none = "not judged, as no figure to compare it with was read";
+    assert_eq!(verdicts(&unread), [none, none, "kept, as far as was seen"]);
+}
+
+#[test]
 fn filters_change_lists_and_never_totals() {
     let filter = RowFilter::new(vec![regex_lite::Regex::new("^cargo$").unwrap()], vec![]);
     let text = summary(&fixture(), 10, &filter);
