@@ -108,11 +108,12 @@ impl SelectedProcesses {
                 lacks_late |= !selection.keeps(row);
             }
         }
+        let unmatched = unmatched(&rows, selection);
         rows.retain(|row| selection.keeps(row));
         selection.sort(&mut rows);
         let unlisted =
             unlisted.map(|error| MissingPart { what: LISTED_BY.to_owned(), why: error.to_string() });
-        let gaps = gaps.iter().map(MissingPart::of).chain(unlisted).collect();
+        let gaps = gaps.iter().map(MissingPart::of).chain(unlisted).chain(unmatched).collect();
         Self { rows, refused, nameless, lacks_nameless, late, lacks_late, vanished, gaps, missing, devices }
     }
 
@@ -125,6 +126,21 @@ impl SelectedProcesses {
     pub(crate) fn process_count(&self) -> usize {
         self.rows.iter().map(|row| (row.pid_space, row.pid)).collect::<HashSet<_>>().len()
     }
+}
+
+/// Returns the processes that reading failed for, if a filter on their names leaves them out.
+fn unmatched(rows: &[ProcessRow], selection: &ProcessSelection) -> Option<MissingPart> {
+    let left_out = rows.iter().filter(|row| selection.would_keep_named(row) && !selection.keeps(row));
+    let mut failed = left_out.filter_map(|row| match &row.name {
+        Err(Unavailable::Failed(why)) => Some(why),
+        _ => None,
+    });
+    let why = failed.next()?;
+    let names = match 1 + failed.count() {
+        1 => "the name of one process".to_owned(),
+        count => format!("the names of {count} processes"),
+    };
+    Some(MissingPart { what: LISTED_BY.to_owned(), why: format!("{names} could not be read: {why}") })
 }
 
 /// True if the process runs and its name may not be read.

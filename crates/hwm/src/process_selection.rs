@@ -68,7 +68,8 @@ impl ProcessSelection {
         };
         let ram = match &row.rss_bytes {
             Ok(rss) => *rss >= min,
-            Err(why) => row.gpu.is_none() && *why == Unavailable::PermissionDenied,
+            // Only kernel threads and zombies hold nothing for certain.
+            Err(why) => *why != Unavailable::NoMemoryMap,
         };
         gpu || self.scope.without_gpu && ram
     }
@@ -175,8 +176,16 @@ mod tests {
             row.rss_bytes = Err(why);
             with_ram.keeps(&row)
         };
-        assert!(ram(Unavailable::PermissionDenied), "who is protected may hold that much");
+        assert!(ram(Unavailable::PermissionDenied), "a protected process may hold that much");
+        assert!(
+            ram(Unavailable::Failed("no fields".to_owned())),
+            "a process of unknown size may hold that much"
+        );
         assert!(!ram(Unavailable::NoMemoryMap), "a thread of the kernel holds none");
+        let mut protected_holder = row(1, "x", Reading::Known(0), Reading::Known(0), 0);
+        protected_holder.rss_bytes = Err(Unavailable::PermissionDenied);
+        assert!(with_ram.keeps(&protected_holder), "its RAM is unknown");
+        assert!(!selection.keeps(&protected_holder), "its GPU memory is known, and RAM was not asked for");
     }
 
     #[test]

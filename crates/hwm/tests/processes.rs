@@ -96,6 +96,32 @@ fn all_processes_of_a_tree_by_ram() {
 }
 
 #[test]
+fn a_process_that_cannot_be_read_is_neither_small_nor_without_a_name() {
+    let mut tree = Tree::new();
+    tree.process(7, "small", 1 << 20).kernel_thread(8, "kworker");
+    for pid in [20, 21] {
+        tree.write(&format!("proc/{pid}/stat"), "no fields\n");
+    }
+    // Nothing but the memory of this one is unknown.
+    tree.process(22, "unsized", 1 << 20);
+    std::fs::remove_file(tree.proc().join("22/status")).unwrap();
+
+    let listed = |options: &[&str]| {
+        let document = json(&tree.hwm(&[&["ps", "--all", "--json"], options].concat()).output().unwrap());
+        let rows = document["processes"].as_array().expect("a list");
+        let mut pids: Vec<u64> = rows.iter().map(|row| row["pid"].as_u64().expect("a pid")).collect();
+        pids.sort_unstable();
+        (pids, document)
+    };
+    assert_eq!(listed(&["--min=500M"]).0, [20, 21, 22]);
+
+    let (pids, document) = listed(&["--filter=small"]);
+    assert_eq!((&pids[..], &document["complete"]), (&[7][..], &false.into()));
+    let why = document["gaps"][0]["why"].as_str().expect("a reason");
+    assert!(why.starts_with("the names of 2 processes could not be read"), "{document}");
+}
+
+#[test]
 fn no_escape_reaches_the_terminal() {
     let mut tree = Tree::new();
     tree.process(7, "\x1b]0;owned\x07\x1b[2J\nPID", 1 << 30);
