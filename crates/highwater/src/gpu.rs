@@ -1,10 +1,11 @@
-//! GPU memory: which devices there are, and what each process holds on them, whoever made the device.
+//! GPU memory by device and by process, for devices of every vendor.
 //!
-//! The honest types are [`Device`], [`Usage`] and [`Figure`]: a value, or bounds, or the reason why it is unknown,
-//! with what it counts and who says so. A device's figure never stands in a process's. [`Monitor`] keeps the
-//! drivers' sessions open; [`Snapshot`](crate::Snapshot) and the functions here share one for the whole process.
+//! [`Device`], [`Usage`] and [`Figure`] hold the whole answer: a value, bounds, or the reason why it is
+//! unknown. A figure also says what it counts and which source reported it. A device's figure never stands in
+//! for a process's. [`Monitor`] keeps the drivers' sessions open. [`Snapshot`](crate::Snapshot) and the
+//! functions here share one monitor per process.
 //!
-//! All amounts are bytes. `docs/gpu.md` says what each source counts, and to whom it is available; in short:
+//! All amounts are bytes. `docs/gpu.md` says what each source counts and which users may read it. In short:
 //!
 //! | vendor | device | process | system |
 //! |---|---|---|---|
@@ -14,9 +15,9 @@
 //! | Apple; cards in and at Macs | Metal, I/O Kit | the kernel's ledger; others' for root only | macOS |
 //! | Arm, Broadcom, Qualcomm; NPUs | the RAM, as they have no other | fdinfo | Linux |
 //!
-//! Where none of them can tell there is no device, and no error: a machine without a GPU is no failure. A driver that is
-//! there and fails is a [`Gap`]. No call panics on what a driver says; a crash inside a vendor's library ends the
-//! process. After a fork the child's first call opens sessions of its own.
+//! A machine without a GPU yields no device and no error. A driver that is present but fails is a [`Gap`]. No
+//! call panics on what a driver returns, but a crash inside a vendor's library ends the process. After a fork
+//! the child's first call opens its own sessions.
 //!
 //! ```
 //! let mut monitor = highwater::gpu::Monitor::new();
@@ -67,16 +68,17 @@ pub use self::{
 };
 use crate::Error;
 
-/// Makes [`Snapshot`](crate::Snapshot) and the functions here look for devices again at the next call. What was found
-/// is remembered, also that there was none. As [`Monitor::refresh`], for the monitor that they share.
+/// Makes [`Snapshot`](crate::Snapshot) and the functions here search for devices again at the next call.
+/// Otherwise the result of the first search is kept, even if it was empty. It does what [`Monitor::refresh`]
+/// does, for the shared monitor.
 pub fn refresh() {
     with_monitor(Monitor::refresh);
 }
 
-/// How many devices there are.
+/// Returns the number of devices.
 ///
 /// # Errors
-/// [`Error::Gpu`] where a driver is there but fails, so that the number is not known.
+/// [`Error::Gpu`] if a driver is present but fails, so that the number is not known.
 pub fn device_count() -> Result<u32, Error> {
     with_monitor(|monitor| {
         let count = monitor.count();
@@ -87,11 +89,11 @@ pub fn device_count() -> Result<u32, Error> {
     })
 }
 
-/// The memory of one device.
+/// Returns the memory of one device.
 ///
 /// # Errors
-/// [`Error::DeviceIndexOutOfRange`]; [`Error::NoGpuSource`] where there is no GPU at all; [`Error::Gpu`] where its
-/// figures are unknown: [`Monitor::device`] says of each why.
+/// [`Error::DeviceIndexOutOfRange`]; [`Error::NoGpuSource`] if there is no GPU; [`Error::Gpu`] if the figures
+/// are unknown. [`Monitor::device`] gives the reason for each figure.
 pub fn device_info(index: u32) -> Result<GpuDeviceInfo, Error> {
     with_monitor(|monitor| {
         let device = monitor.device(index)?;
@@ -99,10 +101,10 @@ pub fn device_info(index: u32) -> Result<GpuDeviceInfo, Error> {
     })
 }
 
-/// What the calling process holds on one device.
+/// Returns the memory that the calling process uses on one device.
 ///
 /// # Errors
-/// As [`device_info`]; also where the process holds nothing that the driver knows of.
+/// As [`device_info`]; also if the driver lists no memory of this process.
 pub fn process_gpu_info(index: u32) -> Result<ProcessGpuInfo, Error> {
     with_monitor(|monitor| {
         let device = monitor.device(index)?;
@@ -114,8 +116,8 @@ pub fn process_gpu_info(index: u32) -> Result<ProcessGpuInfo, Error> {
     })
 }
 
-/// The processes that hold memory on one device. Rows whose memory is unknown are among them; [`Monitor::usages`] says
-/// why, and who could not be seen.
+/// Returns the processes that use memory on one device, with those whose amount is unknown.
+/// [`Monitor::usages`] says why, and which processes could not be read.
 ///
 /// # Errors
 /// [`Error::DeviceIndexOutOfRange`]; [`Error::NoGpuSource`].

@@ -1,26 +1,26 @@
-//! What every source of GPU figures can do.
+//! The interface of every source of GPU figures.
 
 use std::{collections::HashSet, fmt::Debug};
 
 use super::{Device, Listing};
 use crate::{Roots, Unavailable};
 
-/// The processes whose memory is read.
+/// The processes that a query asks for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum PidFilter<'a> {
     /// All processes.
     All,
-    /// These processes. Cost follows them, not the machine, where the source allows.
+    /// These processes. Where the source allows, the cost grows with their number and not with the machine's.
     Of(&'a HashSet<u32>),
 }
 
 impl PidFilter<'_> {
-    /// Whether nobody but `pid` is meant.
+    /// Returns whether the query asks for `pid` alone.
     pub(crate) fn is_only(self, pid: u32) -> bool {
         matches!(self, Self::Of(pids) if pids.len() == 1 && pids.contains(&pid))
     }
 
-    /// Whether `pid` is meant.
+    /// Returns whether the query asks for `pid`.
     pub(crate) fn holds(self, pid: u32) -> bool {
         match self {
             Self::All => true,
@@ -33,27 +33,27 @@ impl PidFilter<'_> {
 ///
 /// A backend is opened once and kept. It never panics on what a driver says.
 pub(crate) trait Backend: Debug + Send {
-    /// What it is called in gaps and by the doctor.
+    /// Returns the name of the source in gaps and in the doctor's report.
     fn name(&self) -> &'static str;
 
-    /// Which devices there are: who they are, and what of them never changes. Their figures may be unknown yet.
+    /// Finds the devices with their identity and all that never changes. Their figures may be unknown yet.
     ///
     /// # Errors
-    /// Why none can be told: [`Unavailable::NoBackend`] where nothing of the sort is installed, which is no
-    /// reason to worry; anything else is.
+    /// The reason why no device can be listed. [`Unavailable::NoBackend`] means that nothing of the sort is
+    /// installed, which is no fault; any other reason is one.
     fn find(&mut self, roots: &Roots) -> Result<Vec<Device>, Unavailable>;
 
     /// Reads the memory of one device that [`find`](Self::find) returned.
     fn read(&mut self, roots: &Roots, device: &mut Device);
 
-    /// Appends what processes hold on `devices` (those that this backend found, or some of them), who could not be
-    /// read, and what is missing.
+    /// Appends the memory of processes on `devices` (all or some of those that this backend found), the pids
+    /// that could not be read, and the gaps.
     fn usages(&mut self, roots: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing);
 
-    /// Adds what it knows of devices that other sources have found, too, once those have said what they know.
+    /// Adds what it knows of devices that other sources found too, after those sources have reported.
     fn complete(&mut self, _roots: &Roots, _devices: &[Device], _whose: PidFilter<'_>, _into: &mut Listing) {}
 
-    /// What it saw, raw, for the doctor: a line each.
+    /// Returns raw values for the doctor, one line each.
     fn raw(&mut self, _roots: &Roots) -> Vec<String> {
         Vec::new()
     }

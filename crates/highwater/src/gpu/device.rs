@@ -4,26 +4,26 @@ use std::fmt;
 
 use super::figure::{Figure, Reading};
 
-/// Which device: its PCI address where it has one (`0000:03:00.0`), else the name of its platform device
+/// The identity of a device: its PCI address (`0000:03:00.0`), the name of its platform device
 /// (`fec00000.v3d`), or the UUID of a MIG instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceId(String);
 
 impl DeviceId {
-    /// From a PCI address in any of the usual spellings (`0000:3B:00.0`, `00000000:3b:00.0`, `3b:00.0`), or any other
-    /// name.
+    /// Makes an identity from any usual spelling of a PCI address (`0000:3B:00.0`, `00000000:3b:00.0`,
+    /// `3b:00.0`), or from any other name.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self(pci_address(name).unwrap_or_else(|| name.to_owned()))
     }
 
-    /// The PCI address, if it has one: `0000:03:00.0`.
+    /// Returns the PCI address (`0000:03:00.0`), if the device has one.
     #[must_use]
     pub fn pci(&self) -> Option<&str> {
         pci_address(&self.0).is_some().then_some(self.0.as_str())
     }
 
-    /// As it is shown.
+    /// Returns the text that is shown.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -36,7 +36,8 @@ impl fmt::Display for DeviceId {
     }
 }
 
-/// `domain:bus:device.function` in the kernel's spelling; NVML writes a domain of eight digits, in capitals.
+/// Spells an address as the kernel does, `domain:bus:device.function`. NVML writes a domain of eight digits,
+/// in capitals.
 fn pci_address(text: &str) -> Option<String> {
     let (slot, function) = text.rsplit_once('.')?;
     let mut parts = slot.rsplit(':');
@@ -53,45 +54,46 @@ fn pci_address(text: &str) -> Option<String> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Device {
-    /// Its place in the list, from 0: NVIDIA's devices first, in NVML's order, then the others by their address.
+    /// Its position in the list, from 0: NVIDIA's devices first, in NVML's order, then the others by address.
     pub index: u32,
-    /// Which one it is, across calls.
+    /// The identity of the device, stable across calls.
     pub id: DeviceId,
-    /// What its maker's tools call it for good (`GPU-6f0e...`, `MIG-41b3...`), where there is such a name.
+    /// The permanent name that its vendor's tools use (`GPU-6f0e...`, `MIG-41b3...`), if it has one.
     pub uuid: Option<String>,
-    /// What it is called, if anybody says.
+    /// The product name, if a source reports one.
     pub name: Option<String>,
     /// Its kernel driver (`nvidia`, `amdgpu`, `xe`).
     pub driver: Option<String>,
-    /// The version of the driver, where it has one of its own.
+    /// The version of the driver, if the driver has a version apart from the kernel's.
     pub driver_version: Option<String>,
-    /// Whether it shares the system's RAM (integrated, unified memory). `None`: nobody says.
+    /// True if it uses the system's RAM (integrated, unified memory); `None` if no source reports this.
     pub unified: Option<bool>,
-    /// The device of which this is an instance (MIG).
+    /// The device that contains this MIG instance.
     pub parent: Option<DeviceId>,
-    /// Its memory in all.
+    /// All its memory.
     pub total: Figure,
-    /// In use, by whomever; with what the driver keeps for itself or without, as the driver counts
-    /// (`reserved` then says so).
+    /// Memory in use by all processes. `used_contains_reserved` says whether this includes what the driver
+    /// reserves.
     pub used: Figure,
-    /// Left.
+    /// Free memory.
     pub free: Figure,
-    /// What the driver keeps for itself.
+    /// Memory that the driver reserves for itself.
     pub reserved: Figure,
-    /// Whether `used` contains `reserved`, found from the identity that holds between the figures; `None` where
-    /// it cannot be told.
+    /// True if `used` includes `reserved`. It follows from which of the two possible sums holds; `None` if it
+    /// cannot be decided.
     pub used_contains_reserved: Option<bool>,
-    /// System RAM mapped for it, where the driver accounts that for the whole device.
+    /// System RAM mapped for the device, if the driver accounts it for the whole device.
     pub system_used: Figure,
-    /// How much system RAM may be mapped for it.
+    /// The most system RAM that may be mapped for the device.
     pub system_total: Figure,
-    /// How much of it one process should not exceed, where somebody recommends that. Neither a limit nor a size.
+    /// The amount that one process should not exceed, if the system recommends one. It is neither a limit nor
+    /// a size.
     pub budget: Option<Figure>,
 }
 
 impl Device {
-    /// A device of which only the identity is known; every figure is `unknown`.
-    #[allow(dead_code)] // Each source can be left out.
+    /// Makes a device of which only the identity is known; every figure is `unknown`.
+    #[allow(dead_code)] // Each source can be compiled out.
     pub(crate) fn named(id: DeviceId, unknown: &Figure) -> Self {
         Self {
             index: 0,
@@ -113,13 +115,13 @@ impl Device {
         }
     }
 
-    /// The name, or its address.
+    /// Returns the name, or else the address.
     #[must_use]
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(self.id.as_str())
     }
 
-    /// Whether any of its memory figures is known.
+    /// Returns whether any of its memory figures is known.
     #[must_use]
     pub fn is_readable(&self) -> bool {
         [&self.total, &self.used, &self.free]

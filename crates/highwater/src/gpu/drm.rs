@@ -1,14 +1,15 @@
 //! The kernel's account of DRM clients: AMD, Intel, Arm and all others whose drivers write fdinfo (Linux).
 //!
-//! One sweep over `/proc` serves all drivers ([`sweep`]); a pure parser reads the texts ([`fdinfo`]), a table says what
-//! their regions are ([`regions`]). Which devices there are stands in sysfs ([`cards`]), as do the figures of some of
-//! them ([`totals`]). No file of a recorded tree is taken for one of this machine, and drivers are asked only where the
-//! tree is this machine's.
+//! One sweep over `/proc` serves all drivers ([`sweep`]). A pure parser reads the texts ([`fdinfo`]), and a
+//! table classifies their regions ([`regions`]). sysfs lists the devices ([`cards`]) and the figures of some
+//! of them ([`totals`]). Files of a recorded tree are never mixed with those of this machine: drivers are
+//! queried only if the tree is this machine's.
 //!
-//! - A client that several processes hold (a descriptor that was inherited or passed on) is in the figures of each, with
-//!   [`Usage::shared_with`] naming the others, as far as they were asked for.
-//! - A process with a descriptor of a device whose driver tells nothing has a row with unknown figures.
-//! - Names of clients are what processes chose, at most 64 bytes. To escape them is up to whoever prints them.
+//! - A client that several processes hold (an inherited or passed descriptor) is in the figures of each.
+//!   [`Usage::shared_with`] names the others, as far as they were asked for.
+//! - A process with a descriptor of a device whose driver reports no memory has a row with unknown figures.
+//! - Processes choose the names of their clients, at most 64 bytes. The caller must escape them before
+//!   printing.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod any_text;
@@ -49,7 +50,7 @@ impl Backend for Drm {
         self.cards = Cards::find(roots)?;
         if self.cards.listed.is_empty() && !roots.sys.join("class").exists() {
             // A machine without a GPU shows other classes.
-            let what = format!("{} is no sysfs: which GPUs there are is not known", roots.sys.display());
+            let what = format!("{} is not sysfs, so the GPUs are unknown", roots.sys.display());
             return Err(Unavailable::Failed(what));
         }
         if self.cards.listed.is_empty() {
@@ -65,14 +66,15 @@ impl Backend for Drm {
     }
 
     fn usages(&mut self, roots: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing) {
-        // Those that another backend knows better are not ours to tell of.
+        // A device that another backend knows better is reported there, so it is left out here.
         let cards: Vec<_> =
             self.cards.listed.iter().map(|card| devices.iter().find(|device| device.id == card.id)).collect();
         let mut is_told = false;
         for (card, device) in self.cards.listed.iter().zip(&cards) {
             match device {
                 Some(device) if card.is_nvidia() => {
-                    let why = Unavailable::NoBackend("NVIDIA's driver tells its own library only".into());
+                    let why =
+                        Unavailable::NoBackend("NVIDIA's driver reports only to its own library".into());
                     into.gaps.push(Gap { what: device.label().to_owned(), why });
                 }
                 Some(_) => is_told = true,
@@ -159,7 +161,7 @@ impl Backend for Drm {
 }
 
 impl Drm {
-    /// Where fdinfo shows nothing of a process on a device, or no amount, KFD may.
+    /// Adds KFD's figures for processes whose fdinfo shows no client or no amount on a device.
     fn add_kfd(
         &self,
         roots: &Roots,
@@ -181,14 +183,15 @@ impl Drm {
         }
         for ((pid, card), bytes) in sums {
             let Some(Some(device)) = devices.get(card) else { continue };
-            // What graphics hold is not in it. On APUs it lies in GTT (since 6.10), not in the carve-out.
+            // Memory of graphics is not included. On APUs the amount lies in GTT (since 6.10), not in the
+            // carve-out.
             let reading = Reading::AtLeast(bytes);
             let pool = if device.unified == Some(true) { Pool::Unified } else { device.total.pool };
             let vram = Figure::new(reading, Scope::Process, pool, Kind::Allocated, Source::Kfd);
             match usages.iter_mut().find(|usage| usage.pid == pid && usage.device == device.id) {
                 Some(usage) if usage.vram.reading.unknown().is_some() => usage.vram = vram,
                 Some(_) => {}
-                // Every process that opens KFD stands there with each device.
+                // Every process that opens KFD is listed there for each device.
                 None if bytes == 0 => {}
                 None => {
                     let why = if refused.contains(&pid) {

@@ -1,8 +1,8 @@
-//! A figure about GPU memory: a value or bounds or the reason it is unknown, and what it counts.
+//! A figure about GPU memory: a value, bounds or the reason why it is unknown, and what it counts.
 
 use crate::Unavailable;
 
-/// What is known of an amount of memory, in bytes.
+/// The knowledge about an amount of memory, in bytes.
 ///
 /// ```
 /// use highwater::gpu::Reading;
@@ -15,32 +15,32 @@ use crate::Unavailable;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reading {
-    /// This is it.
+    /// Exactly this amount.
     Known(u64),
-    /// The truth is this or more.
+    /// This amount or more.
     AtLeast(u64),
-    /// The truth is this or less.
+    /// This amount or less.
     AtMost(u64),
-    /// The truth lies between these.
+    /// An amount between these bounds, both included.
     Between {
-        /// Not less than this.
+        /// The lower bound.
         lower: u64,
-        /// Not more than this.
+        /// The upper bound.
         upper: u64,
     },
-    /// Nothing is known, and why.
+    /// Nothing is known, for this reason.
     Unknown(Unavailable),
 }
 
 impl Reading {
-    /// The value, if it is known without bounds.
+    /// Returns the value if it is known without bounds.
     #[must_use]
     pub fn known(&self) -> Option<u64> {
         if let Self::Known(bytes) = *self { Some(bytes) } else { None }
     }
 
-    /// The one number to show or to sort by: the value, or the bound, or the higher of two. `None` where nothing is
-    /// known.
+    /// Returns one number to show or to sort by: the value, or the bound, or the higher of two bounds. `None`
+    /// if nothing is known.
     #[must_use]
     pub fn bytes(&self) -> Option<u64> {
         match *self {
@@ -50,8 +50,8 @@ impl Reading {
         }
     }
 
-    /// The value to the nearest MiB: the middle of bounds that only say how somebody rounded (`nvidia-smi` prints whole
-    /// MiB). For those who need one plain number; `None` where more than that is open.
+    /// Returns the value to the nearest MiB. It is the middle of bounds that only come from rounding
+    /// (`nvidia-smi` prints whole MiB). `None` if the bounds are wider.
     #[must_use]
     pub fn to_the_mib(&self) -> Option<u64> {
         match *self {
@@ -63,7 +63,7 @@ impl Reading {
         }
     }
 
-    /// What it is not less than, if anything is known of that.
+    /// Returns the lower bound, if one is known.
     #[must_use]
     pub fn lower(&self) -> Option<u64> {
         match *self {
@@ -74,7 +74,7 @@ impl Reading {
         }
     }
 
-    /// What it is not more than, if anything is known of that.
+    /// Returns the upper bound, if one is known.
     #[must_use]
     pub fn upper(&self) -> Option<u64> {
         match *self {
@@ -84,13 +84,13 @@ impl Reading {
         }
     }
 
-    /// Why nothing is known.
+    /// Returns why nothing is known.
     #[must_use]
     pub fn unknown(&self) -> Option<&Unavailable> {
         if let Self::Unknown(why) = self { Some(why) } else { None }
     }
 
-    /// A value between two bounds; a plain one where they meet.
+    /// Makes a value between two bounds; a plain one if they are equal.
     #[must_use]
     pub fn between(lower: u64, upper: u64) -> Self {
         if lower == upper { Self::Known(upper) } else { Self::Between { lower: lower.min(upper), upper } }
@@ -106,7 +106,7 @@ impl From<Result<u64, Unavailable>> for Reading {
     }
 }
 
-/// Whose memory a figure counts. A figure of one scope never stands where another is asked for.
+/// The processes or the device that a figure counts. A figure of one scope never stands in for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scope {
@@ -114,50 +114,51 @@ pub enum Scope {
     Process,
     /// A part of a device that behaves like one (MIG).
     Instance,
-    /// The whole device, all its users together.
+    /// The whole device, with all its users.
     Device,
 }
 
-/// Where the memory lies.
+/// The place of the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pool {
-    /// On the card (VRAM, `local`, a carve-out of RAM on APUs). Not in anybody's RSS.
+    /// On the card (VRAM, `local`, a carve-out of RAM on APUs). It is in no process's RSS.
     Dedicated,
-    /// System RAM that is mapped for the GPU (GTT, `system`). Part of it may be in the RSS of processes too: never
-    /// add the two.
+    /// System RAM that is mapped for the GPU (GTT, `system`). Part of it may be in the RSS of processes too:
+    /// never add the two.
     System,
     /// The device has no memory of its own and uses the system's.
     Unified,
 }
 
-/// Which sort of amount it is.
+/// The meaning of an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Backed by memory now. What several clients share counts in full in each.
+    /// Backed by memory now. Memory that several clients share counts in full in each.
     Resident,
-    /// Allocated; perhaps not backed yet, or no longer.
+    /// Allocated; it need not be backed by memory now.
     Allocated,
     /// Promised by the memory manager (Windows); may exceed the card.
     Committed,
-    /// What there is, or may be used.
+    /// The size, or the most that may be used.
     Capacity,
-    /// What its user should not exceed (macOS: `recommendedMaxWorkingSetSize`; Windows: the budget of DXGI).
+    /// The amount that a process should not exceed (macOS: `recommendedMaxWorkingSetSize`; Windows: the
+    /// budget of DXGI).
     Budget,
-    /// Left.
+    /// Free.
     Free,
-    /// The highest it has been.
+    /// The highest amount so far.
     Peak,
 }
 
-/// Who says so.
+/// The source of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Source {
     /// NVIDIA's management library.
     Nvml,
-    /// The accounting of NVIDIA's driver, where root has switched it on.
+    /// The accounting of NVIDIA's driver, if root has switched it on.
     NvmlAccounting,
     /// The program `nvidia-smi`.
     NvidiaSmi,
@@ -171,7 +172,7 @@ pub enum Source {
     XeQuery,
     /// `/sys/class/kfd/kfd/proc`.
     Kfd,
-    /// The RAM of the machine, for devices that have none of their own.
+    /// The RAM of the machine, for devices that have no memory of their own.
     SystemMemory,
     /// DXGI (Windows): the calling process only.
     Dxgi,
@@ -181,30 +182,30 @@ pub enum Source {
     Metal,
 }
 
-/// An amount of memory, with all that must be said about it.
+/// An amount of memory with its meaning and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Figure {
-    /// How much, or why it is unknown.
+    /// The amount, or why it is unknown.
     pub reading: Reading,
-    /// Whose.
+    /// The process or device that is counted.
     pub scope: Scope,
-    /// Where it lies.
+    /// The place of the memory.
     pub pool: Pool,
-    /// What sort of amount it is.
+    /// The meaning of the amount.
     pub kind: Kind,
-    /// Who says so. For an unknown: who was asked last.
+    /// The source; for an unknown amount the source that was queried last.
     pub source: Source,
 }
 
 impl Figure {
-    /// A figure.
+    /// Makes a figure.
     #[must_use]
     pub fn new(reading: impl Into<Reading>, scope: Scope, pool: Pool, kind: Kind, source: Source) -> Self {
         Self { reading: reading.into(), scope, pool, kind, source }
     }
 
-    /// As [`Reading::bytes`].
+    /// Returns the same as [`Reading::bytes`].
     #[must_use]
     pub fn bytes(&self) -> Option<u64> {
         self.reading.bytes()

@@ -1,33 +1,33 @@
-//! The short answers: plain numbers, where they are known. Where one would have to be invented there is none.
+//! Plain numbers for callers that need no bounds. They exist only if every number is known.
 
 use super::{Device, Listing, PidSpace, Reading, Source, Usage};
 use crate::{Error, Roots, Unavailable};
 
-/// The memory of one device in plain numbers. There is none of it where one of the three is unknown.
+/// The memory of one device in plain numbers; it exists only if total, free and used are all known.
 ///
-/// From `nvidia-smi` the numbers are right to the MiB; [`Device`] has their bounds.
+/// Numbers from `nvidia-smi` are right to the MiB; [`Device`] has their bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::struct_field_names)] // The unit belongs to the name.
 #[non_exhaustive]
 pub struct GpuDeviceInfo {
-    /// Its place in the list of devices.
+    /// The device's position in the list of devices.
     pub index: u32,
-    /// What it is called.
+    /// The product name, if it is known.
     pub name: Option<String>,
-    /// All its memory, in bytes.
+    /// All memory of the device, in bytes.
     pub total_bytes: u64,
-    /// What is free, in bytes.
+    /// Free memory, in bytes.
     pub free_bytes: u64,
-    /// What is in use, by everybody, in bytes; see [`Device::used`].
+    /// Memory in use by all processes, in bytes; see [`Device::used`].
     pub used_bytes: u64,
-    /// What the driver keeps for itself, where it says so, in bytes.
+    /// Memory that the driver reserves for itself, if it reports that, in bytes.
     pub reserved_bytes: Option<u64>,
     /// The version of the driver.
     pub driver_version: Option<String>,
 }
 
 impl GpuDeviceInfo {
-    /// `None` where total, free or used is unknown or has bounds only.
+    /// Returns the plain numbers; `None` if total, free or used is unknown or has bounds only.
     #[must_use]
     pub fn of(device: &Device) -> Option<Self> {
         Some(Self {
@@ -41,30 +41,30 @@ impl GpuDeviceInfo {
         })
     }
 
-    /// The name, or `unknown`.
+    /// Returns the name, or `unknown`.
     #[must_use]
     pub fn name_or_unknown(&self) -> &str {
         self.name.as_deref().unwrap_or("unknown")
     }
 }
 
-/// What the calling process holds on a device, in a plain number.
+/// The memory of the calling process on a device, as a plain number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessGpuInfo {
-    /// Bytes on the device; on one without memory of its own, system RAM mapped for it.
+    /// Bytes on the device; if it has no memory of its own, system RAM mapped for it.
     pub used_bytes: u64,
     /// Always true: a device's figure never stands here.
     pub is_per_process: bool,
-    /// Who says so.
+    /// The source of the number.
     pub source: GpuQuerySource,
 }
 
 impl ProcessGpuInfo {
-    /// The plain number, if there is one.
+    /// Returns the plain number, if there is one.
     ///
     /// # Errors
-    /// [`Error::Gpu`] with the reason where it is unknown, or has bounds only.
+    /// [`Error::Gpu`] with the reason if it is unknown or has bounds only.
     pub(crate) fn of(device: &Device, usage: &Usage) -> Result<Self, Error> {
         if let Some(used_bytes) = usage.vram.reading.to_the_mib() {
             let source = GpuQuerySource::of(usage.vram.source);
@@ -78,23 +78,23 @@ impl ProcessGpuInfo {
     }
 }
 
-/// A process that holds memory on a device.
+/// A process that uses memory on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GpuProcessEntry {
-    /// The process.
+    /// The process id.
     pub pid: u32,
-    /// What it is called; `None` where that cannot be known.
+    /// The name of the process; `None` if it cannot be known.
     pub name: Option<String>,
-    /// Bytes on the device; `None` where they are not known, or only bounds of them.
+    /// Bytes on the device; `None` if they are unknown or only bounds are known.
     pub used_bytes: Option<u64>,
-    /// Who says so.
+    /// The source of the number.
     pub source: GpuQuerySource,
 }
 
 impl GpuProcessEntry {
     pub(super) fn of(roots: &Roots, usage: &Usage) -> Self {
-        // A pid of the host says nothing about the process that has the same pid here.
+        // A pid of the host is not the pid of a process here.
         let is_ours = usage.pid_space == PidSpace::Own;
         Self {
             pid: usage.pid,
@@ -105,7 +105,7 @@ impl GpuProcessEntry {
     }
 }
 
-/// Who was asked.
+/// The source that was queried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GpuQuerySource {
@@ -141,21 +141,21 @@ impl GpuQuerySource {
     }
 }
 
-/// Why there are no plain numbers of a device.
+/// Returns why a device has no plain numbers.
 pub(super) fn why_no_info(device: &Device) -> Error {
     let unknown = [&device.total, &device.free, &device.used].into_iter().find_map(|f| f.reading.unknown());
     let why = unknown.cloned().unwrap_or(Unavailable::Failed("only bounds are known".into()));
     Error::Gpu { what: device.label().to_owned(), why }
 }
 
-/// Why a process is not found on a device.
+/// Returns why a process is not found on a device.
 pub(super) fn why_no_usage(device: &Device, listing: &Listing) -> Error {
     let hidden = listing.usages.iter().any(|usage| usage.pid_space == PidSpace::Host)
         || listing.gaps.iter().any(|gap| gap.why == Unavailable::PidNamespace);
     let why = if hidden {
         Unavailable::PidNamespace
     } else {
-        Unavailable::NoBackend("this process holds nothing there that the driver tells of".into())
+        Unavailable::NoBackend("the driver reports no memory of this process there".into())
     };
     Error::Gpu { what: device.label().to_owned(), why }
 }

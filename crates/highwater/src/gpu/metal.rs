@@ -1,11 +1,12 @@
-//! GPUs of Macs. Metal names them, I/O Kit has their statistics, the kernel's ledgers what each process is charged for.
+//! GPUs of Macs: Metal lists them, I/O Kit has their statistics, the kernel's ledgers charge each process.
 //!
-//! - In use, for the whole device: `PerformanceStatistics` of its `IOAccelerator`, which Apple does not document.
+//! - Memory in use on the whole device is `PerformanceStatistics` of its `IOAccelerator`, which Apple does
+//!   not document.
 //! - `recommendedMaxWorkingSetSize` is a budget, and stands nowhere else.
-//! - This process: `currentAllocatedSize`. Others: the ledger `graphics_footprint`, which knows no device and is told of
-//!   other users' processes to root only.
+//! - This process's memory is `currentAllocatedSize`. Other processes' is the ledger `graphics_footprint`.
+//!   A ledger knows no device, and only root may read those of other users' processes.
 //!
-//! What the answers mean is pure, and tested on recorded ones.
+//! The interpretation of the answers is pure, and tested on recorded ones.
 
 #[cfg(target_os = "macos")]
 mod devices;
@@ -33,7 +34,7 @@ mod of_the_system {
         process::macos::calls,
     };
 
-    /// What this process's ledger says it holds for graphics.
+    /// Returns the graphics memory in this process's ledger.
     pub(crate) fn own_ledger() -> Result<i64, Unavailable> {
         ledger::system::balance(std::process::id(), &ledger::system::template()?)
     }
@@ -52,7 +53,7 @@ mod of_the_system {
         fn find(&mut self, _: &Roots) -> Result<Vec<Device>, Unavailable> {
             self.found = devices::all();
             if self.found.is_empty() {
-                return Err(Unavailable::NoBackend("Metal knows no device".into()));
+                return Err(Unavailable::NoBackend("Metal lists no device".into()));
             }
             Ok(self.found.iter().map(|found| figures::device(&found.identity)).collect())
         }

@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{Error, Roots, Unavailable, fork::Generation, process};
 
-/// Keeps the drivers' sessions, and what never changes of the devices. Opening them may take long (NVML: up to
-/// seconds), reading then takes microseconds.
+/// Keeps the drivers' sessions and the constant properties of the devices. Opening may take long (NVML: up to
+/// seconds); reading then takes microseconds.
 ///
-/// Sessions belong to the process that opened them. A forked child that asks an inherited monitor makes it open new ones
-/// there; the parent's are neither used nor closed.
+/// Sessions belong to the process that opened them. A forked child that uses an inherited monitor makes it
+/// open new sessions there. The parent's sessions are neither used nor closed.
 ///
 /// ```
 /// let mut monitor = highwater::gpu::Monitor::new();
@@ -25,17 +25,17 @@ use crate::{Error, Roots, Unavailable, fork::Generation, process};
 pub struct Monitor {
     roots: Roots,
     sources: Vec<Opened>,
-    /// In the order of their indices.
+    /// The devices in the order of their indices.
     devices: Vec<Device>,
     gaps: Vec<Gap>,
     /// The process that the sources belong to.
     made_by: Option<Generation>,
     is_open: bool,
-    /// Whether sources may start programs of their own to ask.
+    /// True if sources may start other programs.
     may_start_programs: bool,
 }
 
-/// A source, and which of the devices it found.
+/// A source, and the range of devices that it found.
 #[derive(Debug)]
 struct Opened {
     backend: Box<dyn Backend>,
@@ -49,21 +49,22 @@ impl Default for Monitor {
 }
 
 impl Monitor {
-    /// Of this machine. Nothing is opened before the first question.
+    /// Makes a monitor of this machine. It opens nothing before the first query.
     #[must_use]
     pub fn new() -> Self {
         Self::with_roots(Roots::default())
     }
 
-    /// Of the machine whose procfs and sysfs stand where `roots` says: this one's, seen from a container, or a
-    /// recorded tree. Drivers are asked only where the tree is this machine's ([`Roots::is_this_machine`]).
+    /// Makes a monitor of the machine whose procfs and sysfs `roots` names: this one's, seen from a
+    /// container, or a recorded tree. Drivers are queried only if the tree is this machine's
+    /// ([`Roots::is_this_machine`]).
     #[must_use]
     pub fn with_roots(roots: Roots) -> Self {
         let (sources, devices, gaps) = (Vec::new(), Vec::new(), Vec::new());
         Self { roots, sources, devices, gaps, made_by: None, is_open: false, may_start_programs: true }
     }
 
-    /// For use beside a job, which must not find children of ours among its own.
+    /// Makes a monitor beside a job. It starts no programs, since they would look like processes of the job.
     #[cfg(feature = "job")]
     pub(crate) fn beside_a_job(roots: Roots) -> Self {
         let mut monitor = Self::with_roots(roots);
@@ -71,31 +72,31 @@ impl Monitor {
         monitor
     }
 
-    /// Where procfs and sysfs are read.
+    /// Returns where procfs and sysfs are read.
     #[must_use]
     pub fn roots(&self) -> &Roots {
         &self.roots
     }
 
-    /// Makes the next question look for devices again. What was found is remembered, also that there was none: a driver
-    /// that is loaded later, or a card that is plugged in, shows after this.
+    /// Makes the next query search for devices again. Otherwise the result of the first search is kept, even
+    /// if it was empty. A driver loaded later, or a card plugged in later, appears after this call.
     pub fn refresh(&mut self) {
         self.is_open = false;
     }
 
-    /// How many devices there are.
+    /// Returns the number of devices.
     pub fn count(&mut self) -> u32 {
         self.open();
         u32::try_from(self.devices.len()).unwrap_or(u32::MAX)
     }
 
-    /// Drivers that are there, but could not be asked.
+    /// Returns the drivers that are present but could not be queried.
     pub fn gaps(&mut self) -> &[Gap] {
         self.open();
         &self.gaps
     }
 
-    /// All devices, with their memory now. Figures that could not be had say why.
+    /// Returns all devices, with their memory now. Figures that could not be read say why.
     pub fn devices(&mut self) -> Vec<Device> {
         self.open();
         for Opened { backend, devices } in &mut self.sources {
@@ -107,11 +108,11 @@ impl Monitor {
         self.devices.clone()
     }
 
-    /// One device, with its memory now.
+    /// Returns one device, with its memory now.
     ///
     /// # Errors
-    /// [`Error::DeviceIndexOutOfRange`]; [`Error::NoGpuSource`] where there is no device at all, or [`Error::Gpu`]
-    /// where a driver that may have some fails.
+    /// [`Error::DeviceIndexOutOfRange`]; [`Error::NoGpuSource`] if there is no device, or [`Error::Gpu`] if a
+    /// driver that may have some fails.
     pub fn device(&mut self, index: u32) -> Result<Device, Error> {
         let count = self.count();
         if count == 0 {
@@ -131,23 +132,24 @@ impl Monitor {
         Ok(device.clone())
     }
 
-    /// What every process holds on every device.
+    /// Returns the memory of every process on every device.
     pub fn usages(&mut self) -> Listing {
         self.list(PidFilter::All, None)
     }
 
-    /// What these processes hold on every device. Where the kernel is asked, cost follows them and not the machine.
+    /// Returns the memory of these processes on every device. If the kernel is the source, the cost grows
+    /// with their number and not with the machine's.
     pub fn usages_of(&mut self, pids: &HashSet<u32>) -> Listing {
         self.list(PidFilter::Of(pids), None)
     }
 
-    /// What the calling process holds on the device of this index, or on all.
+    /// Returns the memory of the calling process on the device of this index, or on all.
     pub(crate) fn own_usages(&mut self, index: Option<u32>) -> Listing {
         let own = process::own_pid(&self.roots);
         self.list(PidFilter::Of(&[own].into()), index)
     }
 
-    /// What the sources saw, raw, one line each; for people who look for the reason of a figure.
+    /// Returns the raw values of the sources, one line each, to explain a figure.
     pub fn raw(&mut self) -> Vec<String> {
         self.open();
         let mut lines = Vec::new();
@@ -206,7 +208,7 @@ impl Monitor {
             match source.backend.find(&self.roots) {
                 Ok(found) => {
                     for device in found {
-                        // The first source in the list knows it best.
+                        // The first source in the list knows the device best.
                         if !self.devices.iter().any(|known| known.id == device.id) {
                             self.devices.push(device);
                         }
@@ -222,7 +224,7 @@ impl Monitor {
         }
     }
 
-    /// Leaves the sources as they are, for good: they are another process's.
+    /// Leaks the sources on purpose: they belong to another process.
     fn disown(&mut self) {
         self.sources.drain(..).for_each(std::mem::forget);
     }
@@ -240,8 +242,8 @@ fn place_of(index: u32) -> Option<usize> {
     usize::try_from(index).ok()
 }
 
-/// All that this build has. Those that know a device better come first.
-#[allow(unused_mut, unused_variables, clippy::vec_init_then_push)] // Each may be left out.
+/// Returns all sources of this build. Those that know a device better come first.
+#[allow(unused_mut, unused_variables, clippy::vec_init_then_push)] // Each source can be compiled out.
 fn backends(is_this_machine: bool, may_start_programs: bool) -> Vec<Box<dyn Backend>> {
     let mut backends: Vec<Box<dyn Backend>> = Vec::new();
     #[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]

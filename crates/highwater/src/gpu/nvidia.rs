@@ -1,7 +1,7 @@
-//! NVIDIA's devices: through NVML, or the program `nvidia-smi` where NVML cannot be used (a static build, a broken
-//! installation).
+//! NVIDIA's devices, through NVML. The program `nvidia-smi` is used if NVML cannot be (a static build, a
+//! broken installation).
 //!
-//! What a process holds is what the driver allocated for it on that device, its contexts included. Managed memory
+//! A process's figure is what the driver allocated for it on that device, with its contexts. Managed memory
 //! (`cudaMallocManaged`) is in no process's figure, only in the device's.
 //!
 //! A crash inside NVML ends the program that loaded it: nothing in the same process can catch that.
@@ -25,17 +25,17 @@ use super::{
 use crate::bounded::{self, MAX_VALUE_BYTES};
 use crate::{Roots, Unavailable};
 
-/// The source, opened at the first question and kept.
+/// The source, opened at the first query and kept.
 #[derive(Debug, Default)]
 pub(crate) struct Nvidia {
     way: Way,
-    /// Why a way was not taken.
+    /// The reasons why a way was not used.
     refused: Vec<String>,
-    /// Whether nvidia-smi may be run.
+    /// True if nvidia-smi may be run.
     may_start_programs: bool,
 }
 
-/// How the driver is asked.
+/// The way to query the driver.
 #[derive(Debug, Default)]
 enum Way {
     #[default]
@@ -120,7 +120,7 @@ impl Nvidia {
                 Err(why) => self.refused.push(format!("NVML, as opened before: {why}")),
             }
         }
-        // Closes the old session first.
+        // This closes the old session first.
         self.way = Way::None;
         let opened = nvml::Session::open().and_then(|mut session| {
             let devices = session.find()?;
@@ -172,13 +172,13 @@ impl Nvidia {
     }
 }
 
-/// The devices that NVML itself tells of, by a session of its own.
+/// Returns the devices that NVML itself reports, through a new session.
 #[cfg(all(windows, feature = "job"))]
 pub(crate) fn told_by_nvml() -> Result<Vec<Device>, Unavailable> {
     Nvidia::new(false).find_by_nvml()
 }
 
-/// Whose processes are asked for, and what the driver's pids mean to us.
+/// The processes that a query asks for, and the namespace of the driver's pids.
 #[derive(Debug, Clone, Copy)]
 struct Wanted<'a> {
     pid_space: PidSpace,
@@ -186,7 +186,8 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Whether the driver's `pid` is meant. A pid of the host is never taken for one of ours.
+    /// Returns whether the query asks for the driver's `pid`. A pid of the host is never taken for one of
+    /// this namespace.
     fn holds(self, pid: u32) -> bool {
         match self.pid_space {
             PidSpace::Own => self.whose.holds(pid),
@@ -195,25 +196,26 @@ impl Wanted<'_> {
     }
 }
 
-/// Whether all that is wrong is that the driver is not loaded, or has nothing to drive.
+/// Returns whether the only fault is that the driver is not loaded, or has no device.
 fn is_without_driver(why: &Unavailable) -> bool {
-    // NVML_ERROR_DRIVER_NOT_LOADED and NVML_ERROR_GPU_NOT_FOUND; nvidia-smi ends with the first, too.
+    // These are NVML_ERROR_DRIVER_NOT_LOADED and NVML_ERROR_GPU_NOT_FOUND; nvidia-smi exits with the first,
+    // too.
     matches!(why, Unavailable::DriverBroken { code: 9 | 28, .. })
 }
 
-/// What a failure means on this machine: where there is neither a device nor a driver it is no reason to worry; where
-/// there is a driver, that nothing can ask it is one.
+/// Decides what a failure means on this machine. Without a device and a driver it is no fault. With a driver,
+/// it is a fault that nothing can query it.
 fn settled(why: Unavailable, roots: &Roots) -> Unavailable {
     match why {
         Unavailable::NoBackend(text) if has_driver(roots) => {
-            Unavailable::Failed(format!("the driver is loaded, but nothing here can ask it: {text}"))
+            Unavailable::Failed(format!("the driver is loaded, but it cannot be queried: {text}"))
         }
         why if is_without_driver(&why) && !has_device(roots) => Unavailable::NoBackend(why.to_string()),
         why => why,
     }
 }
 
-/// Whether the kernel has the driver loaded. Seen from containers, too, that were not given the library.
+/// Returns whether the kernel has the driver loaded. This also works in containers without the library.
 #[cfg(target_os = "linux")]
 fn has_driver(roots: &Roots) -> bool {
     roots.proc.join("driver/nvidia/version").exists()
@@ -224,10 +226,10 @@ fn has_driver(_: &Roots) -> bool {
     false
 }
 
-/// Whether the machine has a device of NVIDIA's that ought to have a driver. Elsewhere than on Linux nobody knows.
+/// Returns whether the machine has an NVIDIA device that needs a driver. Only Linux can find out.
 #[cfg(target_os = "linux")]
 fn has_device(roots: &Roots) -> bool {
-    // Windows' subsystem hands devices through without PCI; integrated ones are not on it.
+    // Windows' subsystem passes devices through without PCI; integrated ones are not on PCI.
     if roots.sys.join("class/misc/dxg").exists() || has_driver(roots) {
         return true;
     }
@@ -235,12 +237,12 @@ fn has_device(roots: &Roots) -> bool {
         bounded::read_to_string(file, MAX_VALUE_BYTES).is_ok_and(|text| text.starts_with(with))
     };
     match fs::read_dir(roots.sys.join("bus/pci/devices")) {
-        // Class 03: display controllers, with those that have no connectors.
+        // Class 03 is display controllers, with those that have no connectors.
         Ok(devices) => devices
             .flatten()
             .map(|entry| entry.path())
             .any(|device| starts(&device.join("vendor"), "0x10de") && starts(&device.join("class"), "0x03")),
-        // No PCI at all.
+        // The machine has no PCI.
         Err(_) => false,
     }
 }
@@ -250,7 +252,7 @@ fn has_device(_: &Roots) -> bool {
     true
 }
 
-/// Tells the program's logger what was seen, if it wants that.
+/// Passes what was read to the program's logger, if there is one.
 #[cfg(feature = "debug-output")]
 fn trace(line: impl FnOnce() -> String) {
     if log::log_enabled!(log::Level::Debug) {

@@ -1,9 +1,9 @@
-//! What cannot be is no figure, whoever says it: a device of 0 bytes, more in use than there is.
+//! Turns impossible figures into unknown ones: a device of 0 bytes, more memory in use than exists.
 
 use super::{Device, Figure, Kind, Reading, Usage};
 use crate::Unavailable;
 
-/// Makes the figures of a device unknown that cannot be, with the reason.
+/// Makes impossible figures of a device unknown, with the reason.
 pub(super) fn check_device(device: &mut Device) {
     if device.total.reading.upper() == Some(0) {
         let nothing = || Reading::Unknown(Unavailable::Implausible("a total of 0 bytes".into()));
@@ -31,8 +31,9 @@ pub(super) fn check_device(device: &mut Device) {
     }
 }
 
-/// The same for what a process holds of a device that has `total` bytes. What is only allocated may be more.
-#[allow(dead_code)] // Each source can be left out.
+/// Does the same for a process's memory on a device of `total` bytes. Memory that is only allocated may be
+/// more.
+#[allow(dead_code)] // Each source can be compiled out.
 pub(super) fn check_usage(usage: &mut Usage, total: Option<u64>) {
     if usage.vram.kind == Kind::Resident {
         check_part(&mut usage.vram, total);
@@ -64,7 +65,7 @@ mod tests {
         device
     }
 
-    /// Total, used, free.
+    /// Returns total, used and free after the check.
     fn checked(mut device: Device) -> [Option<u64>; 3] {
         check_device(&mut device);
         [&device.total, &device.used, &device.free].map(Figure::bytes)

@@ -1,4 +1,4 @@
-//! The one monitor of this process, for those who do not keep their own.
+//! The one monitor of this process, for callers that do not keep their own.
 
 use std::{
     ptr::null_mut,
@@ -17,24 +17,24 @@ struct Own {
     monitor: Mutex<Monitor>,
 }
 
-/// That of this process, or an ancestor's that was inherited. A forked child must not touch the latter: the drivers
-/// do not let it use the sessions, closing them may close its parent's, and a thread that the child does not have
-/// may hold the lock. So it is left where it is, for good; a lineage of processes leaves one behind for each generation
-/// that asked.
+/// The monitor of this process, or one inherited from an ancestor. A forked child must not touch an inherited
+/// one: drivers refuse its sessions, and closing them may close the parent's. A thread that the child does
+/// not have may hold its lock. So it is leaked; each generation of a lineage that made a query leaves one
+/// behind.
 static CURRENT: AtomicPtr<Own> = AtomicPtr::new(null_mut());
 
-/// Calls `what` with this process's monitor. The drivers' sessions are opened at the first question.
+/// Calls `what` with this process's monitor. The drivers' sessions are opened at the first query.
 pub(crate) fn with_monitor<T>(what: impl FnOnce(&mut Monitor) -> T) -> T {
-    // What a panic left is as good as before: every call reads anew.
+    // A panic leaves the monitor valid: every call reads anew.
     what(&mut own().monitor.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Takes no lock: a fork in the middle of it leaves nothing locked in the child.
+/// Returns the monitor without a lock: a fork in the middle leaves nothing locked in the child.
 fn own() -> &'static Own {
     let of = Generation::current();
     let mut seen = CURRENT.load(Ordering::Acquire);
     loop {
-        // SAFETY: null, or from a box below that is never freed once it stands there.
+        // SAFETY: the pointer is null, or from a box below, which is never freed once it is stored.
         if let Some(own) = unsafe { seen.as_ref() }.filter(|own| own.of == of) {
             return own;
         }
@@ -42,7 +42,7 @@ fn own() -> &'static Own {
         match CURRENT.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => seen = fresh,
             Err(other) => {
-                // SAFETY: from the box above, and nobody else has seen it. Nothing is open in it yet.
+                // SAFETY: the pointer is from the box above and was not published. Nothing is open in it yet.
                 drop(unsafe { Box::from_raw(fresh) });
                 seen = other;
             }
@@ -50,8 +50,8 @@ fn own() -> &'static Own {
     }
 }
 
-/// Calls `what` while this process's monitor is taken, for tests of what happens to others meanwhile. Anything that
-/// asks for GPU figures inside waits for ever.
+/// Calls `what` while this process's monitor is locked, for tests of other callers. A query for GPU figures
+/// inside `what` waits for ever.
 #[cfg(feature = "test-helpers")]
 pub fn while_held(what: impl FnOnce()) {
     with_monitor(|_| what());

@@ -1,4 +1,4 @@
-//! What processes hold on devices.
+//! GPU memory by process and device.
 
 use super::{device::DeviceId, figure::Figure};
 
@@ -6,28 +6,28 @@ use super::{device::DeviceId, figure::Figure};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// The process; in whose namespace, `pid_space` says.
+    /// The process id, in the namespace that `pid_space` names.
     pub pid: u32,
-    /// Which namespace `pid` belongs to.
+    /// The namespace of `pid`.
     pub pid_space: PidSpace,
     /// The device, or the MIG instance of it.
     pub device: DeviceId,
-    /// Memory on the card (see [`Figure::pool`]: `Unified` where the device has none of its own). What clients share
-    /// counts in full in each, so the sum over processes may exceed what is used.
+    /// Memory on the card, in bytes ([`Figure::pool`] is `Unified` if the device has none of its own). Memory
+    /// shared by clients counts in full in each, so the sum over processes may exceed what is used.
     pub vram: Figure,
-    /// System RAM that its buffers take: mapped for the GPU, or moved there from the card. Never add it to RSS, which may
-    /// contain it. Unknown (`NotSupported`) where `vram` is `Unified`, and so all there is.
+    /// System RAM of its buffers: mapped for the GPU, or moved there from the card. Never add it to RSS,
+    /// which may contain it. It is `NotSupported` if `vram` is `Unified` and so contains all.
     pub system: Figure,
-    /// The highest that `vram` has been, where the driver keeps that.
+    /// The peak of `vram`, if the driver keeps it.
     pub peak: Option<Figure>,
-    /// Other processes that hold one of the same DRM clients (a descriptor that was inherited or passed on): the
+    /// Other processes that hold one of the same DRM clients (an inherited or passed descriptor). The
     /// client's memory is in the figures of each, and must be counted once in sums.
     pub shared_with: Vec<u32>,
-    /// What it does there.
+    /// The kind of work on the device.
     pub work: Work,
-    /// Time that its work has taken, by engine, since its clients were opened. Two readings make a load.
+    /// Engine time since its clients were opened. The difference of two readings gives a load.
     pub engines: Vec<Engine>,
-    /// What the clients are called. Text that the process chose.
+    /// The names of its clients, which the process chose: escape them before printing.
     pub client_names: Vec<String>,
 }
 
@@ -50,69 +50,70 @@ impl Usage {
     }
 }
 
-/// Whose numbering a pid follows.
+/// The pid namespace that a pid belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum PidSpace {
-    /// That of the procfs that is read.
+    /// The namespace of the procfs that is read.
     #[default]
     Own,
-    /// That of the host, while we are in a container: nothing in our procfs may be taken for this process.
+    /// The host's, while this process is in a container. No process of this procfs may be taken for it.
     Host,
 }
 
-/// What a process does on a device, as far as the driver says.
+/// The kind of a process's work on a device, as far as the driver reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct Work {
-    /// It computes (CUDA, ...).
+    /// The process computes (CUDA, ...).
     pub compute: bool,
-    /// It draws.
+    /// The process draws.
     pub graphics: bool,
-    /// It computes through the MPS server.
+    /// The process computes through the MPS server.
     pub mps: bool,
 }
 
-/// The time that work took on one engine.
+/// The time of work on one engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Engine {
-    /// The driver's name for it (`gfx`, `compute`, `rcs`).
+    /// The driver's name of the engine (`gfx`, `compute`, `rcs`).
     pub name: String,
-    /// How much it has done: `drm-engine-*` in nanoseconds, or `drm-cycles-*` in cycles.
+    /// The work so far: `drm-engine-*` in nanoseconds, or `drm-cycles-*` in cycles.
     pub busy: u64,
-    /// For `busy` in cycles: how many there were in all (`drm-total-cycles-*`). `None`: `busy` is in nanoseconds.
+    /// All cycles of the engine's clock (`drm-total-cycles-*`), if `busy` is in cycles. `None`: `busy` is in
+    /// nanoseconds.
     pub of: Option<u64>,
-    /// How many such engines there are.
+    /// The number of such engines.
     pub capacity: u32,
 }
 
-/// What was found, and what was not seen.
+/// The result of a query for processes: the rows, and what could not be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Listing {
-    /// One row a process and device.
+    /// The rows, one for each process and device.
     pub usages: Vec<Usage>,
-    /// Processes that we may not look into; they may or may not use a GPU.
+    /// Processes that this user may not read; they may or may not use a GPU.
     pub refused: Vec<u32>,
-    /// Processes that ended while they were read.
+    /// The number of processes that ended while they were read.
     pub vanished: u32,
-    /// Drivers and devices that could not be asked.
+    /// Drivers and devices that could not be queried.
     pub gaps: Vec<Gap>,
 }
 
-/// A part of the picture that is missing.
+/// A missing part of a [`Listing`]: a driver, device or group of processes that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {
     /// Which driver or device.
     pub what: String,
-    /// Why.
+    /// The reason.
     pub why: crate::Unavailable,
 }
 
 impl Listing {
-    /// Whether every process that uses a GPU is in it.
+    /// Returns whether every process that uses a GPU is in the listing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.refused.is_empty() && self.gaps.is_empty()

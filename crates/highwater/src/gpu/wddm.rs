@@ -1,7 +1,7 @@
-//! Windows' own account of GPU memory (WDDM), for every vendor: DXGI tells of the adapters and of this process, the
-//! performance counters of every process.
+//! Windows' own account of GPU memory (WDDM), for every vendor. DXGI reports the adapters and this process;
+//! the performance counters report every process.
 //!
-//! What a process holds there is what the video memory manager has promised it, and may be more than the card has.
+//! A process's amount is what the video memory manager has promised it, and may be more than the card has.
 
 #[cfg(all(windows, feature = "dxgi"))]
 mod address;
@@ -44,7 +44,7 @@ mod backend {
     }
 
     impl Wddm {
-        /// What each process holds on each adapter, by the performance counters.
+        /// Returns the memory of each process on each adapter, from the performance counters.
         #[cfg(feature = "pdh")]
         fn held(&mut self) -> Result<BTreeMap<Holder, Amounts>, Unavailable> {
             match self.counters.get_or_insert_with(super::pdh::Counters::open) {
@@ -59,7 +59,7 @@ mod backend {
             Err(Unavailable::NoBackend("built without performance counters".to_owned()))
         }
 
-        /// What is in use on each adapter, by whomever.
+        /// Returns the memory in use on an adapter, by all processes.
         #[cfg(feature = "pdh")]
         fn in_use(&mut self, luid: u64) -> Result<Amounts, Unavailable> {
             match self.counters.get_or_insert_with(super::pdh::Counters::open) {
@@ -74,7 +74,7 @@ mod backend {
             Err(Unavailable::NoBackend("built without performance counters".to_owned()))
         }
 
-        /// What this process holds, by DXGI.
+        /// Returns this process's memory, from DXGI.
         fn own(&self) -> Vec<Usage> {
             #[cfg(feature = "dxgi")]
             if let Some(factory) = &self.factory {
@@ -85,13 +85,13 @@ mod backend {
         }
     }
 
-    /// The adapters of DXGI, also those that another source knows better.
+    /// Returns DXGI's adapters, also those that another source knows better.
     #[cfg(feature = "job")]
     pub(crate) fn adapters() -> Result<Vec<Device>, Unavailable> {
         Wddm::default().find(&Roots::default())
     }
 
-    /// How many processes hold some by the performance counters.
+    /// Returns how many processes have memory in the performance counters.
     #[cfg(feature = "job")]
     pub(crate) fn counted_holders() -> Result<usize, Unavailable> {
         Ok(super::counters::holding(&Wddm::default().held()?))
@@ -123,7 +123,7 @@ mod backend {
         }
 
         fn usages(&mut self, _: &Roots, _: &[Device], _: PidFilter<'_>, _: &mut Listing) {
-            // All of it is told by `complete`: other sources may have found the same devices.
+            // `complete` reports all of it: other sources may have found the same devices.
         }
 
         fn complete(&mut self, _: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing) {
@@ -142,7 +142,7 @@ mod backend {
                         figures::complete(into, usage);
                     }
                 }
-                // Systems before Windows 10 1709 have none, which is no failure where nothing else is known either.
+                // Systems before Windows 10 1709 have no counters; without other devices that is no fault.
                 Err(Unavailable::NoBackend(_)) if devices.is_empty() => {}
                 Err(why) => {
                     into.gaps.push(Gap { what: "performance counters of GPU memory".to_owned(), why });

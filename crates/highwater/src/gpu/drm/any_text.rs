@@ -1,4 +1,4 @@
-//! What holds for any bytes at all as fdinfo; for the fuzzer and the property tests.
+//! Properties of the fdinfo parsers that hold for any bytes; for the fuzzer and the property tests.
 
 use super::{
     dmem,
@@ -6,7 +6,7 @@ use super::{
     regions::{Amount, Holding},
 };
 
-/// Hands `text` to the parsers, which must not panic.
+/// Passes `text` to the parsers, which must not panic.
 pub(crate) fn parse(text: &[u8]) {
     let _ = dmem::parse(&String::from_utf8_lossy(text)).count();
     let Some(client) = Client::parse(text) else { return };

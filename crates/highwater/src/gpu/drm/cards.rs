@@ -1,5 +1,5 @@
-//! Which devices there are: `/sys/class/drm` and `/sys/class/accel`. All nodes of a device (`card1`, `renderD128`) are
-//! one [`Card`].
+//! Lists the devices of `/sys/class/drm` and `/sys/class/accel`. All nodes of a device (`card1`,
+//! `renderD128`) are one [`Card`].
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::{
     gpu::{DeviceId, Pool, Source},
 };
 
-/// Devices made of software.
+/// Drivers of virtual devices.
 const NOT_DEVICES: [&str; 2] = ["vgem", "vkms"];
 
 /// The platform devices of amdgpu's partitions (`amdgpu_xcp_drv.c`).
@@ -25,7 +25,7 @@ pub(super) struct Card {
     pub(super) driver: Option<String>,
     pub(super) name: String,
     pub(super) nodes: Vec<Node>,
-    /// Whether it uses the system's RAM. `None`: nobody says.
+    /// True if it uses the system's RAM; `None` if no source reports this.
     pub(super) unified: Option<bool>,
 }
 
@@ -37,19 +37,19 @@ pub(super) struct Node {
     pub(super) number: Option<(u32, u32)>,
 }
 
-/// What is known of a node that stands in sysfs.
+/// All device nodes that sysfs lists.
 #[derive(Debug, Default)]
 pub(super) struct Cards {
-    /// Those that can hold anybody's memory, by their address.
+    /// The devices on which a process can use memory, by address.
     pub(super) listed: Vec<Card>,
     /// Nodes of the others: displays without a GPU.
     pub(super) ignored: Vec<String>,
 }
 
 impl Card {
-    /// Where its own memory lies.
+    /// Returns where the device's memory lies.
     pub(super) fn pool(&self) -> Pool {
-        // An APU of AMD has a carve-out of its own besides.
+        // An AMD APU has a carve-out besides.
         if self.unified == Some(true) && !self.is_driven_by("amdgpu") {
             Pool::Unified
         } else {
@@ -61,12 +61,12 @@ impl Card {
         self.driver.as_deref() == Some(driver)
     }
 
-    /// NVIDIA's own driver writes nothing into fdinfo.
+    /// Returns whether NVIDIA's own driver drives it, which writes nothing into fdinfo.
     pub(super) fn is_nvidia(&self) -> bool {
         self.driver.as_deref().is_some_and(|driver| matches!(driver, "nvidia" | "nvidia-drm" | "nvidia_drm"))
     }
 
-    /// Who can tell of its memory as a whole.
+    /// Returns the source that reports the memory of the whole device.
     pub(super) fn source(&self) -> Source {
         match self.driver.as_deref() {
             Some("amdgpu") => Source::AmdgpuSysfs,
@@ -80,7 +80,7 @@ impl Card {
 
 impl Cards {
     /// # Errors
-    /// Where sysfs cannot be read. That it holds no device is none.
+    /// The reason why sysfs cannot be read. A sysfs without devices is no error.
     pub(super) fn find(roots: &Roots) -> Result<Self, Unavailable> {
         let mut found = Vec::<Card>::new();
         for (class, prefixes, dev) in
@@ -93,8 +93,8 @@ impl Cards {
                 let node =
                     Node { path: format!("{dev}/{name}"), number: number(&class.join(name).join("dev")) };
                 let card = Card::read(&class.join(name), name);
-                // Nodes of a partition (MI300) belong to a device that does not say whose; what its clients' texts
-                // name is the whole device.
+                // Nodes of a partition (MI300) belong to a device that they do not name. The fdinfo of their
+                // clients names the whole device.
                 if card.id.as_str().starts_with(PARTITION) {
                     continue;
                 }
@@ -116,7 +116,7 @@ impl Cards {
 }
 
 impl Card {
-    /// What one node says of its device.
+    /// Reads what one node says of its device.
     fn read(node: &Path, name: &str) -> Self {
         let directory = node.join("device");
         let uevent = sysfs::text(&directory.join("uevent")).unwrap_or_default();
@@ -140,8 +140,9 @@ impl Card {
         }
     }
 
-    /// A node to render or compute on, or a driver that accounts memory. What only shows pictures (`ast`, `simpledrm`,
-    /// `vc4` beside a `v3d`) has no memory that a process could be said to hold.
+    /// Returns whether it has a node to render or compute on, or a driver that accounts memory. A mere
+    /// display (`ast`, `simpledrm`, `vc4` beside a `v3d`) holds no memory that could be attributed to a
+    /// process.
     fn is_listed(&self) -> bool {
         let works = |node: &Node| node.path.starts_with("dri/renderD") || node.path.starts_with("accel/");
         let is_software =
@@ -153,7 +154,7 @@ impl Card {
     fn is_unified(&self) -> Option<bool> {
         match self.driver.as_deref() {
             Some("amdgpu") => self.is_amd_apu(),
-            // Intel's processors have their GPU there; cards sit behind a bridge, on other buses.
+            // Intel's integrated GPU has this address; cards sit behind a bridge, on other buses.
             Some("i915" | "xe") => Some(self.id.pci()?.ends_with(":00:02.0")),
             Some(driver) if regions::accounts_memory(driver) => Some(true),
             // GPUs of a system on a chip have no memory of their own.
@@ -165,15 +166,16 @@ impl Card {
         }
     }
 
-    /// The tables of `gpu_metrics` come in formats 1 for cards and 2 and 3 for APUs (`kgd_pp_interface.h`); only the
-    /// MI300A is an APU with format 1. A device that sleeps is not woken to ask.
+    /// Returns whether an AMD device is an APU. The tables of `gpu_metrics` have format 1 for cards and
+    /// formats 2 and 3 for APUs (`kgd_pp_interface.h`). Only the MI300A is an APU with format 1. A sleeping
+    /// device is not woken for this.
     fn is_amd_apu(&self) -> Option<bool> {
         if sysfs::text(&self.directory.join("device")).is_ok_and(|id| id == "0x74a0") {
             return Some(true);
         }
         if sysfs::text(&self.directory.join("power/runtime_status")).is_ok_and(|status| status == "suspended")
         {
-            // APUs show the screen, and do not sleep.
+            // APUs drive the screen, and do not sleep.
             return None;
         }
         // `metrics_table_header`: the size in two bytes, the format, its revision.
@@ -184,7 +186,7 @@ impl Card {
         }
     }
 
-    /// The product's name where it is known, else `amdgpu 0000:c5:00.0`.
+    /// Returns the product's name if it is known, else `amdgpu 0000:c5:00.0`.
     fn called(&self, roots: &Roots) -> String {
         let product = sysfs::text(&self.directory.join("product_name")).ok().filter(|name| !name.is_empty());
         product.or_else(|| pci_ids::name(roots, &self.directory)).unwrap_or_else(|| {
@@ -193,13 +195,13 @@ impl Card {
     }
 }
 
-/// `card0`, but not `card0-HDMI-A-1`.
+/// Accepts `card0`, but not `card0-HDMI-A-1`.
 fn is_numbered(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix)
         .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// `226:128`
+/// Parses `226:128`.
 fn number(path: &Path) -> Option<(u32, u32)> {
     let text = sysfs::text(path).ok()?;
     let (major, minor) = text.split_once(':')?;

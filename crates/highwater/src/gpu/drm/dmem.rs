@@ -1,12 +1,13 @@
-//! The cgroup controller `dmem` (Linux 6.14): device memory by control group. A second witness for the doctor; what is
-//! charged to a group is in the devices' figures already.
+//! The cgroup controller `dmem` (Linux 6.14): device memory by control group. The doctor uses it as a second
+//! source. The devices' figures already contain what is charged to a group.
 
 use std::path::{Path, PathBuf};
 
 use super::sysfs;
 use crate::{Roots, Unavailable};
 
-/// The amounts of `dmem.current` or `dmem.capacity`, by region (`drm/0000:03:00.0/vram0`). `max` is no amount.
+/// Parses `dmem.current` or `dmem.capacity` into amounts by region (`drm/0000:03:00.0/vram0`). `max` is no
+/// amount.
 pub(super) fn parse(text: &str) -> impl Iterator<Item = (&str, u64)> {
     text.lines().filter_map(|line| {
         let (region, bytes) = line.rsplit_once(' ')?;
@@ -14,13 +15,13 @@ pub(super) fn parse(text: &str) -> impl Iterator<Item = (&str, u64)> {
     })
 }
 
-/// The amounts in a file of one group.
+/// Reads the amounts in one file of a group.
 pub(super) fn read(group: &Path, file: &str) -> Result<Vec<(String, u64)>, Unavailable> {
     let text = sysfs::text(&group.join(file))?;
     Ok(parse(&text).map(|(region, bytes)| (region.to_owned(), bytes)).collect())
 }
 
-/// The control group of the calling process (`0::/user.slice/...`), in the hierarchy that `roots` shows.
+/// Returns the control group of the calling process (`0::/user.slice/...`), in the hierarchy of `roots`.
 pub(super) fn own_group(roots: &Roots) -> Option<PathBuf> {
     let text = sysfs::text(&roots.proc.join("self/cgroup")).ok()?;
     let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;

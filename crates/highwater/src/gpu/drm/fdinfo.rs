@@ -2,12 +2,13 @@
 //! [drm-usage-stats](https://docs.kernel.org/gpu/drm-usage-stats.html), `drm_show_fdinfo` in
 //! `drm_file.c`, and what the drivers add.
 //!
-//! Three generations of amdgpu (`vram mem:` of 5.14, `drm-memory-vram:` of 5.19, `drm-resident-vram:` of 6.13) and
-//! all other drivers give the same [`Client`]. What is not there stays `None`; it is never 0.
+//! Three generations of amdgpu (`vram mem:` of 5.14, `drm-memory-vram:` of 5.19, `drm-resident-vram:` of
+//! 6.13) and all other drivers give the same [`Client`]. A missing value stays `None`; it is never 0.
 
 use std::collections::BTreeMap;
 
-/// More regions or engines than this no driver has; a text with more must not make us large.
+/// No driver has more regions or engines than this. It bounds what a hostile text can make this process
+/// allocate.
 const MOST_ENTRIES: usize = 64;
 /// `DRM_CLIENT_NAME_MAX_LEN` is 64 bytes (include/uapi/drm/drm.h).
 const LONGEST_NAME: usize = 64;
@@ -19,24 +20,24 @@ pub(super) struct Client {
     /// The PCI address, where the device has one.
     pub(super) pdev: Option<String>,
     pub(super) id: Option<Id>,
-    /// What the process calls it: text that nobody has checked, at most 64 bytes of it.
+    /// The name that the process chose: unchecked text, at most 64 bytes.
     pub(super) name: Option<String>,
-    /// By the driver's name for the region (`vram0`).
+    /// Memory by the driver's name for the region (`vram0`).
     pub(super) regions: BTreeMap<String, Region>,
     pub(super) engines: BTreeMap<String, EngineTime>,
 }
 
-/// What tells one client of a device from another.
+/// The number that distinguishes the clients of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Id {
     /// `drm-client-id`.
     Client(u64),
-    /// amdgpu before it had that: the address space that each open of the device gets.
+    /// The address space of each open of the device, from amdgpu before it had `drm-client-id`.
     Pasid(u64),
 }
 
-/// A client's memory in one region, in bytes. `total` is `shared` and what is private; `resident` is the part that
-/// has backing memory.
+/// A client's memory in one region, in bytes. `total` is `shared` plus private memory; `resident` is the part
+/// that has backing memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Region {
     pub(super) total: Option<u64>,
@@ -44,8 +45,8 @@ pub(super) struct Region {
     pub(super) active: Option<u64>,
     pub(super) resident: Option<u64>,
     pub(super) purgeable: Option<u64>,
-    /// amdgpu's own `drm-memory-*` (and `vram mem`): what is placed there. Whether all of it has pages differs from
-    /// version to version; since 6.13 it is `resident` once more.
+    /// amdgpu's own `drm-memory-*` (and `vram mem`): memory placed in the region. It depends on the version
+    /// whether all of it has pages; since 6.13 it repeats `resident`.
     pub(super) memory: Option<u64>,
 }
 
@@ -60,7 +61,7 @@ pub(super) struct EngineTime {
 }
 
 impl Client {
-    /// `None`: not the text of a DRM client (a driver without an account, a dma-buf, any other file).
+    /// Parses the fdinfo of a DRM client; `None` for other files (a driver without accounting, a dma-buf).
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let mut client = Self::default();
         let mut is_client = false;
@@ -77,7 +78,7 @@ impl Client {
         is_client.then_some(client)
     }
 
-    /// A key without its `drm-`. Whether it is one that tells of a client.
+    /// Takes a key without its `drm-`. Returns whether it is one of a client's keys.
     fn take(&mut self, key: &[u8], value: &[u8]) -> bool {
         match key {
             b"driver" => set(&mut self.driver, value),
@@ -85,8 +86,8 @@ impl Client {
             b"client-name" => set(&mut self.name, value),
             b"client-id" => {
                 let Some(id) = number(value) else { return false };
-                // Some kernels of 6.x print two for amdgpu (that of the DRM core, and its own), each unique: any will
-                // do, as long as it is always the same one.
+                // Some kernels of 6.x print two ids for amdgpu (the DRM core's and the driver's), each
+                // unique. Either will do, as long as it is always the same one.
                 self.id = self.id.max(Some(Id::Client(id)));
                 true
             }
@@ -94,8 +95,8 @@ impl Client {
         }
     }
 
-    /// `None`: not a key of an engine. These go first: `total-cycles-rcs` is no region, and `engine-capacity-ccs` no
-    /// engine of that name.
+    /// Takes a key of an engine; `None` if it is not one. These keys go first: `total-cycles-rcs` is no
+    /// region, and `engine-capacity-ccs` is no engine of that name.
     fn take_engine(&mut self, key: &[u8], value: &[u8]) -> Option<bool> {
         type Field = fn(&mut EngineTime) -> &mut Option<u64>;
         let keys: [(&[u8], &[u8], Field); 4] = [
@@ -132,7 +133,8 @@ impl Client {
         true
     }
 
-    /// amdgpu of 5.14 to 5.18 (`amdgpu_show_fdinfo` in `amdgpu_fdinfo.c`): no prefix, no driver, no client.
+    /// Takes a key of amdgpu 5.14 to 5.18 (`amdgpu_show_fdinfo` in `amdgpu_fdinfo.c`), which has no prefix,
+    /// driver or client id.
     fn take_unprefixed(&mut self, key: &[u8], value: &[u8], pasid: &mut Option<u64>) -> bool {
         if let Some(name) = key.strip_suffix(b" mem") {
             let known = matches!(name, b"vram" | b"gtt" | b"cpu");
@@ -142,7 +144,7 @@ impl Client {
             return true;
         }
         match key {
-            // Neither makes a client by itself: other files have such keys too.
+            // Neither key makes a client by itself: other files have such keys too.
             b"pdev" if self.pdev.is_none() => {
                 set(&mut self.pdev, value);
             }
@@ -153,7 +155,7 @@ impl Client {
     }
 }
 
-/// The entry of that name; a new one only while there are few.
+/// Returns the entry of that name; adds one only while there are few.
 fn entry<'a, T: Default>(entries: &'a mut BTreeMap<String, T>, name: &[u8]) -> Option<&'a mut T> {
     let name =
         std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && name.len() <= LONGEST_NAME)?;
@@ -166,7 +168,7 @@ fn entry<'a, T: Default>(entries: &'a mut BTreeMap<String, T>, name: &[u8]) -> O
     entries.get_mut(name)
 }
 
-/// No driver writes a key twice. If one does, the order does not matter.
+/// Keeps the higher value. No driver writes a key twice; if one did, the order would not matter.
 fn raise(place: &mut Option<u64>, value: u64) {
     *place = (*place).max(Some(value));
 }
@@ -180,8 +182,8 @@ fn set(place: &mut Option<String>, value: &[u8]) -> bool {
     true
 }
 
-/// An amount of memory: no unit is bytes, else KiB or MiB (`drm_fdinfo_print_size`), or the `kB` of old amdgpu, which
-/// is 1024 bytes as well.
+/// Parses an amount of memory. Without a unit it is bytes, else KiB or MiB (`drm_fdinfo_print_size`). The
+/// `kB` of old amdgpu is 1024 bytes too.
 fn size(value: &[u8]) -> Option<u64> {
     let (number, unit) = number_with_unit(value)?;
     let factor = match unit {
@@ -198,7 +200,7 @@ fn number(value: &[u8]) -> Option<u64> {
     number_with_unit(value).filter(|(_, unit)| unit.is_empty()).map(|(number, _)| number)
 }
 
-/// A decimal number, and what stands behind it.
+/// Splits a decimal number from the text after it.
 fn number_with_unit(value: &[u8]) -> Option<(u64, &[u8])> {
     let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let number = std::str::from_utf8(&value[..digits]).ok()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! The clients of one process on one device become one [`Usage`].
+//! Turns the clients of one process on one device into one [`Usage`].
 
 use super::{
     fdinfo::{Client, EngineTime},
@@ -9,18 +9,18 @@ use crate::{
     gpu::{Device, Engine, Figure, Kind, Pool, Reading, Scope, Source, Usage},
 };
 
-/// What `pid` holds on `device` through `clients`, of which none is given twice. `Err` in place of a client: its text
-/// could not be read or says nothing, so what it holds is unknown.
+/// Returns the memory of `pid` on `device` through `clients`, each of which is listed once. `Err` in place of
+/// a client means that its text could not be read or has no amount, so its memory is unknown.
 pub(super) fn usage(pid: u32, device: &Device, clients: &[Result<Client, Unavailable>]) -> Usage {
     let told = |client: &Client| Holding::of(client, device.driver.as_deref());
     let holdings: Vec<Holding> =
         clients.iter().map(|client| client.as_ref().map_or(Holding::Untold, told)).collect();
-    // Two texts without a client id may be of one client.
+    // Two texts without a client id may describe one client.
     let anonymous = clients.iter().flatten().filter(|client| client.id.is_none()).count() > 0;
     let sum_up = |pool, of: fn(&Holding) -> Option<Amount>| {
         let amounts: Vec<_> = holdings.iter().map(of).collect();
         let (reading, kind) = sum(&amounts, anonymous && clients.len() > 1);
-        // Where all that failed has one reason, that is it.
+        // If all that failed has one reason, it is the reason of the sum.
         let reading = match (reading, clients.iter().find_map(|client| client.as_ref().err())) {
             (Reading::Unknown(_), Some(why)) => Reading::Unknown(why.clone()),
             (reading, _) => reading,
@@ -60,8 +60,8 @@ pub(super) fn usage(pid: u32, device: &Device, clients: &[Result<Client, Unavail
     usage
 }
 
-/// Buffers that a process shares between its own clients count in each of these, so the sum is an upper bound. Below: all
-/// of one client, and of the others what they share with nobody.
+/// Sums the clients. Buffers shared between clients of one process count in each, so the sum is an upper
+/// bound. The lower bound is all of one client plus the private memory of the others.
 fn sum(amounts: &[Option<Amount>], may_be_one: bool) -> (Reading, Kind) {
     let known: Vec<Amount> = amounts.iter().flatten().copied().collect();
     let kinds = |kind| known.iter().any(|amount| amount.kind == kind);
@@ -77,13 +77,13 @@ fn sum(amounts: &[Option<Amount>], may_be_one: bool) -> (Reading, Kind) {
         known.iter().map(|amount| amount.bytes.saturating_sub(amount.private)).max().unwrap_or_default();
     let lower = if may_be_one { largest } else { private.saturating_add(shared).clamp(largest, upper) };
     if known.len() < amounts.len() || is_mixed {
-        // What is not told comes on top; and what is resident is part of what is allocated.
+        // Unknown clients add to the sum, and what is resident is part of what is allocated.
         return (Reading::AtLeast(lower), kind);
     }
     (Reading::between(lower, upper), kind)
 }
 
-/// By name, all clients together.
+/// Sums engine times by name over all clients.
 fn engines<'a>(clients: impl Iterator<Item = &'a Client>) -> Vec<Engine> {
     let mut engines = Vec::<Engine>::new();
     for (name, time) in clients.flat_map(|client| &client.engines) {
@@ -94,7 +94,7 @@ fn engines<'a>(clients: impl Iterator<Item = &'a Client>) -> Vec<Engine> {
         {
             Some(sum) => {
                 sum.busy = sum.busy.saturating_add(engine.busy);
-                // One clock of the device, read one moment later.
+                // All readings are of one clock of the device, one moment apart.
                 sum.of = sum.of.max(engine.of);
                 sum.capacity = sum.capacity.max(engine.capacity);
             }
@@ -105,7 +105,7 @@ fn engines<'a>(clients: impl Iterator<Item = &'a Client>) -> Vec<Engine> {
     engines
 }
 
-/// `None` where the unit would be unknown: cycles without the clock that they belong to.
+/// Returns an engine's time; `None` if the unit is unknown, as for cycles without their clock.
 fn engine(name: &str, time: &EngineTime) -> Option<Engine> {
     let (busy, of) = match (time.ns, time.cycles, time.total_cycles) {
         (Some(ns), ..) => (ns, None),

@@ -1,31 +1,32 @@
-//! `/sys/class/kfd/kfd`: what processes have allocated through `ROCm`, in VRAM. The same memory is in the fdinfo of
-//! their render nodes, so these figures are never added: they stand in where fdinfo shows nothing of a process on a
-//! device, and are a second witness for the doctor. `kfd_procfs_show` in `kfd_process.c`.
+//! `/sys/class/kfd/kfd`: VRAM that processes have allocated through `ROCm` (`kfd_procfs_show` in
+//! `kfd_process.c`). The fdinfo of their render nodes contains the same memory, so these figures are never
+//! added. They are used if fdinfo shows nothing of a process on a device, and by the doctor as a second
+//! source.
 
 use std::path::Path;
 
 use super::{cards::Card, sysfs};
 use crate::{Roots, gpu::DeviceId, process::INITIAL_PID_NAMESPACE};
 
-/// What one process has on one device.
+/// The VRAM of one process on one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) pid: u32,
-    /// The place of the device among the cards.
+    /// The position of the device among the cards.
     pub(super) card: usize,
-    /// KFD's number of it.
+    /// The device's number in KFD.
     pub(super) gpu: u64,
     pub(super) bytes: u64,
 }
 
-/// Whether the pids here are those of the procfs: KFD knows the host's only.
+/// Returns whether the pids of `roots` are the host's, which are the only ones that KFD uses.
 pub(super) fn has_our_pids(roots: &Roots) -> bool {
     // A recorded tree may have no `self`; it was recorded as a whole.
     std::fs::read_link(roots.proc.join("self/ns/pid"))
         .map_or(!roots.is_this_machine(), |namespace| namespace == Path::new(INITIAL_PID_NAMESPACE))
 }
 
-/// All that KFD tells, of devices that are among `cards`. Nothing where there is no KFD.
+/// Returns all that KFD reports of devices among `cards`; nothing if there is no KFD.
 pub(super) fn held(roots: &Roots, cards: &[Card]) -> Vec<Held> {
     let kfd = roots.sys.join("class/kfd/kfd");
     let processes = kfd.join("proc");
@@ -39,7 +40,7 @@ pub(super) fn held(roots: &Roots, cards: &[Card]) -> Vec<Held> {
     for pid in pids {
         let process = processes.join(pid.to_string());
         for &(gpu, card) in &gpus {
-            // One that ended, or has nothing to do with this device.
+            // The process has ended, or does not use this device.
             let Ok(bytes) = sysfs::number(&process.join(format!("vram_{gpu}"))) else { continue };
             held.push(Held { pid, card, gpu, bytes });
         }
@@ -47,12 +48,12 @@ pub(super) fn held(roots: &Roots, cards: &[Card]) -> Vec<Held> {
     held
 }
 
-/// KFD's numbers of the cards.
+/// Returns KFD's numbers of the cards.
 fn gpus(nodes: &Path, cards: &[Card]) -> Vec<(u64, usize)> {
     let mut gpus = Vec::new();
     for name in sysfs::names(nodes).unwrap_or_default() {
         let node = nodes.join(name);
-        // 0: a processor.
+        // 0 is a processor.
         let Some(gpu) = sysfs::number(&node.join("gpu_id")).ok().filter(|&gpu| gpu != 0) else { continue };
         let Some(id) = sysfs::text(&node.join("properties")).ok().and_then(|text| address(&text)) else {
             continue;
@@ -64,8 +65,8 @@ fn gpus(nodes: &Path, cards: &[Card]) -> Vec<(u64, usize)> {
     gpus
 }
 
-/// The PCI address in a node's properties (`kfd_topology.c`): `location_id` has the bus in bits 8 to 15, and device and
-/// function below; partitions of a device have more above.
+/// Reads the PCI address in a node's properties (`kfd_topology.c`). `location_id` has the bus in bits 8 to
+/// 15, device and function below. Partitions of a device have more above.
 fn address(properties: &str) -> Option<DeviceId> {
     let property = |name: &str| {
         properties

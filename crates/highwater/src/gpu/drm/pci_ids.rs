@@ -12,11 +12,11 @@ use crate::Roots;
 /// The database has 1.5 MiB.
 const MAX_DATABASE_BYTES: u64 = 16 << 20;
 
-/// What the device is called: `Navi 31 [Radeon RX 7900 XT]`.
+/// Returns the device's name: `Navi 31 [Radeon RX 7900 XT]`.
 pub(super) fn name(roots: &Roots, directory: &Path) -> Option<String> {
     let id = |file| Some(sysfs::text(&directory.join(file)).ok()?.strip_prefix("0x")?.to_ascii_lowercase());
     let (vendor, device) = (id("vendor")?, id("device")?);
-    // The database is no part of a recorded tree, but says the same everywhere.
+    // A recorded tree has no database, but this machine's holds the same names.
     let database = crate::roots::PCI_IDS
         .iter()
         .find_map(|path| File::open(path).ok())
@@ -24,7 +24,8 @@ pub(super) fn name(roots: &Roots, directory: &Path) -> Option<String> {
     find(BufReader::new(database.take(MAX_DATABASE_BYTES)), &vendor, &device)
 }
 
-/// `1002  Advanced Micro Devices...`, below it `\t744c  Navi 31 [...]`, below that subsystems with two tabs.
+/// Finds a device: `1002  Advanced Micro Devices...`, below it `\t744c  Navi 31 [...]`, below that subsystems
+/// with two tabs.
 fn find(mut database: impl BufRead, vendor: &str, device: &str) -> Option<String> {
     let mut line = Vec::new();
     let mut is_vendor = false;
@@ -37,7 +38,7 @@ fn find(mut database: impl BufRead, vendor: &str, device: &str) -> Option<String
             [b'#' | b'\n', ..] | [b'\t', b'\t', ..] => continue,
             [b'\t', entry @ ..] if is_vendor => entry,
             [b'\t', ..] => continue,
-            // Its devices stand together: none follow another vendor.
+            // A vendor's devices follow it directly: none follow another vendor.
             _ if is_vendor => return None,
             entry => {
                 is_vendor = entry.starts_with(vendor.as_bytes());

@@ -1,8 +1,9 @@
-//! What i915 and xe say of their memory as a whole: their query calls, on a device node opened for the moment (while it
-//! is open we are a client ourselves). `i915_drm.h` and `xe_drm.h` of include/uapi/drm.
+//! Memory of a whole device from the query ioctls of i915 and xe (`i915_drm.h` and `xe_drm.h` of
+//! include/uapi/drm). The device node is opened for the moment of the query; while it is open, this process
+//! is a client itself.
 //!
-//! Opening asks for the group `render`, and without `CAP_PERFMON` both drivers answer as if nothing were used: i915
-//! then says that all is left, xe that 0 is used. Neither is taken for a figure. xe wakes the device to answer.
+//! Opening needs the group `render`. Without `CAP_PERFMON` both drivers answer as if nothing were used: i915
+//! reports all memory free, xe reports 0 used. Neither is taken for a figure. xe wakes the device to answer.
 
 use std::path::Path;
 
@@ -17,23 +18,23 @@ use rustix::{
 use super::cards::Node;
 use crate::{Unavailable, capability::Raised};
 
-/// Sizes of one place, all its regions together.
+/// Sizes of all regions in one place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Size {
     pub(super) total: u64,
-    /// `None`: the driver does not tell us.
+    /// `None` if the driver does not report it.
     pub(super) used: Option<u64>,
 }
 
-/// What the driver says of a device's memory.
+/// A device's memory as the driver reports it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Regions {
-    /// `None`: it has no memory of its own.
+    /// `None` if it has no memory of its own.
     pub(super) card: Option<Size>,
     pub(super) system: Option<Size>,
 }
 
-/// Which driver is asked.
+/// The driver to query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Driver {
     I915,
@@ -50,9 +51,9 @@ impl Driver {
     }
 }
 
-/// Asks through the first of `nodes` that can be opened; `dev` is where device nodes are.
+/// Queries the first of `nodes` that can be opened; `dev` is the directory of device nodes.
 pub(super) fn regions(driver: Driver, dev: &Path, nodes: &[Node]) -> Result<Regions, Unavailable> {
-    // Render nodes come last in the list, and may be opened by more people.
+    // Render nodes come last in the list, and more users may open them.
     let mut refusal = Unavailable::NotProvided;
     for node in nodes.iter().rev() {
         match open_node(dev, node) {
@@ -64,7 +65,7 @@ pub(super) fn regions(driver: Driver, dev: &Path, nodes: &[Node]) -> Result<Regi
                 };
                 return parse(driver, &answer.map_err(why)?);
             }
-            // That one is refused says more than that another is not there.
+            // A refusal says more than the absence of another node.
             Err(_) if refusal == Unavailable::PermissionDenied => {}
             Err(errno) => refusal = why(errno),
         }
@@ -72,7 +73,7 @@ pub(super) fn regions(driver: Driver, dev: &Path, nodes: &[Node]) -> Result<Regi
     Err(refusal)
 }
 
-/// The node, if it is the one that sysfs means: a container may have given the name to another.
+/// Opens the node if it is the one that sysfs means: a container may have given the name to another.
 fn open_node(dev: &Path, node: &Node) -> Result<OwnedFd, Errno> {
     let fd = open(dev.join(&node.path), OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
     let is = fstat(&fd)?.st_rdev;
@@ -86,7 +87,7 @@ fn open_node(dev: &Path, node: &Node) -> Result<OwnedFd, Errno> {
 fn why(errno: Errno) -> Unavailable {
     match errno {
         Errno::ACCESS | Errno::PERM => Unavailable::PermissionDenied,
-        // An old driver that does not know the question, or no node.
+        // The driver is too old for the query, or there is no node.
         Errno::INVAL | Errno::NOENT | Errno::NOTTY => Unavailable::NotProvided,
         errno => Unavailable::DriverBroken {
             code: errno.raw_os_error().into(),
@@ -95,7 +96,7 @@ fn why(errno: Errno) -> Unavailable {
     }
 }
 
-/// Answers are some hundred bytes; a driver that speaks of more is not believed.
+/// Answers have some hundred bytes; a larger one is a fault of the driver.
 const LONGEST_ANSWER: usize = 1 << 16;
 
 /// `struct drm_i915_query`
@@ -120,7 +121,7 @@ fn ask_i915(fd: impl AsFd) -> Result<Vec<u8>, Errno> {
     /// `DRM_COMMAND_BASE + DRM_I915_QUERY`
     const QUERY: rustix::ioctl::Opcode = opcode::read_write::<I915Query>(b'd', 0x40 + 0x39);
     let mut answer = Vec::<u8>::new();
-    // First for the length, then for the text.
+    // The first call asks for the length, the second for the data.
     for _ in 0..2 {
         let mut item = I915Item {
             query_id: MEMORY_REGIONS,
@@ -132,7 +133,7 @@ fn ask_i915(fd: impl AsFd) -> Result<Vec<u8>, Errno> {
         // SAFETY: the call reads and writes one `drm_i915_query`, the one item that it points to, and, where that has
         // a length, as many bytes of `answer`, which is that long. All live beyond the call.
         unsafe { ioctl(&fd, Updater::<QUERY, I915Query>::new(&mut query)) }?;
-        // A negative length is the item's error: no such question.
+        // A negative length is the item's error: the query is unknown.
         let length = usize::try_from(item.length).map_err(|_| Errno::INVAL)?;
         if length > LONGEST_ANSWER {
             return Err(Errno::INVAL);
@@ -181,8 +182,8 @@ fn ask_xe(fd: impl AsFd) -> Result<Vec<u8>, Errno> {
     Ok(answer)
 }
 
-/// A head that begins with the number of regions, then one record each: class and instance (u16 each), u32, and two
-/// u64: the size and, of i915, what is left of it, of xe, what is used.
+/// Parses a head that begins with the number of regions, then one record each: class and instance (u16 each),
+/// u32, two u64. The first u64 is the size. The second is what is free (i915) or used (xe).
 fn parse(driver: Driver, answer: &[u8]) -> Result<Regions, Unavailable> {
     const RECORD: usize = 88;
     const ON_THE_CARD: u16 = 1;
@@ -202,14 +203,14 @@ fn parse(driver: Driver, answer: &[u8]) -> Result<Regions, Unavailable> {
         let (Some(total), Some(second)) = (u64_at(record, 8), u64_at(record, 16)) else { continue };
         let is_card = u16::from_ne_bytes([record[0], record[1]]) == ON_THE_CARD;
         let used = match driver {
-            // System memory is not counted by i915: always as if all were left.
+            // i915 does not count system memory: all of it always seems free.
             Driver::I915 => total.checked_sub(second).filter(|&used| used != 0),
             Driver::Xe => Some(second).filter(|&used| used != 0),
         };
         let place = if is_card { &mut regions.card } else { &mut regions.system };
         *place = Some(match *place {
             None => Size { total, used },
-            // Tiles: one that is not told makes the sum unknown.
+            // Devices have several tiles: one without a figure makes the sum unknown.
             Some(sum) => Size {
                 total: sum.total.saturating_add(total),
                 used: sum.used.zip(used).map(|(a, b)| a.saturating_add(b)),
@@ -223,7 +224,7 @@ fn parse(driver: Driver, answer: &[u8]) -> Result<Regions, Unavailable> {
 mod tests {
     use super::*;
 
-    /// As the drivers lay it out.
+    /// Builds an answer as the drivers lay it out.
     fn answer(head: usize, regions: &[(u16, u64, u64)]) -> Vec<u8> {
         let mut bytes = u32::try_from(regions.len()).unwrap().to_ne_bytes().to_vec();
         bytes.resize(head, 0);

@@ -1,4 +1,5 @@
-//! Which of a driver's memory regions lie on the card and which are system RAM, and what that makes of a client.
+//! The table of a driver's memory regions, on the card or in system RAM, and the memory of a client that
+//! follows from it.
 //!
 //! | driver | since | on the card | system RAM |
 //! |---|---|---|---|
@@ -9,18 +10,18 @@
 //! | msm, panfrost, panthor, v3d | 6.5 to 6.15 | | `memory` |
 //! | amdxdna, ivpu (NPUs) | 6.19 or so | | `memory` |
 //!
-//! `gds`, `gws`, `oa`, `doorbell` of amdgpu are no memory that anybody runs out of: they count nowhere. A driver that is
-//! not in the table is read by the same names, for drivers share them.
+//! `gds`, `gws`, `oa`, `doorbell` of amdgpu are not general memory and count nowhere. A driver that is not in
+//! the table is read by the same names, since drivers share them.
 
 use super::fdinfo::{Client, Region};
 use crate::gpu::Kind;
 
-/// Where a region lies.
+/// The place of a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// On the card.
     Card,
-    /// What firmware set aside: on a card's own memory where it has some, else of the system's.
+    /// Memory set aside by firmware: part of a card's own memory, or of the system's on other devices.
     CarveOut,
     /// System RAM.
     System,
@@ -33,7 +34,7 @@ struct Regions {
     system: &'static [&'static str],
 }
 
-/// Names without the number at their end.
+/// Region names without the number at their end.
 const TABLE: &[Regions] = &[
     Regions { driver: "amdgpu", card: &["vram"], carve_out: &[], system: &["gtt", "cpu"] },
     Regions {
@@ -51,7 +52,7 @@ const TABLE: &[Regions] = &[
     memory_only("intel_vpu"),
 ];
 
-/// Of drivers that are not in the table.
+/// The regions of drivers that are not in the table.
 const ANY: Regions = Regions {
     driver: "",
     card: &["vram", "local", "stolen-local"],
@@ -63,7 +64,7 @@ const fn memory_only(driver: &'static str) -> Regions {
     Regions { driver, card: &[], carve_out: &[], system: &["memory"] }
 }
 
-/// `None`: not a region that counts.
+/// Returns the place of a region; `None` if the region does not count.
 pub(super) fn place(driver: Option<&str>, region: &str) -> Option<Place> {
     let of_driver = TABLE.iter().find(|regions| Some(regions.driver) == driver).unwrap_or(&ANY);
     let kind = region.trim_end_matches(|last: char| last.is_ascii_digit());
@@ -75,9 +76,10 @@ pub(super) fn place(driver: Option<&str>, region: &str) -> Option<Place> {
     places.into_iter().find(|(names, _)| names.contains(&kind)).map(|(_, place)| place)
 }
 
-/// Whether the driver accounts memory by client (in some version of it), going by the name of its kernel module.
+/// Returns whether the driver accounts memory by client (in some version of it), by the name of its kernel
+/// module.
 pub(super) fn accounts_memory(driver: &str) -> bool {
-    // Modules are called by their own name; what they write into fdinfo is their DRM name.
+    // The table holds DRM names; these modules have names of their own.
     TABLE.iter().any(|regions| regions.driver == driver) || matches!(driver, "amdxdna" | "ivpu" | "adreno")
 }
 
@@ -85,24 +87,25 @@ pub(super) fn accounts_memory(driver: &str) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Amount {
     pub(super) bytes: u64,
-    /// The part that surely no other client has; 0 where nobody says.
+    /// The part that certainly no other client has; 0 if the driver does not report it.
     pub(super) private: u64,
     pub(super) kind: Kind,
 }
 
-/// What a client holds.
+/// The memory of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holding {
-    /// On a device with memory of its own: there, and in system RAM. `None`: not told.
+    /// On a device with memory of its own: there, and in system RAM. `None` if it is not reported.
     Card { card: Option<Amount>, system: Option<Amount> },
     /// On a device that uses the system's RAM.
     Unified(Amount),
-    /// The driver does not say.
+    /// The driver reports no memory.
     Untold,
 }
 
 impl Holding {
-    /// `driver` is the kernel module of the device, for old texts that do not name it.
+    /// Classifies a client's memory. `driver` is the kernel module of the device, for old texts that do not
+    /// name it.
     pub(super) fn of(client: &Client, driver: Option<&str>) -> Self {
         let driver = client.driver.as_deref().or(driver);
         let in_place = |wanted: &[Place]| {
@@ -121,20 +124,21 @@ impl Holding {
     }
 }
 
-/// The sum over regions: of what is resident where each says so, else of what is allocated, which is another kind.
+/// Sums over regions what is resident if each region reports it, else what is allocated, which is another
+/// kind.
 fn amount<'a>(regions: &(impl Iterator<Item = &'a Region> + Clone)) -> Option<Amount> {
     let sum = |read: fn(&Region) -> Option<u64>, kind| {
         let mut sum = Amount { bytes: 0, private: 0, kind };
         for region in regions.clone() {
             let bytes = read(region)?;
             sum.bytes = sum.bytes.saturating_add(bytes);
-            // What is shared is told of the total; as much of it as can be is taken to be resident.
+            // The shared amount relates to the total; as much of it as possible is taken to be resident.
             let private = region.shared.map_or(0, |shared| bytes.saturating_sub(shared));
             sum.private = sum.private.saturating_add(private);
         }
         Some(sum)
     };
-    // An empty region has nothing resident. But where none says what is resident, nothing is known of it.
+    // An empty region has nothing resident. If no region reports it, the resident amount is unknown.
     let says_resident = regions.clone().any(|region| region.resident.is_some());
     let resident = if says_resident {
         sum(|region| region.resident.or(region.total.filter(|&total| total == 0)), Kind::Resident)

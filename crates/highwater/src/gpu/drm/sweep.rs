@@ -1,8 +1,8 @@
 //! One walk over `/proc/PID/fd` finds the clients of all drivers.
 //!
-//! What a descriptor is, its link says (`/dev/dri/renderD128`): no file is opened or asked by its name, so a tree that
-//! was recorded elsewhere reads the same. Only the fdinfo of descriptors of our devices is read: for the driver that is
-//! work, and it may wake the device. Nothing is kept of descriptors and processes that have nothing to do with devices.
+//! The link of a descriptor says what it is (`/dev/dri/renderD128`). No file is opened by its name, so a tree
+//! that was recorded elsewhere reads the same. fdinfo is read only for descriptors of listed devices: it
+//! costs the driver work and may wake the device. Nothing is stored for other descriptors and processes.
 
 use std::mem::MaybeUninit;
 
@@ -21,20 +21,20 @@ use crate::{
     gpu::{DeviceId, Gap, Listing, backend::PidFilter},
 };
 
-/// Longer than any text of a driver; a longer one is not read to its end.
+/// More than any driver writes; the rest of a longer text is not read.
 const LONGEST_TEXT: usize = 1 << 16;
 
-/// What one process holds on one device.
+/// The clients of one process on one device.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) pid: u32,
-    /// The place of the device among the cards.
+    /// The position of the device among the cards.
     pub(super) card: usize,
-    /// No client twice; the reason where a text could not be read, or tells of nothing.
+    /// Each client once; the reason in place of one whose text could not be read or holds no amount.
     pub(super) clients: Vec<Result<Client, Unavailable>>,
 }
 
-/// Finds the clients of those processes and adds to `listing` who could not be read.
+/// Finds the clients of the processes asked for, and adds to `listing` the pids that could not be read.
 pub(super) fn sweep(roots: &Roots, cards: &Cards, whose: PidFilter<'_>, listing: &mut Listing) -> Vec<Found> {
     let mut found = Vec::new();
     let proc = match openat(CWD, &roots.proc, DIRECTORY, Mode::empty()) {
@@ -64,7 +64,7 @@ pub(super) fn sweep(roots: &Roots, cards: &Cards, whose: PidFilter<'_>, listing:
             }
             if !sees_init {
                 // Every pid namespace has a process 1, as long as it lives.
-                let what = "processes of others (hidepid)".to_owned();
+                let what = "processes of other users (hidepid)".to_owned();
                 listing.gaps.push(Gap { what, why: Unavailable::PermissionDenied });
             }
         }
@@ -83,7 +83,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 struct Walk<'a> {
     cards: &'a Cards,
     text: Vec<u8>,
-    /// One of a kind.
+    /// Each kind of gap once.
     gaps: Vec<Gap>,
 }
 
@@ -99,24 +99,25 @@ impl<'a> Walk<'a> {
         if let Err(errno) = seen {
             self.failed(pid, errno, listing);
         }
-        // A text that the kernel refuses: some kernels ask for more than to see the link.
+        // The kernel refuses the text: some kernels demand more rights than for the link.
         let is_refused = |found: &Found| found.clients.contains(&Err(Unavailable::PermissionDenied));
         if found[start..].iter().any(is_refused) {
             listing.refused.push(pid);
         }
     }
 
-    /// What it means that the descriptors of a process could not be listed.
+    /// Records why the descriptors of a process could not be listed.
     fn failed(&mut self, pid: u32, errno: Errno, listing: &mut Listing) {
         match errno {
-            // Of another user, one that is not dumpable, or (EPERM) behind `hidepid=1`.
+            // The process is another user's, not dumpable, or (EPERM) hidden by `hidepid=1`.
             Errno::ACCESS | Errno::PERM => listing.refused.push(pid),
             Errno::NOENT | Errno::SRCH => listing.vanished = listing.vanished.saturating_add(1),
             errno => self.gap(gap("/proc/PID/fd", errno)),
         }
     }
 
-    /// A process whose main thread has left (`pthread_exit`) shows no descriptors; its other threads have them still.
+    /// Searches the threads of a process whose main thread has exited (`pthread_exit`). It shows no
+    /// descriptors, but its other threads still have them.
     fn descriptors_of_threads(
         &mut self,
         proc: BorrowedFd<'_>,
@@ -124,8 +125,9 @@ impl<'a> Walk<'a> {
         found: &mut Vec<Found>,
     ) -> Result<usize, Errno> {
         let task = format!("{pid}/task");
-        // `.`, `..` and one for each thread (`proc_task_getattr` in fs/proc/base.c); file systems that do not count say 1.
-        // Most that have no descriptor are kernel threads, and single.
+        // The links are `.`, `..` and one for each thread (`proc_task_getattr` in fs/proc/base.c); file
+        // systems that do not count say 1. Most processes without a descriptor are kernel threads, and
+        // single.
         match statat(proc, &task, AtFlags::empty()).map(|stat| stat.st_nlink) {
             Ok(2 | 3) | Err(_) => return Ok(0),
             Ok(_) => {}
@@ -138,7 +140,7 @@ impl<'a> Walk<'a> {
                 continue;
             };
             match self.descriptors(proc, pid, &format!("{task}/{thread}/fd"), found) {
-                // It has left as well.
+                // This thread has exited as well.
                 Ok(0) | Err(Errno::NOENT | Errno::SRCH) => {}
                 seen => return seen,
             }
@@ -146,7 +148,8 @@ impl<'a> Walk<'a> {
         Ok(0)
     }
 
-    /// How many descriptors there are. What was found before an error stays.
+    /// Reads the clients of all descriptors and returns how many descriptors there are. Clients found before
+    /// an error stay.
     fn descriptors(
         &mut self,
         proc: BorrowedFd<'_>,
@@ -167,7 +170,7 @@ impl<'a> Walk<'a> {
             let mut link = [MaybeUninit::uninit(); 128];
             let link = match readlinkat_raw(&directory, name, &mut link) {
                 Ok((link, _)) => link,
-                // Closed just now, or the process has ended: the end of the list tells.
+                // The descriptor was just closed, or the process has ended; the end of the list shows which.
                 Err(Errno::NOENT) => continue,
                 Err(errno) => return Err(errno),
             };
@@ -187,7 +190,7 @@ impl<'a> Walk<'a> {
                     continue;
                 }
                 let what = format!("/dev/{node}");
-                self.gap(Gap { what, why: Unavailable::Failed("a device that sysfs does not show".into()) });
+                self.gap(Gap { what, why: Unavailable::Failed("sysfs does not list the device".into()) });
                 continue;
             };
             let known = found[start..].iter().position(|found| found.card == card);
@@ -200,7 +203,8 @@ impl<'a> Walk<'a> {
         Ok(seen)
     }
 
-    /// The card that the driver names; in a container the node may have another name. Else the one that the node means.
+    /// Returns the card that the driver names, else the one that the node means. In a container the node may
+    /// have another name.
     fn card_of(&self, node: &str, client: Option<&Client>) -> Option<usize> {
         let pdev = client.and_then(|client| client.pdev.as_deref()).map(DeviceId::new);
         let is_told = |card: &Card| Some(&card.id) == pdev.as_ref();
@@ -209,7 +213,7 @@ impl<'a> Walk<'a> {
         listed.iter().position(is_told).or_else(|| listed.iter().position(is_named))
     }
 
-    /// The text of a descriptor's fdinfo. By way of the directory that is open: the process cannot have become another.
+    /// Reads the fdinfo of a descriptor through the open directory, so that it cannot be another process's.
     fn read(&mut self, directory: &OwnedFd, number: u32) -> Result<(), Errno> {
         let path = format!("../fdinfo/{number}");
         let fd = openat(directory, path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
@@ -239,11 +243,11 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A client that has come already, through another descriptor, says the same again.
+/// Adds a client. One already found through another descriptor reports the same again.
 fn add(clients: &mut Vec<Result<Client, Unavailable>>, client: Result<Client, Unavailable>) {
     let is_there = match &client {
         Ok(client) if client.id.is_some() => clients.iter().flatten().any(|known| known.id == client.id),
-        // Nothing tells these apart, so they may be different ones.
+        // Nothing distinguishes these, so they may be different clients.
         Ok(_) => false,
         Err(why) => clients.iter().any(|known| known.as_ref().err() == Some(why)),
     };
@@ -252,10 +256,10 @@ fn add(clients: &mut Vec<Result<Client, Unavailable>>, client: Result<Client, Un
     }
 }
 
-/// `dri/card0`, `dri/renderD128` or `accel/accel0` of a link. What stands before them is left aside: it is `/dev` as the
-/// process sees it, which may lie elsewhere for us.
+/// Returns `dri/card0`, `dri/renderD128` or `accel/accel0` of a link. The part before is `/dev` as the
+/// process sees it, which may lie elsewhere for this process.
 fn node(link: &[u8]) -> Option<&str> {
-    // Most are sockets, pipes and files: decided by their last byte. A node that was removed has this mark.
+    // Most are sockets, pipes and files: their last byte decides. A removed node has this mark.
     let link = link.strip_suffix(b" (deleted)").unwrap_or(link);
     if !link.last()?.is_ascii_digit() {
         return None;
@@ -301,7 +305,7 @@ mod tests {
             ("/dev/dri/renderD129", Some("dri/renderD129")),
             ("/dev/accel/accel0", Some("accel/accel0")),
             ("/dev/dri/card0 (deleted)", Some("dri/card0")),
-            // Of a mount that is gone, the path from its own root.
+            // If the mount is gone, the path begins at its own root.
             ("/dri/renderD128", Some("dri/renderD128")),
             ("/newroot/dev/dri/renderD128", Some("dri/renderD128")),
             ("/dev/dri/by-path/pci-0000:03:00.0-card", None),

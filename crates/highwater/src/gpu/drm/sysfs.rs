@@ -7,7 +7,7 @@ use crate::{
     bounded::{self, MAX_VALUE_BYTES},
 };
 
-/// The text of a file, without the space around it.
+/// Reads the text of a file, without the space around it.
 pub(super) fn text(path: &Path) -> Result<String, Unavailable> {
     match bounded::read(path, MAX_VALUE_BYTES) {
         Ok(bytes) => Ok(String::from_utf8_lossy(bytes.trim_ascii()).into_owned()),
@@ -15,13 +15,13 @@ pub(super) fn text(path: &Path) -> Result<String, Unavailable> {
     }
 }
 
-/// A decimal number of bytes.
+/// Reads a decimal number of bytes.
 pub(super) fn number(path: &Path) -> Result<u64, Unavailable> {
     let text = text(path)?;
     text.parse().map_err(|_| Unavailable::Implausible(text.chars().take(80).collect()))
 }
 
-/// The value of a key of a `uevent` file.
+/// Returns the value of a key of a `uevent` file.
 pub(super) fn of_uevent<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).filter(|value| !value.is_empty())
 }
@@ -34,7 +34,7 @@ pub(super) fn why(error: &io::Error) -> Unavailable {
     }
 }
 
-/// The names in a directory; none where there is no such directory.
+/// Lists the names in a directory; none if there is no such directory.
 pub(super) fn names(path: &Path) -> Result<Vec<String>, Unavailable> {
     match fs::read_dir(path) {
         Ok(entries) => Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()),
@@ -43,7 +43,7 @@ pub(super) fn names(path: &Path) -> Result<Vec<String>, Unavailable> {
     }
 }
 
-/// `MemTotal` of `meminfo`, in bytes.
+/// Reads `MemTotal` of `meminfo`, in bytes.
 pub(super) fn ram(proc: &Path) -> Result<u64, Unavailable> {
     let text = text(&proc.join("meminfo"))?;
     let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));

@@ -126,7 +126,7 @@ fn a_client_of_three_processes() {
     assert_eq!(shared, [(40, vec![50, 60]), (50, vec![40, 60]), (60, vec![40, 50])]);
     let vram: Vec<_> = listing.usages.iter().map(|usage| usage.vram.bytes()).collect();
     assert_eq!(vram, [Some(10 * MIB), Some(10 * MIB), Some(15 * MIB)]);
-    // Of those that are asked for.
+    // Only processes that are asked for are named.
     let some = monitor.usages_of(&HashSet::from([40, 60]));
     assert_eq!(some.usages[0].shared_with, [60]);
 }
@@ -229,10 +229,10 @@ fn the_driver_names_the_device_where_the_node_is_another() {
     tree.card(1, "0000:83:00.0", "xe");
     let text = xe(1, 10) + "drm-pdev:\t0000:83:00.0\n";
     tree.fd(40, 3, "/dev/dri/renderD128", &text);
-    // As seen from a container; and a node that sysfs has not.
+    // The nodes as a container sees them, and a node that sysfs lacks.
     tree.fd(50, 3, "/dev/dri/renderD200", &text.replace("drm-client-id:\t1", "drm-client-id:\t2"));
     tree.fd(60, 3, "/dev/dri/renderD200", &xe(3, 10));
-    // Somebody's file.
+    // A file that a user named so.
     tree.fd(70, 3, "/home/dri/card7", "pos:\t0\n");
     let listing = tree.monitor().usages();
     let expected = [(40, "0000:83:00.0", Some(10 * MIB)), (50, "0000:83:00.0", Some(10 * MIB))];
@@ -247,7 +247,7 @@ fn a_process_that_ends_while_it_is_read() {
     tree.card(0, "0000:03:00.0", "xe");
     tree.fd(40, 3, "/dev/dri/renderD128", &xe(1, 10));
     tree.fd(50, 3, "/dev/dri/renderD128", &xe(2, 10));
-    // Its files are gone, its name is still in the list; and a descriptor that was closed in between.
+    // Its files are gone but its name is still in the list, and a descriptor was closed in between.
     tree.remove("proc/50/fd");
     tree.link("proc/40/fd/4", "/dev/dri/renderD128");
     let listing = tree.monitor().usages();
@@ -292,7 +292,7 @@ fn others_that_are_hidden_are_said_to_be() {
     let listing = tree.monitor().usages();
     assert_eq!(rows(&listing).len(), 1);
     assert_eq!(listing.gaps[0].why, Unavailable::PermissionDenied);
-    // Who asks for some processes gets them.
+    // A query for some processes is complete once these are read.
     assert!(tree.monitor().usages_of(&HashSet::from([40])).is_complete());
 
     let empty = Tree::new();
@@ -363,7 +363,7 @@ fn kfd_stands_in_and_is_never_added() {
         tree.write(&format!("sys/class/kfd/kfd/proc/{pid}/pasid"), "32770\n");
     }
     tree.write("sys/class/kfd/kfd/proc/70/vram_30381", "0\n");
-    // fdinfo tells of 40, and has no amounts of 50.
+    // fdinfo reports 40, and has no amounts of 50.
     tree.fd(
         40,
         3,
@@ -405,7 +405,8 @@ fn raw_lines_name_what_was_seen() {
 
 #[test]
 fn the_procfs_of_this_machine() {
-    // A device in a tree, processes as they are, and a descriptor of ours whose name ends as that of a device node.
+    // A device in a tree, the real processes, and a descriptor of this test whose name ends like a device
+    // node's.
     let tree = Tree::new();
     tree.card(4000, "0000:03:00.0", "xe");
     tree.write("dri/card4000", "");
@@ -420,7 +421,7 @@ fn the_procfs_of_this_machine() {
     drop(file);
     let listing = monitor.usages();
     assert_eq!(rows(&listing), []);
-    // Whoever may not be looked into is not passed over, nor are those that are hidden.
+    // Processes that may not be read are reported, and so are hidden ones.
     if !std::path::Path::new("/proc/1").exists() {
         assert!(listing.gaps.iter().any(|gap| gap.why == Unavailable::PermissionDenied), "{listing:?}");
         return;

@@ -1,5 +1,5 @@
-//! The memory of a device as a whole, by whoever tells: amdgpu in sysfs, i915 and xe through their query calls; for a
-//! GPU without memory of its own the size of the RAM, and nothing else, as nobody knows how much of that it uses.
+//! The memory of a whole device: from sysfs for amdgpu, from query ioctls for i915 and xe. For a GPU without
+//! memory of its own only the size of the RAM is known, not how much of it the GPU uses.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::{
     gpu::{Device, Figure, Kind, Pool, Reading, Scope, Source},
 };
 
-/// The device, every figure of it unknown yet.
+/// Makes the device with every figure unknown.
 pub(super) fn device(card: &Card) -> Device {
     let why = if card.is_nvidia() {
-        Unavailable::NoBackend("NVIDIA's driver tells its own library only".into())
+        Unavailable::NoBackend("NVIDIA's driver reports only to its own library".into())
     } else {
         Unavailable::NotProvided
     };
@@ -25,13 +25,13 @@ pub(super) fn device(card: &Card) -> Device {
     device.unified = card.unified;
     device.total = own(Kind::Capacity);
     device.free = own(Kind::Free);
-    // GTT is what is placed there; not all of it has pages.
+    // GTT counts what is placed there; not all of it has pages.
     device.system_used = figure(Pool::System, Kind::Allocated);
     device.system_total = figure(Pool::System, Kind::Capacity);
     device
 }
 
-/// Reads what changes.
+/// Reads the values that change.
 pub(super) fn read(roots: &Roots, card: &Card, device: &mut Device) {
     if card.is_driven_by("amdgpu") {
         amdgpu(&card.directory, device);
@@ -49,7 +49,7 @@ pub(super) fn read(roots: &Roots, card: &Card, device: &mut Device) {
     }
 }
 
-/// `mem_info_*` (`amdgpu_vram_mgr.c`, `amdgpu_gtt_mgr.c`): anybody may read them.
+/// Reads `mem_info_*` (`amdgpu_vram_mgr.c`, `amdgpu_gtt_mgr.c`), which every user may read.
 fn amdgpu(directory: &Path, device: &mut Device) {
     let read = |file: &str| Reading::from(sysfs::number(&directory.join(file)));
     device.total.reading = read("mem_info_vram_total");
@@ -59,7 +59,7 @@ fn amdgpu(directory: &Path, device: &mut Device) {
     free(device);
 }
 
-/// `was_card`: what sysfs made us think.
+/// Applies an answer of i915 or xe. `was_card` is the guess from sysfs.
 fn intel(answer: Result<query::Regions, Unavailable>, was_card: bool, device: &mut Device) {
     match answer {
         Ok(query::Regions { card: Some(card), system }) => {
@@ -90,7 +90,8 @@ fn intel(answer: Result<query::Regions, Unavailable>, was_card: bool, device: &m
     free(device);
 }
 
-/// Both drivers hide what is used from those without `CAP_PERFMON`; with it, an older kernel does not know.
+/// Returns why the used amount is hidden. Both drivers need `CAP_PERFMON` for it; with it, the kernel is too
+/// old.
 fn why_hidden() -> Unavailable {
     if rustix::process::geteuid().is_root() {
         Unavailable::DriverSaysNotAvailable
@@ -99,7 +100,7 @@ fn why_hidden() -> Unavailable {
     }
 }
 
-/// What is left is what the driver does not count as used.
+/// Sets the free amount to what the driver does not count as used.
 fn free(device: &mut Device) {
     device.free.reading = match (&device.total.reading, &device.used.reading) {
         (Reading::Known(total), Reading::Known(used)) => total

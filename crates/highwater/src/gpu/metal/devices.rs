@@ -14,7 +14,7 @@ use objc2_metal::{MTLCopyAllDevices, MTLDevice};
 
 use super::figures::{Identity, Statistics};
 
-/// One device, kept.
+/// One device, kept open.
 pub(super) struct Found {
     pub(super) identity: Identity,
     device: Retained<ProtocolObject<dyn MTLDevice>>,
@@ -26,7 +26,7 @@ impl fmt::Debug for Found {
     }
 }
 
-/// All that Metal knows.
+/// Returns all devices that Metal lists.
 pub(super) fn all() -> Vec<Found> {
     autoreleasepool(|_| {
         let found = |device: Retained<ProtocolObject<dyn MTLDevice>>| Found {
@@ -42,12 +42,12 @@ pub(super) fn all() -> Vec<Found> {
 }
 
 impl Found {
-    /// `recommendedMaxWorkingSetSize`.
+    /// Returns `recommendedMaxWorkingSetSize`.
     pub(super) fn budget(&self) -> u64 {
         self.device.recommendedMaxWorkingSetSize()
     }
 
-    /// `currentAllocatedSize`: what this process has allocated there.
+    /// Returns `currentAllocatedSize`, the allocation of this process on the device.
     pub(super) fn allocated_here(&self) -> u64 {
         self.device.currentAllocatedSize() as u64
     }
@@ -57,8 +57,8 @@ impl Found {
             return Statistics::default();
         };
         let Ok(told) = told.downcast::<CFDictionary>() else { return Statistics::default() };
-        // SAFETY: property lists, of which the registry is made, have strings as keys and objects of Core Foundation as
-        // values.
+        // SAFETY: the registry consists of property lists, whose keys are strings and whose values are Core
+        // Foundation objects.
         let told = unsafe { CFRetained::cast_unchecked::<CFDictionary<CFString, CFType>>(told) };
         let bytes = |key: &str| {
             let number = told.get(&CFString::from_str(key))?.downcast::<CFNumber>().ok()?;
@@ -72,18 +72,18 @@ impl Found {
     }
 }
 
-/// A property of an entry of the registry.
+/// Reads a property of an entry of the registry.
 fn property(registry_id: u64, key: &str) -> Option<CFRetained<CFType>> {
-    // SAFETY: a number; what comes is a dictionary to look for entries with.
+    // SAFETY: the argument is a number; the result is a dictionary to search for entries with.
     let matching = unsafe { IORegistryEntryIDMatching(registry_id) }?;
-    // SAFETY: a dictionary that can be changed is a dictionary.
+    // SAFETY: a mutable dictionary is a dictionary.
     let matching = unsafe { CFRetained::cast_unchecked::<CFDictionary>(matching) };
-    // SAFETY: the default port (0); the dictionary is consumed; 0 where nothing matches.
+    // SAFETY: the default port is 0; the call consumes the dictionary and returns 0 if nothing matches.
     let service = unsafe { IOServiceGetMatchingService(0, Some(matching)) };
     if service == 0 {
         return None;
     }
-    // SAFETY: a living service and a string; no options.
+    // SAFETY: the service is open and the key is a string; there are no options.
     let property =
         unsafe { IORegistryEntryCreateCFProperty(service, Some(&CFString::from_str(key)), None, 0) };
     IOObjectRelease(service);

@@ -1,14 +1,14 @@
-//! What Metal, I/O Kit and a ledger say, made into figures.
+//! Turns the answers of Metal, I/O Kit and the ledgers into figures.
 
 use crate::{
     Unavailable,
     gpu::{Device, DeviceId, Figure, Kind, Pool, Reading, Scope, Source, Usage},
 };
 
-/// Who a device is.
+/// The identity of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
-    /// Of its entry in I/O Kit's registry; until the next start of the machine.
+    /// The number of its entry in I/O Kit's registry, valid until the machine restarts.
     pub(super) registry_id: u64,
     pub(super) name: String,
     /// `hasUnifiedMemory`.
@@ -25,17 +25,17 @@ impl Identity {
     }
 }
 
-/// Of `PerformanceStatistics`, in bytes.
+/// Values of `PerformanceStatistics`, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Statistics {
-    /// `In use system memory`: Apple's own GPUs.
+    /// `In use system memory`, from Apple's own GPUs.
     pub(super) in_use_system: Option<u64>,
-    /// `vramUsedBytes`, `vramFreeBytes`: cards in and at Macs with Intel's processors.
+    /// `vramUsedBytes` and `vramFreeBytes`, from cards in and at Macs with Intel's processors.
     pub(super) vram_used: Option<u64>,
     pub(super) vram_free: Option<u64>,
 }
 
-/// The device, every figure of it unknown yet.
+/// Makes the device with every figure unknown.
 pub(super) fn device(identity: &Identity) -> Device {
     let figure = |kind, source| {
         Figure::new(Reading::Unknown(Unavailable::NotProvided), Scope::Device, identity.pool(), kind, source)
@@ -50,13 +50,14 @@ pub(super) fn device(identity: &Identity) -> Device {
     device
 }
 
-/// What changes. `ram`: all there is; `budget`: what Metal recommends not to exceed.
+/// Sets the figures that change. `ram` is the size of the RAM; `budget` is what Metal recommends not to
+/// exceed.
 pub(super) fn read(statistics: &Statistics, ram: Option<u64>, budget: u64, device: &mut Device) {
     let told = |bytes: Option<u64>| Reading::from(bytes.ok_or(Unavailable::NotProvided));
     if device.unified == Some(true) {
         device.total.reading = told(ram);
         device.used.reading = told(statistics.in_use_system);
-        // What is left of the RAM is shared with everything else: nobody says how much of it the GPU may have.
+        // The rest of the RAM is shared with all other uses: no source says how much of it the GPU may have.
         device.free.reading = Reading::Unknown(Unavailable::NotProvided);
     } else {
         device.used.reading = told(statistics.vram_used);
@@ -70,15 +71,15 @@ pub(super) fn read(statistics: &Statistics, ram: Option<u64>, budget: u64, devic
     });
 }
 
-/// What this process has allocated on the device, `currentAllocatedSize`.
+/// Makes the usage of this process from `currentAllocatedSize`.
 pub(super) fn own(pid: u32, device: &Device, bytes: u64) -> Usage {
     let figure = |reading, pool| Figure::new(reading, Scope::Process, pool, Kind::Allocated, Source::Metal);
     let system = figure(Reading::Unknown(Unavailable::NotSupported), Pool::System);
     Usage::new(pid, device.id.clone(), figure(Reading::Known(bytes), device.total.pool), system)
 }
 
-/// What a process's ledger says it holds for graphics: rows where there is anything. The ledger knows no device, so
-/// where there are several each may have all of it.
+/// Makes rows from the graphics memory in a process's ledger, if there is any. The ledger knows no device, so
+/// with several devices each may have all of it.
 pub(super) fn of_ledger(pid: u32, devices: &[Device], balance: i64) -> Vec<Usage> {
     let reading = match u64::try_from(balance) {
         Ok(0) => return Vec::new(),
@@ -87,7 +88,7 @@ pub(super) fn of_ledger(pid: u32, devices: &[Device], balance: i64) -> Vec<Usage
         Err(_) => Reading::Unknown(Unavailable::Implausible(format!("a ledger of {balance} bytes"))),
     };
     let row = |device: &Device| {
-        // It is charged for system memory alone, also where the device is a card.
+        // The ledger is charged for system memory alone, even if the device is a card.
         let pool = if device.unified == Some(true) { Pool::Unified } else { Pool::System };
         let told = Figure::new(reading.clone(), Scope::Process, pool, Kind::Resident, Source::Metal);
         let unknown = |pool| {

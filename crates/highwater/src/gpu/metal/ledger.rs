@@ -1,5 +1,5 @@
-//! The kernel's ledgers of a process (`osfmk/kern/ledger.h`), of which `graphics_footprint` is what it holds for
-//! graphics. Places of entries differ between versions, so the entry is found by its name.
+//! The kernel's ledgers of a process (`osfmk/kern/ledger.h`). `graphics_footprint` is its memory for
+//! graphics. Positions of entries differ between versions, so the entry is found by its name.
 
 /// `LEDGER_NAME_MAX`.
 const NAME: usize = 32;
@@ -9,7 +9,7 @@ const ROW: usize = 3 * NAME;
 const ENTRY: usize = 6 * 8;
 const WANTED: &[u8] = b"graphics_footprint";
 
-/// Where the entry stands, and how many there are.
+/// The position of the entry, and the number of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Template {
     pub(super) entries: usize,
@@ -17,21 +17,21 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// From what `LEDGER_TEMPLATE_INFO` wrote.
+    /// Finds the entry in the result of `LEDGER_TEMPLATE_INFO`.
     pub(super) fn parse(rows: &[u8]) -> Option<Self> {
         let named = |row: &[u8]| row[..NAME].split(|&byte| byte == 0).next() == Some(WANTED);
         let place = rows.chunks_exact(ROW).position(named)?;
         Some(Self { entries: rows.len() / ROW, place })
     }
 
-    /// From what `LEDGER_ENTRY_INFO` wrote.
+    /// Reads the balance in the result of `LEDGER_ENTRY_INFO`.
     pub(super) fn balance(&self, entries: &[u8]) -> Option<i64> {
         let entry = entries.chunks_exact(ENTRY).nth(self.place)?;
         entry.first_chunk().map(|bytes| i64::from_ne_bytes(*bytes))
     }
 }
 
-/// ledger(2), which has no page and no header of its own.
+/// The call ledger(2), which has no manual page and no header.
 #[cfg(target_os = "macos")]
 pub(super) mod system {
     use std::{
@@ -45,16 +45,16 @@ pub(super) mod system {
 
     const LEDGER_ENTRY_INFO: c_int = 1;
     const LEDGER_TEMPLATE_INFO: c_int = 2;
-    /// There are about 60.
+    /// Ledgers have about 60 entries.
     const ENTRIES_AT_MOST: usize = 512;
 
     type Ledger = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void, *mut c_void) -> c_int;
 
-    /// The call, by its name: it is Apple's own and may go.
+    /// Finds the call by its name: it is Apple's own and may be removed.
     fn call() -> Result<Ledger, Unavailable> {
         static CALL: OnceLock<Option<Ledger>> = OnceLock::new();
         let found = CALL.get_or_init(|| {
-            // SAFETY: a C string; the result is a function of libSystem or null.
+            // SAFETY: the name is a C string; the result is a function of libSystem or null.
             let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"ledger".as_ptr()) };
             // SAFETY: its arguments are those of `ledger` in bsd/kern/syscalls.master.
             (!symbol.is_null()).then(|| unsafe { std::mem::transmute::<*mut c_void, Ledger>(symbol) })
@@ -66,7 +66,7 @@ pub(super) mod system {
         let ledger = call()?;
         let mut rows = vec![0u8; ENTRIES_AT_MOST * ROW];
         let mut count = c_int::try_from(ENTRIES_AT_MOST).unwrap_or(c_int::MAX);
-        // SAFETY: room for as many rows as `count` says, which is then how many were written.
+        // SAFETY: there is room for as many rows as `count` says; the call sets it to the number written.
         let result = unsafe {
             ledger(LEDGER_TEMPLATE_INFO, rows.as_mut_ptr().cast(), (&raw mut count).cast(), ptr::null_mut())
         };
@@ -77,13 +77,13 @@ pub(super) mod system {
         Template::parse(&rows).ok_or(Unavailable::NotProvided)
     }
 
-    /// What the process holds for graphics, in bytes.
+    /// Returns the process's memory for graphics, in bytes.
     pub(in crate::gpu::metal) fn balance(pid: u32, template: &Template) -> Result<i64, Unavailable> {
         let ledger = call()?;
         let mut entries = vec![0u8; template.entries * ENTRY];
         let mut count = c_int::try_from(template.entries).unwrap_or(c_int::MAX);
-        // SAFETY: a pid in the place of a pointer, as the call wants it; room for as many entries as `count` says, which
-        // is then how many were written.
+        // SAFETY: the call takes a pid in the place of a pointer. There is room for as many entries as
+        // `count` says; the call sets it to the number written.
         let result = unsafe {
             ledger(
                 LEDGER_ENTRY_INFO,

@@ -1,4 +1,4 @@
-//! The monitor with sources made up here.
+//! Tests of the monitor with made-up sources.
 
 use std::sync::{
     Arc, Mutex,
@@ -8,7 +8,7 @@ use std::sync::{
 use super::*;
 use crate::gpu::{Figure, Kind, Pool, Reading, Scope, Source, Usage};
 
-/// A source that has the devices of a shared list, and counts how often it was asked for what.
+/// A source that has the devices of a shared list, and counts how often each query came.
 #[derive(Debug)]
 struct Made {
     name: &'static str,
@@ -152,7 +152,7 @@ fn one_device_costs_one_device() {
 fn the_sources_of_another_process_are_neither_used_nor_closed() {
     let (source, _, asked) = made("a", &["0000:01:00.0"]);
     let mut monitor = monitor([source]);
-    // As if a parent had made it.
+    // The state is as if a parent had made it.
     monitor.made_by = None;
     monitor.count();
     let (source, _, other) = made("b", &["0000:01:00.0"]);

@@ -1,7 +1,7 @@
-//! A device's memory: the four numbers as they are, and how they fit together.
+//! A device's memory: the four raw numbers, and how they fit together.
 //!
-//! NVIDIA's documentation contradicts itself about whether `used` contains what the driver keeps for itself. So the
-//! numbers are kept raw, and the identity that holds between them is found.
+//! NVIDIA's documentation contradicts itself about whether `used` includes what the driver reserves. So the
+//! numbers stay raw, and the sum that holds decides.
 
 use crate::{
     Unavailable,
@@ -18,13 +18,13 @@ pub(super) struct Amounts {
 }
 
 impl Amounts {
-    /// All unknown for the same reason.
+    /// Makes all amounts unknown for the same reason.
     pub(super) fn unknown(why: &Unavailable) -> Self {
         let unknown = Reading::Unknown(why.clone());
         Self { total: unknown.clone(), used: unknown.clone(), free: unknown.clone(), reserved: unknown }
     }
 
-    /// Puts them into `device`.
+    /// Stores the amounts in `device`.
     pub(super) fn store(self, device: &mut Device, source: Source) {
         let scope = scope_of(device);
         let pool = pool_of(device);
@@ -34,16 +34,16 @@ impl Amounts {
         device.used = figure(self.used, Kind::Resident);
         device.free = figure(self.free, Kind::Free);
         device.reserved = figure(self.reserved, Kind::Resident);
-        // What processes hold is judged by it.
+        // Processes' figures are checked against the device's.
         plausible::check_device(device);
     }
 
-    /// From the identity that holds; `None` where both do or none.
+    /// Decides by the sum that holds; `None` if both do or none.
     fn used_contains_reserved(&self) -> Option<bool> {
         let (total, used, free) = (self.total.known()?, self.used.known()?, self.free.known()?);
         let contains = used.checked_add(free)? == total;
         let Some(reserved) = self.reserved.known() else {
-            // Version 1: what is not free is all in `used`, whoever has it.
+            // This is version 1: all that is not free is in `used`.
             return contains.then_some(true);
         };
         let excludes = used.checked_add(free)?.checked_add(reserved)? == total;
@@ -51,12 +51,12 @@ impl Amounts {
     }
 }
 
-/// Whose memory the figures of `device` are.
+/// Returns the scope of the figures of `device`.
 pub(super) fn scope_of(device: &Device) -> Scope {
     if device.parent.is_some() { Scope::Instance } else { Scope::Device }
 }
 
-/// Where the memory of `device` lies.
+/// Returns where the memory of `device` lies.
 pub(super) fn pool_of(device: &Device) -> Pool {
     if device.unified == Some(true) { Pool::Unified } else { Pool::Dedicated }
 }

@@ -25,39 +25,39 @@ use crate::{
     gpu::{Device, DeviceId, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Usage, Work},
 };
 
-/// What is asked through.
+/// An open session of NVML.
 #[derive(Debug)]
 pub(super) struct Session {
     library: Library,
-    /// The process that opened it. A forked child must not use it, nor close it.
+    /// The process that opened it. A forked child must neither use it nor close it.
     opened_by: Generation,
     devices: Vec<Known>,
 }
 
-/// A device as the session knows it, by the identity that it gave to others.
+/// A device as the session knows it, by the identity that was returned to callers.
 #[derive(Debug)]
 struct Known {
     id: DeviceId,
     handle: Result<Handle, Code>,
-    /// Of a part (MIG): of which device, and its GPU and compute instance.
+    /// For a part (MIG): its device, its GPU instance and its compute instance.
     part: Option<(DeviceId, Option<(u32, u32)>)>,
 }
 
 impl Session {
-    /// Loads the library and initializes it. Takes up to seconds where no process keeps the driver awake.
+    /// Loads the library and initializes it. This takes up to seconds if no process keeps the driver awake.
     pub(super) fn open() -> Result<Self, Unavailable> {
         let _inside = Loading::begin().ok_or_else(|| {
             let why = "this process was forked while another thread of its parent was opening the library";
             Unavailable::Failed(why.to_owned())
         })?;
         let library = Library::load()?;
-        // Dropped without a shutdown, which belongs to a successful initialization alone.
+        // A failure drops the library without a shutdown, which belongs to a successful initialization alone.
         library.init()?;
         trace(|| format!("NVML {:?}, driver {:?}", library.nvml_version(), library.driver_version()));
         Ok(Self { library, opened_by: Generation::current(), devices: Vec::new() })
     }
 
-    /// The library, if this is still the process that initialized it.
+    /// Returns the library, if this process is the one that initialized it.
     fn nvml(&self) -> Result<&Library, Code> {
         if self.opened_by == Generation::current() { Ok(&self.library) } else { Err(Code::UNINITIALIZED) }
     }
@@ -66,7 +66,7 @@ impl Session {
         self.devices.iter().find(|known| known.id == *id)
     }
 
-    /// The devices, each followed by its parts.
+    /// Returns the devices, each followed by its parts.
     pub(super) fn find(&mut self) -> Result<Vec<Device>, Unavailable> {
         let library = self.nvml()?;
         let driver_version = library.driver_version().ok();
@@ -107,11 +107,11 @@ impl Session {
         self.known(id).ok_or(Code::NOT_FOUND)?.handle
     }
 
-    /// What processes hold on `devices`.
+    /// Appends the memory of processes on `devices`.
     pub(super) fn usages(&self, devices: &[Device], wanted: Wanted<'_>, into: &mut Listing) {
         for device in devices {
             let mut device = device.clone();
-            // What a row can be at most.
+            // The device's memory bounds what a row can be.
             self.read(&mut device);
             let mut processes = Processes::of(&device, Source::Nvml);
             let mut refusals: Vec<(Unavailable, Vec<&str>)> = Vec::new();
@@ -122,7 +122,7 @@ impl Session {
                             processes.add(entry(list, row));
                         });
                     }
-                    // A device that knows no graphics has no such list.
+                    // A device without graphics has no such list.
                     Err(Unavailable::NotSupported) if list != List::Compute => {}
                     Err(why) => match refusals.iter_mut().find(|(known, _)| *known == why) {
                         Some((_, lists)) => lists.push(list.name()),
@@ -147,7 +147,7 @@ impl Session {
         rows
     }
 
-    /// Whether a row in the list of the whole device stands in that of one of its parts, too.
+    /// Returns whether a row in the list of the whole device is also in the list of one of its parts.
     fn is_of_a_part(&self, whole: &DeviceId, row: &Row) -> bool {
         row.instance.is_some()
             && self.devices.iter().any(|known| {
@@ -155,7 +155,7 @@ impl Session {
             })
     }
 
-    /// The highest that each process has held, where root has switched the driver's accounting on.
+    /// Adds the peak of each process, if root has switched the driver's accounting on.
     fn add_peaks(&self, device: &Device, usages: &mut [Usage]) {
         let (Ok(library), Ok(handle)) = (self.nvml(), self.handle(&device.id)) else { return };
         if usages.is_empty() || library.accounts(handle) != Ok(true) {
@@ -172,7 +172,7 @@ impl Session {
         }
     }
 
-    /// What NVML says, raw.
+    /// Returns NVML's raw answers.
     pub(super) fn raw(&self) -> Vec<String> {
         let Ok(library) = self.nvml() else {
             return vec!["opened by a process that this one was forked from".to_owned()];
@@ -209,10 +209,10 @@ impl Drop for Session {
     }
 }
 
-/// More devices than any machine has: what says so is broken.
+/// More devices than any machine has: a driver that reports more is broken.
 const MAX_DEVICES: u32 = 1024;
 
-/// A device of which nothing is read yet. `otherwise`: what it is called if it does not tell where it is.
+/// Makes a device without figures. `otherwise` is its name if it does not report its address.
 fn identify(library: &Library, handle: Result<Handle, Code>, otherwise: &str) -> Device {
     let uuid = handle.and_then(|handle| library.uuid(handle)).ok();
     let address = handle.and_then(|handle| library.bus_id(handle)).ok().map(|bus_id| DeviceId::new(&bus_id));
@@ -224,8 +224,9 @@ fn identify(library: &Library, handle: Result<Handle, Code>, otherwise: &str) ->
     device.uuid = uuid;
     device.name = handle.and_then(|handle| library.name(handle)).ok();
     device.driver = Some("nvidia".to_owned());
-    // nvml.h: "iGPU does not use a dedicated framebuffer but instead shares memory with the system. As a result,
-    // NVML_ERROR_NOT_SUPPORTED"; others may say that, too, but do not use the processor's page tables.
+    // nvml.h: "iGPU does not use a dedicated framebuffer but instead shares memory with the system. As a
+    // result, NVML_ERROR_NOT_SUPPORTED". Other devices may return that, too, but do not use the processor's
+    // page tables.
     device.unified = handle.ok().and_then(|handle| {
         let has_none = library.memory(handle) == Err(Code::NOT_SUPPORTED);
         (has_none && library.shares_page_tables(handle) == Ok(true)).then_some(true)
@@ -233,7 +234,8 @@ fn identify(library: &Library, handle: Result<Handle, Code>, otherwise: &str) ->
     device
 }
 
-/// Two devices are two, whatever a driver calls them: one that bears another's address goes by its own name.
+/// Keeps devices distinct whatever a driver calls them: a device that repeats another's address gets its own
+/// name.
 fn set_apart(device: &mut Device, others: &[Device], index: u32) {
     let is_taken = |id: &DeviceId| others.iter().any(|other| other.id == *id);
     if is_taken(&device.id) {
@@ -254,7 +256,8 @@ fn identify_part(library: &Library, part: Handle, parent: &DeviceId, place: u32)
     device
 }
 
-/// The parts of a divided GPU (MIG), with their places. Where we may not look at the whole we may at these.
+/// Returns the parts of a divided GPU (MIG), with their indices. A process may be allowed to read these but
+/// not the whole.
 fn parts(library: &Library, handle: Handle) -> Vec<(u32, Handle)> {
     if library.is_divided(handle) != Ok(true) {
         return Vec::new();
@@ -279,7 +282,7 @@ fn amounts(told: Result<Memory, Code>) -> Amounts {
     }
 }
 
-/// `NVML_VALUE_NOT_AVAILABLE` is documented for rows alone, but is no amount anywhere.
+/// Converts an amount. `NVML_VALUE_NOT_AVAILABLE` is documented for rows alone, but is no amount anywhere.
 fn amount(bytes: u64) -> Reading {
     if bytes == u64::MAX {
         Reading::Unknown(Unavailable::DriverSaysNotAvailable)

@@ -1,7 +1,7 @@
-//! Whose pids the driver's are.
+//! The namespace of the driver's pids.
 //!
-//! NVIDIA's driver knows no pid namespaces: it names processes by the host's pids. In a container nothing tells which
-//! of ours they are, and a pid that exists here may be somebody else's there.
+//! NVIDIA's driver knows no pid namespaces: it names processes by the host's pids. In a container they cannot
+//! be mapped to local pids, and a local process with the same pid may be another one.
 
 #[cfg(target_os = "linux")]
 use crate::bounded::{self, MAX_PROCESS_FILE_BYTES};
@@ -9,7 +9,7 @@ use crate::bounded::{self, MAX_PROCESS_FILE_BYTES};
 use crate::process::INITIAL_PID_NAMESPACE;
 use crate::{Roots, gpu::PidSpace};
 
-/// Which processes the driver's pids mean, for somebody who reads the procfs of `roots`.
+/// Returns the namespace of the driver's pids, relative to the procfs of `roots`.
 #[cfg(target_os = "linux")]
 pub(super) fn of(roots: &Roots) -> PidSpace {
     let own = roots.proc.join("self");
@@ -17,7 +17,7 @@ pub(super) fn of(roots: &Roots) -> PidSpace {
     let namespace = namespace.as_ref().and_then(|link| link.to_str());
     match classify("", namespace, false) {
         PidSpace::Own => PidSpace::Own,
-        // Dearer to read, and seldom needed.
+        // This costs more to read, and is seldom needed.
         PidSpace::Host => {
             let read = |file: std::path::PathBuf| {
                 bounded::read_to_string(&file, MAX_PROCESS_FILE_BYTES).unwrap_or_default()
@@ -28,18 +28,18 @@ pub(super) fn of(roots: &Roots) -> PidSpace {
     }
 }
 
-/// Elsewhere there are no such namespaces.
+/// Other systems have no such namespaces.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn of(_: &Roots) -> PidSpace {
     PidSpace::Own
 }
 
-/// From `self/status` and the link `self/ns/pid` of a procfs, and whether it shows kernel threads: those live in the first
-/// namespace, and only its procfs has them.
+/// Classifies by `self/status` and the link `self/ns/pid` of a procfs, and by whether it shows kernel
+/// threads. Those live in the first namespace, and only its procfs has them.
 #[cfg(any(target_os = "linux", test))]
 fn classify(status: &str, namespace: Option<&str>, shows_kernel_threads: bool) -> PidSpace {
-    // Our pid in that procfs's namespace and in each below it down to ours: more than one where it is the procfs of a
-    // namespace above, such as the host's or that of a container around ours.
+    // The line holds this process's pid in that procfs's namespace and in each below it. There are more than
+    // one if the procfs is of a namespace above, such as the host's.
     let levels = status
         .lines()
         .find_map(|line| line.strip_prefix("NSpid:"))
@@ -48,11 +48,12 @@ fn classify(status: &str, namespace: Option<&str>, shows_kernel_threads: bool) -
     if is_hosts || namespace == Some(INITIAL_PID_NAMESPACE) { PidSpace::Own } else { PidSpace::Host }
 }
 
-/// Whether a text of `/proc/PID/stat` is that of a kernel thread: `PF_KTHREAD` (`include/linux/sched.h`) in its flags.
+/// Returns whether a text of `/proc/PID/stat` is a kernel thread's: `PF_KTHREAD` (`include/linux/sched.h`) in
+/// its flags.
 #[cfg(any(target_os = "linux", test))]
 fn is_kernel_thread(stat: &str) -> bool {
     const KERNEL_THREAD: u32 = 0x0020_0000;
-    // Behind the name: state, parent, group, session, terminal, its group, flags (proc_pid_stat(5)).
+    // After the name: state, parent, group, session, terminal, its group, flags (proc_pid_stat(5)).
     let flags =
         stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(6)?.parse::<u32>().ok());
     flags.is_some_and(|flags| flags & KERNEL_THREAD != 0)

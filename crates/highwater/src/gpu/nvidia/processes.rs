@@ -1,7 +1,7 @@
 //! The driver's lists of processes, merged into one row a process.
 //!
-//! A process that computes and draws stands in several lists, each with all that it holds on the device: such rows
-//! are one, and never added. Managed memory (`cudaMallocManaged`) is in none of them.
+//! A process that computes and draws is in several lists, each with all its memory on the device. Such rows
+//! are merged, and never added. Managed memory (`cudaMallocManaged`) is in no list.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,18 @@ use crate::{
     gpu::{Device, DeviceId, Figure, Gap, Kind, PidSpace, Pool, Reading, Scope, Source, Usage, Work},
 };
 
-/// The highest pid that Linux gives out (`PID_MAX_LIMIT`); Windows knows no such limit.
+/// The highest pid of Linux (`PID_MAX_LIMIT`); Windows has no such limit.
 const MAX_PID: Option<u32> = if cfg!(target_os = "linux") { Some(1 << 22) } else { None };
 
-/// How many rows that cannot be are told of one by one, for each device.
+/// The most impossible rows that are reported one by one for each device.
 const MAX_REFUSED: usize = 4;
 
-/// What one list says of one process.
+/// One list's entry of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) pid: u32,
-    /// The GPU instance and the compute instance, where the list is that of a divided GPU: each has memory of its own.
+    /// The GPU instance and the compute instance, if the list is that of a divided GPU. Each instance has its
+    /// own memory.
     pub(super) instance: Option<(u32, u32)>,
     pub(super) used: Reading,
     pub(super) work: Work,
@@ -45,7 +46,7 @@ impl<'a> Processes<'a> {
         Self { device, what: label(device), source, rows: BTreeMap::new(), refused: Vec::new() }
     }
 
-    /// Takes an entry in, or refuses it where it cannot be.
+    /// Adds an entry, or refuses an impossible one.
     pub(super) fn add(&mut self, entry: Entry) {
         if let Some(why) = impossible(&entry, self.device.total.reading.upper()) {
             if !self.refused.contains(&why) {
@@ -59,7 +60,7 @@ impl<'a> Processes<'a> {
         *work = either(*work, entry.work);
     }
 
-    /// The rows, and what was refused.
+    /// Returns the rows, and a gap for each refusal.
     pub(super) fn finish(self, pid_space: PidSpace, holds: impl Fn(u32) -> bool) -> (Vec<Usage>, Vec<Gap>) {
         let (pool, source) = (pool_of(self.device), self.source);
         let figure = |reading, pool| Figure::new(reading, Scope::Process, pool, Kind::Resident, source);
@@ -74,7 +75,7 @@ impl<'a> Processes<'a> {
             }
         }
         let usages = by_pid.into_iter().map(|(pid, (used, work))| {
-            // NVML does not say what system memory is mapped for a process.
+            // NVML does not report the system memory mapped for a process.
             let system = figure(Reading::Unknown(Unavailable::NotSupported), Pool::System);
             let id = self.device.id.clone();
             Usage { pid_space, work, ..Usage::new(pid, id, figure(used, pool), system) }
@@ -91,7 +92,7 @@ impl<'a> Processes<'a> {
     }
 }
 
-/// The device as gaps name it: machines have several of one name.
+/// Names the device in gaps by name and id: machines have several of one name.
 pub(super) fn label(device: &Device) -> String {
     label_of(device.name.as_deref(), &device.id)
 }
@@ -113,8 +114,8 @@ fn impossible(entry: &Entry, total: Option<u64>) -> Option<String> {
     }
 }
 
-/// What two lists say of one process: each says all that it holds. They are read one after the other, so where they
-/// differ the truth was both.
+/// Merges two lists' amounts of one process, each of which is all its memory. They are read one after the
+/// other, so if they differ the truth was both.
 fn merged(one: &Reading, other: Reading) -> Reading {
     match (one.lower().zip(one.upper()), other.lower().zip(other.upper())) {
         (Some(one), Some(other)) => Reading::between(one.0.min(other.0), one.1.max(other.1)),
@@ -123,8 +124,8 @@ fn merged(one: &Reading, other: Reading) -> Reading {
     }
 }
 
-/// What a process holds in two instances of a divided GPU: those have memory of their own, but compute instances of one
-/// GPU instance share theirs, so it is all or a part of the sum.
+/// Joins a process's amounts in two instances of a divided GPU. GPU instances have separate memory, but
+/// compute instances of one GPU instance share it, so the truth is all or part of the sum.
 fn together(one: &Reading, other: &Reading) -> Reading {
     let Some(lower) = one.lower().max(other.lower()) else { return one.clone() };
     match one.upper().zip(other.upper()) {

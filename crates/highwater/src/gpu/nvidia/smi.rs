@@ -1,7 +1,7 @@
-//! The program `nvidia-smi`, asked where NVML cannot be.
+//! The program `nvidia-smi`, used if NVML cannot be.
 //!
-//! It prints whole MiB and does not say how it rounds, so its figures are bounds. It lists processes that compute, and
-//! no others.
+//! It prints whole MiB and does not say how it rounds, so its figures are bounds. It lists processes that
+//! compute, and no others.
 
 mod run;
 mod table;
@@ -20,20 +20,20 @@ use crate::{
     gpu::{Device, DeviceId, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Work},
 };
 
-/// One start of the program tells of all devices. Its answer is good for those that are read right after the first.
+/// One start of the program reports all devices. Its answer serves the reads that follow within this time.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// What it said last.
+/// The program's last answer.
 #[derive(Debug)]
 pub(super) struct Smi {
     gpus: Vec<Gpu>,
     at: Instant,
-    /// Why it did not answer, at the last time.
+    /// The reason of the last failure.
     failure: Option<Unavailable>,
 }
 
 impl Smi {
-    /// Starts the program.
+    /// Starts the program to list the devices.
     pub(super) fn find() -> Result<(Self, Vec<Device>), Unavailable> {
         let gpus = gpus()?;
         let devices = gpus.iter().map(identify).collect();
@@ -59,7 +59,7 @@ impl Smi {
 
     pub(super) fn usages(&mut self, devices: &[Device], wanted: Wanted<'_>, into: &mut Listing) {
         let what = "nvidia-smi, processes (graphics)".to_owned();
-        into.gaps.push(Gap { what, why: Unavailable::Failed("it lists those that compute alone".into()) });
+        into.gaps.push(Gap { what, why: Unavailable::Failed("it lists only processes that compute".into()) });
         let rows = match run::nvidia_smi(&table::APPS).and_then(|text| table::apps(&text)) {
             Ok(rows) => rows,
             Err(why) => {
@@ -100,7 +100,7 @@ impl Smi {
 
 fn gpus() -> Result<Vec<Gpu>, Unavailable> {
     let gpus = match run::nvidia_smi(&table::GPUS) {
-        // Drivers before R510 know no `memory.reserved`, and refuse the whole question.
+        // Drivers before R510 lack `memory.reserved`, and refuse the whole query.
         Err(Unavailable::DriverBroken { code: 2, .. }) => {
             table::gpus(&run::nvidia_smi(&table::GPUS_BEFORE_R510)?, false)?
         }
@@ -110,7 +110,7 @@ fn gpus() -> Result<Vec<Gpu>, Unavailable> {
     Ok(gpus)
 }
 
-/// As NVML's session would name it.
+/// Returns the identity that NVML's session would give.
 fn id(gpu: &Gpu) -> DeviceId {
     let address = DeviceId::new(&gpu.bus_id);
     if address.pci().is_some() { address } else { DeviceId::new(&gpu.uuid) }

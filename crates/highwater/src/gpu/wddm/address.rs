@@ -1,4 +1,5 @@
-//! Where a card sits on the PCI bus, by which other sources know it. DXGI does not tell; the kernel's interface below does.
+//! The PCI address of a card, by which other sources know it. DXGI does not report it; the kernel interface
+//! below does.
 
 use windows_sys::{
     Wdk::Graphics::Direct3D::{
@@ -12,16 +13,16 @@ use windows_sys::{
     core::{s, w},
 };
 
-/// `None` for what sits on no bus, or where the kernel does not tell.
+/// Returns the address; `None` if the card is on no bus, or the kernel does not report it.
 pub(super) fn of(luid: u64) -> Option<String> {
     if is_wine() {
-        // It ends a program that asks.
+        // Wine ends a program that calls this.
         return None;
     }
-    #[allow(clippy::cast_possible_truncation)] // Its two halves.
+    #[allow(clippy::cast_possible_truncation)] // These are the two halves.
     let luid = LUID { LowPart: luid as u32, HighPart: ((luid >> 32) as u32).cast_signed() };
     let mut opened = D3DKMT_OPENADAPTERFROMLUID { AdapterLuid: luid, hAdapter: 0 };
-    // SAFETY: `opened` is ours.
+    // SAFETY: `opened` is a local value.
     if unsafe { D3DKMTOpenAdapterFromLuid(&raw mut opened) } < 0 {
         return None;
     }
@@ -33,19 +34,19 @@ pub(super) fn of(luid: u64) -> Option<String> {
         pPrivateDriverData: (&raw mut address).cast(),
         PrivateDriverDataSize: u32::try_from(size_of_val(&address)).ok()?,
     };
-    // SAFETY: `query` and `address` are ours, with the size that is told.
+    // SAFETY: `query` and `address` are local values, with the size that is given.
     let status = unsafe { D3DKMTQueryAdapterInfo(&raw mut query) };
     let close = D3DKMT_CLOSEADAPTER { hAdapter: opened.hAdapter };
-    // SAFETY: the adapter that was opened above.
+    // SAFETY: the adapter was opened above.
     unsafe { D3DKMTCloseAdapter(&raw const close) };
     let D3DKMT_ADAPTERADDRESS { BusNumber: bus, DeviceNumber: device, FunctionNumber: function } = address;
-    // The domain is not told; PCs have one. All ones: it sits on no bus.
+    // The domain is not reported; PCs have one. All ones means: on no bus.
     (status >= 0 && bus < 256 && device < 32 && function < 8)
         .then(|| format!("0000:{bus:02x}:{device:02x}.{function}"))
 }
 
-/// Wine says so by a function that Windows does not have.
+/// Returns whether this is Wine, which has a function that Windows lacks.
 fn is_wine() -> bool {
-    // SAFETY: two texts that end with 0; this library is in every process.
+    // SAFETY: both texts end with 0; this library is in every process.
     unsafe { GetProcAddress(GetModuleHandleW(w!("ntdll.dll")), s!("wine_get_version")) }.is_some()
 }

@@ -1,4 +1,4 @@
-//! The names of the instances of `\GPU Process Memory(*)` and `\GPU Adapter Memory(*)`, and sums over them.
+//! Parses the instance names of `\GPU Process Memory(*)` and `\GPU Adapter Memory(*)`, and sums over them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,32 +6,32 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Holder {
     pub(super) pid: u32,
-    /// Which adapter, for as long as the system runs.
+    /// The adapter's number until the system restarts.
     pub(super) luid: u64,
 }
 
-/// Bytes, each where there was such a counter.
+/// Amounts in bytes, each if there is such a counter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Amounts {
     pub(super) dedicated: Option<u64>,
     pub(super) shared: Option<u64>,
 }
 
-/// Which of the two a value is.
+/// The pool of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pool {
     Dedicated,
     Shared,
 }
 
-/// Of `pid_6448_luid_0x00000000_0x0000D1F3_phys_0`: high and low half of the LUID, then which of several linked cards.
-/// A name that there is twice ends in `#1`.
+/// Parses `pid_6448_luid_0x00000000_0x0000D1F3_phys_0`: high and low half of the LUID, then the linked card.
+/// A repeated name ends in `#1`.
 pub(super) fn holder(instance: &str) -> Option<Holder> {
     let (pid, rest) = instance.strip_prefix("pid_")?.split_once('_')?;
     Some(Holder { pid: pid.parse().ok()?, luid: luid(rest)? })
 }
 
-/// Of `luid_0x00000000_0x0000D1F3_phys_0`.
+/// Parses `luid_0x00000000_0x0000D1F3_phys_0`.
 pub(super) fn luid(instance: &str) -> Option<u64> {
     let (high, rest) = instance.strip_prefix("luid_0x")?.split_once("_0x")?;
     let (low, card) = rest.split_once("_phys_")?;
@@ -41,7 +41,7 @@ pub(super) fn luid(instance: &str) -> Option<u64> {
     Some(u64::from(half(high)?) << 32 | u64::from(half(low)?))
 }
 
-/// Adds a value to what is there: linked cards are one adapter. A negative one is no amount.
+/// Adds a value to the sum: linked cards are one adapter. A negative value is no amount.
 pub(super) fn add<K: Ord>(sums: &mut BTreeMap<K, Amounts>, key: K, pool: Pool, value: i64) {
     let Ok(bytes) = u64::try_from(value) else { return };
     let amounts = sums.entry(key).or_default();
@@ -52,7 +52,7 @@ pub(super) fn add<K: Ord>(sums: &mut BTreeMap<K, Amounts>, key: K, pool: Pool, v
     *sum = Some(sum.unwrap_or(0).saturating_add(bytes));
 }
 
-/// How many processes hold some, on whichever adapters.
+/// Returns how many processes have memory on any adapter.
 #[cfg(any(test, feature = "job"))]
 pub(super) fn holding(held: &BTreeMap<Holder, Amounts>) -> usize {
     let is_some =

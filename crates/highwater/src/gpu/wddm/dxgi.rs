@@ -27,7 +27,7 @@ type CreateFactory = unsafe extern "system" fn(*const GUID, *mut *mut c_void) ->
 /// More adapters than any machine has.
 const MOST: u32 = 256;
 
-/// Sees the adapters that there were when it was made.
+/// A factory, which lists the adapters that existed when it was made.
 #[derive(Debug)]
 pub(super) struct Factory(IDXGIFactory1);
 
@@ -37,19 +37,20 @@ unsafe impl Send for Factory {}
 
 impl Factory {
     /// # Errors
-    /// [`Unavailable::NoBackend`] where there is no DXGI, as on servers without its packages.
+    /// [`Unavailable::NoBackend`] if there is no DXGI, as on servers without its packages.
     pub(super) fn open() -> Result<Self, Unavailable> {
         let none = |error: &dyn std::fmt::Display| Unavailable::NoBackend(format!("DXGI: {error}"));
-        // Not linked: the loader would look for it beside the program first.
-        // SAFETY: a library of the system, from its own directory alone.
+        // It is not linked: the loader would search the program's directory first.
+        // SAFETY: the library is the system's, from its own directory alone.
         let library = unsafe { Library::load_with_flags("dxgi.dll", LOAD_LIBRARY_SEARCH_SYSTEM32) };
-        // Never unloaded: its objects live on, and others in this process may use it.
+        // The library is never unloaded: its objects live on, and other code in this process may use it.
         let library = ManuallyDrop::new(library.map_err(|error| none(&error))?);
         // SAFETY: the name is that of a function of this signature.
         let create = unsafe { library.get::<CreateFactory>(b"CreateDXGIFactory1") };
         let create = create.map_err(|error| none(&error))?;
         let mut factory = null_mut();
-        // SAFETY: the id of an interface and a place for one; what comes is that interface, and is owned here.
+        // SAFETY: the arguments are the id of an interface and a place for one; the result is that interface,
+        // owned here.
         unsafe {
             create(from_ref(&IDXGIFactory1::IID), &raw mut factory)
                 .ok()
@@ -63,12 +64,12 @@ impl Factory {
         (0..MOST).map_while(|place| Some((place, self.adapter(place)?))).filter_map(described).collect()
     }
 
-    /// What this process uses; `None` before Windows 10.
+    /// Returns what this process uses; `None` before Windows 10.
     pub(super) fn own_memory(&self, place: u32) -> Option<Own> {
         let adapter: IDXGIAdapter3 = self.adapter(place)?.cast().ok()?;
         let usage = |segment| {
             let mut info = DXGI_QUERY_VIDEO_MEMORY_INFO::default();
-            // SAFETY: `info` is ours.
+            // SAFETY: `info` is a local value.
             unsafe { adapter.QueryVideoMemoryInfo(0, segment, &raw mut info) }.ok()?;
             Some(info.CurrentUsage)
         };
@@ -79,13 +80,13 @@ impl Factory {
     }
 
     fn adapter(&self, place: u32) -> Option<IDXGIAdapter1> {
-        // SAFETY: a number; past the last one it is an error.
+        // SAFETY: the argument is a number; past the last one the call fails.
         unsafe { self.0.EnumAdapters1(place) }.ok()
     }
 }
 
 fn described((place, adapter): (u32, IDXGIAdapter1)) -> Option<Adapter> {
-    // SAFETY: it returns a plain structure.
+    // SAFETY: the call returns a plain structure.
     let told = unsafe { adapter.GetDesc1() }.ok()?;
     let name: Vec<u16> = told.Description.iter().copied().take_while(|&unit| unit != 0).collect();
     let luid =

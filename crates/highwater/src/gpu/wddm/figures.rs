@@ -1,4 +1,4 @@
-//! What DXGI and the counters say, as figures.
+//! Turns the answers of DXGI and the counters into figures.
 
 use super::counters::{Amounts, Holder};
 use crate::{
@@ -9,13 +9,13 @@ use crate::{
 /// The vendor and device of Microsoft's Basic Render Driver, which draws with the processor.
 const BASIC_RENDER: (u32, u32) = (0x1414, 0x8c);
 
-/// `DXGI_ADAPTER_DESC1`, with where the card sits.
+/// `DXGI_ADAPTER_DESC1`, with the address of the card.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Adapter {
-    /// Its place in DXGI's list.
+    /// Its position in DXGI's list.
     pub(super) place: u32,
     pub(super) luid: u64,
-    /// Its PCI address, where the kernel tells.
+    /// Its PCI address, if the kernel reports one.
     pub(super) pci: Option<String>,
     pub(super) name: String,
     pub(super) vendor: u32,
@@ -25,7 +25,7 @@ pub(super) struct Adapter {
     pub(super) has_software_flag: bool,
 }
 
-/// What `QueryVideoMemoryInfo` says this process uses of both segments.
+/// This process's use of both segments, from `QueryVideoMemoryInfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Own {
     pub(super) local: u64,
@@ -33,7 +33,7 @@ pub(super) struct Own {
 }
 
 impl Adapter {
-    /// Whether it is no device but a program.
+    /// Returns whether the adapter is a program and no device.
     pub(super) fn is_software(&self) -> bool {
         self.has_software_flag || (self.vendor, self.device) == BASIC_RENDER
     }
@@ -42,7 +42,7 @@ impl Adapter {
         self.pci.as_deref().map_or_else(|| luid_id(self.luid), DeviceId::new)
     }
 
-    /// Whether it has memory of its own.
+    /// Returns whether it has memory of its own.
     fn has_memory(&self) -> bool {
         self.dedicated > 0
     }
@@ -52,12 +52,13 @@ impl Adapter {
     }
 }
 
-/// For an adapter whose address is not known: good until the system restarts.
+/// Makes an identity for an adapter without a known address; valid until the system restarts.
 fn luid_id(luid: u64) -> DeviceId {
     DeviceId::new(&format!("luid-{:08x}-{:08x}", luid >> 32, luid & 0xffff_ffff))
 }
 
-/// The adapter as a device. Its total is its own memory, or where it has none how much of the system's it may use.
+/// Makes a device from the adapter. Its total is its own memory, or else the most system memory that it may
+/// use.
 pub(super) fn device(adapter: &Adapter) -> Device {
     let unknown = |why| {
         Figure::new(Reading::Unknown(why), Scope::Device, adapter.pool(), Kind::Allocated, Source::Dxgi)
@@ -76,7 +77,7 @@ pub(super) fn device(adapter: &Adapter) -> Device {
     device
 }
 
-/// What the counters say is in use on it.
+/// Sets the memory in use from the counters.
 pub(super) fn set_used(device: &mut Device, in_use: &Result<Amounts, Unavailable>) {
     let figure = |amount: Option<u64>, why: Option<&Unavailable>, pool| {
         let reading = amount.ok_or_else(|| why.cloned().unwrap_or(Unavailable::NotProvided));
@@ -96,7 +97,7 @@ pub(super) fn set_used(device: &mut Device, in_use: &Result<Amounts, Unavailable
     }
 }
 
-/// What this process uses of an adapter; `None` where it uses nothing of it.
+/// Returns this process's memory on an adapter; `None` if it uses none.
 pub(super) fn own_usage(adapter: &Adapter, own: Own) -> Option<Usage> {
     if own.local == 0 && own.non_local == 0 {
         return None;
@@ -116,10 +117,10 @@ pub(super) fn own_usage(adapter: &Adapter, own: Own) -> Option<Usage> {
     Some(Usage::new(std::process::id(), adapter.id(), vram, system))
 }
 
-/// What the counters say a process has committed; `None` on an adapter that is no device.
+/// Returns the memory that a process has committed; `None` on an adapter that is no device.
 pub(super) fn usage(adapters: &[Adapter], holder: Holder, held: Amounts) -> Option<Usage> {
     if held.dedicated.unwrap_or(0) == 0 && held.shared.unwrap_or(0) == 0 {
-        // Every process that ever looked at the adapter has an instance.
+        // Every process that ever opened the adapter has an instance.
         return None;
     }
     let adapter = adapters.iter().find(|adapter| adapter.luid == holder.luid)?;
@@ -136,12 +137,12 @@ pub(super) fn usage(adapters: &[Adapter], holder: Holder, held: Amounts) -> Opti
     Some(Usage::new(holder.pid, adapter.id(), vram, system))
 }
 
-/// Where `vram` is the system's memory already.
+/// Makes the figure of `system` if `vram` is the system's memory already.
 fn not_apart(source: Source, kind: Kind) -> Figure {
     Figure::new(Reading::Unknown(Unavailable::NotSupported), Scope::Process, Pool::System, kind, source)
 }
 
-/// Adds a row, or what it knows to the row of a source that knew less: under WDDM NVML names processes without amounts.
+/// Adds a row, or completes the row of another source: under WDDM NVML names processes without amounts.
 pub(super) fn complete(into: &mut Listing, usage: Usage) {
     let known = into.usages.iter_mut().find(|known| (known.pid, &known.device) == (usage.pid, &usage.device));
     let Some(known) = known else {

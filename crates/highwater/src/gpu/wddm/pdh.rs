@@ -1,4 +1,5 @@
-//! The performance counters of GPU memory (Windows 10 1709), by their English names whatever the system speaks.
+//! The performance counters of GPU memory (Windows 10 1709), by their English names in any language of the
+//! system.
 
 use std::{
     collections::BTreeMap, ffi::OsString, mem::ManuallyDrop, os::windows::ffi::OsStringExt, ptr::null_mut,
@@ -30,10 +31,10 @@ const PATHS: [(PCWSTR, CounterSubject, Pool); 4] = [
     (w!("\\GPU Adapter Memory(*)\\Shared Usage"), CounterSubject::Adapters, Pool::Shared),
 ];
 
-/// Instances come while we ask how many there are; so often we ask again.
+/// Instances may appear between the two calls; the pair is repeated up to this many times.
 const ATTEMPTS: u32 = 5;
 
-/// More than any instance is called (`PDH_MAX_INSTANCE_NAME`).
+/// Longer than any instance's name (`PDH_MAX_INSTANCE_NAME`).
 const LONGEST_NAME: usize = 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +43,11 @@ enum CounterSubject {
     Adapters,
 }
 
-/// A query with the counters, open until this process ends: closing it would need the library that may be gone by then.
+/// A query with the counters, open until this process ends: closing it would need a library that may be
+/// unloaded by then.
 #[derive(Debug)]
 pub(super) struct Counters {
-    /// Never unloaded: others in this process may use it.
+    /// The library is never unloaded: other code in this process may use it.
     _library: ManuallyDrop<Library>,
     collect: Collect,
     values: Values,
@@ -58,12 +60,12 @@ unsafe impl Send for Counters {}
 
 impl Counters {
     /// # Errors
-    /// [`Unavailable::NoBackend`] where the system has no such counters.
+    /// [`Unavailable::NoBackend`] if the system has no such counters.
     pub(super) fn open() -> Result<Self, Unavailable> {
-        // SAFETY: a library of the system, from its own directory alone.
+        // SAFETY: the library is the system's, from its own directory alone.
         let library = unsafe { Library::load_with_flags("pdh.dll", LOAD_LIBRARY_SEARCH_SYSTEM32) };
         let library = library.map_err(|error| Unavailable::NoBackend(format!("pdh.dll: {error}")))?;
-        // SAFETY: each name is that of a function of pdh.h with the signature that its type has.
+        // SAFETY: each name is that of a function of pdh.h with the signature of its type.
         let (open, add, collect, values) = unsafe {
             (
                 *library.get::<OpenQuery>(b"PdhOpenQueryW").map_err(missing)?,
@@ -73,13 +75,13 @@ impl Counters {
             )
         };
         let mut query = null_mut();
-        // SAFETY: no data source means what runs now; `query` is ours.
+        // SAFETY: no data source means live data; `query` is a local value.
         check(unsafe { open(null_mut(), 0, &raw mut query) })?;
         let mut added = Vec::new();
         let mut refused = None;
         for (path, whose, pool) in PATHS {
             let mut counter = null_mut();
-            // SAFETY: an open query, a text that ends with 0, a live local.
+            // SAFETY: the query is open, the text ends with 0, and `counter` is a local value.
             match check(unsafe { add(query, path, 0, &raw mut counter) }) {
                 Ok(()) => added.push((counter, whose, pool)),
                 Err(why) => refused = Some(why),
@@ -91,12 +93,12 @@ impl Counters {
         }
     }
 
-    /// What each process holds.
+    /// Returns the memory of each process.
     pub(super) fn processes(&self) -> Result<BTreeMap<Holder, Amounts>, Unavailable> {
         self.sums(CounterSubject::Processes, holder)
     }
 
-    /// What is in use of each adapter.
+    /// Returns the memory in use on each adapter.
     pub(super) fn adapters(&self) -> Result<BTreeMap<u64, Amounts>, Unavailable> {
         self.sums(CounterSubject::Adapters, luid)
     }
@@ -106,11 +108,11 @@ impl Counters {
         whose: CounterSubject,
         key: impl Fn(&str) -> Option<K>,
     ) -> Result<BTreeMap<K, Amounts>, Unavailable> {
-        // SAFETY: the open query.
+        // SAFETY: the query is open.
         let collected = unsafe { (self.collect)(self.query) };
         let mut sums = BTreeMap::new();
         if collected == PDH_NO_DATA {
-            // Not one instance.
+            // There is no instance.
             return Ok(sums);
         }
         check(collected)?;
@@ -131,12 +133,13 @@ impl Counters {
                 u32::try_from(buffer.len() * size_of::<PDH_FMT_COUNTERVALUE_ITEM_W>()).unwrap_or(u32::MAX);
             let mut count = 0;
             let place = if buffer.is_empty() { null_mut() } else { buffer.as_mut_ptr() };
-            // SAFETY: `buffer` has `size` bytes, aligned for the items at its start; names follow them inside it.
+            // SAFETY: `buffer` has `size` bytes, aligned for the items at its start; names follow them inside
+            // it.
             let status =
                 unsafe { (self.values)(counter, PDH_FMT_LARGE, &raw mut size, &raw mut count, place) };
             match status {
                 PDH_MORE_DATA => {
-                    // What came meanwhile may need more than was said.
+                    // New instances may need more room than was reported.
                     let items = (size as usize).div_ceil(size_of::<PDH_FMT_COUNTERVALUE_ITEM_W>()) + 16;
                     buffer.clear();
                     buffer.resize(items, PDH_FMT_COUNTERVALUE_ITEM_W::default());
@@ -149,23 +152,23 @@ impl Counters {
                 }
             }
         }
-        Err(Unavailable::Failed("the counters grew each time that they were asked".to_owned()))
+        Err(Unavailable::Failed("the counters grew at each query".to_owned()))
     }
 }
 
-/// Name and value of an instance that has one.
+/// Returns name and value of an instance that has a value.
 fn value_of(item: &PDH_FMT_COUNTERVALUE_ITEM_W) -> Option<(String, i64)> {
     if !matches!(item.FmtValue.CStatus, PDH_CSTATUS_VALID_DATA | PDH_CSTATUS_NEW_DATA)
         || item.szName.is_null()
     {
         return None;
     }
-    // SAFETY: a text inside the buffer that ends with 0.
+    // SAFETY: the name is a text inside the buffer that ends with 0.
     let name = unsafe {
         let length = (0..LONGEST_NAME).take_while(|&at| *item.szName.add(at) != 0).count();
         OsString::from_wide(std::slice::from_raw_parts(item.szName, length))
     };
-    // SAFETY: the form that was asked for.
+    // SAFETY: this is the format that was asked for.
     Some((name.into_string().ok()?, unsafe { item.FmtValue.Anonymous.largeValue }))
 }
 
@@ -177,12 +180,12 @@ fn check(status: u32) -> Result<(), Unavailable> {
         }
         _ => Err(Unavailable::DriverBroken {
             code: status.into(),
-            text: format!("the performance counters say {status:#010x}"),
+            text: format!("the performance counters failed with {status:#010x}"),
         }),
     }
 }
 
-#[allow(clippy::needless_pass_by_value)] // For map_err.
+#[allow(clippy::needless_pass_by_value)] // map_err passes values.
 fn missing(error: libloading::Error) -> Unavailable {
     Unavailable::NoBackend(format!("pdh.dll: {error}"))
 }

@@ -2,7 +2,7 @@ use std::{fs, os::unix::fs::symlink};
 
 use super::*;
 
-/// A tree with the nodes of a class: (name, `dev`, name of the device or none, text of its uevent).
+/// Searches a tree with the nodes of a class: (name, `dev`, name of the device or none, text of its uevent).
 fn find(nodes: &[(&str, &str, &str)]) -> Cards {
     let tree = tempfile::tempdir().unwrap();
     for (path, device, uevent) in nodes {
@@ -88,7 +88,7 @@ fn apus_of_amd_are_known_by_their_tables() {
         fs::write(tree.path().join("gpu_metrics"), header).unwrap();
         let card = Card { directory: tree.path().to_owned(), ..Card::read(tree.path(), "card0") };
         assert_eq!(card.is_amd_apu(), expected, "{header:?}");
-        // One that sleeps is left alone.
+        // A sleeping device is left alone.
         fs::create_dir(tree.path().join("power")).unwrap();
         fs::write(tree.path().join("power/runtime_status"), "suspended\n").unwrap();
         assert_eq!(card.is_amd_apu(), None);

@@ -166,7 +166,7 @@ proptest! {
     #[test]
     fn order_does_not_matter(lines in lines(), seed in any::<u64>()) {
         let mut shuffled = lines.clone();
-        // By a key that has nothing to do with the order.
+        // The key has nothing to do with the order.
         shuffled.sort_by_key(|line| line.bytes().fold(seed, |sum, byte| sum.rotate_left(7) ^ u64::from(byte)));
         prop_assert_eq!(Client::parse(lines.concat().as_bytes()), Client::parse(shuffled.concat().as_bytes()));
     }

@@ -17,7 +17,7 @@ fn of(driver: &str, texts: &[&str]) -> Usage {
     usage(7, &device(driver), &texts.iter().map(parse).collect::<Vec<_>>())
 }
 
-/// (bytes, pool, kind) of what lies with the device, and the bytes of what lies in system RAM besides.
+/// (bytes, pool, kind) of the memory on the device, and the bytes in system RAM besides.
 type Expected = (Option<u64>, Pool, Kind, Option<u64>);
 
 #[test]
@@ -45,7 +45,7 @@ fn figures_of_every_sample() {
             include_str!("../samples/amdgpu-new-keys-6.13-patch.txt"),
             (Some(44_564 * KIB), Dedicated, Resident, Some(2392 * KIB)),
         ),
-        // Nothing says what is resident.
+        // No driver line says what is resident.
         ("amdxdna", include_str!("../samples/amdxdna-accel.txt"), (Some(0), Unified, Allocated, None)),
         // local0 and stolen-local0: of 35916 KiB allocated 12 are there.
         (
@@ -115,7 +115,7 @@ fn engines_of_samples() {
             engine("video-enhance", 0, None, 1),
         ]
     );
-    // It has both units: time it is.
+    // The text has both units: time is taken.
     assert_eq!(
         engines(include_str!("../samples/msm-engines-only-6.0.txt")),
         [engine("gpu", 1_734_371_319, None, 1)]
@@ -205,8 +205,8 @@ fn huge_sums_do_not_overflow() {
 }
 
 proptest! {
-    /// Buffers, each held by some of a process's three clients, by others too or not, with pages or without: what the
-    /// process really holds lies within the bounds.
+    /// Buffers, each held by some of a process's three clients, by others too or not, with pages or without.
+    /// The process's real memory lies within the bounds.
     #[test]
     fn the_truth_lies_within_the_bounds(buffers in prop::collection::vec((1_u64..1000, 1_u8..8, any::<bool>(), any::<bool>()), 0..12)) {
         let sum = |wanted: &dyn Fn(u8, bool, bool) -> bool| -> u64 {

@@ -9,7 +9,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// A machine with a process 1 that has nothing to do with GPUs.
+    /// Makes a machine with a process 1 that does not use GPUs.
     pub(super) fn new() -> Self {
         let tree = Self { directory: tempfile::tempdir().unwrap() };
         tree.write("proc/meminfo", "MemTotal:       16000000 kB\nMemFree:        1 kB\n");
@@ -43,7 +43,7 @@ impl Tree {
         fs::create_dir_all(self.directory.path().join(path)).unwrap();
     }
 
-    /// The links and files of a directory.
+    /// Copies the links and files of a directory.
     pub(super) fn copy(&self, from: &str, to: &str) {
         for entry in fs::read_dir(self.directory.path().join(from)).unwrap() {
             let (from, name) = (entry.as_ref().unwrap().path(), entry.unwrap().file_name());
@@ -59,7 +59,7 @@ impl Tree {
         fs::remove_dir_all(self.directory.path().join(path)).unwrap();
     }
 
-    /// A PCI device with a card node and a render node.
+    /// Adds a PCI device with a card node and a render node.
     pub(super) fn card(&self, number: u32, address: &str, driver: &str) {
         let uevent = format!("DRIVER={driver}\nPCI_SLOT_NAME={address}\n");
         self.device(number, address, &uevent);
@@ -76,12 +76,12 @@ impl Tree {
         }
     }
 
-    /// A file in the sysfs directory of a device.
+    /// Writes a file in the sysfs directory of a device.
     pub(super) fn of_device(&self, name: &str, file: &str, text: &str) {
         self.write(&format!("sys/devices/{name}/{file}"), text);
     }
 
-    /// A descriptor of a process.
+    /// Adds a descriptor of a process.
     pub(super) fn fd(&self, pid: u32, fd: u32, link: &str, text: &str) {
         self.link(&format!("proc/{pid}/fd/{fd}"), link);
         self.write(&format!("proc/{pid}/fdinfo/{fd}"), text);

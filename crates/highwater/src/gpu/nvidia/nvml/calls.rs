@@ -1,4 +1,4 @@
-//! NVML's functions, called. All `unsafe` calls of a session are here.
+//! Safe calls of NVML's functions. All `unsafe` calls of a session are here.
 
 use std::{
     ffi::{c_char, c_void},
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::Unavailable;
 
-/// The most rows that a list is given room for. More has no machine.
+/// The most rows that a list is given room for; no machine has more.
 const MAX_ROWS: usize = 1 << 16;
 
-/// How often a list that grows while it is read is read again.
+/// A list that grows while it is read is read again up to this many times.
 const TRIES: u32 = 8;
 
 /// A list of processes.
@@ -38,13 +38,13 @@ impl List {
     }
 }
 
-/// A device's memory as NVML has it, in bytes.
+/// A device's memory as NVML reports it, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Memory {
     pub(crate) total: u64,
     pub(crate) free: u64,
     pub(crate) used: u64,
-    /// Version 2 alone tells.
+    /// `None` in version 1, which does not report it.
     pub(crate) reserved: Option<u64>,
 }
 
@@ -72,7 +72,7 @@ struct MemoryV2 {
 #[repr(C)]
 struct Pci {
     bus_id_legacy: [u8; 16],
-    /// Domain, bus, device, device's id, subsystem's id.
+    /// Domain, bus, device, device id, subsystem id.
     numbers: [u32; 5],
     bus_id: [u8; 32],
     spare: [u64; 16],
@@ -98,13 +98,13 @@ struct Addressing {
 }
 
 /// `NVML_STRUCT_VERSION`: the size, and the version in the highest byte.
-#[allow(clippy::cast_possible_truncation)] // A struct of a few bytes.
+#[allow(clippy::cast_possible_truncation)] // The struct has a few bytes.
 const fn version_of<T>(version: u32) -> u32 {
     size_of::<T>() as u32 | version << 24
 }
 
-/// Calls the versions of a function that the library has, newest first, until one answers anything but that it has no
-/// such function or struct. Returns the place of the one that succeeded.
+/// Calls the versions of a function, newest first, until one returns anything but "no such function or
+/// struct". Returns the position of the one that succeeded.
 fn newest<F: Copy>(versions: &[Option<F>], mut call: impl FnMut(usize, F) -> u32) -> Result<usize, Code> {
     let mut last = Code::FUNCTION_NOT_FOUND;
     for (place, function) in versions.iter().enumerate() {
@@ -122,7 +122,7 @@ fn present<F: Copy>(function: Option<F>) -> Result<F, Code> {
     function.ok_or(Code::FUNCTION_NOT_FOUND)
 }
 
-/// The text up to the first NUL; none where the bytes are no text, which must not get to anybody's terminal.
+/// Returns the text up to the first NUL. Bytes that are no UTF-8 must not get to a terminal.
 fn text(bytes: &[u8]) -> Result<String, Code> {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let text = bytes[..end].trim_ascii();
@@ -132,13 +132,14 @@ fn text(bytes: &[u8]) -> Result<String, Code> {
 
 impl Library {
     pub(super) fn init(&self) -> Result<(), Code> {
-        // SAFETY: takes nothing.
+        // SAFETY: the function takes no arguments.
         newest(&self.functions.init, |_, init| unsafe { init() }).map(drop)
     }
 
     pub(super) fn shutdown(&self) {
         if let Some(shutdown) = self.functions.shutdown {
-            // SAFETY: takes nothing, and belongs to the `init` of this session: NVML counts them.
+            // SAFETY: the function takes no arguments, and matches the `init` of this session: NVML counts
+            // them.
             unsafe { shutdown() };
         }
     }
@@ -160,7 +161,7 @@ impl Library {
 
     pub(super) fn by_index(&self, index: u32) -> Result<Handle, Code> {
         let mut handle = Handle(ptr::null_mut());
-        // SAFETY: `handle` is one to write to.
+        // SAFETY: `handle` is a handle to write to.
         newest(&self.functions.by_index, |_, get| unsafe { get(index, &raw mut handle) })?;
         Ok(handle)
     }
@@ -201,7 +202,7 @@ impl Library {
         Ok(Memory { total: v1.total, free: v1.free, used: v1.used, reserved: None })
     }
 
-    /// One list of processes.
+    /// Reads one list of processes.
     pub(super) fn processes(&self, list: List, device: Handle) -> Result<Vec<Row>, Unavailable> {
         let versions = match list {
             List::Compute => &self.functions.compute,
@@ -225,7 +226,7 @@ impl Library {
                     let bytes: Vec<u8> = room.iter().flat_map(|word| word.to_ne_bytes()).collect();
                     return rows::rows(&bytes, count, capacity, layout);
                 }
-                // New processes may come before the next call.
+                // New processes may start before the next call.
                 Err(Code::INSUFFICIENT_SIZE) => wanted = count.max(capacity).saturating_mul(5) / 4 + 16,
                 Err(code) => return Err(code.into()),
             }
@@ -238,29 +239,30 @@ impl Library {
         )))
     }
 
-    /// Whether the driver keeps the peaks of processes.
+    /// Returns whether the driver keeps the peaks of processes.
     pub(super) fn accounts(&self, device: Handle) -> Result<bool, Code> {
         device_number(self.functions.accounting_mode, device).map(|mode| mode == 1)
     }
 
-    /// The highest memory of a running process in bytes; `None` within: the driver says that it is not available.
+    /// Returns the highest memory of a running process in bytes; `Ok(None)` if the driver says that it is not
+    /// available.
     pub(super) fn peak(&self, device: Handle, pid: u32) -> Result<Option<u64>, Code> {
         let mut stats = Accounting::default();
         let get = present(self.functions.accounting_stats)?;
         // SAFETY: `stats` is the struct that this function writes.
         match Code::check(unsafe { get(device, pid, (&raw mut stats).cast()) }) {
-            // Not accounted.
+            // The process is not accounted.
             Err(Code::NOT_FOUND) => return Err(Code::NO_DATA),
             told => told?,
         }
-        // Those of one that ended belong to an earlier process with this pid.
+        // Statistics of an ended process belong to an earlier process with this pid.
         if stats.is_running == 0 {
             return Err(Code::NO_DATA);
         }
         Ok(Some(stats.max_memory).filter(|bytes| *bytes != u64::MAX))
     }
 
-    /// Whether the device uses the processor's page tables (`NVML_DEVICE_ADDRESSING_MODE_ATS`).
+    /// Returns whether the device uses the processor's page tables (`NVML_DEVICE_ADDRESSING_MODE_ATS`).
     pub(super) fn shares_page_tables(&self, device: Handle) -> Result<bool, Code> {
         let mut mode = Addressing { version: version_of::<Addressing>(1), value: 0 };
         let get = present(self.functions.addressing_mode)?;
@@ -269,7 +271,7 @@ impl Library {
         Ok(mode.value == 2)
     }
 
-    /// Whether the GPU is divided (MIG).
+    /// Returns whether the GPU is divided (MIG).
     pub(super) fn is_divided(&self, device: Handle) -> Result<bool, Code> {
         let (mut now, mut pending) = (0, 0);
         let get = present(self.functions.mig_mode)?;
@@ -278,7 +280,7 @@ impl Library {
         Ok(now == 1)
     }
 
-    /// How many parts there may be.
+    /// Returns the highest possible number of parts.
     pub(super) fn part_count(&self, device: Handle) -> Result<u32, Code> {
         device_number(self.functions.mig_count, device)
     }
@@ -290,38 +292,38 @@ impl Library {
         Ok(part)
     }
 
-    /// Of a part: its GPU instance and its compute instance.
+    /// Returns the GPU instance and the compute instance of a part.
     pub(super) fn instance(&self, part: Handle) -> Result<(u32, u32), Code> {
         let gpu = device_number(self.functions.gpu_instance, part)?;
         Ok((gpu, device_number(self.functions.compute_instance, part)?))
     }
 }
 
-/// Longer than any text that NVML has room for (96).
+/// Longer than any text of NVML (96).
 const TEXT: u32 = 128;
 
 fn system_text(get: Option<SystemText>) -> Result<String, Code> {
     let mut bytes = [0_u8; TEXT as usize];
-    // SAFETY: `bytes` has the length that the function is told.
+    // SAFETY: `bytes` has the length that the function is given.
     Code::check(unsafe { present(get)?(bytes.as_mut_ptr().cast::<c_char>(), TEXT) })?;
     text(&bytes)
 }
 
 fn device_text(get: Option<DeviceText>, device: Handle) -> Result<String, Code> {
     let mut bytes = [0_u8; TEXT as usize];
-    // SAFETY: `bytes` has the length that the function is told.
+    // SAFETY: `bytes` has the length that the function is given.
     Code::check(unsafe { present(get)?(device, bytes.as_mut_ptr().cast::<c_char>(), TEXT) })?;
     text(&bytes)
 }
 
 fn device_number(get: Option<DeviceNumber>, device: Handle) -> Result<u32, Code> {
     let mut number = 0;
-    // SAFETY: `number` is one to write to.
+    // SAFETY: `number` is a number to write to.
     Code::check(unsafe { present(get)?(device, &raw mut number) })?;
     Ok(number)
 }
 
-// As nvml.h has them.
+// The sizes are those of nvml.h.
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(
     size_of::<MemoryV1>() == 24

@@ -1,4 +1,4 @@
-//! What NVML returns where it does not answer, `nvmlReturn_t` of `nvml.h`.
+//! NVML's return codes, `nvmlReturn_t` of `nvml.h`.
 
 use crate::Unavailable;
 
@@ -13,22 +13,22 @@ impl Code {
     pub(crate) const NO_PERMISSION: Self = Self(4);
     pub(crate) const NOT_FOUND: Self = Self(6);
     pub(crate) const INSUFFICIENT_SIZE: Self = Self(7);
-    /// Also ours, for a function that the library does not have.
+    /// Also used here for a function that the library does not have.
     pub(crate) const FUNCTION_NOT_FOUND: Self = Self(13);
     pub(crate) const NO_DATA: Self = Self(21);
     pub(crate) const VERSION_MISMATCH: Self = Self(25);
 
-    /// A return value as a result.
+    /// Converts a return value to a result.
     pub(crate) fn check(returned: u32) -> Result<(), Self> {
         if returned == 0 { Ok(()) } else { Err(Self(returned)) }
     }
 
-    /// Whether an older version of the same function may succeed where this one did not.
+    /// Returns whether an older version of the same function may succeed where this one did not.
     pub(crate) fn is_of_version(self) -> bool {
         matches!(self, Self::FUNCTION_NOT_FOUND | Self::VERSION_MISMATCH)
     }
 
-    /// What `nvml.h` says about it.
+    /// Returns the text of `nvml.h` for it.
     pub(crate) fn text(self) -> &'static str {
         match self.0 {
             1 => "NVML is not initialized in this process",

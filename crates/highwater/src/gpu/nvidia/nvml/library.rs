@@ -1,4 +1,4 @@
-//! Loading NVML, and the functions that it has: newest first, each may be missing.
+//! Loads NVML and its functions: newest first, each may be missing.
 
 use std::{
     ffi::{c_char, c_void},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::Unavailable;
 
-/// `nvmlDevice_t`: whatever the library means by it.
+/// `nvmlDevice_t`: an opaque value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub(super) struct Handle(pub(super) *mut c_void);
@@ -29,7 +29,7 @@ pub(super) type Processes = unsafe extern "C" fn(Handle, *mut u32, *mut c_void) 
 pub(super) type Part = unsafe extern "C" fn(Handle, u32, *mut Handle) -> u32;
 pub(super) type OfProcess = unsafe extern "C" fn(Handle, u32, *mut c_void) -> u32;
 
-/// The functions that are used; where there are several versions, the newest first.
+/// The functions in use; of several versions, the newest first.
 pub(super) struct Functions {
     pub(super) init: [Option<Plain>; 2],
     pub(super) shutdown: Option<Plain>,
@@ -95,23 +95,23 @@ impl Functions {
 /// # Safety
 /// `T` must be the type of the C function of this name.
 unsafe fn symbol<T: Copy>(library: &libloading::Library, name: &str) -> Option<T> {
-    // SAFETY: the caller knows the type.
+    // SAFETY: the caller guarantees the type.
     unsafe { library.get::<T>(name) }.ok().map(|found| *found)
 }
 
 /// # Safety
 /// As [`symbol`], for the function in its versions 3, 2 and 1.
 unsafe fn versions<T: Copy>(library: &libloading::Library, name: &str) -> [Option<T>; 3] {
-    // SAFETY: the caller knows the type.
+    // SAFETY: the caller guarantees the type.
     ["_v3", "_v2", ""].map(|version| unsafe { symbol(library, &format!("{name}{version}")) })
 }
 
-/// The library, loaded.
+/// The loaded library.
 pub(super) struct Library {
     pub(super) functions: Functions,
-    /// Under which name it was found.
+    /// The name under which it was found.
     pub(super) name: &'static str,
-    /// Unloaded by [`Library::unload`] only.
+    /// Unloaded only by [`Library::unload`].
     loaded: ManuallyDrop<libloading::Library>,
 }
 
@@ -127,10 +127,11 @@ const NAMES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
 const NAMES: [&str; 1] = ["nvml.dll"];
 
 impl Library {
-    /// Loads it from where the system looks for libraries (Windows: from System32 alone, where drivers put it).
+    /// Loads it from the system's library directories (Windows: from System32 alone, where drivers put it).
     ///
     /// # Errors
-    /// [`Unavailable::NoBackend`] where there is none; [`Unavailable::Failed`] where it is there but cannot be loaded.
+    /// [`Unavailable::NoBackend`] if there is none; [`Unavailable::Failed`] if it exists but cannot be
+    /// loaded.
     pub(super) fn load() -> Result<Self, Unavailable> {
         let mut missing = String::new();
         for name in NAMES {
@@ -151,23 +152,24 @@ impl Library {
         Err(Unavailable::NoBackend(missing))
     }
 
-    /// Unloads it. Not to be called in a process that was forked from the one that loaded it.
+    /// Unloads it. This must not be called in a child forked from the process that loaded it.
     pub(super) fn unload(&mut self) {
-        // SAFETY: called once, when the session ends; its functions are not called afterwards.
+        // SAFETY: this is called once, when the session ends; its functions are not called afterwards.
         unsafe { ManuallyDrop::drop(&mut self.loaded) };
     }
 }
 
 #[cfg(not(windows))]
 fn open(name: &str) -> Result<libloading::Library, libloading::Error> {
-    // SAFETY: NVML's initialisers are made to run in any process. If the file is something else there is no help.
+    // SAFETY: NVML's initialisers are made to run in any process. Nothing protects against another file of
+    // that name.
     unsafe { libloading::Library::new(name) }
 }
 
 #[cfg(windows)]
 fn open(name: &str) -> Result<libloading::Library, libloading::Error> {
     use libloading::os::windows;
-    // SAFETY: as above. Only System32 is looked in: neither the program's directory nor the current one.
+    // SAFETY: as above. Only System32 is searched: neither the program's directory nor the current one.
     unsafe { windows::Library::load_with_flags(name, windows::LOAD_LIBRARY_SEARCH_SYSTEM32) }.map(Into::into)
 }
 
@@ -176,10 +178,10 @@ fn reason(error: &libloading::Error) -> String {
     source.map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Whether the loader says that there is no such file, and not that a library which this one needs is missing.
+/// Returns whether the loader reports the file itself missing, and not a library that it needs.
 fn is_not_found(name: &str, text: &str) -> bool {
     let says_so = ["cannot open shared object file", "No such file", "no such file"];
-    // musl, linked statically.
+    // musl says this in static builds.
     let cannot_load = text.contains("Dynamic loading not supported");
     cfg!(windows)
         || cannot_load

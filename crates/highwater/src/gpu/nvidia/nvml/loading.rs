@@ -1,21 +1,21 @@
-//! Being inside the system's loader, which a fork may catch half way.
+//! Guards against a fork while a thread is inside the system's loader.
 //!
-//! dlopen(3) and dlclose(3) change lists that a child forked meanwhile by another thread finds half changed, and the C
-//! library does not mend them: its own dlopen may then crash. So who is inside is counted, beside the process that
-//! counts; a child that inherits a count other than zero never goes inside.
+//! dlopen(3) and dlclose(3) change lists. A child forked at that time by another thread finds them half
+//! changed, and its own dlopen may crash. So the threads inside are counted, beside the process that counts.
+//! A child that inherits a count other than zero never goes inside.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::fork::Generation;
 
-/// Threads inside in the low half; in the high half, which process counts.
+/// The number of threads inside (low half), and the process that counts (high half).
 static INSIDE: AtomicU64 = AtomicU64::new(0);
 
-/// This thread is inside.
+/// A guard that marks this thread as inside.
 pub(super) struct Loading(());
 
 impl Loading {
-    /// `None` in a process that was forked while another thread was inside.
+    /// Enters; `None` in a process that was forked while another thread was inside.
     pub(super) fn begin() -> Option<Self> {
         let own = Generation::current().number();
         let mut seen = INSIDE.load(Ordering::Acquire);
@@ -30,9 +30,9 @@ impl Loading {
     }
 }
 
-/// How many are inside once one more is; `None` where some never come out.
+/// Returns how many are inside after one more enters; `None` if some can never leave.
 fn after(seen: u64, own: u32) -> Option<u32> {
-    #[allow(clippy::cast_possible_truncation)] // The two halves.
+    #[allow(clippy::cast_possible_truncation)] // These are the two halves.
     let (process, count) = ((seen >> 32) as u32, seen as u32);
     match count {
         0 => Some(1),

@@ -1,36 +1,35 @@
-//! Rows of NVML's lists of processes, from the bytes that the driver wrote.
+//! Parses rows of NVML's lists of processes from the bytes that the driver wrote.
 //!
-//! The rows' size cannot be told from the function or the version: drivers 535.43 to 535.86 wrote 32 bytes from the
-//! function whose rows have 24 before and after. So the room is filled with a sentinel beforehand, and where the
-//! driver stopped writing tells the size.
+//! Neither the function nor its version gives the size of a row. Drivers 535.43 to 535.86 wrote 32 bytes from
+//! a function whose rows have 24 before and after. So the room is filled with a sentinel, and the end of what
+//! the driver wrote gives the size.
 
 use crate::Unavailable;
 
-/// What the room for rows is filled with. As the last byte of a row it would be an instance or an amount that cannot
-/// be, so the end of what was written is exact.
+/// The byte that fills the room for rows. As the last byte of a row it would be an impossible instance or
+/// amount, so the end of the written part is exact.
 pub(crate) const SENTINEL: u8 = 0xA5;
 
-/// How much room each row is given: more than any row that is known, so that a driver with longer ones still writes
-/// inside.
+/// The room for each row: more than any known row has, so that a driver with longer ones still writes inside.
 pub(crate) const ROOM: usize = 64;
 
 /// `NVML_VALUE_NOT_AVAILABLE` as an amount.
 const NOT_AVAILABLE: u64 = u64::MAX;
 
-/// `NVML_VALUE_NOT_AVAILABLE` as an instance: not a part of a divided GPU.
+/// `NVML_VALUE_NOT_AVAILABLE` as an instance: the process uses no part of a divided GPU.
 const NO_INSTANCE: u32 = u32::MAX;
 
-/// One process, as the driver has it.
+/// One process in the driver's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) pid: u32,
-    /// `None`: the driver says that it is not available.
+    /// `None` if the driver says that it is not available.
     pub(crate) used: Option<u64>,
     /// The GPU instance and the compute instance, on a divided GPU.
     pub(crate) instance: Option<(u32, u32)>,
 }
 
-/// Which layouts a function may use.
+/// The layouts that a function may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// `nvmlProcessInfo_v1_t`: 16 bytes, no instances.
@@ -48,18 +47,18 @@ impl Layout {
     }
 }
 
-/// Room for a number of rows, filled with the sentinel. `u64`, because the rows must lie on such boundaries.
+/// Returns room for a number of rows, filled with the sentinel; `u64` because the rows need such alignment.
 ///
-/// The number that the driver is told is odd: then no two readings of where it stopped can be confused.
+/// The capacity given to the driver is odd, so that no two row sizes can explain the same end.
 pub(crate) fn room(rows: usize) -> (Vec<u64>, usize) {
     let rows = rows | 1;
     (vec![u64::from_ne_bytes([SENTINEL; 8]); rows * ROOM / 8], rows)
 }
 
-/// Takes `count` rows out of `bytes`, for which the driver was told to have room for `capacity`.
+/// Parses `count` rows in `bytes`, with the `capacity` that the driver was given.
 ///
 /// # Errors
-/// [`Unavailable::LayoutUnknown`] where no known row's size fits what was written.
+/// [`Unavailable::LayoutUnknown`] if no known size of a row fits the written part.
 pub(crate) fn rows(
     bytes: &[u8],
     count: usize,
@@ -77,7 +76,7 @@ pub(crate) fn rows(
         .collect()
 }
 
-/// The size of a row: the driver wrote `count` of them, or cleared the room for `capacity` first.
+/// Finds the size of a row: the driver wrote `count` of them, or cleared the room for `capacity` first.
 fn stride(bytes: &[u8], count: usize, capacity: usize, layout: Layout) -> Option<usize> {
     let written = bytes.iter().rposition(|byte| *byte != SENTINEL)? + 1;
     let fits = |rows: usize| {
@@ -106,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    /// As a driver would write them.
+    /// Builds bytes as a driver would write them.
     fn written(rows: &[(u32, u64, u32, u32)], stride: usize, capacity: usize) -> Vec<u8> {
         let mut bytes = vec![SENTINEL; capacity * ROOM];
         for (place, (pid, used, gpu, compute)) in rows.iter().enumerate() {

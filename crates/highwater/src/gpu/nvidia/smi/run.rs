@@ -1,4 +1,4 @@
-//! Starting the program, with an end to our patience.
+//! Starts the program, with a timeout.
 
 use std::{
     io::{self, Read},
@@ -10,16 +10,16 @@ use std::{
 
 use crate::{Unavailable, helper};
 
-/// Waking a driver up takes seconds; a broken one never answers.
+/// Waking a driver takes seconds; a broken one never answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// More than it has to say about any machine.
+/// More than it prints on any machine.
 const MAX_OUTPUT: u64 = 1 << 20;
 
-/// Names the program's path, where that is an unusual one.
+/// The variable that names the program's path, if it is an unusual one.
 const VARIABLE: &str = "HWM_NVIDIA_SMI";
 
-/// What `nvidia-smi` prints when asked for `arguments`.
+/// Returns the output of `nvidia-smi` for `arguments`.
 pub(super) fn nvidia_smi(arguments: &[&str]) -> Result<String, Unavailable> {
     let program = helper::find("nvidia-smi", VARIABLE).map_err(|error| not_started(&error))?;
     output(Command::new(program).args(arguments), PATIENCE)
@@ -33,13 +33,13 @@ fn not_started(error: &io::Error) -> Unavailable {
     }
 }
 
-/// What a program prints; its exit code, with the first line, where it is not 0.
+/// Returns the output of a program; an error with exit code and first line if the code is not 0.
 fn output(program: &mut Command, patience: Duration) -> Result<String, Unavailable> {
     let command = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| not_started(&error))?;
     let text = read(&mut child, patience);
     if text.is_none() {
-        // It may have ended meanwhile.
+        // It may have exited already.
         let _ = child.kill();
     }
     let status = child.wait();
@@ -50,25 +50,25 @@ fn output(program: &mut Command, patience: Duration) -> Result<String, Unavailab
         return Ok(text);
     }
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    // The code for a machine without a device.
+    // This text and code mean a machine without a device.
     if first.starts_with("No devices were found") {
         return Ok(String::new());
     }
     let Some(code) = status.code() else {
         return Err(Unavailable::Failed(format!("nvidia-smi: {status}")));
     };
-    let text = format!("nvidia-smi says: {}", first.trim().chars().take(200).collect::<String>());
+    let text = format!("nvidia-smi printed: {}", first.trim().chars().take(200).collect::<String>());
     Err(Unavailable::DriverBroken { code: code.into(), text })
 }
 
-/// All that it prints; `None` if that takes too long.
+/// Returns the whole output; `None` if it takes too long.
 fn read(child: &mut Child, patience: Duration) -> Option<String> {
     let output = child.stdout.take()?;
     let (tell, told) = mpsc::channel();
     let reader = thread::Builder::new().name("nvidia-smi".into()).spawn(move || {
         let mut bytes = Vec::new();
         let _ = output.take(MAX_OUTPUT).read_to_end(&mut bytes);
-        // Nobody listens any more after the time is over.
+        // After the timeout no receiver is left.
         let _ = tell.send(String::from_utf8_lossy(&bytes).into_owned());
     });
     reader.ok()?;
@@ -88,7 +88,7 @@ mod tests {
         let patience = Duration::from_secs(30);
         assert_eq!(shell("echo GPU-1, 5, 6", patience), Ok("GPU-1, 5, 6\n".into()));
         assert_eq!(shell("echo No devices were found; exit 6", patience), Ok(String::new()));
-        let text = "nvidia-smi says: Failed to initialize NVML".into();
+        let text = "nvidia-smi printed: Failed to initialize NVML".into();
         assert_eq!(
             shell("echo Failed to initialize NVML; exit 18", patience),
             Err(Unavailable::DriverBroken { code: 18, text })

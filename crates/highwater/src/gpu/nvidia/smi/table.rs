@@ -1,21 +1,22 @@
-//! What `nvidia-smi --format=csv,noheader,nounits` prints, parsed. Cells in brackets (`[N/A]`) are unknown, never 0.
+//! Parses the output of `nvidia-smi --format=csv,noheader,nounits`. Cells in brackets (`[N/A]`) are unknown,
+//! never 0.
 
 use super::super::memory::Amounts;
 use crate::{Unavailable, gpu::Reading};
 
-/// Asks for devices. The name comes last: it alone may hold a comma.
+/// The query of devices. The name comes last: it alone may hold a comma.
 pub(super) const GPUS: [&str; 2] = [
     "--query-gpu=uuid,pci.bus_id,driver_version,memory.total,memory.used,memory.free,memory.reserved,name",
     "--format=csv,noheader,nounits",
 ];
 
-/// The same for drivers that know no `memory.reserved`.
+/// The same query for drivers that lack `memory.reserved`.
 pub(super) const GPUS_BEFORE_R510: [&str; 2] = [
     "--query-gpu=uuid,pci.bus_id,driver_version,memory.total,memory.used,memory.free,name",
     "--format=csv,noheader,nounits",
 ];
 
-/// Asks for processes.
+/// The query of processes.
 pub(super) const APPS: [&str; 2] =
     ["--query-compute-apps=gpu_uuid,pid,used_memory", "--format=csv,noheader,nounits"];
 
@@ -37,23 +38,23 @@ pub(super) struct App {
     pub(super) used: Reading,
 }
 
-/// The devices; whether the answer tells what is reserved follows from the question.
+/// Parses the devices. `has_reserved` follows from the query.
 ///
 /// # Errors
-/// [`Unavailable::LayoutUnknown`] where a line has another number of cells.
+/// [`Unavailable::LayoutUnknown`] if a line has another number of cells.
 pub(super) fn gpus(text: &str, has_reserved: bool) -> Result<Vec<Gpu>, Unavailable> {
     lines(text).map(|line| gpu(line, has_reserved).ok_or(Unavailable::LayoutUnknown)).collect()
 }
 
-/// The processes.
+/// Parses the processes.
 ///
 /// # Errors
-/// [`Unavailable::LayoutUnknown`] where a line is no process.
+/// [`Unavailable::LayoutUnknown`] if a line is no process.
 pub(super) fn apps(text: &str) -> Result<Vec<App>, Unavailable> {
     lines(text).map(|line| app(line).ok_or(Unavailable::LayoutUnknown)).collect()
 }
 
-/// "No devices were found", "No running processes found" stand in the place of rows.
+/// Skips "No devices were found" and "No running processes found", which stand in the place of rows.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("No "))
 }
@@ -80,12 +81,12 @@ fn app(line: &str) -> Option<App> {
     Some(App { uuid: uuid.to_owned(), pid, used: mib(cells.next()?) })
 }
 
-/// A text, unless it stands for none.
+/// Returns a cell's text, unless it stands for none.
 fn said(cell: &str) -> Option<String> {
     (!cell.is_empty() && !cell.starts_with('[') && cell != "N/A").then(|| cell.to_owned())
 }
 
-/// Bounds of an amount printed in whole MiB.
+/// Returns bounds of an amount printed in whole MiB.
 fn mib(cell: &str) -> Reading {
     let digits = cell.strip_suffix("MiB").unwrap_or(cell).trim();
     let bytes = |mib: u64| mib.checked_mul(1 << 20);
@@ -101,7 +102,9 @@ fn mib(cell: &str) -> Reading {
         "n/a" => Unavailable::DriverSaysNotAvailable,
         "not supported" => Unavailable::NotSupported,
         "insufficient permissions" | "insufficient permission" => Unavailable::PermissionDenied,
-        _ => Unavailable::Failed(format!("nvidia-smi says: {}", text.chars().take(80).collect::<String>())),
+        _ => {
+            Unavailable::Failed(format!("nvidia-smi printed: {}", text.chars().take(80).collect::<String>()))
+        }
     })
 }
 
