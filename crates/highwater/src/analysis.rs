@@ -1,6 +1,5 @@
-//! Judgement of records: what grew between two of them ([`compare()`]), and what went on growing inside one
-//! ([`find_leaks`]). Pure functions of records; they print nothing and read nothing else. `docs/compare.md` has the
-//! rules in plain words.
+//! Judges records: growth between two of them ([`compare()`]), and growth that continues inside one
+//! ([`find_leaks`]). These are pure functions of records. `docs/compare.md` has the rules in plain words.
 //!
 //! ```no_run
 //! use highwater::{analysis::{LeakRules, Rules, Verdict, compare, find_leaks}, record::Record};

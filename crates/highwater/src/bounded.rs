@@ -1,7 +1,8 @@
-//! Texts whose length others choose (`/proc`, sysfs, cgroupfs), read up to a bound. `docs/internals/bounds.md` lists them.
+//! Bounded reading of texts whose length others choose (`/proc`, sysfs, cgroupfs). `docs/internals/bounds.md`
+//! lists them.
 //!
-//! A FIFO in a tree that the user names does not block: it is opened with `O_NONBLOCK` (fifo(7)), which regular files
-//! and those of procfs ignore.
+//! A FIFO in a tree that the user names does not block. It is opened with `O_NONBLOCK` (fifo(7)), which
+//! regular files and those of procfs ignore.
 
 use std::{
     fs::{File, OpenOptions},
@@ -9,13 +10,13 @@ use std::{
     path::Path,
 };
 
-/// The part of `/proc/PID/cmdline` that a name or a pattern is taken from.
+/// The part of `/proc/PID/cmdline` that serves for a name or a pattern.
 #[cfg(target_os = "linux")]
 pub(crate) const MAX_COMMAND_LINE_BYTES: usize = 4 << 10;
-/// The command line of the process that is attached to: the limit of execve(2) with the usual stack of 8 MiB.
+/// The command line of an attached process: the limit of execve(2) with the usual stack of 8 MiB.
 #[cfg(all(feature = "job", target_os = "linux"))]
 pub(crate) const MAX_ATTACHED_COMMAND_BYTES: usize = 2 << 20;
-/// Files of one process. The longest is `status`: 65,536 groups (`NGROUPS_MAX`) take 704 KiB of it.
+/// Files of one process. The longest is `status`, in which 65,536 groups (`NGROUPS_MAX`) take 704 KiB.
 #[cfg(target_os = "linux")]
 pub(crate) const MAX_PROCESS_FILE_BYTES: usize = 1 << 20;
 /// A length that files of one process seldom exceed.
@@ -35,7 +36,7 @@ pub(crate) const MAX_VALUE_BYTES: usize = 64 << 10;
 #[cfg(feature = "record")]
 pub(crate) const MAX_RECORDED_WORDS: usize = 1 << 20;
 
-/// The name of a program, as that of any file (`NAME_MAX`).
+/// The name of a program, like that of any file (`NAME_MAX`).
 pub(crate) const MAX_NAME_BYTES: usize = 255;
 /// The path of a program (`PATH_MAX`).
 #[cfg(feature = "job")]
@@ -45,11 +46,11 @@ pub(crate) const MAX_PATH_BYTES: usize = 4 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     Whole,
-    /// It goes on beyond the bound.
+    /// The text continues beyond the bound.
     Cut,
 }
 
-/// Reads a whole text; one that goes on beyond `most` bytes is an error.
+/// Reads a whole text; one that continues beyond `most` bytes is an error.
 pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     match read_start(path, most, &mut text)? {
@@ -58,31 +59,32 @@ pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Reads a whole text in UTF-8; one that goes on beyond `most` bytes is an error.
+/// Reads a whole text in UTF-8; one that continues beyond `most` bytes is an error.
 #[cfg(any(feature = "record", feature = "nvml", feature = "nvidia-smi-fallback"))]
 pub(crate) fn read_to_string(path: &Path, most: usize) -> io::Result<String> {
     String::from_utf8(read(path, most)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// Reads at most `most` bytes of a file into `text`, in place of what was there.
+/// Reads at most `most` bytes of a file into `text`, which is cleared first.
 pub(crate) fn read_start(path: &Path, most: usize, text: &mut Vec<u8>) -> io::Result<Extent> {
     start_of(open(path)?, most, text)
 }
 
-/// Reads at most `most` bytes into `text`, in place of what was there.
+/// Reads at most `most` bytes into `text`, which is cleared first.
 pub(crate) fn start_of(source: impl Read, most: usize, text: &mut Vec<u8>) -> io::Result<Extent> {
     text.clear();
-    // One byte more tells whether it goes on.
+    // One byte more shows whether the text continues.
     source.take(most as u64 + 1).read_to_end(text)?;
     let extent = if text.len() > most { Extent::Cut } else { Extent::Whole };
     text.truncate(most);
     Ok(extent)
 }
 
-/// Reads a file of one process that is kept open, from its beginning, into `text`; `None` once the process is gone.
+/// Reads a file of one process that is kept open, from its beginning, into `text`; `None` once the process is
+/// gone.
 ///
-/// One read takes nearly all of them. `status` is longer where a process has some hundred groups, and its high-water mark
-/// stands behind them.
+/// One read suffices for nearly all. `status` is longer if a process has some hundred groups, and its
+/// high-water mark comes after them.
 #[cfg(all(feature = "job", target_os = "linux"))]
 pub(crate) fn read_kept(file: &File, text: &mut Vec<u8>) -> Option<()> {
     use std::os::unix::fs::FileExt;

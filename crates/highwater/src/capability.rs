@@ -1,14 +1,15 @@
-//! Capabilities that are permitted to this thread and not in effect: one is raised for the one call that needs it.
-//! capabilities(7)
+//! Raises a capability that is permitted to this thread but not in effect, for the one call that needs it
+//! (capabilities(7)).
 //!
-//! A program that got capabilities from its file keeps them out of the effective set. No file is then opened with them.
+//! A program that has capabilities from its file keeps them out of the effective set, so that no file is
+//! opened with them.
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
 /// A capability in effect in this thread until the value is dropped.
 ///
-/// Nothing changes where the capability is in effect already, as for root, or is not permitted. A thread started
-/// meanwhile would keep it, so none may be.
+/// Nothing changes if the capability is in effect already, as for root, or is not permitted. No thread may be
+/// started while the value lives, since it would keep the capability.
 #[must_use]
 pub(crate) struct Raised(Option<CapabilitySets>);
 
@@ -28,7 +29,7 @@ impl Raised {
 impl Drop for Raised {
     fn drop(&mut self) {
         if let Some(before) = self.0 {
-            // Giving up what is in effect is never refused (capset(2)).
+            // Dropping effective capabilities is never refused (capset(2)).
             let _ = set_capabilities(None, before);
         }
     }
@@ -42,7 +43,7 @@ mod tests {
         capabilities(None).unwrap().effective
     }
 
-    /// In a thread of its own, since capabilities belong to threads.
+    /// This runs in a thread of its own, since capabilities belong to threads.
     #[test]
     fn is_in_effect_until_dropped() {
         std::thread::spawn(|| {

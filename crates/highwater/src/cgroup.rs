@@ -1,8 +1,9 @@
-//! The memory limit of the cgroups we run in, v1 and v2.
+//! The memory limit of this process's cgroups, v1 and v2.
 //!
-//! `/proc/self/cgroup` says in which group we are, `/proc/self/mountinfo` where its hierarchy is mounted
-//! ([`cgroups(7)`](https://man7.org/linux/man-pages/man7/cgroups.7.html)). A limit counts for all groups below,
-//! so the tightest one up to the mount point holds. What lies above it (outside our container) cannot be seen.
+//! `/proc/self/cgroup` names the group, `/proc/self/mountinfo` the mount point of its hierarchy
+//! ([`cgroups(7)`](https://man7.org/linux/man-pages/man7/cgroups.7.html)). A limit counts for all groups
+//! below, so the tightest one up to the mount point holds. Limits above it (outside the container) cannot be
+//! seen.
 
 use std::{
     ffi::OsString,
@@ -18,9 +19,9 @@ use crate::{
 /// The two kinds of hierarchy that limit memory. A machine may have both mounted (hybrid).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// The one with the `memory` controller.
+    /// The hierarchy with the `memory` controller.
     V1,
-    /// The unified one.
+    /// The unified hierarchy.
     V2,
 }
 
@@ -33,7 +34,7 @@ impl Version {
     }
 }
 
-/// Whether memory is controlled by a v1 hierarchy here.
+/// Returns whether a v1 hierarchy controls memory here.
 pub(crate) fn is_v1(roots: &Roots) -> bool {
     Own::find(roots, Version::V1).is_some()
 }
@@ -41,12 +42,12 @@ pub(crate) fn is_v1(roots: &Roots) -> bool {
 /// One hierarchy as it is mounted.
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
-    /// Which group of the hierarchy the mount point shows; other than `/` in containers.
+    /// The group of the hierarchy at the mount point; other than `/` in containers.
     root: PathBuf,
     point: PathBuf,
 }
 
-/// Our group in one hierarchy, as directories.
+/// This process's group in one hierarchy, as directories.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Own {
     group: PathBuf,
@@ -54,7 +55,7 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    /// Finds it; `None` where there is no such hierarchy, or none that limits memory.
+    /// Finds the group; `None` if there is no such hierarchy, or none that limits memory.
     pub(crate) fn find(roots: &Roots, version: Version) -> Option<Self> {
         let groups = bounded::read(&roots.proc.join("self/cgroup"), MAX_PROCESS_FILE_BYTES).ok()?;
         let mounts = bounded::read(&roots.proc.join("self/mountinfo"), MAX_MOUNTS_BYTES).ok()?;
@@ -63,26 +64,26 @@ impl Own {
         Some(Self { group: directory(roots, &mount, &group), mount_point: at_roots(roots, &mount.point) })
     }
 
-    /// The one that has the memory controller: it is on one hierarchy only, and where v1 has it v2 does not.
+    /// Returns the group with the memory controller. One hierarchy has it alone: if v1 has it, v2 does not.
     pub(crate) fn with_memory(roots: &Roots) -> Option<(Self, Version)> {
         [Version::V1, Version::V2]
             .into_iter()
             .find_map(|version| Some((Self::find(roots, version)?, version)))
     }
 
-    /// Our group. The mount point where the mount does not show it.
+    /// Returns the group's directory, or the mount point if the mount does not show the group.
     pub(crate) fn group(&self) -> &Path {
         &self.group
     }
 
-    /// Our group and those around it, up to the mount point.
+    /// Returns the group and its parents, up to the mount point.
     pub(crate) fn with_parents(&self) -> impl Iterator<Item = &Path> {
         self.group.ancestors().take_while(|directory| directory.starts_with(&self.mount_point))
     }
 }
 
-/// The tightest memory limit in bytes, `None` where there is none or none can be read. A limit above the machine's
-/// memory, where that is known, limits nothing.
+/// Returns the tightest memory limit in bytes; `None` if there is none or none can be read. A limit above the
+/// machine's memory, if that is known, limits nothing.
 pub(crate) fn memory_limit(roots: &Roots, physical_bytes: Option<u64>) -> Option<u64> {
     [Version::V2, Version::V1]
         .into_iter()
@@ -91,7 +92,7 @@ pub(crate) fn memory_limit(roots: &Roots, physical_bytes: Option<u64>) -> Option
         .filter(|&limit| physical_bytes.is_none_or(|physical| limit <= physical))
 }
 
-/// Our group, from lines `hierarchy-ID:controller-list:cgroup-path`.
+/// Finds the group in lines `hierarchy-ID:controller-list:cgroup-path`.
 fn group_of(text: &[u8], version: Version) -> Option<PathBuf> {
     text.split(|&byte| byte == b'\n').find_map(|line| {
         let mut fields = line.splitn(3, |&byte| byte == b':');
@@ -104,7 +105,7 @@ fn group_of(text: &[u8], version: Version) -> Option<PathBuf> {
     })
 }
 
-/// Where the hierarchy is mounted, from lines
+/// Finds the mount of the hierarchy in lines
 /// `36 35 98:0 /root /mount/point options optional-fields - fstype source super-options`
 /// ([`proc_pid_mountinfo(5)`](https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html)).
 fn mount_of(text: &[u8], version: Version) -> Option<Mount> {
@@ -121,13 +122,13 @@ fn mount_of(text: &[u8], version: Version) -> Option<Mount> {
     })
 }
 
-/// Whether a comma-separated list holds `word`.
+/// Returns whether a comma-separated list holds `word`.
 fn lists(list: &[u8], word: &[u8]) -> bool {
     list.split(|&byte| byte == b',').any(|item| item == word)
 }
 
-/// The directory of our group. Where the mount does not show it (`/../x`, outside our cgroup namespace), the mount
-/// point stands for it.
+/// Returns the directory of the group. If the mount does not show it (`/../x`, outside the cgroup namespace),
+/// the mount point stands for it.
 fn directory(roots: &Roots, mount: &Mount, group: &Path) -> PathBuf {
     let point = at_roots(roots, &mount.point);
     match group.strip_prefix(&mount.root) {
@@ -138,7 +139,7 @@ fn directory(roots: &Roots, mount: &Mount, group: &Path) -> PathBuf {
     }
 }
 
-/// A mount point below `/sys/fs/cgroup`, moved to where `roots` has that.
+/// Moves a mount point below `/sys/fs/cgroup` to the place of that in `roots`.
 fn at_roots(roots: &Roots, point: &Path) -> PathBuf {
     match point.strip_prefix(Roots::default().cgroup) {
         Ok(below) => roots.cgroup.join(below),
@@ -146,7 +147,7 @@ fn at_roots(roots: &Roots, point: &Path) -> PathBuf {
     }
 }
 
-/// The lowest limit from our group up to the mount point, both included.
+/// Returns the lowest limit from the group up to the mount point, both included.
 fn tightest(own: &Own, version: Version) -> Option<u64> {
     own.with_parents()
         .filter_map(|directory| {
@@ -155,14 +156,15 @@ fn tightest(own: &Own, version: Version) -> Option<u64> {
         .min()
 }
 
-/// `max` is v2's word for none; v1 has a number for it, the largest multiple of the page size below 2^63.
+/// Parses a limit. `max` is v2's word for none; v1 writes the largest multiple of the page size below 2^63.
 fn limit(text: &str) -> Option<u64> {
     const LARGEST_PAGE: u64 = 1 << 16;
     const NONE_IN_V1: u64 = (1 << 63) - LARGEST_PAGE;
     text.trim().parse().ok().filter(|&bytes| bytes < NONE_IN_V1)
 }
 
-/// Mountinfo writes space, tab, newline and backslash as three octal digits (`mangle` in `fs/proc_namespace.c`).
+/// Decodes a path of mountinfo, which writes space, tab, newline and backslash as three octal digits
+/// (`mangle` in `fs/proc_namespace.c`).
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(field.len());
     let mut rest = field;

@@ -1,7 +1,7 @@
-//! What can be measured on this machine, mechanism by mechanism, found by trying each one.
+//! Tries each measuring mechanism on this machine, and reports which ones work.
 //!
-//! Nothing is guessed from the kernel's version or configuration: each mechanism is used once, on this process
-//! or on a short-lived child of its own, and undone at once.
+//! Nothing is guessed from the kernel's version or configuration. Each mechanism is used once, on this
+//! process or on a short-lived child, and undone at once.
 
 use serde::Serialize;
 
@@ -23,12 +23,12 @@ use macos as os;
 #[cfg(windows)]
 use windows as os;
 
-/// One row of the table: name, what it gives, whether this version uses it, and how to try it.
+/// One row of the table: name, purpose, whether this version uses it, and how to try it.
 struct Mechanism {
     name: &'static str,
     gives: &'static str,
     in_use: bool,
-    /// It calls a GPU's driver.
+    /// True if the attempt calls a GPU's driver.
     calls_driver: bool,
     attempt: fn(&Roots) -> State,
 }
@@ -51,40 +51,40 @@ impl Mechanism {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Examined {
-    /// Its name.
+    /// The name of the mechanism.
     pub mechanism: &'static str,
-    /// What it gives, in a few words.
+    /// The measurements that it makes possible, in a few words.
     pub gives: &'static str,
-    /// Whether this version of highwater uses it.
+    /// True if this version of highwater uses it.
     pub in_use: bool,
-    /// What trying it showed.
+    /// The result of the attempt.
     #[serde(flatten)]
     pub state: State,
 }
 
-/// What trying a mechanism showed.
+/// The result of trying a mechanism.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// It works.
+    /// The mechanism works.
     Works {
-        /// What else is worth knowing, such as a limit's value.
+        /// A useful detail, such as a limit's value.
         detail: Option<String>,
     },
-    /// It does not work.
+    /// The mechanism does not work.
     Missing {
-        /// Why.
+        /// The reason.
         why: String,
-        /// What would make it possible, where that is known.
+        /// A way to make it possible, if one is known.
         remedy: Option<String>,
     },
 }
 
-/// Tries every mechanism this library knows, in a fixed order; each stands in the result once.
+/// Tries every mechanism of this library, in a fixed order; each is in the result once.
 ///
-/// Takes well under a second on Linux and about a second on Windows, where children are started one after the other; a
-/// driver that wakes up may take longer. Needs no privilege, and leaves nothing behind: no process, descriptor, cgroup
-/// or changed setting.
+/// This takes well under a second on Linux. It takes about a second on Windows, which starts children one
+/// after the other. A GPU driver that wakes up may take longer. It needs no privilege, and leaves nothing
+/// behind: no process, descriptor, cgroup or changed setting.
 ///
 /// ```
 /// use highwater::{Roots, doctor::{State, examine}};
@@ -99,11 +99,12 @@ pub fn examine(roots: &Roots) -> Vec<Examined> {
     os::MECHANISMS.iter().map(|mechanism| mechanism.examined((mechanism.attempt)(roots))).collect()
 }
 
-/// As [`examine`], but GPU drivers are left alone: a crash or a hang of one would be ours. `why` stands in their place.
+/// As [`examine`], without the GPU drivers, since a crash or hang of a driver would take this process with
+/// it. `why` stands in their place.
 pub fn examine_without_drivers(roots: &Roots, why: &str) -> Vec<Examined> {
     let state = |mechanism: &Mechanism| {
         if mechanism.calls_driver {
-            State::missing(why).or("mend or reinstall the driver")
+            State::missing(why).or("repair or reinstall the driver")
         } else {
             (mechanism.attempt)(roots)
         }
@@ -124,7 +125,7 @@ impl State {
         Self::Missing { why: why.into(), remedy: None }
     }
 
-    /// Adds what would help, where the mechanism does not work.
+    /// Adds a remedy, if the mechanism does not work.
     fn or(self, help: &str) -> Self {
         match self {
             Self::Missing { why, remedy: None } => Self::Missing { why, remedy: Some(help.to_owned()) },

@@ -1,12 +1,12 @@
-//! What can fail: [`Error`] for a call, [`Unavailable`] for one value that could not be had.
+//! Errors: [`Error`] for a call that failed, [`Unavailable`] for one value that could not be read.
 
 use std::{io, path::PathBuf};
 
-/// A call failed.
+/// The reason why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no such process (it ended, or never was).
+    /// No such process exists; it may have ended.
     #[error("no process with pid {pid}")]
     NoSuchProcess {
         /// The pid that was asked for.
@@ -15,7 +15,7 @@ pub enum Error {
     /// The memory of the calling process could not be read.
     #[error("the memory of this process cannot be read: {0}")]
     Ram(String),
-    /// The id is that of a thread, and not of a process (Linux, where `/proc` answers to it all the same).
+    /// The id is a thread's and not a process's (Linux, where `/proc` accepts it all the same).
     #[error("{tid} is the id of a thread; its process has pid {pid}")]
     Thread {
         /// The id that was asked for.
@@ -26,42 +26,42 @@ pub enum Error {
     /// The command to run is empty.
     #[error("the command is empty")]
     EmptyCommand,
-    /// The command or its environment holds a NUL byte, which no system call can carry.
-    #[error("{what} holds a NUL byte")]
+    /// The command or its environment contains a NUL byte, which no system call can pass.
+    #[error("{what} contains a NUL byte")]
     NulByte {
-        /// Which part.
+        /// The part that contains it.
         what: String,
     },
-    /// No file of that name, as a path or in `PATH`.
+    /// No file has that name, as a path or in `PATH`.
     #[error("cannot run {command:?}: {source}")]
     NotFound {
         /// The command.
         command: String,
-        /// What the kernel said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file is there but cannot be executed.
+    /// The file exists but cannot be executed.
     #[error("cannot run {command:?}: {source}")]
     NotExecutable {
         /// The command.
         command: String,
-        /// What the kernel said.
+        /// The system's error.
         source: io::Error,
     },
     /// A system call needed for measuring failed.
     #[error("{doing}: {source}")]
     System {
-        /// What was being done.
+        /// The action that failed.
         doing: &'static str,
-        /// What the kernel said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A process is there, but what was asked for could not be had (systems without procfs).
+    /// The process exists, but the value could not be read (systems without procfs).
     #[error("process {pid}: {why}")]
     Process {
-        /// The process.
+        /// The process id.
         pid: u32,
-        /// Why not.
+        /// The reason.
         why: Unavailable,
     },
     /// A kernel file could not be read.
@@ -69,68 +69,68 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the kernel said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The procfs that is mounted belongs to another pid namespace: its processes are not those that we start.
+    /// The mounted procfs belongs to another pid namespace, so it does not list the job's processes.
     #[error(
         "{} belongs to another pid namespace (this process is {own} here and {found} there): mount a procfs of this \
          one first, as unshare --mount-proc does",
         path.display()
     )]
     ForeignProc {
-        /// Where procfs is mounted.
+        /// The mount point of procfs.
         path: PathBuf,
-        /// Our own pid.
+        /// The pid of this process.
         own: u32,
-        /// What procfs calls us.
+        /// The pid of this process in that procfs.
         found: String,
     },
-    /// A kernel file holds something else than this library expects.
-    #[error("{} does not look as expected: {found:?}", path.display())]
+    /// A kernel file has unexpected contents.
+    #[error("{} has unexpected contents: {found:?}", path.display())]
     Unexpected {
         /// The file.
         path: PathBuf,
-        /// What was found, shortened.
+        /// Its contents, shortened.
         found: String,
     },
-    /// There is no such device.
+    /// No device has this index.
     #[error("there is no GPU {index}: {}", how_many(*count))]
     DeviceIndexOutOfRange {
         /// The index that was asked for.
         index: u32,
-        /// How many devices there are.
+        /// The number of devices.
         count: u32,
     },
-    /// Nothing that could tell of GPUs was found on this machine.
-    #[error("no GPU was found, and no driver that could tell of one")]
+    /// Neither a GPU nor a GPU driver was found on this machine.
+    #[error("no GPU and no GPU driver was found")]
     NoGpuSource,
-    /// A GPU or its driver could not be asked.
+    /// A GPU or its driver could not be queried.
     #[error("{what}: {why}")]
     Gpu {
-        /// Which device or driver.
+        /// The device or driver.
         what: String,
-        /// Why not; a driver's own code is kept in it.
+        /// The reason, with the driver's own code if it has one.
         why: Unavailable,
     },
-    /// Nothing would keep the job within this limit: the system has no such thing, or refuses it.
-    #[error("the limit cannot be kept: {reason}")]
+    /// The job's limit cannot be enforced: the system lacks the mechanism, or refuses it.
+    #[error("the limit cannot be enforced: {reason}")]
     Limit {
-        /// The limit, and the reason.
+        /// The limit and the reason.
         reason: String,
     },
-    /// A process that runs already cannot be followed.
+    /// A running process cannot be attached to.
     #[error("cannot attach to process {pid}: {reason}")]
     Attach {
         /// Its pid.
         pid: u32,
-        /// The reason, and what would help.
+        /// The reason and the remedy.
         reason: String,
     },
     /// This system is not supported yet.
     #[error("{what} is not supported on this system")]
     Unsupported {
-        /// What was asked for.
+        /// The operation that was asked for.
         what: &'static str,
     },
 }
@@ -143,17 +143,17 @@ fn how_many(count: u32) -> String {
     }
 }
 
-/// Why one value could not be had. It stands where the value would stand; it never becomes 0.
+/// The reason why one value is unknown. It stands in place of the value, which never becomes 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unavailable {
-    /// The kernel refuses us.
+    /// The kernel refuses access to this user.
     #[error("permission denied")]
     PermissionDenied,
-    /// The kernel does not have it (too old, or built without it).
+    /// The kernel lacks it (too old, or built without it).
     #[error("this kernel does not provide it")]
     NotProvided,
-    /// The process has no memory of its own: it has ended and was not yet waited for, or is a kernel thread.
+    /// The process has no memory of its own: it is a zombie or a kernel thread.
     #[error("the process has no memory map (ended, or a kernel thread)")]
     NoMemoryMap,
     /// The process ended while it was being read.
@@ -163,27 +163,27 @@ pub enum Unavailable {
     #[error("the driver does not support it on this device")]
     NotSupported,
     /// The driver has the value, but says that it is not available now.
-    #[error("the driver says: not available")]
+    #[error("the driver reports it as not available")]
     DriverSaysNotAvailable,
-    /// Processes are named by the host's pids, and we run in a container that cannot know its own.
-    #[error("the driver names processes by the pids of the host, which this container cannot know")]
+    /// The driver reports pids of the host, which cannot be mapped to pids of this container.
+    #[error("the driver uses the host's pids, which cannot be mapped to processes of this container")]
     PidNamespace,
-    /// Nothing that could tell is installed.
-    #[error("nothing here could tell: {0}")]
+    /// No source for the value is installed.
+    #[error("no source is available: {0}")]
     NoBackend(String),
-    /// The driver or its library is there and fails.
+    /// The driver or its library is installed but fails.
     #[error("the driver fails: {text} (code {code})")]
     DriverBroken {
         /// The vendor's code.
         code: i64,
-        /// What it means.
+        /// The vendor's text for the code.
         text: String,
     },
-    /// What the driver says cannot be.
-    #[error("what the driver says cannot be: {0}")]
+    /// The driver reported an impossible value.
+    #[error("the driver reports an impossible value: {0}")]
     Implausible(String),
-    /// The driver's answer is laid out in a way that is not known.
-    #[error("the driver's answer is laid out in an unknown way")]
+    /// The driver's answer has an unknown layout.
+    #[error("the driver's answer has an unknown layout")]
     LayoutUnknown,
     /// Reading failed.
     #[error("reading failed: {0}")]

@@ -1,18 +1,18 @@
-//! Which process this is, across forks. A pid alone does not say: a descendant may get the pid of an ancestor that has
-//! ended, and the first process of every pid namespace is 1.
+//! Identifies a process across forks. A pid is not enough: a descendant may get the pid of an ended ancestor,
+//! and the first process of every pid namespace is 1.
 
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-/// One process: different from all its ancestors that asked, whatever their pids. Nothing can be told from it about
-/// processes that are no ancestors.
+/// The identity of a process: different from that of each ancestor that asked for one, whatever their pids.
+/// It says nothing about processes that are no ancestors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Generation(u64);
 
-/// Given out so far. A forked child goes on counting where its parent was.
+/// The number of identities given out so far. A forked child counts on from its parent's value.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 impl Generation {
-    /// Its number among its ancestors that asked.
+    /// Returns its number among its ancestors that asked for one.
     #[cfg(feature = "nvml")]
     pub(crate) fn number(self) -> u32 {
         #[allow(clippy::cast_possible_truncation)] // The low half is the count.
@@ -20,12 +20,13 @@ impl Generation {
         number
     }
 
-    /// That of the calling process. Takes no lock, which a fork could leave locked.
+    /// Returns the identity of the calling process. It takes no lock, which a fork could leave locked.
     pub(crate) fn current() -> Self {
         let stamp = stamp();
         let pid = std::process::id();
         let seen = stamp.load(Ordering::Acquire);
-        // Zero where the kernel has wiped it; the pid tells where it does not (before Linux 4.14, under emulators).
+        // The kernel has wiped it if it is zero. If it does not wipe (before Linux 4.14, under emulators),
+        // the pid decides.
         if seen != 0 && seen >> 32 == u64::from(pid) {
             return Self(seen);
         }
@@ -39,13 +40,13 @@ impl Generation {
     }
 }
 
-/// Where the generation is kept: in memory that is zero again in each forked child, if there is such.
+/// Returns the place of the identity: memory that is zero again in each forked child, if the system has such.
 fn stamp() -> &'static AtomicU64 {
     static STAMP: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
-    // Where nothing is wiped.
+    // The place on systems that wipe nothing.
     static PLAIN: AtomicU64 = AtomicU64::new(0);
 
-    // SAFETY: only `PLAIN` and whole pages of zeros are ever stored, and neither goes away.
+    // SAFETY: only `PLAIN` and whole pages of zeros are ever stored, and neither is freed.
     if let Some(stamp) = unsafe { STAMP.load(Ordering::Acquire).as_ref() } {
         return stamp;
     }
@@ -73,14 +74,14 @@ mod wiped {
         param::page_size,
     };
 
-    /// A page of zeros that is one of zeros again in every child (`MADV_WIPEONFORK`, Linux 4.14).
+    /// Maps a page of zeros that is zero again in every child (`MADV_WIPEONFORK`, Linux 4.14).
     pub(super) fn page() -> Option<*const AtomicU64> {
-        // SAFETY: a new mapping, wherever the kernel likes.
+        // SAFETY: this is a new mapping, at an address of the kernel's choice.
         let page = unsafe {
             mmap_anonymous(null_mut(), page_size(), ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
         };
         let page = page.ok()?;
-        // SAFETY: all of the mapping above, which nobody else knows.
+        // SAFETY: this is all of the mapping above, which no other code knows.
         if unsafe { madvise(page, page_size(), Advice::LinuxWipeOnFork) }.is_err() {
             give_back(page.cast());
             return None;
@@ -89,7 +90,7 @@ mod wiped {
     }
 
     pub(super) fn give_back(page: *const AtomicU64) {
-        // SAFETY: from `page`, and no reference to it was made.
+        // SAFETY: the page is from `page`, and no reference to it was made.
         let _ = unsafe { munmap(page.cast_mut().cast(), page_size()) };
     }
 }

@@ -1,6 +1,6 @@
-//! Finding programs that are started beside the job, such as nvidia-smi.
+//! Finds programs that are started beside the job, such as nvidia-smi.
 //!
-//! What the current directory holds decides nothing, whatever `PATH` says: root may stand in a directory of another
+//! The current directory is never searched, whatever `PATH` contains: root may be in a directory of another
 //! user. On Windows only the system's own directory is searched.
 
 use std::{
@@ -24,11 +24,11 @@ const PLACES: &[&str] = &[
     "/usr/lib/wsl/lib",
 ];
 
-/// Finds the program `name`. Where the environment's `variable` is set, it is the program's absolute path and nothing
-/// else is tried.
+/// Finds the program `name`. If the environment's `variable` is set, it is the program's absolute path and
+/// the only candidate.
 ///
 /// # Errors
-/// Not found, or permission denied where it is there and may not be executed.
+/// Not found, or permission denied if the file exists and may not be executed.
 pub fn find(name: &str, variable: &str) -> io::Result<PathBuf> {
     match env::var_os(variable).map(PathBuf::from) {
         Some(path) if path.is_absolute() => first_executable([path]),
@@ -43,11 +43,11 @@ pub fn find(name: &str, variable: &str) -> io::Result<PathBuf> {
     }
 }
 
-/// `PATH` without elements that are not absolute, for a program that itself finds others; the fixed places where nothing
-/// is left.
+/// Returns `PATH` without its relative elements, for a program that itself finds others. If nothing is left
+/// it is the fixed places.
 ///
 /// # Errors
-/// Where a directory cannot stand in `PATH`.
+/// A directory's name that cannot stand in `PATH`.
 #[cfg(unix)]
 pub fn search_path() -> io::Result<OsString> {
     let mut elements = absolute_elements(env::var_os("PATH").as_deref());
@@ -58,7 +58,7 @@ pub fn search_path() -> io::Result<OsString> {
     env::join_paths(elements).map_err(io::Error::other)
 }
 
-/// The fixed places, then the elements of `path` that are absolute.
+/// Returns the fixed places, then the absolute elements of `path`.
 #[cfg(unix)]
 fn directories(path: Option<&OsStr>) -> impl Iterator<Item = PathBuf> {
     PLACES.iter().map(PathBuf::from).chain(absolute_elements(path))
@@ -69,14 +69,14 @@ fn absolute_elements(path: Option<&OsStr>) -> Vec<PathBuf> {
     env::split_paths(path.unwrap_or_default()).filter(|element| element.is_absolute()).collect()
 }
 
-/// The system's directory alone.
+/// Returns the system's directory alone.
 #[cfg(windows)]
 fn directories(_: Option<&OsStr>) -> impl Iterator<Item = PathBuf> {
     std::iter::once(system_directory())
 }
 
-/// Where Windows' own programs are, such as `C:\Windows\System32`: from the system, since the environment of an elevated
-/// program may be that of a user.
+/// Returns the directory of Windows' own programs, such as `C:\Windows\System32`. It is the system's answer,
+/// since a user may set the environment of an elevated program.
 #[cfg(windows)]
 pub fn system_directory() -> PathBuf {
     use std::os::windows::ffi::OsStringExt;
@@ -85,9 +85,9 @@ pub fn system_directory() -> PathBuf {
 
     let mut text = [0_u16; 512];
     let room = u32::try_from(text.len()).unwrap_or(0);
-    // SAFETY: a live buffer of as many letters as it says.
+    // SAFETY: the buffer is live and has as many letters as `room` says.
     let length = unsafe { GetSystemDirectoryW(text.as_mut_ptr(), room) };
-    // 0 is a failure; a length above the room, which no directory has, is what it would take.
+    // 0 is a failure; a length above the room, which no directory has, is the room that it would need.
     let letters = usize::try_from(length).ok().and_then(|length| text.get(..length));
     letters
         .filter(|letters| !letters.is_empty())

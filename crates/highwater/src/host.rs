@@ -1,4 +1,4 @@
-//! The machine a job runs on, as far as it matters to memory.
+//! The machine that a job runs on, as far as it matters to memory.
 
 #[cfg(target_os = "macos")]
 mod macos;
@@ -18,22 +18,22 @@ use crate::{
 #[allow(clippy::struct_field_names)] // The unit belongs to the name.
 #[non_exhaustive]
 pub struct Ram {
-    /// Physical memory without what the kernel's image and firmware took (`MemTotal`); macOS: all of it (`hw.memsize`);
-    /// Windows: what it may use (`ullTotalPhys`).
+    /// Physical memory. Linux: without what the kernel's image and firmware took (`MemTotal`); macOS: all of
+    /// it (`hw.memsize`); Windows: what Windows may use (`ullTotalPhys`).
     pub total_bytes: Option<u64>,
-    /// What programs can still get without swapping: free memory, and caches that can be dropped. The kernel's
-    /// estimate (`MemAvailable`, Linux 3.14); on macOS one of ours, of free, file-backed and purgeable pages;
-    /// on Windows `ullAvailPhys`.
+    /// Memory that programs can still get without swapping: free memory, and caches that can be dropped. It
+    /// is the kernel's estimate (`MemAvailable`, Linux 3.14) or `ullAvailPhys` on Windows. On macOS this
+    /// library estimates it from free, file-backed and purgeable pages.
     pub available_bytes: Option<u64>,
-    /// How much the container that we run in may use, where that is less.
+    /// The memory limit of the container of this process, if it is less than the machine's memory.
     pub container_limit_bytes: Option<u64>,
 }
 
 impl Ram {
-    /// Of the machine whose procfs stands where `roots` says.
+    /// Reads the RAM of the machine whose procfs `roots` names.
     ///
     /// # Errors
-    /// [`Error::Read`] where `meminfo` cannot be read.
+    /// [`Error::Read`] if `meminfo` cannot be read.
     pub fn read(roots: &Roots) -> Result<Self, Error> {
         #[cfg(target_os = "macos")]
         if *roots == Roots::default() {
@@ -54,14 +54,14 @@ impl Ram {
         Ok(Self { total_bytes, available_bytes: kib_of(&text, "MemAvailable:"), container_limit_bytes })
     }
 
-    /// What is not available: total without available.
+    /// Returns the memory that is not available: total minus available.
     #[must_use]
     pub fn used_bytes(&self) -> Option<u64> {
         self.total_bytes?.checked_sub(self.available_bytes?)
     }
 }
 
-/// Everything the record says about the machine; what cannot be had is `None`.
+/// Returns all that the record contains about the machine; unknown values are `None`.
 pub(crate) fn host(roots: &Roots) -> Host {
     let memory_bytes = memory_bytes(roots);
     Host {
@@ -81,7 +81,7 @@ pub(crate) fn host(roots: &Roots) -> Host {
     }
 }
 
-/// Name of this machine as it calls itself (`uname -n`), without a look-up in the network.
+/// Returns the name of this machine (`uname -n`), without a look-up in the network.
 pub fn host_name() -> Option<String> {
     #[cfg(unix)]
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -90,10 +90,11 @@ pub fn host_name() -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Rank of this process in a parallel job, from the environment its launcher made; `None` outside of one.
+/// Returns the rank of this process in a parallel job, from the environment of its launcher; `None` outside
+/// of one.
 ///
-/// The innermost launcher wins: under `mpirun` or `torchrun` inside a Slurm allocation, Slurm's variable numbers
-/// the nodes' daemons. `RANK` is torchrun's where `WORLD_SIZE` stands beside it; alone, it counts last.
+/// The innermost launcher wins: under `mpirun` or `torchrun` inside a Slurm allocation, Slurm's variable
+/// numbers the nodes' daemons. `RANK` is torchrun's if `WORLD_SIZE` is set too; alone, it counts last.
 pub fn rank() -> Option<u32> {
     rank_in(|name| env::var(name).ok())
 }
@@ -108,13 +109,14 @@ fn rank_in(variable: impl Fn(&str) -> Option<String>) -> Option<u32> {
         .or_else(|| number("RANK"))
 }
 
-/// Processors this process may run on (`taskset`, cpusets). Not the CPU time it may use: a quota is no count.
+/// Returns the number of processors that this process may run on (`taskset`, cpusets). A quota of CPU time
+/// does not count.
 fn cpus() -> Option<u32> {
     #[cfg(target_os = "linux")]
     if let Ok(set) = rustix::thread::sched_getaffinity(None) {
         return Some(set.count());
     }
-    // Beyond 1024 processors the fixed-size set is refused.
+    // The fixed-size set is refused beyond 1024 processors.
     std::thread::available_parallelism().ok().and_then(|count| u32::try_from(count.get()).ok())
 }
 
@@ -122,7 +124,7 @@ fn memory_bytes(roots: &Roots) -> Option<u64> {
     Ram::read(roots).ok()?.total_bytes
 }
 
-/// A value of `meminfo` in bytes.
+/// Returns a value of `meminfo` in bytes.
 fn kib_of(text: &str, key: &str) -> Option<u64> {
     let kib = text.lines().find_map(|line| line.strip_prefix(key))?.trim().strip_suffix(" kB")?;
     kib.parse::<u64>().ok()?.checked_mul(1024)

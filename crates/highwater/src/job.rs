@@ -1,4 +1,4 @@
-//! Run a command, follow all its descendants, and say how much memory they used.
+//! Runs a command, follows all its descendants, and reports how much memory they used.
 //!
 //! ```
 //! use highwater::Job;
@@ -11,13 +11,14 @@
 //! # Ok::<(), highwater::Error>(())
 //! ```
 //!
-//! While a job runs, this process is the reaper of its orphans (`PR_SET_CHILD_SUBREAPER`, prctl(2)); what was set
-//! before is restored after the last job. No signal handler is installed, and only processes of the job are waited
+//! While a job runs, this process reaps its orphans (`PR_SET_CHILD_SUBREAPER`, prctl(2)); the former setting
+//! is restored after the last job. No signal handler is installed, and only processes of the job are waited
 //! for. Jobs run on the thread that calls [`Job::run`]; several threads may each run one.
 //!
 //! # Platforms
-//! Linux, Windows (a Job Object), macOS (kqueue and the parents that the kernel keeps). What each can tell, and how far
-//! that was seen, `docs/platforms.md` says; [`Record::primary_metric`](crate::record::Record) names the figure.
+//! Linux, Windows (a Job Object), macOS (kqueue and the parents that the kernel records). `docs/platforms.md`
+//! says what each measures, and what was tested. [`Record::primary_metric`](crate::record::Record) names the
+//! figure.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -89,12 +90,12 @@ pub(crate) use {
     macos::{KqueueReport, Queue},
 };
 
-/// When the job's time began.
+/// The moment at which the job's time began.
 #[derive(Debug, Clone)]
 struct Start {
     wall: SystemTime,
     clock: Instant,
-    /// What was attached to, and its command line; `None`: we have started the job.
+    /// The attached process and its command line; `None` if this library started the job.
     attached: Option<(Attached, Vec<String>)>,
 }
 
@@ -134,7 +135,7 @@ pub struct Job {
     cgroup: CgroupUse,
     gpu: bool,
     usage: UsageWanted,
-    /// A process that runs already, in place of the program.
+    /// The pid of a running process, in place of the program.
     attach: Option<u32>,
     group_by: Vec<GroupBy>,
     leaves_out_arguments: bool,
@@ -145,7 +146,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job that runs `program`, found in `PATH` unless it holds a slash.
+    /// Makes a job that runs `program`, which is searched in `PATH` unless it contains a slash.
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),
@@ -172,12 +173,13 @@ impl Job {
         }
     }
 
-    /// A process that runs already, followed with its descendants until it ends or [`Control::leave`] is called.
+    /// Makes a job of a running process, followed with its descendants until it ends or [`Control::leave`] is
+    /// called.
     ///
-    /// What happened before is not known: peaks are those of the measurement. A mark that the kernel has kept from
-    /// before counts only once it has risen; what it was stands apart (`Process::mark_before_bytes`). Nothing is
-    /// changed about the process, and it is never ended unless [`Job::limits`] say so. Its exit is known only where
-    /// the kernel tells of it (Windows: always). A descendant whose parent ended before it was first seen is not found.
+    /// The past is unknown: peaks are those of the measurement. A high-water mark from before counts only
+    /// once it has risen; its former value is `Process::mark_before_bytes`. The process is not changed, and
+    /// it is never killed unless [`Job::limits`] say so. Its exit is known only if the kernel reports it
+    /// (Windows: always). A descendant whose parent ended before it was first seen is not found.
     pub fn attach(pid: u32) -> Self {
         Self { attach: Some(pid), ..Self::new("") }
     }
@@ -210,108 +212,110 @@ impl Job {
         self
     }
 
-    /// The directory in which the job starts.
+    /// Sets the directory in which the job starts.
     #[must_use]
     pub fn current_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.current_dir = Some(dir.into());
         self
     }
 
-    /// Where the kernel's file systems are mounted.
+    /// Sets the mount points of the kernel's file systems.
     #[must_use]
     pub fn roots(mut self, roots: Roots) -> Self {
         self.roots = roots;
         self
     }
 
-    /// Where the job's standard output goes instead of ours: a file, or a descriptor (`OwnedFd`) or handle (`OwnedHandle`).
+    /// Redirects the job's standard output to a file, descriptor (`OwnedFd`) or handle (`OwnedHandle`).
     #[must_use]
     pub fn stdout(mut self, to: impl Into<File>) -> Self {
         self.stdout = Some(to.into());
         self
     }
 
-    /// How often to sample.
+    /// Sets the sampling intervals.
     #[must_use]
     pub fn pace(mut self, pace: Pace) -> Self {
         self.pace = pace;
         self
     }
 
-    /// Wait also for descendants that outlive the command.
+    /// Sets whether to wait also for descendants that outlive the command.
     #[must_use]
     pub fn wait_for_descendants(mut self, wait: bool) -> Self {
         self.wait = wait;
         self
     }
 
-    /// Says that this process starts nothing but this job, so that any unknown child that falls to it is an orphan
-    /// of the job. Without it (the default) an orphan that was never seen while its parent lived is claimed only if
-    /// it has a process group or session of the job, and other children of this process are never touched.
+    /// Declares that this process starts nothing but this job, so that every unknown child reparented to it
+    /// is an orphan of the job. Without it (the default) an orphan that was never seen while its parent lived
+    /// is claimed only if it has a process group or session of the job. Other children of this process are
+    /// never touched.
     #[must_use]
     pub fn sole_owner(mut self, sole: bool) -> Self {
         self.sole_owner = sole;
         self
     }
 
-    /// What the job must find as it was before this process started.
+    /// Sets what the job inherits as it was before this process started.
     #[must_use]
     pub fn inherited(mut self, inherited: Inherited) -> Self {
         self.inherited = inherited;
         self
     }
 
-    /// Where births, execs and ends are learned from.
+    /// Sets the source of forks, execs and exits.
     #[must_use]
     pub fn lineage(mut self, from: LineageFrom) -> Self {
         self.lineage = from;
         self
     }
 
-    /// Holds each task of the job for some microseconds at its exec and exit to read its mark (seccomp user
-    /// notification, `seccomp_unotify(2)`): peaks are exact, and no exec or exit is missed, without privilege and in
-    /// containers.
+    /// Holds each task of the job for some microseconds at its exec and exit to read its high-water mark
+    /// (seccomp user notification, `seccomp_unotify(2)`). Peaks are then exact, and no exec or exit is
+    /// missed, without privilege and in containers.
     ///
-    /// Without `CAP_SYS_ADMIN` the job then runs under `no_new_privs`: setuid programs such as sudo do not gain their
-    /// privileges. A small process, the keeper, is forked off this one to answer the kernel; it outlives this process
-    /// if the job does.
+    /// Without `CAP_SYS_ADMIN` the job then runs under `no_new_privs`: setuid programs such as sudo do not
+    /// gain their privileges. A small process, the keeper, is forked to answer the kernel. It outlives this
+    /// process if the job does.
     #[must_use]
     pub fn exact(mut self, exact: bool) -> Self {
         self.exact = exact;
         self
     }
 
-    /// Whether the job gets a cgroup of its own.
+    /// Sets whether the job gets its own cgroup.
     #[must_use]
     pub fn cgroup(mut self, cgroup: CgroupUse) -> Self {
         self.cgroup = cgroup;
         self
     }
 
-    /// Also reads what the job holds on GPUs (`Peaks::gpu`), in a thread beside. The drivers are opened before the
-    /// command starts, so that what was in use before is known: that may take seconds.
+    /// Also reads the job's memory on GPUs (`Peaks::gpu`), in a separate thread. The drivers are opened
+    /// before the command starts, so that the use before is known: that may take seconds.
     #[must_use]
     pub fn gpu(mut self, gpu: bool) -> Self {
         self.gpu = gpu;
         self
     }
 
-    /// Also reads the CPU time and page faults of each process (`Process::usage`), over time and in the end. The job's
-    /// total ([`Record::usage`]) is known without this, too.
+    /// Also reads the CPU time and page faults of each process (`Process::usage`), over time and at the end.
+    /// The job's total ([`Record::usage`]) is known without this, too.
     #[must_use]
     pub fn cpu(mut self, cpu: bool) -> Self {
         self.usage.cpu = cpu;
         self
     }
 
-    /// Also reads what each process reads and writes (`Process::usage`), over time and in the end.
+    /// Also reads the I/O of each process (`Process::usage`), over time and at the end.
     #[must_use]
     pub fn io(mut self, io: bool) -> Self {
         self.usage.io = io;
         self
     }
 
-    /// Also groups the job's processes by this; may be said several times. Groups by command are always there.
+    /// Also groups the job's processes by this key; may be called several times. Groups by command are always
+    /// made.
     #[must_use]
     pub fn group_by(mut self, by: GroupBy) -> Self {
         self.group_by.push(by);
@@ -327,17 +331,18 @@ impl Job {
         self
     }
 
-    /// Watches limits, and ends the job that exceeds one (unless [`OnLimit::Warn`]): SIGTERM to the command and all its
-    /// descendants, SIGKILL to what is left after the grace, or at once if it grows on. With an adaptive pace looks
-    /// come the sooner the less headroom is left. [`Record::limits`] says what happened.
+    /// Watches limits, and kills a job that exceeds one (unless [`OnLimit::Warn`]). The command and all its
+    /// descendants get SIGTERM. What is left gets SIGKILL after the grace time, or at once if it grows
+    /// further. With an adaptive pace samples come sooner the less headroom is left. [`Record::limits`] says
+    /// what happened.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Windows: lets the system end the whole job when this process ends, however that comes
-    /// (`JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE`). Without it the job goes on, as everywhere else.
+    /// Windows: lets the system kill the whole job when this process ends for any reason
+    /// (`JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE`). Without it the job continues, as on other systems.
     #[must_use]
     pub fn ends_with_us(mut self, ends: bool) -> Self {
         self.ends_with_us = ends;
@@ -359,7 +364,7 @@ impl Job {
         self.pace
     }
 
-    /// Whether GPU memory is read.
+    /// Returns whether GPU memory is read.
     pub fn get_gpu(&self) -> bool {
         self.gpu
     }
@@ -369,17 +374,17 @@ impl Job {
         &self.limits
     }
 
-    /// A handle for other threads.
+    /// Returns a handle for other threads.
     pub fn control(&self) -> Control {
         self.control.clone()
     }
 
-    /// Runs the job to its end: until the command has ended, and with [`Job::wait_for_descendants`] all its
-    /// descendants. Blocks this thread.
+    /// Runs the job until the command has ended, and with [`Job::wait_for_descendants`] all its descendants.
+    /// It blocks this thread.
     ///
     /// # Errors
-    /// When the command cannot be started ([`Error::NotFound`], [`Error::NotExecutable`], ...), or the record does
-    /// not fit into memory. That the command fails is no error: see [`Record::exit`].
+    /// The command cannot be started ([`Error::NotFound`], [`Error::NotExecutable`], ...), or the record does
+    /// not fit into memory. A command that fails is no error: see [`Record::exit`].
     pub fn run(self) -> Result<Record, Error> {
         let record = self.run_observed(&mut ())?;
         record
@@ -387,8 +392,8 @@ impl Job {
             .map_err(|source| Error::System { doing: "reading back the rows of the record", source })
     }
 
-    /// As [`Job::run`], showing each sample to `observer`; the rows of very many processes stay in the temporary
-    /// file to which they were spilled.
+    /// As [`Job::run`], but passes each sample to `observer`. The rows of very many processes stay in the
+    /// temporary file to which they were spilled.
     ///
     /// # Errors
     /// As [`Job::run`].

@@ -1,5 +1,5 @@
-//! Measures memory: what a process uses, and what a whole job (a command and all its descendants) uses at its peak.
-//! Every figure says what it counts, where it comes from and how sure it is. An unknown figure is never 0.
+//! Measures the memory of a process, and of a whole job (a command and all its descendants) at its peak.
+//! Every figure says what it counts, where it comes from and how certain it is. An unknown figure is never 0.
 //!
 //! | to | start with | feature |
 //! |---|---|---|
@@ -82,8 +82,8 @@
 //!
 //! # Platforms
 //!
-//! Linux is the reference. Windows has working sets and commit charges, macOS has physical footprints, where Linux has
-//! RSS: see [`process::PRIMARY`].
+//! Linux is the reference. In place of RSS, Windows has working sets and commit charges, and macOS has
+//! physical footprints: see [`process::PRIMARY`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "record")]
@@ -145,14 +145,14 @@ pub use snapshot::Snapshot;
 #[cfg(feature = "test-helpers")]
 pub use test_helpers::{GpuDeviceInfoBuilder, GpuProcessEntryBuilder};
 
-/// Hands any bytes to every parser of `/proc/PID` files; for `fuzz/`.
+/// Passes any bytes to every parser of `/proc/PID` files; for `fuzz/`.
 #[cfg(all(fuzzing, target_os = "linux"))]
 #[doc(hidden)]
 pub fn fuzz_kernel_text(text: &[u8]) {
     process::linux::any_text::parse(text);
 }
 
-/// Hands any bytes to the parser of DRM clients' fdinfo; for `fuzz/`.
+/// Passes any bytes to the parser of DRM clients' fdinfo; for `fuzz/`.
 #[cfg(all(fuzzing, target_os = "linux", feature = "drm"))]
 #[doc(hidden)]
 pub fn fuzz_fdinfo(text: &[u8]) {

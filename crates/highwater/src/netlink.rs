@@ -30,10 +30,10 @@ pub(crate) struct Message<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// How full a socket's receive buffer is, as `sock_diag(7)` tells of `struct sk_meminfo`.
+/// The fill level of a socket's receive buffer, from `struct sk_meminfo` of `sock_diag(7)`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backlog {
-    /// Bytes that wait, with the kernel's own beside them.
+    /// Bytes that wait, with the kernel's own overhead.
     pub(crate) queued: u32,
     pub(crate) capacity: u32,
     /// Messages that did not fit, since the socket was opened; wraps.
@@ -41,7 +41,7 @@ pub(crate) struct Backlog {
 }
 
 impl Message<'_> {
-    /// The error that an `NLMSG_ERROR` carries; 0 acknowledges.
+    /// Returns the error that an `NLMSG_ERROR` carries; 0 acknowledges.
     pub(crate) fn errno(&self) -> Option<i32> {
         let code = i32::from_ne_bytes(*self.body.first_chunk()?);
         if self.kind == NLMSG_ERROR { code.checked_neg() } else { None }
@@ -55,15 +55,15 @@ impl AsFd for Socket {
 }
 
 impl Socket {
-    /// A socket of `protocol`, bound to the multicast `groups`.
+    /// Opens a socket of `protocol`, bound to the multicast `groups`.
     pub(crate) fn bound(protocol: libc::c_int, groups: u32) -> io::Result<Self> {
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: integers only.
+        // SAFETY: the arguments are integers.
         let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, protocol) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+        // SAFETY: the kernel has just returned this descriptor; no other code owns it.
         let socket = Self(unsafe { OwnedFd::from_raw_fd(fd) });
         // SAFETY: sockaddr_nl is plain integers, for which zero is a valid value.
         let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
@@ -77,8 +77,8 @@ impl Socket {
         }
     }
 
-    /// Asks for a receive buffer of `bytes`: beyond `net.core.rmem_max` where we may (`CAP_NET_ADMIN`), else as far as
-    /// that goes (socket(7)). Whatever comes of it, [`Socket::backlog`] says what was got and what did not fit.
+    /// Asks for a receive buffer of `bytes`: beyond `net.core.rmem_max` with `CAP_NET_ADMIN`, else up to that
+    /// (socket(7)). [`Socket::backlog`] reports the resulting size and the losses.
     pub(crate) fn enlarge(&self, bytes: libc::c_int) {
         for option in [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF] {
             // SAFETY: `bytes` is the int that both options take, given with its size.
@@ -97,7 +97,7 @@ impl Socket {
         }
     }
 
-    /// The state of the receive buffer; Linux 4.12 and later tell it.
+    /// Returns the state of the receive buffer, which Linux reports since 4.12.
     pub(crate) fn backlog(&self) -> Option<Backlog> {
         let mut words = [0_u32; 9];
         let mut length = INT_SIZE * 9;
@@ -126,7 +126,7 @@ impl Socket {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Receives until `pick` takes a message, no longer than `patience`.
+    /// Receives until `pick` takes a message, for at most `patience`.
     pub(crate) fn receive_until<T>(
         &self,
         patience: Duration,
@@ -147,7 +147,7 @@ impl Socket {
             }
             let (got, sender) = match self.receive(&mut buffer) {
                 Ok(received) => received,
-                // Events of others may overflow our buffer; the answer may still come.
+                // Events of other processes may overflow the buffer; the answer may still come.
                 Err(error)
                     if matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::ENOBUFS)) =>
                 {
@@ -165,12 +165,12 @@ impl Socket {
         }
     }
 
-    /// Receives one datagram: its length, and the port of its sender.
+    /// Receives one datagram; returns its length and the port of its sender.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, u32)> {
         // SAFETY: sockaddr_nl is plain integers, for which zero is a valid value.
         let mut sender: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
         let mut length = libc::socklen_t::try_from(size_of_val(&sender)).map_err(io::Error::other)?;
-        // SAFETY: both pointers are to live memory of the length that goes with each.
+        // SAFETY: both pointers are to live memory of the lengths given.
         let got = unsafe {
             libc::recvfrom(
                 self.0.as_raw_fd(),
@@ -188,7 +188,7 @@ impl Socket {
     }
 }
 
-/// The port from which the kernel sends; every other belongs to a process. netlink(7)
+/// The port from which the kernel sends; every other belongs to a process (netlink(7)).
 const KERNEL: u32 = 0;
 
 /// Bytes of the integers that socket options are made of.
@@ -201,12 +201,12 @@ fn message(kind: u16, flags: u16, body: &[u8]) -> io::Result<Vec<u8>> {
     message.extend(length.to_ne_bytes());
     message.extend(kind.to_ne_bytes());
     message.extend((flags | NLM_F_REQUEST).to_ne_bytes());
-    message.extend([0; 8]); // sequence number and our port: each socket here has one question at a time
+    message.extend([0; 8]); // sequence number and port: each socket here has one query at a time
     message.extend(body);
     Ok(message)
 }
 
-/// The messages in what one receive gave.
+/// Splits the result of one receive into messages.
 fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let (length, kind) = header(bytes)?;
@@ -222,7 +222,7 @@ fn header(bytes: &[u8]) -> Option<(usize, u16)> {
     Some((usize::try_from(length).ok()?, kind))
 }
 
-/// One attribute (`struct nlattr`), padded.
+/// Builds one attribute (`struct nlattr`), padded.
 pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
     let mut bytes = Vec::new();
@@ -233,7 +233,7 @@ pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The value of the first attribute of `kind`.
+/// Returns the value of the first attribute of `kind`.
 pub(crate) fn find_attribute(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
     loop {
         let length = usize::from(u16::from_ne_bytes(*bytes.first_chunk()?));
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(messages(&least).next().and_then(|message| message.errno()), None);
     }
 
-    /// Of two sockets of one process the second has a port of its own; `NETLINK_USERSOCK` carries messages.
+    /// The second of two sockets of one process gets another port; `NETLINK_USERSOCK` carries messages.
     #[test]
     fn only_the_kernel_is_believed() {
         let open = || Socket::bound(libc::NETLINK_USERSOCK, 0).unwrap();
@@ -286,7 +286,7 @@ mod tests {
         // SAFETY: sockaddr_nl is plain integers, for which zero is a valid value.
         let mut to: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
         let mut length = libc::socklen_t::try_from(size_of_val(&to)).unwrap();
-        // SAFETY: live locals of the lengths that go with them.
+        // SAFETY: the pointers are to live locals of the lengths given.
         let sent = unsafe {
             libc::getsockname(listening.0.as_raw_fd(), (&raw mut to).cast(), &raw mut length);
             let data = forged.as_ptr().cast();

@@ -1,4 +1,4 @@
-//! perf side-band events: a dummy software counter that counts nothing, beside which the kernel reports forks,
+//! Opens perf side-band events: a dummy software counter counts nothing, but lets the kernel report forks,
 //! execs and exits (`perf_event_open(2)`, `include/uapi/linux/perf_event.h`).
 
 use std::{
@@ -14,7 +14,7 @@ use crate::capability::Raised;
 const ATTR_WORDS: usize = 14;
 const PERF_TYPE_SOFTWARE: u32 = 1;
 const PERF_COUNT_SW_DUMMY: u64 = 9;
-/// `PERF_SAMPLE_TID` and `PERF_SAMPLE_TIME`: what stands at the end of each record.
+/// `PERF_SAMPLE_TID` and `PERF_SAMPLE_TIME`, which end each record.
 const SAMPLE_TYPE: u64 = 1 << 1 | 1 << 2;
 /// `PERF_FORMAT_LOST` (Linux 6.0).
 const FORMAT_LOST: u64 = 1 << 4;
@@ -23,15 +23,15 @@ const FORMAT_LOST: u64 = 1 << 4;
 const FLAGS: [u32; 8] = [1, 5, 6, 9, 13, 18, 24, 25];
 const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
 
-/// Opens the events of `pid` (0: of this thread) and of all that it will fork, as far as they happen on `cpu` (-1:
-/// any).
+/// Opens the events of `pid` (0: of this thread) and of all that it will fork, as far as they happen on `cpu`
+/// (-1: any).
 ///
-/// Not the tracepoint of new tasks beside it, which would say who shares its parent's memory map: only root may open
-/// it, and closing it takes 35 ms (`tracepoint_synchronize_unregister`).
+/// The tracepoint of new tasks, which would report shared memory maps, is not opened. Only root may open it,
+/// and closing it takes 35 ms (`tracepoint_synchronize_unregister`).
 ///
 /// # Errors
-/// EACCES or EPERM where users may not (`perf_event_paranoid` above 2, a container's seccomp profile), ENODEV for a
-/// processor that is offline.
+/// EACCES or EPERM if this user may not (`perf_event_paranoid` above 2, a container's seccomp profile);
+/// ENODEV if the processor is offline.
 pub(crate) fn open(pid: i32, cpu: i32) -> io::Result<OwnedFd> {
     match open_with(pid, cpu, FORMAT_LOST) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => open_with(pid, cpu, 0),
@@ -50,7 +50,8 @@ fn open_with(pid: i32, cpu: i32, read_format: u64) -> io::Result<OwnedFd> {
         .map(|bit| if cfg!(target_endian = "little") { 1_u64 << bit } else { 1 << (63 - bit) })
         .sum();
     attr[11] = two(0, libc::CLOCK_MONOTONIC.unsigned_abs());
-    // Asked for where `perf_event_paranoid` is above 2, and for processes that are not dumpable (perf_event_open(2)).
+    // It is needed if `perf_event_paranoid` is above 2, and for processes that are not dumpable
+    // (perf_event_open(2)).
     let _raised = Raised::new(CapabilitySet::PERFMON);
     // SAFETY: `attr` is a whole `perf_event_attr` of the size that it names; the rest are integers.
     let fd = unsafe {
@@ -60,13 +61,13 @@ fn open_with(pid: i32, cpu: i32, read_format: u64) -> io::Result<OwnedFd> {
         return Err(io::Error::last_os_error());
     }
     let fd = i32::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+    // SAFETY: the kernel has just returned this descriptor; no other code owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Records that the kernel dropped of these events, where it counts them.
+/// Returns how many records of these events the kernel dropped, if it counts them.
 pub(crate) fn lost(event: impl AsFd) -> Option<u64> {
-    // The count of the event, then that of the losses.
+    // The count of the event comes first, then that of the losses.
     let mut values = [0; 16];
     match rustix::io::read(event, &mut values) {
         Ok(16) => Some(u64::from_ne_bytes(values[8..].try_into().ok()?)),
@@ -74,7 +75,7 @@ pub(crate) fn lost(event: impl AsFd) -> Option<u64> {
     }
 }
 
-/// Two fields of four bytes in one word.
+/// Packs two fields of four bytes into one word.
 fn two(first: u32, second: u32) -> u64 {
     let mut bytes = [0; 8];
     bytes[..4].copy_from_slice(&first.to_ne_bytes());

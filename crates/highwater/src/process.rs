@@ -19,7 +19,7 @@ mod facts;
 pub(crate) mod linux;
 #[cfg(any(target_os = "macos", all(test, unix)))]
 #[cfg_attr(not(all(target_os = "macos", feature = "job")), allow(dead_code))]
-// Linux tests what the answers mean.
+// Linux tests the interpretation of the answers.
 pub(crate) mod macos;
 #[cfg(any(windows, test))]
 pub(crate) mod opening;
@@ -37,7 +37,8 @@ pub use self::reader::{Arguments, ProcessReader, ReadProcess};
 use self::windows as os;
 use crate::{Error, Roots, Unavailable};
 
-/// Which process: the kernel gives a pid to another process once its owner is gone, so the start belongs to it.
+/// The identity of a process. The kernel reuses a pid once its process is gone, so the start time belongs to
+/// the identity.
 ///
 /// ```
 /// use highwater::ProcessId;
@@ -52,24 +53,24 @@ use crate::{Error, Roots, Unavailable};
 pub struct ProcessId {
     /// The process id, in the pid namespace of the mounted procfs.
     pub pid: u32,
-    /// When it started, as the system counts it. Linux: in clock ticks since boot (field 22 of `/proc/PID/stat`, 10 ms a
-    /// tick as a rule). Windows: in 100 ns since 1601. macOS: no time, but
-    /// the number that its kernel gives to each process once, in the order of births (`p_uniqueid`).
+    /// The start of the process, as the system counts it. Linux: in clock ticks since boot (field 22 of
+    /// `/proc/PID/stat`, usually 10 ms a tick). Windows: in 100 ns since 1601. macOS: the number that the
+    /// kernel gives each process once, in the order of forks (`p_uniqueid`).
     pub start_ticks: u64,
 }
 
 impl ProcessId {
-    /// The process that has `pid` now.
+    /// Returns the identity of the process that has `pid` now.
     ///
     /// # Errors
-    /// [`Error::NoSuchProcess`]; [`Error::Thread`] where it is the id of a thread; [`Error::Read`] where procfs hides the process from us (`hidepid`) or is not
-    /// mounted; [`Error::Process`] where Windows protects it from us.
+    /// [`Error::NoSuchProcess`]; [`Error::Thread`] if it is the id of a thread. [`Error::Read`] if procfs
+    /// hides the process (`hidepid`) or is not mounted; [`Error::Process`] if Windows protects it.
     pub fn of(pid: u32) -> Result<Self, Error> {
         os::id(&Roots::default(), Some(pid))
     }
 }
 
-/// What one process uses. Each figure that could not be had says why; none of them turns into 0.
+/// The memory of one process. A figure that could not be read says why; none turns into 0.
 ///
 /// ```
 /// let memory = highwater::ProcessMemory::of(std::process::id())?;
@@ -80,74 +81,74 @@ impl ProcessId {
 #[allow(clippy::struct_field_names)] // The unit belongs to the name.
 #[non_exhaustive]
 pub struct ProcessMemory {
-    /// Whose memory this is.
+    /// The identity of the process.
     pub id: ProcessId,
-    /// Resident set size in bytes: pages in RAM; one shared by n processes counts in full in each of them.
+    /// Resident set size in bytes: pages in RAM. A page shared by n processes counts in full in each of them.
     /// Source: `VmRSS` of `/proc/PID/status`.
     #[doc(alias = "VmRSS")]
     #[doc(alias = "RES")]
     #[doc(alias = "resident set size")]
     pub rss_bytes: Result<u64, Unavailable>,
     /// Proportional set size in bytes: a page shared by n processes counts 1/n, so sums count it once.
-    /// Source: `Pss` of `/proc/PID/smaps_rollup` (Linux 4.14), which other users' processes refuse.
+    /// Source: `Pss` of `/proc/PID/smaps_rollup` (Linux 4.14), which is refused for other users' processes.
     #[doc(alias = "Pss")]
     #[doc(alias = "smaps_rollup")]
     #[doc(alias = "proportional set size")]
     pub pss_bytes: Result<u64, Unavailable>,
-    /// Unique set size in bytes: pages no other process maps; what its end would free.
-    /// Source: `Private_Clean` + `Private_Dirty` of `smaps_rollup`.
+    /// Unique set size in bytes: pages that no other process maps, and that its exit would free. Source:
+    /// `Private_Clean` + `Private_Dirty` of `smaps_rollup`.
     #[doc(alias = "Private_Dirty")]
     #[doc(alias = "unique set size")]
     pub uss_bytes: Result<u64, Unavailable>,
-    /// Swapped-out anonymous memory in bytes; swapped shared memory is not in it.
-    /// Source: `VmSwap` of `/proc/PID/status`.
+    /// Swapped-out anonymous memory in bytes, without swapped shared memory. Source: `VmSwap` of
+    /// `/proc/PID/status`.
     #[doc(alias = "VmSwap")]
     pub swap_bytes: Result<u64, Unavailable>,
     /// Proportional share of swap in bytes, shared memory included. Source: `SwapPss` of `smaps_rollup`.
     #[doc(alias = "SwapPss")]
     pub swap_pss_bytes: Result<u64, Unavailable>,
-    /// The highest the resident set has been since the process's last exec, in bytes; a forked process starts
-    /// with its parent's size. May read some 100 KiB low (the kernel counts in batches).
-    /// Source: `VmHWM` of `/proc/PID/status`.
+    /// The highest resident set since the process's last exec, in bytes; a forked process starts with its
+    /// parent's size. It may read some 100 KiB low (the kernel counts in batches). Source: `VmHWM` of
+    /// `/proc/PID/status`.
     #[doc(alias = "VmHWM")]
     #[doc(alias = "ru_maxrss")]
     #[doc(alias = "maxrss")]
     #[doc(alias = "peak rss")]
     #[doc(alias = "high water mark")]
     pub peak_rss_bytes: Result<u64, Unavailable>,
-    /// Working set in bytes (Windows): pages of it in RAM that it can reach without a fault, shared ones included.
-    /// Trimming moves pages out of it that stay in RAM, so it is no RSS.
-    /// Source: `WorkingSetSize` of `GetProcessMemoryInfo`.
+    /// Working set in bytes (Windows): its pages in RAM that it can reach without a fault, shared ones
+    /// included. Trimming moves pages out of it that stay in RAM, so it is no RSS. Source: `WorkingSetSize`
+    /// of `GetProcessMemoryInfo`.
     #[doc(alias = "WorkingSetSize")]
     pub working_set_bytes: Result<u64, Unavailable>,
-    /// The highest its working set has been, in bytes (Windows). Source: `PeakWorkingSetSize`.
+    /// The highest working set, in bytes (Windows). Source: `PeakWorkingSetSize`.
     #[doc(alias = "PeakWorkingSetSize")]
     pub peak_working_set_bytes: Result<u64, Unavailable>,
-    /// Private bytes (Windows): memory it has committed that it shares with nobody, in RAM or not.
-    /// Source: `PrivateUsage`.
+    /// Private bytes (Windows): committed memory that no other process shares, in RAM or not. Source:
+    /// `PrivateUsage`.
     #[doc(alias = "PrivateUsage")]
     pub private_bytes: Result<u64, Unavailable>,
-    /// Its commit charge in bytes (Windows): what it may fill of RAM and page files. Source: `PagefileUsage`.
+    /// Commit charge in bytes (Windows): its claim on RAM and page files. Source: `PagefileUsage`.
     #[doc(alias = "PagefileUsage")]
     pub commit_bytes: Result<u64, Unavailable>,
-    /// The highest its commit charge has been, in bytes (Windows). Source: `PeakPagefileUsage`.
+    /// The highest commit charge, in bytes (Windows). Source: `PeakPagefileUsage`.
     #[doc(alias = "PeakPagefileUsage")]
     pub peak_commit_bytes: Result<u64, Unavailable>,
-    /// Physical footprint in bytes (macOS): dirty memory of its own, compressed or swapped out or not, and what the
-    /// graphics driver holds for it. Source: `ri_phys_footprint` of `proc_pid_rusage`, which tells of other users'
-    /// processes to root only.
+    /// Physical footprint in bytes (macOS): its own dirty memory, also compressed or swapped out, and memory
+    /// that the graphics driver holds for it. Source: `ri_phys_footprint` of `proc_pid_rusage`, which only
+    /// root may read for other users' processes.
     #[doc(alias = "ri_phys_footprint")]
     #[doc(alias = "phys_footprint")]
     pub phys_footprint_bytes: Result<u64, Unavailable>,
-    /// The highest its footprint has been since its last exec, in bytes (macOS); also of a process that has ended and was
-    /// not waited for yet. Source: `ri_lifetime_max_phys_footprint`.
+    /// The highest footprint since the process's last exec, in bytes (macOS); also readable for a zombie.
+    /// Source: `ri_lifetime_max_phys_footprint`.
     #[doc(alias = "ri_lifetime_max_phys_footprint")]
     #[doc(alias = "peak memory footprint")]
     pub peak_phys_footprint_bytes: Result<u64, Unavailable>,
 }
 
 impl ProcessMemory {
-    /// A process of which nothing is known, and why.
+    /// Makes a result in which every figure is unknown for one reason.
     pub(crate) fn unknown(id: ProcessId, why: &Unavailable) -> Self {
         let why = || Err(why.clone());
         Self {
@@ -169,7 +170,7 @@ impl ProcessMemory {
     }
 }
 
-/// The figure that stands for a process's memory on this system, where there is room for one.
+/// The figure that stands for a process's memory on this system, if there is room for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Primary {
@@ -181,11 +182,11 @@ pub enum Primary {
     PhysFootprint,
 }
 
-/// That of this system: what [`process_rss`], [`rss_of`] and [`ProcessFacts::rss_bytes`] hold here.
+/// The primary figure of this system: [`process_rss`], [`rss_of`] and [`ProcessFacts::rss_bytes`] return it.
 pub const PRIMARY: Primary = os::PRIMARY;
 
 impl Primary {
-    /// What to call it to people.
+    /// Returns its name in messages.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -197,9 +198,9 @@ impl Primary {
 }
 
 impl ProcessMemory {
-    /// Memory of the process `pid`, which may be anybody's.
+    /// Reads the memory of the process `pid` of any user.
     ///
-    /// A process whose main thread is gone while others run is read through one of those. A zombie and a kernel
+    /// If the main thread has exited and others run, it is read through one of those. A zombie and a kernel
     /// thread have no memory: every figure is then [`Unavailable::NoMemoryMap`].
     ///
     /// # Errors
@@ -208,7 +209,7 @@ impl ProcessMemory {
         Self::read(&Roots::default(), pid)
     }
 
-    /// Memory of the calling process.
+    /// Reads the memory of the calling process.
     ///
     /// # Errors
     /// [`Error::Read`] if procfs is not mounted (Linux); [`Error::Process`] or [`Error::System`] if the system refuses
@@ -217,7 +218,7 @@ impl ProcessMemory {
         os::memory(&Roots::default(), None)
     }
 
-    /// As [`of`](Self::of), with procfs where `roots` says.
+    /// As [`of`](Self::of), with the procfs of `roots`.
     ///
     /// # Errors
     /// As [`ProcessId::of`].
@@ -226,8 +227,8 @@ impl ProcessMemory {
     }
 }
 
-/// Resident set size of the calling process in bytes: one small file, `/proc/self/statm`. On Windows its working set, on
-/// macOS its physical footprint ([`PRIMARY`]).
+/// Returns the resident set size of the calling process in bytes, from one small file, `/proc/self/statm`. On
+/// Windows it is the working set, on macOS the physical footprint ([`PRIMARY`]).
 ///
 /// ```
 /// assert!(highwater::process_rss()? > 0);
@@ -243,12 +244,13 @@ pub fn process_rss() -> Result<u64, Error> {
     os::own_rss().map_err(|error| Error::Ram(error.to_string()))
 }
 
-/// Resident set size of the process `pid` in bytes, the cheapest way (`/proc/PID/statm`, which answers to the id of a thread
-/// too: it shares the memory of its process). Elsewhere as [`process_rss`].
+/// Returns the resident set size of the process `pid` in bytes, at the lowest cost (`/proc/PID/statm`). That
+/// file also accepts the id of a thread, which shares the memory of its process. Other systems return the
+/// figure of [`process_rss`].
 ///
 /// # Errors
-/// As [`ProcessId::of`], but for threads; and [`Error::Read`] with [`Unavailable::NoMemoryMap`] inside (macOS: [`Error::Process`]) for a
-/// zombie and a kernel thread, which have no resident set.
+/// As [`ProcessId::of`], but for threads. A zombie and a kernel thread have no resident set: [`Error::Read`]
+/// with [`Unavailable::NoMemoryMap`] inside (macOS: [`Error::Process`]).
 pub fn rss_of(pid: u32) -> Result<u64, Error> {
     os::rss(&Roots::default(), Some(pid))
 }
@@ -261,12 +263,12 @@ pub fn rss_of(pid: u32) -> Result<u64, Error> {
 ))]
 pub(crate) const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// What a process is called: the kernel's name for it, whole where its command line has it.
+/// Returns the name of a process: the kernel's, or the whole one if its command line contains it.
 pub(crate) fn name(roots: &Roots, pid: u32) -> Option<String> {
     os::name(roots, pid)
 }
 
-/// The pid of the calling process as the procfs there has it, which may be that of another pid namespace.
+/// Returns the pid of the calling process in that procfs, which may be that of another pid namespace.
 pub(crate) fn own_pid(roots: &Roots) -> u32 {
     os::own_pid(roots)
 }

@@ -1,11 +1,11 @@
-//! Threads of ours beside the program that measures.
+//! Helper threads of this library beside the program that uses it.
 
 use std::{
     io,
     thread::{Builder, JoinHandle},
 };
 
-/// A thread that no signal is delivered to: they belong to the program that measures.
+/// Starts a thread that no signal is delivered to: signals belong to the program that uses this library.
 pub(crate) fn start(
     name: &str,
     stack: usize,
@@ -13,9 +13,9 @@ pub(crate) fn start(
 ) -> io::Result<JoinHandle<()>> {
     // SAFETY: sigset_t is plain integers; sigfillset fills it.
     let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: as above, for the mask that is given back.
+    // SAFETY: as above, for the former mask.
     let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: both sets are ours; the mask changed is this thread's own, which the new one inherits
+    // SAFETY: both sets are locals; the mask is that of this thread, which the new one inherits
     // (pthread_sigmask(3)).
     let error = unsafe {
         libc::sigfillset(&raw mut all);

@@ -1,4 +1,4 @@
-//! The record of one job as it stands on disk: plain, versioned data that knows no source.
+//! The record of one job as it is stored: plain, versioned data, whatever its source.
 //!
 //! Sizes are bytes where the name says `bytes`, and KiB (1024 bytes) where it says `kib`. Times named
 //! `*_seconds` count from the start of the job on a monotonic clock. A figure that is not known is absent

@@ -1,4 +1,4 @@
-//! Before and after: how two snapshots differ, as numbers and as text. All `mb` are MiB (1,048,576 bytes), and the texts
+//! The difference of two snapshots, as numbers and as text. All `mb` are MiB (1,048,576 bytes), and the texts
 //! say MiB.
 //!
 //! ```
@@ -19,30 +19,30 @@ use crate::{
     gpu::{Pool, Reading},
 };
 
-/// Two snapshots of this process, and how they differ.
+/// Two snapshots of this process and their difference.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct MemoryReport {
-    /// The first.
+    /// The earlier snapshot.
     pub before: Snapshot,
-    /// The second.
+    /// The later snapshot.
     pub after: Snapshot,
 }
 
 impl Snapshot {
-    /// [`ram_bytes`](Self::ram_bytes) in MiB.
+    /// Returns [`ram_bytes`](Self::ram_bytes) in MiB.
     #[must_use]
     pub fn ram_mb(&self) -> f64 {
         mib(self.ram_bytes)
     }
 
-    /// What this process holds on the device, in MiB; `None` where it is not known, as in [`gpu`](Self::gpu).
+    /// Returns this process's memory on the device in MiB; `None` if it is unknown, as in [`gpu`](Self::gpu).
     #[must_use]
     pub fn vram_mb(&self) -> Option<f64> {
         self.gpu.as_ref().map(|gpu| mib(gpu.used_bytes))
     }
 
-    /// Why there is no plain number of GPU memory.
+    /// Returns why there is no plain number of GPU memory.
     fn why_no_vram(&self) -> String {
         match self.usage.as_ref().map(|usage| &usage.vram.reading) {
             Some(Reading::Unknown(why)) => return why.to_string(),
@@ -55,12 +55,12 @@ impl Snapshot {
         }
         match (self.gaps.first(), &self.device) {
             (Some(gap), _) => format!("{}: {}", gap.what, gap.why),
-            (None, Some(device)) => format!("{} tells of nothing that this process holds", device.label()),
+            (None, Some(device)) => format!("{} reports no memory of this process", device.label()),
             (None, None) => "no GPU was found".into(),
         }
     }
 
-    /// What the figure is called: on a device without memory of its own it counts system RAM.
+    /// Returns the name of the figure: on a device without memory of its own it counts system RAM.
     fn vram_label(&self) -> &'static str {
         let pool = self.usage.as_ref().map(|usage| usage.vram.pool);
         if pool == Some(Pool::Unified) { "RAM for the GPU" } else { "VRAM" }
@@ -68,27 +68,28 @@ impl Snapshot {
 }
 
 impl MemoryReport {
-    /// Of two snapshots, the earlier first.
+    /// Makes a report of two snapshots, the earlier first.
     #[must_use]
     pub const fn new(before: Snapshot, after: Snapshot) -> Self {
         Self { before, after }
     }
 
-    /// How much more RAM, in MiB; negative where it is less.
+    /// Returns the growth of RAM in MiB; negative if it shrank.
     #[must_use]
     pub fn ram_delta_mb(&self) -> f64 {
         self.after.ram_mb() - self.before.ram_mb()
     }
 
-    /// How much more this process holds on the device, in MiB. `None` unless both snapshots know it, of the same device
-    /// and from the same source; [`format_delta`](Self::format_delta) says what is missing.
+    /// Returns the growth of this process's memory on the device, in MiB. `None` unless both snapshots know
+    /// it, for the same device and from the same source; [`format_delta`](Self::format_delta) says what is
+    /// missing.
     #[must_use]
     pub fn vram_delta_mb(&self) -> Option<f64> {
         self.vram_delta().ok()
     }
 
-    /// One line, such as `  load: RAM +50 MiB  |  VRAM +512 MiB [per-process]`, with a line end. Where the GPU's part is
-    /// not known it says why.
+    /// Returns one line with a line end, such as `  load: RAM +50 MiB  |  VRAM +512 MiB [per-process]`. If
+    /// the GPU's part is unknown it says why.
     #[must_use]
     pub fn format_delta(&self, label: &str) -> String {
         let ram = change(self.ram_delta_mb());
@@ -99,7 +100,7 @@ impl MemoryReport {
         }
     }
 
-    /// Two lines, one for RAM and one for the GPU, each with the figures before and after, and a line end.
+    /// Returns two lines, for RAM and for the GPU, each with the figures before and after, and a line end.
     ///
     /// ```text
     ///   load: RAM 3 MiB → 53 MiB (+50 MiB)
@@ -119,17 +120,17 @@ impl MemoryReport {
         format!("{ram}  {label}: {name} {first} → {second} {what}\n")
     }
 
-    /// [`format_delta`](Self::format_delta) to stdout. What cannot be written is dropped.
+    /// Prints [`format_delta`](Self::format_delta) to stdout. Write errors are ignored.
     pub fn print_delta(&self, label: &str) {
         print(&self.format_delta(label));
     }
 
-    /// [`format_before_after`](Self::format_before_after) to stdout. What cannot be written is dropped.
+    /// Prints [`format_before_after`](Self::format_before_after) to stdout. Write errors are ignored.
     pub fn print_before_after(&self, label: &str) {
         print(&self.format_before_after(label));
     }
 
-    /// In MiB, or why there is none.
+    /// Returns the growth in MiB, or why there is none.
     fn vram_delta(&self) -> Result<f64, String> {
         let Self { before, after } = self;
         let (Some(first), Some(second)) = (&before.gpu, &after.gpu) else {
@@ -154,24 +155,25 @@ impl MemoryReport {
 }
 
 impl GpuDeviceInfo {
-    /// One line, such as `  GPU 0: free 13284 MiB / 16384 MiB [NVIDIA GeForce RTX 5060 Ti]`, with a line end.
+    /// Returns one line with a line end, such as `  GPU 0: free 13284 MiB / 16384 MiB [NVIDIA GeForce RTX
+    /// 5060 Ti]`.
     #[must_use]
     pub fn format_free(&self) -> String {
         self.line(&format!("free {} / {}", amount(mib(self.free_bytes)), amount(mib(self.total_bytes))))
     }
 
-    /// [`format_free`](Self::format_free) to stdout. What cannot be written is dropped.
+    /// Prints [`format_free`](Self::format_free) to stdout. Write errors are ignored.
     pub fn print_free(&self) {
         print(&self.format_free());
     }
 
-    /// As [`format_free`](Self::format_free): how much memory it has.
+    /// As [`format_free`](Self::format_free), for all its memory.
     #[must_use]
     pub fn format_total(&self) -> String {
         self.line(&format!("total {}", amount(mib(self.total_bytes))))
     }
 
-    /// As [`format_free`](Self::format_free): how much is in use, by everybody.
+    /// As [`format_free`](Self::format_free), for the memory in use by all processes.
     #[must_use]
     pub fn format_used(&self) -> String {
         self.line(&format!("used {} / {}", amount(mib(self.used_bytes)), amount(mib(self.total_bytes))))
@@ -191,12 +193,12 @@ fn amount(mib: f64) -> String {
     format!("{mib:.0} MiB")
 }
 
-/// With its sign; nothing is never `-0`.
+/// Formats a change with its sign; zero is never `-0`.
 fn change(mib: f64) -> String {
     format!("{:+.0} MiB", mib.round() + 0.0)
 }
 
-/// `print!` panics where nobody reads any more.
+/// Prints without the panic of `print!` on a closed pipe.
 fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

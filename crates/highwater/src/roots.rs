@@ -1,4 +1,4 @@
-//! Where the kernel's file systems are mounted: the only place with absolute paths.
+//! The mount points of the kernel's file systems. No other file has absolute paths.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,14 @@ use crate::bounded::{self, MAX_VALUE_BYTES};
 /// Device nodes of this machine.
 #[cfg(all(feature = "drm", target_os = "linux"))]
 pub(crate) const DEV: &str = "/dev";
-/// Names of PCI devices, where the packages `pciutils` or `hwdata` put them.
+/// Names of PCI devices, as the packages `pciutils` or `hwdata` install them.
 #[cfg(all(feature = "drm", target_os = "linux"))]
 pub(crate) const PCI_IDS: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"];
-/// The one file that is read often enough to spare it a path that is put together.
+/// The file that is read often enough to save building its path.
 #[cfg(target_os = "linux")]
 pub(crate) const OWN_STATM: &str = "/proc/self/statm";
 
-/// The mount points that everything is read from. A value, never a global, so that tests can point elsewhere.
+/// The mount points of all that is read. It is a value, never a global, so that tests can use other trees.
 ///
 /// ```
 /// use highwater::{ProcessMemory, Roots};
@@ -37,8 +37,8 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// Whether these are the files of the machine that we run on, so that its drivers may be asked as well: the
-    /// usual mount points, or others with the boot id of this kernel.
+    /// Returns whether these are files of this machine, so that its drivers may be queried too: the usual
+    /// mount points, or others with the boot id of this kernel.
     #[must_use]
     pub fn is_this_machine(&self) -> bool {
         let own = Self::default();

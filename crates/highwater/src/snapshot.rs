@@ -1,4 +1,4 @@
-//! What this process uses at one instant: RAM, and GPU memory where there is some.
+//! The memory of this process at one instant: RAM, and GPU memory if there is a GPU.
 
 use crate::{
     Error,
@@ -19,32 +19,34 @@ use crate::{
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Resident set size of this process in bytes, as [`process_rss`] has it. GPU memory is not in it, but on
-    /// devices that use the system's RAM a part may be.
+    /// Resident set size of this process in bytes, as [`process_rss`] returns it. GPU memory is not included,
+    /// except for a part of it on devices that use the system's RAM.
     pub ram_bytes: u64,
-    /// What this process holds on the device; `None` where that is nothing or is not known: `usage` and `gaps` tell.
+    /// This process's memory on the device; `None` if there is none or it is unknown. `usage` and `gaps` say
+    /// which.
     pub gpu: Option<ProcessGpuInfo>,
-    /// The device's memory in plain numbers; `None` where there is no such device, or it does not tell.
+    /// The device's memory in plain numbers; `None` if there is no such device, or its figures are unknown.
     pub gpu_device: Option<GpuDeviceInfo>,
-    /// What this process holds on the device, with all that must be said about it.
+    /// This process's memory on the device, with bounds, meaning and source.
     pub usage: Option<Usage>,
-    /// The device, with all that must be said about its figures.
+    /// The device, with bounds, meaning and source of its figures.
     pub device: Option<Device>,
-    /// Drivers and devices that could not be asked.
+    /// Drivers and devices that could not be queried.
     pub gaps: Vec<Gap>,
 }
 
 impl Snapshot {
-    /// Now, with the device of this index. RAM is always there; the GPU's figures are `None` where there is none.
+    /// Takes a snapshot with the device of this index. RAM is always known; the GPU's figures are `None`
+    /// without a GPU.
     ///
-    /// The first call opens the drivers' libraries, which may take long; they stay open. Later calls take microseconds
-    /// (two where there is no GPU). What devices there are is remembered, also that there is none:
-    /// [`gpu::refresh`](crate::gpu::refresh) looks again. It may be called in a forked child, which opens sessions of its
-    /// own and waits for no lock of its parent's.
+    /// The first call opens the drivers' libraries, which may take long; they stay open. Later calls take
+    /// microseconds (two without a GPU). The list of devices is kept, even if it is empty:
+    /// [`gpu::refresh`](crate::gpu::refresh) searches again. A forked child may call this: it opens its own
+    /// sessions and waits for no lock of its parent.
     ///
     /// # Errors
-    /// [`Error::Ram`], as [`process_rss`]. [`Error::DeviceIndexOutOfRange`] if there are devices, but none of this
-    /// index.
+    /// [`Error::Ram`], as [`process_rss`]. [`Error::DeviceIndexOutOfRange`] if there are devices, but none
+    /// with this index.
     pub fn now(device: u32) -> Result<Self, Error> {
         let ram_bytes = process_rss()?;
         with_monitor(|monitor| match monitor.device(device) {
@@ -56,7 +58,7 @@ impl Snapshot {
         })
     }
 
-    /// Now, once for each device, with the same `ram_bytes`; empty where there is none.
+    /// Takes one snapshot for each device, with the same `ram_bytes`; empty if there is none.
     ///
     /// # Errors
     /// [`Error::Ram`], as [`process_rss`].
@@ -72,7 +74,7 @@ impl Snapshot {
         })
     }
 
-    /// `own` is what the process holds, on this device and perhaps on others.
+    /// Makes a snapshot. `own` is the process's memory, on this device and perhaps on others.
     pub(crate) fn of(ram_bytes: u64, device: Option<Device>, own: &Listing) -> Self {
         let usage = device.as_ref().and_then(|device| {
             let here = |usage: &&Usage| usage.device == device.id && usage.pid_space == PidSpace::Own;

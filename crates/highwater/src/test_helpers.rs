@@ -1,8 +1,8 @@
-//! Figures made up, for the tests of programs that use this library (feature `test-helpers`). Nothing here is measured;
-//! a program that is not a test has no use for it. What real figures would be derived from others is derived here too.
+//! Made-up figures for the tests of programs that use this library (feature `test-helpers`). Nothing here is
+//! measured. Figures that follow from others in real use do so here too.
 //!
-//! The types have public fields but cannot be built by name outside this library, so that they may gain fields. What
-//! is made here can then be changed field by field:
+//! The types have public fields but cannot be built by name outside this library, so that they may gain
+//! fields. Values made here can then be changed field by field:
 //!
 //! ```
 //! use highwater::{GpuDeviceInfo, Snapshot, gpu::{Device, DeviceId, Reading, Usage}};
@@ -24,13 +24,13 @@ use crate::{
     gpu::{Device, DeviceId, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Usage},
 };
 
-/// Builds a [`GpuDeviceInfo`]. Amounts that are not set are 0, what may be absent is absent.
+/// Builds a [`GpuDeviceInfo`]. Amounts that are not set are 0; optional values that are not set are absent.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GpuDeviceInfoBuilder(GpuDeviceInfo);
 
 impl GpuDeviceInfo {
-    /// A device to be made up.
+    /// Begins a made-up device.
     pub fn builder() -> GpuDeviceInfoBuilder {
         GpuDeviceInfoBuilder(Self {
             index: 0,
@@ -45,93 +45,93 @@ impl GpuDeviceInfo {
 }
 
 impl GpuDeviceInfoBuilder {
-    /// [`GpuDeviceInfo::index`].
+    /// Sets [`GpuDeviceInfo::index`].
     pub fn index(mut self, index: u32) -> Self {
         self.0.index = index;
         self
     }
 
-    /// [`GpuDeviceInfo::name`].
+    /// Sets [`GpuDeviceInfo::name`].
     pub fn name(mut self, name: Option<String>) -> Self {
         self.0.name = name;
         self
     }
 
-    /// [`GpuDeviceInfo::total_bytes`].
+    /// Sets [`GpuDeviceInfo::total_bytes`].
     pub fn total_bytes(mut self, bytes: u64) -> Self {
         self.0.total_bytes = bytes;
         self
     }
 
-    /// [`GpuDeviceInfo::free_bytes`].
+    /// Sets [`GpuDeviceInfo::free_bytes`].
     pub fn free_bytes(mut self, bytes: u64) -> Self {
         self.0.free_bytes = bytes;
         self
     }
 
-    /// [`GpuDeviceInfo::used_bytes`].
+    /// Sets [`GpuDeviceInfo::used_bytes`].
     pub fn used_bytes(mut self, bytes: u64) -> Self {
         self.0.used_bytes = bytes;
         self
     }
 
-    /// [`GpuDeviceInfo::reserved_bytes`].
+    /// Sets [`GpuDeviceInfo::reserved_bytes`].
     pub fn reserved_bytes(mut self, bytes: Option<u64>) -> Self {
         self.0.reserved_bytes = bytes;
         self
     }
 
-    /// [`GpuDeviceInfo::driver_version`].
+    /// Sets [`GpuDeviceInfo::driver_version`].
     pub fn driver_version(mut self, version: Option<String>) -> Self {
         self.0.driver_version = version;
         self
     }
 
-    /// The device.
+    /// Returns the device.
     #[must_use]
     pub fn build(self) -> GpuDeviceInfo {
         self.0
     }
 }
 
-/// Builds a [`GpuProcessEntry`]. What is not set is pid 0, unknown, and from NVML.
+/// Builds a [`GpuProcessEntry`]. By default the pid is 0, the memory unknown, and the source NVML.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct GpuProcessEntryBuilder(GpuProcessEntry);
 
 impl GpuProcessEntry {
-    /// A process to be made up.
+    /// Begins a made-up process.
     pub fn builder() -> GpuProcessEntryBuilder {
         GpuProcessEntryBuilder(Self { pid: 0, name: None, used_bytes: None, source: GpuQuerySource::Nvml })
     }
 }
 
 impl GpuProcessEntryBuilder {
-    /// [`GpuProcessEntry::pid`].
+    /// Sets [`GpuProcessEntry::pid`].
     pub fn pid(mut self, pid: u32) -> Self {
         self.0.pid = pid;
         self
     }
 
-    /// [`GpuProcessEntry::name`].
+    /// Sets [`GpuProcessEntry::name`].
     pub fn name(mut self, name: Option<String>) -> Self {
         self.0.name = name;
         self
     }
 
-    /// [`GpuProcessEntry::used_bytes`]; a plain number is one that is known.
+    /// Sets [`GpuProcessEntry::used_bytes`]; a plain number is a known amount.
     pub fn used_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.0.used_bytes = bytes.into();
         self
     }
 
-    /// [`GpuProcessEntry::source`].
+    /// Sets [`GpuProcessEntry::source`].
     pub fn source(mut self, source: GpuQuerySource) -> Self {
         self.0.source = source;
         self
     }
 
-    /// The process.
+    /// Returns the process.
     #[must_use]
     pub fn build(self) -> GpuProcessEntry {
         self.0
@@ -139,7 +139,7 @@ impl GpuProcessEntryBuilder {
 }
 
 impl Device {
-    /// A card of which nothing is known but which one it is: every figure is [`Unavailable::NotProvided`].
+    /// Makes a card of which only the identity is known: every figure is [`Unavailable::NotProvided`].
     #[must_use]
     pub fn made_up(id: DeviceId) -> Self {
         let mut device = Self::named(id, &unknown(Scope::Device, Pool::Dedicated));
@@ -150,7 +150,7 @@ impl Device {
 }
 
 impl Usage {
-    /// A process on a device; what it holds is [`Unavailable::NotProvided`].
+    /// Makes a process on a device; its memory is [`Unavailable::NotProvided`].
     #[must_use]
     pub fn made_up(pid: u32, device: DeviceId) -> Self {
         let figure = |pool| unknown(Scope::Process, pool);
@@ -159,7 +159,7 @@ impl Usage {
 }
 
 impl Gap {
-    /// A driver or device that could not be asked.
+    /// Makes a driver or device that could not be queried.
     #[must_use]
     pub fn made_up(what: &str, why: Unavailable) -> Self {
         Self { what: what.into(), why }
@@ -167,8 +167,8 @@ impl Gap {
 }
 
 impl Snapshot {
-    /// Of a process with so much RAM, that holds so much on the device, if there is one. The plain numbers follow as they
-    /// do from real ones; a usage of another device does not count.
+    /// Makes a snapshot of a process with this RAM, and this usage of the device if there is one. The plain
+    /// numbers follow as they do from real ones; a usage of another device does not count.
     #[must_use]
     pub fn made_up(ram_bytes: u64, device: Option<Device>, usage: Option<Usage>) -> Self {
         Self::of(ram_bytes, device, &Listing { usages: usage.into_iter().collect(), ..Listing::default() })

@@ -1,4 +1,4 @@
-//! What grew from some records to others of the same job.
+//! Compares records with earlier ones of the same job.
 
 use std::collections::HashMap;
 
@@ -12,30 +12,30 @@ use super::{
 };
 use crate::record::{Certainty, GpuFigure, GpuPeak, GpuScope, GroupKey, Metric, Record};
 
-/// What was compared.
+/// The quantity of one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Quantity {
     /// The job's total.
     Total {
-        /// In which metric.
+        /// The metric.
         metric: Metric,
     },
     /// The kernel's peak of the job's cgroup, page cache included.
     Cgroup,
     /// Memory on a device.
     Vram {
-        /// Its place in the list of devices.
+        /// The device's position in the list of devices.
         index: u32,
-        /// Which one it is.
+        /// The identity of the device.
         id: String,
     },
     /// System RAM mapped for a device.
     Gtt {
-        /// Its place in the list of devices.
+        /// The device's position in the list of devices.
         index: u32,
-        /// Which one it is.
+        /// The identity of the device.
         id: String,
     },
     /// Processes that share a command.
@@ -49,21 +49,21 @@ pub enum Quantity {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Row {
-    /// What it is.
+    /// The quantity.
     pub what: Quantity,
-    /// In the base.
+    /// The base's records.
     pub base: Side,
-    /// In the candidate.
+    /// The candidate's records.
     pub candidate: Side,
-    /// From the base's median to the candidate's.
+    /// The change from the base's median to the candidate's.
     pub change_bytes: Option<i64>,
-    /// The same in percent of the base; `null` also where the base is 0.
+    /// The same in percent of the base; `null` also if the base is 0.
     pub change_percent: Option<f64>,
     /// The judgement.
     pub verdict: Verdict,
-    /// Why.
+    /// The reason of the judgement.
     pub reason: Reason,
-    /// Whether a regression here makes the whole one; other rows explain.
+    /// True if a regression here makes the whole one; other rows only explain.
     pub decides: bool,
 }
 
@@ -71,7 +71,7 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Comparison {
-    /// Of all rows that decide.
+    /// The verdict on all rows that decide.
     pub verdict: Verdict,
     /// The rules that were applied.
     pub rules: Rules,
@@ -79,23 +79,23 @@ pub struct Comparison {
     pub totals: Vec<Row>,
     /// The groups, those that changed most first.
     pub groups: Vec<Row>,
-    /// What makes it weaker.
+    /// Facts that weaken the comparison.
     pub warnings: Vec<Warning>,
 }
 
 impl Comparison {
-    /// The total in the primary metric.
+    /// Returns the total in the primary metric.
     pub fn primary(&self) -> Option<&Row> {
         self.totals.first()
     }
 }
 
 /// Compares records of a job with earlier ones. Several on a side are runs of the same job: their medians are
-/// compared, and their spread says what is noise.
+/// compared, and their spread is the noise.
 ///
-/// The whole is a [`Verdict::Regression`] where one row that decides is; [`Verdict::Unknown`] where the primary
-/// total cannot be judged, or memory on a device that the base knows; else [`Verdict::NoEvidence`] where growth is
-/// not proven.
+/// The whole is a [`Verdict::Regression`] if one row that decides is. It is [`Verdict::Unknown`] if the
+/// primary total cannot be judged, or the device memory that the base knows cannot be. Else it is
+/// [`Verdict::NoEvidence`] if growth is not proven.
 pub fn compare<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: Rules) -> Comparison {
     let mut totals = totals(base, candidate, &rules);
     totals.extend(devices(base, candidate, &rules));
@@ -104,8 +104,8 @@ pub fn compare<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: Rules) 
     Comparison { verdict, rules, totals, groups, warnings: warning::all(base, candidate) }
 }
 
-/// Median and spread of each total that is known in any of several runs of one job; the primary metric first, known or
-/// not.
+/// Returns median and spread of each total that is known in any of several runs of one job. The primary
+/// metric comes first, known or not.
 pub fn totals_of_runs<P>(runs: &[Record<P>]) -> Vec<(Quantity, Side)> {
     let (nothing, rules) = (<&[Record<P>]>::default(), Rules::default());
     let rows = totals(nothing, runs, &rules).into_iter().chain(devices(nothing, runs, &rules));
@@ -136,7 +136,7 @@ impl Row {
         Self::with(what, base, candidate, judgement, decides)
     }
 
-    /// The two sides count different things: a difference between them means nothing.
+    /// Marks the sides as incomparable: they count different things, so a difference means nothing.
     fn not_the_same(&mut self) {
         (self.verdict, self.reason) = (Verdict::Unknown, Reason::NotTheSame);
         (self.change_bytes, self.change_percent) = (None, None);
@@ -161,7 +161,7 @@ impl Row {
     }
 }
 
-/// The figures of a checkpoint may still rise: they are not known.
+/// Reads a figure of each record. Figures of a checkpoint may still rise, so they are unknown.
 fn read<P>(records: &[Record<P>], figure: impl Fn(&Record<P>) -> Option<Figure>) -> Vec<Seen> {
     records.iter().map(|record| Seen::from(figure(record).filter(|_| record.complete))).collect()
 }
@@ -177,19 +177,19 @@ fn totals<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> V
     }
     let mut add = |what, base: Vec<Seen>, candidate: Vec<Seen>, decides| {
         let row = Row::judged(what, &base, &candidate, rules, decides);
-        // Measured nowhere: nothing to compare.
+        // A quantity that no side measured is left out.
         if row.base.known + row.candidate.known > 0 {
             rows.push(row);
         }
     };
     let pss = Quantity::Total { metric: Metric::Pss };
     add(pss, read(base, figure::pss), read(candidate, figure::pss), true);
-    // Page cache is in it, which depends on what ran before: it explains and does not decide.
+    // It includes page cache, which depends on earlier programs: it explains and does not decide.
     add(Quantity::Cgroup, read(base, figure::cgroup), read(candidate, figure::cgroup), false);
     rows
 }
 
-/// What a device is called by the two sides: its id, else its place in the list.
+/// Matches the devices of the two sides, by id or else by position in the list.
 fn devices<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> Vec<Row> {
     let mut known: Vec<(u32, &str)> = Vec::new();
     let all = base.iter().flat_map(|r| &r.peak.gpu).chain(candidate.iter().flat_map(|r| &r.peak.gpu));
@@ -256,12 +256,12 @@ fn groups<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> V
             Row::with(what, one, two, judgement, rules.groups_decide)
         })
         .collect();
-    // Stable: where nothing changed, the largest group stays first.
+    // The sort is stable: if nothing changed, the largest group stays first.
     rows.sort_by_key(|row| std::cmp::Reverse(change(row)));
     rows
 }
 
-/// How much a group changed; one that came or went, by all of it.
+/// Returns how much a group changed; a new or lost group changed by all of it.
 fn change(row: &Row) -> u64 {
     match (row.base.bytes, row.candidate.bytes) {
         (Some(before), Some(after)) => before.abs_diff(after),
@@ -269,12 +269,12 @@ fn change(row: &Row) -> u64 {
     }
 }
 
-/// The groups of one side: by command, and by order where a record has one command more than once.
+/// The groups of one side, by command, and by order if a record has one command more than once.
 struct Groups<'a> {
     order: Vec<(&'a str, usize)>,
-    /// By record; the vector ends with the last record that has the group.
+    /// Readings by record; the vector ends with the last record that has the group.
     seen: HashMap<(&'a str, usize), Vec<Seen>>,
-    /// What a record says of groups that it does not list.
+    /// The reading for groups that a record does not list.
     otherwise: Vec<Seen>,
 }
 

@@ -2,22 +2,23 @@
 
 use crate::record::{Certainty, GpuFigure, GpuPeak, PeakFigure, Record};
 
-/// A figure and where the truth lies.
+/// A figure and the interval of its true value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Figure {
     pub(super) bytes: u64,
     pub(super) lower: u64,
-    /// `None`: nothing bounds it from above.
+    /// `None` if there is no upper bound.
     pub(super) upper: Option<u64>,
 }
 
 impl Figure {
-    /// Taken at its word.
+    /// Makes a figure that is taken as exact.
     pub(super) fn point(bytes: u64) -> Self {
         Self { bytes, lower: bytes, upper: Some(bytes) }
     }
 
-    /// As its certainty says. `cap` is what it cannot exceed in any case. A sampled figure is taken at its word.
+    /// Makes a figure with the interval of its certainty; it cannot exceed `cap`. A sampled figure is taken
+    /// as exact.
     fn with(bytes: u64, lower: u64, certainty: Certainty, cap: Option<u64>) -> Self {
         let lower = lower.min(bytes);
         match certainty {
@@ -28,13 +29,13 @@ impl Figure {
     }
 }
 
-/// A figure in one record.
+/// The reading of a quantity in one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
     Known(Figure),
-    /// It was not measured, or could not be.
+    /// The quantity was not measured, or could not be.
     Unknown,
-    /// There is no such group.
+    /// The record has no such group.
     Absent,
 }
 
@@ -53,21 +54,22 @@ impl From<Option<Figure>> for Seen {
     }
 }
 
-/// The total in the primary metric.
+/// Returns the total in the primary metric.
 pub(super) fn total<P>(record: &Record<P>) -> Option<Figure> {
     if let Some(peak) = record.peak.rss {
-        // A bound on the wrong side of the estimate would make up certainty.
+        // A bound on the wrong side of the estimate would feign certainty.
         let lower = peak.lower_bytes.min(peak.bytes);
         return Some(Figure { bytes: peak.bytes, lower, upper: Some(peak.upper_bytes.max(peak.bytes)) });
     }
     record.total_peak_bytes().map(Figure::point)
 }
 
-/// The total in PSS. No page counts more in PSS than in RSS, so the upper end of RSS bounds it.
+/// Returns the total in PSS. No page counts more in PSS than in RSS, so the upper bound of RSS bounds it.
 pub(super) fn pss<P>(record: &Record<P>) -> Option<Figure> {
     let cap = record.peak.rss.map(|rss| rss.upper_bytes);
     record.peak.pss.map(|peak| match peak.certainty {
-        // Earlier versions left some processes in it with their RSS: it may be far too high, and at another moment have been more.
+        // Earlier versions counted some processes in it with their RSS. It may be far too high, and another
+        // moment may have been higher.
         Certainty::Sampled => {
             Figure { bytes: peak.bytes, lower: 0, upper: cap.map(|cap| cap.max(peak.bytes)) }
         }
@@ -75,15 +77,15 @@ pub(super) fn pss<P>(record: &Record<P>) -> Option<Figure> {
     })
 }
 
-/// The kernel's peak of the job's cgroup.
+/// Returns the kernel's peak of the job's cgroup.
 pub(super) fn cgroup<P>(record: &Record<P>) -> Option<Figure> {
     record.peak.cgroup.map(|PeakFigure { bytes, certainty, .. }| Figure::with(bytes, bytes, certainty, None))
 }
 
-/// Memory on a device, or mapped for it.
+/// Returns the memory on a device, or mapped for it.
 pub(super) fn on_gpu(device: &GpuPeak, figure: Option<GpuFigure>, cap: Option<u64>) -> Option<Figure> {
     let figure = figure?;
-    // A driver that tells nothing of a member leaves the figure open upwards.
+    // If the driver does not report a member's memory, the figure has no upper bound.
     let certainty = if device.processes_unknown > 0 { Certainty::AtLeast } else { figure.certainty };
     Some(Figure::with(figure.bytes, figure.lower_bytes, certainty, cap))
 }

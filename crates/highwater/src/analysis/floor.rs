@@ -1,16 +1,16 @@
-//! The floor of a series: what was kept, whatever came and went above it.
+//! The floor of a series: the memory that stayed, without what came and went above it.
 
-/// Windows into which a series is cut; their minima leave spikes and short teeth behind.
+/// The number of windows of a series; their minima remove spikes and short teeth.
 const WINDOWS: usize = 64;
 
-/// A moment and the memory held at it.
+/// A moment and the memory at that moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Point {
     pub(super) at: f64,
     pub(super) bytes: f64,
 }
 
-/// Minima of up to 64 windows of equal length. Each stands at the moment of its lowest point.
+/// Returns the minima of up to 64 windows of equal length, each at the moment of its lowest point.
 pub(super) fn window_minima(points: &[Point]) -> Vec<Point> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
     let length = (last.at - first.at) / WINDOWS as f64;
@@ -34,18 +34,18 @@ pub(super) fn window_minima(points: &[Point]) -> Vec<Point> {
     minima
 }
 
-/// Teeth of a series: it rose, and what it had gained was released again.
+/// The teeth of a series: rises whose gain was released again.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Teeth {
-    /// The largest release: how far above a later value the series had been.
+    /// The largest release: how far the series had been above a later value.
     pub(super) height: f64,
-    /// Index of the bottom after the last large release.
+    /// The index of the bottom after the last large release.
     pub(super) last_bottom: Option<usize>,
     /// The longest time from one bottom to the next.
     pub(super) longest: f64,
 }
 
-/// Finds the teeth; a release is large from half of the largest on.
+/// Finds the teeth. A release is large if it has at least half of the largest one's height.
 pub(super) fn teeth(points: &[Point]) -> Teeth {
     let mut highest = f64::NEG_INFINITY;
     let height = points.iter().fold(0.0_f64, |height, point| {
@@ -84,14 +84,16 @@ pub(super) fn teeth(points: &[Point]) -> Teeth {
     found
 }
 
-/// What was kept at each point: the least that the series ever held from there on, between bottoms in a straight line.
+/// Returns the floor at each point: the least value of the series from there on, in straight lines between
+/// bottoms.
 ///
-/// After the last large release the series may be in the middle of another tooth: what it gains there counts only
-/// beyond the height of the earlier teeth. If no more than the longest tooth's time has passed since, the floor ends there.
+/// After the last large release the series may be in the middle of another tooth. Its gain there counts only
+/// beyond the height of the earlier teeth. If no more than the longest tooth's time has passed since, the
+/// floor ends there.
 pub(super) fn kept(points: &[Point]) -> Vec<Point> {
     let teeth = teeth(points);
     let mut lowest_after = f64::INFINITY;
-    // From behind: those that nothing later undercuts.
+    // From the end, these are the points that no later one undercuts.
     let mut bottoms: Vec<Point> = points
         .iter()
         .rev()
@@ -115,8 +117,8 @@ pub(super) fn kept(points: &[Point]) -> Vec<Point> {
     bottoms
 }
 
-/// The floor at a moment: in a straight line between its points; where they lie farther apart than `farthest`,
-/// a step at the later one.
+/// Returns the floor at a moment: in a straight line between its points. Between points farther apart than
+/// `farthest` it is a step at the later one.
 pub(super) fn at(floor: &[Point], moment: f64, farthest: f64) -> f64 {
     let after = floor.partition_point(|point| point.at < moment);
     match (after.checked_sub(1).and_then(|before| floor.get(before)), floor.get(after)) {
@@ -130,7 +132,7 @@ pub(super) fn at(floor: &[Point], moment: f64, farthest: f64) -> f64 {
     }
 }
 
-/// The median of the slopes between all pairs of points (Theil-Sen), in bytes per second.
+/// Returns the median of the slopes between all pairs of points (Theil-Sen), in bytes per second.
 pub(super) fn slope(points: &[Point]) -> Option<f64> {
     let pairs = points.iter().enumerate().flat_map(|(index, one)| {
         let later = points[index + 1..].iter().filter(move |two| two.at > one.at);
@@ -145,7 +147,7 @@ pub(super) fn slope(points: &[Point]) -> Option<f64> {
 }
 
 #[cfg(test)]
-#[allow(clippy::float_cmp)] // Whole numbers, which floats hold exactly.
+#[allow(clippy::float_cmp)] // These are whole numbers, which floats represent exactly.
 mod tests {
     use super::*;
 

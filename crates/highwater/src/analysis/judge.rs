@@ -1,42 +1,42 @@
-//! The rule by which one quantity is judged: several readings on each side, each with an interval.
+//! The rule that judges one quantity: several readings on each side, each with an interval.
 
 use serde::Serialize;
 
 use super::figure::{Figure, Seen};
 
-/// What is said of one quantity, or of all that decide.
+/// The judgement of one quantity, or of all that decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
     /// It did not grow by more than is allowed.
     Fine,
-    /// It seems to have grown by more than is allowed, and what was measured does not prove it.
+    /// It seems to have grown by more than is allowed, but the measurements do not prove it.
     NoEvidence,
     /// It grew by more than is allowed.
     Regression,
-    /// It is not known on one side: nothing can be said.
+    /// It is unknown on one side, so it cannot be judged.
     Unknown,
 }
 
-/// Why the verdict is what it is.
+/// The reason of a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// Smaller, the same, or grown by no more than one of the two thresholds.
+    /// It is smaller, the same, or grown by no more than one of the two thresholds.
     WithinThresholds,
-    /// Beyond both thresholds, beyond the spread, and the intervals are apart.
+    /// It grew beyond both thresholds and the spread, and the intervals do not overlap.
     Grew,
     /// The base's true value may be as high as the candidate's.
     IntervalsOverlap,
     /// The runs of one side differ among themselves by as much.
     WithinSpread,
-    /// Not known in the base (or in more than half of its runs).
+    /// It is unknown in the base (or in more than half of its runs).
     UnknownInBase,
-    /// Not known in the candidate (or in more than half of its runs).
+    /// It is unknown in the candidate (or in more than half of its runs).
     UnknownInCandidate,
-    /// Known on neither side.
+    /// It is unknown on both sides.
     UnknownInBoth,
     /// The two sides do not count the same.
     NotTheSame,
@@ -46,15 +46,15 @@ pub enum Reason {
     Gone,
 }
 
-/// How much growth is allowed, and what decides.
+/// The allowed growth, and the rows that decide.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Rules {
-    /// Growth in percent of the base that is allowed.
+    /// The allowed growth in percent of the base.
     pub max_increase_percent: f64,
-    /// Growth in bytes that is allowed. A regression exceeds both.
+    /// The allowed growth in bytes. A regression exceeds both.
     pub floor_bytes: u64,
-    /// Whether a group that grew makes the whole a regression; without it groups explain, and totals decide.
+    /// True if a group that grew makes the whole a regression. Otherwise groups explain, and totals decide.
     pub groups_decide: bool,
 }
 
@@ -65,7 +65,7 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Whether growth from `base` by `more` exceeds both thresholds.
+    /// Returns whether growth from `base` by `more` exceeds both thresholds.
     fn exceeded_by(&self, base: u64, more: u64) -> bool {
         // A percentage that is no number allows nothing.
         let allowed = base as f64 * self.max_increase_percent.max(0.0) / 100.0;
@@ -77,20 +77,20 @@ impl Rules {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Side {
-    /// How many records there are.
+    /// The number of records.
     pub runs: usize,
-    /// In how many of them it is known.
+    /// The number of records in which it is known.
     pub known: usize,
-    /// In how many of them there was no such group.
+    /// The number of records without such a group.
     pub absent: usize,
-    /// Median of the best estimates; `null` where it is known in less than half of the runs.
+    /// Median of the best estimates, in bytes; `null` if it is known in less than half of the runs.
     pub bytes: Option<u64>,
-    /// Median of the lower ends of the intervals.
+    /// Median of the lower bounds, in bytes.
     pub lower_bytes: Option<u64>,
-    /// Median of the upper ends; `null` where nothing bounds it from above.
+    /// Median of the upper bounds, in bytes; `null` if there is no upper bound.
     pub upper_bytes: Option<u64>,
-    /// Spread of the best estimates: 1.4826 times their median distance from the median, which for a normal
-    /// distribution is the standard deviation; `null` for a single run.
+    /// Spread of the best estimates in bytes: 1.4826 times their median distance from the median, which for a
+    /// normal distribution is the standard deviation. `null` for a single run.
     pub spread_bytes: Option<u64>,
 }
 
@@ -99,7 +99,7 @@ impl Side {
         let known: Vec<Figure> = readings.iter().filter_map(Seen::figure).collect();
         let absent = readings.iter().filter(|seen| matches!(seen, Seen::Absent)).count();
         let mut side = Self { runs: readings.len(), known: known.len(), absent, ..Self::default() };
-        // Where there was no such group there is nothing to be known.
+        // A record without such a group has no reading.
         if known.is_empty() || known.len() * 2 < readings.len() - absent {
             return side;
         }
@@ -110,7 +110,8 @@ impl Side {
         side.upper_bytes = upper_median(&known);
         if known.len() > 1 {
             let mut distances: Vec<u64> = bytes.iter().map(|bytes| bytes.abs_diff(middle)).collect();
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // positive, and casts saturate
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            // The value is positive, and casts saturate.
             let spread = (median(&mut distances) as f64 * 1.4826).round() as u64;
             side.spread_bytes = Some(spread);
         }
@@ -118,7 +119,7 @@ impl Side {
     }
 }
 
-/// The middle value, or the mean of the two; 0 of nothing.
+/// Returns the middle value, or the mean of the two; 0 for an empty list.
 fn median(values: &mut [u64]) -> u64 {
     values.sort_unstable();
     if values.is_empty() {
@@ -128,7 +129,7 @@ fn median(values: &mut [u64]) -> u64 {
     one + (two - one) / 2
 }
 
-/// The same, of upper ends: what has none lies above all others.
+/// Returns the median of upper bounds; a missing bound is above all others.
 fn upper_median(known: &[Figure]) -> Option<u64> {
     let mut ends: Vec<u64> = known.iter().map(|figure| figure.upper.unwrap_or(u64::MAX)).collect();
     ends.sort_unstable();
@@ -137,7 +138,7 @@ fn upper_median(known: &[Figure]) -> Option<u64> {
     (bounded > ends.len() / 2).then(|| one + (two - one) / 2)
 }
 
-/// How many standard errors two medians must lie apart.
+/// The number of standard errors that two medians must be apart.
 const STANDARD_ERRORS: f64 = 3.0;
 
 /// Judges one quantity.
@@ -162,7 +163,7 @@ pub(super) fn judge(base: &Side, candidate: &Side, rules: &Rules) -> (Verdict, R
     if apart { (Verdict::Regression, Reason::Grew) } else { (Verdict::NoEvidence, Reason::IntervalsOverlap) }
 }
 
-/// Judges a group that is new: from no process to some.
+/// Judges a new group: from no process to some.
 pub(super) fn judge_new(candidate: &Side, base_saw_all: bool, rules: &Rules) -> (Verdict, Reason) {
     match candidate.bytes {
         None => (Verdict::Unknown, Reason::UnknownInCandidate),
@@ -172,12 +173,12 @@ pub(super) fn judge_new(candidate: &Side, base_saw_all: bool, rules: &Rules) -> 
     }
 }
 
-/// Standard error of the difference of the medians. A side of a single run is taken to scatter as the other one
-/// does; with a single run on both sides the scatter is not known, and nothing is subtracted.
+/// Returns the standard error of the difference of the medians. A side with a single run is taken to scatter
+/// like the other. With a single run on both sides the scatter is unknown, and nothing is subtracted.
 fn standard_error(base: &Side, candidate: &Side) -> f64 {
     let spread = |side: &Side, other: &Side| side.spread_bytes.or(other.spread_bytes).unwrap_or(0) as f64;
     let variance = |side: &Side, other: &Side| {
-        // That of the median of a normal distribution; of a single value, its own.
+        // For several values it is the error of a normal distribution's median; for a single value, its own.
         let factor = if side.known > 1 { std::f64::consts::FRAC_PI_2 / side.known as f64 } else { 1.0 };
         spread(side, other).powi(2) * factor
     };
@@ -239,7 +240,7 @@ mod tests {
         assert_eq!(verdict(&points(&noisy), &points(&[125])).1, Reason::WithinSpread);
         assert_eq!(verdict(&points(&noisy), &points(&[250, 230, 240])).0, Verdict::Regression);
         assert_eq!(verdict(&points(&[100, 101, 99]), &points(&[125])).0, Verdict::Regression);
-        // One run that went wrong does not count.
+        // One outlier does not count.
         assert_eq!(verdict(&points(&[100, 101, 99]), &points(&[100, 900, 101])).0, Verdict::Fine);
     }
 

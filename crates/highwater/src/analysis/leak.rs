@@ -1,19 +1,19 @@
-//! Memory that went on growing while a job ran: judged on the floor of each series, after warm-up.
+//! Finds memory that grew steadily while a job ran, from the floor of each series after warm-up.
 
 use serde::Serialize;
 
 use super::floor::{self, Point};
 use crate::record::{Finding, Leak, LeakSearch, Process, Record, Scope, Series, Sureness, Timeline};
 
-/// What counts as a leak.
+/// The rules for a leak.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LeakRules {
-    /// The floor must have grown by this much, in percent of what it was after warm-up.
+    /// The least growth of the floor, in percent of its value after warm-up.
     pub min_growth_percent: f64,
-    /// For at least this long.
+    /// The least time of the growth, in seconds.
     pub min_duration_seconds: f64,
-    /// By at least this much.
+    /// The least growth in bytes.
     pub floor_bytes: u64,
 }
 
@@ -23,18 +23,18 @@ impl Default for LeakRules {
     }
 }
 
-/// What [`find_leaks`] found, and what it could not judge.
+/// The result of [`find_leaks`], with what it could not judge.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LeakReport {
-    /// The rules, and in how much was looked.
+    /// The rules, and the number of series that were searched.
     pub search: LeakSearch,
-    /// The job's total first, then the fastest.
+    /// The leaks: the job's total first, then by rate.
     pub leaks: Vec<Leak>,
 }
 
 impl LeakReport {
-    /// Puts it into the record that it is about, in place of what an earlier search found.
+    /// Stores the result in the record that it is about, in place of an earlier search's.
     pub fn enter<P>(self, record: &mut Record<P>) {
         record.findings.retain(|finding| !matches!(finding, Finding::Leak(_)));
         record.findings.extend(self.leaks.into_iter().map(Finding::Leak));
@@ -42,14 +42,14 @@ impl LeakReport {
     }
 }
 
-/// Looks for growth that goes on, in the job's total, each process that has a series, and each device.
+/// Searches for steady growth in the job's total, each process that has a series, and each device.
 pub fn find_leaks(record: &Record<Vec<Process>>, rules: LeakRules) -> LeakReport {
     let process = |row: usize| record.processes.get(row);
     find_leaks_in(record, rules, |row| process(row).map(|process| (process.pid, process.command.clone())))
 }
 
-/// The same for a record whose rows are not in memory: `who` tells pid and command of the row at a place, and is asked
-/// only for processes that leak.
+/// As [`find_leaks`], for a record whose rows are not in memory. `who` returns pid and command of the row at
+/// an index, and is called only for processes that leak.
 pub fn find_leaks_in<P>(
     record: &Record<P>,
     rules: LeakRules,
@@ -100,12 +100,13 @@ pub fn find_leaks_in<P>(
     LeakReport { search, leaks }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // casts of floats saturate
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Casts of floats saturate.
 fn bytes(value: f64) -> u64 {
     value.round() as u64
 }
 
-/// The series as points in order of time: the lowest reading of each column. Whatever cannot be so is passed over.
+/// Returns the series as points in order of time, with the lowest reading of each column. Invalid points are
+/// skipped.
 fn points(timeline: &Timeline, series: &Series) -> Vec<Point> {
     let seconds = timeline.seconds.get(series.first..).unwrap_or_default();
     let mut points: Vec<Point> = Vec::with_capacity(series.bytes.len());
@@ -119,17 +120,17 @@ fn points(timeline: &Timeline, series: &Series) -> Vec<Point> {
     points
 }
 
-/// Part of the time at the end in which a fall is taken for the end of the job, not for a release.
+/// The part of the time at the end in which a fall is the end of the job, and not a release.
 const TEARDOWN: f64 = 0.1;
-/// A fall at the very end counts as the end of the job from this part of what was held on: freeing takes the kernel
-/// time, so that a reading may come in the midst of it.
+/// The least fall at the very end that counts as the end of the job, as a part of the memory. Freeing takes
+/// the kernel time, so a sample may be taken in its middle.
 const FALL: f64 = 0.05;
 
-/// Without the last readings of a process that gives its memory back because it ends.
+/// Drops the last readings of a process that frees its memory because it exits.
 fn without_teardown(mut points: Vec<Point>) -> Vec<Point> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return points };
     let begin = last.at - (last.at - first.at) * TEARDOWN;
-    // From the last reading before it on: there may be few in it.
+    // It starts at the last reading before that part, which may contain few.
     let begin = points.partition_point(|point| point.at < begin).saturating_sub(1);
     let highest = points[begin..].iter().map(|point| point.bytes).fold(0.0, f64::max);
     if points.last().is_some_and(|last| last.bytes > highest * (1.0 - FALL)) {
@@ -138,33 +139,33 @@ fn without_teardown(mut points: Vec<Point>) -> Vec<Point> {
     while points.len() > begin + 1 && points.last().is_some_and(|last| last.bytes < highest / 2.0) {
         points.pop();
     }
-    // What was read in the midst of the fall.
+    // These were sampled during the fall.
     while points.len() > begin + 1 && points[points.len() - 1].bytes <= points[points.len() - 2].bytes {
         points.pop();
     }
     points
 }
 
-/// Fewer windows with a reading than this tell nothing.
+/// A series with fewer windows that have a reading is not judged.
 const WINDOWS_AT_LEAST: usize = 12;
-/// Parts of the time after warm-up.
+/// The number of parts of the time after warm-up.
 const PARTS: usize = 8;
-/// Warm-up is tried as each of these parts of a series: it is not known how long it takes.
+/// The parts of a series that are tried as warm-up, whose length is unknown.
 const WARM_UPS: [f64; 5] = [0.1, 0.2, 0.3, 0.4, 0.5];
-/// A part grew if it has this share of what an even growth would give it.
+/// The share of an even growth that makes a part count as grown.
 const GREW: f64 = 0.25;
-/// So many parts must have grown.
+/// The number of parts that must have grown.
 const GROWN_PARTS: usize = 5;
-/// No part may have more than this share of the growth: that would be one large allocation.
+/// The largest share of the growth in one part: more would be one large allocation.
 const LARGEST_PART: f64 = 1.0 / 3.0;
-/// Two bottoms farther apart than this part of the time are no evidence for growth all along between them.
+/// The largest part of the time between two bottoms that still shows growth between them.
 const FARTHEST: f64 = 0.3;
-/// The floor must have risen by this part of how far the series usually stands above it: the lowest points of mere
-/// noise rise and fall by less.
+/// The least rise of the floor, as a part of the usual distance of the series above it. The lowest points of
+/// mere noise rise and fall by less.
 const WORTH: f64 = 0.5;
-/// All of the series must have risen by this part of what its floor did.
+/// The least rise of the whole series, as a part of the rise of its floor.
 const RISEN: f64 = 0.7;
-/// The last quarter must have kept this share of the mean rate: else it comes to rest.
+/// The least rate in the last quarter, as a part of the mean rate: a lower one means that growth ends.
 const LAST_RATE: f64 = 0.65;
 
 /// A series that is long enough to be judged.
@@ -172,7 +173,7 @@ struct Course {
     minima: Vec<Point>,
 }
 
-/// Growth that goes on.
+/// A stretch of steady growth.
 struct Growth {
     from: Point,
     to: Point,
@@ -190,7 +191,7 @@ impl Course {
             .then_some(Self { minima })
     }
 
-    /// The longest stretch to the end in which it grew all along.
+    /// Returns the longest stretch to the end in which it grew steadily.
     fn growth(&self, rules: &LeakRules) -> Option<Growth> {
         let (first, last) = (self.minima.first()?, self.minima.last()?);
         WARM_UPS.iter().find_map(|warm_up| {
@@ -201,7 +202,7 @@ impl Course {
     }
 }
 
-/// How far the series usually stands above its floor: the median.
+/// Returns the median distance of the series above its floor.
 fn scatter(minima: &[Point], kept: &[Point], end: f64) -> f64 {
     let judged = minima.iter().filter(|point| point.at <= end);
     let mut above: Vec<f64> =
@@ -224,7 +225,7 @@ fn growth_of(minima: &[Point], rules: &LeakRules) -> Option<Growth> {
         |part: usize| floor::at(&kept, begin + length * part as f64 / PARTS as f64, length * FARTHEST);
     let (low, high) = (border(0), border(PARTS));
     let gain = high - low;
-    // The least that counts is a byte, whatever the rules say.
+    // The least growth that counts is a byte, whatever the rules say.
     if gain < (rules.floor_bytes as f64).max(1.0) || gain < low * rules.min_growth_percent.max(0.0) / 100.0 {
         return None;
     }
@@ -240,13 +241,13 @@ fn growth_of(minima: &[Point], rules: &LeakRules) -> Option<Growth> {
     if !goes_on || !is_spread {
         return None;
     }
-    // Whatever stands above the floor must have risen with it: the floor of noise rises by its own making, as it is the
-    // least of ever fewer readings.
+    // The values above the floor must have risen with it. The floor of noise rises by construction, as it is
+    // the least of ever fewer readings.
     let judged: Vec<Point> = minima.iter().filter(|point| point.at <= end).copied().collect();
     if floor::slope(&judged).is_none_or(|slope| slope * length < gain * RISEN) {
         return None;
     }
-    // It begins where the floor was last at its first height, or nearly so.
+    // The growth begins where the floor was last at its first height, or nearly so.
     let start = kept.iter().rev().find(|point| point.bytes <= low + gain / 20.0);
     let from = start.copied().filter(|point| point.at > begin).unwrap_or(Point { at: begin, bytes: low });
     let rising: Vec<Point> = kept.iter().filter(|point| point.at >= from.at).copied().collect();

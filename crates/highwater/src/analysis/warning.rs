@@ -1,16 +1,16 @@
-//! What a reader of a comparison must know beside the figures.
+//! Facts that a reader of a comparison must know beside the figures.
 
 use serde::Serialize;
 
 use crate::record::{Exit, Record};
 
-/// Something that makes a comparison weaker.
+/// A fact that weakens a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Warning {
-    /// Which kind it is.
+    /// The kind of warning.
     pub kind: WarningKind,
-    /// In words, without a full stop.
+    /// The text, without a full stop.
     pub text: String,
 }
 
@@ -23,7 +23,7 @@ pub enum WarningKind {
     DifferentCommand,
     /// They have different minor versions.
     DifferentVersion,
-    /// One was written by a newer version: it may hold more than is read here.
+    /// A record was written by a newer version: it may contain more than is read here.
     NewerVersion,
     /// They were measured on machines that differ.
     DifferentMachine,
@@ -31,9 +31,9 @@ pub enum WarningKind {
     DifferentCapture,
     /// The job did not end well, so it may not have reached its usual peak.
     JobFailed,
-    /// A checkpoint: its job had not ended, so its figures count as unknown.
+    /// A record is a checkpoint: its job had not ended, so its figures count as unknown.
     Incomplete,
-    /// Each side has a single run: how far runs differ by themselves is not known.
+    /// Each side has a single run, so the spread of runs is unknown.
     SingleRun,
 }
 
@@ -74,7 +74,7 @@ pub(super) fn all<P, Q>(base: &[Record<P>], candidate: &[Record<Q>]) -> Vec<Warn
     warnings
 }
 
-/// What stands against single records.
+/// Warns about single records.
 fn each<P>(records: &[Record<P>], side: &str, warn: &mut impl FnMut(WarningKind, String)) {
     for (index, record) in records.iter().enumerate() {
         let which = if records.len() == 1 { side.to_owned() } else { format!("{side} {}", index + 1) };
@@ -90,7 +90,7 @@ fn each<P>(records: &[Record<P>], side: &str, warn: &mut impl FnMut(WarningKind,
     }
 }
 
-/// The first two values that differ: the base's first one and another.
+/// Returns the first two values that differ: the base's first one and another.
 fn differ<P, Q>(
     base: &[Record<P>],
     candidate: &[Record<Q>],

@@ -1,4 +1,4 @@
-//! Limits in made-up trees: what `/proc/self` says, and the files it leads to.
+//! Tests of limits in made-up trees: the texts of `/proc/self`, and the files that they lead to.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ const V1: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n\
     35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n";
 const HYBRID: &str = "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
 
-/// The limit found with these texts in `/proc/self` and these files below `/sys/fs/cgroup`.
+/// Returns the limit found with these texts in `/proc/self` and these files below `/sys/fs/cgroup`.
 fn found(cgroup: &str, mountinfo: &str, files: &[(&str, &str)], physical: Option<u64>) -> Option<u64> {
     let tree = tempfile::tempdir().unwrap();
     let roots =
@@ -42,7 +42,7 @@ fn v2_takes_the_tightest_up_the_tree() {
 #[test]
 fn v2_in_a_container_reads_the_mount_itself() {
     assert_eq!(found("0::/\n", V2, &[("memory.max", "1073741824\n")], None), Some(GIB));
-    // Joined from outside our cgroup namespace: the path leaves the mount.
+    // The group was joined from outside the cgroup namespace, so the path leaves the mount.
     assert_eq!(found("0::/../x\n", V2, &[("memory.max", "1073741824\n")], None), Some(GIB));
 }
 

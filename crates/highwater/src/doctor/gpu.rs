@@ -1,4 +1,4 @@
-//! GPUs: which devices tell of their memory, and whether every process can be looked into.
+//! GPUs: whether devices report their memory, and whether every process can be read.
 
 use crate::{
     Roots,
@@ -17,8 +17,10 @@ pub(super) fn devices(roots: &Roots) -> State {
     let devices = monitor.devices();
     let gaps = said(monitor.gaps());
     match (devices.is_empty(), gaps.is_empty()) {
-        (true, true) => State::missing("no GPU was found, and no driver that could tell of one"),
-        (true, false) => State::missing(gaps).or("mend or reinstall the driver; hwm doctor --raw shows more"),
+        (true, true) => State::missing("no GPU and no GPU driver was found"),
+        (true, false) => {
+            State::missing(gaps).or("repair or reinstall the driver; hwm doctor --raw shows more")
+        }
         (false, true) => State::works_with(named(&devices)),
         (false, false) => State::works_with(format!("{}; but {gaps}", named(&devices))),
     }
@@ -32,7 +34,7 @@ pub(super) fn processes(roots: &Roots) -> State {
     let listing = monitor.usages();
     let refused = listing.refused.len();
     if refused > 0 {
-        return State::missing(format!("{refused} processes may not be looked into")).or(TO_SEE_THEM);
+        return State::missing(format!("{refused} processes cannot be read")).or(TO_SEE_THEM);
     }
     if !listing.gaps.is_empty() {
         return State::missing(said(&listing.gaps));

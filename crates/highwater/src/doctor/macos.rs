@@ -1,4 +1,4 @@
-//! The mechanisms of macOS. What an attempt's answers mean is in `verdict.rs`, which knows no system call.
+//! The mechanisms of macOS. `verdict.rs` interprets an attempt's answers, without system calls.
 
 #[cfg(target_os = "macos")]
 mod child;
@@ -23,7 +23,7 @@ mod table {
         used("processes of others", "memory of other users' processes", processes::others),
         used("parent numbers", "daemons and orphans stay in the job", child::parents),
         used("kqueue", "every fork, exec and end, at once", child::news),
-        used("exit status", "how processes that are not ours ended", child::exit),
+        used("exit status", "how processes other than hwm's children ended", child::exit),
         used("remains", "exact peaks of processes that have ended", child::remains),
         used("graphics ledger", "what each process holds on the GPU", gpu::ledger),
         of_driver("metal devices", "GPUs, and how much of them to use", gpu::devices),

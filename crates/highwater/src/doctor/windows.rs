@@ -9,7 +9,7 @@ mod processes;
 pub(super) const MECHANISMS: &[Mechanism] = &[
     used("working set", "memory of processes", processes::working_set),
     used("peak working set", "peaks between two samples", processes::mark),
-    used("private bytes", "memory that a process shares with nobody", processes::private),
+    used("private bytes", "memory that no other process shares", processes::private),
     used("commit charge", "what was promised to a process, and its peak", processes::commit),
     used("processes of others", "memory, names and users of all processes", processes::others),
     used("process list", "hwm attach: descendants", processes::list),
@@ -26,5 +26,5 @@ pub(super) const MECHANISMS: &[Mechanism] = &[
     of_driver("gpu counters", "what each process holds on GPUs", graphics::counters),
     of_driver("nvml", "NVIDIA's own account", graphics::nvml),
     of_driver("gpu devices", "memory of each GPU", gpu::devices),
-    of_driver("gpu processes", "what each process holds on GPUs, from all that tell", gpu::processes),
+    of_driver("gpu processes", "memory of each process on GPUs, from all sources", gpu::processes),
 ];

@@ -1,11 +1,11 @@
-//! The RAM of a Mac, as sysctl(3) tells.
+//! The RAM of a Mac, from sysctl(3).
 
 use super::Ram;
 use crate::process::macos::calls::sysctl;
 
-/// What can be got without swapping is an estimate: pages that are free, that only cache files, or that their owners gave
-/// up (`vm_page_free_count`, `vm_page_pageable_external_count`, `vm_page_purgeable_count` of `osfmk/vm`). The kernel may
-/// count a page among the last two that it cannot take at once.
+/// Reads the RAM. The available amount is an estimate: pages that are free, that only cache files, or that
+/// their owners gave up (`vm_page_free_count`, `vm_page_pageable_external_count`, `vm_page_purgeable_count`
+/// of `osfmk/vm`). The kernel may count a page among the last two that it cannot take at once.
 pub(super) fn ram() -> Ram {
     let pages = |name| sysctl(name)?.checked_mul(rustix::param::page_size() as u64);
     let total_bytes = sysctl(c"hw.memsize");

@@ -1,4 +1,4 @@
-//! The RAM of a machine with Windows, and which Windows it is.
+//! The RAM of a machine with Windows, and the version of Windows.
 
 use windows_sys::{
     Wdk::System::SystemServices::RtlGetVersion,
@@ -7,11 +7,12 @@ use windows_sys::{
 
 use super::Ram;
 
-/// `GlobalMemoryStatusEx`: physical memory that Windows may use, and what of it is free, zeroed or only caches (standby).
+/// Reads `GlobalMemoryStatusEx`: physical memory that Windows may use, and the part that is free, zeroed or
+/// only caches (standby).
 pub(super) fn ram() -> Ram {
     let mut status = MEMORYSTATUSEX::default();
     status.dwLength = u32::try_from(size_of_val(&status)).unwrap_or(u32::MAX);
-    // SAFETY: `status` is ours and knows its size.
+    // SAFETY: `status` is a local value and contains its size.
     let told = unsafe { GlobalMemoryStatusEx(&raw mut status) } != 0;
     Ram {
         total_bytes: told.then_some(status.ullTotalPhys),
@@ -20,11 +21,12 @@ pub(super) fn ram() -> Ram {
     }
 }
 
-/// As `10.0.22631`. `GetVersionEx` would tell what the program says it knows.
+/// Returns the version as `10.0.22631`. `GetVersionEx` would return the one that the program's manifest
+/// declares.
 pub(super) fn release() -> Option<String> {
     let mut version = OSVERSIONINFOW::default();
     version.dwOSVersionInfoSize = u32::try_from(size_of_val(&version)).ok()?;
-    // SAFETY: `version` is ours and knows its size.
+    // SAFETY: `version` is a local value and contains its size.
     let status = unsafe { RtlGetVersion(&raw mut version) };
     let OSVERSIONINFOW { dwMajorVersion: major, dwMinorVersion: minor, dwBuildNumber: build, .. } = version;
     (status >= 0).then(|| format!("{major}.{minor}.{build}"))

@@ -1,4 +1,4 @@
-//! Many messages at once from a netlink socket, and how many there were no room for.
+//! Receives many messages at once from a netlink socket, and counts those that did not fit.
 
 use std::{
     cell::Cell,
@@ -11,10 +11,10 @@ use super::{Backlog, KERNEL, Message, Socket, messages};
 
 /// Datagrams of one system call (recvmmsg(2)).
 const BATCH: usize = 16;
-/// System calls of one drain: it ends although messages may come faster than they are read.
+/// System calls of one drain, which ends even if messages come faster than they are read.
 const MOST_BATCHES: usize = 16_384;
 
-/// Reads what the kernel has queued.
+/// A reader of the messages that the kernel has queued.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     socket: Socket,
@@ -24,15 +24,15 @@ pub(crate) struct Inbox {
     overruns: u64,
     /// Datagrams larger than their slot.
     cut: u64,
-    /// The socket's own count of drops, which wraps, as last seen.
+    /// The socket's own count of drops, which wraps, as last read.
     dropped: Cell<(u32, u64)>,
 }
 
 impl Inbox {
-    /// `largest` is the size of the largest message to come.
+    /// Makes a reader. `largest` is the size of the largest expected message.
     pub(crate) fn new(socket: Socket, largest: usize) -> Self {
         let buffer = vec![0; largest * BATCH];
-        // What was lost before is not this reader's loss.
+        // Losses before this reader do not count.
         let start = socket.backlog().map_or(0, |backlog| backlog.dropped);
         Self { socket, buffer, overruns: 0, cut: 0, dropped: Cell::new((start, 0)) }
     }
@@ -41,12 +41,12 @@ impl Inbox {
         &self.socket
     }
 
-    /// How full the socket's buffer is.
+    /// Returns the fill level of the socket's buffer.
     pub(crate) fn backlog(&self) -> Option<Backlog> {
         self.socket.backlog()
     }
 
-    /// Hands over everything that waits. Never blocks.
+    /// Passes every waiting message to `each`. Never blocks.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(Message<'_>)) {
         for _ in 0..MOST_BATCHES {
             match self.receive(&mut each) {
@@ -59,10 +59,10 @@ impl Inbox {
         }
     }
 
-    /// One batch; how many datagrams it had.
+    /// Receives one batch; returns how many datagrams it had.
     fn receive(&mut self, each: &mut impl FnMut(Message<'_>)) -> io::Result<usize> {
         let slot = self.buffer.len() / BATCH;
-        // SAFETY: plain integers and pointers, for which zero is a valid value.
+        // SAFETY: the type is plain integers and pointers, for which zero is a valid value.
         let mut senders: [libc::sockaddr_nl; BATCH] = unsafe { std::mem::zeroed() };
         let mut places = [libc::iovec { iov_base: ptr::null_mut(), iov_len: slot }; BATCH];
         // SAFETY: as above.
@@ -79,8 +79,8 @@ impl Inbox {
                 libc::socklen_t::try_from(size_of_val(sender)).map_err(io::Error::other)?;
         }
         let count = libc::c_uint::try_from(BATCH).map_err(io::Error::other)?;
-        // SAFETY: `headers` are `count` headers; each points at one iovec and one address, which live until the end of
-        // this function, and each iovec at a slot of its own in `self.buffer`.
+        // SAFETY: `headers` are `count` headers. Each points at one iovec and one address, which live until
+        // the end of this function, and each iovec at its own slot in `self.buffer`.
         let got = unsafe {
             libc::recvmmsg(
                 self.socket.0.as_raw_fd(),
@@ -106,7 +106,7 @@ impl Inbox {
         Ok(got)
     }
 
-    /// How many messages were lost so far: as the socket counts them, or at least one for each overrun.
+    /// Returns how many messages were lost so far: the socket's count, or at least one for each overrun.
     pub(crate) fn lost(&self) -> u64 {
         let (seen, mut dropped) = self.dropped.get();
         if let Some(backlog) = self.socket.backlog() {

@@ -1,4 +1,4 @@
-//! What `GetProcessMemoryInfo` says of a process, and what may be believed of it.
+//! The answer of `GetProcessMemoryInfo` for a process, and which of its values can be trusted.
 
 use super::{ProcessId, ProcessMemory};
 use crate::Unavailable;
@@ -8,28 +8,28 @@ use crate::Unavailable;
 pub(crate) struct Counters {
     pub(crate) working_set: u64,
     pub(crate) peak_working_set: u64,
-    /// `PagefileUsage`: what it has committed.
+    /// `PagefileUsage`: the commit charge.
     pub(crate) commit: u64,
     pub(crate) peak_commit: u64,
     /// `PrivateUsage`.
     pub(crate) private: u64,
-    /// `PageFaultCount`; 0 where nobody counts.
+    /// `PageFaultCount`; 0 if the system does not count it.
     pub(crate) faults: u32,
 }
 
 impl Counters {
-    /// Whether there is nothing at all: the process has ended, and its counters with it.
+    /// Returns whether all counters are 0: the process has ended, and its counters with it.
     fn are_gone(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The figures of a process that had not ended just before these were read.
+    /// Returns the figures of a process that was still alive just before these were read.
     pub(crate) fn figures(&self, id: ProcessId) -> ProcessMemory {
         if self.are_gone() {
             return ProcessMemory::unknown(id, &Unavailable::NoMemoryMap);
         }
         ProcessMemory {
-            // A process may be trimmed out of RAM as a whole, but it has been there.
+            // All pages of a process may be trimmed from RAM, but some were there once.
             working_set_bytes: if self.peak_working_set > 0 { Ok(self.working_set) } else { not_kept() },
             peak_working_set_bytes: positive(self.peak_working_set),
             private_bytes: positive(self.private),
@@ -39,13 +39,13 @@ impl Counters {
         }
     }
 
-    /// Working set and its mark, while it lives.
+    /// Returns working set and peak working set of a living process.
     pub(crate) fn working_sets(&self) -> Option<(u64, u64)> {
         (self.peak_working_set > 0).then_some((self.working_set, self.peak_working_set))
     }
 
-    /// The marks that are left of a process that has ended: working set and commit. Windows keeps them as long as there
-    /// is a handle; a system that does not shows zeros, which are no marks.
+    /// Returns the peaks of working set and commit charge of a process that has ended. Windows keeps them as
+    /// long as a handle is open. A system that does not keep them shows zeros, which are no peaks.
     pub(crate) fn last_marks(&self) -> (Option<u64>, Option<u64>) {
         (
             Some(self.peak_working_set).filter(|&mark| mark > 0),
@@ -54,13 +54,13 @@ impl Counters {
     }
 }
 
-/// No process lives without any, so 0 means that nobody counts it.
+/// Rejects 0, which no living process has: the system does not count it.
 fn positive(bytes: u64) -> Result<u64, Unavailable> {
     if bytes > 0 { Ok(bytes) } else { not_kept() }
 }
 
 fn not_kept() -> Result<u64, Unavailable> {
-    Err(Unavailable::Implausible("0 bytes of a process that lives".to_owned()))
+    Err(Unavailable::Implausible("0 bytes for a living process".to_owned()))
 }
 
 #[cfg(test)]
@@ -69,7 +69,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
     const ID: ProcessId = ProcessId { pid: 7, start_ticks: 1 };
-    /// notepad.exe of Windows 11, as documentation and tools show the relations between these.
+    /// The counters of notepad.exe on Windows 11, in the relations that documentation and tools show.
     const LIVING: Counters = Counters {
         working_set: 31 * MIB,
         peak_working_set: 44 * MIB,
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_nobody_counts_is_unknown() {
-        // Wine 8.0 of a living process.
+        // Wine 8.0 shows this for a living process.
         let wine = Counters { private: 0, ..LIVING };
         assert!(matches!(wine.figures(ID).private_bytes, Err(Unavailable::Implausible(_))));
         assert_eq!(wine.figures(ID).commit_bytes, Ok(9 * MIB));
@@ -110,11 +110,11 @@ mod tests {
 
     #[test]
     fn after_its_end() {
-        // Wine 8.0, with the handle still open.
+        // Wine 8.0 shows this with the handle still open.
         let gone = Counters::default();
         assert_eq!(gone.figures(ID).working_set_bytes, Err(Unavailable::NoMemoryMap));
         assert_eq!(gone.last_marks(), (None, None));
-        // Windows.
+        // Windows shows this.
         let kept = Counters { working_set: 0, commit: 0, private: 0, ..LIVING };
         assert_eq!(kept.last_marks(), (Some(44 * MIB), Some(21 * MIB)));
     }

@@ -1,4 +1,4 @@
-//! Who a process is and what it does: what a row about it shows beside its memory.
+//! The identity and the activity of a process: what a row about it shows beside its memory.
 
 use std::time::Duration;
 
@@ -19,31 +19,32 @@ use crate::{Error, Roots, Unavailable};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessFacts {
-    /// Which process.
+    /// The identity of the process.
     pub id: ProcessId,
-    /// The program's name: the base name of its first argument, else the kernel's 15 bytes. Text that the process
-    /// chose: it may hold anything, terminal escapes too. Windows: its file's name, which one that is ending has not.
+    /// The program's name: the base name of its first argument, else the kernel's 15 bytes. The process chose
+    /// this text: it may contain anything, even terminal escapes. Windows: the name of its file, which an
+    /// exiting process lacks.
     pub name: Result<String, Unavailable>,
-    /// Whether it is a thread of the kernel, which has no memory of its own.
+    /// True if it is a kernel thread, which has no memory of its own.
     pub is_kernel_thread: bool,
-    /// One letter, as in ps: `R` runs, `S` sleeps, `D` waits for a device, `T` is stopped, `Z` has ended; `?` where the
-    /// system does not tell (Windows).
+    /// One letter, as in ps: `R` runs, `S` sleeps, `D` waits for a device, `T` is stopped, `Z` is a zombie;
+    /// `?` if the system does not report it (Windows).
     pub state: char,
-    /// The user who started it (the real user id), as this user namespace numbers them; `None` where unreadable.
+    /// The real user id, in the numbering of this user namespace; `None` if unreadable.
     pub uid: Option<u32>,
-    /// The account in whose name it runs, as `DOMAIN\user` (Windows, where there are no numbers); elsewhere
+    /// The account of the process, as `DOMAIN\user` (Windows, which has no numbers); elsewhere
     /// [`Unavailable::NotProvided`].
     pub account: Result<String, Unavailable>,
-    /// Resident set size in bytes, as [`ProcessMemory::rss_bytes`](super::ProcessMemory::rss_bytes). On other systems than
-    /// Linux what [`PRIMARY`](super::PRIMARY) says.
+    /// Resident set size in bytes, as [`ProcessMemory::rss_bytes`](super::ProcessMemory::rss_bytes). Systems
+    /// other than Linux have the figure of [`PRIMARY`](super::PRIMARY).
     pub rss_bytes: Result<u64, Unavailable>,
-    /// CPU time of all its threads since it started, in steps of [`cpu_step`]. That of children is not in it. `None`
-    /// where the kernel does not tell (macOS: another user's process, unless we are root; Wine).
+    /// CPU time of all its threads since it started, in steps of [`cpu_step`], without that of children.
+    /// `None` if the kernel does not report it (macOS: another user's process, except to root; Wine).
     pub cpu_time: Option<Duration>,
 }
 
 impl ProcessFacts {
-    /// About the process `pid` of the procfs that `roots` names.
+    /// Reads the facts about the process `pid` of the procfs that `roots` names.
     ///
     /// # Errors
     /// As [`ProcessId::of`].
@@ -52,8 +53,8 @@ impl ProcessFacts {
     }
 }
 
-/// The pids that there are now, in order, as procfs or the kernel (macOS) lists them. Those that it hides from us
-/// (`hidepid`) are not among them.
+/// Returns the current pids, in order, as procfs or the kernel (macOS) lists them. Those that it hides from
+/// this user (`hidepid`) are missing.
 ///
 /// # Errors
 /// [`Error::Read`] or [`Error::System`] if they cannot be listed.
@@ -67,7 +68,7 @@ pub fn all_processes(roots: &Roots) -> Result<Vec<u32>, Error> {
     os::facts::all(roots)
 }
 
-/// How finely the kernel counts CPU time: 10 ms as a rule, a nanosecond on macOS.
+/// Returns the step in which the kernel counts CPU time: usually 10 ms, a nanosecond on macOS.
 pub fn cpu_step() -> Duration {
     Duration::from_secs(1) / u32::try_from(os::facts::ticks_per_second()).unwrap_or(100).max(1)
 }

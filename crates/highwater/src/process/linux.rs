@@ -1,4 +1,4 @@
-//! Memory of one process on Linux. One file per kernel file holds its parser; here they are read.
+//! Reads the memory of one process on Linux. Each kernel file's parser has its own file.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod any_text;
@@ -25,7 +25,7 @@ use crate::{Error, Roots, Unavailable, bounded::MAX_COMMAND_LINE_BYTES, roots::O
 
 pub(super) const PRIMARY: Primary = Primary::Rss;
 
-/// `None` is the calling process.
+/// Returns the identity of a process; `None` is the calling process.
 pub(super) fn id(roots: &Roots, pid: Option<u32>) -> Result<ProcessId, Error> {
     let process = Directory::open(roots, pid)?;
     let id = identify(&process)?;
@@ -36,7 +36,8 @@ pub(super) fn id(roots: &Roots, pid: Option<u32>) -> Result<ProcessId, Error> {
     Ok(id)
 }
 
-/// `/proc/TID` is there for each thread, though not listed (proc(5)), and shows the memory that all of them share.
+/// Refuses the id of a thread. `/proc/TID` exists for each thread, though it is not listed (proc(5)), and
+/// shows the memory that all of them share.
 fn no_thread(id: ProcessId, status: &Status) -> Result<(), Error> {
     match status.tgid {
         Some(pid) if pid != id.pid => Err(Error::Thread { tid: id.pid, pid }),
@@ -44,13 +45,13 @@ fn no_thread(id: ProcessId, status: &Status) -> Result<(), Error> {
     }
 }
 
-/// Of all threads together, as long as one of them has memory.
+/// Reads the status of all threads together, as long as one of them has memory.
 fn status(process: &Directory) -> Result<Status, Error> {
     let status = parsed(process, "status", Status::parse)?;
     if status.vm_rss_bytes.is_some() || status.threads == Some(1) {
         return Ok(status);
     }
-    // No mm: a zombie, a kernel thread, or only the main thread is gone. Threads come and go.
+    // Without mm it is a zombie, a kernel thread, or only the main thread has exited. Threads come and go.
     let with_memory = |thread: Directory| {
         parsed(&thread, "status", Status::parse).ok().filter(|status| status.vm_rss_bytes.is_some())
     };
@@ -65,7 +66,7 @@ pub(super) fn memory(roots: &Roots, pid: Option<u32>) -> Result<ProcessMemory, E
     if status.vm_rss_bytes.is_some() {
         return Ok(with_rollup(id, &process, &status));
     }
-    // No mm: a zombie, a kernel thread, or only the main thread is gone.
+    // Without mm it is a zombie, a kernel thread, or only the main thread has exited.
     if status.threads.is_none_or(|threads| threads > 1) {
         for thread in process.threads()? {
             match parsed(&thread, "status", Status::parse) {
@@ -75,7 +76,7 @@ pub(super) fn memory(roots: &Roots, pid: Option<u32>) -> Result<ProcessMemory, E
             }
         }
     }
-    // What is of other systems stays `NotProvided` here, too.
+    // Figures of other systems stay `NotProvided` here, too.
     let absent = || Err(Unavailable::NoMemoryMap);
     Ok(ProcessMemory {
         rss_bytes: absent(),
@@ -107,19 +108,20 @@ fn bytes(statm: &Statm) -> u64 {
     statm.resident_pages.saturating_mul(rustix::param::page_size() as u64)
 }
 
-/// The common case: one file opened and read once, nothing allocated.
+/// Reads the common case: one file is opened and read once, without allocation.
 pub(super) fn own_rss() -> Result<u64, Error> {
     let mut text = [0; 128];
     let length = openat(CWD, OWN_STATM, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .and_then(|statm| read(statm, &mut text));
     match length.ok().and_then(|length| Statm::parse(text.get(..length)?)) {
         Some(statm) if !statm.has_no_memory() => Ok(bytes(&statm)),
-        // The slow way knows why, or finds a thread that can tell.
+        // The slow way finds the reason, or a thread with memory.
         _ => rss(&Roots::default(), None),
     }
 }
 
-/// `self` points to the pid that the caller has in the namespace of that procfs; a recorded tree has none.
+/// Returns the pid of the caller in the namespace of that procfs, to which `self` points; a recorded tree has
+/// none.
 pub(super) fn own_pid(roots: &Roots) -> u32 {
     let link = std::fs::read_link(roots.proc.join("self"));
     link.ok().and_then(|pid| pid.to_str()?.parse().ok()).unwrap_or_else(std::process::id)
@@ -152,7 +154,7 @@ fn parsed<T>(
     })
 }
 
-/// `directory` is that of a process or of one of its threads: they share the mm.
+/// Reads `smaps_rollup` in `directory`, that of the process or of one of its threads, which share the mm.
 fn with_rollup(id: ProcessId, directory: &Directory, status: &Status) -> ProcessMemory {
     let rollup = rollup(directory);
     let of_status = |value: Option<u64>| value.ok_or(Unavailable::NotProvided);
@@ -174,11 +176,11 @@ fn with_rollup(id: ProcessId, directory: &Directory, status: &Status) -> Process
 fn rollup(directory: &Directory) -> Result<SmapsRollup, Unavailable> {
     match directory.read("smaps_rollup") {
         Ok(text) => SmapsRollup::parse(&text)
-            .ok_or_else(|| Unavailable::Failed("smaps_rollup holds none of its sums".into())),
+            .ok_or_else(|| Unavailable::Failed("smaps_rollup has none of its sums".into())),
         Err(Errno::ACCESS | Errno::PERM) => Err(Unavailable::PermissionDenied),
         Err(Errno::NOENT | Errno::SRCH) if !directory.is_alive() => Err(Unavailable::Vanished),
         Err(Errno::NOENT) => Err(Unavailable::NotProvided),
-        // Open, but the mm is gone (smaps_rollup_open in fs/proc/task_mmu.c).
+        // It was opened, but the mm is gone (smaps_rollup_open in fs/proc/task_mmu.c).
         Err(Errno::SRCH) => Err(Unavailable::NoMemoryMap),
         Err(errno) => Err(Unavailable::Failed(std::io::Error::from(errno).to_string())),
     }

@@ -1,6 +1,7 @@
-//! Memory of one process on macOS. `calls.rs` asks the kernel; what the answers mean is pure and tested everywhere.
+//! Memory of one process on macOS. `calls.rs` calls the kernel; the interpretation is pure and tested
+//! everywhere.
 //!
-//! What is told of processes of other users is who they are and what they run; their memory only to root
+//! Every user may read who other users' processes are and what they run. Only root may read their memory
 //! (`proc_security_policy` in `bsd/kern/proc_info.c`).
 
 pub(crate) mod arguments;
@@ -21,7 +22,7 @@ mod read {
 
     pub(in crate::process) const PRIMARY: Primary = Primary::PhysFootprint;
 
-    /// `None` is the calling process.
+    /// Returns the identity of a process; `None` is the calling process.
     pub(in crate::process) fn id(_: &Roots, pid: Option<u32>) -> Result<ProcessId, Error> {
         let pid = pid.unwrap_or_else(std::process::id);
         let unique = calls::unique_ids(pid).map_err(|source| failed(pid, &source))?;
@@ -38,7 +39,7 @@ mod read {
         }
     }
 
-    /// The footprint.
+    /// Returns the footprint.
     pub(in crate::process) fn rss(_: &Roots, pid: Option<u32>) -> Result<u64, Error> {
         let pid = pid.unwrap_or_else(std::process::id);
         let usage = calls::rusage(pid).map_err(|source| failed(pid, &source))?;
@@ -53,7 +54,7 @@ mod read {
         std::process::id()
     }
 
-    /// The base name of its first argument, else of its executable, else the kernel's 16 bytes.
+    /// Returns the base name of its first argument, else of its executable, else the kernel's 16 bytes.
     pub(in crate::process) fn name(_: &Roots, pid: u32) -> Option<String> {
         let first = calls::arguments(pid).ok().and_then(|text| arguments::first(&text));
         first
@@ -72,7 +73,7 @@ mod read {
         }
     }
 
-    /// For rows: why a figure of a living process is missing.
+    /// Returns why a figure of a living process is missing, for rows.
     pub(super) fn figure(answer: Result<u64, Error>) -> Result<u64, Unavailable> {
         answer.map_err(|error| match error {
             Error::NoSuchProcess { .. } => Unavailable::Vanished,

@@ -1,4 +1,5 @@
-//! What Windows' error codes say of a process that could not be opened or read (Microsoft, System Error Codes).
+//! Interprets Windows' error codes for a process that could not be opened or read (Microsoft, System Error
+//! Codes).
 
 use std::io;
 
@@ -8,17 +9,17 @@ const ERROR_ACCESS_DENIED: i32 = 5;
 const ERROR_INVALID_PARAMETER: i32 = 87;
 const ERROR_PRIVILEGE_NOT_HELD: i32 = 1314;
 
-/// Why `OpenProcess` gave no handle.
+/// Returns why `OpenProcess` gave no handle.
 pub(crate) fn not_opened(pid: u32, source: io::Error) -> Error {
     match source.raw_os_error() {
-        // What it says of a pid that nobody has.
+        // This is its code for a pid that no process has.
         Some(ERROR_INVALID_PARAMETER) => Error::NoSuchProcess { pid },
         code if is_protected(code) => Error::Process { pid, why: Unavailable::PermissionDenied },
         _ => Error::System { doing: "opening a process", source },
     }
 }
 
-/// Why a figure of an open process could not be read: another call may well refuse what opening did not.
+/// Returns why a figure of an open process could not be read: a call may be refused although opening was not.
 pub(crate) fn not_read(error: &Error) -> Unavailable {
     match error {
         Error::System { source, .. } if is_protected(source.raw_os_error()) => Unavailable::PermissionDenied,
@@ -26,12 +27,13 @@ pub(crate) fn not_read(error: &Error) -> Unavailable {
     }
 }
 
-/// Why a process, which `has_ended` or not, has no name: while it is closing down its image is gone before it is.
+/// Returns why a process has no name. An exiting process loses its image before it ends.
 pub(crate) fn nameless(error: &Error, has_ended: bool) -> Unavailable {
     if has_ended { Unavailable::Vanished } else { not_read(error) }
 }
 
-/// The process is there, and another user's, or one of the system's that nobody may open (pid 4, csrss.exe).
+/// Returns whether the process exists but is another user's, or one of the system's that no user may open
+/// (pid 4, csrss.exe).
 fn is_protected(code: Option<i32>) -> bool {
     matches!(code, Some(ERROR_ACCESS_DENIED | ERROR_PRIVILEGE_NOT_HELD))
 }
@@ -56,7 +58,7 @@ mod tests {
 
     #[test]
     fn other_failures_are_neither() {
-        // Invalid handle, no memory, a device that does not work, no resources.
+        // The codes mean invalid handle, no memory, a device that does not work, no resources.
         for code in [6, 8, 31, 1450] {
             let why = opened(code);
             let said = matches!(&why, Error::System { source, .. } if source.raw_os_error() == Some(code));
@@ -70,7 +72,7 @@ mod tests {
         let read =
             |code| not_read(&Error::System { doing: "reading", source: io::Error::from_raw_os_error(code) });
         assert_eq!(read(5), Unavailable::PermissionDenied);
-        // Of a process that is open this is no sign that it has gone.
+        // For an open process this is no sign that it has ended.
         assert!(matches!(read(87), Unavailable::Failed(_)));
         assert!(matches!(read(299), Unavailable::Failed(_)), "ERROR_PARTIAL_COPY");
         let name = |has_ended| {

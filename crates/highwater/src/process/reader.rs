@@ -1,15 +1,16 @@
-//! Reading many processes without waiting for one of them.
+//! Reads many processes without waiting for a blocked one.
 
 use std::time::Instant;
 
 use super::{ProcessFacts, os};
 use crate::{Error, Roots};
 
-/// Reads many processes, again and again.
+/// Reads many processes, repeatedly.
 ///
-/// A process may hold its memory map locked for as long as it likes (Linux: an `mmap` of a file on FUSE or NFS waits for
-/// the server), and reading its arguments waits for that. So a thread reads, and is left behind where a process does not
-/// answer: within a second at first, and in less the more of them do not. The kernel's name stands for its name then.
+/// A process may hold the lock of its memory map for any time (Linux: an `mmap` of a file on FUSE or NFS
+/// waits for the server), and reading its arguments waits for that lock. So a thread reads, and is abandoned
+/// if a process does not answer within a second. The time shrinks the more of them do not answer. Such a
+/// process gets the kernel's name.
 ///
 /// ```
 /// use highwater::{Roots, process::{Arguments, ProcessReader}};
@@ -36,26 +37,26 @@ pub struct ReadProcess {
     pub pid: u32,
     /// The moment.
     pub at: Instant,
-    /// As of [`ProcessFacts::read`].
+    /// The result, as from [`ProcessFacts::read`].
     pub facts: Result<ProcessFacts, Error>,
-    /// Whether its name comes from its arguments.
+    /// The outcome of reading its arguments.
     pub arguments: Arguments,
 }
 
-/// How reading the arguments of a process went.
+/// The outcome of reading the arguments of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Arguments {
-    /// They were read, as far as there are any and this user may.
+    /// They were read, if there are any and this user may read them.
     Asked,
     /// The process did not answer in time.
     Late,
-    /// Too many others had not answered.
+    /// They were not read, since too many other processes had not answered.
     NotAsked,
 }
 
 impl ProcessReader {
-    /// Reads where `roots` says.
+    /// Makes a reader of the procfs that `roots` names.
     #[must_use]
     pub fn new(roots: Roots) -> Self {
         Self {

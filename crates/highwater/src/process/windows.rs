@@ -1,4 +1,4 @@
-//! Memory of one process on Windows: `GetProcessMemoryInfo`, through a handle that may only ask.
+//! Memory of one process on Windows: `GetProcessMemoryInfo`, through a handle that may only query.
 
 mod account;
 pub(super) mod facts;
@@ -12,7 +12,7 @@ use crate::{Error, Roots};
 
 pub(super) const PRIMARY: Primary = Primary::WorkingSet;
 
-/// `None` is the calling process.
+/// Returns the identity of a process; `None` is the calling process.
 pub(super) fn id(_: &Roots, pid: Option<u32>) -> Result<ProcessId, Error> {
     Opened::of(pid.unwrap_or_else(std::process::id))?.id()
 }
@@ -22,7 +22,7 @@ pub(super) fn memory(_: &Roots, pid: Option<u32>) -> Result<ProcessMemory, Error
     Ok(process.counters()?.figures(process.id()?))
 }
 
-/// The working set.
+/// Returns the working set.
 pub(super) fn rss(roots: &Roots, pid: Option<u32>) -> Result<u64, Error> {
     memory(roots, pid)?.working_set_bytes.map_err(|why| Error::System {
         doing: "reading the working set of a process",
@@ -45,7 +45,7 @@ pub(super) fn name(_: &Roots, pid: u32) -> Option<String> {
     Some(file_name(&Opened::of(pid).ok()?.image()?))
 }
 
-/// What a program is called: its file's name, with the ending.
+/// Returns the name of a program: its file's name, with the extension.
 pub(crate) fn file_name(image: &Path) -> String {
     image.file_name().unwrap_or(image.as_os_str()).to_string_lossy().into_owned()
 }

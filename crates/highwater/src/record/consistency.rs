@@ -1,7 +1,7 @@
-//! The rules between the fields of a record: what one part says of another part must hold.
+//! Rules between the fields of a record: one part must not contradict another.
 //!
-//! A record may come from anywhere. These rules are checked once, after reading, so that no analysis and no output has to
-//! ask again whether a place that a record names is inside of what it holds. `docs/record.md` lists them.
+//! A record may come from anywhere. These rules are checked once, after reading, so that no analysis and no
+//! output has to check whether a row or column exists. `docs/record.md` lists them.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use super::{
     Counter, CounterMetric, Finding, GpuFigure, Group, GroupKey, Metric, Record, Scope, Series, Timeline,
 };
 
-/// Columns of a timeline at most: fifty times as many as this version writes.
+/// The most columns of a timeline: fifty times as many as this version writes.
 const MAX_COLUMNS: usize = 100_000;
 
 /// Entries of a list at most: outputs take up to some KiB for each. This version writes 100,000 processes, and 10,000 groups
@@ -21,7 +21,7 @@ const MAX_ENTRIES: usize = 1 << 18;
 pub(super) struct Inconsistency {
     /// Path of the field, such as `timeline.series[3].first`.
     pub(super) field: String,
-    /// What is wrong with it; goes on after the field's name.
+    /// The fault; the text continues after the field's name.
     pub(super) why: String,
 }
 
@@ -151,7 +151,7 @@ fn check_timeline(timeline: &Timeline, rows: usize) -> Checked {
             }
         }
         check_owner(*scope, *id, rows, || at("id"))?;
-        // What only a newer version knows may differ in ways that this one does not know either.
+        // A newer version may have values that all read as unknown here, so these may repeat.
         let is_known = *metric != Metric::Other && *scope != Scope::Unknown;
         if is_known && !lines.insert((*metric, *scope, *id)) {
             return Err(wrong(format!("timeline.series[{place}]"), "is there twice"));
@@ -190,7 +190,7 @@ fn check_owner(scope: Scope, id: Option<u64>, rows: usize, field: impl Fn() -> S
 fn check_row(id: Option<u64>, rows: usize, field: impl Fn() -> String) -> Checked {
     match id {
         Some(id) => row_of(id, rows).map(drop).ok_or_else(|| beyond(id, rows, field())),
-        // A process that the record does not name.
+        // The process is not in the record.
         None => Ok(()),
     }
 }
@@ -203,7 +203,7 @@ fn beyond(id: u64, rows: usize, field: String) -> Inconsistency {
     wrong(field, format!("is {id}, and there are {rows} processes"))
 }
 
-/// Checks that the groups by tree are one: each process once, each parent a process, and no ring.
+/// Checks that the groups by tree form a tree: each process once, each parent a process, and no cycle.
 fn check_tree(groups: &[Group], rows: usize) -> Checked {
     let mut tree: Vec<Node> = Vec::new();
     let is_tree = |(_, group): &(usize, &Group)| group.by == GroupKey::Tree;
@@ -240,10 +240,10 @@ fn check_tree(groups: &[Group], rows: usize) -> Checked {
 /// A row of the record within the tree.
 #[derive(Debug, Clone, Default)]
 struct Node {
-    /// Its group's place.
+    /// The index of its group.
     place: Option<usize>,
     parent: Option<usize>,
-    /// The row from which a walk to the root came by.
+    /// The row from which a walk to the root came.
     seen_from: Option<usize>,
 }
 
@@ -260,7 +260,7 @@ fn check_moment(field: &str, seconds: f64) -> Checked {
     if is_moment(seconds) { Ok(()) } else { Err(wrong(field, format!("is {seconds}, not a time"))) }
 }
 
-/// Times count from the start of the job.
+/// Returns whether a time is valid; times count from the start of the job.
 fn is_moment(seconds: f64) -> bool {
     seconds.is_finite() && seconds >= 0.0
 }

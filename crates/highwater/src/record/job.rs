@@ -7,21 +7,21 @@ use super::{
     Timestamp, Usage,
 };
 
-/// What one run of a job used.
+/// The record of one run of a job.
 ///
-/// `P` is the collection of process rows: a `Vec` for every reader; the job's own writer streams them from
-/// where they were spilled.
+/// `P` is the collection of process rows: a `Vec` for every reader. The job's own writer streams them from
+/// the file to which they were spilled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Record<P = Vec<Process>> {
-    /// Which schema this is; always the first field.
+    /// Name and version of the schema; always the first field.
     pub schema: SchemaVersion,
     /// `false` in a checkpoint written while the job was still running.
     pub complete: bool,
-    /// What wrote this record.
+    /// The program that wrote this record.
     pub tool: Tool,
-    /// Where the job ran.
+    /// The machine on which the job ran.
     pub host: Host,
     /// The command and its arguments.
     #[serde(deserialize_with = "super::words::deserialize")]
@@ -37,35 +37,35 @@ pub struct Record<P = Vec<Process>> {
     pub duration_seconds: f64,
     /// The fixed sampling interval, or the mean of the adaptive ones (at least 1).
     pub interval_ms: u64,
-    /// Whether `interval_ms` was asked for or came about.
+    /// How `interval_ms` was determined.
     pub interval_mode: IntervalMode,
-    /// How often the whole job was sampled.
+    /// The number of samples of the whole job.
     pub samples: u64,
     /// How the command ended; absent in a checkpoint.
     pub exit: Option<Exit>,
-    /// Which metric the compatible fields (`max_total_rss_kib`, `max_rss_kib`) hold on this system.
+    /// The metric of the compatible fields (`max_total_rss_kib`, `max_rss_kib`) on this system.
     pub primary_metric: Metric,
     /// Estimate of the peak of the job's total in the primary metric; `null` when nothing could be read.
     pub max_total_rss_kib: Option<u64>,
     /// The job's peaks, metric by metric.
     pub peak: Peaks,
-    /// What it used beside memory. Since 1.3.
+    /// Usage beside memory. Since 1.3.
     #[serde(default)]
     pub usage: Usage,
-    /// Kills for want of memory; `null` where none is known of. Since 1.3.
+    /// OOM kills; `null` if none is known. Since 1.3.
     #[serde(default)]
     pub oom: Option<OomKills>,
-    /// How all this was measured, and what could not be seen.
+    /// How the job was measured, and what could not be seen.
     pub capture: Capture,
     /// One row a process, in the order in which they were first seen.
     pub processes: P,
     /// Processes grouped by a key, largest peak first.
     pub groups: Vec<Group>,
-    /// Limits that were watched. Since 1.2; empty before.
+    /// Limits that were watched. Since 1.2; empty in older records.
     pub limits: Vec<Limit>,
-    /// What the analysis found. Since 1.3; empty before.
+    /// Findings of the analysis. Since 1.3; empty in older records.
     pub findings: Vec<Finding>,
-    /// That leaks were looked for, and in how much; `null` where they were not. Since 1.3.
+    /// The search for leaks; `null` if there was none. Since 1.3.
     #[serde(default)]
     pub leak_search: Option<LeakSearch>,
     /// Memory over time; absent in a checkpoint.
@@ -73,7 +73,7 @@ pub struct Record<P = Vec<Process>> {
 }
 
 impl<P> Record<P> {
-    /// Peak of the job's total in the primary metric: `peak.rss`, or `max_total_rss_kib` where that stands alone.
+    /// Returns the peak of the job's total in the primary metric: `peak.rss`, or `max_total_rss_kib` if that is all.
     pub fn total_peak_bytes(&self) -> Option<u64> {
         let from_kib = || self.max_total_rss_kib.map(|kib| kib.saturating_mul(1024));
         self.peak.rss.map(|peak| peak.bytes).or_else(from_kib)
@@ -82,7 +82,7 @@ impl<P> Record<P> {
 
 #[cfg(feature = "job")]
 impl<P> Record<P> {
-    /// The same with other rows.
+    /// Replaces the rows of processes.
     pub(crate) fn with_processes<Q>(self, processes: Q) -> Record<Q> {
         let Self {
             schema,
@@ -148,7 +148,7 @@ impl<P> Record<P> {
 pub struct Tool {
     /// Version of highwater.
     pub version: String,
-    /// What it was built for, such as `x86_64-linux`.
+    /// The target that it was built for, such as `x86_64-linux`.
     pub target: String,
 }
 
@@ -167,23 +167,23 @@ pub struct Host {
     pub cpus: Option<u32>,
     /// Physical memory of the machine.
     pub memory_bytes: Option<u64>,
-    /// The tightest memory limit of the cgroups around us; `null` when there is none or none is known.
+    /// The tightest memory limit of the cgroups of highwater; `null` when there is none or none is known.
     pub container_limit_bytes: Option<u64>,
     /// Rank in a parallel job (Slurm, `OpenMPI`, PMI, torchrun).
     pub rank: Option<u32>,
 }
 
-/// Whether the sampling interval was fixed.
+/// How the sampling interval was determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum IntervalMode {
-    /// Quick at the start and while things change, slow when still.
+    /// Short at the start and while memory changes, long while it does not.
     Adaptive,
-    /// As asked for.
+    /// As the user asked for.
     Fixed,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
@@ -199,7 +199,7 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// Name of that signal, such as `SIGKILL`.
     pub signal_name: Option<String>,
-    /// Why it ended, as far as we know.
+    /// Why it ended, as far as is known.
     pub cause: ExitCause,
 }
 
@@ -213,18 +213,18 @@ pub enum ExitCause {
     Exited,
     /// A signal ended it.
     Signaled,
-    /// We ended the tree because we were told to stop twice.
+    /// highwater killed the job after a second request to stop.
     Killed,
-    /// We ended the tree because it exceeded a limit. Since 1.2.
+    /// highwater killed the job because it exceeded a limit. Since 1.2.
     Limit,
-    /// It is gone, and how it ended could not be learned.
+    /// It is gone, and how it ended is unknown.
     Unknown,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
 
-/// What a figure counts.
+/// The quantity that a figure counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -242,22 +242,22 @@ pub enum Metric {
     PhysFootprint,
     /// Memory on a GPU. Since 1.2.
     Vram,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
 
-/// How sure a figure is.
+/// How certain a figure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Certainty {
-    /// The kernel's own figure, nothing missed.
+    /// The kernel's own figure, complete.
     Exact,
-    /// The truth lies between the bounds that stand beside it.
+    /// The truth lies between the bounds beside it.
     Bounded,
-    /// Seen at sampling moments only.
+    /// The highest sample; the truth may be higher between samples.
     Sampled,
     /// The truth is this or more.
     AtLeast,
@@ -282,13 +282,14 @@ pub struct Peaks {
     /// The kernel's peak for the job's own cgroup: includes page cache, counts shared pages once.
     #[doc(alias = "memory.peak")]
     pub cgroup: Option<PeakFigure>,
-    /// The kernel's peak of what the whole job has committed (Windows: its Job Object's `PeakJobMemoryUsed`). Since 1.3.
+    /// The kernel's peak of the whole job's commit charge (Windows: its Job Object's `PeakJobMemoryUsed`).
+    /// Since 1.3.
     #[serde(default)]
     pub commit: Option<PeakFigure>,
     /// Peak of the sum of all members' swap in one sample. Since 1.3.
     #[serde(default)]
     pub swap: Option<PeakFigure>,
-    /// GPU memory, device by device, where it was asked for. Since 1.2; empty before.
+    /// GPU memory by device, if it was asked for. Since 1.2; empty in older records.
     pub gpu: Vec<GpuPeak>,
 }
 
@@ -307,15 +308,15 @@ pub struct PeakInterval {
     pub lower_rigorous: bool,
     /// The truth cannot lie above `upper_bytes`.
     pub upper_rigorous: bool,
-    /// How far the kernel's batched counters may read low for all processes that made up `upper_bytes` together;
-    /// `null` where the kernel keeps them exactly. Not contained in the bounds. Since 1.1.
+    /// How far the kernel's batched counters may read low, for all processes that made up `upper_bytes`
+    /// together; `null` if the kernel keeps them exactly. It is not contained in the bounds. Since 1.1.
     #[serde(default)]
     pub slack_bytes: Option<u64>,
     /// How to read `bytes`.
     pub certainty: Certainty,
-    /// Moment of the sample that gave `bytes`; `null` when a mark did.
+    /// Moment of the sample that gave `bytes`; `null` if a high-water mark did.
     pub at_seconds: Option<f64>,
-    /// Between which moments a mark says that the peak was; `null` when a sample gave it.
+    /// The two moments between which a high-water mark places the peak; `null` if a sample gave it.
     pub between_seconds: Option<[f64; 2]>,
 }
 
@@ -326,7 +327,7 @@ pub struct PeakInterval {
 pub struct PeakFigure {
     /// The figure.
     pub bytes: u64,
-    /// How sure it is.
+    /// How certain it is.
     pub certainty: Certainty,
     /// When it was read.
     pub at_seconds: Option<f64>,
@@ -337,46 +338,45 @@ pub struct PeakFigure {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Capture {
-    /// The process that was attached to; `null` where the job was started by us. Since 1.3.
+    /// The process that was attached to; `null` if highwater started the job. Since 1.3.
     #[serde(default)]
     pub attached: Option<Attached>,
-    /// Where births and deaths were learned from.
+    /// The source of forks and exits.
     pub lineage: Lineage,
-    /// Where the processes' peaks come from.
+    /// The source of the processes' peaks.
     pub peaks: PeaksFrom,
-    /// Events that the kernel says it dropped.
+    /// Events that the kernel reports as dropped.
     pub lost_events: u64,
-    /// How many processes were seen.
+    /// The number of processes that were seen.
     pub processes_seen: u64,
-    /// `exact`, or `at_least` when short-lived ones may have been missed.
+    /// `exact`, or `at_least` if short-lived ones may have been missed.
     pub processes_seen_is: Certainty,
     /// Rows whose peak is not exact.
     pub processes_without_exact_peak: u64,
-    /// Program images (a process has one after each exec, and one between fork and exec) that ended without a last
-    /// word on their peak. Unless this is 0, `peak.rss.upper_bytes` is not rigorous.
-    /// Since 1.1.
+    /// Program images whose final high-water mark was not read (a process has an image after each exec, and
+    /// one between fork and exec). Unless this is 0, `peak.rss.upper_bytes` is not rigorous. Since 1.1.
     #[serde(default)]
     pub images_without_last_mark: Option<u64>,
     /// Rows left out of `processes` because there were too many (the smallest are left out; the groups count all).
     pub processes_left_out: u64,
     /// Descendants still running when the measurement ended.
     pub processes_still_running: u64,
-    /// What was wanted and could not be had, with the reason.
+    /// Measurements that were wanted but not possible, with the reason.
     pub downgrades: Vec<Downgrade>,
-    /// What measuring itself cost.
+    /// The cost of measuring.
     pub overhead: Option<Overhead>,
 }
 
-/// Where births and deaths were learned from.
+/// The source of forks and exits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Lineage {
-    /// Looking at intervals: `/proc/PID/task/*/children`.
+    /// Polling at intervals: `/proc/PID/task/*/children`.
     Children,
-    /// Looking at intervals: a scan of `/proc` (no `children` files in this kernel), or of the list of all processes
-    /// (Windows, where a process was attached to).
+    /// Polling at intervals: a scan of `/proc` (no `children` files in this kernel), or of the list of all
+    /// processes (Windows, after attaching).
     Scan,
     /// perf side-band events.
     Perf,
@@ -384,28 +384,29 @@ pub enum Lineage {
     ProcConnector,
     /// The completion port of a Job Object (Windows). Since 1.3.
     JobObject,
-    /// kqueue tells that a process has forked, exec'ed or ended, and looking finds its children (macOS). Since 1.3.
+    /// kqueue events of forks, execs and exits; polling finds the children (macOS). Since 1.3.
     Kqueue,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
 
 impl Lineage {
-    /// Whether the kernel tells of each birth, exec and end, so that no process is too short to be seen.
+    /// Returns whether the kernel reports each fork, exec and exit, so that no process is too short to be
+    /// seen.
     pub fn is_told_by_the_kernel(self) -> bool {
         matches!(self, Self::Perf | Self::ProcConnector | Self::JobObject)
     }
 }
 
-/// Where the processes' peaks come from.
+/// The source of the processes' peaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PeaksFrom {
-    /// The kernel's high-water marks (`VmHWM`; macOS: lifetime maximum of the footprint, kept until a process has been
-    /// waited for), read while the processes lived.
+    /// The kernel's high-water marks, read while the processes lived (`VmHWM`; macOS: lifetime maximum of the
+    /// footprint, kept until a process is reaped).
     Marks,
     /// Samples alone.
     Samples,
@@ -415,26 +416,26 @@ pub enum PeaksFrom {
     ExitNotify,
     /// Both of these.
     ExitNotifyAndTaskstats,
-    /// The kernel's marks, read again after each process's end through what was kept of it (Windows: its handle).
-    /// Since 1.3.
+    /// The kernel's high-water marks, read again after each process's exit through what was kept of it
+    /// (Windows: its handle). Since 1.3.
     AfterEnd,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
 
-/// Something that could not be had.
+/// A measurement that was wanted but not possible.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Downgrade {
-    /// What was wanted, in a few words.
+    /// The measurement, in a few words.
     pub wanted: String,
-    /// Why it could not be had.
+    /// The reason.
     pub reason: String,
 }
 
-/// What measuring cost.
+/// The cost of measuring.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]

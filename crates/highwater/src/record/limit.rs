@@ -1,4 +1,4 @@
-//! Limits that were watched while the job ran, as the record has them.
+//! Limits that were watched while the job ran, in a record.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +12,11 @@ pub(crate) const UNJUDGED_PSS_LIMIT: &str = "the limit on total PSS";
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Limit {
-    /// What was limited.
+    /// The quantity that was limited.
     pub of: Limited,
-    /// The most that was allowed.
+    /// The limit.
     pub limit_bytes: u64,
-    /// What was to happen.
+    /// The action on exceeding it.
     pub action: LimitAction,
     /// How it was exceeded; `null` where no figure above it was read. `peak` and `capture.downgrades` tell whether it
     /// could be judged.
@@ -77,22 +77,22 @@ pub enum Limited {
     TotalPss,
     /// The charge of the job's cgroup; the kernel itself keeps this limit.
     Cgroup,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
 
-/// What happens when a limit is exceeded.
+/// The action when a limit is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LimitAction {
-    /// The whole job is ended.
+    /// The whole job is killed.
     Kill,
-    /// It is said, and nothing more.
+    /// A warning is printed, and the job continues.
     Warn,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
@@ -102,34 +102,34 @@ pub enum LimitAction {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Exceeded {
-    /// What was read when it was noticed, or a peak that showed it when the job was over; `null` where the kernel keeps
-    /// the limit.
+    /// The reading that exceeded the limit, or a peak that showed it after the job; `null` if the kernel
+    /// enforces the limit.
     pub bytes: Option<u64>,
-    /// The highest that is known, the job's peaks included; beyond the limit, this is the overshoot.
+    /// The highest known value, the job's peaks included; the part beyond the limit is the overshoot.
     pub highest_bytes: Option<u64>,
-    /// When it was noticed; `null` where the kernel does not tell, or only a peak showed it.
+    /// When it was noticed; `null` if the kernel does not report it, or only a peak showed it.
     pub at_seconds: Option<f64>,
-    /// The process that held most at that moment: the culprit, or the first to look at.
+    /// The process that used most at that moment: the culprit, or the first to check.
     pub pid: Option<u32>,
-    /// What it is called.
+    /// The command of that process.
     pub command: Option<String>,
-    /// What ended the job; `null` where nothing did.
+    /// How the job was ended; `null` if it was not.
     pub ended_by: Option<LimitEnd>,
 }
 
-/// What ended a job that exceeded a limit.
+/// How a job that exceeded a limit was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LimitEnd {
-    /// SIGTERM was enough.
+    /// By SIGTERM alone.
     Term,
-    /// SIGKILL, after the grace or because it grew on.
+    /// By SIGKILL, after the grace time or because it grew further.
     Kill,
-    /// The kernel's OOM killer, for the cgroup's limit.
+    /// By the kernel's OOM killer, for the cgroup's limit.
     Oom,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }

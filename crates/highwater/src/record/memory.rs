@@ -40,7 +40,7 @@ impl fmt::Display for TooDense {
 /// Checks that reading a text takes an amount of memory that fits its length.
 pub(super) fn check(text: &[u8]) -> Result<(), TooDense> {
     let length = text.len() as u64;
-    // No byte of it counts as more than a container, so a usual record need not be looked through.
+    // No byte counts as more than a container, so a usual record need not be scanned.
     if length.saturating_mul(CONTAINER_BYTES) <= MOST_OF_ANY {
         return Ok(());
     }
@@ -48,7 +48,7 @@ pub(super) fn check(text: &[u8]) -> Result<(), TooDense> {
     if takes <= most { Ok(()) } else { Err(TooDense { takes, most }) }
 }
 
-/// Memory for the values of a JSON text, whether that is well-formed or not.
+/// Estimates the memory for the values of a JSON text, which need not be well-formed.
 fn estimate(text: &[u8]) -> u64 {
     let (mut total, mut last_string) = (0, 0);
     let mut bytes = text.iter();
@@ -71,7 +71,7 @@ fn estimate(text: &[u8]) -> u64 {
     total
 }
 
-/// Memory for a string of which the opening quote was read; reads up to its end.
+/// Estimates the memory for a string whose opening quote was read; reads up to its end.
 fn string_bytes(bytes: &mut std::slice::Iter<'_, u8>) -> u64 {
     let mut length = 0;
     while let Some(&byte) = bytes.next() {
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(check(numbers(8 << 20).as_bytes()), Ok(()));
         let error = check(numbers(32 << 20).as_bytes()).unwrap_err().to_string();
         assert!(error.ends_with("would take 256 MiB; its length allows 192 MiB"), "{error}");
-        // Values as long as those of a timeline are not.
+        // Values as long as those of a timeline are accepted.
         assert_eq!(check("12345344,".repeat(8 << 20).as_bytes()), Ok(()));
     }
 

@@ -1,4 +1,4 @@
-//! One process of the job, as the record has it.
+//! One process of the job in a record.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,17 +9,17 @@ use super::{Certainty, ProcessUsage, Timestamp};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Process {
-    /// Process id; two rows may have the same one, one after the other.
+    /// Process id; the kernel may reuse it, so two rows may have the same.
     pub pid: u32,
     /// Its parent when it was first seen.
     pub ppid: u32,
-    /// Base name of `argv[0]` where it could be read, else the kernel's name for it.
+    /// Base name of `argv[0]` if it could be read, else the kernel's name for the process.
     pub command: String,
-    /// The kernel's name for it (at most 15 bytes).
+    /// The kernel's name for the process (at most 15 bytes).
     pub comm: String,
     /// Path of its executable.
     pub exe: Option<String>,
-    /// Its arguments, where they were asked for.
+    /// Its arguments, if they were asked for.
     #[serde(default, deserialize_with = "super::words::deserialize_optional")]
     pub args: Option<Vec<String>>,
     /// Its peak in the primary metric; `null` when none could be read.
@@ -32,19 +32,19 @@ pub struct Process {
     pub start_seconds: f64,
     /// When it was gone; `null` if it was still running when the measurement ended.
     pub end_seconds: Option<f64>,
-    /// It outlived the measurement.
+    /// True if it outlived the measurement.
     pub still_running: bool,
     /// Its peaks.
     pub peak: ProcessPeaks,
-    /// Its highest RSS before it was attached to: its mark at that moment. `null` where it began later. Since 1.3.
+    /// Its high-water mark at the moment of attaching; `null` if it began later. Since 1.3.
     #[serde(default)]
     pub mark_before_bytes: Option<u64>,
-    /// What it used beside memory, where that was asked for. Since 1.3.
+    /// Its usage beside memory, if it was asked for. Since 1.3.
     #[serde(default)]
     pub usage: Option<ProcessUsage>,
-    /// The programs it ran one after the other, where it exec'ed more than once.
+    /// The programs it ran one after the other, if it exec'ed more than once.
     pub images: Vec<Image>,
-    /// How it ended, where that could be learned.
+    /// How it ended, if that is known.
     pub exit: Option<ProcessExit>,
 }
 
@@ -64,7 +64,7 @@ pub struct ProcessPeaks {
     pub commit: Option<ProcessPeak>,
     /// Swap. Since 1.3; `null` before.
     pub swap: Option<ProcessPeak>,
-    /// Memory on GPUs, over all devices together, where it was asked for. Since 1.2.
+    /// Memory on GPUs, over all devices together, if it was asked for. Since 1.2.
     #[serde(default)]
     pub vram: Option<ProcessPeak>,
 }
@@ -76,13 +76,13 @@ pub struct ProcessPeaks {
 pub struct ProcessPeak {
     /// The figure.
     pub bytes: u64,
-    /// Where it comes from.
+    /// The source of the figure.
     pub source: PeakSource,
-    /// How sure it is.
+    /// How certain it is.
     pub certainty: Certainty,
 }
 
-/// Where a process's peak comes from.
+/// The source of a process's peak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -92,8 +92,8 @@ pub enum PeakSource {
     ExitNotify,
     /// The kernel's exit record.
     Taskstats,
-    /// The kernel's mark, read after the process's end through what was kept of it (Windows: its handle; macOS: its
-    /// remains, until its parent waits for it). Since 1.3.
+    /// The kernel's high-water mark, read after the process's exit through what was kept of it (Windows: its
+    /// handle; macOS: its zombie). Since 1.3.
     AfterEnd,
     /// A BPF program at its exit.
     Bpf,
@@ -101,11 +101,11 @@ pub enum PeakSource {
     MarkSampled,
     /// Samples alone.
     Sampled,
-    /// The GPU's driver keeps it. Since 1.2.
+    /// The GPU's driver. Since 1.2.
     Driver,
-    /// An upper cap.
+    /// An upper bound.
     Capped,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }

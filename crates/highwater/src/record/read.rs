@@ -1,6 +1,7 @@
-//! Which versions of the record this library reads, and reading one.
+//! Reads records, and decides which versions can be read.
 //!
-//! Newer minor: read, what is unknown is passed over. Newer major: refused, naming the version that is needed.
+//! A newer minor version is read without its unknown fields. A newer major version is refused, and the error
+//! names the version that is needed.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +17,9 @@ use super::{
 pub struct SchemaVersion {
     /// `highwater.record`.
     pub name: String,
-    /// A change that old readers cannot read raises this.
+    /// The number raised by a change that old readers cannot read.
     pub major: u32,
-    /// A change that old readers can pass over raises this.
+    /// The number raised by a change that old readers can ignore.
     pub minor: u32,
 }
 
@@ -35,7 +36,7 @@ impl SchemaVersion {
         Self { name: Self::NAME.to_owned(), major: Self::MAJOR, minor: Self::MINOR }
     }
 
-    /// Whether a newer highwater wrote it: everything known here is read, newer fields are passed over.
+    /// Returns whether a newer highwater wrote it. All fields known here are read, newer ones are ignored.
     pub fn is_newer_minor(&self) -> bool {
         self.major == Self::MAJOR && self.minor > Self::MINOR
     }
@@ -48,18 +49,18 @@ pub enum ReadError {
     /// The text is not JSON, or ends early.
     #[error("not a complete JSON document: {0}")]
     Json(#[source] serde_json::Error),
-    /// JSON, but not a record of ours.
+    /// The text is JSON, but no record of highwater.
     #[error("not a highwater record: {0}")]
     NotARecord(String),
-    /// A record of a newer major version.
+    /// The record has a newer major version.
     #[error(
         "the record has schema version {major}.{minor}; this highwater reads up to major {}: use a newer one",
         SchemaVersion::MAJOR
     )]
     TooNew {
-        /// Its major version.
+        /// The major version of the record.
         major: u32,
-        /// Its minor version.
+        /// The minor version of the record.
         minor: u32,
     },
     /// A record whose parts contradict each other: it was changed, or is made up.
@@ -67,25 +68,26 @@ pub enum ReadError {
     Inconsistent {
         /// Path of the field, such as `timeline.series[3].first`.
         field: String,
-        /// What is wrong with it.
+        /// The contradiction.
         why: String,
     },
 }
 
-/// The first field alone, whatever else the document holds.
+/// The first field alone, whatever else the document contains.
 #[derive(Deserialize)]
 struct Header {
     schema: Option<SchemaVersion>,
 }
 
 impl Record {
-    /// Reads a record from JSON text, and checks that its parts agree: each place that it names is inside of what it
-    /// holds, and times are not negative.
+    /// Reads a record from JSON text, and checks that its parts agree: every index lies within its list, and
+    /// times are not negative.
     ///
-    /// Reading takes at most about four times the length of the text, and 64 MiB: bound what is read from elsewhere.
+    /// Reading takes at most about four times the length of the text, and 64 MiB: bound the length of texts
+    /// from elsewhere.
     ///
     /// # Errors
-    /// [`ReadError`] when the text is cut short, is something else, contradicts itself, or needs a newer version.
+    /// [`ReadError`] if the text is cut short, is not a record, contradicts itself, or needs a newer version.
     ///
     /// ```
     /// use highwater::record::{ReadError, Record};
@@ -93,7 +95,7 @@ impl Record {
     /// assert!(matches!(Record::from_json(newer), Err(ReadError::TooNew { major: 9, .. })));
     /// ```
     pub fn from_json(text: &[u8]) -> Result<Self, ReadError> {
-        // Some editors and shells put a mark of the encoding first.
+        // Some editors and shells write a byte order mark first.
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         memory::check(text).map_err(|error| ReadError::NotARecord(error.to_string()))?;
         let record: Self = match serde_json::from_slice(text) {
@@ -107,7 +109,7 @@ impl Record {
     }
 }
 
-/// Refuses what is another document, or a record of a newer major version.
+/// Refuses another document, or a record of a newer major version.
 fn check_version(schema: &SchemaVersion) -> Result<(), ReadError> {
     if schema.name != SchemaVersion::NAME {
         return Err(ReadError::NotARecord(format!("its schema is `{}`", schema.name)));
@@ -118,7 +120,7 @@ fn check_version(schema: &SchemaVersion) -> Result<(), ReadError> {
     Ok(())
 }
 
-/// Finds out why a text is no record that can be read. `of_record`: what the attempt to read one said.
+/// Returns why a text is not a readable record. `of_record` is the error of the attempt to read one.
 fn why_not(text: &[u8], of_record: &serde_json::Error) -> ReadError {
     let is_object = text.trim_ascii_start().first() == Some(&b'{');
     let header: Header = match serde_json::from_slice(text) {

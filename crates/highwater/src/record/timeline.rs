@@ -1,4 +1,4 @@
-//! Groups of processes, and memory over time, as the record has them.
+//! Groups of processes, and memory over time, in a record.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,24 +11,24 @@ use super::Metric;
 pub struct Group {
     /// The shared value.
     pub key: String,
-    /// What the key is.
+    /// The kind of key.
     pub by: GroupKey,
-    /// How many processes had it.
+    /// The number of processes with this key.
     pub processes: u64,
     /// Peak of the group's sum at one instant; never a sum of peaks from different instants.
     pub peak_bytes: Option<u64>,
-    /// When that was; `null` where a single process's mark gave it.
+    /// When that was; `null` if a single process's high-water mark gave it.
     pub at_seconds: Option<f64>,
-    /// By `tree`: index into `processes` of the one that stands for the group, which is that process with all that
-    /// descends from it. Since 1.3.
+    /// For `tree`: index into `processes` of the group's root, which is grouped with all its descendants.
+    /// Since 1.3.
     #[serde(default)]
     pub id: Option<u64>,
-    /// By `tree`: that of the process it was started by, if that is of the job. Since 1.3.
+    /// For `tree`: index of the parent process, if it belongs to the job. Since 1.3.
     #[serde(default)]
     pub parent: Option<u64>,
 }
 
-/// What processes are grouped by.
+/// The key by which processes are grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -40,17 +40,17 @@ pub enum GroupKey {
     Exe,
     /// The pid of the parent when the process was first seen. Since 1.3.
     Ppid,
-    /// What a pattern found in the command line. Since 1.3.
+    /// The match of a pattern in the command line. Since 1.3.
     CommandLine,
     /// A process with all its descendants: groups lie within each other, so never add them up. Since 1.3.
     Tree,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
 
-/// Memory over time, in columns. Past its budget neighbouring samples merge: a merged column keeps the whole
-/// sample at which the job's total was highest, and each series' minimum and maximum.
+/// Memory over time, in columns. Past its budget neighbouring samples are merged. A merged column keeps the
+/// whole sample at which the job's total was highest, and each series' minimum and maximum.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -59,32 +59,32 @@ pub struct Timeline {
     pub seconds: Vec<f64>,
     /// The series.
     pub series: Vec<Series>,
-    /// What only grows: CPU time, bytes read and written. Since 1.3; empty where it was not asked for.
+    /// Values that only grow: CPU time, bytes read and written. Since 1.3; empty if they were not asked for.
     #[serde(default)]
     pub counters: Vec<Counter>,
 }
 
-/// Something that is counted up, as it stood at each column's moment: the difference of two columns over the time
-/// between them is the rate. Since 1.3.
+/// A cumulative value at each column's moment. The difference of two columns over the time between them is
+/// the rate. Since 1.3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Counter {
-    /// What it counts.
+    /// The quantity that it counts.
     pub metric: CounterMetric,
-    /// In which unit.
+    /// The unit of the values.
     pub unit: CounterUnit,
-    /// Whose it is: `total` or `process`.
+    /// The owner: `total` or `process`.
     pub scope: Scope,
     /// Index into `processes` for a process, `null` otherwise.
     pub id: Option<u64>,
     /// Column of the first value.
     pub first: usize,
-    /// From the start of the measurement up to each column's moment; `null` where it was not read.
+    /// The count from the start of the measurement up to each column's moment; `null` if it was not read.
     pub values: Vec<Option<u64>>,
 }
 
-/// What is counted.
+/// The quantity that a counter counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -100,7 +100,7 @@ pub enum CounterMetric {
     StorageRead,
     /// As [`Io::storage_written_bytes`](super::Io::storage_written_bytes).
     StorageWritten,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
@@ -111,11 +111,11 @@ pub enum CounterMetric {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CounterUnit {
-    /// Time.
+    /// Microseconds.
     Microseconds,
-    /// Amounts.
+    /// Bytes.
     Bytes,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
@@ -125,15 +125,15 @@ pub enum CounterUnit {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Series {
-    /// What it counts.
+    /// The quantity that it counts.
     pub metric: Metric,
-    /// Whose it is.
+    /// The owner of the memory.
     pub scope: Scope,
     /// Index into `processes` for a process, the device's index for a device, `null` otherwise.
     pub id: Option<u64>,
     /// Column of the first value (a process has values only while it lives).
     pub first: usize,
-    /// Values; `null` where none was read.
+    /// Values in bytes; `null` if none was read.
     pub bytes: Vec<Option<u64>>,
     /// Minimum over the samples merged into each column.
     pub min: Vec<Option<u64>>,
@@ -141,7 +141,7 @@ pub struct Series {
     pub max: Vec<Option<u64>>,
 }
 
-/// Whose figure it is.
+/// The owner of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -151,11 +151,11 @@ pub enum Scope {
     Total,
     /// One process.
     Process,
-    /// The job's part of one device, or (where `peak.gpu` says so) the rise of all of it. Since 1.2.
+    /// The job's part of one device, or (if `peak.gpu` says so) the rise of all of it. Since 1.2.
     Device,
-    /// All processes without a series of their own (the smallest, in jobs of very many).
+    /// All processes without their own series (the smallest, in jobs of very many).
     Other,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! A moment as the record writes it: UTC, whole seconds, `2025-11-20T18:02:34Z`.
+//! A moment in a record: UTC, whole seconds, `2025-11-20T18:02:34Z`.
 
 use std::{fmt, str::FromStr, time::SystemTime};
 
@@ -13,7 +13,7 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// The moment `time`, cut to whole seconds. Times outside the years -9999..9999 become the nearest end.
+    /// Cuts `time` to whole seconds. Times outside the years -9999..9999 become the nearest end.
     pub fn from_system_time(time: SystemTime) -> Self {
         let jiff = jiff::Timestamp::try_from(time).unwrap_or(if time < SystemTime::UNIX_EPOCH {
             jiff::Timestamp::MIN
@@ -23,7 +23,7 @@ impl Timestamp {
         Self { unix_seconds: jiff.as_second() }
     }
 
-    /// Seconds since 1970.
+    /// Returns the seconds since 1970.
     pub const fn unix_seconds(self) -> i64 {
         self.unix_seconds
     }

@@ -1,32 +1,32 @@
-//! What was used beside memory: CPU time, input and output, page faults, memory pressure.
+//! Usage beside memory: CPU time, input and output, page faults, memory pressure.
 
 use serde::{Deserialize, Serialize};
 
 use super::Certainty;
 
-/// What the job used beside memory. Since 1.3.
+/// The job's usage beside memory. Since 1.3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Usage {
     /// CPU time of all members, as `getrusage(2)` counts it; also of those too short to be sampled.
     pub cpu: Option<CpuTime>,
-    /// What all members read and wrote, where that was asked for.
+    /// Bytes that all members read and wrote, if they were asked for.
     pub io: Option<Io>,
     /// Page faults of all members.
     pub faults: Option<Faults>,
-    /// How long tasks waited for memory.
+    /// The time that tasks waited for memory.
     pub pressure: Option<Pressure>,
 }
 
-/// What one process used beside memory, its own descendants not included. Since 1.3.
+/// One process's usage beside memory, without its descendants. Since 1.3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ProcessUsage {
     /// CPU time.
     pub cpu: Option<CpuTime>,
-    /// What it read and wrote.
+    /// Bytes that it read and wrote.
     pub io: Option<Io>,
     /// Page faults.
     pub faults: Option<Faults>,
@@ -37,139 +37,141 @@ pub struct ProcessUsage {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct CpuTime {
-    /// In user mode.
+    /// Seconds in user mode.
     pub user_seconds: f64,
-    /// In the kernel on its behalf.
+    /// Seconds in the kernel on its behalf.
     pub system_seconds: f64,
-    /// Utilisation: processors kept busy on average over the life that was measured (2.0 is two of them all the time);
-    /// `null` where that life is too short to divide by.
+    /// Utilisation: the mean number of processors kept busy over the measured life (2.0 is two of them all
+    /// the time); `null` if that life is too short to divide by.
     pub mean_processors: Option<f64>,
-    /// Where it comes from.
+    /// The source of the figure.
     pub source: UsageSource,
-    /// `exact`; or `at_least` where what came after the last reading is missing.
+    /// `exact`; or `at_least` if usage after the last reading is missing.
     pub certainty: Certainty,
 }
 
-/// What was read and written while the measurement lasted. Since 1.3. An amount that the system does not tell is `None`:
-/// Windows tells none of storage, macOS those alone.
+/// Bytes read and written during the measurement. Since 1.3. An amount that the system does not report is
+/// `None`: Windows reports none of storage, macOS only those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[allow(clippy::struct_field_names)] // The unit belongs to the name.
 pub struct Io {
-    /// What read(2) and its like returned: from files, the page cache, pipes, terminals.
+    /// Bytes that read(2) and its like returned: from files, the page cache, pipes, terminals.
     pub read_bytes: Option<u64>,
-    /// What was handed to write(2) and its like.
+    /// Bytes that were passed to write(2) and its like.
     pub written_bytes: Option<u64>,
-    /// What had to be fetched from storage, read ahead included.
+    /// Bytes fetched from storage, read-ahead included.
     pub storage_read_bytes: Option<u64>,
-    /// Pages made dirty that are to go to storage, whether they have yet or not; on macOS what has gone there.
+    /// Bytes of pages made dirty that are to be written to storage, whether they have been or not; on macOS
+    /// bytes written.
     pub storage_written_bytes: Option<u64>,
-    /// Where it comes from.
+    /// The source of the figures.
     pub source: UsageSource,
-    /// `exact`; or `at_least` where what came after the last reading is missing.
+    /// `exact`; or `at_least` if usage after the last reading is missing.
     pub certainty: Certainty,
 }
 
-/// Page faults while the measurement lasted. Since 1.3.
+/// Page faults during the measurement. Since 1.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Faults {
-    /// Without I/O: a page was made, copied, or was in memory already. `None` where the system does not tell them apart
-    /// (Windows).
+    /// Faults without I/O: the page was made, copied, or was in memory already. `None` if the system does not
+    /// separate them (Windows).
     pub minor: Option<u64>,
-    /// The page had to be read from storage or swap. `None` as above.
+    /// Faults whose page had to be read from storage or swap; `None` as above.
     pub major: Option<u64>,
-    /// Both kinds together; `None` also in records that were written before it was told.
+    /// Both kinds together; `None` also in records of versions that did not write it.
     pub total: Option<u64>,
-    /// Where it comes from.
+    /// The source of the figures.
     pub source: UsageSource,
-    /// `exact`; or `at_least` where what came after the last reading is missing.
+    /// `exact`; or `at_least` if usage after the last reading is missing.
     pub certainty: Certainty,
 }
 
-/// Where a figure on usage comes from.
+/// The source of a usage figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum UsageSource {
-    /// Read while it lived.
+    /// Read while the process lived.
     Sampled,
-    /// Read when it had ended and had not been waited for; on Windows through a handle that was kept.
+    /// Read after the exit and before reaping; on Windows through a handle that was kept.
     AtExit,
     /// The kernel's exit records.
     Taskstats,
-    /// What the wait for the command, and for those who outlived their parents, reported: with all waited-for
-    /// descendants.
+    /// Reported by the wait for the command and for orphans: with all descendants that were waited for.
     Waited,
     /// The Job Object's own count of all its processes, those that have ended too (Windows). Since 1.3.
     JobObject,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
 
-/// How long tasks stood still because memory was short (`/proc/pressure`). Since 1.3.
+/// The time that tasks were stalled because memory was short (`/proc/pressure`). Since 1.3.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Pressure {
-    /// Whose tasks.
+    /// The tasks that are counted.
     pub of: PressureOf,
     /// Time during which at least one of them waited for memory.
     pub some_seconds: f64,
-    /// Time during which all that could have run waited for memory; `null` where the kernel does not tell.
+    /// Time during which all runnable ones waited for memory; `null` if the kernel does not report it.
     pub full_seconds: Option<f64>,
 }
 
-/// Whose tasks waited.
+/// The tasks that are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PressureOf {
-    /// The job's: it had a cgroup of its own.
+    /// The job's tasks; it had its own cgroup.
     Job,
-    /// Those of the cgroup in which highwater ran, whoever they belong to.
+    /// The tasks of the cgroup in which highwater ran, also those outside the job.
     Cgroup,
-    /// All on the machine.
+    /// All tasks on the machine.
     Machine,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
 
-/// Kills for want of memory while the job ran. Since 1.3.
+/// OOM kills while the job ran. Since 1.3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct OomKills {
-    /// Processes killed in the job's cgroup, as the kernel counts them; `null` where it had none of its own.
+    /// Processes killed in the job's cgroup, as the kernel counts them; `null` if the job had none of its
+    /// own.
     pub in_job: Option<u64>,
-    /// Killed in the cgroup around us or, where that does not tell, on the machine: others' may be among them.
+    /// Processes killed in the cgroup of highwater or, if that does not count, on the machine. They may include
+    /// others than the job's.
     pub around: Option<u64>,
-    /// Whose those are.
+    /// The tasks among which `around` counts.
     pub around_is: PressureOf,
     /// Processes of the job that were killed, or may have been.
     pub victims: Vec<OomVictim>,
 }
 
-/// A process that was, or may have been, killed for want of memory. Since 1.3.
+/// A process that was, or may have been, killed by the OOM killer. Since 1.3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct OomVictim {
-    /// Which one.
+    /// Its process id.
     pub pid: u32,
-    /// What it is called.
+    /// Its command.
     pub command: String,
-    /// How that is known.
+    /// The evidence of the kill.
     pub evidence: OomEvidence,
 }
 
-/// How an OOM kill is known.
+/// The evidence of an OOM kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -179,9 +181,9 @@ pub enum OomEvidence {
     KernelLog,
     /// The kernel counted as many kills in the job's cgroup as processes of the job ended by SIGKILL.
     Counted,
-    /// It ended by a SIGKILL that we did not send, while the kernel killed somebody for want of memory. Possible, no more.
+    /// It ended by a SIGKILL that highwater did not send, while the kernel killed some process for lack of memory.
     Possible,
-    /// Something that a newer version wrote and this one does not know.
+    /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
 }
@@ -191,12 +193,13 @@ pub enum OomEvidence {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Attached {
-    /// Which one.
+    /// Its process id.
     pub pid: u32,
-    /// How long it had run by then: nothing of that time is in this record.
+    /// How long it had run before; nothing of that time is in this record.
     pub ran_for_seconds: Option<f64>,
-    /// Members that already ran.
+    /// The number of members that already ran.
     pub processes: u64,
-    /// Sum of their marks at that moment: each one's highest since its exec, at moments of their own.
+    /// Sum of their high-water marks at that moment. Each is the highest since its exec, at different
+    /// moments.
     pub marks_bytes: Option<u64>,
 }

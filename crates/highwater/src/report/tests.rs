@@ -10,13 +10,13 @@ fn figure(reading: Reading, pool: Pool) -> Figure {
     Figure::new(reading, Scope::Process, pool, Kind::Allocated, Source::Nvml)
 }
 
-/// A snapshot of a machine without a GPU.
+/// Makes a snapshot of a machine without a GPU.
 fn bare(ram: u64) -> Snapshot {
     let (gpu, gpu_device, usage, device) = (None, None, None, None);
     Snapshot { ram_bytes: ram * MIB, gpu, gpu_device, usage, device, gaps: Vec::new() }
 }
 
-/// One with a device, and what the process holds there.
+/// Makes a snapshot with a device, and the process's memory there.
 fn on(address: &str, ram: u64, reading: Reading) -> Snapshot {
     let device = Device::named(DeviceId::new(address), &figure(reading.clone(), Pool::Dedicated));
     let usage = Usage::new(
@@ -78,7 +78,7 @@ fn an_unknown_side_is_no_zero() {
     assert!(report.format_delta("x").ends_with("VRAM unknown: only bounds are known, 5 MiB to unknown\n"));
     let nothing = Snapshot { usage: None, gpu: None, ..vram(3, 0) };
     let text = MemoryReport::new(nothing, vram(3, 1)).format_delta("x");
-    assert!(text.ends_with("before: 0000:01:00.0 tells of nothing that this process holds\n"), "{text}");
+    assert!(text.ends_with("before: 0000:01:00.0 reports no memory of this process\n"), "{text}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A cgroup of our own with the memory controller: tried by making an empty one, as a job would, and removing it.
+//! Tries an own cgroup with the memory controller: it makes an empty one, as a job would, and removes it.
 
 use crate::{Roots, doctor::State, job::JobGroup};
 

@@ -1,4 +1,4 @@
-//! Limits that bear on measuring.
+//! Limits that affect measuring.
 
 use rustix::process::{Resource, getrlimit};
 
@@ -8,18 +8,19 @@ use crate::{
     doctor::State,
 };
 
-/// `RLIMIT_NOFILE`, getrlimit(2). A kept descriptor a process; past the limit files are opened each time.
+/// Reads `RLIMIT_NOFILE`, getrlimit(2). Each process takes one kept descriptor; past the limit files are
+/// opened each time.
 pub(super) fn open_files(_: &Roots) -> State {
     let limit = getrlimit(Resource::Nofile);
     let figure = |value: Option<u64>| value.map_or_else(|| "unlimited".to_owned(), |value| value.to_string());
     State::works_with(format!("soft {}, hard {}", figure(limit.current), figure(limit.maximum)))
 }
 
-/// The tightest memory limit among the cgroups around us.
+/// Reads the tightest memory limit among the cgroups of this process.
 pub(super) fn memory(roots: &Roots) -> State {
     if [Version::V1, Version::V2].into_iter().all(|version| Own::find(roots, version).is_none()) {
-        return State::missing("no cgroup hierarchy that limits memory is to be seen")
-            .or("nothing is lost where there is no container");
+        return State::missing("no cgroup hierarchy with a memory limit is visible")
+            .or("outside of a container nothing is lost");
     }
     match memory_limit(roots, None) {
         Some(bytes) => State::works_with(format!("{bytes} bytes")),

@@ -21,7 +21,8 @@ pub(super) fn examine(roots: &Roots) -> State {
     }
 }
 
-/// `paranoid`: what `/proc/sys/kernel/perf_event_paranoid` holds; up to 2 lets every user watch own processes.
+/// Explains a failure. `paranoid` is the value of `/proc/sys/kernel/perf_event_paranoid`; up to 2 lets every
+/// user watch own processes.
 fn explain(error: &io::Error, paranoid: Option<&str>) -> State {
     let value = paranoid.unwrap_or("unknown");
     let strict = paranoid.and_then(|value| value.parse::<i32>().ok()).is_some_and(|value| value > 2);

@@ -1,4 +1,4 @@
-//! Files of procfs: each is read once, on this process, and must hold what the sampler looks for.
+//! Files of procfs: each is read once, for this process, and must contain what the sampler needs.
 
 use std::{io, path::Path};
 
@@ -10,7 +10,7 @@ use crate::{
 
 const MOUNT_PROC: &str = "mount procfs: mount -t proc proc /proc";
 
-/// `/proc/PID/statm`, proc(5).
+/// Reads `/proc/PID/statm`, proc(5).
 pub(super) fn rss(roots: &Roots) -> State {
     let path = roots.proc.join("self/statm");
     expect(&path, |text| {
@@ -20,7 +20,7 @@ pub(super) fn rss(roots: &Roots) -> State {
     .or(MOUNT_PROC)
 }
 
-/// `VmHWM` in `/proc/PID/status`, proc(5).
+/// Reads `VmHWM` in `/proc/PID/status`, proc(5).
 pub(super) fn marks(roots: &Roots) -> State {
     let path = roots.proc.join("self/status");
     expect(&path, |text| {
@@ -30,7 +30,7 @@ pub(super) fn marks(roots: &Roots) -> State {
     .or(MOUNT_PROC)
 }
 
-/// `/proc/PID/smaps_rollup`, since Linux 4.14.
+/// Reads `/proc/PID/smaps_rollup`, since Linux 4.14.
 pub(super) fn pss(roots: &Roots) -> State {
     let path = roots.proc.join("self/smaps_rollup");
     expect(&path, |text| {
@@ -40,8 +40,8 @@ pub(super) fn pss(roots: &Roots) -> State {
     .or("needs Linux 4.14 with CONFIG_PROC_PAGE_MONITOR")
 }
 
-/// Reading `smaps_rollup` of another user's process needs `PTRACE_MODE_READ` (ptrace(2)); `hidepid` may hide it
-/// altogether. Pid 1 stands for the others. (Yama guards attaching, not reading.)
+/// Reads `smaps_rollup` of pid 1, which stands for other users' processes. That needs `PTRACE_MODE_READ`
+/// (ptrace(2)), and `hidepid` may hide the file. Yama guards attaching, not reading.
 pub(super) fn others(roots: &Roots) -> State {
     let state = match bounded::read(&roots.proc.join("1/smaps_rollup"), MAX_PROCESS_FILE_BYTES) {
         Ok(_) => State::works(),
@@ -55,7 +55,7 @@ pub(super) fn others(roots: &Roots) -> State {
     )
 }
 
-/// The mount option that hides other users' processes, proc(5); `None` when it is off.
+/// Returns the mount option that hides other users' processes, proc(5); `None` if it is off.
 fn hidepid(roots: &Roots) -> Option<String> {
     let mounts = bounded::read_to_string(&roots.proc.join("self/mountinfo"), MAX_MOUNTS_BYTES).ok()?;
     let options = mounts.lines().find_map(|line| line.split_once(" - proc ").map(|(_, options)| options))?;
@@ -63,7 +63,7 @@ fn hidepid(roots: &Roots) -> Option<String> {
     (!matches!(option, "hidepid=0" | "hidepid=off")).then(|| option.to_owned())
 }
 
-/// `/proc/PID/task/TID/children`, proc(5): there with `CONFIG_PROC_CHILDREN`.
+/// Reads `/proc/PID/task/TID/children`, proc(5), which needs `CONFIG_PROC_CHILDREN`.
 pub(super) fn children(roots: &Roots) -> State {
     let tid = rustix::thread::gettid().as_raw_nonzero();
     let path = roots.proc.join(format!("self/task/{tid}/children"));
@@ -75,7 +75,7 @@ pub(super) fn children(roots: &Roots) -> State {
     }
 }
 
-/// The namespace's last pid, `kernel/pid_namespace.c`; else the last field of `/proc/loadavg`.
+/// Reads the namespace's last pid, `kernel/pid_namespace.c`, or else the last field of `/proc/loadavg`.
 pub(super) fn pid_cursor(roots: &Roots) -> State {
     let last = |name: &str| {
         let text = bounded::read_to_string(&roots.proc.join(name), MAX_VALUE_BYTES).ok()?;
@@ -84,11 +84,11 @@ pub(super) fn pid_cursor(roots: &Roots) -> State {
     if last("sys/kernel/ns_last_pid").is_some() {
         return State::works_with("ns_last_pid");
     }
-    // lxcfs puts a file of its own over /proc/loadavg, whose last field is something else.
+    // lxcfs mounts its own file over /proc/loadavg, whose last field is something else.
     if last("loadavg").is_some() && on_procfs(&roots.proc.join("loadavg")) {
         return State::works_with("loadavg");
     }
-    State::missing("neither sys/kernel/ns_last_pid nor a loadavg of the kernel's own can be read")
+    State::missing("neither sys/kernel/ns_last_pid nor the kernel's own loadavg can be read")
         .or("nothing is lost but a little CPU time: every sample searches")
 }
 
@@ -97,11 +97,11 @@ fn on_procfs(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(PROC_SUPER_MAGIC))
 }
 
-/// Reads a file that must hold what `find` looks for.
+/// Reads a file that must contain what `find` looks for.
 fn expect(path: &Path, find: impl FnOnce(&str) -> Option<State>) -> State {
     match bounded::read_to_string(path, MAX_PROCESS_FILE_BYTES) {
         Ok(text) => find(&text)
-            .unwrap_or_else(|| State::missing(format!("{} does not look as expected", path.display()))),
+            .unwrap_or_else(|| State::missing(format!("{} has unexpected contents", path.display()))),
         Err(error) => State::missing(refusal(path, &error)),
     }
 }

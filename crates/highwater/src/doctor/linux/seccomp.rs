@@ -1,4 +1,4 @@
-//! seccomp user notification: a child of ours puts a filter on itself that allows everything.
+//! Tries seccomp user notification: a child installs a filter that allows everything.
 
 use crate::{Roots, doctor::State};
 
@@ -9,7 +9,9 @@ pub(super) fn examine(_: &Roots) -> State {
         Ok(()) => State::works(),
         Err(error) => {
             let remedy = match error.raw_os_error() {
-                Some(libc::EBUSY) => "another program around us listens already; only one can",
+                Some(libc::EBUSY) => {
+                    "another program already listens to this process's system calls; only one can"
+                }
                 Some(libc::EINVAL | libc::ENOSYS) => "needs Linux 5.0 with CONFIG_SECCOMP_FILTER",
                 _ => "the container's seccomp profile refuses it: allow seccomp there",
             };
@@ -18,12 +20,12 @@ pub(super) fn examine(_: &Roots) -> State {
     }
 }
 
-/// Runs in the child: seccomp(2), system calls only. The listener is gone when the child is.
+/// Installs the filter in the child: seccomp(2), system calls only. The listener closes when the child exits.
 fn install() -> libc::c_long {
     let mut allow = libc::sock_filter { code: BPF_RET | BPF_K, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW };
     let program = libc::sock_fprog { len: 1, filter: &raw mut allow };
-    // SAFETY: prctl with integers only; `program` and the one instruction that it points to live until the call
-    // is over. Both change the child alone.
+    // SAFETY: prctl takes integers only; `program` and its one instruction live until the call is over. Both
+    // change the child alone.
     unsafe {
         if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 {
             return -1;

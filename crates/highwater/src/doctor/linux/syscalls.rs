@@ -1,4 +1,4 @@
-//! System calls that following a job stands on.
+//! System calls that following a job needs.
 
 use std::io;
 
@@ -8,10 +8,10 @@ use super::child;
 
 const SECCOMP: &str = "the container's seccomp profile refuses it: allow it there";
 
-/// prctl(2) `PR_SET_CHILD_SUBREAPER`, tried in a child so that this process keeps its own setting.
+/// Tries prctl(2) `PR_SET_CHILD_SUBREAPER` in a child, so that this process keeps its own setting.
 pub(super) fn subreaper(_: &Roots) -> State {
     let outcome = child::errno_of(|| {
-        // SAFETY: prctl with integers only; it changes the child alone.
+        // SAFETY: prctl takes integers only; it changes the child alone.
         unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }.into()
     });
     match outcome {
@@ -20,7 +20,7 @@ pub(super) fn subreaper(_: &Roots) -> State {
     }
 }
 
-/// `pidfd_open(2)`, since Linux 5.3.
+/// Tries `pidfd_open(2)`, since Linux 5.3.
 pub(super) fn pidfd(_: &Roots) -> State {
     match rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty()) {
         Ok(_) => State::works(),
@@ -28,7 +28,7 @@ pub(super) fn pidfd(_: &Roots) -> State {
     }
 }
 
-/// kcmp(2) with `KCMP_VM`, on this process and itself.
+/// Tries kcmp(2) with `KCMP_VM`, on this process and itself.
 pub(super) fn kcmp(_: &Roots) -> State {
     const KCMP_VM: libc::c_long = 1; // linux/kcmp.h
     let pid = rustix::process::getpid().as_raw_nonzero().get();

@@ -1,4 +1,4 @@
-//! taskstats: the kernel's record of each task that ends (`linux/taskstats.h`, over generic netlink).
+//! taskstats: the kernel's record of each task that exits (`linux/taskstats.h`, over generic netlink).
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! A child that forks and ends while it is watched, and is waited for only then.
+//! A child that forks and exits while it is watched, and is reaped only then.
 
 use std::{
     io,
@@ -23,15 +23,15 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 struct Tried {
     told: Vec<KqueueReport>,
-    /// Its numbers, while it lived.
+    /// Its unique ids, read while it lived.
     ids: Result<UniqueIds, Unavailable>,
-    /// What was to be read of it after its end.
+    /// Its usage, read after its exit and before it was reaped.
     remains: Result<Rusage, Unavailable>,
 }
 
 fn tried() -> io::Result<Tried> {
     let queue = Queue::new()?;
-    // It stands still until its input ends.
+    // The shell waits until its input is closed.
     let script = format!("read held; /usr/bin/true; exit {CODE}");
     let mut child = Command::new("/bin/sh")
         .args(["-c", &script])
@@ -53,10 +53,10 @@ fn tried() -> io::Result<Tried> {
         if is_told && has_ended {
             break;
         }
-        // A death that is never told must not be waited for without end, so it is looked for, too.
+        // The exit event may never come, so the state is checked, too.
         queue.wait(PAUSE, None);
     }
-    // It has ended, or never will by itself; it is ours to wait for either way.
+    // The child has exited, or never will by itself; it must be reaped either way.
     let _ = child.kill();
     child.wait()?;
     watched?;

@@ -1,4 +1,4 @@
-//! GPUs: what Metal, I/O Kit and the kernel's ledger tell.
+//! GPUs: the figures of Metal, I/O Kit and the kernel's ledger.
 
 use super::verdict;
 use crate::{Roots, doctor::State, gpu::Monitor};
@@ -9,8 +9,8 @@ pub(super) fn devices(roots: &Roots) -> State {
     if devices.is_empty() {
         let gaps: Vec<String> =
             monitor.gaps().iter().map(|gap| format!("{}: {}", gap.what, gap.why)).collect();
-        let why = if gaps.is_empty() { "Metal knows no device".to_owned() } else { gaps.join("; ") };
-        return State::missing(why).or("nothing is lost where there is no GPU, as in most virtual machines");
+        let why = if gaps.is_empty() { "Metal lists no device".to_owned() } else { gaps.join("; ") };
+        return State::missing(why).or("without a GPU nothing is lost, as in most virtual machines");
     }
     let named: Vec<String> =
         devices.iter().map(|device| format!("{} {}", device.index, device.label())).collect();
@@ -23,7 +23,7 @@ pub(super) fn statistics(roots: &Roots) -> State {
     verdict::statistics(devices.len(), known)
 }
 
-/// Our own, which nobody refuses us.
+/// Reads this process's own ledger, which the kernel always allows.
 #[cfg(feature = "metal")]
 pub(super) fn ledger(_: &Roots) -> State {
     verdict::ledger(crate::gpu::own_ledger())

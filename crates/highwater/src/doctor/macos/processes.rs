@@ -1,4 +1,4 @@
-//! What the kernel tells of this process and of others.
+//! The kernel's answers about this process and about others.
 
 use std::process;
 

@@ -1,4 +1,4 @@
-//! What the answers of an attempt mean.
+//! The interpretation of an attempt's answers.
 
 use crate::{
     Unavailable,
@@ -7,16 +7,16 @@ use crate::{
     record::ProcessExit,
 };
 
-/// With which the child ends.
+/// The child's exit code.
 pub(super) const CODE: i32 = 7;
 
 const SANDBOX: &str = "a sandbox may forbid it: run hwm from a terminal";
 
-/// A figure that no living process can have at 0.
+/// Judges a figure that is never 0 for a living process.
 pub(super) fn positive(name: &str, answer: Result<u64, Unavailable>) -> State {
     match answer {
-        Ok(0) => State::missing(format!("{name} reads 0, which no process holds")),
-        Ok(bytes) => State::works_with(format!("hwm holds {bytes} bytes")),
+        Ok(0) => State::missing(format!("{name} reads 0, which no process has")),
+        Ok(bytes) => State::works_with(format!("hwm uses {bytes} bytes")),
         Err(why) => State::missing(format!("proc_pid_rusage: {why}")).or(SANDBOX),
     }
 }
@@ -25,7 +25,7 @@ pub(super) fn mark(answer: &Result<Rusage, Unavailable>) -> State {
     match answer {
         Ok(usage) => match usage.max_footprint() {
             Ok(bytes) => State::works_with(format!("hwm reached {bytes} bytes")),
-            Err(_) => State::missing("ri_lifetime_max_phys_footprint reads 0: this kernel keeps no mark"),
+            Err(_) => State::missing("ri_lifetime_max_phys_footprint reads 0: this kernel keeps no peak"),
         },
         Err(why) => State::missing(format!("proc_pid_rusage: {why}")).or(SANDBOX),
     }
@@ -34,29 +34,29 @@ pub(super) fn mark(answer: &Result<Rusage, Unavailable>) -> State {
 pub(super) fn faults(answer: Result<TaskFaults, Unavailable>) -> State {
     match answer.map(TaskFaults::minor) {
         Ok(Some(1..)) => State::works(),
-        Ok(_) => State::missing("PROC_PIDTASKINFO tells of no page faults, which no program runs without"),
+        Ok(_) => State::missing("PROC_PIDTASKINFO reports no page faults, but every program has some"),
         Err(why) => State::missing(format!("PROC_PIDTASKINFO: {why}")).or(SANDBOX),
     }
 }
 
-/// `launchd`: what is told of it, which is root's.
+/// Judges the answer about `launchd`, which is root's.
 pub(super) fn others(launchd: &Result<Rusage, Unavailable>) -> State {
     match launchd {
         Ok(_) => State::works(),
         Err(Unavailable::PermissionDenied) => {
-            State::missing("macOS tells the memory of other users' processes to root only")
+            State::missing("macOS reports the memory of other users' processes only to root")
                 .or("run with sudo")
         }
         Err(why) => State::missing(format!("proc_pid_rusage of pid 1: {why}")),
     }
 }
 
-/// `own`: our number; `made_by`: what a child of ours says who made it.
+/// Judges the parents' ids. `own` is this process's id; `made_by` is the parent's id that its child reports.
 pub(super) fn parents(own: Result<u64, Unavailable>, made_by: Result<u64, Unavailable>) -> State {
     match (own, made_by) {
         (Ok(own), Ok(made_by)) if own == made_by && own != 0 => State::works(),
         (Ok(own), Ok(made_by)) => {
-            State::missing(format!("a child of number {own} says that {made_by} made it"))
+            State::missing(format!("a child of process number {own} reports {made_by} as its parent"))
                 .or("please open an issue: this macOS is not known")
         }
         (Err(why), _) | (_, Err(why)) => {
@@ -65,13 +65,13 @@ pub(super) fn parents(own: Result<u64, Unavailable>, made_by: Result<u64, Unavai
     }
 }
 
-/// Whether a child's fork and end were told.
+/// Judges whether a child's fork and exit were reported.
 pub(super) fn news(forked: bool, ended: bool) -> State {
     match (forked, ended) {
         (true, true) => State::works(),
-        (false, true) => State::missing("NOTE_FORK was not told of a child that forked"),
-        (true, false) => State::missing("NOTE_EXIT was not told of a child that ended"),
-        (false, false) => State::missing("EVFILT_PROC told neither of a fork nor of an end"),
+        (false, true) => State::missing("no NOTE_FORK event came for a child that forked"),
+        (true, false) => State::missing("no NOTE_EXIT event came for a child that exited"),
+        (false, false) => State::missing("EVFILT_PROC reported neither a fork nor an exit"),
     }
 }
 
@@ -81,29 +81,29 @@ pub(super) fn exit(told: Option<ProcessExit>) -> State {
         Some(ProcessExit { code, signal }) => State::missing(format!(
             "NOTE_EXITSTATUS of a child that ended with {CODE} says code {code:?}, signal {signal:?}"
         )),
-        None => State::missing("NOTE_EXITSTATUS was not told of a child that ended"),
+        None => State::missing("no NOTE_EXITSTATUS came for a child that exited"),
     }
 }
 
-/// What was to be read of a child that had ended and not been waited for.
+/// Judges the usage of a child that had exited and was not reaped yet.
 pub(super) fn remains(answer: &Result<Rusage, Unavailable>) -> State {
     match answer {
-        Ok(usage) if !usage.has_ended => State::missing("a child that has ended does not look it"),
+        Ok(usage) if !usage.has_ended => State::missing("a child that has exited is not reported as exited"),
         Ok(usage) => match usage.max_footprint() {
             Ok(bytes) => State::works_with(format!("a shell reached {bytes} bytes")),
-            Err(_) => State::missing("of a child that has ended no mark is left"),
+            Err(_) => State::missing("no peak is left of a child that has exited"),
         },
-        Err(Unavailable::Vanished) => State::missing("nothing is left of a child that has ended")
+        Err(Unavailable::Vanished) => State::missing("nothing is left of a child that has exited")
             .or("start hwm where SIGCHLD is not ignored"),
         Err(why) => State::missing(format!("proc_pid_rusage of a child that has ended: {why}")),
     }
 }
 
-/// `devices`: how many there are, and of how many it is known what is in use.
+/// Judges the devices' statistics: `devices` is their number, `known` the number whose use is known.
 pub(super) fn statistics(devices: usize, known: usize) -> State {
     match (devices, known) {
-        (0, _) => State::missing("Metal knows no device whose statistics could be read"),
-        (_, 0) => State::missing("PerformanceStatistics has none of the keys that are known")
+        (0, _) => State::missing("Metal lists no device with readable statistics"),
+        (_, 0) => State::missing("PerformanceStatistics has none of the known keys")
             .or("please open an issue with what `ioreg -r -c IOAccelerator` prints"),
         (devices, known) if known < devices => State::works_with(format!("of {known} of {devices} devices")),
         _ => State::works(),

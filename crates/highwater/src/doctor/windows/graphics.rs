@@ -1,8 +1,8 @@
-//! Who tells of GPU memory. Each is asked by itself: a monitor drops what another source knows better.
+//! Sources of GPU memory. Each is queried by itself: a monitor drops what another source knows better.
 
 use crate::{Roots, Unavailable, doctor::State, gpu::Device};
 
-/// `IDXGIFactory1::EnumAdapters1`.
+/// Tries `IDXGIFactory1::EnumAdapters1`.
 #[cfg(any(feature = "dxgi", feature = "pdh"))]
 pub(super) fn dxgi(_: &Roots) -> State {
     named(crate::gpu::adapters(), "no adapter was found")
@@ -14,10 +14,10 @@ pub(super) fn dxgi(_: &Roots) -> State {
     State::missing("built without it")
 }
 
-/// The library alone: where it fails, devices that `nvidia-smi` tells of stand among the GPU devices.
+/// Tries the library alone: if it fails, devices that `nvidia-smi` reports are among the GPU devices.
 #[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]
 pub(super) fn nvml(_: &Roots) -> State {
-    named(crate::gpu::told_by_nvml(), "it tells of no device")
+    named(crate::gpu::told_by_nvml(), "it reports no device")
         .or("install NVIDIA's driver, if there is such a card")
 }
 
@@ -26,8 +26,8 @@ pub(super) fn nvml(_: &Roots) -> State {
     State::missing("built without it")
 }
 
-/// The devices' names, or what went wrong.
-#[allow(dead_code)] // Each source can be left out.
+/// Reports the devices' names, or the failure.
+#[allow(dead_code)] // Each source can be compiled out.
 fn named(told: Result<Vec<Device>, Unavailable>, nothing: &str) -> State {
     match told {
         Ok(devices) if devices.is_empty() => State::missing(nothing),
@@ -36,7 +36,7 @@ fn named(told: Result<Vec<Device>, Unavailable>, nothing: &str) -> State {
     }
 }
 
-/// `\GPU Process Memory(*)`, since Windows 10 1709.
+/// Tries `\GPU Process Memory(*)`, since Windows 10 1709.
 #[cfg(any(feature = "dxgi", feature = "pdh"))]
 pub(super) fn counters(_: &Roots) -> State {
     match crate::gpu::counted_holders() {

@@ -1,4 +1,4 @@
-//! Job Objects: each trial makes one, with a child in it that does nothing.
+//! Job Objects: each trial makes one, with an idle child in it.
 
 use crate::{
     Roots,
@@ -7,9 +7,9 @@ use crate::{
 };
 
 const OLD: &str = "a process that runs in a job already needs Windows 8 for another one";
-/// No Windows lacks it.
+/// Every Windows has it.
 const NOT_WINDOWS: &str = "Windows keeps it; Wine does not";
-/// What the child is made to commit, or is to be refused.
+/// The amount that the child is made to commit, or that is to be refused.
 const BLOCK: usize = 64 << 20;
 const LIMIT: u64 = 16 << 20;
 
@@ -25,23 +25,24 @@ pub(super) fn port(_: &Roots) -> State {
         Ok(ReportedLifetime { started: true, exited: true, .. }) => State::works(),
         Ok(ReportedLifetime { started, .. }) => {
             let what = if started { "the end" } else { "the birth" };
-            State::missing(format!("{what} of a process was not told")).or("looking finds what lives longer")
+            State::missing(format!("{what} of a process was not reported"))
+                .or("polling finds processes that live longer")
         }
         Err(why) => State::missing(why).or(OLD),
     }
 }
 
-/// `GetProcessMemoryInfo` through a handle that is kept beyond the end.
+/// Tries `GetProcessMemoryInfo` through a handle that is kept beyond the exit.
 pub(super) fn marks(_: &Roots) -> State {
     match JobObjectProbe::begin(None).and_then(|mut probe| probe.run().map(|_| probe.marks())) {
         Ok((Some(_), Some(_))) => State::works(),
-        Ok(_) => State::missing("nothing is left of a process that has ended, though its handle is open: peaks are those of the last look")
+        Ok(_) => State::missing("nothing is left of a process that has exited, though its handle is open: peaks are those of the last sample")
             .or(NOT_WINDOWS),
         Err(why) => State::missing(why).or(OLD),
     }
 }
 
-/// `JobObjectBasicAndIoAccountingInformation`.
+/// Tries `JobObjectBasicAndIoAccountingInformation`.
 pub(super) fn accounting(_: &Roots) -> State {
     let used = JobObjectProbe::begin(None).and_then(|mut probe| {
         probe.run()?;
@@ -55,14 +56,13 @@ pub(super) fn accounting(_: &Roots) -> State {
                 (None, Some(_)) => "no CPU time",
                 _ => "no bytes",
             };
-            State::missing(format!("the Job Object has counted {what} of a process that has run"))
-                .or(NOT_WINDOWS)
+            State::missing(format!("the Job Object counted {what} of a process that has run")).or(NOT_WINDOWS)
         }
         Err(why) => State::missing(why).or(OLD),
     }
 }
 
-/// `PeakJobMemoryUsed`, of a job that has committed a block.
+/// Tries `PeakJobMemoryUsed` of a job that has committed a block.
 pub(super) fn peak(_: &Roots) -> State {
     let peak = JobObjectProbe::begin(None).and_then(|probe| {
         probe.commit(BLOCK).map_err(|error| format!("committing memory for a child: {error}"))?;
@@ -76,7 +76,7 @@ pub(super) fn peak(_: &Roots) -> State {
     }
 }
 
-/// `JOB_OBJECT_LIMIT_JOB_MEMORY`: tried by a child that asks for more and never runs.
+/// Tries `JOB_OBJECT_LIMIT_JOB_MEMORY` with a child that asks for more and never runs.
 pub(super) fn limit(_: &Roots) -> State {
     let free = JobObjectProbe::begin(None).map(|probe| probe.commit(BLOCK));
     if let Ok(Err(error)) = free {

@@ -1,4 +1,4 @@
-//! What is known of single processes: of this one, and of others.
+//! Figures of single processes: of this one, and of others.
 
 use windows_sys::Win32::System::Console::GetConsoleCP;
 
@@ -9,8 +9,8 @@ use crate::{
     process::{all_processes, windows::Opened},
 };
 
-const NOT_WINDOWS: &str = "Windows tells it; Wine does not";
-/// The process whose threads are the kernel's own: nobody opens it, and nothing is missing for that.
+const NOT_WINDOWS: &str = "Windows reports it; Wine does not";
+/// The process whose threads are the kernel's own. No process can open it, and nothing is missing for that.
 const SYSTEM: u32 = 4;
 
 fn own(figure: fn(ProcessMemory) -> Result<u64, Unavailable>) -> State {
@@ -37,7 +37,7 @@ pub(super) fn commit(_: &Roots) -> State {
     own(|memory| memory.commit_bytes.and(memory.peak_commit_bytes))
 }
 
-/// Each process is opened once.
+/// Opens each process once.
 pub(super) fn others(roots: &Roots) -> State {
     let pids = match all_processes(roots) {
         Ok(pids) => pids,
@@ -48,14 +48,15 @@ pub(super) fn others(roots: &Roots) -> State {
         match Opened::of(pid) {
             Ok(_) => opened += 1,
             Err(Error::Process { .. }) => refused += 1,
-            // It has ended meanwhile.
+            // It has ended since.
             Err(_) => {}
         }
     }
     of_others(opened, refused)
 }
 
-/// Some of the system's nobody may open; where it is more than a tenth we lack the right to.
+/// Judges the counts. Some system processes cannot be opened; if it is more than a tenth, this user lacks the
+/// right.
 fn of_others(opened: u32, refused: u32) -> State {
     let all = opened + refused;
     if refused == 0 {
@@ -64,43 +65,41 @@ fn of_others(opened: u32, refused: u32) -> State {
     if refused <= all / 10 {
         return State::works_with(format!("{opened} of {all} could be opened"));
     }
-    State::missing(format!("{refused} of {all} processes may not be opened"))
-        .or("run it in an elevated console (as administrator); a few of the system's nobody may open. Your own need nothing")
+    State::missing(format!("{refused} of {all} processes cannot be opened"))
+        .or("run it in an elevated console (as administrator). A few system processes stay closed to every user; your own need nothing")
 }
 
-/// `CreateToolhelp32Snapshot`.
+/// Tries `CreateToolhelp32Snapshot`.
 pub(super) fn list(_: &Roots) -> State {
     match own_is_listed() {
         Ok(true) => State::works(),
-        Ok(false) => State::missing("it lacks this very process"),
+        Ok(false) => State::missing("the list lacks this process"),
         Err(error) => State::missing(format!("listing the processes: {error}")),
     }
 }
 
-/// `GetProcessTimes`, believed where cycles are counted.
+/// Tries `GetProcessTimes`, which is trusted if cycles are counted.
 pub(super) fn cpu(_: &Roots) -> State {
     match own_use().and_then(|used| used.cpu) {
         Some(_) => State::works(),
-        None => {
-            State::missing("no cycles are counted, so what is said of CPU time is invented").or(NOT_WINDOWS)
-        }
+        None => State::missing("no cycles are counted, so reported CPU times are not real").or(NOT_WINDOWS),
     }
 }
 
-/// `GetProcessIoCounters`.
+/// Tries `GetProcessIoCounters`.
 pub(super) fn moved(_: &Roots) -> State {
     match own_use().and_then(|used| used.io) {
-        Some(_) => State::works_with("through calls; what went from and to storage Windows does not tell"),
+        Some(_) => State::works_with("through calls; Windows does not report storage I/O"),
         None => State::missing("no call of this process was counted").or(NOT_WINDOWS),
     }
 }
 
 pub(super) fn console(_: &Roots) -> State {
-    // SAFETY: it takes nothing; 0 where there is no console.
+    // SAFETY: the call takes no arguments and returns 0 if there is no console.
     if unsafe { GetConsoleCP() } != 0 {
         return State::works();
     }
-    State::missing("this process has no console, so nobody can press Ctrl-C here")
+    State::missing("this process has no console, so Ctrl-C cannot be pressed here")
         .or("nothing is lost in scripts and services; limits and --live work all the same")
 }
 

@@ -99,7 +99,7 @@ impl GpuPeaks {
         let nothing =
             (self.samples > 0 && self.devices.is_empty() && self.missing.is_empty()).then(|| Downgrade {
                 wanted: "GPU memory".to_owned(),
-                reason: "no GPU was found, and no driver that reports one".to_owned(),
+                reason: "no GPU and no GPU driver was found".to_owned(),
             });
         let by_device = self.devices.values().filter_map(OfDevice::reason);
         self.missing.iter().cloned().chain(nothing).chain(by_device)

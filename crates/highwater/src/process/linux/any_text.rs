@@ -1,8 +1,8 @@
-//! What holds for every parser on any bytes at all; for the fuzzer and the property tests.
+//! Properties of every parser that hold for any bytes; for the fuzzer and the property tests.
 
 use super::{children, cmdline, smaps_rollup::SmapsRollup, stat::Stat, statm::Statm, status::Status};
 
-/// Hands `text` to each parser, which must not panic.
+/// Passes `text` to each parser, which must not panic.
 pub(crate) fn parse(text: &[u8]) {
     if let Some(statm) = Statm::parse(text) {
         assert!(!statm.has_no_memory() || statm.resident_pages == 0);
@@ -26,7 +26,7 @@ mod tests {
 
     use super::*;
 
-    /// Pieces that kernel text is made of, so that chance gets past the first byte.
+    /// Generates pieces of kernel text, so that chance gets past the first byte.
     fn kernel_like() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             prop::sample::select(

@@ -1,8 +1,8 @@
-//! Processes read one after the other by a thread that may be left behind.
+//! Reads processes one after the other on a thread that may be abandoned.
 //!
-//! `cmdline` waits for the memory map's lock of its process (`get_mm_cmdline`, `fs/proc/base.c`), and only SIGKILL ends
-//! that wait. A switch of threads for each process would cost as much as reading it, so one thread reads all of them up to
-//! one that is late, and another one goes on behind that.
+//! `cmdline` waits for the memory map's lock of its process (`get_mm_cmdline`, `fs/proc/base.c`), and only
+//! SIGKILL ends that wait. A thread switch for each process would cost as much as reading it. So one thread
+//! reads all of them up to one that is late, and another one continues after that.
 
 use std::{
     io,
@@ -17,10 +17,11 @@ use crate::{
     quiet_thread,
 };
 
-/// Time that a process may take. Each that takes longer halves it, so that all of them together take two seconds.
+/// The time that a process may take. Each that takes longer halves it, so that all of them together take two
+/// seconds.
 const PATIENCE: Duration = Duration::from_secs(1);
 const SHORTEST_PATIENCE: Duration = Duration::from_millis(10);
-/// Threads that may be left behind. After that no arguments are read until one of them comes back.
+/// The most threads that may be abandoned. After that no arguments are read until one of them returns.
 const MAX_LATE_THREADS: usize = 16;
 /// A thread's stack: it keeps nothing there.
 const BATCH_STACK_BYTES: usize = 128 << 10;
@@ -28,7 +29,7 @@ const BATCH_STACK_BYTES: usize = 128 << 10;
 /// Reads the name of a process from its arguments.
 type ReadName = fn(&Directory) -> Option<String>;
 
-/// Reads batches of processes, and remembers those that have not answered yet.
+/// A reader of batches of processes, which remembers those that have not answered yet.
 #[derive(Debug)]
 pub(crate) struct Batches {
     read_name: ReadName,
@@ -45,11 +46,11 @@ impl Default for Batches {
 #[derive(Debug)]
 struct LateProcess {
     id: ProcessId,
-    /// Of the thread that waits for it.
+    /// The batch of the thread that waits for it.
     batch: Arc<Batch>,
 }
 
-/// What a thread has read so far.
+/// The results of a thread so far.
 #[derive(Debug)]
 struct Batch {
     progress: Mutex<Progress>,
@@ -62,23 +63,23 @@ struct Progress {
     step: Step,
 }
 
-/// The step at which a thread is.
+/// The step that a thread has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     /// It reads files that no process can delay.
     Reading,
     /// It reads the arguments of the process that was read last.
     ReadingArguments,
-    /// It was left behind.
+    /// It was abandoned.
     Abandoned,
     Ended,
 }
 
-/// What a thread is to do.
+/// The task of a thread.
 struct Task {
     roots: Roots,
     pids: Vec<u32>,
-    /// Their arguments are waited for by other threads.
+    /// Processes whose arguments other threads wait for.
     late: Vec<ProcessId>,
 }
 
@@ -116,7 +117,7 @@ impl Task {
             .map(drop)
     }
 
-    /// Reads all of them; their names where `read_name` does.
+    /// Reads all of them, with their names if there is a `read_name`.
     fn run(&self, batch: &Batch, read_name: Option<ReadName>) {
         for &pid in &self.pids {
             let (directory, facts) = match facts::without_arguments(&self.roots, pid) {
@@ -150,7 +151,7 @@ impl Batch {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until all are read, or one is late, which is returned. What was read goes into `all`.
+    /// Waits until all are read, or one is late, which is returned. The results are appended to `all`.
     fn wait(&self, patience: Duration, all: &mut Vec<ReadProcess>) -> Option<ProcessId> {
         let mut progress = self.lock();
         loop {
@@ -175,7 +176,7 @@ impl Batch {
         }
     }
 
-    /// Whether the thread is to go on.
+    /// Stores one process. Returns whether the thread is to continue.
     fn note(&self, read: ReadProcess, reads_arguments: bool) -> bool {
         let mut progress = self.lock();
         if progress.step == Step::Abandoned {
@@ -186,7 +187,7 @@ impl Batch {
         true
     }
 
-    /// Whether the thread is to go on. What comes too late does not count.
+    /// Stores a name. Returns whether the thread is to continue. A late name does not count.
     fn note_name(&self, name: Option<String>) -> bool {
         let mut progress = self.lock();
         if progress.step == Step::Abandoned {

@@ -3,8 +3,8 @@
 
 use super::decimal;
 
-/// The pids. Each is followed by a space (`children_seq_show` in fs/proc/array.c): one that is not was cut, and
-/// would be somebody else's.
+/// Parses the pids. Each is followed by a space (`children_seq_show` in fs/proc/array.c). One without it was
+/// cut, and would be another process's.
 pub(crate) fn parse(text: &[u8]) -> impl Iterator<Item = u32> + '_ {
     text.split_inclusive(|&byte| byte == b' ').filter_map(|word| {
         let (pid, rest) = decimal::leading(word)?;

@@ -1,16 +1,16 @@
-//! `/proc/PID/cmdline`: the arguments, each ended by a NUL, or whatever the program wrote over them.
+//! `/proc/PID/cmdline`: the arguments, each ended by a NUL, or text that the program wrote over them.
 //! [`proc_pid_cmdline(5)`](https://man7.org/linux/man-pages/man5/proc_pid_cmdline.5.html)
 //!
 //! A process chooses its length: `prctl(PR_SET_MM_MAP)` may make any of its memory the argument area.
 
 use crate::bounded::{self, Extent, MAX_NAME_BYTES};
 
-/// The name a reader knows a program by: the base name of `argv[0]`.
+/// Returns the name by which users know a program: the base name of `argv[0]`.
 ///
 /// Programs may write a title over `argv[0]`, and a path in a title is not the program:
 /// - `nginx: master process /usr/sbin/nginx` is `nginx`: a first word that ends in a colon is the name;
 /// - `/opt/google/chrome/chrome --type=renderer --dir=/tmp/x` is `chrome`: a path ends where options begin;
-/// - `worker 3 of /srv/app` is `worker`: what does not begin as a path ends at its first space.
+/// - `worker 3 of /srv/app` is `worker`: a text that does not begin as a path ends at its first space.
 ///
 /// A login shell keeps its dash (`-bash`), as in ps.
 pub(crate) fn command_name(argv0: &[u8]) -> Option<String> {
@@ -28,7 +28,7 @@ pub(crate) fn command_name(argv0: &[u8]) -> Option<String> {
     Some(bounded::cut(String::from_utf8_lossy(name).into_owned(), MAX_NAME_BYTES))
 }
 
-/// The name in the beginning of a command line; `None` where `argv[0]` is a path of which the end is missing.
+/// Returns the name in the beginning of a command line; `None` if `argv[0]` is a path whose end is missing.
 pub(crate) fn name_at_start(start: &[u8], extent: Extent) -> Option<String> {
     let goes_on = extent == Extent::Cut && !start.contains(&0);
     if goes_on && start.first().is_some_and(|first| b"/.".contains(first)) {
@@ -37,18 +37,19 @@ pub(crate) fn name_at_start(start: &[u8], extent: Extent) -> Option<String> {
     command_name(start)
 }
 
-/// All arguments with a space between them; `None` where there is none.
+/// Returns all arguments with a space between them; `None` if there is none.
 #[cfg(feature = "job")]
 pub(crate) fn line(text: &[u8]) -> Option<String> {
     let end = text.iter().rposition(|&byte| byte != 0)? + 1;
     Some(String::from_utf8_lossy(&text[..end]).replace('\0', " "))
 }
 
-/// A word takes 24 bytes even where it is empty, so an area full of zeros would take 24 times its size.
+/// The most words that are split. A word takes 24 bytes even if it is empty, so an area full of zeros would
+/// take 24 times its size.
 #[cfg(feature = "job")]
 const MAX_WORDS: usize = 1 << 16;
 
-/// The arguments one by one, and whether those are all.
+/// Returns the arguments one by one, and whether they are complete.
 #[cfg(feature = "job")]
 pub(crate) fn words(text: &[u8]) -> (Vec<String>, Extent) {
     let Some(end) = text.iter().rposition(|&byte| byte != 0) else { return (Vec::new(), Extent::Whole) };
@@ -93,7 +94,7 @@ mod tests {
     fn a_long_name_is_cut() {
         let name = command_name(&[b'x'; 10_000]).unwrap();
         assert_eq!(name.len(), MAX_NAME_BYTES);
-        // Each byte that is no UTF-8 is shown as three.
+        // Each byte that is not UTF-8 is shown as three.
         let name = command_name(&[0xff; 4096]).unwrap();
         assert_eq!(name, "\u{fffd}".repeat(85));
     }

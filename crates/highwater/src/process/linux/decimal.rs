@@ -1,6 +1,7 @@
 //! Decimal numbers in kernel text, read from bytes without checking the rest for UTF-8.
 
-/// The number at the start of `text` and what follows it. `None` where no digit stands or it exceeds 64 bits.
+/// Returns the number at the start of `text` and the rest. `None` if there is no digit or the number exceeds
+/// 64 bits.
 #[inline]
 pub(super) fn leading(text: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0_u64;
@@ -12,14 +13,15 @@ pub(super) fn leading(text: &[u8]) -> Option<(u64, &[u8])> {
     (rest.len() < text.len()).then_some((value, rest))
 }
 
-/// The bytes in a value such as `\t    1234 kB` (the kernel's `kB` are 1024 bytes).
+/// Returns the bytes in a value such as `\t    1234 kB` (the kernel's `kB` are 1024 bytes).
 #[inline]
 pub(super) fn kib_as_bytes(value: &[u8]) -> Option<u64> {
     let (kib, unit) = leading(value.trim_ascii_start())?;
     (unit == b" kB").then(|| kib.checked_mul(1024)).flatten()
 }
 
-/// The lines that end in a newline: a last line that was cut short is left out, as its number may be too.
+/// Returns the lines that end in a newline. A last line that was cut is left out, as its number may be cut
+/// too.
 #[inline]
 pub(super) fn complete_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"))

@@ -1,5 +1,5 @@
-//! An open `/proc/PID` or `/proc/PID/task/TID`. It stays that process's: once the process is gone its files are
-//! too, even when the pid was given to another.
+//! An open `/proc/PID` or `/proc/PID/task/TID`. It stays that process's: once the process is gone its files
+//! are too, even if the pid was reused.
 
 use std::{fs::File, path::PathBuf};
 
@@ -21,21 +21,21 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// `None` is the calling process, also where procfs belongs to another pid namespace than ours.
+    /// Opens the directory; `None` is the calling process, also if procfs belongs to another pid namespace.
     pub(super) fn open(roots: &Roots, pid: Option<u32>) -> Result<Self, Error> {
         let name = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
         let path = roots.proc.join(name);
         let pid = pid.unwrap_or_else(std::process::id);
         match open_directory(CWD, &path) {
             Ok(fd) => Ok(Self { fd, path, pid }),
-            // Without procfs nothing is there, and that says nothing about the process.
-            // ESRCH: it ended while its directory was being looked up (`proc_pid_make_inode`, fs/proc/base.c).
+            // Without procfs no directory exists, which says nothing about the process.
+            // ESRCH means that the process ended during the look-up (`proc_pid_make_inode`, fs/proc/base.c).
             Err(Errno::NOENT | Errno::SRCH) if holds_processes(roots) => Err(Error::NoSuchProcess { pid }),
             Err(errno) => Err(Error::Read { path, source: errno.into() }),
         }
     }
 
-    /// The threads of this process, as far as they still are when it comes to them.
+    /// Returns the threads of this process that still exist when the iterator reaches them.
     pub(super) fn threads(&self) -> Result<impl Iterator<Item = Self> + '_, Error> {
         let error = |errno| self.error("task", errno);
         let task = open_directory(&self.fd, "task").map_err(error)?;
@@ -49,7 +49,7 @@ impl Directory {
         }))
     }
 
-    /// The whole text of one file; `EFBIG` where that is longer than any of the kernel's.
+    /// Returns the whole text of one file; `EFBIG` if it is longer than any of the kernel's.
     pub(super) fn read(&self, file: &str) -> Result<Vec<u8>, Errno> {
         match self.read_start(file, MAX_PROCESS_FILE_BYTES)? {
             (text, Extent::Whole) => Ok(text),
@@ -57,7 +57,7 @@ impl Directory {
         }
     }
 
-    /// The first `most` bytes of one file.
+    /// Returns the first `most` bytes of one file.
     pub(super) fn read_start(&self, file: &str, most: usize) -> Result<(Vec<u8>, Extent), Errno> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = File::from(openat(&self.fd, file, flags, Mode::empty())?);
@@ -69,7 +69,7 @@ impl Directory {
         }
     }
 
-    /// Whether the process (or thread) is still there, be it as a zombie.
+    /// Returns whether the process (or thread) still exists, even as a zombie.
     pub(super) fn is_alive(&self) -> bool {
         self.read("stat").is_ok()
     }
@@ -78,7 +78,7 @@ impl Directory {
         self.path.join(file)
     }
 
-    /// What it means that `file` could not be read. Every process has the files this is asked for.
+    /// Interprets the failure to read `file`, which every process has.
     pub(super) fn error(&self, file: &str, errno: Errno) -> Error {
         match errno {
             Errno::NOENT | Errno::SRCH => Error::NoSuchProcess { pid: self.pid },
@@ -87,7 +87,7 @@ impl Directory {
     }
 }
 
-/// Whether procfs is there. A recorded tree may have no `self`.
+/// Returns whether procfs is mounted. A recorded tree may have no `self`.
 fn holds_processes(roots: &Roots) -> bool {
     roots.proc.join("self").symlink_metadata().is_ok()
         || super::facts::all(roots).is_ok_and(|pids| !pids.is_empty())

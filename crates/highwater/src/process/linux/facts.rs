@@ -1,4 +1,4 @@
-//! What `stat`, `status` and `cmdline` say about a process.
+//! Facts about a process from `stat`, `status` and `cmdline`.
 
 use std::{fs, time::Duration};
 
@@ -53,7 +53,7 @@ pub(crate) fn all(roots: &Roots) -> Result<Vec<u32>, Error> {
     Ok(pids)
 }
 
-/// `_SC_CLK_TCK`, in which `/proc/PID/stat` counts.
+/// Returns `_SC_CLK_TCK`, in which `/proc/PID/stat` counts.
 pub(crate) fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second()
 }

@@ -1,26 +1,27 @@
 //! `/proc/PID/io` and `/proc/PID/task/TID/io`: one `key: value` a line.
 //! [`proc_pid_io(5)`](https://man7.org/linux/man-pages/man5/proc_pid_io.5.html)
 //!
-//! That of a process counts its threads, those that have ended too, **and all its children that were waited for**, with theirs
-//! (`wait_task_zombie` in kernel/exit.c adds `ioac` to the parent's). That of a thread counts this thread alone.
+//! The file of a process counts its threads, also ended ones, **and all its children that were waited for**,
+//! with theirs (`wait_task_zombie` in kernel/exit.c adds `ioac` to the parent's). The file of a thread counts
+//! this thread alone.
 
 use super::decimal::{self, complete_lines};
 
-/// What the file holds, in bytes.
+/// The values of the file, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Io {
     /// Returned by read(2) and its like.
     pub rchar: u64,
-    /// Handed to write(2) and its like.
+    /// Passed to write(2) and its like.
     pub wchar: u64,
     /// Fetched from storage.
     pub read_bytes: u64,
-    /// Made dirty, to go to storage.
+    /// Made dirty, to be written to storage.
     pub write_bytes: u64,
 }
 
 impl Io {
-    /// `None` where a line is missing or was cut.
+    /// Parses the file; `None` if a line is missing or was cut.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let value = |key: &[u8]| {
             let line = complete_lines(text).find_map(|line| line.strip_prefix(key))?;

@@ -12,7 +12,7 @@ pub(crate) struct SmapsRollup {
     pub rss_bytes: Option<u64>,
     /// Proportional set: a page that n processes map counts 1/n.
     pub pss_bytes: Option<u64>,
-    /// Unique set: pages nobody else maps, `Private_Clean` + `Private_Dirty`.
+    /// Unique set: pages that no other process maps, `Private_Clean` + `Private_Dirty`.
     pub uss_bytes: Option<u64>,
     /// In swap, shared swap in full.
     pub swap_bytes: Option<u64>,
@@ -21,7 +21,7 @@ pub(crate) struct SmapsRollup {
 }
 
 impl SmapsRollup {
-    /// `None` where not one of the sums stands.
+    /// Parses the file; `None` if it contains none of the sums.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let mut sums = Self::default();
         let (mut clean, mut dirty) = (None, None);

@@ -1,13 +1,13 @@
 //! `/proc/PID/stat`: one line. [`proc_pid_stat(5)`](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html)
 
-/// Forked but not yet exec'ed: `PF_FORKNOEXEC` of include/linux/sched.h.
+/// `PF_FORKNOEXEC` of include/linux/sched.h: forked but not yet exec'ed.
 const PF_FORKNOEXEC: u64 = 0x40;
-/// On its way out: `PF_EXITING`.
+/// `PF_EXITING`: the task is exiting.
 const PF_EXITING: u64 = 0x4;
-/// The kernel's own: `PF_KTHREAD`.
+/// `PF_KTHREAD`: a kernel thread.
 const PF_KTHREAD: u64 = 0x20_0000;
 
-/// Who a process is. `C` holds the name: bytes of the text, or a string of its own.
+/// The identity and state of a process. `C` holds the name: bytes of the text, or an own string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stat<C = String> {
     /// Its id.
@@ -16,23 +16,24 @@ pub(crate) struct Stat<C = String> {
     pub comm: C,
     /// One letter, as in ps.
     pub state: u8,
-    /// Parent; 0 where it lies outside our pid namespace.
+    /// Parent; 0 if it lies outside this pid namespace.
     pub ppid: u32,
-    /// Process group; `None` where it lies outside our pid namespace.
+    /// Process group; `None` if it lies outside this pid namespace.
     pub group: Option<u32>,
-    /// Session; `None` where it lies outside our pid namespace.
+    /// Session; `None` if it lies outside this pid namespace.
     pub session: Option<u32>,
     /// `PF_*` of include/linux/sched.h.
     pub flags: u64,
-    /// What all its threads have used, those that have ended too.
+    /// Usage of all its threads, also of ended ones.
     pub own: Spent,
-    /// What its children that were waited for have used, with theirs.
+    /// Usage of the children that it waited for, with theirs.
     pub waited: Spent,
     /// Threads of the process.
     pub threads: u64,
     /// When it started, in clock ticks since boot.
     pub start_ticks: u64,
-    /// Tells the memory maps of one process apart; `None` where the kernel does not say (another user's).
+    /// A number that differs between the memory maps of one process; `None` if the kernel hides it (another
+    /// user's process).
     pub image: Option<u64>,
 }
 
@@ -61,14 +62,14 @@ impl Stat {
 }
 
 impl<'a> Stat<&'a [u8]> {
-    /// `comm` is written raw, so it may hold spaces, parentheses and newlines: it ends at the last `)`. No
-    /// allocation.
+    /// Parses without allocation. `comm` is written raw and may contain spaces, parentheses and newlines: it
+    /// ends at the last `)`.
     pub(crate) fn parse_bytes(text: &'a [u8]) -> Option<Self> {
         let open = text.iter().position(|&byte| byte == b'(')?;
         let close = text.iter().rposition(|&byte| byte == b')')?;
         let comm = text.get(open + 1..close)?;
-        // Field n of the man page is fields[n - 3]. A number at the very end may have been cut: vsize (23) must
-        // follow.
+        // Field n of the man page is fields[n - 3]. A number at the very end may have been cut: vsize (23)
+        // must follow.
         let mut fields = text.get(close + 1..)?.strip_prefix(b" ")?.split(|&byte| byte == b' ');
         let (mut own, mut waited) = (Spent::default(), Spent::default());
         let mut stat = Self {
@@ -98,52 +99,53 @@ impl<'a> Stat<&'a [u8]> {
         (stat.threads, stat.start_ticks) = (number(fields.nth(20 - 18)?)?, number(fields.nth(22 - 21)?)?);
         fields.next()?;
         let (start_code, start_stack) = (fields.nth(26 - 24), fields.nth(28 - 27));
-        // Only what a further field follows is surely whole.
+        // A field is certainly whole only if another one follows it.
         stat.image = fields.next().and_then(|_| image(number(start_code?)?, number(start_stack?)?));
         Some(stat)
     }
 }
 
 impl<C> Stat<C> {
-    /// On its way out, though it may still have its memory.
+    /// Returns whether the process is exiting, though it may still have its memory.
     pub(crate) fn is_exiting(&self) -> bool {
         self.flags & PF_EXITING != 0
     }
 
-    /// Whether the whole process has exited. The leader may be a zombie (`Z`) while other threads run: then `num_threads`
-    /// counts them. `X` is a process that is being reaped (fs/proc/array.c).
+    /// Returns whether the whole process has exited. The leader may be a zombie (`Z`) while other threads
+    /// run, which `num_threads` counts. `X` is a process that is being reaped (fs/proc/array.c).
     pub(crate) fn has_exited(&self) -> bool {
         self.is_zombie() && self.threads <= 1
     }
 
-    /// Whether the first task has exited. Other threads of the process may run on.
+    /// Returns whether the first task has exited. Other threads of the process may run on.
     pub(crate) fn is_zombie(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
 
-    /// Whether the process has exited, and its parent has not waited for it yet.
+    /// Returns whether the process has exited, and its parent has not waited for it yet.
     pub(crate) fn is_reapable(&self) -> bool {
         self.state == b'Z' && self.threads <= 1
     }
 
-    /// CPU time of all its threads in clock ticks, in user and kernel mode together.
+    /// Returns the CPU time of all its threads in clock ticks, in user and kernel mode together.
     pub(crate) fn cpu_ticks(&self) -> u64 {
         self.own.user_ticks.saturating_add(self.own.system_ticks)
     }
 
-    /// Runs no program: a thread of the kernel.
+    /// Returns whether it is a kernel thread, which runs no program.
     pub(crate) fn is_kernel_thread(&self) -> bool {
         self.flags & PF_KTHREAD != 0
     }
 
-    /// Still the image that fork made: it runs its parent's program and shares its parent's pages.
+    /// Returns whether it still has the image that fork made: its parent's program and pages.
     pub(crate) fn has_not_exec(&self) -> bool {
         self.flags & PF_FORKNOEXEC != 0
     }
 }
 
-/// Where the program's code and its stack start: with address space randomization (the default) two programs never
-/// agree in both, and a failed exec changes neither. The kernel writes 1 and 0 to those who may not know.
+/// Combines the start addresses of the program's code and stack. With address space randomization (the
+/// default) two programs never agree in both, and a failed exec changes neither. The kernel writes 1 and 0
+/// for readers without permission.
 pub(crate) fn image(start_code: u64, start_stack: u64) -> Option<u64> {
     (start_code > 1 && start_stack != 0).then(|| start_code.rotate_left(32) ^ start_stack)
 }
@@ -216,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_session_outside_our_pid_namespace_is_nobodys() {
-        // As the first process of `unshare --pid --fork` is shown there.
+        // The first process of `unshare --pid --fork` is shown like this there.
         let stat = Stat::parse(b"1 (sh) S 0 0 0 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 55 1 1 \n").unwrap();
         assert_eq!((stat.ppid, stat.group, stat.session), (0, None, None));
         assert_eq!(

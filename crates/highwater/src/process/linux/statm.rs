@@ -2,7 +2,7 @@
 
 use super::decimal;
 
-/// The fields of `statm` that mean something: size, resident, (shared,) text.
+/// The meaningful fields of `statm`: size, resident, (shared,) text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::struct_field_names)] // The unit belongs to the name.
 pub(crate) struct Statm {
@@ -15,7 +15,7 @@ pub(crate) struct Statm {
 }
 
 impl Statm {
-    /// Read once per member and sample: no allocation, no UTF-8 check.
+    /// Parses once per member and sample, so without allocation and UTF-8 check.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let (size_pages, rest) = decimal::leading(text)?;
         let (resident_pages, rest) = decimal::leading(rest.strip_prefix(b" ")?)?;
@@ -25,8 +25,8 @@ impl Statm {
         rest.starts_with(b" ").then_some(Self { size_pages, resident_pages, text_pages })
     }
 
-    /// Only zeros: a zombie, a kernel thread, or a process whose main thread is gone while others live.
-    /// (`proc_pid_statm` in fs/proc/array.c prints zeros when the task has no mm.)
+    /// Returns whether all are zero: a zombie, a kernel thread, or a process whose main thread has exited
+    /// while others live. `proc_pid_statm` in fs/proc/array.c prints zeros if the task has no mm.
     pub(crate) fn has_no_memory(&self) -> bool {
         self.size_pages == 0 && self.resident_pages == 0 && self.text_pages == 0
     }

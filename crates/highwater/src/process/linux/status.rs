@@ -3,14 +3,14 @@
 
 use super::decimal::{self, complete_lines, kib_as_bytes};
 
-/// What a sample needs of `status`. The `vm_` fields are absent for a task without an mm.
+/// The fields of `status` that a sample needs. The `vm_` fields are absent for a task without an mm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Status {
     /// One letter, as in `State:\tS (sleeping)`.
     pub state: u8,
     /// The process; `/proc/TID/status` shows the same one for each thread.
     pub tgid: Option<u32>,
-    /// Parent; 0 where it lies outside our pid namespace.
+    /// Parent; 0 if it lies outside this pid namespace.
     pub ppid: Option<u32>,
     /// Threads of the process.
     pub threads: Option<u64>,
@@ -25,8 +25,8 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// Read once per member and sample: no allocation, no UTF-8 check. Text that was cut gives what was complete;
-    /// `None` where not even the state was.
+    /// Parses once per member and sample, so without allocation and UTF-8 check. A cut text gives its
+    /// complete lines; `None` if not even the state is complete.
     ///
     /// A program chooses its `Name:`, yet cannot forge a line: the kernel writes a newline there as `\n`
     /// (`proc_task_name` in fs/proc/array.c).
@@ -43,7 +43,7 @@ impl Status {
             vm_swap_bytes: None,
         };
         for line in complete_lines(text) {
-            // First letters are enough to pass over most lines.
+            // First letters are enough to skip most lines.
             match line.first() {
                 Some(b'S') if state.is_none() => {
                     state = line.strip_prefix(b"State:\t").and_then(|value| value.first().copied());

@@ -1,4 +1,4 @@
-//! Reading processes in every state, on the running kernel.
+//! Tests that read processes in every state, on the running kernel.
 
 use std::{
     fs,
@@ -57,7 +57,7 @@ fn our_pid_is_the_one_of_that_procfs() {
 
 #[test]
 fn no_such_process() {
-    // Above the kernel's PID_MAX_LIMIT of 2^22.
+    // These are above the kernel's PID_MAX_LIMIT of 2^22.
     for pid in [0, u32::MAX, 1 << 23] {
         assert!(matches!(ProcessMemory::of(pid), Err(Error::NoSuchProcess { pid: asked }) if asked == pid));
         assert!(matches!(rss_of(pid), Err(Error::NoSuchProcess { .. })));
@@ -92,7 +92,7 @@ fn no_procfs_is_not_no_process() {
 #[test]
 fn zombie_has_no_memory_map() {
     let mut child = Command::new("/bin/sh").args(["-c", "exit 0"]).stdout(Stdio::piped()).spawn().unwrap();
-    // Ended, but not waited for: WNOWAIT leaves it a zombie.
+    // It has ended and stays a zombie: WNOWAIT does not reap it.
     let pid = rustix::process::Pid::from_child(&child);
     let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
     rustix::process::waitid(rustix::process::WaitId::Pid(pid), options).unwrap();
@@ -105,13 +105,14 @@ fn zombie_has_no_memory_map() {
     assert!(matches!(ProcessMemory::of(child.id()), Err(Error::NoSuchProcess { .. })));
 }
 
-/// A child whose main thread ends by `exit` while another thread holds memory: `/proc/PID` itself shows a zombie.
+/// The main thread of a child ends by `exit` while another thread holds memory: `/proc/PID` itself shows a
+/// zombie.
 #[test]
 fn leaderless_is_read_through_another_thread() {
     const SIZE: usize = 16 << 20;
     let (ready_read, ready_write) = rustix::pipe::pipe().unwrap();
-    // SAFETY: the child of a program with threads may rely on little: this one makes system calls and one thread,
-    // for which libc keeps its allocator usable across fork, and it never returns.
+    // SAFETY: the child of a program with threads may rely on little. This one makes system calls and one
+    // thread, for which libc keeps its allocator usable across fork, and it never returns.
     let child = unsafe { libc::fork() };
     if child == 0 {
         leaderless_child(SIZE, &ready_write);
@@ -120,12 +121,12 @@ fn leaderless_is_read_through_another_thread() {
     let mut byte = [0];
     fs::File::from(ready_read).read_exact(&mut byte).unwrap();
     let pid = u32::try_from(child).unwrap();
-    // The main thread is about to end: wait for that state, not for a time.
+    // The main thread is about to end: the test waits for that state, not for a time.
     while !fs::read_to_string(format!("/proc/{pid}/status")).unwrap().contains("\nState:\tZ") {
         std::thread::yield_now();
     }
     let (rss, memory) = (rss_of(pid), ProcessMemory::of(pid));
-    // SAFETY: our own child, not yet waited for.
+    // SAFETY: this is the test's own child, not yet waited for.
     unsafe {
         libc::kill(child, libc::SIGKILL);
         libc::waitpid(child, std::ptr::null_mut(), 0);
@@ -141,11 +142,11 @@ fn leaderless_is_read_through_another_thread() {
 fn leaderless_child(size: usize, ready: &impl rustix::fd::AsFd) -> ! {
     extern "C" fn pause_for_ever(_: *mut libc::c_void) -> *mut libc::c_void {
         loop {
-            // SAFETY: takes nothing, touches nothing.
+            // SAFETY: the call takes no arguments and touches no memory.
             unsafe { libc::pause() };
         }
     }
-    // SAFETY: fresh anonymous pages, written within their size; the thread uses none of this stack.
+    // SAFETY: these are fresh anonymous pages, written within their size; the thread uses none of this stack.
     unsafe {
         let pages = libc::mmap(
             std::ptr::null_mut(),
@@ -165,7 +166,7 @@ fn leaderless_child(size: usize, ready: &impl rustix::fd::AsFd) -> ! {
         }
     }
     if rustix::io::write(ready, b"x").is_err() {
-        // SAFETY: ends this child.
+        // SAFETY: this ends the child.
         unsafe { libc::_exit(1) };
     }
     loop {
@@ -184,7 +185,7 @@ fn other_users_pss_is_denied() {
     let pid = roots_own.id();
     let read_as_nobody = std::thread::spawn(move || {
         let nobody = rustix::process::Uid::from_raw(65534);
-        // The system call without libc's broadcast: this thread alone becomes nobody.
+        // The system call works without libc's broadcast: only this thread becomes the user nobody.
         rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
         ProcessMemory::of(pid).unwrap()
     });

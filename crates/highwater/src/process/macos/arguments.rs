@@ -1,35 +1,40 @@
-//! What a process is called: the text of `KERN_PROCARGS2`, and names of fixed size.
+//! The name of a process: the text of `KERN_PROCARGS2`, and names of fixed size.
 
-/// The most that the kernel tells of arguments and environment together (`ARG_MAX` of `bsd/sys/syslimits.h`).
+/// The most that the kernel returns of arguments and environment together (`ARG_MAX` of
+/// `bsd/sys/syslimits.h`).
 pub(crate) const ROOM: usize = 1 << 20;
 
-/// Whether a text that filled so much of [`ROOM`] is one of which the beginning may be missing: of more than fits the
-/// kernel tells the end, which is environment (`sysctl_procargsx` in `bsd/kern/kern_sysctl.c`).
+/// Returns whether the beginning of a text of `size` bytes may be missing. If the text does not fit into
+/// [`ROOM`] the kernel returns its end, which is environment (`sysctl_procargsx` in
+/// `bsd/kern/kern_sysctl.c`).
 pub(crate) fn is_cut(size: usize) -> bool {
     size >= ROOM
 }
 
-/// The program's name from the text of `KERN_PROCARGS2` (`sysctl_procargsx` in `bsd/kern/kern_sysctl.c`): a count, the
-/// path of the executable, zeros up to the first argument, then the arguments, each with a zero at its end.
+/// Returns the program's name from the text of `KERN_PROCARGS2` (`sysctl_procargsx` in
+/// `bsd/kern/kern_sysctl.c`). The text is a count, the path of the executable, zeros up to the first
+/// argument, then the arguments, each ended by a zero.
 pub(crate) fn first(text: &[u8]) -> Option<String> {
     let argument = all(text)?.next()?;
-    // A login shell has a dash before its name, which is no part of it.
+    // A login shell has a dash before its name, which is not part of the name.
     base_name(argument.strip_prefix(b"-").unwrap_or(argument))
 }
 
-/// All its arguments, the program's name first.
+/// Returns all its arguments, the program's name first.
 pub(crate) fn words(text: &[u8]) -> Vec<String> {
     let words = all(text).into_iter().flatten();
     words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
-/// As many as the count says; the environment comes after them, and none of it may be taken for an argument. So zeros
-/// are not skipped, as an empty argument looks like them: the first argument lies at a multiple of a pointer's size from the
-/// beginning of the path, zeros before it, and each zero after that ends one (`exec_extract_strings` in
-/// `bsd/kern/kern_exec.c`; `executable_path=` in front of the path, which is left out here, is of 16 bytes). Where other
-/// bytes lie before it the text is none that we know.
+/// Returns as many arguments as the count says. The environment follows, and none of it may be taken for an
+/// argument.
+///
+/// Zeros are not skipped, since an empty argument looks like them. The first argument lies at a multiple of a
+/// pointer's size from the beginning of the path, after zeros. Each zero after that ends one argument
+/// (`exec_extract_strings` in `bsd/kern/kern_exec.c`; `executable_path=` in front of the path, which is left
+/// out here, has 16 bytes). A text with other bytes before the first argument is unknown.
 fn all(text: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
-    /// Since macOS 10.15 of every program.
+    /// The size of a pointer in every program since macOS 10.15.
     const POINTER: usize = 8;
     let (count, rest) = text.split_first_chunk::<4>()?;
     let count = usize::try_from(i32::from_ne_bytes(*count)).ok().filter(|&count| count > 0)?;
@@ -42,13 +47,13 @@ fn all(text: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     Some(ended.map(|argument| argument.strip_suffix(&[0]).unwrap_or(argument)))
 }
 
-/// What follows the last slash.
+/// Returns the part after the last slash.
 pub(crate) fn base_name(path: &[u8]) -> Option<String> {
     let name = path.rsplit(|&byte| byte == b'/').next().filter(|name| !name.is_empty())?;
     Some(String::from_utf8_lossy(name).into_owned())
 }
 
-/// A name in a field of fixed size, ended by a zero unless it fills the field.
+/// Returns a name in a field of fixed size, ended by a zero unless it fills the field.
 pub(crate) fn text(field: &[u8]) -> String {
     let name = field.split(|&byte| byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()
@@ -107,7 +112,7 @@ mod tests {
         let whole = made(1, b"/bin/ls\0ls\0");
         assert_eq!(first(&whole).as_deref(), Some("ls"));
         for end in 0..whole.len() {
-            // No panic; and a name only where a piece of it is there.
+            // Nothing panics, and a name comes only from a piece of it.
             assert!(first(&whole[..end]).is_none_or(|name| "ls".starts_with(&name)), "{end}");
         }
         assert_eq!(first(&made(0, b"/bin/ls\0A=1\0")), None, "without arguments the environment comes next");

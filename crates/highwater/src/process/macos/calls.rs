@@ -1,4 +1,4 @@
-//! Asking the kernel about processes: libproc.h and sysctl(3).
+//! Calls to the kernel about processes: libproc.h and sysctl(3).
 
 use std::{
     ffi::{OsString, c_int, c_void},
@@ -18,7 +18,8 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UniqueIds {
     pub(crate) own: u64,
-    /// Of the process that forked or spawned it, also after launchd has adopted it (`p_puniqueid`).
+    /// The number of the process that forked or spawned it, even after launchd has adopted it
+    /// (`p_puniqueid`).
     pub(crate) parent: u64,
 }
 
@@ -35,12 +36,12 @@ struct UniqueIdentifierInfo {
 
 const PROC_PIDUNIQIDENTIFIERINFO: c_int = 17;
 
-/// Memory and CPU time; of other users' processes only for root. An ended process has it until it is waited for.
+/// Reads memory and CPU time; for other users' processes only as root. A zombie still has them.
 pub(crate) fn rusage(pid: u32) -> io::Result<Rusage> {
     // SAFETY: an all-zero rusage_info_v4 is a valid value of this plain C struct.
     let mut info: libc::rusage_info_v4 = unsafe { mem::zeroed() };
-    // SAFETY: the kernel writes a rusage_info_v4, as this flavor says, to a live one. The parameter's type is that of a
-    // pointer to a pointer, but the address of the struct itself is meant (libproc.h).
+    // SAFETY: the kernel writes a rusage_info_v4, as this flavor says, to a live one. The parameter's type is
+    // a pointer to a pointer, but the address of the struct itself is meant (libproc.h).
     let result = unsafe { libc::proc_pid_rusage(number(pid)?, libc::RUSAGE_INFO_V4, (&raw mut info).cast()) };
     if result != 0 {
         return Err(io::Error::last_os_error());
@@ -65,24 +66,24 @@ pub(crate) fn rusage(pid: u32) -> io::Result<Rusage> {
     })
 }
 
-/// Who it is and who made it; of everybody's processes, ended ones too.
+/// Reads the unique ids of a process and its parent, for every user's processes and zombies.
 pub(crate) fn unique_ids(pid: u32) -> io::Result<UniqueIds> {
     let info: UniqueIdentifierInfo = info(pid, PROC_PIDUNIQIDENTIFIERINFO)?;
     Ok(UniqueIds { own: info.unique_id, parent: info.parent_unique_id })
 }
 
-/// Parent, state, users, and the kernel's name for it; of everybody's processes, ended ones too.
+/// Reads parent, state, users and the kernel's name, for every user's processes and zombies.
 pub(crate) fn short_info(pid: u32) -> io::Result<libc::proc_bsdshortinfo> {
     info(pid, libc::PROC_PIDT_SHORTBSDINFO)
 }
 
-/// Page faults; of living processes, and of other users' only for root.
+/// Reads page faults of a living process; for other users' processes only as root.
 pub(crate) fn task_faults(pid: u32) -> io::Result<TaskFaults> {
     let task: libc::proc_taskinfo = info(pid, libc::PROC_PIDTASKINFO)?;
     Ok(TaskFaults { all: task.pti_faults, pageins: task.pti_pageins })
 }
 
-/// When it was started, by the wall clock; of other users' processes only for root.
+/// Reads the start time by the wall clock; for other users' processes only as root.
 pub(crate) fn started(pid: u32) -> Option<SystemTime> {
     let info: libc::proc_bsdinfo = info(pid, libc::PROC_PIDTBSDINFO).ok()?;
     let since = Duration::from_secs(info.pbi_start_tvsec) + Duration::from_micros(info.pbi_start_tvusec);
@@ -92,7 +93,7 @@ pub(crate) fn started(pid: u32) -> Option<SystemTime> {
 /// # Panics
 /// Never: `T` is one of the plain C structs above.
 fn info<T>(pid: u32, flavor: c_int) -> io::Result<T> {
-    /// Ended processes, too.
+    /// The flag that includes zombies.
     const ZOMBIES_TOO: u64 = 1;
     let mut info = mem::MaybeUninit::<T>::zeroed();
     let size = c_int::try_from(size_of::<T>()).map_err(io::Error::other)?;
@@ -102,11 +103,11 @@ fn info<T>(pid: u32, flavor: c_int) -> io::Result<T> {
     if written < size {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: plain C structs of integers, of which every value is valid; all of it was written.
+    // SAFETY: the type is a plain C struct of integers, of which every value is valid; all of it was written.
     Ok(unsafe { info.assume_init() })
 }
 
-/// The path of its executable; of everybody's processes.
+/// Returns the path of its executable, for every user's processes.
 pub(crate) fn path(pid: u32) -> Option<OsString> {
     let mut path = vec![0u8; 4 * 1024];
     let size = u32::try_from(path.len()).ok()?;
@@ -116,12 +117,12 @@ pub(crate) fn path(pid: u32) -> Option<OsString> {
     Some(OsString::from_vec(path))
 }
 
-/// The text of `KERN_PROCARGS2`; of other users' processes only for root.
+/// Returns the text of `KERN_PROCARGS2`; for other users' processes only as root.
 pub(crate) fn arguments(pid: u32) -> io::Result<Vec<u8>> {
     let mut text = vec![0u8; arguments::ROOM];
     let mut size = text.len();
     let mut name = [libc::CTL_KERN, libc::KERN_PROCARGS2, number(pid)?];
-    // SAFETY: three numbers of a name, and a live buffer of `size` bytes; nothing is set.
+    // SAFETY: the name has three numbers and the buffer is live with `size` bytes; nothing is set.
     let result = unsafe {
         libc::sysctl(name.as_mut_ptr(), 3, text.as_mut_ptr().cast(), &raw mut size, ptr::null_mut(), 0)
     };
@@ -129,29 +130,30 @@ pub(crate) fn arguments(pid: u32) -> io::Result<Vec<u8>> {
         return Err(io::Error::last_os_error());
     }
     if arguments::is_cut(size) {
-        return Err(io::Error::other("there are more arguments and environment than the kernel tells"));
+        return Err(io::Error::other("arguments and environment exceed what the kernel returns"));
     }
     text.truncate(size);
     Ok(text)
 }
 
-/// Every process that there is, ended ones that were not waited for too.
+/// Lists every process, also zombies.
 pub(crate) fn all() -> io::Result<Vec<u32>> {
-    // SAFETY: without a buffer the call only tells how many there may be.
+    // SAFETY: without a buffer the call only returns how many there may be.
     listed(|buffer, size| unsafe { libc::proc_listallpids(buffer, size) })
 }
 
-/// Those whose parent `pid` is now.
+/// Lists the processes whose parent is `pid` now.
 pub(crate) fn children(pid: u32) -> io::Result<Vec<u32>> {
     let pid = number(pid)?;
     // SAFETY: as in `all`.
     listed(|buffer, size| unsafe { libc::proc_listchildpids(pid, buffer, size) })
 }
 
-/// `list` writes pids to a buffer of so many bytes and returns how many; without a buffer, how many there may be.
+/// Collects pids. `list` writes them to a buffer of this many bytes and returns how many; without a buffer,
+/// how many there may be.
 fn listed(list: impl Fn(*mut c_void, c_int) -> c_int) -> io::Result<Vec<u32>> {
     let mut room = list(ptr::null_mut(), 0);
-    // A full buffer may have cut the list off; more processes than this cannot be made in between.
+    // A full buffer may have cut the list; more processes than this cannot start in between.
     for _ in 0..8 {
         if room <= 0 {
             return Err(io::Error::last_os_error());
@@ -171,13 +173,14 @@ fn listed(list: impl Fn(*mut c_void, c_int) -> c_int) -> io::Result<Vec<u32>> {
     Err(io::Error::other("the list of processes grows faster than it is read"))
 }
 
-/// In what CPU time is counted. `sysctl.proc_translated` is not there on Intel.
+/// Returns the unit of CPU time. `sysctl.proc_translated` does not exist on Intel.
 pub(crate) fn timebase() -> Option<Timebase> {
     let is_translated = sysctl(c"sysctl.proc_translated") == Some(1);
     Timebase::of(sysctl(c"hw.tbfrequency"), is_translated, timebase_info())
 }
 
-/// Nanoseconds of a tick of `mach_absolute_time`, as a fraction: not always the ticks of CPU time, see [`Timebase::of`].
+/// Returns the nanoseconds of a tick of `mach_absolute_time`, as a fraction. CPU time may have other ticks,
+/// see [`Timebase::of`].
 fn timebase_info() -> Option<(u32, u32)> {
     #[repr(C)]
     struct MachTimebaseInfo {
@@ -193,11 +196,11 @@ fn timebase_info() -> Option<(u32, u32)> {
     (result == 0).then_some((info.numer, info.denom))
 }
 
-/// A number of the kernel's state by name (sysctl(3)).
+/// Returns a number of the kernel's state by name (sysctl(3)).
 pub(crate) fn sysctl(name: &std::ffi::CStr) -> Option<u64> {
     let mut value = [0u8; 8];
     let mut size = value.len();
-    // SAFETY: a C string, and a live buffer of `size` bytes; nothing is set.
+    // SAFETY: the name is a C string and the buffer is live with `size` bytes; nothing is set.
     let result = unsafe {
         libc::sysctlbyname(name.as_ptr(), value.as_mut_ptr().cast(), &raw mut size, ptr::null_mut(), 0)
     };

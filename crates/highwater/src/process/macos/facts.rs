@@ -1,4 +1,4 @@
-//! Who a process is, and what it has used.
+//! The identity of a process, and its usage.
 
 use super::{
     calls,
@@ -16,9 +16,9 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
     let usage = calls::rusage(pid).map_err(|source| failed(pid, &source));
     Ok(ProcessFacts {
         id: ProcessId { pid, start_ticks: unique.own },
-        // Each has at least the kernel's name for it while it is there.
+        // Every living process has at least the kernel's name.
         name: name(roots, pid).ok_or(Unavailable::Vanished),
-        // The one process of the kernel is 0, "kernel_task"; its threads have no pids.
+        // The kernel's one process is 0, "kernel_task"; its threads have no pids.
         is_kernel_thread: pid == 0,
         state: state(short.pbsi_status),
         account: Err(Unavailable::NotProvided),
@@ -38,7 +38,7 @@ pub(crate) fn all(_: &Roots) -> Result<Vec<u32>, Error> {
     Ok(pids)
 }
 
-/// CPU time is counted by the processor's own clock.
+/// Returns the ticks of CPU time, which the processor's own clock counts.
 pub(crate) fn ticks_per_second() -> u64 {
     1_000_000_000
 }

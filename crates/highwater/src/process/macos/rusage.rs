@@ -1,4 +1,4 @@
-//! What `proc_pid_rusage` says about one process, and what of it is a figure.
+//! Interprets the answer of `proc_pid_rusage` for one process.
 
 use std::io;
 
@@ -7,52 +7,55 @@ use crate::{
     process::{ProcessId, ProcessMemory},
 };
 
-/// Of `struct rusage_info_v4` (sys/resource.h) what is used here.
+/// The fields of `struct rusage_info_v4` (sys/resource.h) that are used here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rusage {
     /// `ri_resident_size`: pages in its map, shared ones in full.
     pub(crate) resident_bytes: u64,
-    /// `ri_phys_footprint`: what it is charged for; see [`ProcessMemory::phys_footprint_bytes`].
+    /// `ri_phys_footprint`: the memory charged to it; see [`ProcessMemory::phys_footprint_bytes`].
     pub(crate) footprint_bytes: u64,
-    /// `ri_lifetime_max_phys_footprint`: of its present image, as an exec makes a new task with a new ledger
-    /// (`task_create_internal` in `osfmk/kern/task.c`).
+    /// `ri_lifetime_max_phys_footprint` of its present image, since an exec makes a new task with a new
+    /// ledger (`task_create_internal` in `osfmk/kern/task.c`).
     pub(crate) max_footprint_bytes: u64,
-    /// By itself, the programs before its exec included (`task_rollup_accounting_info` in `osfmk/kern/task.c`).
+    /// Its own usage, with the programs before its exec (`task_rollup_accounting_info` in
+    /// `osfmk/kern/task.c`).
     pub(crate) own: Spent,
-    /// By children that it has waited for, each with those of its own (`update_rusage_info_child` in
+    /// The usage of children that it waited for, each with those of its own (`update_rusage_info_child` in
     /// `bsd/kern/kern_resource.c`).
     pub(crate) waited: Spent,
-    /// `ri_diskio_bytesread` and `ri_diskio_byteswritten`: what its threads had read from devices and written to them
-    /// (`spec_strategy` in `bsd/miscfs/specfs/spec_vnops.c`). Its children's are nowhere summed up.
+    /// `ri_diskio_bytesread` and `ri_diskio_byteswritten`: bytes that its threads read from devices and wrote
+    /// to them (`spec_strategy` in `bsd/miscfs/specfs/spec_vnops.c`). Those of its children are summed up
+    /// nowhere.
     pub(crate) storage_read_bytes: u64,
     pub(crate) storage_written_bytes: u64,
-    /// `ri_proc_exit_abstime` is set: it has ended, and these are the figures of its end, kept until its parent waits
-    /// for it (`proc_prepareexit` in `bsd/kern/kern_exit.c`).
+    /// True if `ri_proc_exit_abstime` is set: it has ended. The figures are those of its exit, kept until its
+    /// parent waits for it (`proc_prepareexit` in `bsd/kern/kern_exit.c`).
     pub(crate) has_ended: bool,
 }
 
-/// What a process has used beside memory.
+/// A process's usage beside memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
-    /// In ticks of `mach_absolute_time` (`fill_task_rusage` in `osfmk/kern/bsd_kern.c`).
+    /// CPU time in ticks of `mach_absolute_time` (`fill_task_rusage` in `osfmk/kern/bsd_kern.c`).
     pub(crate) user_ticks: u64,
     pub(crate) system_ticks: u64,
-    /// Page faults for which something had to be read.
+    /// Page faults that had to read from storage.
     pub(crate) pageins: u64,
 }
 
-/// Of `struct proc_taskinfo` (`bsd/sys/proc_info.h`): page faults of a living process.
+/// Page faults of a living process, from `struct proc_taskinfo` (`bsd/sys/proc_info.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TaskFaults {
-    /// `pti_faults`: all.
+    /// `pti_faults`: all faults.
     pub(crate) all: i32,
     /// `pti_pageins`.
     pub(crate) pageins: i32,
 }
 
 impl TaskFaults {
-    /// Those without I/O, as `calcru` in `bsd/kern/kern_resource.c` has them for getrusage(2). The kernel's counts stop at
-    /// the highest number of 32 bits (`fill_taskprocinfo` in `osfmk/kern/bsd_kern.c`): then it is not known.
+    /// Returns the faults without I/O, as `calcru` in `bsd/kern/kern_resource.c` counts them for
+    /// getrusage(2). The kernel's counts stop at the highest number of 32 bits (`fill_taskprocinfo` in
+    /// `osfmk/kern/bsd_kern.c`): then it is unknown.
     pub(crate) fn minor(self) -> Option<u64> {
         if self.all == i32::MAX || self.pageins == i32::MAX {
             return None;
@@ -74,18 +77,19 @@ impl Rusage {
         if self.has_ended { Err(Unavailable::NoMemoryMap) } else { Ok(self.footprint_bytes) }
     }
 
-    /// Its mark. A ledger that never took part in a footprint reads 0, which no program's can be.
+    /// Returns its peak footprint. A ledger that never took part in a footprint reads 0, which no program
+    /// has.
     pub(crate) fn max_footprint(&self) -> Result<u64, Unavailable> {
         match self.max_footprint_bytes {
             0 => Err(Unavailable::NotProvided),
-            // The kernel raises the mark when it settles the ledger, which the balance may be ahead of.
+            // The kernel raises the peak when it settles the ledger; the balance may be ahead of it.
             bytes if self.has_ended => Ok(bytes),
             bytes => Ok(bytes.max(self.footprint_bytes)),
         }
     }
 }
 
-/// The figures of a process: all there, or all missing for one reason.
+/// Returns the figures of a process: all known, or all missing for one reason.
 pub(crate) fn memory(id: ProcessId, answer: &Result<Rusage, Unavailable>) -> ProcessMemory {
     let figure =
         |what: fn(&Rusage) -> Result<u64, Unavailable>| answer.as_ref().map_err(Clone::clone).and_then(what);
@@ -94,13 +98,13 @@ pub(crate) fn memory(id: ProcessId, answer: &Result<Rusage, Unavailable>) -> Pro
         rss_bytes: figure(Rusage::resident),
         phys_footprint_bytes: figure(Rusage::footprint),
         peak_phys_footprint_bytes: figure(Rusage::max_footprint),
-        // Pages are not divided among those who share them, nor counted by who else maps them, and what is swapped or
-        // compressed is in the footprint.
+        // macOS neither divides shared pages among processes nor counts them by mapping. Swapped and
+        // compressed memory is in the footprint.
         ..ProcessMemory::unknown(id, &Unavailable::NotProvided)
     }
 }
 
-/// Why the kernel did not answer.
+/// Returns why the kernel did not answer.
 pub(crate) fn why(error: &io::Error) -> Unavailable {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Unavailable::PermissionDenied,
@@ -109,8 +113,8 @@ pub(crate) fn why(error: &io::Error) -> Unavailable {
     }
 }
 
-/// The kernel's state of a process (`SIDL` to `SZOMB`, sys/proc.h) as the letter that ps shows. There is no telling a
-/// running one from a sleeping one: the state of threads is not in it.
+/// Returns the letter of ps for the kernel's state of a process (`SIDL` to `SZOMB`, sys/proc.h). It does not
+/// distinguish a running process from a sleeping one: threads' states are not in it.
 pub(crate) fn state(status: u32) -> char {
     match status {
         1 => 'I',

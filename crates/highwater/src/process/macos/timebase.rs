@@ -1,4 +1,4 @@
-//! How long a tick of `mach_absolute_time` is, in which the kernel counts CPU time.
+//! The length of a tick of `mach_absolute_time`, in which the kernel counts CPU time.
 
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ pub(crate) struct Timebase {
 }
 
 impl Timebase {
-    /// `None` if nobody says it. To a program that Rosetta 2 translates `mach_timebase_info` says an Intel's 1 / 1, while
-    /// libproc hands it the ticks of the processor that there is. `hw.tbfrequency` is what the kernel itself makes its
-    /// timebase of, whoever asks (`sysctl_tbfrequency` in `bsd/kern/kern_mib.c`, `PE_call_timebase_callback` in
-    /// `pexpert/arm/pe_init.c`; `pexpert/i386/pe_identify_machine.c` for Intel).
+    /// Determines the timebase; `None` if no source has it. For a program that Rosetta 2 translates,
+    /// `mach_timebase_info` returns an Intel's 1 / 1, while libproc returns ticks of the real processor. The
+    /// kernel derives its timebase from `hw.tbfrequency`, for every caller (`sysctl_tbfrequency` in
+    /// `bsd/kern/kern_mib.c`, `PE_call_timebase_callback` in `pexpert/arm/pe_init.c`;
+    /// `pexpert/i386/pe_identify_machine.c` for Intel).
     ///
-    /// `frequency`: `hw.tbfrequency`, ticks a second. `is_translated`: `sysctl.proc_translated` is 1. `said`: what
-    /// `mach_timebase_info` does, nanoseconds of a tick as a fraction.
+    /// `frequency` is `hw.tbfrequency`, ticks a second. `is_translated` means that `sysctl.proc_translated`
+    /// is 1. `said` is the result of `mach_timebase_info`, nanoseconds of a tick as a fraction.
     pub(crate) fn of(frequency: Option<u64>, is_translated: bool, said: Option<(u32, u32)>) -> Option<Self> {
         let by_frequency = frequency.map(|frequency| (NANOS_PER_SECOND, frequency)).filter(is_fraction);
         let said = said.filter(|_| !is_translated).map(|(numer, denom)| (numer.into(), denom.into()));
@@ -32,7 +33,7 @@ impl Timebase {
     }
 }
 
-/// And no length is 0.
+/// Returns whether the fraction is a length above 0.
 fn is_fraction(&(numer, denom): &(u64, u64)) -> bool {
     numer > 0 && denom > 0
 }
@@ -45,7 +46,7 @@ mod tests {
     const APPLE: u64 = 24_000_000;
     const SECOND: Option<Duration> = Some(Duration::from_secs(1));
 
-    /// How long `ticks` are.
+    /// Converts ticks to time.
     fn time(
         ticks: u64,
         frequency: Option<u64>,

@@ -1,4 +1,4 @@
-//! Whose a process is: the user of its token.
+//! The user of a process, from its token.
 
 use std::{
     collections::HashMap,
@@ -20,28 +20,29 @@ use windows_sys::Win32::{
 use super::{Opened, open::last};
 use crate::{Error, Unavailable, process::opening::not_read};
 
-/// A SID has 68 bytes at most (`SECURITY_MAX_SID_SIZE`); it stands behind the structure that points to it.
+/// The size of the buffer: a SID has at most 68 bytes (`SECURITY_MAX_SID_SIZE`), after the structure that
+/// points to it.
 const LARGEST: usize = 256;
-/// Names of accounts and of domains are shorter (UNLEN, DNLEN).
+/// Longer than any name of an account or a domain (UNLEN, DNLEN).
 const LONGEST: u32 = 512;
 
-/// By their SIDs: looking one up may ask another machine, and take seconds to find nobody.
+/// Known accounts by SID: a look-up may ask another machine, and take seconds to fail.
 static KNOWN: Mutex<Option<HashMap<Vec<u8>, Answer>>> = Mutex::new(None);
-/// A name stays; a machine that does not answer may do so later.
+/// The age of a failure after which the look-up is repeated. A name stays valid.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(300);
 
-/// What was said of a SID, and when.
+/// The result of looking a SID up, and its time.
 #[derive(Debug, Clone)]
 struct Answer {
     at: Instant,
     name: Result<String, Unavailable>,
 }
 
-/// `DOMAIN\user`.
+/// Returns the account as `DOMAIN\user`.
 pub(super) fn of(process: &Opened) -> Result<String, Unavailable> {
     let mut buffer = [0_u64; LARGEST / size_of::<u64>()];
     let sid = sid_of(process, &mut buffer).map_err(|error| not_read(&error))?;
-    // SAFETY: a SID that the system has written into `buffer`, which is borrowed meanwhile.
+    // SAFETY: the system has written a SID into `buffer`, which is borrowed here.
     let bytes = unsafe {
         let length = GetLengthSid(sid) as usize;
         std::slice::from_raw_parts(sid.cast::<u8>(), length).to_vec()
@@ -49,7 +50,7 @@ pub(super) fn of(process: &Opened) -> Result<String, Unavailable> {
     known(bytes, Instant::now(), || look_up(sid))
 }
 
-/// What was said of this SID before, else what `look_up` says.
+/// Returns the earlier result for this SID, else that of `look_up`.
 fn known(
     sid: Vec<u8>,
     now: Instant,
@@ -61,7 +62,7 @@ fn known(
     {
         return name.clone();
     }
-    // Nobody waits for the lock meanwhile.
+    // The lock is not held during the look-up.
     let name = look_up();
     lock().get_or_insert_default().insert(sid, Answer { at: now, name: name.clone() });
     name
@@ -69,7 +70,7 @@ fn known(
 
 fn sid_of(process: &Opened, buffer: &mut [u64]) -> Result<PSID, Error> {
     let mut token = null_mut();
-    // SAFETY: a live handle that may be asked; the new one is ours alone.
+    // SAFETY: the handle is live and may be queried; the new one is owned here.
     if unsafe { OpenProcessToken(process.raw(), TOKEN_QUERY, &raw mut token) } == 0 {
         return Err(last("opening the token of a process"));
     }
@@ -77,7 +78,7 @@ fn sid_of(process: &Opened, buffer: &mut [u64]) -> Result<PSID, Error> {
     let token = unsafe { OwnedHandle::from_raw_handle(token) };
     let size = u32::try_from(size_of_val(buffer)).unwrap_or(0);
     let mut length = 0;
-    // SAFETY: `buffer` has the size that is told, and is aligned for what is written.
+    // SAFETY: `buffer` has the size that is given, and is aligned for what is written.
     let told = unsafe {
         GetTokenInformation(
             token.as_raw_handle(),
@@ -98,7 +99,7 @@ fn look_up(sid: PSID) -> Result<String, Unavailable> {
     let (mut name, mut domain) = ([0_u16; LONGEST as usize], [0_u16; LONGEST as usize]);
     let (mut name_length, mut domain_length) = (LONGEST, LONGEST);
     let mut kind: SID_NAME_USE = 0;
-    // SAFETY: a live SID; both buffers have the lengths that are told.
+    // SAFETY: the SID is live; both buffers have the lengths that are given.
     let told = unsafe {
         LookupAccountSidW(
             null(),
@@ -112,7 +113,7 @@ fn look_up(sid: PSID) -> Result<String, Unavailable> {
     };
     if told == 0 {
         let error = io::Error::last_os_error();
-        return Err(Unavailable::Failed(format!("its user has no name here: {error}")));
+        return Err(Unavailable::Failed(format!("its user has no name on this machine: {error}")));
     }
     let text = |units: &[u16], length: u32| {
         String::from_utf16_lossy(units.get(..length as usize).unwrap_or_default())
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn nobody_is_looked_for_once_and_again_later() {
-        // No SID begins so: its first byte is a version (1).
+        // No SID begins like this: its first byte is a version (1).
         let (sid, start) = (vec![255, 1], Instant::now());
         let nobody = || Err(Unavailable::Failed("nobody".to_owned()));
         assert_eq!(known(sid.clone(), start, nobody), nobody());

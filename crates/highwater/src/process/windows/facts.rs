@@ -1,4 +1,4 @@
-//! Who a process is, and which there are.
+//! The identity of a process, and the list of all.
 
 use windows_sys::Win32::System::ProcessStatus::K32EnumProcesses;
 
@@ -13,7 +13,7 @@ use crate::{
 
 /// The process whose threads are the kernel's own.
 pub(super) const SYSTEM: u32 = 4;
-/// What it is called.
+/// The name of that process.
 pub(super) const KERNEL: &str = "kernel";
 
 pub(crate) fn of(_: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
@@ -44,13 +44,13 @@ pub(crate) fn of(_: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
     })
 }
 
-/// All pids but that of the idle process, which is none.
+/// Lists all pids but that of the idle process, which is none.
 pub(crate) fn all(_: &Roots) -> Result<Vec<u32>, Error> {
     let mut pids = vec![0_u32; 1024];
     loop {
         let room = u32::try_from(size_of_val(pids.as_slice())).unwrap_or(u32::MAX);
         let mut filled = 0;
-        // SAFETY: `pids` has `room` bytes, and `filled` is ours.
+        // SAFETY: `pids` has `room` bytes, and `filled` is a local value.
         if unsafe { K32EnumProcesses(pids.as_mut_ptr(), room, &raw mut filled) } == 0 {
             return Err(last("listing the processes"));
         }
@@ -65,7 +65,7 @@ pub(crate) fn all(_: &Roots) -> Result<Vec<u32>, Error> {
     }
 }
 
-/// The clock by which CPU time is charged ticks 64 times a second.
+/// Returns 64: the clock by which CPU time is charged ticks 64 times a second.
 pub(crate) fn ticks_per_second() -> u64 {
     64
 }

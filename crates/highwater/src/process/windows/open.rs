@@ -1,4 +1,4 @@
-//! A process, opened: the handle belongs to that one process, whoever has its pid later.
+//! An open process: the handle belongs to that one process, even if its pid is reused later.
 
 use std::{
     ffi::OsString,
@@ -36,17 +36,17 @@ use crate::{
 /// The longest path that Windows has (`UNICODE_STRING`).
 const LONGEST_PATH: usize = 32_768;
 
-/// The handle, and whose it is.
+/// The handle, and the pid.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pid: u32,
     handle: OwnedHandle,
 }
 
-/// When a process began and ended, and what it used meanwhile.
+/// The start and end of a process, and its CPU time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
-    /// In 100 ns since 1601.
+    /// The start in 100 ns since 1601.
     pub(crate) creation: u64,
     /// `None` while it lives.
     pub(crate) exit: Option<u64>,
@@ -64,15 +64,15 @@ impl Times {
 
 impl Opened {
     /// # Errors
-    /// [`Error::NoSuchProcess`]; [`Error::Process`] where it is protected from us.
+    /// [`Error::NoSuchProcess`]; [`Error::Process`] if it is protected from this user.
     pub(crate) fn of(pid: u32) -> Result<Self, Error> {
         let access = PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE;
-        // SAFETY: no pointers; the handle that is given back is ours alone.
+        // SAFETY: there are no pointers; the returned handle is owned here.
         let handle = unsafe { OpenProcess(access, 0, pid) };
         if handle.is_null() {
             return Err(not_opened(pid, io::Error::last_os_error()));
         }
-        // SAFETY: a handle of a process that nobody else closes.
+        // SAFETY: the handle is a process's, and no other code closes it.
         Ok(Self { pid, handle: unsafe { OwnedHandle::from_raw_handle(handle) } })
     }
 
@@ -88,7 +88,7 @@ impl Opened {
         let mut raw = PROCESS_MEMORY_COUNTERS_EX::default();
         let size = u32::try_from(size_of_val(&raw)).unwrap_or(u32::MAX);
         raw.cb = size;
-        // SAFETY: `raw` has the size that is told; the longer structure begins as the shorter one
+        // SAFETY: `raw` has the size that is given; the longer structure begins as the shorter one
         // (GetProcessMemoryInfo).
         if unsafe { K32GetProcessMemoryInfo(self.raw(), (&raw mut raw).cast(), size) } == 0 {
             return Err(last("reading the memory of a process"));
@@ -106,14 +106,14 @@ impl Opened {
     pub(crate) fn times(&self) -> Result<Times, Error> {
         let mut times = [FILETIME::default(); 4];
         let [creation, exit, kernel, user] = &mut times;
-        // SAFETY: four live locals.
+        // SAFETY: the pointers are to four live locals.
         if unsafe { GetProcessTimes(self.raw(), creation, exit, kernel, user) } == 0 {
             return Err(last("reading the times of a process"));
         }
         let [creation, exit, kernel, user] = times.map(of_filetime);
         Ok(Times {
             creation,
-            // While it lives the field holds anything (GetProcessTimes).
+            // The field is undefined while the process lives (GetProcessTimes).
             exit: self.has_ended().then_some(exit).filter(|&exit| exit >= creation),
             user,
             kernel,
@@ -124,32 +124,32 @@ impl Opened {
         self.ends_within(Duration::ZERO)
     }
 
-    /// Whether it has ended, or does so in this time: a process is signalled by its end.
+    /// Returns whether it has ended, or ends within this time: its exit signals its handle.
     pub(crate) fn ends_within(&self, patience: Duration) -> bool {
         let millis = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX - 1);
-        // SAFETY: a handle that may be waited for.
+        // SAFETY: the handle may be waited for.
         unsafe { WaitForSingleObject(self.raw(), millis) == WAIT_OBJECT_0 }
     }
 
-    /// Its exit code; `None` while it lives.
+    /// Returns its exit code; `None` while it lives.
     pub(crate) fn exit_code(&self) -> Option<u32> {
         let mut code = 0;
-        // SAFETY: `code` is ours.
+        // SAFETY: `code` is a local value.
         let told = self.has_ended() && unsafe { GetExitCodeProcess(self.raw(), &raw mut code) } != 0;
         told.then_some(code)
     }
 
-    /// The file that it runs, of whatever length.
+    /// Returns the path of its file, of any length.
     pub(crate) fn image(&self) -> Option<PathBuf> {
         self.image_or_why().ok()
     }
 
-    /// The same, or why it is not told.
+    /// Returns the same, or why it is unknown.
     pub(crate) fn image_or_why(&self) -> Result<PathBuf, Error> {
         self.image_from(260)
     }
 
-    /// The same, with room for so many units at first.
+    /// Returns the same, with room for this many units at first.
     fn image_from(&self, mut room: usize) -> Result<PathBuf, Error> {
         loop {
             let mut name = vec![0_u16; room];
@@ -162,7 +162,7 @@ impl Opened {
                 name.truncate(length as usize);
                 return Ok(OsString::from_wide(&name).into());
             }
-            // Too short, or gone.
+            // The buffer was too short, or the process is gone.
             if room >= LONGEST_PATH {
                 return Err(last("reading the name of a process"));
             }
@@ -170,11 +170,11 @@ impl Opened {
         }
     }
 
-    /// The pid of whoever started it; another process may have that pid by now.
+    /// Returns the pid of the process that started it; another process may have that pid by now.
     pub(crate) fn parent(&self) -> Option<u32> {
         let mut basic = PROCESS_BASIC_INFORMATION::default();
         let size = u32::try_from(size_of_val(&basic)).ok()?;
-        // SAFETY: `basic` has the size that is told.
+        // SAFETY: `basic` has the size that is given.
         let status = unsafe {
             NtQueryInformationProcess(
                 self.raw(),
@@ -188,19 +188,19 @@ impl Opened {
     }
 }
 
-/// Whether this system counts the cycles that processes run for. One that does not has no account of CPU time either,
-/// whatever `GetProcessTimes` says: Wine 8.0 says 10 ms of everybody.
+/// Returns whether this system counts the cycles that processes run for. A system that does not has no
+/// account of CPU time either, whatever `GetProcessTimes` returns: Wine 8.0 returns 10 ms for every process.
 pub(crate) fn are_cycles_counted() -> bool {
     static COUNTED: OnceLock<bool> = OnceLock::new();
     *COUNTED.get_or_init(|| {
         let mut cycles = 0;
-        // SAFETY: the handle stands for this process, and `cycles` is ours.
+        // SAFETY: the handle stands for this process, and `cycles` is a local value.
         let told = unsafe { QueryProcessCycleTime(GetCurrentProcess(), &raw mut cycles) } != 0;
         told && cycles > 0
     })
 }
 
-/// The error that the last call of this thread left.
+/// Returns the error of this thread's last call.
 pub(super) fn last(doing: &'static str) -> Error {
     Error::System { doing, source: io::Error::last_os_error() }
 }

@@ -1,7 +1,7 @@
 //! Reading a finding.
 //!
 //! Its kind may come after its other fields, so these are kept until then. Only those that some kind has are kept, and only
-//! single values: a finding takes no more memory for what a stranger puts into it.
+//! single values: unknown contents take no more memory.
 
 use std::fmt;
 
@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for FindingVisitor {
     }
 }
 
-/// A number, a text, a truth or `null`; of a list or an object only that it is one.
+/// A number, a text, a truth value or `null`. Of a list or an object only its type is kept.
 struct SingleValue(Value);
 
 impl<'de> Deserialize<'de> for SingleValue {

@@ -4,7 +4,7 @@ use rustix::fs::{CWD, FileType, mknodat};
 
 use super::*;
 
-/// A made-up procfs with processes 1 to `count`.
+/// Makes a procfs with processes 1 to `count`.
 fn tree(count: u32) -> (tempfile::TempDir, Roots) {
     let tree = tempfile::tempdir().unwrap();
     for pid in 1..=count {
@@ -20,7 +20,8 @@ fn tree(count: u32) -> (tempfile::TempDir, Roots) {
     (tree, roots)
 }
 
-/// Opening a FIFO for reading waits for a process that writes to it, as a process waits for a lock.
+/// Replaces an arguments file by a FIFO: opening it for reading waits for a writer, as a reader waits for a
+/// lock.
 fn lock(roots: &Roots, pid: u32) -> PathBuf {
     let path = roots.proc.join(format!("{pid}/cmdline"));
     fs::remove_file(&path).unwrap();
@@ -33,7 +34,7 @@ fn waiting(directory: &Directory) -> Option<String> {
     Some(text.trim_end_matches('\0').trim_start_matches("/bin/").to_owned())
 }
 
-/// Reads names as the real ones are read, but waits at a FIFO.
+/// Reads names as the real reader does, but waits at a FIFO.
 fn batches(patience: Duration) -> Batches {
     Batches { read_name: waiting, patience, late: Vec::new() }
 }
@@ -61,7 +62,7 @@ fn a_late_process_delays_no_other_and_is_not_waited_for_again() {
     let (_tree, roots) = tree(4);
     let (locked, also_locked) = (lock(&roots, 2), lock(&roots, 3));
     let mut batches = batches(Duration::from_millis(1));
-    // A busy machine may make others late that answer by now; these two cannot answer.
+    // On a busy machine others that do answer may be late, too; these two cannot answer.
     loop {
         let read = batches.read(&roots, &[1, 2, 3, 4]);
         assert_eq!(
