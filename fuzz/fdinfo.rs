@@ -1,7 +1,8 @@
-//! Any bytes as `/proc/PID/fdinfo/FD` of a DRM client. What it begins with: the samples of the parser's own tests.
+//! Parses any bytes as `/proc/PID/fdinfo/FD` of a DRM client. The samples of the parser's own tests are the
+//! seeds.
 //!
 //! `cargo run --release --bin fdinfo -- -max_total_time=60 corpus/fdinfo ../crates/highwater/src/gpu/drm/samples`
-//! (made inputs go into the first directory, which git leaves alone).
+//! (new inputs go into the first directory, which git ignores).
 
 #![no_main]
 

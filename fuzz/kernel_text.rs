@@ -1,4 +1,4 @@
-//! Any bytes as any file of `/proc/PID`.
+//! Parses any bytes as any file of `/proc/PID`.
 
 #![no_main]
 

@@ -1,7 +1,7 @@
-//! Any bytes as a record, and what is one through every output. What it begins with: the golden records.
+//! Reads any bytes as a record, and passes valid ones to every output. The golden records are the seeds.
 //!
 //! `cargo run --release --bin record -- -max_total_time=60 corpus/record ../crates/highwater/tests/records`
-//! (made inputs go into the first directory, which git leaves alone).
+//! (new inputs go into the first directory, which git ignores).
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-/** Where axes have their ticks, and what stands there. */
+/** Positions and labels of the axes' ticks. */
 
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
 
@@ -13,7 +13,7 @@ export function timeSplits(from: number, to: number, wanted: number): number[] {
   return splits(from, to, step);
 }
 
-/** Round sizes in powers of two (or plain numbers where it is no memory). */
+/** Round sizes in powers of two (or plain numbers for metrics other than memory). */
 export function sizeSplits(from: number, to: number, metric: string): number[] {
   const rough = (to - from) / 5;
   if (!(rough > 0)) return [0];
@@ -34,7 +34,7 @@ function splits(from: number, to: number, step: number): number[] {
   return found;
 }
 
-/** A moment on an axis, as exact as its neighbours ask for. */
+/** A moment on an axis, as exact as its neighbours require. */
 export function axisTime(value: number, all: number[]): string {
   const step = Math.abs((all[1] ?? 1) - (all[0] ?? 0));
   if (value < 60 || step < 1) {

@@ -14,9 +14,9 @@ import { firstAtLeast, valueAt, type Run } from "./run.ts";
 import type { State } from "./state.ts";
 import { axisTime, sizeSplits, timeSplits } from "./axes.ts";
 
-/** Width of the axis, the same in chart and lanes so that moments stand below each other. */
+/** Width of the axis, the same in chart and lanes so that moments are aligned. */
 export const AXIS = 72;
-/** Room for half of the last moment's name. */
+/** Room for half of the last moment's label. */
 export const EDGE = 18;
 const HEIGHT = 340;
 
@@ -42,7 +42,7 @@ export class Chart {
     }).observe(this.element);
   }
 
-  /** Draws these layers; `only` one of them, where it is isolated. */
+  /** Draws these layers, or only the isolated layer `only`. */
   show(picture: Picture, only: Layer | null, range: [number, number]): void {
     const redo = this.picture !== picture || this.only !== only || !this.plot;
     this.picture = picture;
@@ -53,7 +53,7 @@ export class Chart {
     else this.fill();
   }
 
-  /** Draws anew in the colours of the theme. */
+  /** Redraws in the colours of the theme. */
   repaint(): void {
     if (this.picture) this.make();
   }
@@ -62,7 +62,7 @@ export class Chart {
     this.plot?.redraw(false);
   }
 
-  /** The place of a moment on the page, for what must line up with it. */
+  /** The position of a moment on the page, for elements that must align with it. */
   position(seconds: number): number {
     return this.plot ? this.plot.valToPos(seconds, "x") + this.plot.over.offsetLeft : 0;
   }
@@ -119,7 +119,7 @@ export class Chart {
     }
     for (const mark of this.marks) {
       if (mark.kind === "peak" && mark.to >= from && mark.from <= to) most = Math.max(most, mark.value);
-      // A limit is worth some height, not a picture of emptiness.
+      // A limit takes some of the height, but not most of the picture.
       if (mark.kind === "limit" && mark.value <= most * 1.6) most = Math.max(most, mark.value);
     }
     return most > 0 ? most * 1.06 : 1;
@@ -128,7 +128,7 @@ export class Chart {
   private data(): uPlot.AlignedData {
     const { moments } = this.run;
     const picture = this.picture as Picture;
-    // Many layers are as many long lines to draw: then they are a little coarser, so that zooming stays smooth.
+    // Many layers are many long lines to draw: then they are a little coarser, so that zooming stays smooth.
     const width = (this.plot?.width ?? this.element.clientWidth) - AXIS;
     const buckets = Math.max(100, Math.round(width / (this.pieces.length > 16 ? 2.5 : 1.5)));
     const total = this.only ? spread(this.only, moments.length) : picture.total;

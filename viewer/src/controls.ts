@@ -11,7 +11,7 @@ export interface Controls {
   theme: HTMLElement;
   keys: HTMLElement;
   update(view: View, only: Layer | null, range: [number, number]): void;
-  /** Puts the theme on the page. */
+  /** Applies the theme to the page. */
   dress(): void;
 }
 
@@ -62,7 +62,7 @@ export function controls(state: State, metrics: string[], groupings: readonly Gr
     wear();
     state.repaint();
   };
-  // Paper is white.
+  // The theme for printing is light.
   for (const [event, begins] of [["beforeprint", true], ["afterprint", false]] as const) {
     window.addEventListener(event, () => {
       printing = begins;

@@ -1,4 +1,7 @@
-/** Fewer columns than samples: whole columns are picked, so what is stacked in one belongs to one moment. */
+/**
+ * Selects fewer columns than samples: whole columns are picked, so that a stack belongs to one
+ * moment.
+ */
 
 import { firstAtLeast } from "./run.ts";
 
@@ -40,7 +43,7 @@ export function pick(
   return picked;
 }
 
-/** The values of a line in picked columns; 0 where it has none: who is not there holds nothing. */
+/** The values of a line in picked columns; 0 if it has none: an absent process uses nothing. */
 export function gather(line: { first: number; values: Float64Array }, columns: number[]): Float64Array {
   const gathered = new Float64Array(columns.length);
   addTo(gathered, line, columns);
@@ -64,7 +67,7 @@ export function addTo(sums: Float64Array, line: { first: number; values: Float64
   }
 }
 
-/** The upper edge of each layer when they stand on each other, the lowest layer first. */
+/** The upper edge of each layer when they are stacked, the lowest layer first. */
 export function stack(layers: Float64Array[]): Float64Array[] {
   let below: Float64Array | null = null;
   return layers.map((layer) => {

@@ -1,4 +1,7 @@
-/** Group by group: the first run, the second, and the difference as figure and bar. */
+/**
+ * The differences of two runs by group: the first run, the second, and the difference as figure and
+ * bar.
+ */
 
 import { h } from "./dom.ts";
 import * as format from "./format.ts";
@@ -8,17 +11,17 @@ import type { State } from "./state.ts";
 export interface Difference {
   key: string;
   label: string;
-  /** Of each run; NaN where it has none. */
+  /** The value in each run; NaN if it has none. */
   values: [number, number];
   counts: [number, number];
-  /** No process of it was there (then): it surely held nothing. */
+  /** True if no process of the group existed: it certainly used nothing. */
   absent: [boolean, boolean];
 }
 
-/** More groups than anybody reads; the filter finds the others. */
+/** The most rows that are listed; the filter finds the others. */
 const LISTED = 500;
 
-/** How much more; NaN where a side had it and nobody read its memory. */
+/** The growth; NaN if a side had the group but its memory was not read. */
 function grown({ values, absent }: Difference): number {
   const [one, other] = values.map((value, place) => (absent[place] ? 0 : value)) as [number, number];
   return other - one;

@@ -1,4 +1,7 @@
-/** Elements made from code: text from a job is only ever text, and the page's policy allows no style attributes. */
+/**
+ * Makes elements from code. Text from a job stays text, and the page's policy allows no style
+ * attributes.
+ */
 
 type Child = Node | string | null | undefined | false;
 
@@ -29,7 +32,7 @@ export function themed(name: string): string {
   return colour;
 }
 
-/** Puts another theme on the page. */
+/** Applies a theme to the page. */
 export function dress(theme: "light" | "dark"): void {
   document.documentElement.dataset["theme"] = theme;
   colours.clear();

@@ -1,4 +1,4 @@
-/** Figures as people read them. */
+/** Formats figures for the reader. */
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
@@ -40,7 +40,7 @@ export function count(value: number): string {
   return value.toLocaleString("en-US").replaceAll(",", " ");
 }
 
-/** What stands before a figure that is not the whole truth. */
+/** The sign before a figure that is not exact. */
 export function sign(certainty: string | null | undefined): string {
   switch (certainty) {
     case "exact":
@@ -101,7 +101,7 @@ export function value(metric: string, amount: number | null | undefined): string
   return metric === "cpu_time" ? `${amount.toFixed(2)} CPUs` : `${bytes(amount)}/s`;
 }
 
-/** Whether it is so much a second, and no memory held at a moment. */
+/** Returns whether the metric is a rate per second, and not memory at a moment. */
 export function isRate(metric: string): boolean {
   return ["cpu_time", "read", "written", "storage_read", "storage_written"].includes(metric);
 }

@@ -1,4 +1,4 @@
-/** Whose run it was, and its figures at a glance. */
+/** The head of a run, with its main figures. */
 
 import { h } from "./dom.ts";
 import * as format from "./format.ts";
@@ -38,7 +38,7 @@ export function exit(head: Head): string {
   return code === null ? "how it ended is not known" : `exit code ${code}${why}`;
 }
 
-/** What must be known before any figure is read. */
+/** Notes that a reader must know before any figure. */
 function notes(run: Run): string[] {
   const { head } = run;
   const found: string[] = [];
@@ -123,12 +123,12 @@ function peakTile(peak: PeakInterval | null, action: () => void): HTMLElement {
   const when = at !== null ? `at ${format.moment(at)}` : between ? `between ${format.moment(between[0])} and ${format.moment(between[1])}` : "";
   const element = tile("Peak memory", format.sign(peak.certainty) + format.bytes(peak.bytes), when, `${format.certainty(peak.certainty)}. Sum of all processes' RSS: shared pages count in each.`);
   element.classList.add("hero");
-  // Bounds that read the same say nothing.
+  // Bounds that print the same add nothing.
   if (format.bytes(peak.lower_bytes) !== format.bytes(peak.upper_bytes)) element.append(interval(peak));
   return clickable(element, action);
 }
 
-/** The bounds as a picture: where in between the estimate lies. */
+/** The bounds as a picture, with the position of the estimate. */
 function interval(peak: PeakInterval): HTMLElement {
   const span = peak.upper_bytes - peak.lower_bytes;
   const dot = h("i", { class: "dot" });
@@ -154,7 +154,7 @@ const LIMITED: Record<string, string> = {
 };
 
 function limitTile({ of, limit_bytes, exceeded, action }: Head["limits"][number]): HTMLElement {
-  const who = exceeded?.command ? `${exceeded.command} ${exceeded.pid ?? ""} held most` : "";
+  const who = exceeded?.command ? `${exceeded.command} ${exceeded.pid ?? ""} used most` : "";
   const end = exceeded?.ended_by ? `job ended (${exceeded.ended_by.toUpperCase()})` : action === "warn" ? "warned" : "";
   const words = exceeded
     ? [`exceeded${exceeded.at_seconds !== null ? ` at ${format.moment(exceeded.at_seconds)}` : ""}`, end, who].filter(Boolean).join(", ")
@@ -164,7 +164,7 @@ function limitTile({ of, limit_bytes, exceeded, action }: Head["limits"][number]
   return element;
 }
 
-/** What the analysis said, or that it looked and found nothing. */
+/** The number of leaks, or that a search found none. */
 function findingsTile({ findings, leak_search }: Head): HTMLElement | null {
   const leaks = findings.filter(({ kind }) => kind === "leak").length;
   const others = findings.length - leaks;
@@ -180,7 +180,7 @@ function findingsTile({ findings, leak_search }: Head): HTMLElement | null {
   return element;
 }
 
-/** The findings in sentences; one of a process shows it alone. */
+/** The findings in sentences; a click on one of a process isolates it. */
 export function findings(run: Run, isolate: (row: number) => void): HTMLElement | null {
   const leaks = run.head.findings.filter(({ kind }) => kind === "leak");
   if (leaks.length === 0) return null;
@@ -234,7 +234,7 @@ export function how(head: Head): string {
   return [LINEAGE[lineage] ?? `births from ${lineage}`, PEAKS[peaks] ?? `peaks from ${peaks}`].join("; ");
 }
 
-/** How it was measured, for those who want to know. */
+/** Details of how the run was measured. */
 export function measured(run: Run): HTMLElement {
   const { head } = run;
   const { capture } = head;

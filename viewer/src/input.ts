@@ -2,7 +2,7 @@
 
 import type { Navigator } from "./navigate.ts";
 
-/** The moment at a place of the window; null beside the chart. */
+/** The moment at an x coordinate of the window; null beside the chart. */
 export function timeAt(chart: HTMLElement, navigator: Navigator): (clientX: number) => number | null {
   return (clientX) => {
     const over = chart.querySelector(".u-over");
@@ -35,7 +35,7 @@ export function keyboard(navigator: Navigator, search: HTMLInputElement): void {
       event.preventDefault();
       return search.focus();
     }
-    // A table or lanes that have the focus scroll.
+    // A focused table or lanes scroll.
     if (target.closest(".scroller, .lanes") && /^(ArrowUp|ArrowDown|Page|Home|End)/.test(event.key)) return;
     if (navigator.key(event)) event.preventDefault();
   });

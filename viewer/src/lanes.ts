@@ -1,4 +1,7 @@
-/** A lane for each process, or group: from birth to death, as high as its memory. Only what is in sight is drawn. */
+/**
+ * A lane for each process, or group: from start to exit, as high as its memory. Only visible lanes
+ * are drawn.
+ */
 
 import { AXIS, EDGE } from "./chart.ts";
 import { h, themed } from "./dom.ts";
@@ -11,7 +14,7 @@ import type { State } from "./state.ts";
 
 const LANE = 24;
 const HEIGHT = 420;
-/** Lanes inside groups that are open from the start. */
+/** The most lanes inside groups that are open from the start. */
 const OPENED = 60;
 
 interface Lane {
@@ -33,12 +36,12 @@ export class Lanes {
   private readonly scroller = h("div", { class: "lanes", tabindex: 0, role: "img" });
   private readonly space = h("div", { class: "space" });
   private lanes: Lane[] = [];
-  /** Groups that the user opened or closed; the others are open where there is room. */
+  /** Groups that the user opened or closed; the others are open if there is room. */
   private readonly opened = new Map<string, boolean>();
   private picture: Picture | null = null;
   private range: [number, number] = [0, 1];
   private hover: number | null = null;
-  /** What is as high as a lane: the highest group, and the highest process. */
+  /** The values that fill a lane's height: the highest group, and the highest process. */
   private scale = { group: 1, process: 1 };
 
   constructor(
@@ -75,7 +78,7 @@ export class Lanes {
     this.draw();
   }
 
-  /** How many lanes there are. */
+  /** The number of lanes. */
   get count(): number {
     return this.lanes.length;
   }
@@ -228,7 +231,10 @@ export class Lanes {
     ctx.globalAlpha = 1;
   }
 
-  /** From birth to death, whether it was sampled or not; how it ended, where that is known. */
+  /**
+   * Draws a process from start to exit, whether it was sampled or not, and how it ended if that is
+   * known.
+   */
   private drawLife(ctx: CanvasRenderingContext2D, row: number, y: number, left: number, width: number, colour: string, marks: boolean): void {
     const { run } = this;
     const born = this.x(run.start(row), left, width);
@@ -241,7 +247,7 @@ export class Lanes {
     if (!marks) return;
     const peak = this.picture?.metric === run.head.primary_metric ? run.peak(row) : null;
     if (peak !== null) {
-      // The kernel's own mark: as high as it was, wherever in its life that was.
+      // The kernel's high-water mark is drawn at its height; its moment is unknown.
       const top = y + LANE - 2 - this.height(peak, "process");
       ctx.strokeStyle = faded(colour, 0.9);
       ctx.lineWidth = 1;
@@ -279,7 +285,7 @@ export class Lanes {
     ctx.beginPath();
     let open = false;
     let last = 0;
-    // Per pixel the highest: a peak is never lost.
+    // Each pixel shows the highest value: a peak is never lost.
     for (let column = begin; column < end; ) {
       const value = line.values[column - line.first] as number;
       if (Number.isNaN(value)) {

@@ -1,4 +1,4 @@
-/** What the charts stack: processes by themselves, or summed up in groups. */
+/** The layers of the charts: single processes, or sums of groups. */
 
 import type { Series } from "./payload.ts";
 import type { Metric, Run } from "./run.ts";
@@ -7,7 +7,7 @@ export const GROUPINGS = ["process", "command", "exe", "tree"] as const;
 export type Grouping = (typeof GROUPINGS)[number];
 
 export interface Layer {
-  /** Names it in links: stays the same for the same record. */
+  /** The name in links: it stays the same for the same record. */
   key: string;
   label: string;
   /** Rows of the processes in it, in tree order. */
@@ -15,12 +15,15 @@ export interface Layer {
   /** Column of the first value. */
   first: number;
   values: Float64Array;
-  /** The highest value; 0 where nothing was read. */
+  /** The highest value; 0 if none was read. */
   highest: number;
   kind: "process" | "group" | "device" | "total" | "rest";
 }
 
-/** All layers, the one with the highest value first; processes without a line of their own come last, in one. */
+/**
+ * All layers, the one with the highest value first; processes without their own line come last, in
+ * one.
+ */
 export function layersOf(run: Run, metric: Metric, by: Grouping): Layer[] {
   const devices = run.devices(metric);
   const rows = run.rows(metric);
@@ -44,7 +47,7 @@ function processes(run: Run, rows: Map<number, Series>): Layer[] {
   }));
 }
 
-/** The groups of all processes, those too that were never sampled. */
+/** The groups of all processes, also of those that were never sampled. */
 export function members(run: Run, by: Exclude<Grouping, "process">): Map<string, number[]> {
   const found = new Map<string, number[]>();
   const top = by === "tree" ? run.tree.branches() : null;
@@ -89,7 +92,7 @@ function line(series: Series): Line {
   return { first: series.first, values: series.values, highest: highest(series.values) };
 }
 
-/** The sum in each column; NaN where none of them has a value. */
+/** The sum in each column; NaN if none of them has a value. */
 export function sum(lines: { first: number; values: Float64Array }[]): Line {
   const only = lines[0];
   if (lines.length === 1 && only) return { first: only.first, values: only.values, highest: highest(only.values) };
@@ -112,7 +115,7 @@ export function sum(lines: { first: number; values: Float64Array }[]): Line {
   return { first, values, highest: highest(values) };
 }
 
-/** A line over all columns; NaN where it has no value. */
+/** A line over all columns; NaN if it has no value. */
 export function spread(line: { first: number; values: Float64Array } | null | undefined, columns: number): Float64Array {
   const values = new Float64Array(columns).fill(NaN);
   if (line) values.set(line.values.subarray(0, Math.max(0, columns - line.first)), Math.min(line.first, columns));

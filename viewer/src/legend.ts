@@ -1,4 +1,4 @@
-/** The layers by name, beside the chart: which colour is whose; a click isolates. */
+/** The layers by name and colour, beside the chart; a click isolates one. */
 
 import { h } from "./dom.ts";
 import * as format from "./format.ts";

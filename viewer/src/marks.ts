@@ -1,4 +1,4 @@
-/** What is drawn over the layers: the peak, limits, findings and the chosen moment. */
+/** Marks over the layers: the peak, limits, findings and the chosen moment. */
 
 import type uPlot from "uplot";
 import { themed } from "./dom.ts";
@@ -9,10 +9,10 @@ import type { Run } from "./run.ts";
 export interface Mark {
   kind: "peak" | "limit" | "exceeded" | "finding";
   value: number;
-  /** The same where it is one moment. */
+  /** The same as `to` for a single moment. */
   from: number;
   to: number;
-  /** Where a finding's line ends. */
+  /** The value at the end of a finding's line. */
   toValue?: number;
   words: string;
 }
@@ -52,7 +52,7 @@ export function marksOf(run: Run, metric: string, only: Layer | null): Mark[] {
       words: `${finding.sureness} leak: +${format.bytes(finding.bytes_per_minute)}/min`,
     });
   }
-  // A limit on each process stands where one is shown alone.
+  // A limit on each process is drawn when one is shown alone.
   const isSingle = only?.kind === "process";
   for (const limit of limits) {
     const [of, name] = LIMITED[limit.of] ?? [null, ""];
@@ -98,7 +98,7 @@ export function drawMarks(plot: uPlot, marks: Mark[], at: number | null): void {
         line(ctx, bbox.left, place, bbox.left + bbox.width, place);
         ctx.setLineDash([]);
       }
-      // Where the peak's own words are not.
+      // It avoids the peak's label.
       const peak = marks.find(({ kind }) => kind === "peak");
       const left = peak !== undefined && x(peak.from) > bbox.left + bbox.width / 2;
       ctx.textAlign = left ? "left" : "right";
@@ -143,7 +143,10 @@ export function drawMoment(plot: uPlot, at: number | null): void {
 
 type Place = (value: number) => number;
 
-/** A sampled peak is a point. One that only a mark tells of has no sample: a bracket over the time in which it was. */
+/**
+ * A sampled peak is a point. A peak known only from a high-water mark has no sample: a bracket
+ * covers its possible time.
+ */
 function drawPeak(ctx: CanvasRenderingContext2D, mark: Mark, x: Place, y: Place, bbox: uPlot.BBox, ratio: number): void {
   const [left, right] = [x(mark.from), x(mark.to)];
   const place = y(mark.value);

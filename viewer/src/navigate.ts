@@ -3,7 +3,7 @@
 import type { PeakInterval } from "./payload.ts";
 import type { State } from "./state.ts";
 
-/** What one can move through: a run, or two on one axis. */
+/** The range that can be navigated: one run, or two on one axis. */
 export interface Course {
   duration: number;
   moments: Float64Array;
@@ -30,7 +30,7 @@ export class Navigator {
     return to - from > 0 ? [from, to] : [begin, end];
   }
 
-  /** Zooms around a moment; a factor below 1 goes nearer. */
+  /** Zooms around a moment; a factor below 1 zooms in. */
   zoom(factor: number, around: number): void {
     const [from, to] = this.range;
     const [begin, end] = this.whole;
@@ -51,7 +51,7 @@ export class Navigator {
     this.state.set({ range: null });
   }
 
-  /** The next sample, or one some steps away; what is out of sight comes into it. */
+  /** Selects the next sample, or one some steps away, and scrolls it into view. */
   step(steps: number): void {
     const { moments } = this.run;
     if (moments.length === 0) return;
@@ -67,7 +67,9 @@ export class Navigator {
     if (change !== 0) this.pan(change);
   }
 
-  /** To the peak: its sample, or the middle of where a mark says that it was. */
+  /**
+   * Goes to the peak: its sample, or the middle of the time in which a high-water mark places it.
+   */
   peak(): void {
     const peak = this.run.head.peak.rss;
     const between = peak?.between_seconds;
@@ -75,7 +77,7 @@ export class Navigator {
     if (at !== null && at !== undefined) this.go(at);
   }
 
-  /** Wheel zooms, shift-drag pans, double-click shows all; `time` says which moment is at a place. */
+  /** Wheel zooms, shift-drag pans, double-click shows all; `time` maps a coordinate to a moment. */
   attach(element: HTMLElement, time: (clientX: number) => number | null, width: () => number): void {
     element.addEventListener(
       "wheel",
@@ -91,7 +93,7 @@ export class Navigator {
       { passive: false },
     );
     element.addEventListener("dblclick", () => this.reset());
-    // Before the chart's own dragging sees it.
+    // This runs before the chart's own dragging.
     element.addEventListener(
       "pointerdown",
       (event) => {
@@ -114,7 +116,7 @@ export class Navigator {
     element.addEventListener("mousedown", (event) => event.shiftKey && event.stopPropagation(), true);
   }
 
-  /** Whether the key meant something. */
+  /** Returns whether the key was handled. */
   key(event: KeyboardEvent): boolean {
     if (event.ctrlKey || event.metaKey || event.altKey) return false;
     const [from, to] = this.range;

@@ -1,4 +1,7 @@
-/** The page of two runs: the first as an area, the second as a line over it, and what differs group by group. */
+/**
+ * The page of two runs: the first as an area, the second as a line over it, and the differences by
+ * group.
+ */
 
 import { controls } from "./controls.ts";
 import { h } from "./dom.ts";
@@ -14,7 +17,7 @@ import { valueAt, type Run } from "./run.ts";
 import { fromHash, State, type View } from "./state.ts";
 import { Tip } from "./tip.ts";
 
-/** Processes of two runs cannot be told to be the same; commands and executables can. */
+/** Processes of two runs cannot be matched; commands and executables can. */
 const COMPARABLE: Grouping[] = ["command", "exe"];
 
 export function pair(first: Run, second: Run, app: HTMLElement): void {
@@ -128,7 +131,7 @@ function tiles([first, second]: [Run, Run]): HTMLElement {
   return h("div", { class: "tiles" }, ...all.filter((element) => element !== null));
 }
 
-/** How much more, and in percent. */
+/** The growth, also in percent. */
 export function change(one: number | undefined, other: number | undefined, words: (value: number) => string): string {
   if (one === undefined || other === undefined) return "not known on one side";
   if (one === other) return "the same";
@@ -142,7 +145,7 @@ function lines(pictures: [Picture, Picture], layers: [Layer | null, Layer | null
   return [line(pictures[0], layers[0]), line(pictures[1], layers[1])];
 }
 
-/** What differs, group by group: the highest of each side, or what it held at the chosen moment. */
+/** The differences by group: the peak of each side, or its value at the chosen moment. */
 function differences(runs: [Run, Run], view: View): Difference[] {
   const by = view.by === "exe" ? "exe" : "command";
   const found = new Map<string, Difference>();
@@ -151,7 +154,7 @@ function differences(runs: [Run, Run], view: View): Difference[] {
     const column = at === null || at > run.duration ? -1 : run.columnAt(at);
     const layers = new Map(layersOf(run, view.metric, by).map((layer) => [layer.key, layer]));
     const groups = members(run, by);
-    // Devices, and what has one line for the whole job, have no members.
+    // Devices and whole-job lines have no members.
     for (const layer of layers.values()) if (!groups.has(layer.key)) groups.set(layer.key, []);
     for (const [key, rows] of groups) {
       const layer = layers.get(key);

@@ -96,7 +96,7 @@ export class PairChart {
     return most > 0 ? most * 1.08 : 1;
   }
 
-  /** The moments of both, in order; a line is not known at the moments of the other, and drawn across them. */
+  /** The moments of both, in order; each line is interpolated at the moments of the other. */
   private data(): uPlot.AlignedData {
     const [from, to] = this.range;
     const buckets = Math.max(100, Math.round((this.plot?.width ?? this.element.clientWidth) / 2));

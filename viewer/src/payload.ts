@@ -1,4 +1,7 @@
-/** Reads what hwm packed into the page; crates/hwm/src/output/formats/html/payload.rs describes the format. */
+/**
+ * Reads the data that hwm packed into the page; crates/hwm/src/output/formats/html/payload.rs describes the
+ * format.
+ */
 
 import { allVisible, visible } from "./visible.ts";
 
@@ -44,7 +47,7 @@ export interface Limit {
   } | null;
 }
 
-/** Memory that went on growing; other kinds are passed over. */
+/** Memory that grew steadily; other kinds of findings are ignored. */
 export interface Finding {
   kind: string;
   scope: string;
@@ -68,9 +71,9 @@ export interface SeriesHead {
   length: number;
   unit: number;
   merged: boolean;
-  /** A total whose values are what is left beside the sum of all processes'. */
+  /** Set for a total whose values are the remainder beside the sum of all processes'. */
   rest?: boolean;
-  /** In what it is counted up: then the values rise, and their differences over time are what is shown. */
+  /** The unit of a counter: its values rise, and their differences over time are shown. */
   counted?: "microseconds" | "bytes";
 }
 
@@ -133,7 +136,7 @@ export interface Head {
     processes_still_running: number;
     downgrades: { wanted: string; reason: string }[];
     overhead: { cpu_seconds: number } | null;
-    /** It was already running when it was attached to. */
+    /** Set if the process was already running when hwm attached to it. */
     attached?: { pid: number; ran_for_seconds: number | null } | null;
   };
   limits: Limit[];
@@ -147,7 +150,7 @@ export interface Head {
   timeline: { columns: number; unknown_series: number; series: SeriesHead[] } | null;
 }
 
-/** One line over time. What was not read is NaN. */
+/** One line over time. A value that was not read is NaN. */
 export interface Series {
   head: SeriesHead;
   first: number;
@@ -164,7 +167,10 @@ export interface Unpacked {
 }
 
 const FORMAT = 1;
-/** The most bytes that are unpacked: hwm reads records of up to 256 MiB, and packs them more tightly than that. */
+/**
+ * The most bytes that are unpacked: hwm reads records of up to 256 MiB, and packs them more tightly
+ * than that.
+ */
 const MOST_BYTES = 512 * 2 ** 20;
 
 /** All runs in the page. */
@@ -185,12 +191,12 @@ export function decode(bytes: Uint8Array): Unpacked[] {
   }));
 }
 
-/** With all texts made visible. The rows' columns are numbers, but for the texts. */
+/** Makes all texts visible. The rows' columns are numbers, except for the texts. */
 function readable({ processes, ...rest }: Head): Head {
   return { ...allVisible(rest), processes: { ...processes, texts: processes.texts.map(visible) } };
 }
 
-/** Totals come last, so what they are the sums of is known by then. */
+/** Totals come last, so that the lines that they sum are known by then. */
 function readAll(reader: Reader, heads: SeriesHead[]): Series[] {
   const found: Series[] = [];
   for (const head of heads) {
@@ -219,7 +225,7 @@ function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Unpacks zlib's data, and gives up where it grows beyond `most` bytes. */
+/** Unpacks zlib's data, and fails if it grows beyond `most` bytes. */
 export async function inflate(bytes: Uint8Array<ArrayBuffer>, most = MOST_BYTES): Promise<Uint8Array> {
   const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
   const parts: Uint8Array<ArrayBuffer>[] = [];
@@ -241,7 +247,10 @@ class Reader {
     private at: number,
   ) {}
 
-  /** Room for so many numbers, each of which takes a byte at least: what the head states is no reason to take memory. */
+  /**
+   * Allocates room for `count` numbers, each of which takes a byte at least: the stated count alone
+   * must not take memory.
+   */
   room(count: number): Float64Array {
     if (!(count <= this.bytes.length - this.at)) throw new Error("the data of this page is cut short");
     return new Float64Array(count);

@@ -1,12 +1,12 @@
-/** What the charts, the lanes and the table share: the layers at hand and their colours. */
+/** The common data of charts, lanes and table: the layers and their colours. */
 
 import { highest, layersOf, spread, sum, type Grouping, type Layer } from "./layers.ts";
 import { colour, GREY, shade } from "./palette.ts";
 import type { Metric, Run } from "./run.ts";
 
-/** Layers with a colour of their own; what is smaller is stacked as one. */
+/** The most layers with their own colour; smaller ones are stacked as one. */
 const SHOWN = 12;
-/** Single processes come in numbers, and neighbours are told apart by hovering. */
+/** The limit for single processes, which are many and identified by hovering. */
 const SHOWN_PROCESSES = 36;
 
 export interface Picture {
@@ -14,11 +14,11 @@ export interface Picture {
   by: Grouping;
   /** All layers, the highest first. */
   layers: Layer[];
-  /** Those with a colour of their own. */
+  /** The layers with their own colour. */
   shown: Layer[];
   /** The others. */
   small: Layer[];
-  /** The whole, column by column. */
+  /** The total by column. */
   total: Float64Array;
   colourOf(layer: Layer): string;
   /** The layer that a process belongs to. */
@@ -29,7 +29,7 @@ export function paint(run: Run, metric: Metric, by: Grouping): Picture {
   const layers = layersOf(run, metric, by);
   const limit = by === "process" ? SHOWN_PROCESSES : SHOWN;
   const own = layers.filter((layer) => layer.kind !== "rest");
-  // A single one more gets its colour, too: "1 other" says less than its name.
+  // A single layer beyond the limit gets its colour, too: "1 other" says less than its name.
   const shown = own.length <= limit + 1 ? own : own.slice(0, limit);
   const small = [...own.slice(shown.length), ...layers.filter((layer) => layer.kind === "rest")];
   const places = new Map(shown.map((layer, place) => [layer.key, place]));
@@ -50,16 +50,19 @@ export function paint(run: Run, metric: Metric, by: Grouping): Picture {
   };
 }
 
-/** What is stacked: a layer, or a process of it that is large enough to be told apart. */
+/** A piece of the stack: a layer, or a process of it that is large enough to be distinguished. */
 export interface Piece {
   line: Pick<Layer, "first" | "values">;
   colour: string;
 }
 
-/** Processes that are drawn by themselves inside their groups. */
+/** The most processes that are drawn by themselves inside their groups. */
 const TOLD_APART = 36;
 
-/** The layers with their large members in shades of the layer's colour, so that one sees how many made it. */
+/**
+ * The layers with their large members in shades of the layer's colour, so that their number is
+ * visible.
+ */
 export function pieces(run: Run, picture: Picture, layers: Layer[]): Piece[] {
   const lines = run.rows(picture.metric);
   const least = highest(picture.total) / 100;

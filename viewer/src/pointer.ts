@@ -1,16 +1,16 @@
-/** What the pointer does on a chart: it names the moment below it, and drags out a range. */
+/** Pointer actions on a chart: hovering names the moment, and dragging selects a range. */
 
 import type uPlot from "uplot";
 import type { State } from "./state.ts";
 
-/** Narrower is a click with an unsteady hand. */
+/** The narrowest drag; a narrower one is an unsteady click. */
 const NARROWEST = 4;
 
 export const CURSOR: uPlot.Cursor = { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false };
 
 type Hovered = (seconds: number | null, x: number, y: number) => void;
 
-/** For the hooks of a chart. */
+/** Makes the hooks of a chart. */
 export function pointer(hovered: Hovered, state: State): Pick<uPlot.Hooks.Arrays, "setCursor" | "setSelect"> {
   return {
     setCursor: [

@@ -1,11 +1,14 @@
-/** One run of a job: what the page asks of a record. */
+/** One run of a job: the queries of the page to a record. */
 
 import type { Head, Series, Unpacked } from "./payload.ts";
 import { Tree } from "./tree.ts";
 
 export type Metric = string;
 
-/** Columns whose highest value is kept, so that a range need not be gone through one by one. */
+/**
+ * The number of columns whose highest value is kept, so that a range need not be scanned one by
+ * one.
+ */
 const BLOCK = 64;
 
 function higher(one: number, other: number): number {
@@ -23,7 +26,10 @@ export class Run {
   /** Moment of each column, in seconds since the start. */
   readonly moments: Float64Array;
   readonly tree: Tree;
-  /** Rates are averages over so many seconds: the kernel counts processor time in ticks of up to 10 ms. */
+  /**
+   * Rates are averages over this many seconds: the kernel counts processor time in ticks of up to
+   * 10 ms.
+   */
   readonly rateSpan: number;
   readonly count: number;
   private readonly series: Series[];
@@ -40,14 +46,14 @@ export class Run {
     this.tree = new Tree(head.processes);
   }
 
-  /** Length of the measurement; where columns reach further, up to them. */
+  /** Length of the measurement; if columns reach further, up to them. */
   get duration(): number {
     return Math.max(this.head.duration_seconds, this.moments[this.moments.length - 1] ?? 0);
   }
 
-  /** What the timeline has, the primary metric first. */
+  /** The metrics of the timeline, the primary one first. */
   get metrics(): Metric[] {
-    // What never rose above 0, such as swap that was not used, needs no switch.
+    // A metric that never rose above 0, such as unused swap, needs no switch.
     const used = this.series.filter((series) => series.values.some((value) => value > 0));
     const found = [...new Set(used.map((series) => series.head.metric))];
     const primary = this.head.primary_metric;
@@ -66,7 +72,7 @@ export class Run {
     return this.find(metric, "device");
   }
 
-  /** All processes without a line of their own. */
+  /** The line of all processes without their own line. */
   rest(metric: Metric): Series | null {
     return this.find(metric, "other")[0] ?? null;
   }
@@ -96,7 +102,7 @@ export class Run {
     return most;
   }
 
-  /** The highest of a line in the columns from `begin` up to `end`; NaN where none has a value. */
+  /** The highest of a line in the columns from `begin` up to `end`; NaN if none has a value. */
   highestIn(series: Series, begin: number, end: number): number {
     const values = series.high ?? series.values;
     let blocks = this.blocks.get(series);
@@ -132,7 +138,7 @@ export class Run {
     return this.head.processes.start[row] as number;
   }
 
-  /** When it was gone; null where it outlived the measurement. */
+  /** The time of its exit; null if it outlived the measurement. */
   end(row: number): number | null {
     return this.head.processes.end[row] ?? null;
   }
@@ -145,7 +151,7 @@ export class Run {
     return this.start(row) <= to && (this.end(row) ?? Infinity) >= from;
   }
 
-  /** The column nearest to a moment; -1 where there is none. */
+  /** The column nearest to a moment; -1 if there is none. */
   columnAt(seconds: number): number {
     const { moments } = this;
     if (moments.length === 0) return -1;
@@ -157,7 +163,7 @@ export class Run {
 }
 
 /**
- * What is counted up, as the rate over the last `span` seconds (more where samples are further apart); processor time
+ * The rate of a counter over the last `span` seconds (more if samples are further apart); processor time
  * becomes busy processors. Between two readings the rate is that of the whole time between them.
  */
 function rate(series: Series, moments: Float64Array, span: number): Series {
@@ -181,7 +187,9 @@ function rate(series: Series, moments: Float64Array, span: number): Series {
   return { ...series, values: rates };
 }
 
-/** The first place in sorted numbers whose number is `limit` or more; the length where there is none. */
+/**
+ * The first index in sorted numbers whose number is `limit` or more; the length if there is none.
+ */
 export function firstAtLeast(sorted: Float64Array, limit: number): number {
   let low = 0;
   let high = sorted.length;
@@ -193,7 +201,7 @@ export function firstAtLeast(sorted: Float64Array, limit: number): number {
   return low;
 }
 
-/** The value in a column of the whole timeline; NaN where there is none. */
+/** The value in a column of the whole timeline; NaN if there is none. */
 export function valueAt(series: { first: number; values: Float64Array }, column: number): number {
   return series.values[column - series.first] ?? NaN;
 }

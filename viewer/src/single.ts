@@ -16,7 +16,9 @@ import { fromHash, State, type View } from "./state.ts";
 import { Table } from "./table.ts";
 import { atMoment, Tip } from "./tip.ts";
 
-/** So many processes can be told apart in one picture, and so many lanes be looked through. */
+/**
+ * The most processes that can be distinguished in one picture, and the most lanes that can be read.
+ */
 const READABLE = 64;
 const LANES = 400;
 
@@ -120,7 +122,7 @@ export function single(run: Run, app: HTMLElement): void {
   update(state.view, null);
 }
 
-/** The isolated layer; a single process may be isolated in whatever groups. */
+/** The isolated layer; a single process can be isolated in any grouping. */
 function layerFor(run: Run, picture: Picture, key: string | null): Layer | null {
   if (key === null) return null;
   const found = picture.layers.find((layer) => layer.key === key);
@@ -128,7 +130,7 @@ function layerFor(run: Run, picture: Picture, key: string | null): Layer | null 
   return layersOf(run, picture.metric, "process").find((layer) => layer.key === key) ?? null;
 }
 
-/** Rows that the filter leaves; null for all. */
+/** The rows that match the filter; null for all. */
 export function filtered(run: Run, filter: string): Set<number> | null {
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return null;
@@ -144,7 +146,7 @@ export function filtered(run: Run, filter: string): Set<number> | null {
 
 function chosen(run: Run, view: View, only: Layer | null): Set<number> | null {
   const rows = filtered(run, view.filter);
-  // A single row stays among the others, marked: another click lets go of it.
+  // A single row stays among the others, marked: another click deselects it.
   if (!only || only.kind !== "group") return rows;
   return new Set(only.rows.filter((row) => !rows || rows.has(row)));
 }

@@ -1,4 +1,4 @@
-/** What the user looks at. It stands in the URL's hash, so that a link restores it. */
+/** The user's view. It is kept in the URL's hash, so that a link restores it. */
 
 import { GROUPINGS, type Grouping } from "./layers.ts";
 
@@ -17,12 +17,15 @@ export interface View {
   theme: "light" | "dark" | null;
 }
 
-/** Browsers refuse a page that writes its address too often: it is written once the view rests for so many ms. */
+/**
+ * Browsers refuse a page that writes its address too often: it is written once the view rests for
+ * this many ms.
+ */
 const REST = 120;
 
 export type Listener = (view: View, changed: Set<keyof View>) => void;
 
-/** Tells everybody who draws, at most once a frame. */
+/** Notifies all listeners, at most once a frame. */
 export class State {
   private readonly listeners: Listener[] = [];
   private readonly changed = new Set<keyof View>();
@@ -43,7 +46,7 @@ export class State {
     this.listeners.push(listener);
   }
 
-  /** Everything is drawn anew, at once: the colours have changed. */
+  /** Redraws everything at once: the colours have changed. */
   repaint(): void {
     this.changed.add("theme");
     cancelAnimationFrame(this.frame);
@@ -90,7 +93,7 @@ export function toHash(view: View, initial: View): string {
   return text ? `#${text}` : "";
 }
 
-/** Whatever stands in the hash: what cannot be read is as if it were not there. */
+/** Parses a hash: parts that cannot be read are ignored. */
 export function fromHash(hash: string, initial: View): View {
   const parts = new URLSearchParams(hash.replace(/^#/, ""));
   const view = { ...initial };

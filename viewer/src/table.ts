@@ -1,4 +1,7 @@
-/** The processes of the chosen moment, or of the time range, as a table. Only the rows in sight are in the document. */
+/**
+ * A table of the processes at the chosen moment, or in the time range. Only the visible rows are in
+ * the document.
+ */
 
 import { h } from "./dom.ts";
 import * as format from "./format.ts";
@@ -13,7 +16,7 @@ const PRINTED = 60;
 
 interface Row {
   row: number;
-  /** At the moment, or the highest in the range; NaN where it was not read. */
+  /** The value at the moment, or the highest in the range; NaN if it was not read. */
   value: number;
 }
 
@@ -21,7 +24,7 @@ interface Column {
   key: string;
   title: string;
   numeric: boolean;
-  /** What is sorted by. */
+  /** The sort key. */
   rank(row: Row): number | string;
   text(row: Row): string;
 }
@@ -260,7 +263,7 @@ export class Table {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      // Where the browser keeps the clipboard from files: the old way.
+      // If the browser gives files no clipboard, the old way is used.
       const area = h("textarea", { class: "offscreen" });
       area.value = text;
       document.body.append(area);

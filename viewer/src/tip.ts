@@ -1,4 +1,4 @@
-/** What stands beside the mouse. */
+/** The tooltip beside the mouse. */
 
 import { h } from "./dom.ts";
 import * as format from "./format.ts";
@@ -21,7 +21,7 @@ export class Tip {
   }
 }
 
-/** The exact moment, the total, and who holds most. */
+/** The exact moment, the total, and the largest processes. */
 export function atMoment(run: Run, picture: Picture, seconds: number): Node | null {
   const column = run.columnAt(seconds);
   if (column < 0) return null;

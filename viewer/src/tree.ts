@@ -1,15 +1,18 @@
-/** Who started whom, from pids and times: a pid may come again, so the parent is the one that lived then. */
+/**
+ * The tree of processes, from pids and times: a pid may be reused, so the parent is the one that
+ * lived then.
+ */
 
 import type { ProcessColumns } from "./payload.ts";
 
-/** How much later than its child a parent may have been seen, in seconds. */
+/** The most seconds by which a parent may be seen later than its child. */
 const LATE = 0.1;
 
 export class Tree {
-  /** Row of the parent; -1 where it is none of the job's. */
+  /** Row of the parent; -1 if it does not belong to the job. */
   readonly parent: Int32Array;
   readonly depth: Int32Array;
-  /** All rows, each after its parent, siblings in the order of their birth. */
+  /** All rows, each after its parent, siblings in the order of their start. */
   readonly order: number[];
   readonly children: number[][];
   readonly roots: number[] = [];
@@ -24,11 +27,12 @@ export class Tree {
     this.parent = new Int32Array(count).fill(-1);
     this.depth = new Int32Array(count);
     this.children = Array.from({ length: count }, () => []);
-    // By birth: whoever is known already was born before, so no circle can come about.
+    // In order of start: a known process started before, so no cycle can arise.
     for (const row of byBirth) {
       const born = start[row] as number;
       const candidates = byPid.get(ppid[row] as number) ?? [];
-      // One that had ended by then was seen to end too early, or the pid came again unseen: better than no parent.
+      // A candidate that had ended by then was seen to end too early, or its pid was reused unseen: better
+      // than no parent.
       const alive = candidates.findLast((candidate) => (end[candidate] ?? Infinity) >= born);
       this.parent[row] = alive ?? candidates.at(-1) ?? -1;
       const parent = this.parent[row] as number;
@@ -51,7 +55,9 @@ export class Tree {
     }
   }
 
-  /** A parent may be seen a little later than its child: then the child waits here among the roots. */
+  /**
+   * A parent may be seen a little later than its child: until then the child is among the roots.
+   */
   private adopt({ pid, ppid, start, end }: ProcessColumns, byPid: Map<number, number[]>): void {
     const waiting = this.roots.splice(0);
     for (const row of waiting) {
@@ -70,7 +76,10 @@ export class Tree {
     return false;
   }
 
-  /** For each row the top of its branch: the trunk is what has a single child all the way, its rows stand alone. */
+  /**
+   * For each row the top of its branch: the trunk has single children all the way, and its rows
+   * stand alone.
+   */
   branches(): Int32Array {
     const top = new Int32Array(this.parent.length).fill(-1);
     const trunk = new Set<number>();

@@ -1,6 +1,6 @@
-/** Texts that are not the page's own: crates/hwm/src/text/visible.rs has the same rule. */
+/** Makes texts from a job safe to show: crates/hwm/src/text/visible.rs has the same rule. */
 
-/** What acts on its neighbours or shows nothing of itself. */
+/** Characters that act on their neighbours or show nothing of themselves. */
 const HIDDEN = /[\p{Cc}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u{fff9}-\u{fffb}]/gu;
 /** The blocks of scripts that are written from right to left. */
 const RIGHT_TO_LEFT = /[\u{590}-\u{8ff}\u{fb1d}-\u{fdff}\u{fe70}-\u{fefe}\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
@@ -12,8 +12,9 @@ function escape(character: string): string {
 }
 
 /**
- * Makes hidden characters visible. A text with writing from right to left is isolated (FSI and PDI of Unicode's bidirectional
- * algorithm, which canvas, titles and elements all follow): it must not turn the figures beside it.
+ * Makes hidden characters visible. A text with right-to-left writing is isolated (FSI and PDI of Unicode's
+ * bidirectional algorithm, which canvas, titles and elements all follow), so that it cannot turn the figures
+ * beside it.
  */
 export function visible(text: string): string {
   const shown = text.replace(HIDDEN, escape);

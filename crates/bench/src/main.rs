@@ -1,4 +1,4 @@
-//! What `hwm` costs, measured on this machine: `cargo run --release -p bench`. See `docs/benchmarks.md`.
+//! Measures the cost of `hwm` on this machine: `cargo run --release -p bench`. See `docs/benchmarks.md`.
 
 mod stats;
 #[cfg(target_os = "linux")]

@@ -1,16 +1,16 @@
 //! Estimates with 95 % confidence intervals.
 //!
-//! A ratio is formed inside each pair (A then B, a moment apart), so that whatever slows the machine for a while
-//! slows both. The ratios' logarithms are averaged and given Student's t interval; back from the logarithm
-//! that is the geometric mean, for which twice as slow and twice as quick cancel out. Plain figures get the
-//! arithmetic mean and the same kind of interval.
+//! A ratio is formed inside each pair (A then B, a moment apart), so that a slow phase of the machine slows
+//! both. The ratios' logarithms are averaged and given Student's t interval. Back from the logarithm that is
+//! the geometric mean, in which twice as slow and twice as quick cancel out. Plain figures get the arithmetic
+//! mean and the same kind of interval.
 
 /// A figure and the interval in which it lies with 95 % confidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Estimate {
     /// The estimate itself.
     pub(crate) mid: f64,
-    /// Lower end of the interval; -infinity where one value alone tells nothing.
+    /// Lower end of the interval; -infinity for a single value.
     pub(crate) low: f64,
     /// Upper end of the interval.
     pub(crate) high: f64,
@@ -39,7 +39,7 @@ fn t_95(degrees: usize) -> f64 {
     })
 }
 
-/// Arithmetic mean with its interval; `None` without values.
+/// Returns the arithmetic mean with its interval; `None` without values.
 pub(crate) fn mean(values: &[f64]) -> Option<Estimate> {
     if values.is_empty() {
         return None;
@@ -54,8 +54,8 @@ pub(crate) fn mean(values: &[f64]) -> Option<Estimate> {
     Some(Estimate { mid, low: mid - half, high: mid + half })
 }
 
-/// Geometric mean of B / A over the pairs (A, B), with its interval; `None` without pairs, or where a value is
-/// not above 0 and so has no ratio.
+/// Returns the geometric mean of B / A over the pairs (A, B), with its interval. `None` without pairs, or if
+/// a value is not above 0 and so has no ratio.
 pub(crate) fn ratio(pairs: impl IntoIterator<Item = (f64, f64)>) -> Option<Estimate> {
     let mut logs = Vec::new();
     for (a, b) in pairs {

@@ -1,4 +1,4 @@
-//! The benchmarks, one file each, and what they share.
+//! The benchmarks, one file each, and their common parts.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -74,25 +74,25 @@ impl Benchmark {
     }
 }
 
-/// What every benchmark needs to know.
+/// The settings of every benchmark.
 #[derive(Debug)]
 struct Setup {
     hwm: PathBuf,
-    /// This program, which is also all the jobs (see `programs.rs`).
+    /// The path of this program, which also plays all the jobs (see `programs.rs`).
     me: PathBuf,
     pairs: usize,
     quick: bool,
 }
 
 impl Setup {
-    /// A job of ours, run bare.
+    /// Returns a job of this program, without hwm.
     fn bare(&self, job: &[&str]) -> Command {
         let mut command = Command::new(&self.me);
         command.arg(programs::VERB).args(job).stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
 
-    /// The same job under `hwm run OPTIONS`, its summary thrown away.
+    /// Returns the same job under `hwm run OPTIONS`, with its summary discarded.
     fn under_hwm(&self, options: &[&str], job: &[&str]) -> Command {
         let mut command = Command::new(&self.hwm);
         command.arg("run").args(options).arg("--").arg(&self.me).arg(programs::VERB).args(job);
@@ -100,14 +100,14 @@ impl Setup {
         command
     }
 
-    /// The same job under a naive sampler of our own.
+    /// Returns the same job under this program's naive sampler.
     fn under_naive(&self, way: naive::Way, job: &[&str]) -> Command {
         let mut command = self.bare(&["naive", way.name()]);
         command.arg(&self.me).arg(programs::VERB).args(job);
         command
     }
 
-    /// The smaller figure for `--quick`.
+    /// Returns the smaller figure for `--quick`.
     fn sized<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
     }
@@ -157,7 +157,7 @@ fn bench(args: &Args) -> Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Builds `hwm` as users get it, into the directory this program was built into, and says where it is.
+/// Builds the release `hwm` into the directory of this program, and returns its path.
 fn build_hwm(me: &Path) -> Result<PathBuf> {
     if cfg!(debug_assertions) {
         bail!("built without optimization: run `cargo run --release -p bench`, or name a binary with --hwm");
@@ -178,13 +178,13 @@ fn build_hwm(me: &Path) -> Result<PathBuf> {
     Ok(target.join("release/hwm"))
 }
 
-/// The record that hwm was asked for; none is a failure, as a hwm that writes none has not done the work.
+/// Reads the record that hwm was asked for. A missing one is a failure, since hwm has then not done the work.
 fn record(path: &Path) -> Result<serde_json::Value> {
     let text = std::fs::read_to_string(path).context("hwm wrote no record")?;
     serde_json::from_str(&text).context("hwm wrote a record that is no JSON")
 }
 
-/// What the figures were taken on; they mean little without it.
+/// Describes the machine, without which the figures mean little.
 fn machine(setup: &Setup) -> String {
     let uname = rustix::system::uname();
     let cpus = std::thread::available_parallelism().map_or_else(|_| "unknown".into(), |n| n.to_string());

@@ -23,12 +23,12 @@ enum Bound {
 }
 
 impl Row {
-    /// A figure; `None` where it could not be had (the note says why).
+    /// Makes a row; `None` if the figure could not be measured (the note says why).
     pub(crate) fn new(what: impl Into<String>, unit: &'static str, measured: Option<Estimate>) -> Self {
         Self { what: what.into(), unit, measured, bound: None, note: String::new() }
     }
 
-    /// A figure that has no interval, such as a quantile.
+    /// Makes a row of a figure without an interval, such as a quantile.
     pub(crate) fn plain(what: impl Into<String>, unit: &'static str, value: Option<f64>) -> Self {
         let only = |mid| Estimate { mid, low: f64::NEG_INFINITY, high: f64::INFINITY };
         Self::new(what, unit, value.map(only))
@@ -46,13 +46,13 @@ impl Row {
         self
     }
 
-    /// Adds what a reader must know beside the figure.
+    /// Adds a note beside the figure.
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self
     }
 
-    /// Whether the bound is kept; `None` where there is no bound or nothing to hold against it.
+    /// Returns whether the bound is kept; `None` if there is no bound or no figure.
     fn within(&self) -> Option<bool> {
         let measured = self.measured?;
         match self.bound? {

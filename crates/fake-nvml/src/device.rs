@@ -1,4 +1,4 @@
-//! Devices: which there are, where they are, their memory, their parts.
+//! Devices: their number, addresses, memory and parts.
 
 use std::ffi::{CStr, c_char};
 
@@ -48,7 +48,7 @@ pub(crate) fn of(device: Handle, answer: impl FnOnce(Place) -> u32) -> u32 {
     })
 }
 
-// No exported function calls another: where a test hides one of them, the others must still be there.
+// No exported function calls another: if a test hides one of them, the others must still work.
 
 fn count(at: *mut u32) -> u32 {
     in_session(|_| put(at, scenario::gpus()))
@@ -87,7 +87,7 @@ extern "C" fn nvmlDeviceGetHandleByUUID(uuid: *const c_char, at: *mut Handle) ->
     if uuid.is_null() {
         return code::INVALID_ARGUMENT;
     }
-    // SAFETY: the caller hands in a text that ends with NUL.
+    // SAFETY: the caller passes a text that ends with NUL.
     let uuid = unsafe { CStr::from_ptr(uuid) }.to_bytes();
     let gpus = (0..scenario::gpus()).map(Place::Gpu);
     let found = gpus.chain([Place::Part(0), Place::Part(2)]).find(|place| place.uuid().as_bytes() == uuid);
@@ -105,7 +105,7 @@ extern "C" fn nvmlDeviceGetIndex(device: Handle, at: *mut u32) -> u32 {
 fn pci(device: Handle, at: *mut Pci, is_third: bool) -> u32 {
     of(device, |place| {
         let Some(bus_id) = place.bus_id() else { return code::NOT_SUPPORTED };
-        // The old place has 16 bytes, and a domain of four digits.
+        // The old field has 16 bytes, and a domain of four digits.
         let told = put_text(&bus_id[4..], at.cast(), 16);
         let offset = std::mem::offset_of!(Pci, bus_id);
         if told != code::SUCCESS || !is_third {

@@ -1,8 +1,8 @@
 //! An NVML without a driver: it plays the situation that `FAKE_NVML` names (see `scenario.rs`).
 //!
-//! A program gets it as the real one: by `dlopen("libnvidia-ml.so.1")`, from a directory in `LD_LIBRARY_PATH` where a
-//! copy of it lies under that name. Where `FAKE_NVML_LOG` names a file, each `init` and `shutdown` is written there with
-//! the process's id.
+//! A program loads it like the real one: by `dlopen("libnvidia-ml.so.1")`, from a directory in
+//! `LD_LIBRARY_PATH` that contains a copy under that name. If `FAKE_NVML_LOG` names a file, each `init` and
+//! `shutdown` is written there with the process's id.
 //!
 //! Signatures and layouts are those of `nvml.h`.
 
@@ -29,7 +29,7 @@ pub(crate) mod code {
     pub(crate) const LIB_RM_VERSION_MISMATCH: u32 = 18;
 }
 
-/// `nvmlDevice_t`: a number of ours, see [`scenario::Place`].
+/// `nvmlDevice_t`: a number of this library, see [`scenario::Place`].
 pub(crate) type Handle = usize;
 
 /// Writes an answer.
@@ -37,7 +37,7 @@ pub(crate) fn put<T>(at: *mut T, value: T) -> u32 {
     if at.is_null() {
         return code::INVALID_ARGUMENT;
     }
-    // SAFETY: the caller of an NVML function hands in room for its answer; perhaps not aligned, as ctypes may.
+    // SAFETY: the caller of an NVML function passes room for its answer; perhaps not aligned, as ctypes may.
     unsafe { at.write_unaligned(value) };
     code::SUCCESS
 }

@@ -7,7 +7,7 @@ use crate::{
     scenario::{self, List, Row},
 };
 
-/// Which version of the function was called.
+/// The version of the function that was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Version {
     V1,
@@ -26,7 +26,7 @@ struct Stats {
     reserved: [u32; 5],
 }
 
-/// How often a list was asked for with room, for those that grow.
+/// The number of calls with room for a list, for lists that grow.
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
 fn list(list: List, version: Version, device: Handle, count: *mut u32, at: *mut u8) -> u32 {
@@ -37,7 +37,7 @@ fn list(list: List, version: Version, device: Handle, count: *mut u32, at: *mut 
         if count.is_null() {
             return code::INVALID_ARGUMENT;
         }
-        // SAFETY: the caller hands in the number of rows that it has room for.
+        // SAFETY: the caller passes the number of rows that it has room for.
         let capacity = unsafe { count.read_unaligned() };
         let room = if at.is_null() { 0 } else { capacity };
         let own = std::process::id();
@@ -48,7 +48,7 @@ fn list(list: List, version: Version, device: Handle, count: *mut u32, at: *mut 
         let mut needed = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         let asked = if room > 0 { ASKED.fetch_add(1, SeqCst) } else { 0 };
         match scenario::name() {
-            // Three times one more has come since.
+            // Three times one more process has started since.
             "growing" if asked < 3 && needed > 0 => needed = room + 1,
             "growing_forever" if needed > 0 => needed = room + 1,
             "garbage" if room > 0 => return garbage(room, at),
@@ -64,7 +64,7 @@ fn list(list: List, version: Version, device: Handle, count: *mut u32, at: *mut 
     })
 }
 
-/// As drivers 535.43 to 535.86 did, version 3 writes 32 bytes in `stride32`.
+/// Writes a row. As drivers 535.43 to 535.86 did, version 3 writes 32 bytes in `stride32`.
 fn write(row: &Row, version: Version, at: *mut u8, place: usize) {
     let (pid, used, gpu, compute) = *row;
     let stride = match version {
@@ -73,7 +73,7 @@ fn write(row: &Row, version: Version, at: *mut u8, place: usize) {
         Version::V2 | Version::V3 => 24,
     };
     let at = at.wrapping_add(place * stride);
-    // The four bytes behind the pid are padding, and stay as they are.
+    // The four bytes after the pid are padding, and stay as they are.
     put(at.cast(), pid);
     put(at.wrapping_add(8).cast(), used);
     if stride >= 24 {
@@ -85,7 +85,7 @@ fn write(row: &Row, version: Version, at: *mut u8, place: usize) {
     }
 }
 
-/// Fills the room with what is no row, and no more of it than rows of 24 bytes would.
+/// Fills the room with bytes that are no rows, up to the length of rows of 24 bytes.
 fn garbage(room: u32, at: *mut u8) -> u32 {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     for place in 0..room as usize * 24 {

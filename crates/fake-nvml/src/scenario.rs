@@ -1,4 +1,4 @@
-//! What is played. Each variant is a situation that somebody has met, or that `nvml.h` allows.
+//! The situation that is played. Each was observed on a real machine, or is allowed by `nvml.h`.
 
 use std::{env, sync::OnceLock};
 
@@ -10,7 +10,7 @@ pub(crate) const NOT_AVAILABLE: u64 = u64::MAX;
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 
-/// The name of the situation.
+/// Returns the name of the situation.
 pub(crate) fn name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| env::var("FAKE_NVML").unwrap_or_else(|_| "normal".to_owned()))
@@ -20,7 +20,7 @@ pub(crate) fn is(name: &str) -> bool {
     self::name() == name
 }
 
-/// What `nvmlInit` returns.
+/// Returns the result of `nvmlInit`.
 pub(crate) fn init() -> u32 {
     match name() {
         "mismatch" => code::LIB_RM_VERSION_MISMATCH,
@@ -37,7 +37,7 @@ pub(crate) fn init() -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Gpu(u32),
-    /// Of the first GPU (MIG).
+    /// A part of the first GPU (MIG).
     Part(u32),
 }
 
@@ -83,7 +83,7 @@ impl Place {
         }
     }
 
-    /// What all questions about it are answered with, if not an answer.
+    /// Returns the code with which all queries of the device fail, or success.
     pub(crate) fn refusal(self) -> u32 {
         if is("gpu_lost_later") && self == Self::Gpu(1) { code::GPU_IS_LOST } else { code::SUCCESS }
     }
@@ -101,7 +101,7 @@ pub(crate) fn is_divided() -> bool {
     is("mig") || is("mig_privileged")
 }
 
-/// The GPU instance and the compute instance of a part. There is none in the second place.
+/// Returns the GPU instance and the compute instance of a part. The second place is empty.
 pub(crate) fn instance(place: u32) -> Option<(u32, u32)> {
     match place {
         0 => Some((1, 0)),
@@ -110,7 +110,7 @@ pub(crate) fn instance(place: u32) -> Option<(u32, u32)> {
     }
 }
 
-/// Total, reserved, free, used (bytes).
+/// Returns total, reserved, free, used (bytes).
 pub(crate) fn memory(place: Place) -> Result<[u64; 4], u32> {
     const TOTAL: u64 = 80 * GIB;
     const RESERVED: u64 = 506 * MIB;
@@ -122,9 +122,9 @@ pub(crate) fn memory(place: Place) -> Result<[u64; 4], u32> {
         ("more_than_all", _) => Ok([TOTAL, 0, TOTAL - GIB, TOTAL - GIB]),
         ("garbage", _) => Ok([TOTAL, u64::MAX, u64::MAX / 3, 0x5a5a_5a5a_5a5a_5a5a]),
         (_, Place::Part(_)) => Ok([10 * GIB, 16 * MIB, 7 * GIB, 3 * GIB]),
-        // Used contains what is reserved.
+        // `used` contains what is reserved.
         (_, Place::Gpu(0)) => Ok([TOTAL, RESERVED, TOTAL - RESERVED - 5 * GIB, RESERVED + 5 * GIB]),
-        // Used does not.
+        // `used` does not contain it.
         (_, Place::Gpu(_)) => Ok([TOTAL, RESERVED, TOTAL - RESERVED - GIB, GIB]),
     }
 }
@@ -140,7 +140,7 @@ pub(crate) enum List {
 /// A row: pid, bytes, GPU instance, compute instance.
 pub(crate) type Row = (u32, u64, u32, u32);
 
-/// The rows of a list, for a program whose pid is `own`.
+/// Returns the rows of a list, for a program whose pid is `own`.
 pub(crate) fn rows(list: List, place: Place, own: u32) -> Result<Vec<Row>, u32> {
     const NONE: u32 = u32::MAX;
     let whole = |rows: &[(u32, u64)]| Ok(rows.iter().map(|(pid, used)| (*pid, *used, NONE, NONE)).collect());
@@ -152,7 +152,7 @@ pub(crate) fn rows(list: List, place: Place, own: u32) -> Result<Vec<Row>, u32> 
         ("mig", Place::Gpu(_), _) | ("graphics_refused", Place::Gpu(0), List::Graphics) => {
             Err(code::NO_PERMISSION)
         }
-        // The list of the whole has the rows of its parts, and one of a part that we were not given.
+        // The list of the whole has the rows of its parts, and one of a part that this process may not use.
         ("mig_privileged", Place::Gpu(_), List::Compute) => {
             Ok(vec![(own, 2 * GIB, 1, 0), (4242, GIB, 3, 0), (4300, GIB, 5, 0)])
         }
@@ -178,7 +178,8 @@ pub(crate) fn rows(list: List, place: Place, own: u32) -> Result<Vec<Row>, u32> 
     }
 }
 
-/// In `rows`: what a job says of itself, a line each of a pid and MiB, in the file that `FAKE_NVML_ROWS` names.
+/// Returns the rows that a job wrote about itself, a line of pid and MiB each, in the file that
+/// `FAKE_NVML_ROWS` names.
 fn told_rows() -> Vec<(u32, u64)> {
     let file = env::var_os("FAKE_NVML_ROWS").unwrap_or_default();
     let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -190,12 +191,12 @@ fn told_rows() -> Vec<(u32, u64)> {
         .collect()
 }
 
-/// The highest that a process has held, where accounting is on: bytes, and whether it still runs.
+/// Returns a process's peak in bytes if accounting is on, and whether the process still runs.
 pub(crate) fn peak(pid: u32, own: u32) -> Option<(u64, bool)> {
     match pid {
         _ if pid == own => Some((6 * GIB, true)),
         4242 => Some((NOT_AVAILABLE, true)),
-        // Of an earlier process with that pid.
+        // It is an earlier process's with that pid.
         4300 => Some((70 * GIB, false)),
         _ => None,
     }

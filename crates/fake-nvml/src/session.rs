@@ -1,4 +1,5 @@
-//! Beginning and end. As the real one it counts its users, and serves the process that initialized it alone.
+//! Beginning and end of a session. Like the real library it counts its users, and serves only the process
+//! that initialized it.
 
 use std::{
     env,
@@ -15,7 +16,7 @@ use crate::{code, scenario};
 static OWNER: AtomicU32 = AtomicU32::new(0);
 static USERS: AtomicU32 = AtomicU32::new(0);
 
-/// The process that initialized us, if it is the one that calls.
+/// Returns the process that initialized the library, if it is the caller.
 pub(crate) fn owner() -> Option<u32> {
     let pid = process::id();
     (USERS.load(SeqCst) > 0 && OWNER.load(SeqCst) == pid).then_some(pid)
@@ -34,8 +35,8 @@ fn init() -> u32 {
         thread::sleep(Duration::from_millis(10));
     }
     let code = scenario::init();
-    // A descriptor that programs inherit, as nothing says that the real one keeps its own from them.
-    // SAFETY: a constant string; the descriptor is left open on purpose.
+    // Programs inherit this descriptor, as nothing guarantees that the real library closes its own on exec.
+    // SAFETY: the string is constant; the descriptor is left open on purpose.
     unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
     if code == code::SUCCESS {
         let pid = process::id();

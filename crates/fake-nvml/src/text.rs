@@ -1,4 +1,4 @@
-//! Texts: of the driver, of devices, of codes.
+//! Texts of the driver, of devices, of codes.
 
 use std::ffi::{CStr, c_char};
 

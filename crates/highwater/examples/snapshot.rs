@@ -1,4 +1,4 @@
-//! What this process uses now, in RAM and on the first GPU: `cargo run --example snapshot`.
+//! Prints the memory of this process, in RAM and on the first GPU: `cargo run --example snapshot`.
 
 use highwater::Snapshot;
 
@@ -20,7 +20,7 @@ fn main() -> Result<(), highwater::Error> {
         println!("of that by this process: {:.0} MiB", proc_gpu.used_bytes as f64 / f64::from(1 << 20));
     }
 
-    // Why something is not there.
+    // The gaps say why something is missing.
     for gap in snapshot.gaps {
         println!("{}: {}", gap.what, gap.why);
     }

@@ -1,4 +1,4 @@
-//! Which figure exists on which system. docs/platforms.md says the same to people, and is held to it here.
+//! Holds docs/platforms.md to the code: which figure exists on which system.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use highwater::{
 
 type Of = fn(&ProcessMemory) -> &Result<u64, Unavailable>;
 
-/// Name in [`ProcessMemory`], and whether Linux, Windows and macOS have it.
+/// Names in [`ProcessMemory`], and whether Linux, Windows and macOS have it.
 const FIGURES: &[(&str, [bool; 3], Of)] = &[
     ("rss_bytes", [true, false, true], |memory| &memory.rss_bytes),
     ("peak_rss_bytes", [true, false, false], |memory| &memory.peak_rss_bytes),
@@ -40,7 +40,7 @@ fn what_this_system_has_is_told_and_what_it_has_not_is_unknown() {
     for (name, exists, of) in FIGURES {
         let figure = of(&own);
         if exists[HERE] {
-            // It may be refused or make no sense (under Wine); it is never called missing.
+            // The figure may be refused or invalid (under Wine); it is never called missing.
             assert_ne!(figure, &Err(Unavailable::NotProvided), "{name}");
         } else {
             assert_eq!(figure, &Err(Unavailable::NotProvided), "{name}");

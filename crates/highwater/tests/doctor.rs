@@ -8,7 +8,7 @@ use highwater::{
     doctor::{Examined, State, examine},
 };
 
-/// All in one test, because it watches what this process holds, and tests share the process.
+/// One test does all, because it watches the resources of this process, which tests share.
 #[test]
 fn examines_every_mechanism_once_and_leaves_nothing_behind() {
     let before = holdings();
@@ -28,7 +28,7 @@ fn examines_every_mechanism_once_and_leaves_nothing_behind() {
         }
     }
 
-    // The same mechanisms where there is no procfs: those that need it say why they are missing.
+    // The same mechanisms are listed without procfs: those that need it say why they are missing.
     let empty = tempfile::tempdir().unwrap();
     let at = |name: &str| empty.path().join(name);
     let nowhere = examine(&Roots { proc: at("proc"), sys: at("sys"), cgroup: at("cgroup") });
@@ -74,7 +74,8 @@ fn holdings() -> Holdings {
     }
 }
 
-/// Groups named as this process would name them (a job's, or a leaf for itself); those of other runs are none of our business.
+/// Finds groups with the names that this process would use (a job's, or a leaf for itself). Those of other
+/// runs do not count.
 fn left_over_groups(dir: &Path, found: &mut Vec<String>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {

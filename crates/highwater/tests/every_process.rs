@@ -11,7 +11,7 @@ fn pids() -> Vec<u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Processes end while we read, and other users' may be hidden; nothing else may go wrong.
+/// Processes end while they are read, and other users' may be hidden; nothing else may go wrong.
 fn is_expected(error: &Error) -> bool {
     match error {
         Error::NoSuchProcess { .. } => true,
@@ -72,7 +72,7 @@ fn processes_that_end_meanwhile() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id();
         let waits = std::thread::spawn(move || child.wait());
-        // Running, then a zombie, then gone: at which of them it is caught, chance decides.
+        // The process runs, then is a zombie, then is gone: chance decides in which state it is read.
         while read(pid).is_some() {}
         waits.join().unwrap().unwrap();
     }

@@ -1,4 +1,4 @@
-//! The examples that people start from, run.
+//! Runs the examples that users start from.
 
 #![cfg(all(target_os = "linux", feature = "report"))]
 
@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-/// What an example prints.
+/// Returns the output of an example.
 fn run(name: &str) -> String {
     let path = built(name);
     let output = Command::new(&path).output().unwrap();
@@ -16,7 +16,8 @@ fn run(name: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// `cargo test` builds the examples with the tests; where only this test was asked for, we ask Cargo.
+/// Returns the path of an example. `cargo test` builds the examples with the tests; if only this test is run,
+/// Cargo is called.
 fn built(name: &str) -> PathBuf {
     // target/PROFILE/deps/examples-...
     let own = env::current_exe().unwrap();
@@ -57,7 +58,8 @@ fn print_demo() {
     assert!(text.contains("VRAM"), "{text}");
 }
 
-/// As programs written for hypomnesis expect it: [`Error::Ram`](highwater::Error::Ram), and not the failed system call.
+/// Programs written for hypomnesis expect [`Error::Ram`](highwater::Error::Ram), and not the failed system
+/// call.
 #[test]
 fn snapshot_without_procfs() {
     let own_mounts = ["--user", "--map-root-user", "--mount"];

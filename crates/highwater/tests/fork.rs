@@ -1,5 +1,5 @@
-//! `Snapshot` in forked children. One test only: a fork copies the one thread that calls it, and the test harness must
-//! not be in the middle of something else.
+//! Tests `Snapshot` in forked children. There is one test only: a fork copies the one thread that calls it,
+//! and the test harness must not be in the middle of something else.
 
 #![cfg(target_os = "linux")]
 #![cfg(feature = "test-helpers")]
@@ -15,7 +15,7 @@ use std::{
 
 use highwater::{Error, Snapshot, gpu, process::rss_of, process_rss};
 
-/// A child that waits for a lock of its parent would wait for ever.
+/// The limit for a child: one that waits for a lock of its parent would wait for ever.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const MIB: u64 = 1 << 20;
@@ -44,7 +44,7 @@ fn a_child_has_figures_of_its_own() {
     assert!(grown < 16 * MIB, "the child's memory stands in the parent's figure: {grown}");
 }
 
-/// The RAM figure, held against what others read of this process.
+/// Checks the RAM figure against `/proc` as other processes see it.
 fn own() -> u64 {
     let snapshot = Snapshot::now(0).unwrap();
     let others = rss_of(std::process::id()).unwrap();
@@ -52,8 +52,8 @@ fn own() -> u64 {
     snapshot.ram_bytes
 }
 
-/// A lineage, each of whose processes asks before it forks. What a child leaves of its parent's is small, and no child
-/// is slower for those before it.
+/// Makes a lineage in which each process takes a snapshot before it forks. A child leaks little of its
+/// parent's, and no child is slower because of those before it.
 fn children_of_children() {
     const DEPTH: u32 = 60;
     fn generation(depth: u32, at_top: u64) {
@@ -67,7 +67,7 @@ fn children_of_children() {
     }
     let at_top = Snapshot::now(0).unwrap().ram_bytes;
     in_child(|| generation(DEPTH, at_top));
-    // And many beside each other.
+    // The next children run one after the other from one parent.
     for _ in 0..200 {
         in_child(|| drop(Snapshot::now(0).unwrap()));
     }
@@ -89,10 +89,10 @@ fn while_another_thread_holds_the_monitor() {
     });
 }
 
-/// Forks at any moment of the others' calls.
+/// Forks at any moment of other threads' calls.
 fn while_other_threads_ask_for_the_first_time_and_later() {
     for _ in 0..20 {
-        // A process in which nothing was asked yet, but for what it inherited.
+        // This process has made no query yet, except for what it inherited.
         in_child(|| {
             let threads: Vec<_> = (0..4)
                 .map(|_| {
@@ -114,11 +114,11 @@ fn while_other_threads_ask_for_the_first_time_and_later() {
     }
 }
 
-/// Two processes of one lineage with the same pid: each is the first of a pid namespace.
+/// Makes two processes of one lineage with the same pid: each is the first of a pid namespace.
 fn while_a_thread_holds_the_monitor_of_a_process_with_the_childs_pid() {
     in_child(|| {
-        // Without privilege a user namespace allows it, if anything does.
-        // SAFETY: no pointers are passed; this process is ours and has one thread.
+        // Without privilege a user namespace may allow it.
+        // SAFETY: no pointers are passed; this process belongs to the test and has one thread.
         let refused = |flags| unsafe { libc::unshare(flags) } != 0;
         if refused(libc::CLONE_NEWPID) && refused(libc::CLONE_NEWUSER | libc::CLONE_NEWPID) {
             eprintln!("pid namespaces are refused here: not tested");
@@ -128,12 +128,12 @@ fn while_a_thread_holds_the_monitor_of_a_process_with_the_childs_pid() {
             assert_eq!(std::process::id(), 1);
             let parents = Snapshot::now(0).unwrap().ram_bytes;
             with_monitor_held_elsewhere(|| {
-                // SAFETY: as above; of this process's threads each keeps its namespace.
+                // SAFETY: as above; each thread of this process keeps its namespace.
                 assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWPID) }, 0);
                 in_child(|| {
                     assert_eq!(std::process::id(), 1);
                     let held = touched(64 * MIB);
-                    // procfs is still the outer one, where this process has another pid.
+                    // procfs is still the outer one, in which this process has another pid.
                     let ram = Snapshot::now(0).unwrap().ram_bytes;
                     assert!(ram > parents + 48 * MIB, "{ram} {parents}");
                     drop(held);
@@ -161,7 +161,7 @@ fn with_monitor_held_elsewhere(what: impl FnOnce()) {
     let holder = thread::spawn(move || {
         gpu::while_held(|| {
             tell.send(()).unwrap();
-            // Until the sender goes.
+            // This waits until the sender is dropped.
             let _ = released.recv();
         });
     });
@@ -177,16 +177,16 @@ fn touched(bytes: u64) -> Vec<u8> {
     std::hint::black_box(held)
 }
 
-/// Calls `what` in a forked child. What fails there fails here.
+/// Calls `what` in a forked child. A failure there fails the test.
 fn in_child(what: impl FnOnce()) {
     let (mut complaint, tell) = std::io::pipe().unwrap();
-    // SAFETY: the child goes on in this thread alone, calls what a program with threads calls at its peril (that is
-    // what is tested), and leaves by `_exit`.
+    // SAFETY: the child continues in this thread alone. It calls what a program with threads should not (that
+    // is what is tested), and leaves by `_exit`.
     match unsafe { libc::fork() } {
         -1 => panic!("fork: {}", std::io::Error::last_os_error()),
         0 => {
             drop(complaint);
-            // SAFETY: no pointers; the child goes when its parent is killed for want of patience.
+            // SAFETY: there are no pointers; the child dies if its parent is killed.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
             let result = catch_unwind(AssertUnwindSafe(what));
             if let Err(panic) = &result {
@@ -194,22 +194,22 @@ fn in_child(what: impl FnOnce()) {
                 let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
                 let _ = (&tell).write_all(text.as_bytes());
             }
-            // SAFETY: ends the process; nothing of the parent's is flushed or dropped.
+            // SAFETY: this ends the process; nothing of the parent's is flushed or dropped.
             unsafe { libc::_exit(i32::from(result.is_err())) }
         }
         child => {
             drop(tell);
             let mut poll = libc::pollfd { fd: complaint.as_raw_fd(), events: libc::POLLIN, revents: 0 };
             let patience = i32::try_from(PATIENCE.as_millis()).unwrap();
-            // SAFETY: one descriptor, which is open.
+            // SAFETY: there is one descriptor, which is open.
             let ended = unsafe { libc::poll(&raw mut poll, 1, patience) } == 1;
             if !ended {
                 // An alarm would not end the first process of a pid namespace.
-                // SAFETY: our own child, not waited for yet.
+                // SAFETY: this is the test's own child, not waited for yet.
                 unsafe { libc::kill(child, libc::SIGKILL) };
             }
             let mut status = 0;
-            // SAFETY: waits for our own child, with a place for its status.
+            // SAFETY: this waits for the test's own child, with a place for its status.
             assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
             assert!(ended, "the child got no answer");
             let mut text = String::new();

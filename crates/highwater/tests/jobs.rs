@@ -1,4 +1,4 @@
-//! Jobs inside somebody's program: beside each other, and beside children that are none of ours.
+//! Jobs inside another program: several at once, and beside children that do not belong to the job.
 #![cfg(all(target_os = "linux", feature = "job"))]
 
 use std::{fs::File, process::Command, thread, time::Duration};
@@ -73,7 +73,7 @@ fn without_proc_the_job_runs_and_its_code_is_known() {
     let roots = Roots { proc: empty.path().into(), ..Roots::default() };
     let record = Job::new("sh").args(["-c", "sleep 0.05; exit 9"]).roots(roots).run().unwrap();
     assert_eq!(record.exit.unwrap().code, Some(9));
-    // The kernel may tell of processes, and as root of their peaks, all the same.
+    // The kernel may still report processes, and to root their peaks.
     let read = |process: &Process| process.peak.rss.map(|peak| peak.source);
     let looked = [Some(PeakSource::Sampled), Some(PeakSource::MarkSampled)];
     assert!(
@@ -101,7 +101,7 @@ fn without_proc_the_command_can_still_be_killed() {
     assert!(record.duration_seconds < 15.0);
 }
 
-/// Where the session leader lies outside the pid namespace (a container's `exec`, `unshare --pid`), the kernel
+/// If the session leader lies outside the pid namespace (a container's `exec`, `unshare --pid`), the kernel
 /// shows session and group 0.
 #[test]
 fn in_a_pid_namespace_whose_session_lies_outside() {

@@ -1,5 +1,5 @@
-//! NVIDIA's backend against an NVML that plays what drivers have done, loaded as the real one is. What must be said in
-//! each situation stands, literally, in `nvml/scenarios.txt`.
+//! Tests NVIDIA's backend against an NVML that plays what drivers have done, loaded like the real one.
+//! `nvml/scenarios.txt` has the exact expected output of each situation.
 #![cfg(all(target_os = "linux", feature = "nvml"))]
 
 #[path = "nvml/child.rs"]
@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fs, os::unix::process::ExitStatusExt};
 
 use self::fake::Fake;
 
-/// What is expected, by the name of the situation.
+/// Returns the expected output, by the name of the situation.
 fn expected() -> BTreeMap<&'static str, String> {
     let text = include_str!("nvml/scenarios.txt");
     let normal = text.split("\n== normal:").nth(1).unwrap();
@@ -34,7 +34,8 @@ fn expected() -> BTreeMap<&'static str, String> {
         .collect()
 }
 
-/// In a container the driver's pids are the host's; the tests that are not about that look past it.
+/// Hides what a container changes: there the driver's pids are the host's. Tests of other subjects ignore
+/// that.
 fn past_the_container(told: &str) -> String {
     if is_host() {
         return told.to_owned();
@@ -51,7 +52,7 @@ fn is_host() -> bool {
 fn every_situation_is_told_as_the_table_has_it() {
     let mut wrong = Vec::new();
     for (name, lines) in expected() {
-        // Those that other tests play.
+        // Other tests play these.
         if name.starts_with('(') {
             continue;
         }
@@ -102,7 +103,7 @@ fn a_forked_child_neither_uses_nor_ends_its_parents_session() {
     let pid = |line: &str| line.rsplit(' ').next().map(str::to_owned);
     let (parent, child) = (pid(inits[0]), pid(inits[2]));
     assert_ne!(parent, child, "{log}");
-    // In each: a monitor, which is dropped, and the shared one.
+    // Each has a monitor, which is dropped, and the shared one.
     assert_eq!(
         inits.iter().map(|line| pid(line)).collect::<Vec<_>>(),
         [&parent, &parent, &child, &child].map(Clone::clone)
@@ -123,7 +124,8 @@ fn what_the_doctor_sees() {
     assert!(told.contains("Row { pid: 4242, used: Some(2147483648), instance: None }"), "{told}");
 }
 
-/// Nothing in the same process can outlive a driver's library that aborts: who must, asks in a process of its own.
+/// A driver's library that aborts ends its process: a program that must survive needs a separate process for
+/// the query.
 #[test]
 fn a_crash_in_the_library_ends_the_process() {
     let status = Fake::new("abort").status("list");

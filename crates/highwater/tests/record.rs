@@ -1,4 +1,5 @@
-//! Reading records: golden ones of every version, and what is no record. Golden files are never edited.
+//! Tests of reading records: golden ones of every version, and texts that are none. Golden files are never
+//! edited.
 #![cfg(feature = "record")]
 
 use highwater::record::{
@@ -109,7 +110,7 @@ fn writes_what_it_read() {
     assert!(text.starts_with(r#"{"schema":{"name":"highwater.record","major":1,"minor":"#));
 }
 
-/// Everything stands as it was read; fields that came later are unknown or empty.
+/// Checks that all is as it was read; fields of later versions are unknown or empty.
 fn kept(read: &Value, written: &Value, at: &str) {
     match (read, written) {
         (Value::Object(read), Value::Object(written)) => {
@@ -223,7 +224,7 @@ fn a_command_has_so_many_words() {
 
 #[test]
 fn refuses_a_newer_major_version_and_names_it() {
-    // Nothing but the header may be relied on.
+    // Only the header has a known form.
     let newer =
         json!({"schema": {"name": "highwater.record", "major": 2, "minor": 3}, "processes": "elsewhere"});
     let error = read(&newer).unwrap_err();
@@ -264,7 +265,7 @@ fn foreign_documents_are_no_records() {
     }
 }
 
-/// What a record says of its own parts must hold: no reader has to ask again.
+/// Parts of a record must not contradict each other, so that no reader has to check again.
 #[test]
 fn a_record_that_contradicts_itself_is_refused() {
     let huge = u64::MAX;
@@ -329,7 +330,7 @@ fn a_figure_alone_contradicts_nothing() {
     }
 }
 
-/// A branch of many processes is no ring, and takes no time to walk.
+/// A branch of many processes is no cycle, and takes no time to walk.
 #[test]
 fn a_deep_tree_is_a_tree() {
     let mut deep = document();
@@ -351,7 +352,7 @@ fn a_mark_of_the_encoding_before_the_document_is_passed_over() {
     assert_eq!(error, "not a highwater record: it is no JSON object");
 }
 
-/// What scripts written for memwatch read.
+/// Scripts written for memwatch read these names.
 #[test]
 fn the_names_that_memwatch_scripts_use_stay() {
     let document = serde_json::to_value(Record::from_json(V1_0.as_bytes()).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! `docs/record.schema.json` is what the types say, and records are what the schema says.
+//! Checks `docs/record.schema.json` against the types, and records against the schema.
 #![cfg(feature = "schema")]
 
 use highwater::record::Record;
@@ -44,8 +44,8 @@ fn a_record_that_breaks_the_schema_is_found_out() {
     }
 }
 
-/// Where `value` departs from `schema`: the keywords that schemars writes for our types, and, stricter than JSON
-/// Schema, fields that the schema does not name.
+/// Returns where `value` departs from `schema`. It knows the keywords that schemars writes for these types.
+/// Stricter than JSON Schema, it reports fields that the schema does not name.
 fn faults(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     if let Some(name) = schema["$ref"].as_str() {
         let target = root.pointer(name.trim_start_matches('#')).expect(name);

@@ -1,4 +1,4 @@
-//! Printing where nobody reads. One test only: it takes the process's stdout away.
+//! Tests printing to a closed pipe. There is one test only: it closes the process's stdout.
 
 #![cfg(all(target_os = "linux", feature = "report", feature = "test-helpers"))]
 

@@ -80,9 +80,7 @@ fn decide(size: u64, devices: &[Device], gap: Option<&str>) -> (FitsAnswer, Stri
             let most = if devices.len() > 1 { "on any GPU; most is free on" } else { "on" };
             (FitsAnswer::No, format!("no: {wanted} does not fit {most} {}: {}", called(device), free(device)))
         }
-        (None, None) => {
-            (FitsAnswer::No, "no: no GPU was found, and no driver that could tell of one".to_owned())
-        }
+        (None, None) => (FitsAnswer::No, "no: no GPU and no GPU driver was found".to_owned()),
     }
 }
 

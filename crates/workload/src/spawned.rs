@@ -1,5 +1,5 @@
-//! The situations of systems that cannot fork, by the standard library alone: children are this program again, and
-//! memory is what the allocator has from the system.
+//! The situations of systems that cannot fork, with the standard library alone. Children are this program
+//! again, and memory comes from the allocator.
 
 use std::{
     env,
@@ -25,7 +25,7 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   burn 500 FILE 30             a child computes for so long and then writes so much to FILE, then the same by itself
   nothing                      exit at once";
 
-/// Memory of that size, all of its pages touched; given back when dropped.
+/// Memory of a given size, all of its pages touched; freed when dropped.
 struct Block(Vec<u8>);
 
 impl Block {
@@ -33,7 +33,7 @@ impl Block {
         let mut bytes = vec![0_u8; mib << 20];
         // Zeroed pages come untouched from the system.
         for page in bytes.iter_mut().step_by(PAGE) {
-            // SAFETY: a live reference; volatile, so that the write is not left out.
+            // SAFETY: the reference is live; volatile, so that the write is not left out.
             unsafe { std::ptr::write_volatile(page, 1) };
         }
         Self(bytes)
@@ -61,14 +61,15 @@ fn usage(problem: &str) -> ! {
     exit(2)
 }
 
-/// This program again.
+/// Starts this program again.
 fn start(situation: &str, numbers: &[u64]) -> Child {
     let program = env::current_exe().expect("a program knows its file");
     let mut command = Command::new(program);
     command.arg(situation).args(numbers.iter().map(u64::to_string));
     for _ in 0..10 {
         match command.spawn() {
-            // ERROR_INTERNAL_ERROR: Wine's page of shared data found its place taken. No process has come of it.
+            // ERROR_INTERNAL_ERROR: Wine found the place of its shared data page taken. No process was
+            // started.
             Err(error) if error.raw_os_error() == Some(1359) => sleep(Duration::from_millis(50)),
             child => return child.expect("a child starts"),
         }
@@ -119,7 +120,7 @@ pub(crate) fn main() {
         Some("storm") => storm(number(0, 300), number(1, 5), number(2, 4), number(3, 10)),
         Some("orphan") => {
             start("hold", &[number(0, 50), number(1, 1500)]);
-            // Long enough to be sure that the child has begun.
+            // The time is long enough for the child to begin.
             sleep(Duration::from_millis(300));
             exit(3)
         }
@@ -145,13 +146,13 @@ pub(crate) fn main() {
     }
 }
 
-/// This program again, with the arguments that it has itself.
+/// Starts this program again, with its own arguments.
 fn start_with(situation: &str) -> Child {
     let program = env::current_exe().expect("a program knows its file");
     Command::new(program).arg(situation).args(env::args_os().skip(2)).spawn().expect("a child starts")
 }
 
-/// Computes until so much time has gone by, which is CPU time as far as the machine is idle, and writes so much.
+/// Computes until this much time has passed, which is CPU time on an idle machine, and writes this much.
 fn burn(ms: u64, mib: usize) {
     let end = Instant::now() + Duration::from_millis(ms);
     let mut sum = 0_u64;
@@ -166,7 +167,7 @@ fn burn(ms: u64, mib: usize) {
     (0..mib).for_each(|_| file.write_all(&block).expect("written"));
 }
 
-/// So many at a time, each thread one after the other.
+/// Runs this many at a time, each thread one after the other.
 fn storm(count: u64, ms: u64, at_a_time: u64, mib: u64) {
     let lanes = (0..at_a_time).map(|lane| {
         let turns = count / at_a_time + u64::from(lane < count % at_a_time);

@@ -1,5 +1,5 @@
-//! The sizes that the workloads claim, confirmed by a witness that knows nothing of RSS: the kernel's charge to
-//! a fresh cgroup. Needs a cgroup that may be written to; says so and passes where there is none.
+//! Confirms the sizes that the workloads claim by a source that knows nothing of RSS: the kernel's charge to
+//! a fresh cgroup. It needs a writable cgroup; without one it says so and passes.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
 
 const MIB: u64 = 1 << 20;
 
-/// A cgroup of our own; removed when dropped.
+/// A new cgroup; removed when dropped.
 struct Group {
     dir: PathBuf,
     peak_file: &'static str,
@@ -28,7 +28,8 @@ impl Group {
         let dir = parent.join(name);
         fs::create_dir(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         let group = Self { dir, peak_file };
-        // A v2 parent that does not delegate the controller makes groups without the file (and Linux < 5.19 has none).
+        // A v2 parent that does not delegate the controller makes groups without the file (Linux before 5.19
+        // has none).
         group.peak().map_err(|error| format!("no {peak_file} in a new group: {error}"))?;
         Ok(group)
     }
@@ -64,7 +65,7 @@ impl Drop for Group {
     }
 }
 
-/// Where groups with a memory charge are made: cgroups(7).
+/// Returns where groups with a memory charge are made: cgroups(7).
 fn memory_hierarchy() -> Result<(PathBuf, &'static str), String> {
     let own =
         fs::read_to_string("/proc/self/cgroup").map_err(|error| format!("/proc/self/cgroup: {error}"))?;
@@ -83,13 +84,13 @@ fn memory_hierarchy() -> Result<(PathBuf, &'static str), String> {
     Ok((Path::new("/sys/fs/cgroup").join(path), "memory.peak"))
 }
 
-/// Runs the situation in a group of its own; the charge's peak and what the workload says of itself.
+/// Runs the situation in its own group; returns the charge's peak and what the workload reports.
 fn witness(group: &Group, args: &[&str]) -> (u64, String) {
     let truth = env::temp_dir().join(group.dir.file_name().expect("it has a name"));
     let procs = group.dir.join("cgroup.procs");
     let mut command = Command::new(env!("CARGO_BIN_EXE_workload"));
     command.args(args).env("WORKLOAD_TRUTH", &truth);
-    // SAFETY: one write(2) of the child's own membership; a Rust file write takes no lock.
+    // SAFETY: the child writes its own membership with one write(2); a Rust file write takes no lock.
     unsafe { command.pre_exec(move || fs::write(&procs, "0")) };
     let status = command.status().expect("the workload starts");
     group.wait_until_empty();
@@ -104,8 +105,8 @@ fn field(json: &str, name: &str) -> u64 {
     rest.split([',', '}']).next().and_then(|n| n.parse().ok()).expect("a number")
 }
 
-/// `args` builds `charged` MiB (each shared page once) that read as `resident` MiB of RSS in `processes` alive
-/// together.
+/// Checks that `args` builds `charged` MiB (each shared page once) that read as `resident` MiB of RSS in
+/// `processes` alive together.
 fn check(args: &[&str], charged: u64, resident: u64, processes: u64) {
     let group = match Group::new() {
         Ok(group) => group,
@@ -119,15 +120,17 @@ fn check(args: &[&str], charged: u64, resident: u64, processes: u64) {
         rss as f64 / MIB as f64
     );
     let (charged, resident) = (charged * MIB, resident * MIB);
-    // Above what was built, the group is charged for each process: its page tables (1/512 of what it maps), its
-    // stack, heap and kernel memory; and once: 64 pages a CPU taken in advance (mm/memcontrol.c,
-    // MEMCG_CHARGE_BATCH), the page cache of files that nobody had read before, and kernel memory of processes
-    // already gone, which is freed a while later (RCU): 50 quick forks of 300 MiB were seen to leave 5 MiB.
+    // Beyond what was built, the group is charged for each process: its page tables (1/512 of what it maps),
+    // its stack, heap and kernel memory. It is charged once for 64 pages a CPU taken in advance
+    // (mm/memcontrol.c, MEMCG_CHARGE_BATCH) and for the page cache of files read for the first time. Kernel
+    // memory of ended processes is freed a while later (RCU): 50 quick forks of 300 MiB were seen to leave 5
+    // MiB.
     let own = processes * (MIB + charged / 512);
     let once = 4 * MIB + 64 * 4096 * thread::available_parallelism().map_or(1, |n| n.get() as u64);
     assert!(charge >= charged, "{args:?}: charged {charge} bytes, built {charged}");
     assert!(charge <= charged + own + once, "{args:?}: charged {charge} bytes, built {charged}");
-    // RSS counts code and libc in every process that maps them: up to 3 MiB each in a debug build; and 64 stacks.
+    // RSS counts code and libc in every process that maps them: up to 3 MiB each in a debug build; and 64
+    // stacks.
     let stacks = if args == ["threads"] { MIB } else { 0 };
     assert!(rss >= resident, "{args:?}: said {rss} bytes, built {resident}");
     assert!(rss <= resident + processes * 3 * MIB + stacks, "{args:?}: said {rss} bytes, built {resident}");
@@ -193,6 +196,6 @@ fn the_tiny_program_is_what_it_touches() {
     assert!(ended.is_ok_and(|status| status.success()));
     let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it has a mark");
     let kib: u64 = mark.trim().trim_end_matches(" kB").parse().expect("a number");
-    // Code, stack and vdso: a few pages more than what it touches; far from what a libc would add.
+    // Code, stack and vdso take a few pages more than what it touches; a libc would add far more.
     assert!((800..=860).contains(&kib), "{kib} KiB");
 }

@@ -1,5 +1,6 @@
-//! What judging takes: `hwm compare --detect-leaks` of two made-up records of a job of one hour and 10,000 processes,
-//! as large as the recorder makes them (2,000 columns, 2,000 series of processes). Asked: less than a second.
+//! The cost of judging: `hwm compare --detect-leaks` of two made-up records of a job of one hour and 10,000
+//! processes, as large as the recorder makes them (2,000 columns, 2,000 series of processes). Asked: less
+//! than a second.
 
 use std::{
     fs,
@@ -23,7 +24,7 @@ const MIB: u64 = 1 << 20;
 pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     let dir = tempfile::tempdir()?;
     let (base, candidate) = (dir.path().join("base.json"), dir.path().join("candidate.json"));
-    // It shrank: a regression would be an exit code that is no success.
+    // The candidate shrank: a regression would give an exit code other than success.
     fs::write(&base, record(900).to_string())?;
     fs::write(&candidate, record(400).to_string())?;
     let mut wall = Vec::new();
@@ -39,7 +40,7 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     Ok(vec![row.at_most(1000.0).note(format!("two records of {} KiB", size(&base)))])
 }
 
-/// A record with such a total.
+/// Makes a record with this total.
 fn record(mib: u64) -> Value {
     let bytes = mib * MIB;
     let time = "2025-11-20T18:02:34Z";
@@ -69,7 +70,7 @@ fn record(mib: u64) -> Value {
             "max": bytes})
     };
     let mut all = vec![series("total", None, 0, COLUMNS)];
-    // Most live for half a minute, as many cells as the recorder keeps; some for all of the hour.
+    // Most live for half a minute, as many cells as the recorder keeps; some for the whole hour.
     all.extend((0..SERIES).map(|id| match id {
         0..5 => series("process", Some(id), 0, COLUMNS),
         _ => series("process", Some(id), id * (COLUMNS - 16) / SERIES, 16),

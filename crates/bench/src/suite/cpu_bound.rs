@@ -1,5 +1,5 @@
-//! What hwm takes of a core while one process computes for three seconds and nothing else happens: the job on
-//! which sampling can be slow, so that any cost is waste. Default settings. Asked: at most 1 % of a core.
+//! The CPU time of hwm while one process computes for three seconds and nothing else happens. On this job
+//! sampling can be slow, so that any cost is waste. Default settings. Asked: at most 1 % of a core.
 
 use std::time::Instant;
 
@@ -48,7 +48,7 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     ])
 }
 
-/// How many turns of `spin` take about so long on this machine.
+/// Returns how many turns of `spin` take this long on this machine.
 fn turns_of(seconds: f64) -> u64 {
     let probe = 50_000_000;
     programs::spin(probe);
@@ -59,7 +59,7 @@ fn turns_of(seconds: f64) -> u64 {
     turns
 }
 
-/// What the record itself says that measuring cost: a second witness, of one run more.
+/// Returns the cost that the record itself states, from one more run, as a second source.
 fn own_word(setup: &Setup, job: &[&str]) -> Result<String> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("record.json");

@@ -22,8 +22,8 @@ impl Crowd {
         let parent = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("the crowd")?;
         let mut crowd = Self { parent, pids: Vec::with_capacity(count) };
         let Some(out) = crowd.parent.stdout.take() else { bail!("the crowd has no output") };
-        // The children hold the pipe open, so its end does not come: count the lines. A crowd that could not
-        // be started in full kills what there is, and then the end does come.
+        // The children hold the pipe open, so it does not end: count the lines. A crowd that could not be
+        // started in full kills its processes, and then the pipe ends.
         for line in BufReader::new(out).lines().take(count) {
             crowd.pids.push(line?.parse().context("a pid of the crowd")?);
         }
@@ -37,7 +37,7 @@ impl Crowd {
         &self.pids
     }
 
-    /// The process whose children they are.
+    /// Returns the pid of the parent of the idle processes.
     pub(super) fn parent(&self) -> u32 {
         self.parent.id()
     }
@@ -45,7 +45,8 @@ impl Crowd {
 
 impl Drop for Crowd {
     fn drop(&mut self) {
-        // Closes its standard input, at which it kills and reaps its children, and waits for that.
+        // This closes the parent's standard input, at which it kills and reaps its children, and waits for
+        // it.
         if self.parent.wait().is_err() {
             let _ = self.parent.kill();
         }

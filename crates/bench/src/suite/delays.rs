@@ -1,7 +1,9 @@
-//! How much later a job starts under hwm, and how soon after it hwm is gone. The job writes `CLOCK_MONOTONIC`,
-//! which all processes share, when it gets to `main` and right before `_exit`; we note it before the spawn and
-//! when we see the end. Its life varies from pair to pair, so that hwm is met at different points of its
-//! sampling. Asked: start delay <= 5 ms over bare (40 ms with the kernel's events, 60 ms with a cgroup: kept below the
+//! The start delay of a job under hwm, and how soon after it hwm exits. The job writes `CLOCK_MONOTONIC`,
+//! which all processes share, at the start of `main` and right before `_exit`. This program notes it before
+//! the spawn and at the end. The job's life varies from pair to pair, so that it ends at different points of
+//! hwm's sampling.
+//!
+//! Asked: start delay <= 5 ms over bare (40 ms with the kernel's events, 60 ms with a cgroup: kept below the
 //! stricter figure; root gets a cgroup by default) and exit <= 10 ms after the job, 95 of 100 times, 30 runs.
 
 use std::{io::Read, process::Command, process::Stdio, time::Duration, time::Instant};
@@ -57,7 +59,7 @@ fn row(what: &str, millis: &[f64]) -> Row {
     Row::plain(what, "ms", stats::quantile(millis, 0.95))
 }
 
-/// From the spawn to the job's `main`, and from the job's last word to the end seen, in milliseconds.
+/// Returns the time from the spawn to the job's `main`, and from its last stamp to its end, in milliseconds.
 fn delays(command: &mut Command) -> Result<(f64, f64)> {
     command.stdout(Stdio::piped());
     let (start, spawned) = (Instant::now(), monotonic());

@@ -1,7 +1,10 @@
-//! What hwm costs a job that does nothing but start processes: `/bin/true`, 3,000 times, one after the other.
-//! Total CPU is that of the job and of hwm together, the kernel's work on hwm's behalf inside the job's forks
-//! and exits included. Asked: at most 1.06 times the bare job's, 1.12 as root (who gets exit records and a cgroup),
-//! 1.10 with `--exact`, judged by the lower end of the interval, because bare against bare scatters by 5 to 10 %; that
+//! The cost of hwm for a job that only starts processes: `/bin/true`, 3,000 times, one after the other. Total
+//! CPU is that of the job and of hwm together, with the kernel's work for hwm inside the job's forks and
+//! exits.
+//!
+//! Asked: at most 1.06 times the bare job's, 1.12 as root (with exit records and a cgroup), 1.10 with
+//! `--exact`. The lower end of the interval is judged, because bare against bare scatters by 5 to 10 %; that
+//! scatter is measured in the same run, and reported too.
 //! scatter is measured in the same run, and stands beside.
 
 use anyhow::Result;

@@ -1,5 +1,5 @@
-//! Wrapping the smallest command there is, `true`, beside GNU time, which prints one inherited figure. What is
-//! compared is the whole of `hwm run -q -- true` with the whole of `time -f %M true`, 20 of each per pair.
+//! The cost of wrapping the smallest command, `true`, beside GNU time, which prints one inherited figure.
+//! Compared are whole runs of `hwm run -q -- true` and `time -f %M true`, 20 of each per pair.
 
 use std::{
     path::Path,

@@ -1,10 +1,10 @@
 //! Runs a command and reads exactly what it used.
 //!
-//! The instrument's own CPU time must be told apart from that of the job it has waited for. `wait4` gives the
-//! sum of both, `/proc/PID/stat` has ticks of 10 ms, and the record's `capture.overhead` is the instrument's
-//! own word. The process's CPU clock (`clock_getcpuclockid(3)`) has none of these faults: nanoseconds, all
-//! threads, ended ones too, and no children. It can be read as long as the process has not been reaped, so we
-//! wait for the end with `WNOWAIT`, read the zombie's clock, and only then reap it.
+//! The CPU time of hwm must be separated from that of the job that it has waited for. `wait4` gives the sum
+//! of both, `/proc/PID/stat` has ticks of 10 ms, and the record's `capture.overhead` is hwm's own statement.
+//! The process's CPU clock (`clock_getcpuclockid(3)`) has none of these faults: nanoseconds, all threads,
+//! ended ones too, and no children. It can be read until the process is reaped. So this program waits for the
+//! exit with `WNOWAIT`, reads the zombie's clock, and then reaps it.
 
 use std::{
     io, mem,
@@ -16,28 +16,28 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-/// What one run of a command took.
+/// The cost of one run of a command.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Usage {
-    /// From before the spawn to the moment the end was seen.
+    /// The time from before the spawn to the moment the exit was seen.
     pub(super) wall: Duration,
     /// CPU time of the process itself, all its threads, without children.
     pub(super) own_cpu: Duration,
     /// CPU time of the process and of all descendants that were waited for.
     pub(super) tree_cpu: Duration,
-    /// `CLOCK_MONOTONIC` when its end was seen.
+    /// `CLOCK_MONOTONIC` when its exit was seen.
     pub(super) ended: Duration,
 }
 
-/// Runs a command to its end; an end other than success is an error, as its cost would mean nothing.
+/// Runs a command to its end. A failure is an error, as its cost would mean nothing.
 pub(super) fn run(command: &mut Command) -> Result<Usage> {
     let start = Instant::now();
     let child = command.spawn().with_context(|| format!("{} did not start", program(command)))?;
     finish(child, start).with_context(|| format!("under {}", program(command)))
 }
 
-/// Waits for a child's end and reads what it used.
-#[expect(clippy::needless_pass_by_value, reason = "the child is reaped: nobody may wait for it again")]
+/// Waits for a child's exit and reads its usage.
+#[expect(clippy::needless_pass_by_value, reason = "the child is reaped and must not be waited for again")]
 pub(super) fn finish(child: Child, start: Instant) -> Result<Usage> {
     let pid = child.id().cast_signed();
     let id = Pid::from_raw(pid).context("pid 0")?;
@@ -83,7 +83,7 @@ fn cpu_clock(pid: i32) -> io::Result<Duration> {
     Ok(Duration::new(time.tv_sec.try_into().map_err(invalid)?, time.tv_nsec.try_into().map_err(invalid)?))
 }
 
-/// Reaps a zombie of ours: how it ended, and the CPU time of itself and all it had waited for.
+/// Reaps a zombie child: its exit status, and the CPU time of itself and all it had waited for.
 fn reap(pid: i32) -> io::Result<(ExitStatus, Duration)> {
     let mut status = 0;
     // SAFETY: all zeros is a valid `rusage`.
@@ -104,7 +104,7 @@ fn of(time: libc::timeval) -> Duration {
 mod tests {
     use super::*;
 
-    /// The shell burns CPU time in a child: the sum has it, the shell's own clock has not.
+    /// The shell burns CPU time in a child: the sum includes it, the shell's own clock does not.
     #[test]
     fn own_time_leaves_children_out() {
         let burn = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";

@@ -1,5 +1,5 @@
-//! The naive ways to sample a job, to set `hwm` beside: files opened, read and closed each time, and members
-//! found either through `children` files or by a scan of all of `/proc`.
+//! Naive ways to sample a job, for comparison with `hwm`. Files are opened, read and closed each time;
+//! members are found either through `children` files or by a scan of all of `/proc`.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,15 +14,15 @@ use rustix::{
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
-/// How often the naive wrapper samples.
+/// The sampling interval of the naive wrapper.
 pub(super) const INTERVAL_MS: u32 = 100;
 
 /// How a naive wrapper finds the members of its job.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Way {
-    /// From parent to children: costs by the job.
+    /// From parent to children: the cost follows the job.
     Children,
-    /// All processes of the machine, each one's parent read: costs by the machine.
+    /// All processes of the machine, each one's parent read: the cost follows the machine.
     Scan,
 }
 
@@ -89,7 +89,7 @@ pub(super) fn by_scan(root: u32) -> Vec<u32> {
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        // proc_pid_stat(5): the name in parentheses may hold anything, then come the state and the parent.
+        // proc_pid_stat(5): the name in parentheses may contain anything, then come the state and the parent.
         let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
         if let Some(parent) = parent {
             children.entry(parent).or_default().push(pid);
@@ -123,7 +123,7 @@ mod tests {
         let mut shell = Command::new("/bin/sh");
         let shell = shell.args(["-c", "sleep 60 & echo; wait"]).stdout(std::process::Stdio::piped());
         let mut shell = shell.spawn().unwrap();
-        // The empty line says that the grandchild is there.
+        // The empty line means that the grandchild exists.
         std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut [0]).unwrap();
         let us = std::process::id();
         let (children, scan) = (by_children(us), by_scan(us));

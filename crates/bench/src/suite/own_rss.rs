@@ -1,8 +1,8 @@
-//! How large hwm itself becomes, with a record asked for (`-q --json=FILE`): its high-water mark (`VmHWM`), read
-//! every half millisecond until its end, writing the record included. Asked: at most 6 MiB for jobs of up to
-//! 1,000 processes, at most 16 MiB at any size and length.
+//! The size of hwm itself while it writes a record (`-q --json=FILE`): its high-water mark (`VmHWM`), read
+//! every half millisecond until its exit, the writing of the record included. Asked: at most 6 MiB for jobs
+//! of up to 1,000 processes, at most 16 MiB at any size and length.
 //!
-//! Not `ru_maxrss`: that would cover the job's processes, for which hwm waited, too.
+//! It is not `ru_maxrss`, which would cover the job's processes, for which hwm waited, too.
 
 use std::{fs::File, process::Command, thread, time::Duration, time::Instant};
 
@@ -12,13 +12,14 @@ use rustix::io::pread;
 use super::{Setup, measure, record};
 use crate::{stats, table::Row};
 
-/// Longer than what a mark may rise unseen; short beside the writing of a record of any length.
+/// The interval of reads: short beside the writing of a record of any length.
 const PAUSE: Duration = Duration::from_micros(500);
 
 pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     let small = row(setup, "job of 10 processes", &[], &["rest", "10", "1000"], 3)?;
     let large = row(setup, "job of 1,000 processes at once", &[], &["rest", "1000", "2000"], 3)?;
-    // At the default pace hwm would see a third of these. With 50 ms it sees all: more than it keeps rows for.
+    // At the default pace hwm would see a third of these. With 50 ms it sees all: more than it keeps rows
+    // for.
     let count = setup.sized("110000", "4000");
     let what = format!("job of {count} processes, -i 50");
     let long = row(setup, &what, &["-i", "50"], &["churn", count, "2000", "600"], 1)?;
@@ -41,7 +42,7 @@ fn row(setup: &Setup, what: &str, options: &[&str], job: &[&str], runs: usize) -
     Ok(Row::new(format!("own peak RSS, {what}"), "MiB", stats::mean(&marks)).note(note))
 }
 
-/// The last `VmHWM` of a process before its end, in KiB.
+/// Returns the last `VmHWM` of a process before its exit, in KiB.
 fn highest(command: &mut Command) -> Result<u64> {
     let start = Instant::now();
     // `spawn` returns after the exec, so that the mark is of the new image from the first read on.
@@ -60,7 +61,7 @@ fn highest(command: &mut Command) -> Result<u64> {
     last.context("it ended before its size could be read")
 }
 
-/// `VmHWM` in KiB, of the text of a status file (`proc_pid_status(5)`).
+/// Returns `VmHWM` in KiB, from the text of a status file (`proc_pid_status(5)`).
 fn mark(status: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(status).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

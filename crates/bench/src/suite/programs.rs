@@ -1,4 +1,4 @@
-//! The jobs: this program again, called as `bench job NAME ...`. They are small and of known shape.
+//! The jobs: this program, called as `bench job NAME ...`. They are small and of known shape.
 
 use std::{
     io::{self, BufRead, Write},
@@ -17,7 +17,7 @@ pub(super) const VERB: &str = "job";
 
 /// Plays the job that the arguments name; `None` when they name none.
 pub(super) fn main() -> Option<ExitCode> {
-    // Before anything else: `stamp` reports when it got to run.
+    // This comes first: `stamp` reports when it began to run.
     let started = monotonic();
     let mut args = std::env::args().skip(1);
     if args.next().as_deref() != Some(VERB) {
@@ -69,7 +69,7 @@ fn trues(count: usize) -> Result<()> {
     Ok(())
 }
 
-/// `count` processes, this one included, all alive and idle for `time`.
+/// Runs `count` processes, this one included, all alive and idle for `time`.
 fn rest(count: usize, time: Duration) -> Result<()> {
     let idle = fork_many(count.saturating_sub(1), idle)?;
     thread::sleep(time);
@@ -77,7 +77,7 @@ fn rest(count: usize, time: Duration) -> Result<()> {
     Ok(())
 }
 
-/// `count` idle processes that stay until standard input ends. Their pids go to standard output.
+/// Runs `count` idle processes until standard input ends, and prints their pids.
 fn crowd(count: usize) -> Result<()> {
     let idle = fork_many(count, idle)?;
     let mut out = io::stdout().lock();
@@ -90,7 +90,7 @@ fn crowd(count: usize) -> Result<()> {
     Ok(())
 }
 
-/// `count` processes in all that live for `life` each, at most `alive` of them at a time.
+/// Runs `count` processes in all that live for `life` each, at most `alive` of them at a time.
 fn churn(count: usize, alive: usize, life: Duration) -> Result<()> {
     let mut living = std::collections::VecDeque::with_capacity(alive);
     for _ in 0..count {
@@ -107,13 +107,13 @@ fn churn(count: usize, alive: usize, life: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Says when it began and when it ended, on the clock that all processes share.
+/// Prints when it began and when it ended, on the clock that all processes share.
 fn stamp(started: Duration, time: Duration) -> Result<()> {
     thread::sleep(time);
     let mut out = io::stdout().lock();
     writeln!(out, "{} {}", started.as_nanos(), monotonic().as_nanos())?;
     out.flush()?;
-    // SAFETY: nothing is left to be flushed or dropped; the end shall follow the stamp at once.
+    // SAFETY: nothing is left to be flushed or dropped; the exit must follow the stamp at once.
     unsafe { libc::_exit(0) }
 }
 
@@ -138,28 +138,28 @@ fn fork_many(count: usize, body: fn()) -> Result<Vec<Pid>> {
     Ok(pids)
 }
 
-/// A child that runs `body` and ends, and ends with us in any case.
+/// Forks a child that runs `body` and exits, and that dies with this process in any case.
 fn fork(body: impl FnOnce()) -> io::Result<Pid> {
     let us = rustix::process::getpid();
     // SAFETY: the jobs have one thread, so the child finds every lock free.
     match unsafe { libc::fork() } {
         0 => {
             let tied = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-            // We may have died before the line above.
+            // The parent may have died before the line above.
             if tied.is_ok() && rustix::process::getppid() == Some(us) {
                 body();
             }
-            // SAFETY: ends the child without running what the parent has registered for its own end.
+            // SAFETY: this ends the child without running the parent's exit handlers.
             unsafe { libc::_exit(0) }
         }
         pid => Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error),
     }
 }
 
-/// Kills and reaps our children.
+/// Kills and reaps the children.
 fn kill_all(pids: &[Pid]) {
     for &pid in pids {
-        // One that is gone already is as good as killed.
+        // A process that is gone already needs no signal.
         let _ = kill_process(pid, Signal::KILL);
     }
     for &pid in pids {

@@ -1,5 +1,5 @@
-//! What one sample of 300 processes costs, by three ways of reading, side by side in one process; and what hwm
-//! itself takes per sample of as many. Asked: at most 0.2 ms with kept descriptors.
+//! The cost of one sample of 300 processes, by three ways of reading in one process, and the cost of hwm per
+//! sample of as many. Asked: at most 0.2 ms with kept descriptors.
 
 use std::{fs::File, thread, time::Duration};
 
@@ -28,7 +28,7 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The three ways, in turn, on the same processes.
+/// Times the three ways, in turn, on the same processes.
 fn ways(setup: &Setup) -> Result<Vec<Row>> {
     let crowd = Crowd::start(setup, PROCESSES)?;
     raise_open_files();
@@ -62,8 +62,8 @@ fn ways(setup: &Setup) -> Result<Vec<Row>> {
     ])
 }
 
-/// hwm's own CPU per sample: the difference between a long and a short run of the same job, so that its start,
-/// the finding of the members and the report cancel out.
+/// Returns hwm's own CPU time per sample: the difference between a long and a short run of the same job, so
+/// that its start, the finding of the members and the report cancel out.
 fn hwm(setup: &Setup) -> Result<Row> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("record.json");
@@ -98,7 +98,7 @@ fn resident_kept(statm: &File) -> Option<u64> {
     naive::resident(text.get(..n)?)
 }
 
-/// Microseconds of CPU time per call, over `times` calls: a busy machine shall not count.
+/// Returns the microseconds of CPU time per call, over `times` calls: a busy machine must not matter.
 pub(super) fn time(times: u32, sample: impl Fn() -> u64) -> f64 {
     let start = clock_gettime(ClockId::ThreadCPUTime);
     for _ in 0..times {
@@ -107,7 +107,7 @@ pub(super) fn time(times: u32, sample: impl Fn() -> u64) -> f64 {
     since(start, times)
 }
 
-/// As [`time`], of calls since `start` (of this thread's CPU clock).
+/// As [`time`], for calls since `start` (of this thread's CPU clock).
 pub(super) fn since(start: Timespec, times: u32) -> f64 {
     let end = clock_gettime(ClockId::ThreadCPUTime);
     let (seconds, nanoseconds) = (end.tv_sec - start.tv_sec, end.tv_nsec - start.tv_nsec);
@@ -121,9 +121,9 @@ fn times(ratio: Option<Estimate>) -> String {
     )
 }
 
-/// One descriptor a process: the usual soft limit of 1,024 is near.
+/// Raises the limit: with one descriptor a process, the usual soft limit of 1,024 is near.
 fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
-    // If refused, opening says so.
+    // If this is refused, opening fails and says so.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

@@ -1,5 +1,6 @@
-//! What `Snapshot::now` costs a program: where there is no GPU, and where there is one whose driver takes 10 ms to open
-//! (an NVML that only plays one). Beside it a monitor opened for each call, as a library without a memory would do.
+//! The cost of `Snapshot::now` for a program without a GPU, and with one whose driver takes 10 ms to open (an
+//! NVML that only plays one). A monitor opened for each call is measured too, as a library that keeps nothing
+//! would do.
 
 use std::{hint::black_box, path::Path, process::Command, time::Instant};
 
@@ -61,7 +62,7 @@ impl Measured {
     }
 }
 
-/// Each run is a process of its own, so each has its first call.
+/// Measures runs, each in a new process, so that each has its first call.
 fn measure(setup: &Setup, command: &mut dyn FnMut() -> Command) -> Result<Measured> {
     let mut measured = Measured::default();
     for _ in 0..setup.pairs {
@@ -83,7 +84,7 @@ fn measure(setup: &Setup, command: &mut dyn FnMut() -> Command) -> Result<Measur
     Ok(measured)
 }
 
-/// The job: prints how many devices there are and what the calls took.
+/// Plays the job: prints how many devices there are and what the calls took.
 pub(super) fn play() -> Result<()> {
     const CALLS: u32 = 5_000;
     const OPENED: u32 = 20;

@@ -1,6 +1,6 @@
-//! Whether hwm's cost follows the job or the machine: the same job (10 idle processes, one second) with 100 and
-//! with 5,000 unrelated idle processes alive. Asked: own CPU at most 1.5 times as much with 5,000.
-//! Beside it the naive way, which scans `/proc` for each sample.
+//! Checks that hwm's cost follows the job and not the machine: the same job (10 idle processes, one second)
+//! with 100 and with 5,000 unrelated idle processes alive. Asked: own CPU at most 1.5 times as much with
+//! 5,000. The naive way, which scans `/proc` for each sample, is measured too.
 
 use std::{thread, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
 
 const JOB: [&str; 3] = ["rest", "10", "1000"];
 
-/// A crowd's birth and death leave the kernel work to do, which must not fall on the next run.
+/// The start and end of a crowd leave the kernel work to do, which must not affect the next run.
 const SETTLE: Duration = Duration::from_millis(300);
 
 pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {

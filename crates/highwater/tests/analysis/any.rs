@@ -1,4 +1,4 @@
-//! What must hold of any records.
+//! Properties of the analysis that hold for any records.
 
 use highwater::{
     analysis::{LeakRules, Rules, Verdict, compare, find_leaks},
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::made::{MIB, record};
 
-/// A record with a total of any size in any interval, or none, and any groups.
+/// Generates a record with a total of any size in any interval, or none, and any groups.
 fn any_record() -> impl Strategy<Value = Record> {
     let sizes = || prop_oneof![0..2000 * MIB, any::<u64>(), Just(0), Just(u64::MAX)];
     let groups = prop::collection::vec(("[ab]{1,2}", prop::option::of(sizes())), 0..6);
@@ -59,7 +59,7 @@ proptest! {
             prop_assert!(after > before && after - before > floor, "{row:?}");
             prop_assert!(row.candidate.lower_bytes > row.base.upper_bytes || row.base.bytes.is_none(), "{row:?}");
         }
-        // With itself nothing is a regression.
+        // A record compared with itself is never a regression.
         prop_assert_ne!(compare(&base, &base, rules).verdict, Verdict::Regression);
     }
 
@@ -71,7 +71,7 @@ proptest! {
                 after / 2 >= before && after - before > Rules::default().floor_bytes
             });
             prop_assert!(!doubled || row.verdict != Verdict::Fine, "{row:?}");
-            // What is not known is fine only where a side has no such group at all.
+            // An unknown quantity is fine only if a side has no such group at all.
             let absent = [row.base, row.candidate].iter().any(|side| side.runs > 0 && side.absent == side.runs);
             let known = row.base.bytes.is_some() && row.candidate.bytes.is_some();
             prop_assert!(known || absent || row.verdict == Verdict::Unknown, "{row:?}");
@@ -121,7 +121,8 @@ proptest! {
         lows in prop::collection::vec(100.0..140.0_f64, 2..20),
         highs in prop::collection::vec(150.0..2000.0_f64, 400),
     ) {
-        // Any heights, but every so often it comes back to nearly the same; to its lowest at the end.
+        // The heights are arbitrary, but every so often the series returns nearly to the same; at the end to
+        // its lowest.
         let mib: Vec<f64> = highs.iter().enumerate().map(|(second, high)| {
             if second % 20 == 19 { lows[second % lows.len()] } else { *high }
         }).collect();

@@ -1,4 +1,4 @@
-//! What is a leak and what is none.
+//! Tests of what is a leak and what is not.
 
 use highwater::{
     analysis::{LeakReport, LeakRules, find_leaks},
@@ -7,7 +7,7 @@ use highwater::{
 
 use crate::made::{add_series, course};
 
-/// Readings: 400 of one second.
+/// The length of a series: 400 samples of one second.
 const LENGTH: usize = 400;
 
 fn shape(of: impl Fn(f64) -> f64) -> Vec<f64> {
@@ -34,7 +34,7 @@ fn a_leak_whose_end_was_hardly_seen() {
     assert_eq!(find_leaks(&record, LeakRules::default()).leaks.len(), 1);
 }
 
-/// A scatter of +-1, always the same.
+/// Returns a scatter of +-1, always the same.
 fn scatter(second: f64) -> f64 {
     (second * 12.9898).sin() * 43_758.545 % 1.0
 }
@@ -65,7 +65,7 @@ fn a_leak_after_a_large_start() {
 #[test]
 fn a_leak_and_then_the_end_of_the_job() {
     assert_eq!(judged(&shape(|s| if s < 395.0 { 100.0 + s } else { 0.0 })).leaks.len(), 1);
-    // Read in the midst of being freed; with and without a reading after it.
+    // The sample is taken while memory is freed, with and without a sample after it.
     for half_freed in [395.0, 399.0] {
         for part in [0.9, 0.7, 0.5, 0.2] {
             let report = judged(&shape(|s| match s - half_freed {
@@ -97,7 +97,7 @@ fn one_worker_of_many() {
     assert_eq!((report.search.judged, report.search.too_short), (51, 0));
 }
 
-/// A tooth of so many seconds.
+/// Returns the height of a tooth of this many seconds.
 fn tooth(second: f64, length: f64) -> f64 {
     second % length / length
 }
@@ -151,7 +151,7 @@ fn one_large_late_allocation() {
             assert_eq!(report.leaks, [], "at {begin} s, in {length} s");
         }
     }
-    // Held only for a while, and with something left of it.
+    // The memory is used only for a while, and some of it stays.
     let report = judged(&shape(|s| match s {
         ..100.0 => 100.0,
         ..360.0 => 3000.0,
@@ -181,13 +181,13 @@ fn what_is_too_short_is_not_called_free_of_leaks() {
     assert!(!find_leaks(&none, LeakRules::default()).search.total_judged);
 }
 
-/// A value of 0 to 1 that looks random.
+/// Returns a value of 0 to 1 that looks random.
 fn chance(seed: u32, second: f64) -> f64 {
     let value = (second * 12.9898 + f64::from(seed) * 78.233).sin() * 43_758.545;
     value - value.floor()
 }
 
-/// The lowest points of noise seem to rise now and then: that may not be more often than this.
+/// The lowest points of noise seem to rise now and then: that must not happen more often than this.
 #[test]
 fn noise() {
     let flagged = |of: &dyn Fn(u32, f64) -> f64| {

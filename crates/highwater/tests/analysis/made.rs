@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 pub(crate) const MIB: u64 = 1 << 20;
 
-/// A record whose total is exact, with these groups and no series.
+/// Makes a record whose total is exact, with these groups and no series.
 pub(crate) fn record(total_mib: u64, groups: &[(&str, u64)]) -> Record {
     let mut document: Value = serde_json::from_str(include_str!("../records/1.2.json")).unwrap();
     let bytes = total_mib * MIB;
@@ -34,14 +34,14 @@ pub(crate) fn read(document: &Value) -> Record {
     Record::from_json(document.to_string().as_bytes()).unwrap()
 }
 
-/// A record with a total of so many MiB at each whole `step` seconds.
+/// Makes a record with a total of these MiB at each whole `step` seconds.
 pub(crate) fn course(step: f64, mib: &[f64]) -> Record {
     let mut record = record(1, &[]);
     add_series(&mut record, step, "total", None, mib);
     record
 }
 
-/// One more series.
+/// Adds a series.
 pub(crate) fn add_series(record: &mut Record, step: f64, scope: &str, id: Option<u64>, mib: &[f64]) {
     let timeline = record.timeline.as_mut().unwrap();
     while timeline.seconds.len() < mib.len() {

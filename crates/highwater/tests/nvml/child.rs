@@ -1,4 +1,4 @@
-//! What runs in a process of its own, with the library that its environment names, and writes lines of what it was told.
+//! The child of the tests: it uses the library that its environment names, and prints the results as lines.
 
 use std::{collections::HashSet, env, fmt::Write, fs, path::PathBuf, process};
 
@@ -7,7 +7,7 @@ use highwater::{
     gpu::{self, Device, Figure, Gap, Listing, Monitor, PidSpace, Reading, Usage},
 };
 
-/// Not a test: what the tests start.
+/// This is not a test but the program that the tests start.
 #[test]
 #[ignore = "runs as the child of the other tests"]
 fn as_a_child() {
@@ -37,7 +37,7 @@ fn list() -> String {
     told + &listing_lines(&monitor.usages())
 }
 
-/// What is told of this process alone: by the long way, and in plain numbers.
+/// Returns the answers about this process alone: in full, and in plain numbers.
 fn own() -> String {
     let mut told = listing_lines(&Monitor::new().usages_of(&HashSet::from([process::id()])));
     let snapshot = Snapshot::now(0).unwrap();
@@ -66,12 +66,12 @@ fn often() -> String {
         Snapshot::now(0).unwrap();
     }
     drop(Monitor::new().devices());
-    // Never asked, so never opened.
+    // This monitor gets no query, so it opens nothing.
     drop(Monitor::new());
     "100 snapshots\n".into()
 }
 
-/// The driver is installed while the process runs.
+/// Installs the driver while the process runs.
 fn later() -> String {
     let library = PathBuf::from(env::var_os("LD_LIBRARY_PATH").unwrap()).join("libnvidia-ml.so.1");
     let aside = library.with_extension("aside");
@@ -90,12 +90,12 @@ fn later() -> String {
     told
 }
 
-/// The parent's monitor and the shared one, used in a forked child.
+/// Uses the parent's monitor and the shared one in a forked child.
 fn fork() {
     let mut monitor = Monitor::new();
     assert!(monitor.devices()[0].is_readable());
     Snapshot::now(0).unwrap();
-    // SAFETY: this is the only thread that does anything; the child ends without unwinding into the test's harness.
+    // SAFETY: no other thread does anything; the child ends without unwinding into the test's harness.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let mut told = format!("inherited monitor: {}", device_line(&monitor.devices()[0]));
@@ -103,11 +103,11 @@ fn fork() {
         let device = Snapshot::now(0).unwrap().device.unwrap();
         write!(told, "shared monitor: {}", device_line(&device)).unwrap();
         tell(&told);
-        // SAFETY: ends the process.
+        // SAFETY: this ends the process.
         unsafe { libc::_exit(0) };
     }
     let mut status = 0;
-    // SAFETY: the child is ours, and `status` is a number to write to.
+    // SAFETY: the child belongs to this process, and `status` is a number to write to.
     let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
     assert_eq!((waited, status), (child, 0));
     assert!(monitor.devices()[0].is_readable(), "the parent's session lives on");
@@ -137,7 +137,7 @@ fn device_line(device: &Device) -> String {
 }
 
 fn listing_lines(listing: &Listing) -> String {
-    // Rows stand by pid, and ours may be any: the table has us last on each device.
+    // Rows are in the order of pids, and this process's may be any: the table has it last on each device.
     let mut told = String::new();
     for rows in listing.usages.chunk_by(|one, other| one.device == other.device) {
         assert!(rows.is_sorted_by_key(|usage| usage.pid));

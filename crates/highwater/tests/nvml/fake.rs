@@ -1,4 +1,4 @@
-//! Programs that find the fake where they look for NVML.
+//! Programs that find the fake library in place of NVML.
 
 use std::{
     env, fs,
@@ -24,7 +24,7 @@ const SINCE_R510: [&str; 4] = [
     "nvmlDeviceGetMemoryInfo_v2",
 ];
 
-/// And those that very old ones do not have.
+/// The functions that even older drivers lack.
 const SINCE_LONG: [&str; 8] = [
     "nvmlDeviceGetComputeRunningProcesses_v2",
     "nvmlDeviceGetGraphicsRunningProcesses_v2",
@@ -49,14 +49,15 @@ impl Fake {
         };
         fs::write(dir.path().join("libnvidia-ml.so.1"), library).unwrap();
         if scenario.starts_with("smi") {
-            // Not a copy: one that another thread's fork still holds open for writing could not be run.
+            // A link, and not a copy: a file that another thread's fork still has open for writing cannot be
+            // executed.
             let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nvml/nvidia-smi.sh");
             std::os::unix::fs::symlink(script, dir.path().join("nvidia-smi")).unwrap();
         }
         Self { scenario: scenario.to_owned(), dir, prefix: Vec::new() }
     }
 
-    /// The same in a pid namespace of its own, with a procfs of it; `None` where we may not make one.
+    /// Runs the same in a new pid namespace, with a procfs of it; `None` if this user may not make one.
     pub(crate) fn in_a_namespace(mut self) -> Option<Self> {
         let path = env::var_os("PATH")?;
         let unshare = env::split_paths(&path).map(|dir| dir.join("unshare")).find(|path| path.exists())?;
@@ -69,7 +70,7 @@ impl Fake {
         Some(self)
     }
 
-    /// What the test's child says that does `what` (see `child.rs`).
+    /// Returns the output of the test's child for `what` (see `child.rs`).
     pub(crate) fn tell(&mut self, what: &str) -> String {
         let status = self.status(what);
         assert!(status.success(), "{}, {what}: {status:?}", self.scenario);
@@ -94,14 +95,14 @@ impl Fake {
         output.status
     }
 
-    /// What the library wrote down of its sessions.
+    /// Returns the library's log of its sessions.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 }
 
-/// The library without these functions: their names are spoilt in a copy, so that looking them up fails as it does
-/// with a driver that never had them.
+/// Returns the library without these functions: their names are spoilt in a copy, so that looking them up
+/// fails as with a driver that never had them.
 fn without(names: &[&str]) -> Vec<u8> {
     let mut bytes = fs::read(library()).unwrap();
     for name in names {
@@ -118,7 +119,7 @@ fn without(names: &[&str]) -> Vec<u8> {
     bytes
 }
 
-/// The fake; Cargo builds no libraries of other crates for a test, so we ask it.
+/// Returns the path of the fake; Cargo builds no libraries of other crates for a test, so it is called.
 fn library() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {

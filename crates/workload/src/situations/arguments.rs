@@ -1,4 +1,4 @@
-//! Processes whose arguments are long: what `/proc/PID/cmdline` shows is theirs to choose.
+//! Processes with long arguments: a process chooses what `/proc/PID/cmdline` shows.
 
 use std::{
     env, fs,
@@ -29,8 +29,8 @@ struct MemoryMap {
     exe_fd: u32,
 }
 
-/// Makes `size` bytes its arguments, of which nearly none are in memory: zeros, and a byte at the end that is none. Says
-/// `ready`, starts `children` that end at once, and stays for `time`.
+/// Makes `size` bytes its arguments, nearly none of them in memory: zeros, and a last byte that is not.
+/// Prints `ready`, starts `children` that end at once, and stays for `time`.
 pub(crate) fn vast(size: usize, time: Duration, children: usize) {
     if let Err(error) = replace_arguments(size) {
         println!("refused: {error}");
@@ -57,9 +57,9 @@ fn replace_arguments(size: usize) -> io::Result<()> {
         .split(' ')
         .map(|f| f.parse().unwrap_or(0))
         .collect();
-    // Numbered as in proc_pid_stat(5), where the name is the second.
+    // The number is that of proc_pid_stat(5), in which the name is the second.
     let field = |number: usize| fields.get(number - 2).copied().unwrap_or(0);
-    // SAFETY: a new mapping at a place of the kernel's choice; it is never taken away.
+    // SAFETY: this is a new mapping at a place of the kernel's choice; it is never unmapped.
     let area = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
@@ -73,7 +73,8 @@ fn replace_arguments(size: usize) -> io::Result<()> {
     if area == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: inside of the mapping. The last byte stays 0, or the kernel would show the first word alone.
+    // SAFETY: the address is inside the mapping. The last byte stays 0, or the kernel would show the first
+    // word alone.
     unsafe { area.cast::<u8>().add(size - 2).write(b'x') };
     // SAFETY: sbrk(0) changes nothing.
     let brk = unsafe { libc::sbrk(0) } as u64;
@@ -100,7 +101,7 @@ fn replace_arguments(size: usize) -> io::Result<()> {
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// So many programs of 1 MiB at a time, each under a name of `length` bytes of its own.
+/// Runs this many programs of 1 MiB at a time, each under a different name of `length` bytes.
 pub(crate) fn long_names(count: usize, length: usize, time: Duration) {
     let program = env::current_exe().expect("our own path");
     let start = |number: usize| {

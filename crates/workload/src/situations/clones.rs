@@ -1,4 +1,4 @@
-//! Children made by clone(2) in ways that fork(2) has not.
+//! Children made by clone(2) in ways that fork(2) does not offer.
 
 use std::{os::raw::c_void, time::Duration};
 
@@ -7,16 +7,16 @@ use super::{
     process::{exit_now, sleep},
 };
 
-/// What a child is told, in memory that both have.
+/// The task of a child, in memory that both processes share.
 struct Order {
-    /// Before it grows: by then its maker has left.
+    /// The time before it grows: by then its maker has left.
     pause: Duration,
     size: usize,
     time: Duration,
 }
 
 extern "C" fn hold(order: *mut c_void) -> i32 {
-    // SAFETY: `start` leaks it, so it lives, and nobody changes it.
+    // SAFETY: `start` leaks it, so it lives, and no code changes it.
     let order = unsafe { &*order.cast::<Order>() };
     sleep(order.pause);
     let block = Block::new(order.size);
@@ -25,7 +25,7 @@ extern "C" fn hold(order: *mut c_void) -> i32 {
     exit_now(0)
 }
 
-/// When the maker leaves its memory map.
+/// The time after which the maker leaves its memory map.
 const LEAVES: Duration = Duration::from_millis(50);
 
 /// Starts a child with these flags that holds `size` for `time`.
@@ -39,13 +39,14 @@ fn start(flags: libc::c_int, size: usize, time: Duration) {
     assert!(pid > 0, "clone: {}", std::io::Error::last_os_error());
 }
 
-/// The child is its maker's sibling: the maker ends at once, and whoever started it has a child that it never made.
+/// Makes the child its maker's sibling: the maker ends at once, and its parent has a child that it never
+/// made.
 pub(crate) fn sibling(size: usize, time: Duration) -> ! {
     start(libc::CLONE_PARENT, size, time);
     exit_now(0)
 }
 
-/// The child runs in its maker's memory map, which the maker leaves: it ends, or execs `program`.
+/// Runs the child in its maker's memory map, which the maker leaves: it ends, or execs `program`.
 pub(crate) fn guest(size: usize, time: Duration, program: Option<&str>) -> ! {
     let own = Block::new(20 << 20);
     start(libc::CLONE_VM, size, time);

@@ -8,21 +8,21 @@ use super::{
     process::{fork, ms, sleep, wait},
 };
 
-/// What is held, as a part of the size, when so much of the time has passed (both 0 to 1).
+/// The memory as a part of the size, after a part of the time (both 0 to 1).
 type Course = fn(f64) -> f64;
 
-/// Teeth in a run.
+/// The number of teeth in a run.
 const TEETH: f64 = 16.0;
 
 fn tooth(part: f64) -> f64 {
     (part * TEETH).fract()
 }
 
-/// The course of this name.
+/// Returns the course of this name.
 pub(crate) fn named(name: &str) -> Option<Course> {
     Some(match name {
         "steady" => |part| 0.1 + 0.9 * part,
-        // A third of each tooth is never given back.
+        // A third of each tooth is never freed.
         "rising-teeth" => |part| 0.1 + 0.8 * (part * TEETH).floor() / TEETH + 0.15 * tooth(part),
         "flat-teeth" => |part| 0.1 + 0.9 * tooth(part),
         "warm-up" => |part| 0.05 + 0.95 * (part / 0.3).min(1.0),
@@ -33,7 +33,7 @@ pub(crate) fn named(name: &str) -> Option<Course> {
     })
 }
 
-/// Memory is taken and given back in pieces of this size.
+/// Memory is mapped and freed in pieces of this size.
 const PIECE: usize = 128 << 10;
 
 /// Follows the course up to `size`, for `time`.
@@ -44,7 +44,7 @@ pub(crate) fn follow(course: Course, size: usize, time: Duration) {
     loop {
         let part = begun.elapsed().as_secs_f64() / time.as_secs_f64();
         if part >= 1.0 {
-            // As most programs end: the kernel takes it back at once.
+            // The memory stays mapped, as in most programs that exit: the kernel frees it at once.
             std::mem::forget(held);
             return;
         }
@@ -58,7 +58,7 @@ pub(crate) fn follow(course: Course, size: usize, time: Duration) {
     }
 }
 
-/// So many workers that hold a quarter of `size` each; the second one leaks up to `size`.
+/// Runs this many workers that use a quarter of `size` each; the second one leaks up to `size`.
 pub(crate) fn one_leaks(workers: usize, size: usize, time: Duration) {
     let worker = |place: usize| {
         let (course, size): (Course, _) =

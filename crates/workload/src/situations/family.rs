@@ -8,7 +8,8 @@ use super::{
     process::{Pipe, exit_now, fork, ms, raw_fork, sleep, wait},
 };
 
-/// All children live all along; their spikes follow one another. The peak is one spike above the bases.
+/// Keeps all children alive throughout; their spikes follow one another. The peak is one spike above the
+/// bases.
 pub(crate) fn spikes_in_turn(children: usize, size: usize, high: Duration) {
     let turns: Vec<Pipe> = (0..children).map(|_| Pipe::new()).collect();
     let ends: Vec<Pipe> = (0..children).map(|_| Pipe::new()).collect();
@@ -38,8 +39,8 @@ pub(crate) fn spikes_in_turn(children: usize, size: usize, high: Duration) {
     pids.into_iter().for_each(wait);
 }
 
-/// Parent, child and grandchild, each there from the start, holding 50, 100 and 70 MiB; the first two
-/// overlap, then the last two: the peak is 170 MiB, the sum of the three marks 220.
+/// Runs parent, child and grandchild, each from the start, with 50, 100 and 70 MiB. The first two overlap,
+/// then the last two: the peak is 170 MiB, the sum of the three high-water marks 220.
 pub(crate) fn generations() {
     let (child_has_grown, parent_has_freed, grandchild_has_grown) = (Pipe::new(), Pipe::new(), Pipe::new());
     let grow = |size: usize| {
@@ -51,7 +52,7 @@ pub(crate) fn generations() {
         sleep(ms(time));
         drop(block);
     };
-    // Nobody grows or frees at the same time as another, however busy the machine is.
+    // No process grows or frees at the same time as another, however busy the machine is.
     let child = fork(|| {
         let grandchild = fork(|| {
             parent_has_freed.hear();
@@ -74,7 +75,7 @@ pub(crate) fn generations() {
     wait(child);
 }
 
-/// The new owner allocates only after the old one has freed: never more than one `size` at a time.
+/// Lets the new owner allocate only after the old one has freed: never more than one `size` at a time.
 pub(crate) fn hand_over(size: usize, each: Duration, turns: usize) {
     let (here, there) = (Pipe::new(), Pipe::new());
     let hold = || {
@@ -98,11 +99,11 @@ pub(crate) fn hand_over(size: usize, each: Duration, turns: usize) {
     wait(child);
 }
 
-/// The middle process dies; whoever inherits its child, it grows only then.
+/// Ends the middle process; its child is reparented, and grows only then.
 pub(crate) fn orphan(size: usize, middle_lives: Duration) {
     let gone = Pipe::new();
     let middle = fork(|| {
-        // SAFETY: no arguments, cannot fail.
+        // SAFETY: the call has no arguments and cannot fail.
         let parent = unsafe { libc::getpid() };
         fork(|| {
             // SAFETY: as above.
@@ -121,10 +122,10 @@ pub(crate) fn orphan(size: usize, middle_lives: Duration) {
     gone.wait_until_all_left();
 }
 
-/// Exits at once; what it leaves behind has a session of its own, and grows later. It writes the truth.
+/// Exits at once; its child has a new session, and grows later. The child writes the truth.
 pub(crate) fn daemon(size: usize) {
     let first = fork(|| {
-        // SAFETY: no arguments.
+        // SAFETY: the call has no arguments.
         unsafe { libc::setsid() };
         if raw_fork() == 0 {
             meter::forked(0);

@@ -9,7 +9,7 @@ use super::{
     process::{exit_now, ms, raw_fork, sleep, wait},
 };
 
-/// Holds `size` bytes, becomes a program that holds `then` MiB: one process, two address spaces.
+/// Maps `size` bytes, then execs a program that maps `then` MiB: one process, two address spaces.
 pub(crate) fn exec(size: usize, then: usize) {
     let block = Block::new(size);
     meter::settle();
@@ -23,8 +23,8 @@ pub(crate) fn exec(size: usize, then: usize) {
     panic!("exec: {error}");
 }
 
-/// Holds `size` bytes and starts `program` over and over. Between fork and exec the child shares all pages of
-/// its parent: the RSS sum doubles then, though no memory was added.
+/// Maps `size` bytes and starts `program` repeatedly. Between fork and exec the child shares all pages of its
+/// parent: the RSS sum doubles then, though no memory was added.
 pub(crate) fn fork_exec(size: usize, times: usize, program: &str) {
     let program = CString::new(program).expect("no zero byte in a path");
     let arguments = [program.as_ptr(), std::ptr::null()];
@@ -38,7 +38,7 @@ pub(crate) fn fork_exec(size: usize, times: usize, program: &str) {
         meter::lend(mine);
         let child = raw_fork();
         if child == 0 {
-            // SAFETY: C strings and an array that ends with null.
+            // SAFETY: the arguments are C strings and an array that ends with null.
             unsafe { libc::execv(program.as_ptr(), arguments.as_ptr()) };
             exit_now(127);
         }

@@ -1,4 +1,4 @@
-//! Memory whose size is exactly known.
+//! Memory of exactly known size.
 
 use super::{
     meter,
@@ -11,7 +11,7 @@ pub(crate) struct Block {
     size: usize,
 }
 
-// SAFETY: the block is plain memory that belongs to whoever holds the value.
+// SAFETY: the block is plain memory that belongs to the owner of the value.
 unsafe impl Send for Block {}
 
 impl Block {
@@ -37,16 +37,17 @@ impl Block {
 
     fn map(size: usize, sharing: libc::c_int) -> Self {
         let start = map_pages(size, sharing);
-        // A huge page would make 4 KiB touched read as 2 MiB. Kernels without huge pages say EINVAL: as good.
+        // A huge page would make 4 KiB touched read as 2 MiB. Kernels without huge pages return EINVAL, which
+        // does no harm.
         // SAFETY: the range was mapped just above.
         unsafe { libc::madvise(start.cast(), size, libc::MADV_NOHUGEPAGE) };
         Self { start, size }
     }
 
-    /// Faults each page in, and tells the meter.
+    /// Faults each page in, and reports it to the meter.
     pub(crate) fn touch(&self) {
         // One call is quicker than a fault a page, so a short spike stays short. madvise(2): Linux 5.14.
-        // SAFETY: the range is our mapping.
+        // SAFETY: the range is this mapping.
         let filled = unsafe { libc::madvise(self.start.cast(), self.size, libc::MADV_POPULATE_WRITE) };
         if filled != 0 {
             self.write_pages();
@@ -65,7 +66,7 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         meter::shrank(self.size);
-        // SAFETY: the mapping is ours and nothing refers to it any more.
+        // SAFETY: the mapping belongs to this value and nothing refers to it any more.
         unsafe { libc::munmap(self.start.cast(), self.size) };
     }
 }

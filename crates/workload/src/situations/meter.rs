@@ -1,7 +1,7 @@
-//! The truth: the sum of what all processes of a workload hold, and how high it rose.
+//! The truth: the sum of all memory of a workload's processes, and its peak.
 //!
-//! Each process adds what it built (sizes known by construction) and its own base (code, libc, stack: found by
-//! walking its page tables) to one shared counter, and takes it off again. The peak of that counter is the
+//! Each process adds what it built (sizes known by construction) and its own base (code, libc, stack: found
+//! by walking its page tables) to one shared counter, and subtracts it again. The peak of that counter is the
 //! true peak of the job's RSS sum, whatever the scheduler does.
 
 use std::{
@@ -14,10 +14,10 @@ use std::{
 
 use super::own_pages::{PageWalk, shared_page};
 
-/// No process here needs more than this for itself; more means that a size is not what it should be.
+/// The largest base of a process here; more means that a size is wrong.
 const MOST_BASE: usize = 6 << 20;
 
-/// Lives in memory that all processes of the workload share.
+/// The counters, in memory that all processes of the workload share.
 struct Meter {
     now: AtomicUsize,
     peak: AtomicUsize,
@@ -27,7 +27,7 @@ struct Meter {
 static METER: AtomicPtr<Meter> = AtomicPtr::new(std::ptr::null_mut());
 /// Bytes in this process's blocks.
 static BUILT: AtomicUsize = AtomicUsize::new(0);
-/// What this process has on the meter besides its blocks.
+/// Bytes of this process on the meter besides its blocks.
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static TRUTH_FILE: OnceLock<Option<std::ffi::OsString>> = OnceLock::new();
 
@@ -39,7 +39,7 @@ pub(crate) fn start() {
 }
 
 fn meter() -> Option<&'static Meter> {
-    // SAFETY: null, or a mapped page that is never unmapped; zeroes are valid atomics.
+    // SAFETY: the pointer is null, or to a mapped page that is never unmapped; zeroes are valid atomics.
     unsafe { METER.load(SeqCst).as_ref() }
 }
 
@@ -56,19 +56,19 @@ fn take(bytes: usize) {
     }
 }
 
-/// This process built and touched `bytes`.
+/// Adds `bytes` that this process has built and touched.
 pub(crate) fn grew(bytes: usize) {
     BUILT.fetch_add(bytes, SeqCst);
     add(bytes);
 }
 
-/// This process is about to free `bytes`.
+/// Subtracts `bytes` that this process is about to free.
 pub(crate) fn shrank(bytes: usize) {
     BUILT.fetch_sub(bytes, SeqCst);
     take(bytes);
 }
 
-/// Looks at this process's own base again: the pages of code it has run since are part of it.
+/// Updates this process's base: the pages of code it has run since are part of it.
 pub(crate) fn settle() {
     let (rss, built) = (PageWalk::now().rss, BUILT.load(SeqCst));
     let base = rss.checked_sub(built).filter(|base| *base <= MOST_BASE);
@@ -81,7 +81,7 @@ pub(crate) fn settle() {
     }
 }
 
-/// In a process just forked: it has nothing on the meter yet but what it inherited in private blocks.
+/// Begins a forked process: only what it inherited in private blocks is on the meter.
 pub(crate) fn forked(inherited: usize) {
     BASE.store(0, SeqCst);
     BUILT.store(inherited, SeqCst);
@@ -89,22 +89,22 @@ pub(crate) fn forked(inherited: usize) {
     settle();
 }
 
-/// This process is about to end: takes off all it has.
+/// Subtracts all of this process, which is about to end.
 pub(crate) fn leave() {
     take(BASE.swap(0, SeqCst) + BUILT.swap(0, SeqCst));
 }
 
-/// What a process holds now by the meter.
+/// Returns this process's amount on the meter.
 pub(crate) fn mine() -> usize {
     BASE.load(SeqCst) + BUILT.load(SeqCst)
 }
 
-/// Adds what another process holds, for one too short-lived to say it itself.
+/// Adds the memory of another process that is too short-lived to add it itself.
 pub(crate) fn lend(bytes: usize) {
     add(bytes);
 }
 
-/// Takes off what a process had that could not do it itself.
+/// Subtracts the memory of a process that could not do it itself.
 pub(crate) fn buried(bytes: usize) {
     take(bytes);
 }
@@ -131,7 +131,7 @@ pub(crate) fn write() {
     }
 }
 
-/// The end of the first process.
+/// Ends the first process.
 pub(crate) fn finish() {
     leave();
     write();

@@ -1,10 +1,10 @@
-//! Pages of this process, below what is measured: mapping them, and counting them by a walk.
+//! Pages of this process: mapping them, and counting them by a walk.
 
 pub(crate) const PAGE: usize = 4096;
 
 /// Maps `size` bytes of anonymous memory.
 pub(crate) fn map_pages(size: usize, sharing: libc::c_int) -> *mut u8 {
-    // SAFETY: a fresh anonymous mapping; no existing memory is touched.
+    // SAFETY: this is a fresh anonymous mapping; no existing memory is touched.
     let start = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
@@ -24,8 +24,8 @@ pub(crate) fn shared_page() -> *mut u8 {
     map_pages(PAGE, libc::MAP_SHARED)
 }
 
-/// What the kernel finds of this process by walking its page tables: a witness that shares nothing with the
-/// counters behind `VmRSS` and `VmHWM`. proc(5), `/proc/PID/smaps_rollup`.
+/// The kernel's count of this process by walking its page tables, which shares nothing with the counters
+/// behind `VmRSS` and `VmHWM`. proc(5), `/proc/PID/smaps_rollup`.
 pub(crate) struct PageWalk {
     pub(crate) rss: usize,
     pub(crate) pss: usize,
@@ -36,7 +36,8 @@ impl PageWalk {
     pub(crate) fn now() -> Self {
         let mut text = [0_u8; 2048];
         let mut length = 0;
-        // SAFETY: a C string, and a descriptor that lives until the end of this block; reads stay in `text`.
+        // SAFETY: the name is a C string, and the descriptor lives until the end of this block; reads stay in
+        // `text`.
         unsafe {
             let fd = libc::open(c"/proc/self/smaps_rollup".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
             assert!(fd >= 0, "smaps_rollup: {}", std::io::Error::last_os_error());

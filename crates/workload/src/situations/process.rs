@@ -12,12 +12,12 @@ pub(crate) fn sleep(time: Duration) {
     thread::sleep(time);
 }
 
-/// A child that runs `body` and exits with 0; it is on the meter from its first line to its last.
+/// Forks a child that runs `body` and exits with 0; it is on the meter from its first line to its last.
 pub(crate) fn fork(body: impl FnOnce()) -> libc::pid_t {
     fork_with(0, body)
 }
 
-/// As [`fork`], for a parent that holds `inherited` bytes in private blocks: the child has them too.
+/// As [`fork`], for a parent with `inherited` bytes in private blocks: the child has them too.
 pub(crate) fn fork_with(inherited: usize, body: impl FnOnce()) -> libc::pid_t {
     let pid = raw_fork();
     if pid == 0 {
@@ -29,7 +29,7 @@ pub(crate) fn fork_with(inherited: usize, body: impl FnOnce()) -> libc::pid_t {
     pid
 }
 
-/// fork(2); 0 in the child.
+/// Calls fork(2); returns 0 in the child.
 pub(crate) fn raw_fork() -> libc::pid_t {
     // SAFETY: the callers have one thread, so the child may do anything.
     let pid = unsafe { libc::fork() };
@@ -38,13 +38,13 @@ pub(crate) fn raw_fork() -> libc::pid_t {
 }
 
 pub(crate) fn exit_now(code: i32) -> ! {
-    // SAFETY: ends this process.
+    // SAFETY: this ends the process.
     unsafe { libc::_exit(code) }
 }
 
 pub(crate) fn wait(pid: libc::pid_t) {
     let mut status = 0;
-    // SAFETY: status is ours.
+    // SAFETY: status is a local value.
     while unsafe { libc::waitpid(pid, &raw mut status, 0) } < 0 {
         let error = std::io::Error::last_os_error();
         assert!(error.kind() == std::io::ErrorKind::Interrupted, "waitpid: {error}");
@@ -54,7 +54,7 @@ pub(crate) fn wait(pid: libc::pid_t) {
 
 /// Waits for any child.
 pub(crate) fn wait_any() {
-    // SAFETY: no status wanted.
+    // SAFETY: no status is wanted.
     unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) };
 }
 
@@ -67,26 +67,26 @@ pub(crate) struct Pipe {
 impl Pipe {
     pub(crate) fn new() -> Self {
         let mut ends = [0; 2];
-        // SAFETY: room for two descriptors.
+        // SAFETY: there is room for two descriptors.
         assert!(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } == 0, "pipe");
         Self { read: ends[0], write: ends[1] }
     }
 
     pub(crate) fn say(&self) {
-        // SAFETY: one byte of ours.
+        // SAFETY: the byte is a constant.
         unsafe { libc::write(self.write, b"x".as_ptr().cast(), 1) };
     }
 
     /// Waits for a byte.
     pub(crate) fn hear(&self) {
         let mut byte = 0_u8;
-        // SAFETY: one byte of ours.
+        // SAFETY: the byte is a local value.
         unsafe { libc::read(self.read, (&raw mut byte).cast(), 1) };
     }
 
     /// Waits until every other process has closed its writing end: until they have all exited.
     pub(crate) fn wait_until_all_left(&self) {
-        // SAFETY: our own descriptor, not used again.
+        // SAFETY: the descriptor belongs to this value and is not used again.
         unsafe { libc::close(self.write) };
         self.hear();
     }

@@ -8,7 +8,7 @@ use super::{
     process::{exit_now, ms, raw_fork, sleep, wait},
 };
 
-/// The kernel gives out the number after this one next: proc(5), `/proc/sys/kernel/ns_last_pid`.
+/// The file whose number the kernel increments for the next pid: proc(5), `/proc/sys/kernel/ns_last_pid`.
 const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 /// Exit code of a situation that cannot be made here, as in automake's tests.
 const SKIPPED: i32 = 77;
@@ -36,7 +36,7 @@ pub(crate) fn twice(first: usize, second: usize) {
         }
         let again = raw_fork();
         if again == 0 {
-            // SAFETY: no arguments.
+            // SAFETY: the call has no arguments.
             if unsafe { libc::getpid() } != pid {
                 exit_now(0);
             }

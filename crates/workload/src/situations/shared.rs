@@ -9,7 +9,7 @@ use super::{
     process::{fork_with, ms, sleep, wait},
 };
 
-/// How the pages come to be shared.
+/// The way in which the pages are shared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pages {
     /// Private to the parent before the fork, never written after it.
@@ -18,9 +18,9 @@ pub(crate) enum Pages {
     Shared,
 }
 
-/// `count` workers and their parent hold the same `size` bytes for 1.5 s, all alive.
+/// Lets `count` workers and their parent use the same `size` bytes for 1.5 s, all alive.
 pub(crate) fn workers(pages: Pages, count: usize, size: usize) {
-    // SAFETY: a page that stays mapped; zeroes are a valid atomic.
+    // SAFETY: the page stays mapped; zeroes are a valid atomic.
     let arrived: &AtomicUsize = unsafe { &*shared_page().cast() };
     let block = match pages {
         Pages::Cow => Block::new(size),
@@ -35,7 +35,7 @@ pub(crate) fn workers(pages: Pages, count: usize, size: usize) {
         while arrived.load(SeqCst) <= count {
             sleep(ms(1));
         }
-        // All hold the pages now, and none lets go for more than a second: the shares add up.
+        // All map the pages now, and none frees them for more than a second: the shares add up.
         meter::add_pss(PageWalk::now().pss);
         sleep(ms(1500));
     };

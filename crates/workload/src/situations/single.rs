@@ -15,7 +15,7 @@ pub(crate) fn hold(size: usize, time: Duration) {
     drop(block);
 }
 
-/// Nothing, a spike in the middle, nothing.
+/// Uses nothing, then a spike, then nothing.
 pub(crate) fn spike(size: usize, high: Duration, whole: Duration) {
     let before = whole.saturating_sub(high) / 2;
     sleep(before);
@@ -44,9 +44,9 @@ pub(crate) fn killed(size: usize, signal: usize) {
     meter::write();
     sleep(ms(100));
     let signal = i32::try_from(signal).expect("a signal's number");
-    // No core file: writing 120 MiB of it is not what this is about.
+    // There is no core file: writing 120 MiB of it is not the subject.
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: plain calls. Rust's own handler for SIGSEGV would only print first.
+    // SAFETY: these are plain calls. Rust's own handler for SIGSEGV would only print first.
     unsafe {
         libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
         libc::signal(signal, libc::SIG_DFL);

@@ -15,8 +15,8 @@ use super::{
     process::{Pipe, exit_now, fork, raw_fork, sleep, wait_any},
 };
 
-/// `count` processes of `life` and `size` each, never more than `parallel` at a time. The first of them wait for each
-/// other, so that so many are alive together however busy the machine is.
+/// Runs `count` processes of `life` and `size` each, never more than `parallel` at a time. The first of them
+/// wait for each other, so that `parallel` are alive together however busy the machine is.
 pub(crate) fn storm(count: usize, life: Duration, parallel: usize, size: usize) {
     let (ready, go) = (Pipe::new(), Pipe::new());
     for n in 0..count {
@@ -44,7 +44,7 @@ pub(crate) fn storm(count: usize, life: Duration, parallel: usize, size: usize) 
     }
 }
 
-/// Runs `program` so often by fork and exec, never more than `parallel` at a time.
+/// Runs `program` `count` times by fork and exec, never more than `parallel` at a time.
 pub(crate) fn exec_storm(program: &str, count: usize, parallel: usize) {
     let program = CString::new(program).expect("no zero byte in a path");
     let arguments = [program.as_ptr(), std::ptr::null()];
@@ -53,7 +53,7 @@ pub(crate) fn exec_storm(program: &str, count: usize, parallel: usize) {
             wait_any();
         }
         if raw_fork() == 0 {
-            // SAFETY: C strings and an array that ends with null.
+            // SAFETY: the arguments are C strings and an array that ends with null.
             unsafe { libc::execv(program.as_ptr(), arguments.as_ptr()) };
             exit_now(127);
         }
@@ -63,7 +63,7 @@ pub(crate) fn exec_storm(program: &str, count: usize, parallel: usize) {
     }
 }
 
-/// Starts `program` so often by vfork, one after the other, as fast as it goes.
+/// Starts `program` `count` times by vfork, one after the other, as fast as possible.
 pub(crate) fn vfork_storm(program: &str, count: usize) {
     let path = CString::new(program).expect("no zero byte in a path");
     let arguments = [path.as_ptr().cast_mut(), std::ptr::null_mut()];
@@ -77,7 +77,7 @@ pub(crate) fn vfork_storm(program: &str, count: usize) {
     for _ in 0..count {
         let mut pid = 0;
         // posix_spawn(3) is vfork in glibc and musl.
-        // SAFETY: C strings, and arrays of them that end with null.
+        // SAFETY: the arguments are C strings, and arrays of them that end with null.
         let failed = unsafe {
             libc::posix_spawn(
                 &raw mut pid,
@@ -93,8 +93,8 @@ pub(crate) fn vfork_storm(program: &str, count: usize) {
     }
 }
 
-/// Chains of processes, each of which forks and exits at once: who is seen has gone when a signal for it is sent. This
-/// process waits until they all have ended.
+/// Runs chains of processes, each of which forks and exits at once: a process that was seen has exited before
+/// a signal reaches it. This process waits until they all have ended.
 pub(crate) fn fork_chains(dir: &Path, count: usize, length: usize) {
     let (ended, pipe) = (dir.join("ended"), Pipe::new());
     for _ in 0..count {

@@ -14,7 +14,7 @@ use super::{
     process::{exit_now, ms, sleep},
 };
 
-/// `count` threads that hold `size` bytes each, all at the same time.
+/// Runs `count` threads that use `size` bytes each, all at the same time.
 pub(crate) fn crowd(count: usize, size: usize) {
     let together = Arc::new(Barrier::new(count + 1));
     let threads: Vec<_> = (0..count)
@@ -66,7 +66,7 @@ pub(crate) fn named_otherwise() {
     together.wait();
 }
 
-/// The main thread leaves as `pthread_exit` makes it leave; 100 ms later the others grow, and hold for 1 s.
+/// Exits the main thread as `pthread_exit` does; 100 ms later the others grow, and stay for 1 s.
 pub(crate) fn leaderless(count: usize, size: usize) -> ! {
     let together = Arc::new(Barrier::new(count));
     for _ in 0..count {
@@ -86,7 +86,7 @@ pub(crate) fn leaderless(count: usize, size: usize) -> ! {
     }
     sleep(ms(50));
     meter::settle();
-    // Not pthread_exit itself, which unwinds, and Rust's frames do not let it through. This is what it ends in.
+    // pthread_exit unwinds, which Rust's frames do not let through. This is the call that it ends in.
     // SAFETY: exit(2), not exit_group(2): ends this thread alone; its stack stays mapped.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
     unreachable!("exit returned")

@@ -1,4 +1,4 @@
-//! A program smaller than any compiler makes: no libc, no loader, so that its size is what it touches.
+//! A program smaller than any compiler makes: without libc and loader, so that its size is what it touches.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -24,7 +24,7 @@ pub(crate) fn write(path: &str, kib: usize, ms: usize) {
     }
 }
 
-/// elf(5); `x86_64` machine code, system calls nanosleep (35) and `exit_group` (231).
+/// Builds a program: elf(5); `x86_64` machine code, system calls nanosleep (35) and `exit_group` (231).
 fn program(pages: u32, ms: u64) -> Vec<u8> {
     let time_at = CODE + HEADERS + 46;
     let mut code = Vec::new();

@@ -1,4 +1,4 @@
-//! Known use of things other than memory: CPU time, bytes written and read, page faults.
+//! Known usage beside memory: CPU time, bytes written and read, page faults.
 
 use std::{
     fs::File,
@@ -22,13 +22,13 @@ pub(crate) fn burn(time: Duration) {
     }
 }
 
-/// A child that burns, waited for, then the same by itself: each has its own time.
+/// Burns in a child, waits for it, then burns in this process: each has its own time.
 pub(crate) fn burn_family(time: Duration) {
     wait(fork(|| burn(time)));
     burn(time);
 }
 
-/// Writes so many bytes to FILE and reads them back, a child first, then half of that by itself.
+/// Writes this many bytes to FILE and reads them back in a child, then half of that in this process.
 pub(crate) fn copy(file: &Path, bytes: usize) {
     wait(fork(|| write_and_read(file, bytes)));
     write_and_read(file, bytes / 2);
@@ -49,12 +49,12 @@ fn write_and_read(file: &Path, bytes: usize) {
     while back.read(&mut buffer).expect("read") > 0 {}
 }
 
-/// Touches so many bytes, page by page: one fault each.
+/// Touches this many bytes, page by page: one fault each.
 pub(crate) fn fault(bytes: usize) {
     drop(Block::faulted(bytes));
 }
 
-/// CPU time of this process so far.
+/// Returns the CPU time of this process so far.
 fn used() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a live local of the right type.

@@ -61,7 +61,7 @@ pub(crate) fn write(
         }
     }
     if devices.is_empty() && gaps.is_empty() {
-        writeln!(out, "{:<labels$}  none: no GPU was found, and no driver that could tell of one", "GPU")?;
+        writeln!(out, "{:<labels$}  none: no GPU and no GPU driver was found", "GPU")?;
     }
     let (line, notes) = match ram {
         Ok(ram) => ram_line(ram),

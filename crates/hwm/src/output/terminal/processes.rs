@@ -242,7 +242,7 @@ pub(crate) fn summary(
     if found.is_complete() {
         text.push_str("; complete");
         if found.devices.is_empty() && found.rows.is_empty() {
-            text.push_str(": no GPU was found, and no driver that could tell of one");
+            text.push_str(": no GPU and no GPU driver was found");
         }
         if !found.nameless.is_empty() {
             let _ = write!(text, "; {nameless}");

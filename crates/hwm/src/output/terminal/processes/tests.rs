@@ -104,7 +104,7 @@ fn what_must_be_said() {
         notes(&found).join("\n"),
         str![[r#"
 pid 99: NAME unknown: host pid; run with --pid=host, or with the host's /proc and --procfs
-pid 99: VRAM unknown: the driver says: not available
+pid 99: VRAM unknown: the driver reports it as not available
 ≥ and ≤: the truth is more or less; ~: it is between that and a lower figure, see --json
 pids 12, 13 share a client; its memory is in the row of each
 no process has pid 7
@@ -134,7 +134,7 @@ fn one_line_for_every_case() {
 4 processes hold GPU memory (1 of them an unknown amount); complete
 1 process holds GPU memory; incomplete: 2 protected (run as root to look into them)
 1 process holds GPU memory; incomplete: 2 protected (even root may not look into them here), see nvidia
-0 processes hold GPU memory matching pid=99 device=0 min=1.00GiB; complete: no GPU was found, and no driver that could tell of one
+0 processes hold GPU memory matching pid=99 device=0 min=1.00GiB; complete: no GPU and no GPU driver was found
 "#]]
     );
 }
