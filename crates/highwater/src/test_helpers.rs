@@ -162,7 +162,7 @@ impl Gap {
     /// Makes a driver or device that could not be queried.
     #[must_use]
     pub fn made_up(what: &str, why: Unavailable) -> Self {
-        Self { what: what.into(), why }
+        Self::of_source(GpuQuerySource::Nvml, what, why)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt::Debug};
 
-use super::{Device, Listing};
+use super::{Device, GpuQuerySource, Listing};
 use crate::{Roots, Unavailable};
 
 /// The processes that a query asks for.
@@ -35,6 +35,9 @@ impl PidFilter<'_> {
 pub(crate) trait Backend: Debug + Send {
     /// Returns the name of the source in gaps and in the doctor's report.
     fn name(&self) -> &'static str;
+
+    /// Returns the source that it queries.
+    fn source(&self) -> GpuQuerySource;
 
     /// Finds the devices with their identity and all that never changes. Their figures may be unknown yet.
     ///

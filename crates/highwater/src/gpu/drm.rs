@@ -29,7 +29,7 @@ use std::collections::HashMap;
 
 use self::{cards::Cards, fdinfo::Id};
 use super::{
-    Device, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Usage,
+    Device, Figure, Gap, GpuQuerySource, Kind, Listing, Pool, Reading, Scope, Source, Usage,
     backend::{Backend, PidFilter},
     plausible,
 };
@@ -44,6 +44,10 @@ pub(super) struct Drm {
 impl Backend for Drm {
     fn name(&self) -> &'static str {
         "drm"
+    }
+
+    fn source(&self) -> GpuQuerySource {
+        GpuQuerySource::Drm
     }
 
     fn find(&mut self, roots: &Roots) -> Result<Vec<Device>, Unavailable> {
@@ -75,7 +79,7 @@ impl Backend for Drm {
                 Some(device) if card.is_nvidia() => {
                     let why =
                         Unavailable::NoBackend("NVIDIA's driver reports only to its own library".into());
-                    into.gaps.push(Gap { what: device.label().to_owned(), why });
+                    into.gaps.push(Gap::of_device(GpuQuerySource::Drm, &device.id, device.label(), why));
                 }
                 Some(_) => is_told = true,
                 None => {}

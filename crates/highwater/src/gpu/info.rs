@@ -124,7 +124,7 @@ pub enum GpuQuerySource {
 }
 
 impl GpuQuerySource {
-    fn of(source: Source) -> Self {
+    pub(super) fn of(source: Source) -> Self {
         match source {
             Source::Nvml | Source::NvmlAccounting => Self::Nvml,
             Source::NvidiaSmi => Self::NvidiaSmi,

@@ -28,7 +28,7 @@ mod of_the_system {
     use crate::{
         Roots, Unavailable,
         gpu::{
-            Device, Gap, Listing,
+            Device, Gap, GpuQuerySource, Listing,
             backend::{Backend, PidFilter},
         },
         process::macos::calls,
@@ -48,6 +48,10 @@ mod of_the_system {
     impl Backend for Metal {
         fn name(&self) -> &'static str {
             "metal"
+        }
+
+        fn source(&self) -> GpuQuerySource {
+            GpuQuerySource::Metal
         }
 
         fn find(&mut self, _: &Roots) -> Result<Vec<Device>, Unavailable> {
@@ -80,7 +84,7 @@ mod of_the_system {
             let others: Vec<u32> = match pids {
                 Ok(pids) => pids.into_iter().filter(|&pid| pid != own && pid != 0).collect(),
                 Err(why) => {
-                    into.gaps.push(Gap { what: "the list of processes".to_owned(), why });
+                    into.gaps.push(Gap::of_source(GpuQuerySource::Metal, "the list of processes", why));
                     return;
                 }
             };
@@ -90,7 +94,11 @@ mod of_the_system {
             let template = match ledger::system::template() {
                 Ok(template) => template,
                 Err(why) => {
-                    into.gaps.push(Gap { what: "GPU memory of other processes".to_owned(), why });
+                    into.gaps.push(Gap::of_source(
+                        GpuQuerySource::Metal,
+                        "GPU memory of other processes",
+                        why,
+                    ));
                     return;
                 }
             };
@@ -99,7 +107,10 @@ mod of_the_system {
                     Ok(balance) => into.usages.extend(figures::of_ledger(pid, devices, balance)),
                     Err(Unavailable::PermissionDenied) => into.refused.push(pid),
                     Err(Unavailable::Vanished) => into.vanished += 1,
-                    Err(why) => into.gaps.push(Gap { what: format!("the ledger of process {pid}"), why }),
+                    Err(why) => {
+                        let what = format!("the ledger of process {pid}");
+                        into.gaps.push(Gap::of_source(GpuQuerySource::Metal, what, why));
+                    }
                 }
             }
         }

@@ -215,7 +215,10 @@ impl Monitor {
                     }
                 }
                 Err(Unavailable::NoBackend(_)) => {}
-                Err(why) => self.gaps.push(Gap { what: source.backend.name().to_owned(), why }),
+                Err(why) => {
+                    let backend = &source.backend;
+                    self.gaps.push(Gap::of_source(backend.source(), backend.name(), why));
+                }
             }
             source.devices = start..self.devices.len();
         }

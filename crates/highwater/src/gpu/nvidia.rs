@@ -18,7 +18,7 @@ mod smi;
 use std::{fs, path::Path};
 
 use super::{
-    Device, Gap, Listing, PidSpace,
+    Device, Gap, GpuQuerySource, Listing, PidSpace,
     backend::{Backend, PidFilter},
 };
 #[cfg(target_os = "linux")]
@@ -49,6 +49,14 @@ enum Way {
 impl Backend for Nvidia {
     fn name(&self) -> &'static str {
         "nvidia"
+    }
+
+    fn source(&self) -> GpuQuerySource {
+        match self.way {
+            #[cfg(feature = "nvidia-smi-fallback")]
+            Way::Smi(_) => GpuQuerySource::NvidiaSmi,
+            _ => GpuQuerySource::Nvml,
+        }
     }
 
     fn find(&mut self, roots: &Roots) -> Result<Vec<Device>, Unavailable> {
@@ -82,7 +90,7 @@ impl Backend for Nvidia {
     fn usages(&mut self, roots: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing) {
         let pid_space = pid_space::of(roots);
         if pid_space == PidSpace::Host {
-            into.gaps.push(Gap { what: self.name().to_owned(), why: Unavailable::PidNamespace });
+            into.gaps.push(Gap::of_source(self.source(), self.name(), Unavailable::PidNamespace));
         }
         let wanted = Wanted { pid_space, whose };
         match &mut self.way {

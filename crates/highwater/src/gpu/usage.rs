@@ -1,6 +1,6 @@
 //! GPU memory by process and device.
 
-use super::{device::DeviceId, figure::Figure};
+use super::{device::DeviceId, figure::Figure, info::GpuQuerySource};
 
 /// One process on one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,10 +106,34 @@ pub struct Listing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {
-    /// Which driver or device.
+    /// The source that could not be read.
+    pub source: GpuQuerySource,
+    /// The device, if only one device of the source is concerned.
+    pub device: Option<DeviceId>,
+    /// The name of the driver, device or group of processes, as text for users.
     pub what: String,
     /// The reason.
     pub why: crate::Unavailable,
+}
+
+#[allow(dead_code)] // Each source can be compiled out.
+impl Gap {
+    pub(crate) fn of_source(
+        source: GpuQuerySource,
+        what: impl Into<String>,
+        why: crate::Unavailable,
+    ) -> Self {
+        Self { source, device: None, what: what.into(), why }
+    }
+
+    pub(crate) fn of_device(
+        source: GpuQuerySource,
+        device: &DeviceId,
+        what: impl Into<String>,
+        why: crate::Unavailable,
+    ) -> Self {
+        Self { device: Some(device.clone()), ..Self::of_source(source, what, why) }
+    }
 }
 
 impl Listing {

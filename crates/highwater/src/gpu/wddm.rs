@@ -28,7 +28,7 @@ mod backend {
     use crate::{
         Roots, Unavailable,
         gpu::{
-            Device, Gap, Listing, Usage,
+            Device, Gap, GpuQuerySource, Listing, Usage,
             backend::{Backend, PidFilter},
         },
     };
@@ -102,6 +102,10 @@ mod backend {
             "DXGI"
         }
 
+        fn source(&self) -> GpuQuerySource {
+            GpuQuerySource::Dxgi
+        }
+
         fn find(&mut self, _: &Roots) -> Result<Vec<Device>, Unavailable> {
             #[cfg(feature = "dxgi")]
             {
@@ -145,7 +149,11 @@ mod backend {
                 // Systems before Windows 10 1709 have no counters; without other devices that is no fault.
                 Err(Unavailable::NoBackend(_)) if devices.is_empty() => {}
                 Err(why) => {
-                    into.gaps.push(Gap { what: "performance counters of GPU memory".to_owned(), why });
+                    into.gaps.push(Gap::of_source(
+                        GpuQuerySource::Pdh,
+                        "performance counters of GPU memory",
+                        why,
+                    ));
                 }
             }
         }

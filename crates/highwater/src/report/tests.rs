@@ -67,8 +67,10 @@ fn an_unknown_side_is_no_zero() {
     let text = report.format_before_after("x");
     assert!(text.ends_with("  x: VRAM 256 MiB → unknown (after: permission denied)\n"), "{text}");
 
-    let broken =
-        Snapshot { gaps: vec![Gap { what: "nvidia".into(), why: Unavailable::Vanished }], ..bare(3) };
+    let broken = Snapshot {
+        gaps: vec![Gap::of_source(GpuQuerySource::Nvml, "nvidia", Unavailable::Vanished)],
+        ..bare(3)
+    };
     let report = MemoryReport::new(bare(3), broken);
     let text = report.format_delta("x");
     assert!(text.contains("before: no GPU was found; after: nvidia: the process ended"), "{text}");

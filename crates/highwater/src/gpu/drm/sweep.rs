@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Roots, Unavailable,
-    gpu::{DeviceId, Gap, Listing, backend::PidFilter},
+    gpu::{DeviceId, Gap, GpuQuerySource, Listing, backend::PidFilter},
 };
 
 /// More than any driver writes; the rest of a longer text is not read.
@@ -64,8 +64,8 @@ pub(super) fn sweep(roots: &Roots, cards: &Cards, whose: PidFilter<'_>, listing:
             }
             if !sees_init {
                 // Every pid namespace has a process 1, as long as it lives.
-                let what = "processes of other users (hidepid)".to_owned();
-                listing.gaps.push(Gap { what, why: Unavailable::PermissionDenied });
+                let what = "processes of other users (hidepid)";
+                listing.gaps.push(Gap::of_source(GpuQuerySource::Drm, what, Unavailable::PermissionDenied));
             }
         }
         PidFilter::Of(pids) => {
@@ -190,7 +190,8 @@ impl<'a> Walk<'a> {
                     continue;
                 }
                 let what = format!("/dev/{node}");
-                self.gap(Gap { what, why: Unavailable::Failed("sysfs does not list the device".into()) });
+                let why = Unavailable::Failed("sysfs does not list the device".into());
+                self.gap(Gap::of_source(GpuQuerySource::Drm, what, why));
                 continue;
             };
             let known = found[start..].iter().position(|found| found.card == card);
@@ -291,7 +292,7 @@ fn gap(what: &str, errno: Errno) -> Gap {
         Errno::ACCESS | Errno::PERM => Unavailable::PermissionDenied,
         errno => Unavailable::Failed(std::io::Error::from(errno).to_string()),
     };
-    Gap { what: what.to_owned(), why }
+    Gap::of_source(GpuQuerySource::Drm, what, why)
 }
 
 #[cfg(test)]

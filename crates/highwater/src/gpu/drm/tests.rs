@@ -66,7 +66,7 @@ fn no_sysfs_is_not_no_gpu() {
     tree.remove("sys");
     let mut monitor = tree.monitor();
     assert_eq!(monitor.count(), 0);
-    assert!(monitor.gaps()[0].why.to_string().contains("is no sysfs"), "{:?}", monitor.gaps());
+    assert!(monitor.gaps()[0].why.to_string().contains("is not sysfs"), "{:?}", monitor.gaps());
     tree.directory("sys/class/net");
     monitor.refresh();
     assert!(monitor.gaps().is_empty(), "{:?}", monitor.gaps());

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use super::*;
+use crate::gpu::GpuQuerySource;
 use crate::gpu::{Figure, Kind, Pool, Reading, Scope, Source, Usage};
 
 /// A source that has the devices of a shared list, and counts how often each query came.
@@ -31,6 +32,10 @@ fn figure(bytes: u64) -> Figure {
 impl Backend for Made {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn source(&self) -> GpuQuerySource {
+        GpuQuerySource::Drm
     }
 
     fn find(&mut self, _: &Roots) -> Result<Vec<Device>, Unavailable> {
@@ -109,7 +114,7 @@ fn a_broken_driver_is_not_the_absence_of_devices() {
     let why = Unavailable::DriverBroken { code: 18, text: "versions differ".into() };
     let broken = Made { name: "broken", devices: Err(why.clone()), asked: Arc::default() };
     let mut monitor = monitor([broken]);
-    assert_eq!(monitor.gaps(), [Gap { what: "broken".into(), why: why.clone() }]);
+    assert_eq!(monitor.gaps(), [Gap::of_source(GpuQuerySource::Drm, "broken", why.clone())]);
     assert!(matches!(monitor.device(0), Err(Error::Gpu { why: told, .. }) if told == why));
     assert_eq!(monitor.usages().gaps.len(), 1);
 }

@@ -22,7 +22,10 @@ use super::{
 use crate::{
     Unavailable,
     fork::Generation,
-    gpu::{Device, DeviceId, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Usage, Work},
+    gpu::{
+        Device, DeviceId, Figure, Gap, GpuQuerySource, Kind, Listing, Pool, Reading, Scope, Source, Usage,
+        Work,
+    },
 };
 
 /// An open session of NVML.
@@ -136,7 +139,7 @@ impl Session {
             into.gaps.extend(gaps);
             into.gaps.extend(refusals.into_iter().map(|(why, lists)| {
                 let what = format!("{}, processes ({})", processes::label(&device), lists.join(", "));
-                Gap { what, why }
+                Gap::of_device(GpuQuerySource::Nvml, &device.id, what, why)
             }));
         }
     }

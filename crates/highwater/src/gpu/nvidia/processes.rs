@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use super::memory::pool_of;
 use crate::{
     Unavailable,
-    gpu::{Device, DeviceId, Figure, Gap, Kind, PidSpace, Pool, Reading, Scope, Source, Usage, Work},
+    gpu::{
+        Device, DeviceId, Figure, Gap, GpuQuerySource, Kind, PidSpace, Pool, Reading, Scope, Source, Usage,
+        Work,
+    },
 };
 
 /// The highest pid of Linux (`PID_MAX_LIMIT`); Windows has no such limit.
@@ -87,7 +90,10 @@ impl<'a> Processes<'a> {
         if more > 0 {
             refused.push(format!("{more} more rows"));
         }
-        let gap = |why| Gap { what: self.what.clone(), why: Unavailable::Implausible(why) };
+        let gap = |why| {
+            let source = GpuQuerySource::of(source);
+            Gap::of_device(source, &self.device.id, self.what.clone(), Unavailable::Implausible(why))
+        };
         (usages, refused.into_iter().map(gap).collect())
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Unavailable,
-    gpu::{Device, DeviceId, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Work},
+    gpu::{Device, DeviceId, Figure, Gap, GpuQuerySource, Kind, Listing, Pool, Reading, Scope, Source, Work},
 };
 
 /// One start of the program reports all devices. Its answer serves the reads that follow within this time.
@@ -58,12 +58,13 @@ impl Smi {
     }
 
     pub(super) fn usages(&mut self, devices: &[Device], wanted: Wanted<'_>, into: &mut Listing) {
-        let what = "nvidia-smi, processes (graphics)".to_owned();
-        into.gaps.push(Gap { what, why: Unavailable::Failed("it lists only processes that compute".into()) });
+        let gap = |what: &str, why| Gap::of_source(GpuQuerySource::NvidiaSmi, what, why);
+        let why = Unavailable::Failed("it lists only processes that compute".into());
+        into.gaps.push(gap("nvidia-smi, processes (graphics)", why));
         let rows = match run::nvidia_smi(&table::APPS).and_then(|text| table::apps(&text)) {
             Ok(rows) => rows,
             Err(why) => {
-                into.gaps.push(Gap { what: "nvidia-smi, processes (compute)".to_owned(), why });
+                into.gaps.push(gap("nvidia-smi, processes (compute)", why));
                 return;
             }
         };
@@ -71,7 +72,7 @@ impl Smi {
         let is_known = |uuid: &String| devices.iter().any(|device| device.uuid.as_ref() == Some(uuid));
         for row in rows.iter().filter(|row| !is_known(&row.uuid)) {
             let why = Unavailable::Implausible(format!("process {} on a device that is not listed", row.pid));
-            into.gaps.push(Gap { what: format!("nvidia-smi, {}", row.uuid), why });
+            into.gaps.push(gap(&format!("nvidia-smi, {}", row.uuid), why));
         }
         for device in devices {
             let mut device = device.clone();

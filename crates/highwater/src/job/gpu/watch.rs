@@ -12,7 +12,7 @@ use std::{
 use super::{GpuSample, MemberGpuUse, OnDevice};
 use crate::{
     Roots, Unavailable,
-    gpu::{Device, Gap, Listing, Monitor, PidSpace, Source},
+    gpu::{Device, Gap, GpuQuerySource, Listing, Monitor, PidSpace, Source},
     job::{
         Pace,
         identity::MemberId,
@@ -156,15 +156,16 @@ fn sample(monitor: &mut Monitor, members: &HashMap<u32, MemberId>, with_others: 
 /// Returns whether a gap may hide users of a device: it names the device, or names none and comes from the same kind of
 /// driver.
 fn hides_users_of(device: &Device, all: &[Device], gap: &Gap) -> bool {
-    let names = |device: &Device| gap.what.contains(device.id.as_str()) || gap.what == device.label();
     if gap.why == Unavailable::PidNamespace {
         // It is handled separately.
         return false;
     }
-    if all.iter().any(names) {
-        names(device)
-    } else {
-        gap.what.starts_with("nvidia") == is_asked_by_nvidia(device)
+    match &gap.device {
+        Some(id) if all.iter().any(|device| device.id == *id) => device.id == *id,
+        _ => {
+            let is_of_nvidia = matches!(gap.source, GpuQuerySource::Nvml | GpuQuerySource::NvidiaSmi);
+            is_of_nvidia == is_asked_by_nvidia(device)
+        }
     }
 }
 
@@ -202,4 +203,35 @@ fn on_device(
         });
     }
     on
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{DeviceId, Figure, Kind, Pool, Reading, Scope};
+
+    fn device(id: &str, source: Source) -> Device {
+        let reading = Reading::Unknown(Unavailable::NotProvided);
+        let figure = Figure::new(reading, Scope::Device, Pool::Dedicated, Kind::Resident, source);
+        Device::named(DeviceId::new(id), &figure)
+    }
+
+    #[test]
+    fn a_gap_hides_users_of_its_own_device_or_of_all_devices_of_its_source() {
+        let whole = device("GPU-1", Source::Nvml);
+        let part = device("GPU-1/0", Source::Nvml);
+        let other = device("0000:03:00.0", Source::Fdinfo);
+        let all = [whole, part, other];
+        let hidden = |gap: Gap| [0, 1, 2].map(|place: usize| hides_users_of(&all[place], &all, &gap));
+        let failed = || Unavailable::Failed("reason".into());
+
+        let of_part = Gap::of_device(GpuQuerySource::Nvml, &all[1].id, "a part at GPU-1/0", failed());
+        assert_eq!(hidden(of_part), [false, true, false], "the name of the part contains that of the whole");
+        let of_nvml = Gap::of_source(GpuQuerySource::Nvml, "NVML", failed());
+        assert_eq!(hidden(of_nvml), [true, true, false], "the text does not decide");
+        let of_drm = Gap::of_source(GpuQuerySource::Drm, "nvidia: /dev/dri/renderD200", failed());
+        assert_eq!(hidden(of_drm), [false, false, true]);
+        let of_pids = Gap::of_source(GpuQuerySource::Nvml, "nvidia", Unavailable::PidNamespace);
+        assert_eq!(hidden(of_pids), [false; 3]);
+    }
 }

@@ -3,7 +3,7 @@ use std::time::Instant;
 use super::*;
 use crate::{
     Unavailable,
-    gpu::{Device, Figure, Gap, Kind, Pool, Scope},
+    gpu::{Device, Figure, Gap, GpuQuerySource, Kind, Pool, Scope},
 };
 
 const MIB: u64 = 1 << 20;
@@ -150,7 +150,7 @@ fn the_drivers_own_peak_is_a_processs_peak() {
 
 #[test]
 fn a_missing_source_is_reported_once() {
-    let gap = Gap { what: "nvidia".into(), why: Unavailable::PidNamespace };
+    let gap = Gap::of_source(GpuQuerySource::Nvml, "nvidia", Unavailable::PidNamespace);
     let sample = GpuSample { taken: Instant::now(), devices: Vec::new(), gaps: vec![gap] };
     assert_eq!(peaks(&[sample.clone(), sample]).missing().count(), 1);
     assert_eq!(peaks(&[]).missing().count(), 0);
