@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 
-use crate::table::{self, Row};
+use crate::table::{self, ResultRow};
 
 mod compare;
 mod cpu_bound;
@@ -29,7 +29,7 @@ mod unrelated;
 /// Measures what hwm costs and prints a Markdown table. See docs/benchmarks.md.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
-struct Args {
+struct BenchArgs {
     /// Which benchmarks to run; all of them when none is named
     names: Vec<Benchmark>,
     /// Alternating pairs (A B A B ...) behind each ratio
@@ -58,7 +58,7 @@ enum Benchmark {
 }
 
 impl Benchmark {
-    fn run(self, setup: &Setup) -> Result<Vec<Row>> {
+    fn run(self, setup: &Setup) -> Result<Vec<ResultRow>> {
         match self {
             Self::CpuBound => cpu_bound::run(setup),
             Self::ForkHeavy => fork_heavy::run(setup),
@@ -117,7 +117,7 @@ pub(crate) fn main() -> ExitCode {
     if let Some(code) = programs::main() {
         return code;
     }
-    match bench(&Args::parse()) {
+    match bench(&BenchArgs::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("bench: {error:#}");
@@ -126,7 +126,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn bench(args: &Args) -> Result<ExitCode> {
+fn bench(args: &BenchArgs) -> Result<ExitCode> {
     let me = std::env::current_exe().context("where this program is")?;
     let hwm = match &args.hwm {
         Some(path) => path.clone(),
@@ -146,7 +146,7 @@ fn bench(args: &Args) -> Result<ExitCode> {
             Ok(more) => rows.extend(more),
             Err(error) => {
                 failed = true;
-                rows.push(Row::new(name, "", None).note(format!("failed: {error:#}")));
+                rows.push(ResultRow::new(name, "", None).note(format!("failed: {error:#}")));
             }
         }
     }

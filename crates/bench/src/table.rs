@@ -6,7 +6,7 @@ use crate::stats::Estimate;
 
 /// One line of the result.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Row {
+pub(crate) struct ResultRow {
     what: String,
     unit: &'static str,
     measured: Option<Estimate>,
@@ -22,7 +22,7 @@ enum Bound {
     LowerEnd(f64),
 }
 
-impl Row {
+impl ResultRow {
     /// Makes a row; `None` if the figure could not be measured (the note says why).
     pub(crate) fn new(what: impl Into<String>, unit: &'static str, measured: Option<Estimate>) -> Self {
         Self { what: what.into(), unit, measured, bound: None, note: String::new() }
@@ -63,7 +63,7 @@ impl Row {
 }
 
 /// Writes the rows as a Markdown table.
-pub(crate) fn write(out: &mut dyn Write, rows: &[Row]) -> io::Result<()> {
+pub(crate) fn write(out: &mut dyn Write, rows: &[ResultRow]) -> io::Result<()> {
     writeln!(out, "| what | measured | 95 % interval | target | kept | beside it |")?;
     writeln!(out, "|---|---|---|---|---|---|")?;
     for row in rows {
@@ -102,8 +102,8 @@ pub(crate) fn digits(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn around_1_1(low: f64) -> Row {
-        Row::new("", "", Some(Estimate { mid: 1.1, low, high: 1.2 }))
+    fn around_1_1(low: f64) -> ResultRow {
+        ResultRow::new("", "", Some(Estimate { mid: 1.1, low, high: 1.2 }))
     }
 
     #[test]
@@ -111,15 +111,15 @@ mod tests {
         assert_eq!(around_1_1(1.04).at_most(1.05).within(), Some(false));
         assert_eq!(around_1_1(1.04).lower_end_at_most(1.05).within(), Some(true));
         assert_eq!(around_1_1(1.06).lower_end_at_most(1.05).within(), Some(false));
-        assert_eq!(Row::new("", "", None).at_most(1.0).within(), None);
-        assert_eq!(Row::plain("", "", Some(1.0)).lower_end_at_most(1.05).within(), None);
+        assert_eq!(ResultRow::new("", "", None).at_most(1.0).within(), None);
+        assert_eq!(ResultRow::plain("", "", Some(1.0)).lower_end_at_most(1.05).within(), None);
         assert_eq!(around_1_1(1.04).within(), None);
     }
 
     #[test]
     fn unknown_is_not_written_as_zero() {
         let mut out = Vec::new();
-        write(&mut out, &[Row::new("x", "ms", None).at_most(5.0).note("no clock")]).unwrap();
+        write(&mut out, &[ResultRow::new("x", "ms", None).at_most(5.0).note("no clock")]).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.lines().last(), Some("| x | unknown | - | <= 5 ms | - | no clock |"));
     }

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char};
 
 use crate::{
     Handle, code, put, put_text,
-    scenario::{self, Place},
+    scenario::{self, PlayedDevice},
     session,
 };
 
@@ -40,8 +40,8 @@ pub(crate) fn in_session(answer: impl FnOnce(u32) -> u32) -> u32 {
 }
 
 /// Answers for a device.
-pub(crate) fn of(device: Handle, answer: impl FnOnce(Place) -> u32) -> u32 {
-    in_session(|_| match Place::of(device) {
+pub(crate) fn of(device: Handle, answer: impl FnOnce(PlayedDevice) -> u32) -> u32 {
+    in_session(|_| match PlayedDevice::of(device) {
         None => code::INVALID_ARGUMENT,
         Some(place) if place.refusal() != code::SUCCESS => place.refusal(),
         Some(place) => answer(place),
@@ -67,7 +67,7 @@ extern "C" fn nvmlDeviceGetCount(at: *mut u32) -> u32 {
 fn by_index(index: u32, at: *mut Handle) -> u32 {
     in_session(|_| match index {
         1 if scenario::is("gpu_lost") => code::GPU_IS_LOST,
-        _ if index < scenario::gpus() => put(at, Place::Gpu(index).handle()),
+        _ if index < scenario::gpus() => put(at, PlayedDevice::Gpu(index).handle()),
         _ => code::INVALID_ARGUMENT,
     })
 }
@@ -89,16 +89,18 @@ extern "C" fn nvmlDeviceGetHandleByUUID(uuid: *const c_char, at: *mut Handle) ->
     }
     // SAFETY: the caller passes a text that ends with NUL.
     let uuid = unsafe { CStr::from_ptr(uuid) }.to_bytes();
-    let gpus = (0..scenario::gpus()).map(Place::Gpu);
-    let found = gpus.chain([Place::Part(0), Place::Part(2)]).find(|place| place.uuid().as_bytes() == uuid);
+    let gpus = (0..scenario::gpus()).map(PlayedDevice::Gpu);
+    let found = gpus
+        .chain([PlayedDevice::Part(0), PlayedDevice::Part(2)])
+        .find(|place| place.uuid().as_bytes() == uuid);
     in_session(|_| found.map_or(code::NOT_FOUND, |place| put(at, place.handle())))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlDeviceGetIndex(device: Handle, at: *mut u32) -> u32 {
     of(device, |place| match place {
-        Place::Gpu(index) => put(at, index),
-        Place::Part(_) => code::NOT_SUPPORTED,
+        PlayedDevice::Gpu(index) => put(at, index),
+        PlayedDevice::Part(_) => code::NOT_SUPPORTED,
     })
 }
 
@@ -162,8 +164,8 @@ extern "C" fn nvmlDeviceGetAddressingMode(device: Handle, at: *mut [u32; 2]) -> 
 extern "C" fn nvmlDeviceGetMigMode(device: Handle, now: *mut u32, pending: *mut u32) -> u32 {
     let mode = u32::from(scenario::is_divided());
     of(device, |place| match place {
-        Place::Gpu(_) => put(now, mode).max(put(pending, mode)),
-        Place::Part(_) => code::INVALID_ARGUMENT,
+        PlayedDevice::Gpu(_) => put(now, mode).max(put(pending, mode)),
+        PlayedDevice::Part(_) => code::INVALID_ARGUMENT,
     })
 }
 
@@ -175,25 +177,27 @@ extern "C" fn nvmlDeviceGetMaxMigDeviceCount(device: Handle, at: *mut u32) -> u3
 #[unsafe(no_mangle)]
 extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(device: Handle, place: u32, at: *mut Handle) -> u32 {
     of(device, |_| match scenario::instance(place) {
-        Some(_) if scenario::is_divided() => put(at, Place::Part(place).handle()),
+        Some(_) if scenario::is_divided() => put(at, PlayedDevice::Part(place).handle()),
         _ => code::NOT_FOUND,
     })
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlDeviceIsMigDeviceHandle(device: Handle, at: *mut u32) -> u32 {
-    of(device, |place| put(at, u32::from(matches!(place, Place::Part(_)))))
+    of(device, |place| put(at, u32::from(matches!(place, PlayedDevice::Part(_)))))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlDeviceGetDeviceHandleFromMigDeviceHandle(part: Handle, at: *mut Handle) -> u32 {
-    of(part, |_| put(at, Place::Gpu(0).handle()))
+    of(part, |_| put(at, PlayedDevice::Gpu(0).handle()))
 }
 
 fn instance(device: Handle, at: *mut u32, which: impl FnOnce((u32, u32)) -> u32) -> u32 {
     of(device, |place| match place {
-        Place::Part(place) => scenario::instance(place).map_or(code::NOT_FOUND, |both| put(at, which(both))),
-        Place::Gpu(_) => code::INVALID_ARGUMENT,
+        PlayedDevice::Part(place) => {
+            scenario::instance(place).map_or(code::NOT_FOUND, |both| put(at, which(both)))
+        }
+        PlayedDevice::Gpu(_) => code::INVALID_ARGUMENT,
     })
 }
 

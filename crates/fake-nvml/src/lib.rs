@@ -29,7 +29,7 @@ pub(crate) mod code {
     pub(crate) const LIB_RM_VERSION_MISMATCH: u32 = 18;
 }
 
-/// `nvmlDevice_t`: a number of this library, see [`scenario::Place`].
+/// `nvmlDevice_t`: a number of this library, see [`scenario::PlayedDevice`].
 pub(crate) type Handle = usize;
 
 /// Writes an answer.

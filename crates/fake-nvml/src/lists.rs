@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use crate::{
     Handle, code, device, put,
-    scenario::{self, List, Row},
+    scenario::{self, Row, RowList},
 };
 
 /// The version of the function that was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Version {
+enum ListVersion {
     V1,
     V2,
     V3,
@@ -29,8 +29,8 @@ struct Stats {
 /// The number of calls with room for a list, for lists that grow.
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
-fn list(list: List, version: Version, device: Handle, count: *mut u32, at: *mut u8) -> u32 {
-    if scenario::is("function_not_found") && version != Version::V1 {
+fn list(list: RowList, version: ListVersion, device: Handle, count: *mut u32, at: *mut u8) -> u32 {
+    if scenario::is("function_not_found") && version != ListVersion::V1 {
         return code::FUNCTION_NOT_FOUND;
     }
     device::of(device, |place| {
@@ -65,12 +65,12 @@ fn list(list: List, version: Version, device: Handle, count: *mut u32, at: *mut 
 }
 
 /// Writes a row. As drivers 535.43 to 535.86 did, version 3 writes 32 bytes in `stride32`.
-fn write(row: &Row, version: Version, at: *mut u8, place: usize) {
+fn write(row: &Row, version: ListVersion, at: *mut u8, place: usize) {
     let (pid, used, gpu, compute) = *row;
     let stride = match version {
-        Version::V1 => 16,
-        Version::V3 if scenario::is("stride32") => 32,
-        Version::V2 | Version::V3 => 24,
+        ListVersion::V1 => 16,
+        ListVersion::V3 if scenario::is("stride32") => 32,
+        ListVersion::V2 | ListVersion::V3 => 24,
     };
     let at = at.wrapping_add(place * stride);
     // The four bytes after the pid are padding, and stay as they are.
@@ -102,7 +102,7 @@ macro_rules! exported {
     ($($name:ident $list:ident $version:ident;)*) => {$(
         #[unsafe(no_mangle)]
         extern "C" fn $name(device: Handle, count: *mut u32, at: *mut u8) -> u32 {
-            list(List::$list, Version::$version, device, count, at)
+            list(RowList::$list, ListVersion::$version, device, count, at)
         }
     )*};
 }

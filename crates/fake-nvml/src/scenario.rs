@@ -35,13 +35,13 @@ pub(crate) fn init() -> u32 {
 
 /// A device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum PlayedDevice {
     Gpu(u32),
     /// A part of the first GPU (MIG).
     Part(u32),
 }
 
-impl Place {
+impl PlayedDevice {
     pub(crate) fn of(handle: Handle) -> Option<Self> {
         match handle {
             0x10..0x20 => Some(Self::Gpu(u32::try_from(handle - 0x10).ok()?)),
@@ -111,27 +111,27 @@ pub(crate) fn instance(place: u32) -> Option<(u32, u32)> {
 }
 
 /// Returns total, reserved, free, used (bytes).
-pub(crate) fn memory(place: Place) -> Result<[u64; 4], u32> {
+pub(crate) fn memory(place: PlayedDevice) -> Result<[u64; 4], u32> {
     const TOTAL: u64 = 80 * GIB;
     const RESERVED: u64 = 506 * MIB;
     match (name(), place) {
-        ("gb10", _) | ("no_memory_info", Place::Gpu(0)) => Err(code::NOT_SUPPORTED),
-        ("mig", Place::Gpu(_)) => Err(code::NO_PERMISSION),
+        ("gb10", _) | ("no_memory_info", PlayedDevice::Gpu(0)) => Err(code::NOT_SUPPORTED),
+        ("mig", PlayedDevice::Gpu(_)) => Err(code::NO_PERMISSION),
         ("all_zero", _) => Ok([0; 4]),
         ("no_amounts", _) => Ok([NOT_AVAILABLE; 4]),
         ("more_than_all", _) => Ok([TOTAL, 0, TOTAL - GIB, TOTAL - GIB]),
         ("garbage", _) => Ok([TOTAL, u64::MAX, u64::MAX / 3, 0x5a5a_5a5a_5a5a_5a5a]),
-        (_, Place::Part(_)) => Ok([10 * GIB, 16 * MIB, 7 * GIB, 3 * GIB]),
+        (_, PlayedDevice::Part(_)) => Ok([10 * GIB, 16 * MIB, 7 * GIB, 3 * GIB]),
         // `used` contains what is reserved.
-        (_, Place::Gpu(0)) => Ok([TOTAL, RESERVED, TOTAL - RESERVED - 5 * GIB, RESERVED + 5 * GIB]),
+        (_, PlayedDevice::Gpu(0)) => Ok([TOTAL, RESERVED, TOTAL - RESERVED - 5 * GIB, RESERVED + 5 * GIB]),
         // `used` does not contain it.
-        (_, Place::Gpu(_)) => Ok([TOTAL, RESERVED, TOTAL - RESERVED - GIB, GIB]),
+        (_, PlayedDevice::Gpu(_)) => Ok([TOTAL, RESERVED, TOTAL - RESERVED - GIB, GIB]),
     }
 }
 
 /// A list of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum List {
+pub(crate) enum RowList {
     Compute,
     Graphics,
     Mps,
@@ -141,39 +141,43 @@ pub(crate) enum List {
 pub(crate) type Row = (u32, u64, u32, u32);
 
 /// Returns the rows of a list, for a program whose pid is `own`.
-pub(crate) fn rows(list: List, place: Place, own: u32) -> Result<Vec<Row>, u32> {
+pub(crate) fn rows(list: RowList, place: PlayedDevice, own: u32) -> Result<Vec<Row>, u32> {
     const NONE: u32 = u32::MAX;
     let whole = |rows: &[(u32, u64)]| Ok(rows.iter().map(|(pid, used)| (*pid, *used, NONE, NONE)).collect());
-    if let ("rows", Place::Gpu(0), List::Compute) = (name(), place, list) {
+    if let ("rows", PlayedDevice::Gpu(0), RowList::Compute) = (name(), place, list) {
         return whole(&told_rows());
     }
     match (name(), place, list) {
         ("rows", ..) => Ok(Vec::new()),
-        ("mig", Place::Gpu(_), _) | ("graphics_refused", Place::Gpu(0), List::Graphics) => {
+        ("mig", PlayedDevice::Gpu(_), _) | ("graphics_refused", PlayedDevice::Gpu(0), RowList::Graphics) => {
             Err(code::NO_PERMISSION)
         }
         // The list of the whole has the rows of its parts, and one of a part that this process may not use.
-        ("mig_privileged", Place::Gpu(_), List::Compute) => {
+        ("mig_privileged", PlayedDevice::Gpu(_), RowList::Compute) => {
             Ok(vec![(own, 2 * GIB, 1, 0), (4242, GIB, 3, 0), (4300, GIB, 5, 0)])
         }
-        (_, Place::Part(0), List::Compute) => Ok(vec![(own, 2 * GIB, 1, 0)]),
-        (_, Place::Part(2), List::Compute) => Ok(vec![(4242, GIB, 3, 0)]),
-        ("not_available", Place::Gpu(0), List::Compute) => {
+        (_, PlayedDevice::Part(0), RowList::Compute) => Ok(vec![(own, 2 * GIB, 1, 0)]),
+        (_, PlayedDevice::Part(2), RowList::Compute) => Ok(vec![(4242, GIB, 3, 0)]),
+        ("not_available", PlayedDevice::Gpu(0), RowList::Compute) => {
             whole(&[(own, NOT_AVAILABLE), (4242, NOT_AVAILABLE)])
         }
-        ("host_pid", Place::Gpu(0), List::Compute) => whole(&[(2, GIB), (4_000_000, 2 * GIB)]),
-        ("used_gt_total", Place::Gpu(0), List::Compute) => whole(&[(own, 3 * GIB), (4242, 81 * GIB)]),
-        ("pid0", Place::Gpu(0), List::Compute) => whole(&[(0, GIB), (own, 3 * GIB)]),
-        ("growing", Place::Gpu(0), List::Compute) => {
+        ("host_pid", PlayedDevice::Gpu(0), RowList::Compute) => whole(&[(2, GIB), (4_000_000, 2 * GIB)]),
+        ("used_gt_total", PlayedDevice::Gpu(0), RowList::Compute) => {
+            whole(&[(own, 3 * GIB), (4242, 81 * GIB)])
+        }
+        ("pid0", PlayedDevice::Gpu(0), RowList::Compute) => whole(&[(0, GIB), (own, 3 * GIB)]),
+        ("growing", PlayedDevice::Gpu(0), RowList::Compute) => {
             Ok((0..300).map(|place| (5000 + place, MIB, NONE, NONE)).collect())
         }
-        ("same_pid", Place::Gpu(0), _) => whole(&[(own, 3 * GIB)]),
-        ("same_pid_apart", Place::Gpu(0), List::Compute) => whole(&[(own, 3 * GIB), (4242, NOT_AVAILABLE)]),
-        ("same_pid_apart", Place::Gpu(0), List::Graphics) => whole(&[(own, 4 * GIB), (4242, GIB)]),
-        ("no_graphics_list", _, List::Graphics | List::Mps) => Err(code::NOT_SUPPORTED),
-        (_, Place::Gpu(0), List::Compute) => whole(&[(own, 3 * GIB), (4242, 2 * GIB)]),
-        (_, Place::Gpu(0), List::Graphics) => whole(&[(4300, 64 * MIB)]),
-        (_, Place::Gpu(1), List::Mps) => whole(&[(4400, 512 * MIB)]),
+        ("same_pid", PlayedDevice::Gpu(0), _) => whole(&[(own, 3 * GIB)]),
+        ("same_pid_apart", PlayedDevice::Gpu(0), RowList::Compute) => {
+            whole(&[(own, 3 * GIB), (4242, NOT_AVAILABLE)])
+        }
+        ("same_pid_apart", PlayedDevice::Gpu(0), RowList::Graphics) => whole(&[(own, 4 * GIB), (4242, GIB)]),
+        ("no_graphics_list", _, RowList::Graphics | RowList::Mps) => Err(code::NOT_SUPPORTED),
+        (_, PlayedDevice::Gpu(0), RowList::Compute) => whole(&[(own, 3 * GIB), (4242, 2 * GIB)]),
+        (_, PlayedDevice::Gpu(0), RowList::Graphics) => whole(&[(4300, 64 * MIB)]),
+        (_, PlayedDevice::Gpu(1), RowList::Mps) => whole(&[(4400, 512 * MIB)]),
         _ => Ok(Vec::new()),
     }
 }

@@ -24,7 +24,7 @@ mod judge;
 mod leak;
 mod warning;
 
-pub use self::compare::{Comparison, Quantity, Row, compare, totals_of_runs};
+pub use self::compare::{Comparison, ComparisonRow, Quantity, compare, totals_of_runs};
 pub use self::judge::{Reason, Rules, Side, Verdict};
 pub use self::leak::{LeakReport, LeakRules, find_leaks, find_leaks_in};
 pub use self::warning::{Warning, WarningKind};

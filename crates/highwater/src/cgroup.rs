@@ -36,7 +36,7 @@ impl Version {
 
 /// Returns whether a v1 hierarchy controls memory here.
 pub(crate) fn is_v1(roots: &Roots) -> bool {
-    Own::find(roots, Version::V1).is_some()
+    OwnGroup::find(roots, Version::V1).is_some()
 }
 
 /// One hierarchy as it is mounted.
@@ -49,12 +49,12 @@ struct Mount {
 
 /// This process's group in one hierarchy, as directories.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Own {
+pub(crate) struct OwnGroup {
     group: PathBuf,
     mount_point: PathBuf,
 }
 
-impl Own {
+impl OwnGroup {
     /// Finds the group; `None` if there is no such hierarchy, or none that limits memory.
     pub(crate) fn find(roots: &Roots, version: Version) -> Option<Self> {
         let groups = bounded::read(&roots.proc.join("self/cgroup"), MAX_PROCESS_FILE_BYTES).ok()?;
@@ -87,7 +87,7 @@ impl Own {
 pub(crate) fn memory_limit(roots: &Roots, physical_bytes: Option<u64>) -> Option<u64> {
     [Version::V2, Version::V1]
         .into_iter()
-        .filter_map(|version| tightest(&Own::find(roots, version)?, version))
+        .filter_map(|version| tightest(&OwnGroup::find(roots, version)?, version))
         .min()
         .filter(|&limit| physical_bytes.is_none_or(|physical| limit <= physical))
 }
@@ -148,7 +148,7 @@ fn at_roots(roots: &Roots, point: &Path) -> PathBuf {
 }
 
 /// Returns the lowest limit from the group up to the mount point, both included.
-fn tightest(own: &Own, version: Version) -> Option<u64> {
+fn tightest(own: &OwnGroup, version: Version) -> Option<u64> {
     own.with_parents()
         .filter_map(|directory| {
             limit(&bounded::read_to_string(&directory.join(version.limit_file()), MAX_VALUE_BYTES).ok()?)

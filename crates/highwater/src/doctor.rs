@@ -30,19 +30,23 @@ struct Mechanism {
     in_use: bool,
     /// True if the attempt calls a GPU's driver.
     calls_driver: bool,
-    attempt: fn(&Roots) -> State,
+    attempt: fn(&Roots) -> MechanismState,
 }
 
-const fn used(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> State) -> Mechanism {
+const fn used(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> MechanismState) -> Mechanism {
     Mechanism { name, gives, in_use: true, calls_driver: false, attempt }
 }
 
-const fn of_driver(name: &'static str, gives: &'static str, attempt: fn(&Roots) -> State) -> Mechanism {
+const fn of_driver(
+    name: &'static str,
+    gives: &'static str,
+    attempt: fn(&Roots) -> MechanismState,
+) -> Mechanism {
     Mechanism { calls_driver: true, ..used(name, gives, attempt) }
 }
 
 impl Mechanism {
-    fn examined(&self, state: State) -> Examined {
+    fn examined(&self, state: MechanismState) -> Examined {
         Examined { mechanism: self.name, gives: self.gives, in_use: self.in_use, state }
     }
 }
@@ -59,13 +63,13 @@ pub struct Examined {
     pub in_use: bool,
     /// The result of the attempt.
     #[serde(flatten)]
-    pub state: State,
+    pub state: MechanismState,
 }
 
 /// The result of trying a mechanism.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum State {
+pub enum MechanismState {
     /// The mechanism works.
     Works {
         /// A useful detail, such as a limit's value.
@@ -87,10 +91,10 @@ pub enum State {
 /// behind: no process, descriptor, cgroup or changed setting.
 ///
 /// ```
-/// use highwater::{Roots, doctor::{State, examine}};
+/// use highwater::{Roots, doctor::{MechanismState, examine}};
 ///
 /// for row in examine(&Roots::default()) {
-///     if let State::Missing { why, .. } = &row.state {
+///     if let MechanismState::Missing { why, .. } = &row.state {
 ///         println!("no {} ({}): {why}", row.mechanism, row.gives);
 ///     }
 /// }
@@ -104,7 +108,7 @@ pub fn examine(roots: &Roots) -> Vec<Examined> {
 pub fn examine_without_drivers(roots: &Roots, why: &str) -> Vec<Examined> {
     let state = |mechanism: &Mechanism| {
         if mechanism.calls_driver {
-            State::missing(why).or("repair or reinstall the driver")
+            MechanismState::missing(why).or("repair or reinstall the driver")
         } else {
             (mechanism.attempt)(roots)
         }
@@ -112,7 +116,7 @@ pub fn examine_without_drivers(roots: &Roots, why: &str) -> Vec<Examined> {
     os::MECHANISMS.iter().map(|mechanism| mechanism.examined(state(mechanism))).collect()
 }
 
-impl State {
+impl MechanismState {
     fn works() -> Self {
         Self::Works { detail: None }
     }

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 /// The identity of a process: different from that of each ancestor that asked for one, whatever their pids.
 /// It says nothing about processes that are no ancestors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Generation(u64);
+pub(crate) struct ForkGeneration(u64);
 
 /// The number of identities given out so far. A forked child counts on from its parent's value.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-impl Generation {
+impl ForkGeneration {
     /// Returns its number among its ancestors that asked for one.
     #[cfg(feature = "nvml")]
     pub(crate) fn number(self) -> u32 {
@@ -112,11 +112,11 @@ mod tests {
 
     #[test]
     fn one_for_all_threads() {
-        let of_threads: Vec<_> = (0..8).map(|_| std::thread::spawn(Generation::current)).collect();
-        let here = Generation::current();
+        let of_threads: Vec<_> = (0..8).map(|_| std::thread::spawn(ForkGeneration::current)).collect();
+        let here = ForkGeneration::current();
         for thread in of_threads {
             assert_eq!(thread.join().unwrap(), here);
         }
-        assert_eq!(Generation::current(), here);
+        assert_eq!(ForkGeneration::current(), here);
     }
 }

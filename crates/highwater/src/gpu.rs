@@ -1,6 +1,6 @@
 //! GPU memory by device and by process, for devices of every vendor.
 //!
-//! [`Device`], [`Usage`] and [`Figure`] hold the whole answer: a value, bounds, or the reason why it is
+//! [`Device`], [`GpuUsage`] and [`Figure`] hold the whole answer: a value, bounds, or the reason why it is
 //! unknown. A figure also says what it counts and which source reported it. A device's figure never stands in
 //! for a process's. [`Monitor`] keeps the drivers' sessions open. [`Snapshot`](crate::Snapshot) and the
 //! functions here share one monitor per process.
@@ -61,10 +61,10 @@ pub(crate) use self::shared::with_monitor;
 pub(crate) use self::wddm::{adapters, counted_holders};
 pub use self::{
     device::{Device, DeviceId},
-    figure::{Figure, Kind, Pool, Reading, Scope, Source},
+    figure::{AmountKind, Figure, FigureScope, FigureSource, Pool, Reading},
     info::{GpuDeviceInfo, GpuProcessEntry, GpuQuerySource, ProcessGpuInfo},
     monitor::Monitor,
-    usage::{Engine, Gap, Listing, PidSpace, Usage, Work},
+    usage::{Engine, Gap, GpuUsage, Listing, PidSpace, Work},
 };
 use crate::Error;
 

@@ -112,8 +112,6 @@ mod netlink;
 #[cfg(all(feature = "job", target_os = "linux"))]
 mod perf_event;
 pub mod process;
-#[cfg(any(target_os = "linux", all(target_os = "macos", feature = "job")))]
-mod quiet_thread;
 #[cfg(feature = "record")]
 pub mod record;
 #[cfg(feature = "report")]
@@ -122,6 +120,8 @@ mod roots;
 mod snapshot;
 #[cfg(feature = "test-helpers")]
 pub mod test_helpers;
+#[cfg(any(target_os = "linux", all(target_os = "macos", feature = "job")))]
+mod thread_with_signals_blocked;
 
 #[doc(hidden)]
 pub use compat::{HypomnesisError, Result};
@@ -149,12 +149,12 @@ pub use test_helpers::{GpuDeviceInfoBuilder, GpuProcessEntryBuilder};
 #[cfg(all(fuzzing, target_os = "linux"))]
 #[doc(hidden)]
 pub fn fuzz_kernel_text(text: &[u8]) {
-    process::linux::any_text::parse(text);
+    process::linux::fuzz_entry::parse(text);
 }
 
 /// Passes any bytes to the parser of DRM clients' fdinfo; for `fuzz/`.
 #[cfg(all(fuzzing, target_os = "linux", feature = "drm"))]
 #[doc(hidden)]
 pub fn fuzz_fdinfo(text: &[u8]) {
-    gpu::drm::any_text::parse(text);
+    gpu::drm::fuzz_entry::parse(text);
 }

@@ -30,7 +30,7 @@ use std::{
 use self::{rates::ReadCounters, unread::UnreadProcess, users::UserNames};
 use crate::{
     Error, Roots,
-    gpu::{Device, Gap, Listing, Monitor, PidSpace, Usage},
+    gpu::{Device, Gap, GpuUsage, Listing, Monitor, PidSpace},
     process::{Arguments, ProcessFacts, ProcessReader, all_processes},
 };
 
@@ -198,7 +198,7 @@ struct Join<'a> {
 
 impl Join<'_> {
     /// Reads the holders of GPU memory and the pids of the scope.
-    fn read_asked(&mut self, scope: &ListScope, usages: &[Usage]) {
+    fn read_asked(&mut self, scope: &ListScope, usages: &[GpuUsage]) {
         let mut asked: BTreeSet<u32> = scope.pids.iter().copied().collect();
         // A pid of the host says nothing about the process that has it here.
         let of_space = |space| usages.iter().filter(move |usage| usage.pid_space == space);
@@ -210,7 +210,7 @@ impl Join<'_> {
     }
 
     /// Adds a row for each process and device.
-    fn add_holders(&mut self, usages: Vec<Usage>) {
+    fn add_holders(&mut self, usages: Vec<GpuUsage>) {
         for usage in usages {
             self.now.note_engines(&usage);
             let device = self.list.devices.iter().find(|device| device.id == usage.device);

@@ -25,7 +25,7 @@ pub(crate) struct Socket(OwnedFd);
 
 /// One message that was received.
 #[derive(Debug)]
-pub(crate) struct Message<'a> {
+pub(crate) struct NetlinkMessage<'a> {
     kind: u16,
     pub(crate) body: &'a [u8],
 }
@@ -40,7 +40,7 @@ pub(crate) struct Backlog {
     pub(crate) dropped: u32,
 }
 
-impl Message<'_> {
+impl NetlinkMessage<'_> {
     /// Returns the error that an `NLMSG_ERROR` carries; 0 acknowledges.
     pub(crate) fn errno(&self) -> Option<i32> {
         let code = i32::from_ne_bytes(*self.body.first_chunk()?);
@@ -130,7 +130,7 @@ impl Socket {
     pub(crate) fn receive_until<T>(
         &self,
         patience: Duration,
-        mut pick: impl FnMut(&Message<'_>) -> Option<T>,
+        mut pick: impl FnMut(&NetlinkMessage<'_>) -> Option<T>,
     ) -> io::Result<T> {
         let deadline = Instant::now() + patience;
         let mut buffer = [0_u8; 8192];
@@ -207,12 +207,12 @@ fn message(kind: u16, flags: u16, body: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// Splits the result of one receive into messages.
-fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+fn messages(mut bytes: &[u8]) -> impl Iterator<Item = NetlinkMessage<'_>> {
     std::iter::from_fn(move || {
         let (length, kind) = header(bytes)?;
         let body = bytes.get(HEADER..length)?;
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
-        Some(Message { kind, body })
+        Some(NetlinkMessage { kind, body })
     })
 }
 

@@ -30,7 +30,7 @@ mod timestamp;
 mod usage;
 mod words;
 
-pub use self::finding::{Finding, Leak, LeakSearch, Sureness};
+pub use self::finding::{Confidence, Finding, Leak, LeakSearch};
 pub use self::gpu::{GpuFigure, GpuPeak, GpuScope, GpuSource};
 pub use self::job::{
     Capture, Certainty, Downgrade, Exit, ExitCause, Host, IntervalMode, Lineage, Metric, Overhead,

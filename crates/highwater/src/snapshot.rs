@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    gpu::{Device, Gap, GpuDeviceInfo, Listing, PidSpace, ProcessGpuInfo, Usage, with_monitor},
+    gpu::{Device, Gap, GpuDeviceInfo, GpuUsage, Listing, PidSpace, ProcessGpuInfo, with_monitor},
     process_rss,
 };
 
@@ -28,7 +28,7 @@ pub struct Snapshot {
     /// The device's memory in plain numbers; `None` if there is no such device, or its figures are unknown.
     pub gpu_device: Option<GpuDeviceInfo>,
     /// This process's memory on the device, with bounds, meaning and source.
-    pub usage: Option<Usage>,
+    pub usage: Option<GpuUsage>,
     /// The device, with bounds, meaning and source of its figures.
     pub device: Option<Device>,
     /// Drivers and devices that could not be queried.
@@ -77,7 +77,7 @@ impl Snapshot {
     /// Makes a snapshot. `own` is the process's memory, on this device and perhaps on others.
     pub(crate) fn of(ram_bytes: u64, device: Option<Device>, own: &Listing) -> Self {
         let usage = device.as_ref().and_then(|device| {
-            let here = |usage: &&Usage| usage.device == device.id && usage.pid_space == PidSpace::Own;
+            let here = |usage: &&GpuUsage| usage.device == device.id && usage.pid_space == PidSpace::Own;
             own.usages.iter().find(here).cloned()
         });
         Self {

@@ -5,14 +5,14 @@
 //! fields. Values made here can then be changed field by field:
 //!
 //! ```
-//! use highwater::{GpuDeviceInfo, Snapshot, gpu::{Device, DeviceId, Reading, Usage}};
+//! use highwater::{GpuDeviceInfo, Snapshot, gpu::{Device, DeviceId, GpuUsage, Reading}};
 //!
 //! let card = GpuDeviceInfo::builder().name(Some("Card".into())).total_bytes(16 << 30).build();
 //! assert_eq!((card.total_bytes, card.used_bytes, card.reserved_bytes), (16 << 30, 0, None));
 //!
 //! let mut device = Device::made_up(DeviceId::new("0000:03:00.0"));
 //! device.total.reading = Reading::Known(16 << 30);
-//! let mut usage = Usage::made_up(std::process::id(), device.id.clone());
+//! let mut usage = GpuUsage::made_up(std::process::id(), device.id.clone());
 //! usage.vram.reading = Reading::Known(1 << 30);
 //! let snapshot = Snapshot::made_up(50 << 20, Some(device), Some(usage));
 //! assert_eq!(snapshot.gpu.unwrap().used_bytes, 1 << 30);
@@ -21,7 +21,10 @@
 
 use crate::{
     GpuDeviceInfo, GpuProcessEntry, GpuQuerySource, Snapshot, Unavailable,
-    gpu::{Device, DeviceId, Figure, Gap, Kind, Listing, Pool, Reading, Scope, Source, Usage},
+    gpu::{
+        AmountKind, Device, DeviceId, Figure, FigureScope, FigureSource, Gap, GpuUsage, Listing, Pool,
+        Reading,
+    },
 };
 
 /// Builds a [`GpuDeviceInfo`]. Amounts that are not set are 0; optional values that are not set are absent.
@@ -142,18 +145,18 @@ impl Device {
     /// Makes a card of which only the identity is known: every figure is [`Unavailable::NotProvided`].
     #[must_use]
     pub fn made_up(id: DeviceId) -> Self {
-        let mut device = Self::named(id, &unknown(Scope::Device, Pool::Dedicated));
-        device.total.kind = Kind::Capacity;
-        device.free.kind = Kind::Free;
+        let mut device = Self::named(id, &unknown(FigureScope::Device, Pool::Dedicated));
+        device.total.kind = AmountKind::Capacity;
+        device.free.kind = AmountKind::Free;
         device
     }
 }
 
-impl Usage {
+impl GpuUsage {
     /// Makes a process on a device; its memory is [`Unavailable::NotProvided`].
     #[must_use]
     pub fn made_up(pid: u32, device: DeviceId) -> Self {
-        let figure = |pool| unknown(Scope::Process, pool);
+        let figure = |pool| unknown(FigureScope::Process, pool);
         Self::new(pid, device, figure(Pool::Dedicated), figure(Pool::System))
     }
 }
@@ -170,11 +173,17 @@ impl Snapshot {
     /// Makes a snapshot of a process with this RAM, and this usage of the device if there is one. The plain
     /// numbers follow as they do from real ones; a usage of another device does not count.
     #[must_use]
-    pub fn made_up(ram_bytes: u64, device: Option<Device>, usage: Option<Usage>) -> Self {
+    pub fn made_up(ram_bytes: u64, device: Option<Device>, usage: Option<GpuUsage>) -> Self {
         Self::of(ram_bytes, device, &Listing { usages: usage.into_iter().collect(), ..Listing::default() })
     }
 }
 
-fn unknown(scope: Scope, pool: Pool) -> Figure {
-    Figure::new(Reading::Unknown(Unavailable::NotProvided), scope, pool, Kind::Allocated, Source::Nvml)
+fn unknown(scope: FigureScope, pool: Pool) -> Figure {
+    Figure::new(
+        Reading::Unknown(Unavailable::NotProvided),
+        scope,
+        pool,
+        AmountKind::Allocated,
+        FigureSource::Nvml,
+    )
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use highwater::{
     Roots,
-    doctor::{Examined, State, examine},
+    doctor::{Examined, MechanismState, examine},
 };
 
 /// One test does all, because it watches the resources of this process, which tests share.
@@ -19,11 +19,11 @@ fn examines_every_mechanism_once_and_leaves_nothing_behind() {
     assert_eq!(names.len(), examined.len(), "a mechanism stands twice");
     for needed in ["rss", "high-water marks", "child subreaper"] {
         let state = &find(&examined, needed).state;
-        assert!(matches!(state, State::Works { .. }), "the tests need {needed}: {state:?}");
+        assert!(matches!(state, MechanismState::Works { .. }), "the tests need {needed}: {state:?}");
     }
     for one in &examined {
         assert!(!one.gives.is_empty());
-        if let State::Missing { why, .. } = &one.state {
+        if let MechanismState::Missing { why, .. } = &one.state {
             assert!(!why.is_empty(), "{} is missing without a reason", one.mechanism);
         }
     }
@@ -37,7 +37,7 @@ fn examines_every_mechanism_once_and_leaves_nothing_behind() {
     for name in
         ["rss", "high-water marks", "pss", "processes of others", "children files", "pid cursor", "cgroup"]
     {
-        let State::Missing { why, remedy } = &find(&nowhere, name).state else {
+        let MechanismState::Missing { why, remedy } = &find(&nowhere, name).state else {
             panic!("{name} works without procfs");
         };
         assert!(!why.is_empty() && remedy.is_some(), "{name}: {why:?}, {remedy:?}");

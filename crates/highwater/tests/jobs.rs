@@ -122,17 +122,17 @@ fn in_a_pid_namespace_whose_session_lies_outside() {
 #[test]
 fn an_observer_sees_samples_and_checkpoints_that_read_back() {
     #[derive(Default)]
-    struct Seen {
+    struct SeenSamples {
         samples: u64,
         checkpoint: Option<Vec<u8>>,
     }
-    impl Observer for Seen {
+    impl Observer for SeenSamples {
         fn sampled(&mut self, progress: &Progress<'_>) {
             self.samples += 1;
             self.checkpoint = Some(serde_json::to_vec(&progress.record()).unwrap());
         }
     }
-    let mut seen = Seen::default();
+    let mut seen = SeenSamples::default();
     let record = Job::new("sleep").arg("0.1").run_observed(&mut seen).unwrap();
     assert!(seen.samples > 2 && seen.samples <= record.samples);
     assert!(!Record::from_json(&seen.checkpoint.unwrap()).unwrap().complete);

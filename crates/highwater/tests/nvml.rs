@@ -9,7 +9,7 @@ mod fake;
 
 use std::{collections::BTreeMap, fs, os::unix::process::ExitStatusExt};
 
-use self::fake::Fake;
+use self::fake::FakeLibrary;
 
 /// Returns the expected output, by the name of the situation.
 fn expected() -> BTreeMap<&'static str, String> {
@@ -56,7 +56,7 @@ fn every_situation_is_told_as_the_table_has_it() {
         if name.starts_with('(') {
             continue;
         }
-        let told = past_the_container(&Fake::new(name).tell("list"));
+        let told = past_the_container(&FakeLibrary::new(name).tell("list"));
         if told != lines {
             wrong.push(format!("== {name}\n{told}-- but the table has\n{lines}"));
         }
@@ -66,7 +66,7 @@ fn every_situation_is_told_as_the_table_has_it() {
 
 #[test]
 fn in_a_container_no_pid_of_the_host_is_taken_for_ours() {
-    let Some(mut fake) = Fake::new("host_pid").in_a_namespace() else {
+    let Some(mut fake) = FakeLibrary::new("host_pid").in_a_namespace() else {
         eprintln!("skipped: no new pid namespace can be made here");
         return;
     };
@@ -77,14 +77,14 @@ fn in_a_container_no_pid_of_the_host_is_taken_for_ours() {
 #[test]
 fn plain_numbers() {
     if is_host() {
-        assert_eq!(Fake::new("normal").tell("own"), expected()["(normal, our own)"]);
-        assert_eq!(Fake::new("not_available").tell("own"), expected()["(not_available, our own)"]);
+        assert_eq!(FakeLibrary::new("normal").tell("own"), expected()["(normal, our own)"]);
+        assert_eq!(FakeLibrary::new("not_available").tell("own"), expected()["(not_available, our own)"]);
     }
 }
 
 #[test]
 fn one_session_however_often_it_is_asked() {
-    let mut fake = Fake::new("slow_init");
+    let mut fake = FakeLibrary::new("slow_init");
     let told = fake.tell("often");
     let log = fake.log();
     assert_eq!(log.matches("init").count(), 2, "one for the process, one for a monitor of its own: {log}");
@@ -94,7 +94,7 @@ fn one_session_however_often_it_is_asked() {
 
 #[test]
 fn a_forked_child_neither_uses_nor_ends_its_parents_session() {
-    let mut fake = Fake::new("normal");
+    let mut fake = FakeLibrary::new("normal");
     let told = fake.tell("fork");
     assert_eq!(told, expected()["(normal, in a forked child)"]);
     let log = fake.log();
@@ -113,13 +113,13 @@ fn a_forked_child_neither_uses_nor_ends_its_parents_session() {
 
 #[test]
 fn that_there_was_no_driver_is_remembered_until_a_refresh() {
-    let told = Fake::new("normal").tell("later");
+    let told = FakeLibrary::new("normal").tell("later");
     assert_eq!(told, "not installed: 0, false\ninstalled: 0, false\nafter a refresh: 2, true\n");
 }
 
 #[test]
 fn what_the_doctor_sees() {
-    let told = Fake::new("stride32").tell("raw");
+    let told = FakeLibrary::new("stride32").tell("raw");
     assert!(told.contains("driver 570.133.20"), "{told}");
     assert!(told.contains("Row { pid: 4242, used: Some(2147483648), instance: None }"), "{told}");
 }
@@ -128,6 +128,6 @@ fn what_the_doctor_sees() {
 /// the query.
 #[test]
 fn a_crash_in_the_library_ends_the_process() {
-    let status = Fake::new("abort").status("list");
+    let status = FakeLibrary::new("abort").status("list");
     assert_eq!(status.signal(), Some(6), "{status:?}");
 }

@@ -3,8 +3,8 @@
 #![cfg(feature = "record")]
 
 use highwater::record::{
-    Certainty, ExitCause, Finding, GpuScope, GpuSource, GroupKey, Limited, Lineage, Metric, OomEvidence,
-    PeakSource, PeaksFrom, PressureOf, ReadError, Record, Scope, Sureness, UsageSource,
+    Certainty, Confidence, ExitCause, Finding, GpuScope, GpuSource, GroupKey, Limited, Lineage, Metric,
+    OomEvidence, PeakSource, PeaksFrom, PressureOf, ReadError, Record, Scope, UsageSource,
 };
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ fn reads_version_1_3() {
     let tree: Vec<_> = record.groups.iter().filter(|group| group.by == GroupKey::Tree).collect();
     assert_eq!((tree[1].id, tree[1].parent), (Some(1), Some(0)));
     let [Finding::Leak(leak)] = &record.findings[..] else { panic!("a leak") };
-    assert_eq!((leak.bytes_per_minute, leak.sureness), (1 << 20, Sureness::Probable));
+    assert_eq!((leak.bytes_per_minute, leak.sureness), (1 << 20, Confidence::Probable));
     assert!(record.leak_search.unwrap().total_judged);
     let counter = &record.timeline.as_ref().unwrap().counters[1];
     assert_eq!((counter.id, counter.first, &counter.values[..]), (Some(1), 1, &[None, Some(65_536)][..]));
@@ -172,13 +172,13 @@ fn findings_of_newer_versions_are_passed_over() {
     let [Finding::Leak(found), Finding::Other] = &record.findings[..] else {
         panic!("{:?}", record.findings)
     };
-    assert_eq!((found.scope, found.pid, found.sureness), (Scope::Process, Some(8473), Sureness::Clear));
+    assert_eq!((found.scope, found.pid, found.sureness), (Scope::Process, Some(8473), Confidence::Clear));
     assert_eq!(record.leak_search.map(|search| search.judged), Some(3));
     let written = serde_json::to_value(&record).unwrap();
     assert_eq!((&written["findings"][0], &written["leak_search"]), (&leak, &newer["leak_search"]));
     newer["findings"][0]["sureness"] = json!("absolute");
     let Finding::Leak(found) = &read(&newer).unwrap().findings[0] else { panic!("a leak") };
-    assert_eq!(found.sureness, Sureness::Other);
+    assert_eq!(found.sureness, Confidence::Other);
     let earlier = Record::from_json(V1_2.as_bytes()).unwrap();
     assert_eq!(earlier.leak_search, None, "version 1.2 does not know it");
 }

@@ -8,7 +8,7 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use highwater::{
     Roots,
-    doctor::{Examined, State, examine, examine_without_drivers},
+    doctor::{Examined, MechanismState, examine, examine_without_drivers},
     gpu::Monitor,
 };
 
@@ -67,12 +67,12 @@ fn table(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
     let width = examined.iter().map(|one| one.mechanism.len()).max().unwrap_or(0);
     for Examined { mechanism, gives, in_use, state, .. } in examined {
         let (style, word) = match state {
-            State::Works { .. } => (YES, "yes"),
-            State::Missing { .. } => (NO, "no "),
+            MechanismState::Works { .. } => (YES, "yes"),
+            MechanismState::Missing { .. } => (NO, "no "),
         };
         write!(to, "{style}{word}{style:#}  {mechanism:width$}  {gives}")?;
         match state {
-            State::Works { detail } => {
+            MechanismState::Works { detail } => {
                 if let Some(detail) = detail {
                     write!(to, ": {}", text::printable(detail))?;
                 }
@@ -80,7 +80,7 @@ fn table(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
                     write!(to, " {DIM}(available; not used by this version){DIM:#}")?;
                 }
             }
-            State::Missing { why, remedy } => {
+            MechanismState::Missing { why, remedy } => {
                 if !in_use {
                     write!(to, " {DIM}(not used by this version){DIM:#}")?;
                 }

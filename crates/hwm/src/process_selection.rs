@@ -132,17 +132,24 @@ impl fmt::Display for ProcessSelection {
 #[cfg(test)]
 mod tests {
     use highwater::{
-        gpu::{DeviceId, Kind, Pool, Reading, Scope, Source, Usage},
+        gpu::{AmountKind, DeviceId, FigureScope, FigureSource, GpuUsage, Pool, Reading},
         listing::{GpuHolding, HoldingDevice},
     };
 
     use super::*;
 
     fn row(pid: u32, name: &str, vram: Reading, gtt: Reading, rss: u64) -> ProcessRow {
-        let figure =
-            |reading| Figure::new(reading, Scope::Process, Pool::Dedicated, Kind::Resident, Source::Nvml);
+        let figure = |reading| {
+            Figure::new(
+                reading,
+                FigureScope::Process,
+                Pool::Dedicated,
+                AmountKind::Resident,
+                FigureSource::Nvml,
+            )
+        };
         let device = DeviceId::new("0000:03:00.0");
-        let usage = Usage::new(pid, device.clone(), figure(vram), figure(gtt));
+        let usage = GpuUsage::new(pid, device.clone(), figure(vram), figure(gtt));
         let mut row = ProcessRow::new(pid);
         row.name = Ok(name.to_owned());
         row.rss_bytes = Ok(rss);

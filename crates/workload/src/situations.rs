@@ -57,9 +57,9 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   nothing                      exit at once";
 
 /// The arguments after the situation's name.
-struct Args(Vec<String>);
+struct SituationArgs(Vec<String>);
 
-impl Args {
+impl SituationArgs {
     fn text(&self, at: usize) -> Option<&str> {
         self.0.get(at).map(String::as_str)
     }
@@ -92,7 +92,7 @@ pub(crate) fn usage(problem: &str) -> ! {
 pub(crate) fn main() {
     let mut words = std::env::args().skip(1);
     let situation = words.next().unwrap_or_else(|| usage("no situation named"));
-    let a = Args(words.collect());
+    let a = SituationArgs(words.collect());
     match situation.as_str() {
         "nothing" => return,
         "named-thread" => return threads::named_otherwise(),

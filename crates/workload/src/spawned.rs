@@ -26,9 +26,9 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   nothing                      exit at once";
 
 /// Memory of a given size, all of its pages touched; freed when dropped.
-struct Block(Vec<u8>);
+struct TouchedMemory(Vec<u8>);
 
-impl Block {
+impl TouchedMemory {
     fn new(mib: usize) -> Self {
         let mut bytes = vec![0_u8; mib << 20];
         // Zeroed pages come untouched from the system.
@@ -87,12 +87,12 @@ pub(crate) fn main() {
         Some("nothing") => {}
         Some("exit") => exit(i32::try_from(number(0, 7)).unwrap_or(1)),
         Some("hold") => {
-            Block::new(mib(0, 200)).hold(number(1, 1000));
+            TouchedMemory::new(mib(0, 200)).hold(number(1, 1000));
             exit(i32::try_from(number(2, 0)).unwrap_or(1))
         }
         Some("shrink") => {
-            drop(Block::new(mib(0, 120)));
-            let left = Block::new(mib(1, 40));
+            drop(TouchedMemory::new(mib(0, 120)));
+            let left = TouchedMemory::new(mib(1, 40));
             println!("ready");
             left.hold(600_000);
         }
@@ -104,17 +104,17 @@ pub(crate) fn main() {
         Some("spike") => {
             let (high, all) = (number(1, 20), number(2, 3000));
             sleep(Duration::from_millis(all.saturating_sub(high) / 2));
-            Block::new(mib(0, 500)).hold(high);
+            TouchedMemory::new(mib(0, 500)).hold(high);
             sleep(Duration::from_millis(all.saturating_sub(high) / 2));
         }
         Some("generations") => {
             let child = start("child", &[]);
-            Block::new(50).hold(1400);
+            TouchedMemory::new(50).hold(1400);
             finish(child);
         }
         Some("child") => {
             let grandchild = start("hold", &[70, 600]);
-            Block::new(100).hold(1000);
+            TouchedMemory::new(100).hold(1000);
             finish(grandchild);
         }
         Some("storm") => storm(number(0, 300), number(1, 5), number(2, 4), number(3, 10)),
@@ -130,7 +130,7 @@ pub(crate) fn main() {
         }
         Some("burn-once") => burn(number(0, 500), mib(2, 30)),
         Some("endless") => loop {
-            Block::new(mib(0, 50)).hold(60_000);
+            TouchedMemory::new(mib(0, 50)).hold(60_000);
         },
         Some("tree") => {
             let children = [start("branch", &[number(0, 50)]), start("branch", &[number(0, 50)])];
@@ -138,7 +138,7 @@ pub(crate) fn main() {
         }
         Some("branch") => {
             let child = start("endless", &[number(0, 50)]);
-            Block::new(mib(0, 50)).hold(10);
+            TouchedMemory::new(mib(0, 50)).hold(10);
             finish(child);
         }
         Some(other) => usage(&format!("unknown situation: {other}")),

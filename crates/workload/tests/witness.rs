@@ -15,12 +15,12 @@ use std::{
 const MIB: u64 = 1 << 20;
 
 /// A new cgroup; removed when dropped.
-struct Group {
+struct TestGroup {
     dir: PathBuf,
     peak_file: &'static str,
 }
 
-impl Group {
+impl TestGroup {
     fn new() -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let (parent, peak_file) = memory_hierarchy()?;
@@ -53,7 +53,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for TestGroup {
     fn drop(&mut self) {
         for _ in 0..100 {
             if fs::remove_dir(&self.dir).is_ok() {
@@ -85,7 +85,7 @@ fn memory_hierarchy() -> Result<(PathBuf, &'static str), String> {
 }
 
 /// Runs the situation in its own group; returns the charge's peak and what the workload reports.
-fn witness(group: &Group, args: &[&str]) -> (u64, String) {
+fn witness(group: &TestGroup, args: &[&str]) -> (u64, String) {
     let truth = env::temp_dir().join(group.dir.file_name().expect("it has a name"));
     let procs = group.dir.join("cgroup.procs");
     let mut command = Command::new(env!("CARGO_BIN_EXE_workload"));
@@ -108,7 +108,7 @@ fn field(json: &str, name: &str) -> u64 {
 /// Checks that `args` builds `charged` MiB (each shared page once) that read as `resident` MiB of RSS in
 /// `processes` alive together.
 fn check(args: &[&str], charged: u64, resident: u64, processes: u64) {
-    let group = match Group::new() {
+    let group = match TestGroup::new() {
         Ok(group) => group,
         Err(reason) => return eprintln!("SKIPPED {args:?}: {reason}"),
     };

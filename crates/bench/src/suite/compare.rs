@@ -12,7 +12,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{Setup, measure};
-use crate::{stats, table::Row};
+use crate::{stats, table::ResultRow};
 
 const PROCESSES: usize = 10_000;
 const COMMANDS: usize = 500;
@@ -21,7 +21,7 @@ const SERIES: usize = 2_000;
 const SECONDS: f64 = 3600.0;
 const MIB: u64 = 1 << 20;
 
-pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let dir = tempfile::tempdir()?;
     let (base, candidate) = (dir.path().join("base.json"), dir.path().join("candidate.json"));
     // The candidate shrank: a regression would give an exit code other than success.
@@ -36,7 +36,7 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     }
     let size = |file: &Path| fs::metadata(file).map_or(0, |metadata| metadata.len() >> 10);
     let what = format!("hwm compare --detect-leaks, {PROCESSES} processes, 1 hour: wall time");
-    let row = Row::new(what, "ms", stats::mean(&wall));
+    let row = ResultRow::new(what, "ms", stats::mean(&wall));
     Ok(vec![row.at_most(1000.0).note(format!("two records of {} KiB", size(&base)))])
 }
 

@@ -7,16 +7,16 @@ use anyhow::Result;
 
 use super::{
     Setup,
-    measure::{self, Usage},
+    measure::{self, RunUsage},
     naive::{INTERVAL_MS, Way},
     programs, record,
 };
 use crate::{
     stats,
-    table::{Row, digits},
+    table::{ResultRow, digits},
 };
 
-pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let seconds = setup.sized(3.0, 0.5);
     let turns = turns_of(seconds).to_string();
     let job = ["spin", turns.as_str()];
@@ -27,12 +27,12 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
         exact.push(measure::run(&mut setup.under_hwm(&["--exact"], &job))?);
         naive.push(measure::run(&mut setup.under_naive(Way::Children, &job))?);
     }
-    let share = |usage: &Usage| 100.0 * usage.own_cpu.as_secs_f64() / usage.wall.as_secs_f64();
-    let shares = |runs: &[Usage]| stats::mean(&runs.iter().map(share).collect::<Vec<_>>());
-    let ratio = |runs: &[Usage], of: fn(&Usage) -> f64| {
+    let share = |usage: &RunUsage| 100.0 * usage.own_cpu.as_secs_f64() / usage.wall.as_secs_f64();
+    let shares = |runs: &[RunUsage]| stats::mean(&runs.iter().map(share).collect::<Vec<_>>());
+    let ratio = |runs: &[RunUsage], of: fn(&RunUsage) -> f64| {
         stats::ratio(bare.iter().zip(runs).map(|(a, b)| (of(a), of(b))))
     };
-    let total = |usage: &Usage| usage.tree_cpu.as_secs_f64();
+    let total = |usage: &RunUsage| usage.tree_cpu.as_secs_f64();
     let beside = format!(
         "naive sampler every {INTERVAL_MS} ms: {} %; {}",
         shares(&naive).map_or_else(|| "unknown".into(), |estimate| digits(estimate.mid)),
@@ -40,10 +40,15 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     );
     let what = format!("CPU-bound job, {seconds} s: hwm's own CPU");
     Ok(vec![
-        Row::new(what, "% of a core", shares(&hwm)).at_most(1.0).note(beside),
-        Row::new("CPU-bound job: wall time, hwm / bare", "x", ratio(&hwm, |usage| usage.wall.as_secs_f64())),
-        Row::new("CPU-bound job: total CPU, hwm / bare", "x", ratio(&hwm, total)).lower_end_at_most(1.01),
-        Row::new("CPU-bound job: total CPU, hwm --exact / bare", "x", ratio(&exact, total))
+        ResultRow::new(what, "% of a core", shares(&hwm)).at_most(1.0).note(beside),
+        ResultRow::new(
+            "CPU-bound job: wall time, hwm / bare",
+            "x",
+            ratio(&hwm, |usage| usage.wall.as_secs_f64()),
+        ),
+        ResultRow::new("CPU-bound job: total CPU, hwm / bare", "x", ratio(&hwm, total))
+            .lower_end_at_most(1.01),
+        ResultRow::new("CPU-bound job: total CPU, hwm --exact / bare", "x", ratio(&exact, total))
             .lower_end_at_most(1.01),
     ])
 }

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     stats,
-    table::{Row, digits},
+    table::{ResultRow, digits},
 };
 
-pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let runs = setup.sized(30.max(setup.pairs), 5);
     let (mut bare_start, mut more_start, mut bare_exit, mut exit) = (vec![], vec![], vec![], vec![]);
     let (mut exact_start, mut cgroup_start) = (vec![], vec![]);
@@ -55,8 +55,8 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     ])
 }
 
-fn row(what: &str, millis: &[f64]) -> Row {
-    Row::plain(what, "ms", stats::quantile(millis, 0.95))
+fn row(what: &str, millis: &[f64]) -> ResultRow {
+    ResultRow::plain(what, "ms", stats::quantile(millis, 0.95))
 }
 
 /// Returns the time from the spawn to the job's `main`, and from its last stamp to its end, in milliseconds.

@@ -12,10 +12,10 @@ use anyhow::Result;
 use super::{Setup, measure, naive::Way};
 use crate::{
     stats::{self, Estimate},
-    table::{Row, digits},
+    table::{ResultRow, digits},
 };
 
-pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let forks = setup.sized(3_000_u32, 300);
     let count = forks.to_string();
     let job = ["trues", count.as_str()];
@@ -30,7 +30,7 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
         again.push(measure::run(&mut setup.bare(&job))?);
         naive.push(measure::run(&mut setup.under_naive(Way::Children, &job))?);
     }
-    let cpu = |runs: &[measure::Usage]| {
+    let cpu = |runs: &[measure::RunUsage]| {
         let seconds = runs.iter().zip(&bare).map(|(run, bare)| (bare.tree_cpu, run.tree_cpu));
         stats::ratio(seconds.map(|(a, b)| (a.as_secs_f64(), b.as_secs_f64())))
     };
@@ -38,14 +38,14 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     let own: Vec<f64> =
         hwm.iter().map(|run| run.own_cpu.as_secs_f64() * 1e3 * 1e3 / f64::from(forks)).collect();
     Ok(vec![
-        Row::new(format!("{forks} x /bin/true: total CPU, hwm / bare"), "x", cpu(&hwm))
+        ResultRow::new(format!("{forks} x /bin/true: total CPU, hwm / bare"), "x", cpu(&hwm))
             .lower_end_at_most(if rustix::process::geteuid().is_root() { 1.12 } else { 1.06 })
             .note(format!("bare / bare {}; naive sampler / bare {}", shown(cpu(&again)), shown(cpu(&naive)))),
-        Row::new(format!("{forks} x /bin/true: total CPU, hwm --exact / bare"), "x", cpu(&exact))
+        ResultRow::new(format!("{forks} x /bin/true: total CPU, hwm --exact / bare"), "x", cpu(&exact))
             .lower_end_at_most(1.10)
             .note("the memory-keeper's CPU is included".to_owned()),
-        Row::new(format!("{forks} x /bin/true: wall time, hwm / bare"), "x", stats::ratio(wall)),
-        Row::new("hwm's own CPU per 1,000 forks", "ms", stats::mean(&own)),
+        ResultRow::new(format!("{forks} x /bin/true: wall time, hwm / bare"), "x", stats::ratio(wall)),
+        ResultRow::new("hwm's own CPU per 1,000 forks", "ms", stats::mean(&own)),
     ])
 }
 

@@ -11,15 +11,17 @@ use anyhow::Result;
 use super::{Setup, measure};
 use crate::{
     stats,
-    table::{Row, digits},
+    table::{ResultRow, digits},
 };
 
 const GNU_TIME: &str = "/usr/bin/time";
 const BATCH: u32 = 20;
 
-pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     if !Path::new(GNU_TIME).exists() {
-        return Ok(vec![Row::new("beside GNU time", "", None).note(format!("there is no {GNU_TIME} here"))]);
+        return Ok(vec![
+            ResultRow::new("beside GNU time", "", None).note(format!("there is no {GNU_TIME} here")),
+        ]);
     }
     let (mut bare, mut gnu, mut hwm) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..setup.pairs {
@@ -37,14 +39,14 @@ fn row(
     bare: &[(f64, f64)],
     gnu: &[(f64, f64)],
     hwm: &[(f64, f64)],
-) -> Row {
+) -> ResultRow {
     let ratio = stats::ratio(gnu.iter().zip(hwm).map(|(a, b)| (of(a), of(b))));
     let millis = |runs: &[(f64, f64)]| {
         let mean = stats::mean(&runs.iter().map(of).collect::<Vec<_>>());
         mean.map_or_else(|| "unknown".into(), |mean| digits(mean.mid))
     };
     let note = format!("bare {} ms, GNU time {} ms, hwm {} ms", millis(bare), millis(gnu), millis(hwm));
-    Row::new(format!("wrapping `true`: {what}, hwm / GNU time"), "x", ratio).note(note)
+    ResultRow::new(format!("wrapping `true`: {what}, hwm / GNU time"), "x", ratio).note(note)
 }
 
 /// Wall and CPU time of one run, in milliseconds: the mean of a batch.

@@ -11,14 +11,14 @@ use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use super::{Setup, sample_cost};
 use crate::{
     stats,
-    table::{Row, digits},
+    table::{ResultRow, digits},
 };
 
 const DESCRIPTORS: usize = 20;
 /// One process in this many has a client, held through two descriptors.
 const CLIENT_EVERY: usize = 100;
 
-pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let tree = tempfile::tempdir()?;
     let processes = setup.sized(5_000, 200);
     let made = Roots { proc: tree.path().join("proc"), sys: tree.path().join("sys"), ..Roots::default() };
@@ -30,7 +30,7 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn compare(setup: &Setup, roots: &Roots, what: &str, times: u32) -> Result<Vec<Row>> {
+fn compare(setup: &Setup, roots: &Roots, what: &str, times: u32) -> Result<Vec<ResultRow>> {
     let mut monitor = Monitor::with_roots(roots.clone());
     let seen = monitor.usages().usages.len();
     let descriptors = plain(&roots.proc)?;
@@ -48,7 +48,7 @@ fn compare(setup: &Setup, roots: &Roots, what: &str, times: u32) -> Result<Vec<R
     let bare = against(&bare).context("a walk took no time")?;
     let to_ms = |us: &[f64]| stats::mean(us).map(|us| us.map(|us| us / 1e3));
     Ok(vec![
-        Row::new(format!("sweep for GPU clients / plain walk, {what}"), "x", against(&walked))
+        ResultRow::new(format!("sweep for GPU clients / plain walk, {what}"), "x", against(&walked))
             .at_most(1.2)
             .note(format!(
                 "{descriptors} descriptors; beside a walk of the fewest calls {} ({} .. {})",
@@ -56,7 +56,7 @@ fn compare(setup: &Setup, roots: &Roots, what: &str, times: u32) -> Result<Vec<R
                 digits(bare.low),
                 digits(bare.high)
             )),
-        Row::new(format!("sweep for GPU clients, {what}"), "ms", to_ms(&swept))
+        ResultRow::new(format!("sweep for GPU clients, {what}"), "ms", to_ms(&swept))
             .note(format!("{seen} rows found")),
     ])
 }

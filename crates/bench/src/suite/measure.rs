@@ -18,7 +18,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 /// The cost of one run of a command.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Usage {
+pub(super) struct RunUsage {
     /// The time from before the spawn to the moment the exit was seen.
     pub(super) wall: Duration,
     /// CPU time of the process itself, all its threads, without children.
@@ -30,7 +30,7 @@ pub(super) struct Usage {
 }
 
 /// Runs a command to its end. A failure is an error, as its cost would mean nothing.
-pub(super) fn run(command: &mut Command) -> Result<Usage> {
+pub(super) fn run(command: &mut Command) -> Result<RunUsage> {
     let start = Instant::now();
     let child = command.spawn().with_context(|| format!("{} did not start", program(command)))?;
     finish(child, start).with_context(|| format!("under {}", program(command)))
@@ -38,7 +38,7 @@ pub(super) fn run(command: &mut Command) -> Result<Usage> {
 
 /// Waits for a child's exit and reads its usage.
 #[expect(clippy::needless_pass_by_value, reason = "the child is reaped and must not be waited for again")]
-pub(super) fn finish(child: Child, start: Instant) -> Result<Usage> {
+pub(super) fn finish(child: Child, start: Instant) -> Result<RunUsage> {
     let pid = child.id().cast_signed();
     let id = Pid::from_raw(pid).context("pid 0")?;
     while let Err(error) = waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
@@ -52,7 +52,7 @@ pub(super) fn finish(child: Child, start: Instant) -> Result<Usage> {
     if !status.success() {
         bail!("the job ended with {status}");
     }
-    Ok(Usage { wall, own_cpu, tree_cpu, ended })
+    Ok(RunUsage { wall, own_cpu, tree_cpu, ended })
 }
 
 /// `CLOCK_MONOTONIC`: one clock for all processes.

@@ -10,12 +10,12 @@ use anyhow::{Context, Result};
 use rustix::io::pread;
 
 use super::{Setup, measure, record};
-use crate::{stats, table::Row};
+use crate::{stats, table::ResultRow};
 
 /// The interval of reads: short beside the writing of a record of any length.
 const PAUSE: Duration = Duration::from_micros(500);
 
-pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let small = row(setup, "job of 10 processes", &[], &["rest", "10", "1000"], 3)?;
     let large = row(setup, "job of 1,000 processes at once", &[], &["rest", "1000", "2000"], 3)?;
     // At the default pace hwm would see a third of these. With 50 ms it sees all: more than it keeps rows
@@ -26,7 +26,7 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     Ok(vec![small.at_most(6.0), large.at_most(6.0), long.at_most(16.0)])
 }
 
-fn row(setup: &Setup, what: &str, options: &[&str], job: &[&str], runs: usize) -> Result<Row> {
+fn row(setup: &Setup, what: &str, options: &[&str], job: &[&str], runs: usize) -> Result<ResultRow> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("record.json");
     let mut marks = Vec::new();
@@ -39,7 +39,7 @@ fn row(setup: &Setup, what: &str, options: &[&str], job: &[&str], runs: usize) -
     let seen = record(&path)?.pointer("/capture/processes_seen").and_then(serde_json::Value::as_u64);
     let seen = seen.map_or_else(|| "unknown".into(), |seen| seen.to_string());
     let note = format!("{seen} processes seen, record of {} KiB", std::fs::metadata(&path)?.len() / 1024);
-    Ok(Row::new(format!("own peak RSS, {what}"), "MiB", stats::mean(&marks)).note(note))
+    Ok(ResultRow::new(format!("own peak RSS, {what}"), "MiB", stats::mean(&marks)).note(note))
 }
 
 /// Returns the last `VmHWM` of a process before its exit, in KiB.

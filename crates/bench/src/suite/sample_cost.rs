@@ -13,7 +13,7 @@ use rustix::{
 use super::{Setup, crowd::Crowd, measure, naive, record};
 use crate::{
     stats::{self, Estimate},
-    table::{Row, digits},
+    table::{ResultRow, digits},
 };
 
 const PROCESSES: usize = 300;
@@ -22,14 +22,14 @@ const PROCESSES: usize = 300;
 const QUICK: u32 = 100;
 const SLOW: u32 = 10;
 
-pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let mut rows = ways(setup)?;
     rows.push(hwm(setup)?);
     Ok(rows)
 }
 
 /// Times the three ways, in turn, on the same processes.
-fn ways(setup: &Setup) -> Result<Vec<Row>> {
+fn ways(setup: &Setup) -> Result<Vec<ResultRow>> {
     let crowd = Crowd::start(setup, PROCESSES)?;
     raise_open_files();
     let kept = crowd.pids().iter().map(|pid| File::open(format!("/proc/{pid}/statm")));
@@ -51,7 +51,7 @@ fn ways(setup: &Setup) -> Result<Vec<Row>> {
     }
     let against = |naive: &[f64]| stats::ratio(kept_us.iter().copied().zip(naive.iter().copied()));
     let row = |what: &str, us: &[f64]| {
-        Row::new(format!("a sample of {PROCESSES} processes: {what}"), "us", stats::mean(us))
+        ResultRow::new(format!("a sample of {PROCESSES} processes: {what}"), "us", stats::mean(us))
     };
     Ok(vec![
         row("kept descriptors, pread", &kept_us).at_most(200.0),
@@ -64,7 +64,7 @@ fn ways(setup: &Setup) -> Result<Vec<Row>> {
 
 /// Returns hwm's own CPU time per sample: the difference between a long and a short run of the same job, so
 /// that its start, the finding of the members and the report cancel out.
-fn hwm(setup: &Setup) -> Result<Row> {
+fn hwm(setup: &Setup) -> Result<ResultRow> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("record.json");
     let count = PROCESSES.to_string();
@@ -84,7 +84,7 @@ fn hwm(setup: &Setup) -> Result<Row> {
             per_sample.push((long_us - short_us) / more as f64);
         }
     }
-    let row = Row::new(
+    let row = ResultRow::new(
         format!("hwm's own CPU per sample, {PROCESSES} processes, -i 10"),
         "us",
         stats::mean(&per_sample),

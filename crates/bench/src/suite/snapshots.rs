@@ -10,17 +10,19 @@ use highwater::{Snapshot, gpu::Monitor, process_rss};
 use super::{Setup, sample_cost};
 use crate::{
     stats,
-    table::{Row, digits},
+    table::{ResultRow, digits},
 };
 
-pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let mut rows = Vec::new();
     let bare = measure(setup, &mut || setup.bare(&["snapshots"]))?;
-    rows.push(Row::new("process_rss", "us", stats::mean(&bare.rss_us)));
-    let no_gpu = Row::new("Snapshot::now, no GPU", "us", stats::mean(&bare.each_us));
+    rows.push(ResultRow::new("process_rss", "us", stats::mean(&bare.rss_us)));
+    let no_gpu = ResultRow::new("Snapshot::now, no GPU", "us", stats::mean(&bare.each_us));
     rows.push(match bare.devices {
         0 => no_gpu.at_most(10.0).note(bare.beside()),
-        devices => Row::new("Snapshot::now, no GPU", "us", None).note(format!("{devices} GPUs are here")),
+        devices => {
+            ResultRow::new("Snapshot::now, no GPU", "us", None).note(format!("{devices} GPUs are here"))
+        }
     });
 
     let fake = tempfile::tempdir()?;
@@ -35,11 +37,11 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     }
     let what = "Snapshot::now, a driver that takes 10 ms to open";
     rows.push(
-        Row::new(format!("{what}: the first"), "ms", stats::mean(&played.first_ms))
+        ResultRow::new(format!("{what}: the first"), "ms", stats::mean(&played.first_ms))
             .note("wall time; the others CPU time"),
     );
     rows.push(
-        Row::new(format!("{what}: each other"), "us", stats::mean(&played.each_us))
+        ResultRow::new(format!("{what}: each other"), "us", stats::mean(&played.each_us))
             .at_most(20.0)
             .note(played.beside()),
     );

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::{Setup, crowd::Crowd, measure, naive::Way};
 use crate::{
     stats,
-    table::{Row, digits},
+    table::{ResultRow, digits},
 };
 
 const JOB: [&str; 3] = ["rest", "10", "1000"];
@@ -17,7 +17,7 @@ const JOB: [&str; 3] = ["rest", "10", "1000"];
 /// The start and end of a crowd leave the kernel work to do, which must not affect the next run.
 const SETTLE: Duration = Duration::from_millis(300);
 
-pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
+pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let (few, many) = (100, setup.sized(5_000, 500));
     let (mut hwm, mut naive) = (Vec::new(), Vec::new());
     for _ in 0..setup.pairs {
@@ -29,15 +29,23 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<Row>> {
     let with_few: Vec<f64> = hwm.iter().map(|pair| pair.0 * 1e3).collect();
     let naive = stats::ratio(naive).context("the naive sampler took no CPU")?;
     Ok(vec![
-        Row::new(format!("own CPU with {many} unrelated processes / with {few}"), "x", stats::ratio(hwm))
-            .at_most(1.5)
-            .note(format!(
-                "naive scan of /proc: {} ({} .. {})",
-                digits(naive.mid),
-                digits(naive.low),
-                digits(naive.high)
-            )),
-        Row::new(format!("own CPU with {few} unrelated processes, 1 s job"), "ms", stats::mean(&with_few)),
+        ResultRow::new(
+            format!("own CPU with {many} unrelated processes / with {few}"),
+            "x",
+            stats::ratio(hwm),
+        )
+        .at_most(1.5)
+        .note(format!(
+            "naive scan of /proc: {} ({} .. {})",
+            digits(naive.mid),
+            digits(naive.low),
+            digits(naive.high)
+        )),
+        ResultRow::new(
+            format!("own CPU with {few} unrelated processes, 1 s job"),
+            "ms",
+            stats::mean(&with_few),
+        ),
     ])
 }
 

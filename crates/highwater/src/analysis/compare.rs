@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Warning,
-    figure::{self, Figure, Seen},
+    figure::{self, FigureInterval, FigureReading},
     judge::{Reason, Rules, Side, Verdict, judge, judge_new},
     warning,
 };
@@ -48,7 +48,7 @@ pub enum Quantity {
 /// One quantity on both sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Row {
+pub struct ComparisonRow {
     /// The quantity.
     pub what: Quantity,
     /// The base's records.
@@ -76,16 +76,16 @@ pub struct Comparison {
     /// The rules that were applied.
     pub rules: Rules,
     /// The totals; the primary metric first.
-    pub totals: Vec<Row>,
+    pub totals: Vec<ComparisonRow>,
     /// The groups, those that changed most first.
-    pub groups: Vec<Row>,
+    pub groups: Vec<ComparisonRow>,
     /// Facts that weaken the comparison.
     pub warnings: Vec<Warning>,
 }
 
 impl Comparison {
     /// Returns the total in the primary metric.
-    pub fn primary(&self) -> Option<&Row> {
+    pub fn primary(&self) -> Option<&ComparisonRow> {
         self.totals.first()
     }
 }
@@ -112,9 +112,9 @@ pub fn totals_of_runs<P>(runs: &[Record<P>]) -> Vec<(Quantity, Side)> {
     rows.map(|row| (row.what, row.candidate)).collect()
 }
 
-fn overall(totals: &[Row], groups: &[Row]) -> Verdict {
+fn overall(totals: &[ComparisonRow], groups: &[ComparisonRow]) -> Verdict {
     let deciding = || totals.iter().chain(groups).filter(|row| row.decides);
-    let cannot_tell = |(place, row): (usize, &Row)| {
+    let cannot_tell = |(place, row): (usize, &ComparisonRow)| {
         let lost = matches!(row.what, Quantity::Vram { .. }) && row.base.bytes.is_some();
         row.verdict == Verdict::Unknown && (place == 0 || lost)
     };
@@ -129,8 +129,14 @@ fn overall(totals: &[Row], groups: &[Row]) -> Verdict {
     }
 }
 
-impl Row {
-    fn judged(what: Quantity, base: &[Seen], candidate: &[Seen], rules: &Rules, decides: bool) -> Self {
+impl ComparisonRow {
+    fn judged(
+        what: Quantity,
+        base: &[FigureReading],
+        candidate: &[FigureReading],
+        rules: &Rules,
+        decides: bool,
+    ) -> Self {
         let (base, candidate) = (Side::of(base), Side::of(candidate));
         let judgement = judge(&base, &candidate, rules);
         Self::with(what, base, candidate, judgement, decides)
@@ -162,21 +168,29 @@ impl Row {
 }
 
 /// Reads a figure of each record. Figures of a checkpoint may still rise, so they are unknown.
-fn read<P>(records: &[Record<P>], figure: impl Fn(&Record<P>) -> Option<Figure>) -> Vec<Seen> {
-    records.iter().map(|record| Seen::from(figure(record).filter(|_| record.complete))).collect()
+fn read<P>(
+    records: &[Record<P>],
+    figure: impl Fn(&Record<P>) -> Option<FigureInterval>,
+) -> Vec<FigureReading> {
+    records.iter().map(|record| FigureReading::from(figure(record).filter(|_| record.complete))).collect()
 }
 
-fn totals<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> Vec<Row> {
+fn totals<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> Vec<ComparisonRow> {
     let metrics = || base.iter().map(|r| r.primary_metric).chain(candidate.iter().map(|r| r.primary_metric));
     let metric = metrics().next().unwrap_or(Metric::Rss);
     let what = Quantity::Total { metric };
-    let mut rows =
-        vec![Row::judged(what, &read(base, figure::total), &read(candidate, figure::total), rules, true)];
+    let mut rows = vec![ComparisonRow::judged(
+        what,
+        &read(base, figure::total),
+        &read(candidate, figure::total),
+        rules,
+        true,
+    )];
     if metrics().any(|other| other != metric) {
-        rows.iter_mut().for_each(Row::not_the_same);
+        rows.iter_mut().for_each(ComparisonRow::not_the_same);
     }
-    let mut add = |what, base: Vec<Seen>, candidate: Vec<Seen>, decides| {
-        let row = Row::judged(what, &base, &candidate, rules, decides);
+    let mut add = |what, base: Vec<FigureReading>, candidate: Vec<FigureReading>, decides| {
+        let row = ComparisonRow::judged(what, &base, &candidate, rules, decides);
         // A quantity that no side measured is left out.
         if row.base.known + row.candidate.known > 0 {
             rows.push(row);
@@ -190,7 +204,7 @@ fn totals<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> V
 }
 
 /// Matches the devices of the two sides, by id or else by position in the list.
-fn devices<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> Vec<Row> {
+fn devices<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> Vec<ComparisonRow> {
     let mut known: Vec<(u32, &str)> = Vec::new();
     let all = base.iter().flat_map(|r| &r.peak.gpu).chain(candidate.iter().flat_map(|r| &r.peak.gpu));
     for device in all {
@@ -208,10 +222,10 @@ fn devices<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> 
             };
             let before: Vec<_> = base.iter().map(|r| of(&r.peak.gpu, r.complete)).collect();
             let after: Vec<_> = candidate.iter().map(|r| of(&r.peak.gpu, r.complete)).collect();
-            let seen = |of: &[Option<(Figure, GpuScope)>]| -> Vec<Seen> {
-                of.iter().map(|one| Seen::from(one.map(|(figure, _)| figure))).collect()
+            let seen = |of: &[Option<(FigureInterval, GpuScope)>]| -> Vec<FigureReading> {
+                of.iter().map(|one| FigureReading::from(one.map(|(figure, _)| figure))).collect()
             };
-            let mut row = Row::judged(what, &seen(&before), &seen(&after), rules, decides);
+            let mut row = ComparisonRow::judged(what, &seen(&before), &seen(&after), rules, decides);
             let mut scopes = before.iter().chain(&after).flatten().map(|(_, scope)| *scope);
             let first = scopes.next();
             if scopes.any(|scope| Some(scope) != first) {
@@ -233,12 +247,12 @@ fn find<'a>(gpu: &'a [GpuPeak], index: u32, id: &str) -> Option<&'a GpuPeak> {
     gpu.iter().find(|device| device.id == id).or_else(|| gpu.iter().find(|device| device.index == index))
 }
 
-fn groups<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> Vec<Row> {
-    let (before, after) = (Groups::of(base), Groups::of(candidate));
+fn groups<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> Vec<ComparisonRow> {
+    let (before, after) = (GroupReadings::of(base), GroupReadings::of(candidate));
     let base_saw_all = !base.is_empty()
         && base.iter().all(|r| r.complete && r.capture.processes_seen_is == Certainty::Exact);
     let only_after = after.order.iter().filter(|key| !before.seen.contains_key(*key));
-    let mut rows: Vec<Row> = before
+    let mut rows: Vec<ComparisonRow> = before
         .order
         .iter()
         .chain(only_after)
@@ -253,7 +267,7 @@ fn groups<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> V
                 judge(&one, &two, rules)
             };
             let what = Quantity::Group { command: key.0.to_owned() };
-            Row::with(what, one, two, judgement, rules.groups_decide)
+            ComparisonRow::with(what, one, two, judgement, rules.groups_decide)
         })
         .collect();
     // The sort is stable: if nothing changed, the largest group stays first.
@@ -262,7 +276,7 @@ fn groups<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> V
 }
 
 /// Returns how much a group changed; a new or lost group changed by all of it.
-fn change(row: &Row) -> u64 {
+fn change(row: &ComparisonRow) -> u64 {
     match (row.base.bytes, row.candidate.bytes) {
         (Some(before), Some(after)) => before.abs_diff(after),
         (one, two) => one.or(two).unwrap_or(0),
@@ -270,18 +284,20 @@ fn change(row: &Row) -> u64 {
 }
 
 /// The groups of one side, by command, and by order if a record has one command more than once.
-struct Groups<'a> {
+struct GroupReadings<'a> {
     order: Vec<(&'a str, usize)>,
     /// Readings by record; the vector ends with the last record that has the group.
-    seen: HashMap<(&'a str, usize), Vec<Seen>>,
+    seen: HashMap<(&'a str, usize), Vec<FigureReading>>,
     /// The reading for groups that a record does not list.
-    otherwise: Vec<Seen>,
+    otherwise: Vec<FigureReading>,
 }
 
-impl<'a> Groups<'a> {
+impl<'a> GroupReadings<'a> {
     fn of<P>(records: &'a [Record<P>]) -> Self {
-        let otherwise: Vec<Seen> =
-            records.iter().map(|r| if r.complete { Seen::Absent } else { Seen::Unknown }).collect();
+        let otherwise: Vec<FigureReading> = records
+            .iter()
+            .map(|r| if r.complete { FigureReading::Absent } else { FigureReading::Unknown })
+            .collect();
         let mut groups = Self { order: Vec::new(), seen: HashMap::new(), otherwise };
         for (place, record) in records.iter().enumerate().filter(|(_, record)| record.complete) {
             let mut times: HashMap<&str, usize> = HashMap::new();
@@ -295,13 +311,13 @@ impl<'a> Groups<'a> {
                     Vec::new()
                 });
                 seen.extend_from_slice(&groups.otherwise[seen.len()..place]);
-                seen.push(Seen::from(group.peak_bytes.map(Figure::point)));
+                seen.push(FigureReading::from(group.peak_bytes.map(FigureInterval::point)));
             }
         }
         groups
     }
 
-    fn get(&self, key: &(&str, usize)) -> Vec<Seen> {
+    fn get(&self, key: &(&str, usize)) -> Vec<FigureReading> {
         let mut seen = self.seen.get(key).cloned().unwrap_or_default();
         seen.extend_from_slice(&self.otherwise[seen.len()..]);
         seen

@@ -4,14 +4,14 @@ use crate::record::{Certainty, GpuFigure, GpuPeak, PeakFigure, Record};
 
 /// A figure and the interval of its true value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Figure {
+pub(super) struct FigureInterval {
     pub(super) bytes: u64,
     pub(super) lower: u64,
     /// `None` if there is no upper bound.
     pub(super) upper: Option<u64>,
 }
 
-impl Figure {
+impl FigureInterval {
     /// Makes a figure that is taken as exact.
     pub(super) fn point(bytes: u64) -> Self {
         Self { bytes, lower: bytes, upper: Some(bytes) }
@@ -31,16 +31,16 @@ impl Figure {
 
 /// The reading of a quantity in one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
-    Known(Figure),
+pub(super) enum FigureReading {
+    Known(FigureInterval),
     /// The quantity was not measured, or could not be.
     Unknown,
     /// The record has no such group.
     Absent,
 }
 
-impl Seen {
-    pub(super) fn figure(&self) -> Option<Figure> {
+impl FigureReading {
+    pub(super) fn figure(&self) -> Option<FigureInterval> {
         match self {
             Self::Known(figure) => Some(*figure),
             Self::Unknown | Self::Absent => None,
@@ -48,44 +48,55 @@ impl Seen {
     }
 }
 
-impl From<Option<Figure>> for Seen {
-    fn from(figure: Option<Figure>) -> Self {
+impl From<Option<FigureInterval>> for FigureReading {
+    fn from(figure: Option<FigureInterval>) -> Self {
         figure.map_or(Self::Unknown, Self::Known)
     }
 }
 
 /// Returns the total in the primary metric.
-pub(super) fn total<P>(record: &Record<P>) -> Option<Figure> {
+pub(super) fn total<P>(record: &Record<P>) -> Option<FigureInterval> {
     if let Some(peak) = record.peak.rss {
         // A bound on the wrong side of the estimate would feign certainty.
         let lower = peak.lower_bytes.min(peak.bytes);
-        return Some(Figure { bytes: peak.bytes, lower, upper: Some(peak.upper_bytes.max(peak.bytes)) });
+        return Some(FigureInterval {
+            bytes: peak.bytes,
+            lower,
+            upper: Some(peak.upper_bytes.max(peak.bytes)),
+        });
     }
-    record.total_peak_bytes().map(Figure::point)
+    record.total_peak_bytes().map(FigureInterval::point)
 }
 
 /// Returns the total in PSS. No page counts more in PSS than in RSS, so the upper bound of RSS bounds it.
-pub(super) fn pss<P>(record: &Record<P>) -> Option<Figure> {
+pub(super) fn pss<P>(record: &Record<P>) -> Option<FigureInterval> {
     let cap = record.peak.rss.map(|rss| rss.upper_bytes);
     record.peak.pss.map(|peak| match peak.certainty {
         // Earlier versions counted some processes in it with their RSS. It may be far too high, and another
         // moment may have been higher.
         Certainty::Sampled => {
-            Figure { bytes: peak.bytes, lower: 0, upper: cap.map(|cap| cap.max(peak.bytes)) }
+            FigureInterval { bytes: peak.bytes, lower: 0, upper: cap.map(|cap| cap.max(peak.bytes)) }
         }
-        certainty => Figure::with(peak.bytes, peak.bytes, certainty, cap),
+        certainty => FigureInterval::with(peak.bytes, peak.bytes, certainty, cap),
     })
 }
 
 /// Returns the kernel's peak of the job's cgroup.
-pub(super) fn cgroup<P>(record: &Record<P>) -> Option<Figure> {
-    record.peak.cgroup.map(|PeakFigure { bytes, certainty, .. }| Figure::with(bytes, bytes, certainty, None))
+pub(super) fn cgroup<P>(record: &Record<P>) -> Option<FigureInterval> {
+    record
+        .peak
+        .cgroup
+        .map(|PeakFigure { bytes, certainty, .. }| FigureInterval::with(bytes, bytes, certainty, None))
 }
 
 /// Returns the memory on a device, or mapped for it.
-pub(super) fn on_gpu(device: &GpuPeak, figure: Option<GpuFigure>, cap: Option<u64>) -> Option<Figure> {
+pub(super) fn on_gpu(
+    device: &GpuPeak,
+    figure: Option<GpuFigure>,
+    cap: Option<u64>,
+) -> Option<FigureInterval> {
     let figure = figure?;
     // If the driver does not report a member's memory, the figure has no upper bound.
     let certainty = if device.processes_unknown > 0 { Certainty::AtLeast } else { figure.certainty };
-    Some(Figure::with(figure.bytes, figure.lower_bytes, certainty, cap))
+    Some(FigureInterval::with(figure.bytes, figure.lower_bytes, certainty, cap))
 }

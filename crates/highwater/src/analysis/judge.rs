@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::figure::{Figure, Seen};
+use super::figure::{FigureInterval, FigureReading};
 
 /// The judgement of one quantity, or of all that decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -95,9 +95,9 @@ pub struct Side {
 }
 
 impl Side {
-    pub(super) fn of(readings: &[Seen]) -> Self {
-        let known: Vec<Figure> = readings.iter().filter_map(Seen::figure).collect();
-        let absent = readings.iter().filter(|seen| matches!(seen, Seen::Absent)).count();
+    pub(super) fn of(readings: &[FigureReading]) -> Self {
+        let known: Vec<FigureInterval> = readings.iter().filter_map(FigureReading::figure).collect();
+        let absent = readings.iter().filter(|seen| matches!(seen, FigureReading::Absent)).count();
         let mut side = Self { runs: readings.len(), known: known.len(), absent, ..Self::default() };
         // A record without such a group has no reading.
         if known.is_empty() || known.len() * 2 < readings.len() - absent {
@@ -130,7 +130,7 @@ fn median(values: &mut [u64]) -> u64 {
 }
 
 /// Returns the median of upper bounds; a missing bound is above all others.
-fn upper_median(known: &[Figure]) -> Option<u64> {
+fn upper_median(known: &[FigureInterval]) -> Option<u64> {
     let mut ends: Vec<u64> = known.iter().map(|figure| figure.upper.unwrap_or(u64::MAX)).collect();
     ends.sort_unstable();
     let (one, two) = (*ends.get(ends.len().checked_sub(1)? / 2)?, *ends.get(ends.len() / 2)?);
@@ -192,13 +192,14 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn points(mib: &[u64]) -> Side {
-        let seen: Vec<_> = mib.iter().map(|mib| Seen::Known(Figure::point(mib * MIB))).collect();
+        let seen: Vec<_> =
+            mib.iter().map(|mib| FigureReading::Known(FigureInterval::point(mib * MIB))).collect();
         Side::of(&seen)
     }
 
     fn interval(lower: u64, bytes: u64, upper: Option<u64>) -> Side {
         let upper = upper.map(|upper| upper * MIB);
-        Side::of(&[Seen::Known(Figure { bytes: bytes * MIB, lower: lower * MIB, upper })])
+        Side::of(&[FigureReading::Known(FigureInterval { bytes: bytes * MIB, lower: lower * MIB, upper })])
     }
 
     fn verdict(base: &Side, candidate: &Side) -> (Verdict, Reason) {
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn without_thresholds_every_growth_counts_and_nothing_else() {
         let none = Rules { max_increase_percent: 0.0, floor_bytes: 0, groups_decide: false };
-        let side = |bytes| Side::of(&[Seen::Known(Figure::point(bytes))]);
+        let side = |bytes| Side::of(&[FigureReading::Known(FigureInterval::point(bytes))]);
         assert_eq!(judge(&side(1000), &side(1000), &none).0, Verdict::Fine);
         assert_eq!(judge(&side(1000), &side(1001), &none).0, Verdict::Regression);
     }
@@ -246,11 +247,15 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_0() {
-        let unknown = Side::of(&[Seen::Unknown]);
+        let unknown = Side::of(&[FigureReading::Unknown]);
         assert_eq!(verdict(&unknown, &points(&[100])), (Verdict::Unknown, Reason::UnknownInBase));
         assert_eq!(verdict(&points(&[100]), &unknown), (Verdict::Unknown, Reason::UnknownInCandidate));
         assert_eq!(verdict(&Side::of(&[]), &unknown), (Verdict::Unknown, Reason::UnknownInBoth));
-        let seldom = [Seen::Known(Figure::point(MIB)), Seen::Unknown, Seen::Unknown];
+        let seldom = [
+            FigureReading::Known(FigureInterval::point(MIB)),
+            FigureReading::Unknown,
+            FigureReading::Unknown,
+        ];
         assert_eq!(Side::of(&seldom).bytes, None);
         assert_eq!(Side::of(&seldom[..2]).bytes, Some(MIB));
     }
@@ -260,7 +265,8 @@ mod tests {
         assert_eq!(median(&mut [3, 1, 2]), 2);
         assert_eq!(median(&mut [u64::MAX, u64::MAX - 2]), u64::MAX - 1);
         let ends = |ends: &[Option<u64>]| {
-            let known: Vec<_> = ends.iter().map(|&upper| Figure { bytes: 0, lower: 0, upper }).collect();
+            let known: Vec<_> =
+                ends.iter().map(|&upper| FigureInterval { bytes: 0, lower: 0, upper }).collect();
             upper_median(&known)
         };
         assert_eq!(ends(&[Some(3), None, Some(5)]), Some(5));

@@ -2,7 +2,7 @@
 
 use crate::{
     Roots,
-    doctor::State,
+    doctor::MechanismState,
     gpu::{Device, Gap, Monitor},
 };
 
@@ -12,37 +12,37 @@ const TO_SEE_THEM: &str = if cfg!(windows) {
     "run as root to see them"
 };
 
-pub(super) fn devices(roots: &Roots) -> State {
+pub(super) fn devices(roots: &Roots) -> MechanismState {
     let mut monitor = Monitor::with_roots(roots.clone());
     let devices = monitor.devices();
     let gaps = said(monitor.gaps());
     match (devices.is_empty(), gaps.is_empty()) {
-        (true, true) => State::missing("no GPU and no GPU driver was found"),
+        (true, true) => MechanismState::missing("no GPU and no GPU driver was found"),
         (true, false) => {
-            State::missing(gaps).or("repair or reinstall the driver; hwm doctor --raw shows more")
+            MechanismState::missing(gaps).or("repair or reinstall the driver; hwm doctor --raw shows more")
         }
-        (false, true) => State::works_with(named(&devices)),
-        (false, false) => State::works_with(format!("{}; but {gaps}", named(&devices))),
+        (false, true) => MechanismState::works_with(named(&devices)),
+        (false, false) => MechanismState::works_with(format!("{}; but {gaps}", named(&devices))),
     }
 }
 
-pub(super) fn processes(roots: &Roots) -> State {
+pub(super) fn processes(roots: &Roots) -> MechanismState {
     let mut monitor = Monitor::with_roots(roots.clone());
     if monitor.count() == 0 {
-        return State::missing("no GPU was found");
+        return MechanismState::missing("no GPU was found");
     }
     let listing = monitor.usages();
     let refused = listing.refused.len();
     if refused > 0 {
-        return State::missing(format!("{refused} processes cannot be read")).or(TO_SEE_THEM);
+        return MechanismState::missing(format!("{refused} processes cannot be read")).or(TO_SEE_THEM);
     }
     if !listing.gaps.is_empty() {
-        return State::missing(said(&listing.gaps));
+        return MechanismState::missing(said(&listing.gaps));
     }
     let mut pids: Vec<u32> = listing.usages.iter().map(|usage| usage.pid).collect();
     pids.sort_unstable();
     pids.dedup();
-    State::works_with(format!("{} hold some now", pids.len()))
+    MechanismState::works_with(format!("{} hold some now", pids.len()))
 }
 
 fn named(devices: &[Device]) -> String {

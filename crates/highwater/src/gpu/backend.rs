@@ -32,7 +32,7 @@ impl PidFilter<'_> {
 /// One source of GPU figures: a vendor's library, or the kernel's common interface.
 ///
 /// A backend is opened once and kept. It never panics on what a driver says.
-pub(crate) trait Backend: Debug + Send {
+pub(crate) trait GpuBackend: Debug + Send {
     /// Returns the name of the source in gaps and in the doctor's report.
     fn name(&self) -> &'static str;
 

@@ -6,16 +6,16 @@
 //! queried only if the tree is this machine's.
 //!
 //! - A client that several processes hold (an inherited or passed descriptor) is in the figures of each.
-//!   [`Usage::shared_with`] names the others, as far as they were asked for.
+//!   [`GpuUsage::shared_with`] names the others, as far as they were asked for.
 //! - A process with a descriptor of a device whose driver reports no memory has a row with unknown figures.
 //! - Processes choose the names of their clients, at most 64 bytes. The caller must escape them before
 //!   printing.
 
-#[cfg(any(test, fuzzing))]
-pub(crate) mod any_text;
 mod cards;
 mod dmem;
 mod fdinfo;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz_entry;
 mod holdings;
 mod kfd;
 mod pci_ids;
@@ -29,8 +29,9 @@ use std::collections::HashMap;
 
 use self::{cards::Cards, fdinfo::Id};
 use super::{
-    Device, Figure, Gap, GpuQuerySource, Kind, Listing, Pool, Reading, Scope, Source, Usage,
-    backend::{Backend, PidFilter},
+    AmountKind, Device, Figure, FigureScope, FigureSource, Gap, GpuQuerySource, GpuUsage, Listing, Pool,
+    Reading,
+    backend::{GpuBackend, PidFilter},
     plausible,
 };
 use crate::{Roots, Unavailable};
@@ -41,7 +42,7 @@ pub(super) struct Drm {
     cards: Cards,
 }
 
-impl Backend for Drm {
+impl GpuBackend for Drm {
     fn name(&self) -> &'static str {
         "drm"
     }
@@ -172,7 +173,7 @@ impl Drm {
         devices: &[Option<&Device>],
         whose: PidFilter<'_>,
         refused: &[u32],
-        usages: &mut Vec<Usage>,
+        usages: &mut Vec<GpuUsage>,
     ) {
         if !kfd::has_our_pids(roots) {
             return;
@@ -191,7 +192,8 @@ impl Drm {
             // carve-out.
             let reading = Reading::AtLeast(bytes);
             let pool = if device.unified == Some(true) { Pool::Unified } else { device.total.pool };
-            let vram = Figure::new(reading, Scope::Process, pool, Kind::Allocated, Source::Kfd);
+            let vram =
+                Figure::new(reading, FigureScope::Process, pool, AmountKind::Allocated, FigureSource::Kfd);
             match usages.iter_mut().find(|usage| usage.pid == pid && usage.device == device.id) {
                 Some(usage) if usage.vram.reading.unknown().is_some() => usage.vram = vram,
                 Some(_) => {}
@@ -205,12 +207,12 @@ impl Drm {
                     };
                     let system = Figure::new(
                         Reading::Unknown(why),
-                        Scope::Process,
+                        FigureScope::Process,
                         Pool::System,
-                        Kind::Resident,
-                        Source::Kfd,
+                        AmountKind::Resident,
+                        FigureSource::Kfd,
                     );
-                    usages.push(Usage::new(pid, device.id.clone(), vram, system));
+                    usages.push(GpuUsage::new(pid, device.id.clone(), vram, system));
                 }
             }
         }

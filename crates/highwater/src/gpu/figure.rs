@@ -109,7 +109,7 @@ impl From<Result<u64, Unavailable>> for Reading {
 /// The processes or the device that a figure counts. A figure of one scope never stands in for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Scope {
+pub enum FigureScope {
     /// One process, on one device.
     Process,
     /// A part of a device that behaves like one (MIG).
@@ -134,7 +134,7 @@ pub enum Pool {
 /// The meaning of an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum AmountKind {
     /// Backed by memory now. Memory that several clients share counts in full in each.
     Resident,
     /// Allocated; it need not be backed by memory now.
@@ -155,7 +155,7 @@ pub enum Kind {
 /// The source of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Source {
+pub enum FigureSource {
     /// NVIDIA's management library.
     Nvml,
     /// The accounting of NVIDIA's driver, if root has switched it on.
@@ -189,19 +189,25 @@ pub struct Figure {
     /// The amount, or why it is unknown.
     pub reading: Reading,
     /// The process or device that is counted.
-    pub scope: Scope,
+    pub scope: FigureScope,
     /// The place of the memory.
     pub pool: Pool,
     /// The meaning of the amount.
-    pub kind: Kind,
+    pub kind: AmountKind,
     /// The source; for an unknown amount the source that was queried last.
-    pub source: Source,
+    pub source: FigureSource,
 }
 
 impl Figure {
     /// Makes a figure.
     #[must_use]
-    pub fn new(reading: impl Into<Reading>, scope: Scope, pool: Pool, kind: Kind, source: Source) -> Self {
+    pub fn new(
+        reading: impl Into<Reading>,
+        scope: FigureScope,
+        pool: Pool,
+        kind: AmountKind,
+        source: FigureSource,
+    ) -> Self {
         Self { reading: reading.into(), scope, pool, kind, source }
     }
 

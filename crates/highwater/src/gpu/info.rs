@@ -1,6 +1,6 @@
 //! Plain numbers for callers that need no bounds. They exist only if every number is known.
 
-use super::{Device, Listing, PidSpace, Reading, Source, Usage};
+use super::{Device, FigureSource, GpuUsage, Listing, PidSpace, Reading};
 use crate::{Error, Roots, Unavailable};
 
 /// The memory of one device in plain numbers; it exists only if total, free and used are all known.
@@ -65,7 +65,7 @@ impl ProcessGpuInfo {
     ///
     /// # Errors
     /// [`Error::Gpu`] with the reason if it is unknown or has bounds only.
-    pub(crate) fn of(device: &Device, usage: &Usage) -> Result<Self, Error> {
+    pub(crate) fn of(device: &Device, usage: &GpuUsage) -> Result<Self, Error> {
         if let Some(used_bytes) = usage.vram.reading.to_the_mib() {
             let source = GpuQuerySource::of(usage.vram.source);
             return Ok(Self { used_bytes, is_per_process: true, source });
@@ -93,7 +93,7 @@ pub struct GpuProcessEntry {
 }
 
 impl GpuProcessEntry {
-    pub(super) fn of(roots: &Roots, usage: &Usage) -> Self {
+    pub(super) fn of(roots: &Roots, usage: &GpuUsage) -> Self {
         // A pid of the host is not the pid of a process here.
         let is_ours = usage.pid_space == PidSpace::Own;
         Self {
@@ -124,19 +124,19 @@ pub enum GpuQuerySource {
 }
 
 impl GpuQuerySource {
-    pub(super) fn of(source: Source) -> Self {
+    pub(super) fn of(source: FigureSource) -> Self {
         match source {
-            Source::Nvml | Source::NvmlAccounting => Self::Nvml,
-            Source::NvidiaSmi => Self::NvidiaSmi,
-            Source::Dxgi => Self::Dxgi,
-            Source::Pdh => Self::Pdh,
-            Source::Metal => Self::Metal,
-            Source::Fdinfo
-            | Source::AmdgpuSysfs
-            | Source::I915Query
-            | Source::XeQuery
-            | Source::Kfd
-            | Source::SystemMemory => Self::Drm,
+            FigureSource::Nvml | FigureSource::NvmlAccounting => Self::Nvml,
+            FigureSource::NvidiaSmi => Self::NvidiaSmi,
+            FigureSource::Dxgi => Self::Dxgi,
+            FigureSource::Pdh => Self::Pdh,
+            FigureSource::Metal => Self::Metal,
+            FigureSource::Fdinfo
+            | FigureSource::AmdgpuSysfs
+            | FigureSource::I915Query
+            | FigureSource::XeQuery
+            | FigureSource::Kfd
+            | FigureSource::SystemMemory => Self::Drm,
         }
     }
 }

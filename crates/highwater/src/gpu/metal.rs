@@ -21,7 +21,7 @@ pub(crate) use self::of_the_system::own_ledger;
 #[cfg(target_os = "macos")]
 mod of_the_system {
     use super::{
-        devices::{self, Found},
+        devices::{self, MetalDevice},
         figures,
         ledger::{self, Template},
     };
@@ -29,7 +29,7 @@ mod of_the_system {
         Roots, Unavailable,
         gpu::{
             Device, Gap, GpuQuerySource, Listing,
-            backend::{Backend, PidFilter},
+            backend::{GpuBackend, PidFilter},
         },
         process::macos::calls,
     };
@@ -42,10 +42,10 @@ mod of_the_system {
     /// All devices that Metal knows.
     #[derive(Debug, Default)]
     pub(in crate::gpu) struct Metal {
-        found: Vec<Found>,
+        found: Vec<MetalDevice>,
     }
 
-    impl Backend for Metal {
+    impl GpuBackend for Metal {
         fn name(&self) -> &'static str {
             "metal"
         }
@@ -73,7 +73,7 @@ mod of_the_system {
             if whose.holds(own) {
                 for device in devices {
                     let found = self.found.iter().find(|found| found.identity.id() == device.id);
-                    let allocated = found.map(Found::allocated_here).filter(|&bytes| bytes > 0);
+                    let allocated = found.map(MetalDevice::allocated_here).filter(|&bytes| bytes > 0);
                     into.usages.extend(allocated.map(|bytes| figures::own(own, device, bytes)));
                 }
             }

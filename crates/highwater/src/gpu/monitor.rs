@@ -4,10 +4,10 @@ use std::{collections::HashSet, ops::Range};
 
 use super::{
     Device, DeviceId, Gap, Listing,
-    backend::{Backend, PidFilter},
+    backend::{GpuBackend, PidFilter},
     plausible,
 };
-use crate::{Error, Roots, Unavailable, fork::Generation, process};
+use crate::{Error, Roots, Unavailable, fork::ForkGeneration, process};
 
 /// Keeps the drivers' sessions and the constant properties of the devices. Opening may take long (NVML: up to
 /// seconds); reading then takes microseconds.
@@ -24,12 +24,12 @@ use crate::{Error, Roots, Unavailable, fork::Generation, process};
 #[derive(Debug)]
 pub struct Monitor {
     roots: Roots,
-    sources: Vec<Opened>,
+    sources: Vec<OpenSource>,
     /// The devices in the order of their indices.
     devices: Vec<Device>,
     gaps: Vec<Gap>,
     /// The process that the sources belong to.
-    made_by: Option<Generation>,
+    made_by: Option<ForkGeneration>,
     is_open: bool,
     /// True if sources may start other programs.
     may_start_programs: bool,
@@ -37,8 +37,8 @@ pub struct Monitor {
 
 /// A source, and the range of devices that it found.
 #[derive(Debug)]
-struct Opened {
-    backend: Box<dyn Backend>,
+struct OpenSource {
+    backend: Box<dyn GpuBackend>,
     devices: Range<usize>,
 }
 
@@ -99,7 +99,7 @@ impl Monitor {
     /// Returns all devices, with their memory now. Figures that could not be read say why.
     pub fn devices(&mut self) -> Vec<Device> {
         self.open();
-        for Opened { backend, devices } in &mut self.sources {
+        for OpenSource { backend, devices } in &mut self.sources {
             for device in &mut self.devices[devices.clone()] {
                 backend.read(&self.roots, device);
                 plausible::check_device(device);
@@ -121,7 +121,7 @@ impl Monitor {
             return Err(failed.unwrap_or(Error::NoGpuSource));
         }
         let of_index =
-            |source: &&mut Opened| place_of(index).is_some_and(|place| source.devices.contains(&place));
+            |source: &&mut OpenSource| place_of(index).is_some_and(|place| source.devices.contains(&place));
         let source = self.sources.iter_mut().find(of_index);
         let (Some(place), Some(source)) = (place_of(index), source) else {
             return Err(Error::DeviceIndexOutOfRange { index, count });
@@ -153,7 +153,7 @@ impl Monitor {
     pub fn raw(&mut self) -> Vec<String> {
         self.open();
         let mut lines = Vec::new();
-        for Opened { backend, .. } in &mut self.sources {
+        for OpenSource { backend, .. } in &mut self.sources {
             let name = backend.name();
             lines.extend(backend.raw(&self.roots).into_iter().map(|line| format!("{name}: {line}")));
         }
@@ -166,13 +166,13 @@ impl Monitor {
         let wanted = index.map_or(0..self.devices.len(), |index| {
             place_of(index).map_or(0..0, |place| place..place.saturating_add(1))
         });
-        for Opened { backend, devices } in &mut self.sources {
+        for OpenSource { backend, devices } in &mut self.sources {
             let own = devices.start.max(wanted.start)..devices.end.min(wanted.end);
             if !own.is_empty() {
                 backend.usages(&self.roots, &self.devices[own], whose, &mut listing);
             }
         }
-        for Opened { backend, .. } in &mut self.sources {
+        for OpenSource { backend, .. } in &mut self.sources {
             backend.complete(&self.roots, &self.devices, whose, &mut listing);
         }
         if let Some(device) = index.and_then(|index| self.devices.get(place_of(index)?)) {
@@ -186,10 +186,10 @@ impl Monitor {
     }
 
     fn open(&mut self) {
-        let process = Generation::current();
+        let process = ForkGeneration::current();
         if self.made_by != Some(process) {
             self.disown();
-            let opened = |backend| Opened { backend, devices: 0..0 };
+            let opened = |backend| OpenSource { backend, devices: 0..0 };
             self.sources = backends(self.roots.is_this_machine(), self.may_start_programs)
                 .into_iter()
                 .map(opened)
@@ -235,7 +235,7 @@ impl Monitor {
 
 impl Drop for Monitor {
     fn drop(&mut self) {
-        if self.made_by != Some(Generation::current()) {
+        if self.made_by != Some(ForkGeneration::current()) {
             self.disown();
         }
     }
@@ -247,8 +247,8 @@ fn place_of(index: u32) -> Option<usize> {
 
 /// Returns all sources of this build. Those that know a device better come first.
 #[allow(unused_mut, unused_variables, clippy::vec_init_then_push)] // Each source can be compiled out.
-fn backends(is_this_machine: bool, may_start_programs: bool) -> Vec<Box<dyn Backend>> {
-    let mut backends: Vec<Box<dyn Backend>> = Vec::new();
+fn backends(is_this_machine: bool, may_start_programs: bool) -> Vec<Box<dyn GpuBackend>> {
+    let mut backends: Vec<Box<dyn GpuBackend>> = Vec::new();
     #[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]
     if is_this_machine {
         backends.push(Box::new(super::nvidia::Nvidia::new(may_start_programs)));

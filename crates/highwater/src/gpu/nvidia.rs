@@ -19,7 +19,7 @@ use std::{fs, path::Path};
 
 use super::{
     Device, Gap, GpuQuerySource, Listing, PidSpace,
-    backend::{Backend, PidFilter},
+    backend::{GpuBackend, PidFilter},
 };
 #[cfg(target_os = "linux")]
 use crate::bounded::{self, MAX_VALUE_BYTES};
@@ -28,7 +28,7 @@ use crate::{Roots, Unavailable};
 /// The source, opened at the first query and kept.
 #[derive(Debug, Default)]
 pub(crate) struct Nvidia {
-    way: Way,
+    way: DriverAccess,
     /// The reasons why a way was not used.
     refused: Vec<String>,
     /// True if nvidia-smi may be run.
@@ -37,16 +37,16 @@ pub(crate) struct Nvidia {
 
 /// The way to query the driver.
 #[derive(Debug, Default)]
-enum Way {
+enum DriverAccess {
     #[default]
     None,
     #[cfg(feature = "nvml")]
-    Nvml(Box<nvml::Session>),
+    Nvml(Box<nvml::NvmlSession>),
     #[cfg(feature = "nvidia-smi-fallback")]
     Smi(smi::Smi),
 }
 
-impl Backend for Nvidia {
+impl GpuBackend for Nvidia {
     fn name(&self) -> &'static str {
         "nvidia"
     }
@@ -54,7 +54,7 @@ impl Backend for Nvidia {
     fn source(&self) -> GpuQuerySource {
         match self.way {
             #[cfg(feature = "nvidia-smi-fallback")]
-            Way::Smi(_) => GpuQuerySource::NvidiaSmi,
+            DriverAccess::Smi(_) => GpuQuerySource::NvidiaSmi,
             _ => GpuQuerySource::Nvml,
         }
     }
@@ -79,11 +79,11 @@ impl Backend for Nvidia {
 
     fn read(&mut self, _: &Roots, device: &mut Device) {
         match &mut self.way {
-            Way::None => {}
+            DriverAccess::None => {}
             #[cfg(feature = "nvml")]
-            Way::Nvml(session) => session.read(device),
+            DriverAccess::Nvml(session) => session.read(device),
             #[cfg(feature = "nvidia-smi-fallback")]
-            Way::Smi(smi) => smi.read(device),
+            DriverAccess::Smi(smi) => smi.read(device),
         }
     }
 
@@ -92,24 +92,24 @@ impl Backend for Nvidia {
         if pid_space == PidSpace::Host {
             into.gaps.push(Gap::of_source(self.source(), self.name(), Unavailable::PidNamespace));
         }
-        let wanted = Wanted { pid_space, whose };
+        let wanted = WantedPids { pid_space, whose };
         match &mut self.way {
-            Way::None => {}
+            DriverAccess::None => {}
             #[cfg(feature = "nvml")]
-            Way::Nvml(session) => session.usages(devices, wanted, into),
+            DriverAccess::Nvml(session) => session.usages(devices, wanted, into),
             #[cfg(feature = "nvidia-smi-fallback")]
-            Way::Smi(smi) => smi.usages(devices, wanted, into),
+            DriverAccess::Smi(smi) => smi.usages(devices, wanted, into),
         }
     }
 
     fn raw(&mut self, _: &Roots) -> Vec<String> {
         let mut lines = self.refused.clone();
         match &mut self.way {
-            Way::None => {}
+            DriverAccess::None => {}
             #[cfg(feature = "nvml")]
-            Way::Nvml(session) => lines.extend(session.raw()),
+            DriverAccess::Nvml(session) => lines.extend(session.raw()),
             #[cfg(feature = "nvidia-smi-fallback")]
-            Way::Smi(_) => lines.extend(smi::Smi::raw()),
+            DriverAccess::Smi(_) => lines.extend(smi::Smi::raw()),
         }
         lines
     }
@@ -122,21 +122,21 @@ impl Nvidia {
 
     #[cfg(feature = "nvml")]
     fn find_by_nvml(&mut self) -> Result<Vec<Device>, Unavailable> {
-        if let Way::Nvml(session) = &mut self.way {
+        if let DriverAccess::Nvml(session) = &mut self.way {
             match session.find() {
                 Ok(devices) => return Ok(devices),
                 Err(why) => self.refused.push(format!("NVML, as opened before: {why}")),
             }
         }
         // This closes the old session first.
-        self.way = Way::None;
-        let opened = nvml::Session::open().and_then(|mut session| {
+        self.way = DriverAccess::None;
+        let opened = nvml::NvmlSession::open().and_then(|mut session| {
             let devices = session.find()?;
             Ok((session, devices))
         });
         match opened {
             Ok((session, devices)) => {
-                self.way = Way::Nvml(Box::new(session));
+                self.way = DriverAccess::Nvml(Box::new(session));
                 Ok(devices)
             }
             Err(why) => {
@@ -159,7 +159,7 @@ impl Nvidia {
         }
         match smi::Smi::find() {
             Ok((smi, devices)) => {
-                self.way = Way::Smi(smi);
+                self.way = DriverAccess::Smi(smi);
                 Ok(devices)
             }
             Err(why) => {
@@ -188,12 +188,12 @@ pub(crate) fn told_by_nvml() -> Result<Vec<Device>, Unavailable> {
 
 /// The processes that a query asks for, and the namespace of the driver's pids.
 #[derive(Debug, Clone, Copy)]
-struct Wanted<'a> {
+struct WantedPids<'a> {
     pid_space: PidSpace,
     whose: PidFilter<'a>,
 }
 
-impl Wanted<'_> {
+impl WantedPids<'_> {
     /// Returns whether the query asks for the driver's `pid`. A pid of the host is never taken for one of
     /// this namespace.
     fn holds(self, pid: u32) -> bool {

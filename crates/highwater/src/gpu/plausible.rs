@@ -1,6 +1,6 @@
 //! Turns impossible figures into unknown ones: a device of 0 bytes, more memory in use than exists.
 
-use super::{Device, Figure, Kind, Reading, Usage};
+use super::{AmountKind, Device, Figure, GpuUsage, Reading};
 use crate::Unavailable;
 
 /// Makes impossible figures of a device unknown, with the reason.
@@ -34,8 +34,8 @@ pub(super) fn check_device(device: &mut Device) {
 /// Does the same for a process's memory on a device of `total` bytes. Memory that is only allocated may be
 /// more.
 #[allow(dead_code)] // Each source can be compiled out.
-pub(super) fn check_usage(usage: &mut Usage, total: Option<u64>) {
-    if usage.vram.kind == Kind::Resident {
+pub(super) fn check_usage(usage: &mut GpuUsage, total: Option<u64>) {
+    if usage.vram.kind == AmountKind::Resident {
         check_part(&mut usage.vram, total);
     }
 }
@@ -51,11 +51,17 @@ fn check_part(part: &mut Figure, total: Option<u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{DeviceId, Pool, Scope, Source};
+    use crate::gpu::{DeviceId, FigureScope, FigureSource, Pool};
 
     fn device(total: u64, used: u64, free: u64) -> Device {
         let figure = |reading| {
-            Figure::new(reading, Scope::Device, Pool::Dedicated, Kind::Resident, Source::AmdgpuSysfs)
+            Figure::new(
+                reading,
+                FigureScope::Device,
+                Pool::Dedicated,
+                AmountKind::Resident,
+                FigureSource::AmdgpuSysfs,
+            )
         };
         let unknown = figure(Reading::Unknown(Unavailable::NotProvided));
         let mut device = Device::named(DeviceId::new("0000:03:00.0"), &unknown);
@@ -98,14 +104,19 @@ mod tests {
     #[test]
     fn a_process_holds_no_more_than_there_is_but_may_have_asked_for_more() {
         let of = |kind, bytes| {
-            let vram =
-                Figure::new(Reading::Known(bytes), Scope::Process, Pool::Dedicated, kind, Source::Fdinfo);
-            let mut usage = Usage::new(7, DeviceId::new("0000:03:00.0"), vram.clone(), vram);
+            let vram = Figure::new(
+                Reading::Known(bytes),
+                FigureScope::Process,
+                Pool::Dedicated,
+                kind,
+                FigureSource::Fdinfo,
+            );
+            let mut usage = GpuUsage::new(7, DeviceId::new("0000:03:00.0"), vram.clone(), vram);
             check_usage(&mut usage, Some(100));
             usage.vram.bytes()
         };
-        assert_eq!(of(Kind::Resident, 100), Some(100));
-        assert_eq!(of(Kind::Resident, 101), None);
-        assert_eq!(of(Kind::Allocated, 101), Some(101));
+        assert_eq!(of(AmountKind::Resident, 100), Some(100));
+        assert_eq!(of(AmountKind::Resident, 101), None);
+        assert_eq!(of(AmountKind::Allocated, 101), Some(101));
     }
 }

@@ -9,11 +9,11 @@ use std::{
 };
 
 use super::Monitor;
-use crate::fork::Generation;
+use crate::fork::ForkGeneration;
 
 /// A monitor, and the process that it belongs to.
-struct Own {
-    of: Generation,
+struct OwnMonitor {
+    of: ForkGeneration,
     monitor: Mutex<Monitor>,
 }
 
@@ -21,7 +21,7 @@ struct Own {
 /// one: drivers refuse its sessions, and closing them may close the parent's. A thread that the child does
 /// not have may hold its lock. So it is leaked; each generation of a lineage that made a query leaves one
 /// behind.
-static CURRENT: AtomicPtr<Own> = AtomicPtr::new(null_mut());
+static CURRENT: AtomicPtr<OwnMonitor> = AtomicPtr::new(null_mut());
 
 /// Calls `what` with this process's monitor. The drivers' sessions are opened at the first query.
 pub(crate) fn with_monitor<T>(what: impl FnOnce(&mut Monitor) -> T) -> T {
@@ -30,15 +30,15 @@ pub(crate) fn with_monitor<T>(what: impl FnOnce(&mut Monitor) -> T) -> T {
 }
 
 /// Returns the monitor without a lock: a fork in the middle leaves nothing locked in the child.
-fn own() -> &'static Own {
-    let of = Generation::current();
+fn own() -> &'static OwnMonitor {
+    let of = ForkGeneration::current();
     let mut seen = CURRENT.load(Ordering::Acquire);
     loop {
         // SAFETY: the pointer is null, or from a box below, which is never freed once it is stored.
         if let Some(own) = unsafe { seen.as_ref() }.filter(|own| own.of == of) {
             return own;
         }
-        let fresh = Box::into_raw(Box::new(Own { of, monitor: Mutex::new(Monitor::new()) }));
+        let fresh = Box::into_raw(Box::new(OwnMonitor { of, monitor: Mutex::new(Monitor::new()) }));
         match CURRENT.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => seen = fresh,
             Err(other) => {

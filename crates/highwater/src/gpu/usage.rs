@@ -5,7 +5,7 @@ use super::{device::DeviceId, figure::Figure, info::GpuQuerySource};
 /// One process on one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Usage {
+pub struct GpuUsage {
     /// The process id, in the namespace that `pid_space` names.
     pub pid: u32,
     /// The namespace of `pid`.
@@ -31,7 +31,7 @@ pub struct Usage {
     pub client_names: Vec<String>,
 }
 
-impl Usage {
+impl GpuUsage {
     /// A process on a device of which nothing but the memory is known.
     #[must_use]
     pub fn new(pid: u32, device: DeviceId, vram: Figure, system: Figure) -> Self {
@@ -93,7 +93,7 @@ pub struct Engine {
 #[non_exhaustive]
 pub struct Listing {
     /// The rows, one for each process and device.
-    pub usages: Vec<Usage>,
+    pub usages: Vec<GpuUsage>,
     /// Processes that this user may not read; they may or may not use a GPU.
     pub refused: Vec<u32>,
     /// The number of processes that ended while they were read.

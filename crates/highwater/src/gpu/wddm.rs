@@ -22,14 +22,14 @@ mod backend {
     use std::collections::BTreeMap;
 
     use super::{
-        counters::{Amounts, Holder},
+        counters::{CounterAmounts, Holder},
         figures::{self, Adapter},
     };
     use crate::{
         Roots, Unavailable,
         gpu::{
-            Device, Gap, GpuQuerySource, Listing, Usage,
-            backend::{Backend, PidFilter},
+            Device, Gap, GpuQuerySource, GpuUsage, Listing,
+            backend::{GpuBackend, PidFilter},
         },
     };
 
@@ -40,14 +40,14 @@ mod backend {
         #[cfg(feature = "dxgi")]
         factory: Option<super::dxgi::Factory>,
         #[cfg(feature = "pdh")]
-        counters: Option<Result<super::pdh::Counters, Unavailable>>,
+        counters: Option<Result<super::pdh::GpuCounters, Unavailable>>,
     }
 
     impl Wddm {
         /// Returns the memory of each process on each adapter, from the performance counters.
         #[cfg(feature = "pdh")]
-        fn held(&mut self) -> Result<BTreeMap<Holder, Amounts>, Unavailable> {
-            match self.counters.get_or_insert_with(super::pdh::Counters::open) {
+        fn held(&mut self) -> Result<BTreeMap<Holder, CounterAmounts>, Unavailable> {
+            match self.counters.get_or_insert_with(super::pdh::GpuCounters::open) {
                 Ok(counters) => counters.processes(),
                 Err(why) => Err(why.clone()),
             }
@@ -55,14 +55,14 @@ mod backend {
 
         #[cfg(not(feature = "pdh"))]
         #[allow(clippy::unused_self)]
-        fn held(&mut self) -> Result<BTreeMap<Holder, Amounts>, Unavailable> {
+        fn held(&mut self) -> Result<BTreeMap<Holder, CounterAmounts>, Unavailable> {
             Err(Unavailable::NoBackend("built without performance counters".to_owned()))
         }
 
         /// Returns the memory in use on an adapter, by all processes.
         #[cfg(feature = "pdh")]
-        fn in_use(&mut self, luid: u64) -> Result<Amounts, Unavailable> {
-            match self.counters.get_or_insert_with(super::pdh::Counters::open) {
+        fn in_use(&mut self, luid: u64) -> Result<CounterAmounts, Unavailable> {
+            match self.counters.get_or_insert_with(super::pdh::GpuCounters::open) {
                 Ok(counters) => counters.adapters()?.remove(&luid).ok_or(Unavailable::NotProvided),
                 Err(why) => Err(why.clone()),
             }
@@ -70,12 +70,12 @@ mod backend {
 
         #[cfg(not(feature = "pdh"))]
         #[allow(clippy::unused_self)]
-        fn in_use(&mut self, _: u64) -> Result<Amounts, Unavailable> {
+        fn in_use(&mut self, _: u64) -> Result<CounterAmounts, Unavailable> {
             Err(Unavailable::NoBackend("built without performance counters".to_owned()))
         }
 
         /// Returns this process's memory, from DXGI.
-        fn own(&self) -> Vec<Usage> {
+        fn own(&self) -> Vec<GpuUsage> {
             #[cfg(feature = "dxgi")]
             if let Some(factory) = &self.factory {
                 let own = |adapter: &Adapter| figures::own_usage(adapter, factory.own_memory(adapter.place)?);
@@ -97,7 +97,7 @@ mod backend {
         Ok(super::counters::holding(&Wddm::default().held()?))
     }
 
-    impl Backend for Wddm {
+    impl GpuBackend for Wddm {
         fn name(&self) -> &'static str {
             "DXGI"
         }
@@ -131,7 +131,7 @@ mod backend {
         }
 
         fn complete(&mut self, _: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing) {
-            let here = |usage: &Usage| devices.iter().any(|device| device.id == usage.device);
+            let here = |usage: &GpuUsage| devices.iter().any(|device| device.id == usage.device);
             for usage in self.own().into_iter().filter(|usage| whose.holds(usage.pid) && here(usage)) {
                 figures::complete(into, usage);
             }

@@ -37,7 +37,7 @@ mod usage_files;
 mod wake;
 
 pub(crate) use super::unix::thread_cpu;
-pub(crate) use crate::quiet_thread;
+pub(crate) use crate::thread_with_signals_blocked;
 pub(crate) use cgroup::JobGroup;
 pub(crate) use lifetimes::connector::Connector;
 pub(crate) use linux_job::LinuxJob as OsJob;

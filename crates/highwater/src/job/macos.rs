@@ -44,4 +44,4 @@ pub(crate) use self::{
 #[cfg(target_os = "macos")]
 pub(crate) use super::unix::thread_cpu;
 #[cfg(target_os = "macos")]
-pub(crate) use crate::quiet_thread;
+pub(crate) use crate::thread_with_signals_blocked;

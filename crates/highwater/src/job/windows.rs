@@ -10,7 +10,7 @@ mod members;
 mod object;
 mod port;
 pub(crate) mod probe;
-pub(crate) mod quiet_thread;
+pub(crate) mod thread_with_signals_blocked;
 mod used;
 mod windows_job;
 

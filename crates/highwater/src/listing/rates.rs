@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    gpu::{DeviceId, Engine, Usage},
+    gpu::{DeviceId, Engine, GpuUsage},
     process::{ProcessFacts, ProcessId, cpu_step},
 };
 
@@ -52,7 +52,7 @@ impl ReadCounters {
         }
     }
 
-    pub(super) fn note_engines(&mut self, usage: &Usage) {
+    pub(super) fn note_engines(&mut self, usage: &GpuUsage) {
         if !usage.engines.is_empty() {
             self.engines.insert((usage.pid, usage.device.clone()), usage.engines.clone());
         }
@@ -70,7 +70,7 @@ impl ReadCounters {
         })
     }
 
-    pub(super) fn loads_since(&self, before: &Self, usage: &Usage) -> Vec<EngineLoad> {
+    pub(super) fn loads_since(&self, before: &Self, usage: &GpuUsage) -> Vec<EngineLoad> {
         let passed = self.at.duration_since(before.at);
         let earlier = before.engines.get(&(usage.pid, usage.device.clone()));
         let load = |engine: &Engine| {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Unavailable,
-    gpu::{Device, DeviceId, Figure, PidSpace, Usage},
+    gpu::{Device, DeviceId, Figure, GpuUsage, PidSpace},
     process::{Arguments, ProcessFacts},
 };
 
@@ -50,7 +50,7 @@ pub struct GpuHolding {
     /// The device.
     pub device: HoldingDevice,
     /// The driver's figures.
-    pub usage: Usage,
+    pub usage: GpuUsage,
     /// The use of the device's engines since the list before.
     pub loads: Vec<EngineLoad>,
 }
@@ -91,7 +91,7 @@ impl HoldingDevice {
 impl GpuHolding {
     /// A holding without loads.
     #[must_use]
-    pub fn new(device: HoldingDevice, usage: Usage) -> Self {
+    pub fn new(device: HoldingDevice, usage: GpuUsage) -> Self {
         Self { device, usage, loads: Vec::new() }
     }
 }

@@ -8,17 +8,23 @@ mod linux {
     use std::fs;
 
     use super::*;
-    use crate::gpu::{DeviceId, Figure, Kind, Pool, Reading, Scope, Source};
+    use crate::gpu::{AmountKind, DeviceId, Figure, FigureScope, FigureSource, Pool, Reading};
 
-    fn usage(pid: u32, device: &str, vram: u64) -> Usage {
+    fn usage(pid: u32, device: &str, vram: u64) -> GpuUsage {
         let figure = |bytes, pool| {
-            Figure::new(Reading::Known(bytes), Scope::Process, pool, Kind::Resident, Source::Fdinfo)
+            Figure::new(
+                Reading::Known(bytes),
+                FigureScope::Process,
+                pool,
+                AmountKind::Resident,
+                FigureSource::Fdinfo,
+            )
         };
         let (vram, system) = (figure(vram, Pool::Dedicated), figure(0, Pool::System));
-        Usage::new(pid, DeviceId::new(device), vram, system)
+        GpuUsage::new(pid, DeviceId::new(device), vram, system)
     }
 
-    fn holders(usages: Vec<Usage>) -> GpuHolders {
+    fn holders(usages: Vec<GpuUsage>) -> GpuHolders {
         let listing = Listing { usages, ..Listing::default() };
         GpuHolders { devices: Vec::new(), listing, read_at: Instant::now() }
     }

@@ -7,7 +7,7 @@ use std::{
     ptr,
 };
 
-use super::{Backlog, KERNEL, Message, Socket, messages};
+use super::{Backlog, KERNEL, NetlinkMessage, Socket, messages};
 
 /// Datagrams of one system call (recvmmsg(2)).
 const BATCH: usize = 16;
@@ -47,7 +47,7 @@ impl Inbox {
     }
 
     /// Passes every waiting message to `each`. Never blocks.
-    pub(crate) fn drain(&mut self, mut each: impl FnMut(Message<'_>)) {
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(NetlinkMessage<'_>)) {
         for _ in 0..MOST_BATCHES {
             match self.receive(&mut each) {
                 Ok(BATCH) => {}
@@ -60,7 +60,7 @@ impl Inbox {
     }
 
     /// Receives one batch; returns how many datagrams it had.
-    fn receive(&mut self, each: &mut impl FnMut(Message<'_>)) -> io::Result<usize> {
+    fn receive(&mut self, each: &mut impl FnMut(NetlinkMessage<'_>)) -> io::Result<usize> {
         let slot = self.buffer.len() / BATCH;
         // SAFETY: the type is plain integers and pointers, for which zero is a valid value.
         let mut senders: [libc::sockaddr_nl; BATCH] = unsafe { std::mem::zeroed() };

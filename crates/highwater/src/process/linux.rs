@@ -1,13 +1,13 @@
 //! Reads the memory of one process on Linux. Each kernel file's parser has its own file.
 
-#[cfg(any(test, fuzzing))]
-pub(crate) mod any_text;
 pub(crate) mod batch;
 pub(crate) mod children;
 pub(crate) mod cmdline;
 mod decimal;
 mod directory;
 pub(crate) mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz_entry;
 pub(crate) mod io;
 pub(crate) mod smaps_rollup;
 pub(crate) mod stat;
@@ -19,7 +19,7 @@ use rustix::{
     io::{Errno, read},
 };
 
-use self::{directory::Directory, smaps_rollup::SmapsRollup, stat::Stat, statm::Statm, status::Status};
+use self::{directory::ProcDirectory, smaps_rollup::SmapsRollup, stat::Stat, statm::Statm, status::Status};
 use super::{Primary, ProcessId, ProcessMemory};
 use crate::{Error, Roots, Unavailable, bounded::MAX_COMMAND_LINE_BYTES, roots::OWN_STATM};
 
@@ -27,7 +27,7 @@ pub(super) const PRIMARY: Primary = Primary::Rss;
 
 /// Returns the identity of a process; `None` is the calling process.
 pub(super) fn id(roots: &Roots, pid: Option<u32>) -> Result<ProcessId, Error> {
-    let process = Directory::open(roots, pid)?;
+    let process = ProcDirectory::open(roots, pid)?;
     let id = identify(&process)?;
     // A recorded tree may lack it.
     if let Ok(status) = parsed(&process, "status", Status::parse) {
@@ -46,20 +46,20 @@ fn no_thread(id: ProcessId, status: &Status) -> Result<(), Error> {
 }
 
 /// Reads the status of all threads together, as long as one of them has memory.
-fn status(process: &Directory) -> Result<Status, Error> {
+fn status(process: &ProcDirectory) -> Result<Status, Error> {
     let status = parsed(process, "status", Status::parse)?;
     if status.vm_rss_bytes.is_some() || status.threads == Some(1) {
         return Ok(status);
     }
     // Without mm it is a zombie, a kernel thread, or only the main thread has exited. Threads come and go.
-    let with_memory = |thread: Directory| {
+    let with_memory = |thread: ProcDirectory| {
         parsed(&thread, "status", Status::parse).ok().filter(|status| status.vm_rss_bytes.is_some())
     };
     Ok(process.threads().ok().and_then(|mut threads| threads.find_map(with_memory)).unwrap_or(status))
 }
 
 pub(super) fn memory(roots: &Roots, pid: Option<u32>) -> Result<ProcessMemory, Error> {
-    let process = Directory::open(roots, pid)?;
+    let process = ProcDirectory::open(roots, pid)?;
     let id = identify(&process)?;
     let status = parsed(&process, "status", Status::parse)?;
     no_thread(id, &status)?;
@@ -90,10 +90,10 @@ pub(super) fn memory(roots: &Roots, pid: Option<u32>) -> Result<ProcessMemory, E
 }
 
 pub(super) fn rss(roots: &Roots, pid: Option<u32>) -> Result<u64, Error> {
-    let process = Directory::open(roots, pid)?;
+    let process = ProcDirectory::open(roots, pid)?;
     let mut statm = parsed(&process, "statm", Statm::parse)?;
     if statm.has_no_memory() {
-        let alive = |thread: Directory| {
+        let alive = |thread: ProcDirectory| {
             parsed(&thread, "statm", Statm::parse).ok().filter(|statm| !statm.has_no_memory())
         };
         statm = process.threads()?.find_map(alive).ok_or_else(|| Error::Read {
@@ -128,22 +128,22 @@ pub(super) fn own_pid(roots: &Roots) -> u32 {
 }
 
 pub(super) fn name(roots: &Roots, pid: u32) -> Option<String> {
-    let process = Directory::open(roots, Some(pid)).ok()?;
+    let process = ProcDirectory::open(roots, Some(pid)).ok()?;
     of_arguments(&process).or_else(|| Some(parsed(&process, "stat", Stat::parse).ok()?.comm))
 }
 
-fn of_arguments(process: &Directory) -> Option<String> {
+fn of_arguments(process: &ProcDirectory) -> Option<String> {
     let (start, extent) = process.read_start("cmdline", MAX_COMMAND_LINE_BYTES).ok()?;
     cmdline::name_at_start(&start, extent)
 }
 
-fn identify(process: &Directory) -> Result<ProcessId, Error> {
+fn identify(process: &ProcDirectory) -> Result<ProcessId, Error> {
     let stat = parsed(process, "stat", Stat::parse)?;
     Ok(ProcessId { pid: stat.pid, start_ticks: stat.start_ticks })
 }
 
 fn parsed<T>(
-    directory: &Directory,
+    directory: &ProcDirectory,
     file: &'static str,
     parse: impl Fn(&[u8]) -> Option<T>,
 ) -> Result<T, Error> {
@@ -155,7 +155,7 @@ fn parsed<T>(
 }
 
 /// Reads `smaps_rollup` in `directory`, that of the process or of one of its threads, which share the mm.
-fn with_rollup(id: ProcessId, directory: &Directory, status: &Status) -> ProcessMemory {
+fn with_rollup(id: ProcessId, directory: &ProcDirectory, status: &Status) -> ProcessMemory {
     let rollup = rollup(directory);
     let of_status = |value: Option<u64>| value.ok_or(Unavailable::NotProvided);
     let of_rollup = |field: fn(&SmapsRollup) -> Option<u64>| match &rollup {
@@ -173,7 +173,7 @@ fn with_rollup(id: ProcessId, directory: &Directory, status: &Status) -> Process
     }
 }
 
-fn rollup(directory: &Directory) -> Result<SmapsRollup, Unavailable> {
+fn rollup(directory: &ProcDirectory) -> Result<SmapsRollup, Unavailable> {
     match directory.read("smaps_rollup") {
         Ok(text) => SmapsRollup::parse(&text)
             .ok_or_else(|| Unavailable::Failed("smaps_rollup has none of its sums".into())),

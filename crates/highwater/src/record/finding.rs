@@ -45,7 +45,7 @@ pub struct Leak {
     /// The floor at the end.
     pub to_bytes: u64,
     /// How certain the finding is.
-    pub sureness: Sureness,
+    pub sureness: Confidence,
 }
 
 /// How certain a finding is.
@@ -53,7 +53,7 @@ pub struct Leak {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Sureness {
+pub enum Confidence {
     /// It grew in every part of the time, for twice the required time.
     Clear,
     /// It grew in most parts of the time.

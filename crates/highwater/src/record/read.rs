@@ -75,7 +75,7 @@ pub enum ReadError {
 
 /// The first field alone, whatever else the document contains.
 #[derive(Deserialize)]
-struct Header {
+struct SchemaHeader {
     schema: Option<SchemaVersion>,
 }
 
@@ -123,7 +123,7 @@ fn check_version(schema: &SchemaVersion) -> Result<(), ReadError> {
 /// Returns why a text is not a readable record. `of_record` is the error of the attempt to read one.
 fn why_not(text: &[u8], of_record: &serde_json::Error) -> ReadError {
     let is_object = text.trim_ascii_start().first() == Some(&b'{');
-    let header: Header = match serde_json::from_slice(text) {
+    let header: SchemaHeader = match serde_json::from_slice(text) {
         Ok(header) => header,
         Err(error) => {
             return match error.classify() {

@@ -1,13 +1,13 @@
 use super::*;
 use crate::{
     GpuQuerySource, ProcessGpuInfo, Unavailable,
-    gpu::{Device, DeviceId, Figure, Gap, Kind, Scope, Source, Usage},
+    gpu::{AmountKind, Device, DeviceId, Figure, FigureScope, FigureSource, Gap, GpuUsage},
 };
 
 const MIB: u64 = 1 << 20;
 
 fn figure(reading: Reading, pool: Pool) -> Figure {
-    Figure::new(reading, Scope::Process, pool, Kind::Allocated, Source::Nvml)
+    Figure::new(reading, FigureScope::Process, pool, AmountKind::Allocated, FigureSource::Nvml)
 }
 
 /// Makes a snapshot of a machine without a GPU.
@@ -19,7 +19,7 @@ fn bare(ram: u64) -> Snapshot {
 /// Makes a snapshot with a device, and the process's memory there.
 fn on(address: &str, ram: u64, reading: Reading) -> Snapshot {
     let device = Device::named(DeviceId::new(address), &figure(reading.clone(), Pool::Dedicated));
-    let usage = Usage::new(
+    let usage = GpuUsage::new(
         1,
         device.id.clone(),
         figure(reading.clone(), Pool::Dedicated),

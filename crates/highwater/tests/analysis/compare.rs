@@ -1,7 +1,7 @@
 //! Comparisons of whole records.
 
 use highwater::{
-    analysis::{Comparison, Quantity, Reason, Row, Rules, Verdict, WarningKind, compare},
+    analysis::{Comparison, ComparisonRow, Quantity, Reason, Rules, Verdict, WarningKind, compare},
     record::{Certainty, Record},
 };
 use serde_json::json;
@@ -12,8 +12,8 @@ fn judged(base: &Record, candidate: &Record) -> Comparison {
     compare(std::slice::from_ref(base), std::slice::from_ref(candidate), Rules::default())
 }
 
-fn group<'a>(comparison: &'a Comparison, name: &str) -> &'a Row {
-    let is = |row: &&Row| matches!(&row.what, Quantity::Group { command } if command == name);
+fn group<'a>(comparison: &'a Comparison, name: &str) -> &'a ComparisonRow {
+    let is = |row: &&ComparisonRow| matches!(&row.what, Quantity::Group { command } if command == name);
     comparison.groups.iter().find(is).expect("a group")
 }
 

@@ -2,7 +2,7 @@
 
 use highwater::{
     analysis::{LeakReport, LeakRules, find_leaks},
-    record::Sureness,
+    record::Confidence,
 };
 
 use crate::made::{add_series, course};
@@ -43,7 +43,7 @@ fn scatter(second: f64) -> f64 {
 fn a_steady_leak() {
     let report = judged(&shape(|s| 100.0 + s));
     let [leak] = &report.leaks[..] else { panic!("{report:?}") };
-    assert_eq!((leak.sureness, leak.bytes_per_minute >> 20), (Sureness::Clear, 60));
+    assert_eq!((leak.sureness, leak.bytes_per_minute >> 20), (Confidence::Clear, 60));
     assert!(leak.began_seconds < 60.0, "{leak:?}");
     assert_eq!(judged(&shape(|s| 100.0 + s + 5.0 * scatter(s))).leaks.len(), 1, "with noise");
     assert_eq!(judged(&shape(|s| 100.0 + (s / 10.0).floor() * 10.0)).leaks.len(), 1, "in steps");

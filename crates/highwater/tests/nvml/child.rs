@@ -4,7 +4,7 @@ use std::{collections::HashSet, env, fmt::Write, fs, path::PathBuf, process};
 
 use highwater::{
     Snapshot,
-    gpu::{self, Device, Figure, Gap, Listing, Monitor, PidSpace, Reading, Usage},
+    gpu::{self, Device, Figure, Gap, GpuUsage, Listing, Monitor, PidSpace, Reading},
 };
 
 /// This is not a test but the program that the tests start.
@@ -151,7 +151,7 @@ fn listing_lines(listing: &Listing) -> String {
     told
 }
 
-fn usage_line(usage: &Usage) -> String {
+fn usage_line(usage: &GpuUsage) -> String {
     let space = if usage.pid_space == PidSpace::Host { "host:" } else { "" };
     let mut line = format!("usage {space}{} on {}: {}", pid(usage.pid), usage.device, reading(&usage.vram));
     let work = [(usage.work.compute, "compute"), (usage.work.graphics, "graphics"), (usage.work.mps, "mps")];

@@ -10,7 +10,7 @@ use std::{
 use tempfile::TempDir;
 
 /// A directory with the library and the program of one situation.
-pub(crate) struct Fake {
+pub(crate) struct FakeLibrary {
     scenario: String,
     dir: TempDir,
     prefix: Vec<PathBuf>,
@@ -36,7 +36,7 @@ const SINCE_LONG: [&str; 8] = [
     "nvmlDeviceGetPciInfo_v2",
 ];
 
-impl Fake {
+impl FakeLibrary {
     pub(crate) fn new(scenario: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let library = match scenario {

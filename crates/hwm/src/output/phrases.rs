@@ -1,7 +1,7 @@
 //! A judgement in words, the same in each format.
 
 use highwater::{
-    analysis::{Comparison, Quantity, Reason, Row, Side, Verdict},
+    analysis::{Comparison, ComparisonRow, Quantity, Reason, Side, Verdict},
     record::Metric,
 };
 
@@ -42,7 +42,7 @@ pub(crate) fn side(side: &Side) -> String {
 }
 
 /// `+722 MiB (+100 %)`.
-pub(crate) fn change(row: &Row) -> String {
+pub(crate) fn change(row: &ComparisonRow) -> String {
     let Some(change) = row.change_bytes else { return String::new() };
     if change == 0 {
         return "0".to_owned();
@@ -60,7 +60,7 @@ fn percent_with_sign(percent: f64) -> String {
 }
 
 /// The last column.
-pub(crate) fn verdict(row: &Row) -> &'static str {
+pub(crate) fn verdict(row: &ComparisonRow) -> &'static str {
     match (row.verdict, row.reason) {
         (Verdict::Regression, Reason::New) if row.decides => "regression: new",
         (_, Reason::New) => "new",
@@ -136,7 +136,7 @@ pub(crate) fn of_comparison(comparison: &Comparison) -> String {
 }
 
 /// `Peak RSS grew by 722 MiB (100 %)`.
-pub(crate) fn grown(row: &Row) -> String {
+pub(crate) fn grown(row: &ComparisonRow) -> String {
     let name = match &row.what {
         Quantity::Group { command } => format!("group {command}"),
         what => name(what),

@@ -1,6 +1,6 @@
 //! What is said of leaks, the same in each format.
 
-use highwater::record::{Finding, Leak, LeakSearch, Scope, Sureness};
+use highwater::record::{Confidence, Finding, Leak, LeakSearch, Scope};
 
 use super::metric_name;
 use crate::text;
@@ -14,8 +14,8 @@ pub(crate) fn sentence(leak: &Leak) -> String {
         _ => "a process that the record does not name".to_owned(),
     };
     let sure = match leak.sureness {
-        Sureness::Clear => "grew all along",
-        Sureness::Probable => "grew most of the time",
+        Confidence::Clear => "grew all along",
+        Confidence::Probable => "grew most of the time",
         _ => "how sure this is, a newer hwm can say",
     };
     format!(

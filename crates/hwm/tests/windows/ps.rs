@@ -63,12 +63,12 @@ fn this_process() {
 #[test]
 fn adapters_of_dxgi() {
     let devices = gpu::Monitor::new().devices();
-    let device = devices.iter().find(|device| device.total.source == gpu::Source::Dxgi);
+    let device = devices.iter().find(|device| device.total.source == gpu::FigureSource::Dxgi);
     let device = device.unwrap_or_else(|| panic!("run with a display: {devices:?}"));
     assert!(device.total.bytes().is_some_and(|bytes| bytes > 0) && device.unified.is_some(), "{device:?}");
     // Whoever invents an adapter counts nothing on it, and nothing is what may be said then.
     let used = device.used.reading.known();
-    assert!(used.is_none() || device.used.source == gpu::Source::Pdh, "{device:?}");
+    assert!(used.is_none() || device.used.source == gpu::FigureSource::Pdh, "{device:?}");
     let said = json(&["--json"]);
     assert!(said["devices"].as_array().is_some_and(|devices| !devices.is_empty()), "{said}");
     assert!(said["ram"]["total_bytes"].as_u64().is_some_and(|bytes| bytes > 0));

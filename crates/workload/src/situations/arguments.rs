@@ -12,7 +12,7 @@ use super::process::{exit_now, raw_fork, sleep, wait};
 
 /// `struct prctl_mm_map` of linux/prctl.h.
 #[repr(C)]
-struct MemoryMap {
+struct PrctlMemoryMap {
     start_code: u64,
     end_code: u64,
     start_data: u64,
@@ -78,7 +78,7 @@ fn replace_arguments(size: usize) -> io::Result<()> {
     unsafe { area.cast::<u8>().add(size - 2).write(b'x') };
     // SAFETY: sbrk(0) changes nothing.
     let brk = unsafe { libc::sbrk(0) } as u64;
-    let map = MemoryMap {
+    let map = PrctlMemoryMap {
         start_code: field(26),
         end_code: field(27),
         start_data: field(45),
@@ -96,7 +96,7 @@ fn replace_arguments(size: usize) -> io::Result<()> {
     };
     // SAFETY: `map` is laid out as the kernel's and lives during the call (prctl(2), PR_SET_MM_MAP).
     let status = unsafe {
-        libc::prctl(libc::PR_SET_MM, libc::PR_SET_MM_MAP, &raw const map, size_of::<MemoryMap>(), 0)
+        libc::prctl(libc::PR_SET_MM, libc::PR_SET_MM_MAP, &raw const map, size_of::<PrctlMemoryMap>(), 0)
     };
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// The task of a child, in memory that both processes share.
-struct Order {
+struct ChildOrder {
     /// The time before it grows: by then its maker has left.
     pause: Duration,
     size: usize,
@@ -17,7 +17,7 @@ struct Order {
 
 extern "C" fn hold(order: *mut c_void) -> i32 {
     // SAFETY: `start` leaks it, so it lives, and no code changes it.
-    let order = unsafe { &*order.cast::<Order>() };
+    let order = unsafe { &*order.cast::<ChildOrder>() };
     sleep(order.pause);
     let block = Block::new(order.size);
     sleep(order.time);
@@ -32,7 +32,7 @@ const LEAVES: Duration = Duration::from_millis(50);
 fn start(flags: libc::c_int, size: usize, time: Duration) {
     const STACK: usize = 256 << 10;
     let stack = Box::leak(vec![0_u8; STACK].into_boxed_slice());
-    let order = std::ptr::from_mut(Box::leak(Box::new(Order { pause: LEAVES + LEAVES, size, time })));
+    let order = std::ptr::from_mut(Box::leak(Box::new(ChildOrder { pause: LEAVES + LEAVES, size, time })));
     let top = stack.as_mut_ptr_range().end;
     // SAFETY: `top` is the end of a leaked, aligned stack that nothing else uses; `hold` takes its own argument.
     let pid = unsafe { libc::clone(hold, top.cast(), flags | libc::SIGCHLD, order.cast()) };

@@ -5,15 +5,15 @@ use std::time::Duration;
 use super::{
     memory::Block,
     meter,
-    process::{Pipe, exit_now, fork, ms, raw_fork, sleep, wait},
+    process::{BytePipe, exit_now, fork, ms, raw_fork, sleep, wait},
 };
 
 /// Keeps all children alive throughout; their spikes follow one another. The peak is one spike above the
 /// bases.
 pub(crate) fn spikes_in_turn(children: usize, size: usize, high: Duration) {
-    let turns: Vec<Pipe> = (0..children).map(|_| Pipe::new()).collect();
-    let ends: Vec<Pipe> = (0..children).map(|_| Pipe::new()).collect();
-    let done = Pipe::new();
+    let turns: Vec<BytePipe> = (0..children).map(|_| BytePipe::new()).collect();
+    let ends: Vec<BytePipe> = (0..children).map(|_| BytePipe::new()).collect();
+    let done = BytePipe::new();
     let pids: Vec<_> = (0..children)
         .map(|n| {
             fork(|| {
@@ -35,14 +35,15 @@ pub(crate) fn spikes_in_turn(children: usize, size: usize, high: Duration) {
         done.hear();
         sleep(ms(200));
     }
-    ends.iter().for_each(Pipe::say);
+    ends.iter().for_each(BytePipe::say);
     pids.into_iter().for_each(wait);
 }
 
 /// Runs parent, child and grandchild, each from the start, with 50, 100 and 70 MiB. The first two overlap,
 /// then the last two: the peak is 170 MiB, the sum of the three high-water marks 220.
 pub(crate) fn generations() {
-    let (child_has_grown, parent_has_freed, grandchild_has_grown) = (Pipe::new(), Pipe::new(), Pipe::new());
+    let (child_has_grown, parent_has_freed, grandchild_has_grown) =
+        (BytePipe::new(), BytePipe::new(), BytePipe::new());
     let grow = |size: usize| {
         let block = Block::new(size << 20);
         meter::settle();
@@ -77,7 +78,7 @@ pub(crate) fn generations() {
 
 /// Lets the new owner allocate only after the old one has freed: never more than one `size` at a time.
 pub(crate) fn hand_over(size: usize, each: Duration, turns: usize) {
-    let (here, there) = (Pipe::new(), Pipe::new());
+    let (here, there) = (BytePipe::new(), BytePipe::new());
     let hold = || {
         let block = Block::new(size);
         meter::settle();
@@ -101,7 +102,7 @@ pub(crate) fn hand_over(size: usize, each: Duration, turns: usize) {
 
 /// Ends the middle process; its child is reparented, and grows only then.
 pub(crate) fn orphan(size: usize, middle_lives: Duration) {
-    let gone = Pipe::new();
+    let gone = BytePipe::new();
     let middle = fork(|| {
         // SAFETY: the call has no arguments and cannot fail.
         let parent = unsafe { libc::getpid() };

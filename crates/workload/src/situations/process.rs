@@ -59,12 +59,12 @@ pub(crate) fn wait_any() {
 }
 
 /// A pipe that carries single bytes between processes.
-pub(crate) struct Pipe {
+pub(crate) struct BytePipe {
     read: libc::c_int,
     write: libc::c_int,
 }
 
-impl Pipe {
+impl BytePipe {
     pub(crate) fn new() -> Self {
         let mut ends = [0; 2];
         // SAFETY: there is room for two descriptors.

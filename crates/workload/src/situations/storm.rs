@@ -12,13 +12,13 @@ use std::{
 use super::{
     memory::Block,
     meter,
-    process::{Pipe, exit_now, fork, raw_fork, sleep, wait_any},
+    process::{BytePipe, exit_now, fork, raw_fork, sleep, wait_any},
 };
 
 /// Runs `count` processes of `life` and `size` each, never more than `parallel` at a time. The first of them
 /// wait for each other, so that `parallel` are alive together however busy the machine is.
 pub(crate) fn storm(count: usize, life: Duration, parallel: usize, size: usize) {
-    let (ready, go) = (Pipe::new(), Pipe::new());
+    let (ready, go) = (BytePipe::new(), BytePipe::new());
     for n in 0..count {
         if n == parallel {
             (0..parallel).for_each(|_| ready.hear());
@@ -96,7 +96,7 @@ pub(crate) fn vfork_storm(program: &str, count: usize) {
 /// Runs chains of processes, each of which forks and exits at once: a process that was seen has exited before
 /// a signal reaches it. This process waits until they all have ended.
 pub(crate) fn fork_chains(dir: &Path, count: usize, length: usize) {
-    let (ended, pipe) = (dir.join("ended"), Pipe::new());
+    let (ended, pipe) = (dir.join("ended"), BytePipe::new());
     for _ in 0..count {
         if raw_fork() == 0 {
             for _ in 1..length {

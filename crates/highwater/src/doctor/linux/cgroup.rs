@@ -1,8 +1,8 @@
 //! Tries an own cgroup with the memory controller: it makes an empty one, as a job would, and removes it.
 
-use crate::{Roots, doctor::State, job::JobGroup};
+use crate::{Roots, doctor::MechanismState, job::JobGroup};
 
-pub(super) fn examine(roots: &Roots) -> State {
+pub(super) fn examine(roots: &Roots) -> MechanismState {
     const REMEDY: &str =
         "run under a delegated group: systemd-run --user --scope -p Delegate=yes hwm run ...";
     let made = JobGroup::make(roots).and_then(|group| {
@@ -10,7 +10,7 @@ pub(super) fn examine(roots: &Roots) -> State {
         group.remove().map(|()| parent).map_err(|error| format!("the group cannot be removed again: {error}"))
     });
     match made {
-        Ok(parent) => State::works_with(format!("in {parent}")),
-        Err(why) => State::missing(why).or(REMEDY),
+        Ok(parent) => MechanismState::works_with(format!("in {parent}")),
+        Err(why) => MechanismState::missing(why).or(REMEDY),
     }
 }

@@ -5,13 +5,13 @@ use std::io;
 use crate::{
     Roots,
     bounded::{self, MAX_VALUE_BYTES},
-    doctor::State,
+    doctor::MechanismState,
     perf_event,
 };
 
-pub(super) fn examine(roots: &Roots) -> State {
+pub(super) fn examine(roots: &Roots) -> MechanismState {
     match perf_event::open(0, -1) {
-        Ok(_) => State::works(),
+        Ok(_) => MechanismState::works(),
         Err(error) => {
             let paranoid =
                 bounded::read_to_string(&roots.proc.join("sys/kernel/perf_event_paranoid"), MAX_VALUE_BYTES)
@@ -23,10 +23,10 @@ pub(super) fn examine(roots: &Roots) -> State {
 
 /// Explains a failure. `paranoid` is the value of `/proc/sys/kernel/perf_event_paranoid`; up to 2 lets every
 /// user watch own processes.
-fn explain(error: &io::Error, paranoid: Option<&str>) -> State {
+fn explain(error: &io::Error, paranoid: Option<&str>) -> MechanismState {
     let value = paranoid.unwrap_or("unknown");
     let strict = paranoid.and_then(|value| value.parse::<i32>().ok()).is_some_and(|value| value > 2);
-    let state = State::missing(format!("perf_event_open: {error} (perf_event_paranoid is {value})"));
+    let state = MechanismState::missing(format!("perf_event_open: {error} (perf_event_paranoid is {value})"));
     match error.raw_os_error() {
         Some(libc::EACCES | libc::EPERM) if strict => {
             state.or("sysctl kernel.perf_event_paranoid=2, as root")
@@ -45,8 +45,8 @@ mod tests {
 
     fn remedy(errno: i32, paranoid: Option<&str>) -> Option<String> {
         match explain(&io::Error::from_raw_os_error(errno), paranoid) {
-            State::Missing { remedy, .. } => remedy,
-            State::Works { .. } => None,
+            MechanismState::Missing { remedy, .. } => remedy,
+            MechanismState::Works { .. } => None,
         }
     }
 

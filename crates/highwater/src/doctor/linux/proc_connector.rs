@@ -2,14 +2,14 @@
 
 use std::io;
 
-use crate::{Roots, doctor::State, job::Connector};
+use crate::{Roots, doctor::MechanismState, job::Connector};
 
-pub(super) fn examine(_: &Roots) -> State {
+pub(super) fn examine(_: &Roots) -> MechanismState {
     let why = match Connector::listen() {
-        Ok(_) => return State::works(),
+        Ok(_) => return MechanismState::works(),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => "the kernel sends no events here".to_owned(),
         Err(error) => format!("PROC_CN_MCAST_LISTEN: {error}"),
     };
-    State::missing(why)
+    MechanismState::missing(why)
         .or("needs CONFIG_PROC_EVENTS, the initial namespaces (no container), and Linux 6.6 or root")
 }

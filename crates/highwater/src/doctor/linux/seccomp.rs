@@ -1,12 +1,12 @@
 //! Tries seccomp user notification: a child installs a filter that allows everything.
 
-use crate::{Roots, doctor::State};
+use crate::{Roots, doctor::MechanismState};
 
 use super::child;
 
-pub(super) fn examine(_: &Roots) -> State {
+pub(super) fn examine(_: &Roots) -> MechanismState {
     match child::errno_of(install) {
-        Ok(()) => State::works(),
+        Ok(()) => MechanismState::works(),
         Err(error) => {
             let remedy = match error.raw_os_error() {
                 Some(libc::EBUSY) => {
@@ -15,7 +15,7 @@ pub(super) fn examine(_: &Roots) -> State {
                 Some(libc::EINVAL | libc::ENOSYS) => "needs Linux 5.0 with CONFIG_SECCOMP_FILTER",
                 _ => "the container's seccomp profile refuses it: allow seccomp there",
             };
-            State::missing(format!("seccomp(SECCOMP_FILTER_FLAG_NEW_LISTENER): {error}")).or(remedy)
+            MechanismState::missing(format!("seccomp(SECCOMP_FILTER_FLAG_NEW_LISTENER): {error}")).or(remedy)
         }
     }
 }

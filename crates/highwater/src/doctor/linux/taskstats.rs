@@ -2,13 +2,13 @@
 
 use std::io;
 
-use crate::{Roots, doctor::State, job::Taskstats};
+use crate::{Roots, doctor::MechanismState, job::Taskstats};
 
-pub(super) fn examine(roots: &Roots) -> State {
+pub(super) fn examine(roots: &Roots) -> MechanismState {
     match Taskstats::listen(roots) {
-        Ok(_) => State::works(),
+        Ok(_) => MechanismState::works(),
         Err(error) => {
-            State::missing(format!("taskstats: {error}")).or(match (error.kind(), error.raw_os_error()) {
+            MechanismState::missing(format!("taskstats: {error}")).or(match (error.kind(), error.raw_os_error()) {
                 (_, Some(libc::EPERM)) => "run as root in the initial namespaces; docs/platforms.md says what setcap cap_net_admin gives away",
                 (_, Some(libc::ENOENT)) => "needs a kernel with CONFIG_TASKSTATS",
                 (io::ErrorKind::Unsupported, _) => "needs Linux 5.19",

@@ -9,7 +9,7 @@ use std::{
 use super::verdict::{self, CODE};
 use crate::{
     Roots, Unavailable,
-    doctor::State,
+    doctor::MechanismState,
     job::{KqueueReport, MemberId, Queue},
     process::macos::{
         calls::{self, UniqueIds},
@@ -63,29 +63,29 @@ fn tried() -> io::Result<Tried> {
     Ok(Tried { told, ids, remains })
 }
 
-fn of(judge: impl FnOnce(&Tried) -> State) -> State {
+fn of(judge: impl FnOnce(&Tried) -> MechanismState) -> MechanismState {
     match tried() {
         Ok(tried) => judge(&tried),
-        Err(error) => State::missing(format!("a child could not be started and watched: {error}")),
+        Err(error) => MechanismState::missing(format!("a child could not be started and watched: {error}")),
     }
 }
 
-pub(super) fn news(_: &Roots) -> State {
+pub(super) fn news(_: &Roots) -> MechanismState {
     of(|tried| {
         let has = |what: fn(&KqueueReport) -> bool| tried.told.iter().any(what);
         verdict::news(has(|told| told.forked), has(|told| told.ended))
     })
 }
 
-pub(super) fn exit(_: &Roots) -> State {
+pub(super) fn exit(_: &Roots) -> MechanismState {
     of(|tried| verdict::exit(tried.told.iter().find_map(|told| told.exit)))
 }
 
-pub(super) fn remains(_: &Roots) -> State {
+pub(super) fn remains(_: &Roots) -> MechanismState {
     of(|tried| verdict::remains(&tried.remains))
 }
 
-pub(super) fn parents(_: &Roots) -> State {
+pub(super) fn parents(_: &Roots) -> MechanismState {
     let own = calls::unique_ids(std::process::id()).map_err(|error| why(&error));
     of(|tried| {
         verdict::parents(

@@ -5,7 +5,7 @@ use std::process;
 use super::verdict;
 use crate::{
     Roots, Unavailable,
-    doctor::State,
+    doctor::MechanismState,
     process::macos::{
         calls,
         rusage::{Rusage, why},
@@ -19,22 +19,22 @@ fn usage(pid: u32) -> Result<Rusage, Unavailable> {
     calls::rusage(pid).map_err(|error| why(&error))
 }
 
-pub(super) fn footprint(_: &Roots) -> State {
+pub(super) fn footprint(_: &Roots) -> MechanismState {
     verdict::positive("ri_phys_footprint", usage(process::id()).map(|usage| usage.footprint_bytes))
 }
 
-pub(super) fn mark(_: &Roots) -> State {
+pub(super) fn mark(_: &Roots) -> MechanismState {
     verdict::mark(&usage(process::id()))
 }
 
-pub(super) fn resident(_: &Roots) -> State {
+pub(super) fn resident(_: &Roots) -> MechanismState {
     verdict::positive("ri_resident_size", usage(process::id()).map(|usage| usage.resident_bytes))
 }
 
-pub(super) fn faults(_: &Roots) -> State {
+pub(super) fn faults(_: &Roots) -> MechanismState {
     verdict::faults(calls::task_faults(process::id()).map_err(|error| why(&error)))
 }
 
-pub(super) fn others(_: &Roots) -> State {
+pub(super) fn others(_: &Roots) -> MechanismState {
     verdict::others(&usage(LAUNCHD))
 }

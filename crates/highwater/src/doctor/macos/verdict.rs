@@ -2,7 +2,7 @@
 
 use crate::{
     Unavailable,
-    doctor::State,
+    doctor::MechanismState,
     process::macos::rusage::{Rusage, TaskFaults},
     record::ProcessExit,
 };
@@ -13,111 +13,119 @@ pub(super) const CODE: i32 = 7;
 const SANDBOX: &str = "a sandbox may forbid it: run hwm from a terminal";
 
 /// Judges a figure that is never 0 for a living process.
-pub(super) fn positive(name: &str, answer: Result<u64, Unavailable>) -> State {
+pub(super) fn positive(name: &str, answer: Result<u64, Unavailable>) -> MechanismState {
     match answer {
-        Ok(0) => State::missing(format!("{name} reads 0, which no process has")),
-        Ok(bytes) => State::works_with(format!("hwm uses {bytes} bytes")),
-        Err(why) => State::missing(format!("proc_pid_rusage: {why}")).or(SANDBOX),
+        Ok(0) => MechanismState::missing(format!("{name} reads 0, which no process has")),
+        Ok(bytes) => MechanismState::works_with(format!("hwm uses {bytes} bytes")),
+        Err(why) => MechanismState::missing(format!("proc_pid_rusage: {why}")).or(SANDBOX),
     }
 }
 
-pub(super) fn mark(answer: &Result<Rusage, Unavailable>) -> State {
+pub(super) fn mark(answer: &Result<Rusage, Unavailable>) -> MechanismState {
     match answer {
         Ok(usage) => match usage.max_footprint() {
-            Ok(bytes) => State::works_with(format!("hwm reached {bytes} bytes")),
-            Err(_) => State::missing("ri_lifetime_max_phys_footprint reads 0: this kernel keeps no peak"),
+            Ok(bytes) => MechanismState::works_with(format!("hwm reached {bytes} bytes")),
+            Err(_) => {
+                MechanismState::missing("ri_lifetime_max_phys_footprint reads 0: this kernel keeps no peak")
+            }
         },
-        Err(why) => State::missing(format!("proc_pid_rusage: {why}")).or(SANDBOX),
+        Err(why) => MechanismState::missing(format!("proc_pid_rusage: {why}")).or(SANDBOX),
     }
 }
 
-pub(super) fn faults(answer: Result<TaskFaults, Unavailable>) -> State {
+pub(super) fn faults(answer: Result<TaskFaults, Unavailable>) -> MechanismState {
     match answer.map(TaskFaults::minor) {
-        Ok(Some(1..)) => State::works(),
-        Ok(_) => State::missing("PROC_PIDTASKINFO reports no page faults, but every program has some"),
-        Err(why) => State::missing(format!("PROC_PIDTASKINFO: {why}")).or(SANDBOX),
+        Ok(Some(1..)) => MechanismState::works(),
+        Ok(_) => {
+            MechanismState::missing("PROC_PIDTASKINFO reports no page faults, but every program has some")
+        }
+        Err(why) => MechanismState::missing(format!("PROC_PIDTASKINFO: {why}")).or(SANDBOX),
     }
 }
 
 /// Judges the answer about `launchd`, which is root's.
-pub(super) fn others(launchd: &Result<Rusage, Unavailable>) -> State {
+pub(super) fn others(launchd: &Result<Rusage, Unavailable>) -> MechanismState {
     match launchd {
-        Ok(_) => State::works(),
+        Ok(_) => MechanismState::works(),
         Err(Unavailable::PermissionDenied) => {
-            State::missing("macOS reports the memory of other users' processes only to root")
+            MechanismState::missing("macOS reports the memory of other users' processes only to root")
                 .or("run with sudo")
         }
-        Err(why) => State::missing(format!("proc_pid_rusage of pid 1: {why}")),
+        Err(why) => MechanismState::missing(format!("proc_pid_rusage of pid 1: {why}")),
     }
 }
 
 /// Judges the parents' ids. `own` is this process's id; `made_by` is the parent's id that its child reports.
-pub(super) fn parents(own: Result<u64, Unavailable>, made_by: Result<u64, Unavailable>) -> State {
+pub(super) fn parents(own: Result<u64, Unavailable>, made_by: Result<u64, Unavailable>) -> MechanismState {
     match (own, made_by) {
-        (Ok(own), Ok(made_by)) if own == made_by && own != 0 => State::works(),
-        (Ok(own), Ok(made_by)) => {
-            State::missing(format!("a child of process number {own} reports {made_by} as its parent"))
-                .or("please open an issue: this macOS is not known")
-        }
+        (Ok(own), Ok(made_by)) if own == made_by && own != 0 => MechanismState::works(),
+        (Ok(own), Ok(made_by)) => MechanismState::missing(format!(
+            "a child of process number {own} reports {made_by} as its parent"
+        ))
+        .or("please open an issue: this macOS is not known"),
         (Err(why), _) | (_, Err(why)) => {
-            State::missing(format!("PROC_PIDUNIQIDENTIFIERINFO: {why}")).or(SANDBOX)
+            MechanismState::missing(format!("PROC_PIDUNIQIDENTIFIERINFO: {why}")).or(SANDBOX)
         }
     }
 }
 
 /// Judges whether a child's fork and exit were reported.
-pub(super) fn news(forked: bool, ended: bool) -> State {
+pub(super) fn news(forked: bool, ended: bool) -> MechanismState {
     match (forked, ended) {
-        (true, true) => State::works(),
-        (false, true) => State::missing("no NOTE_FORK event came for a child that forked"),
-        (true, false) => State::missing("no NOTE_EXIT event came for a child that exited"),
-        (false, false) => State::missing("EVFILT_PROC reported neither a fork nor an exit"),
+        (true, true) => MechanismState::works(),
+        (false, true) => MechanismState::missing("no NOTE_FORK event came for a child that forked"),
+        (true, false) => MechanismState::missing("no NOTE_EXIT event came for a child that exited"),
+        (false, false) => MechanismState::missing("EVFILT_PROC reported neither a fork nor an exit"),
     }
 }
 
-pub(super) fn exit(told: Option<ProcessExit>) -> State {
+pub(super) fn exit(told: Option<ProcessExit>) -> MechanismState {
     match told {
-        Some(ProcessExit { code: Some(CODE), .. }) => State::works(),
-        Some(ProcessExit { code, signal }) => State::missing(format!(
+        Some(ProcessExit { code: Some(CODE), .. }) => MechanismState::works(),
+        Some(ProcessExit { code, signal }) => MechanismState::missing(format!(
             "NOTE_EXITSTATUS of a child that ended with {CODE} says code {code:?}, signal {signal:?}"
         )),
-        None => State::missing("no NOTE_EXITSTATUS came for a child that exited"),
+        None => MechanismState::missing("no NOTE_EXITSTATUS came for a child that exited"),
     }
 }
 
 /// Judges the usage of a child that had exited and was not reaped yet.
-pub(super) fn remains(answer: &Result<Rusage, Unavailable>) -> State {
+pub(super) fn remains(answer: &Result<Rusage, Unavailable>) -> MechanismState {
     match answer {
-        Ok(usage) if !usage.has_ended => State::missing("a child that has exited is not reported as exited"),
+        Ok(usage) if !usage.has_ended => {
+            MechanismState::missing("a child that has exited is not reported as exited")
+        }
         Ok(usage) => match usage.max_footprint() {
-            Ok(bytes) => State::works_with(format!("a shell reached {bytes} bytes")),
-            Err(_) => State::missing("no peak is left of a child that has exited"),
+            Ok(bytes) => MechanismState::works_with(format!("a shell reached {bytes} bytes")),
+            Err(_) => MechanismState::missing("no peak is left of a child that has exited"),
         },
-        Err(Unavailable::Vanished) => State::missing("nothing is left of a child that has exited")
+        Err(Unavailable::Vanished) => MechanismState::missing("nothing is left of a child that has exited")
             .or("start hwm where SIGCHLD is not ignored"),
-        Err(why) => State::missing(format!("proc_pid_rusage of a child that has ended: {why}")),
+        Err(why) => MechanismState::missing(format!("proc_pid_rusage of a child that has ended: {why}")),
     }
 }
 
 /// Judges the devices' statistics: `devices` is their number, `known` the number whose use is known.
-pub(super) fn statistics(devices: usize, known: usize) -> State {
+pub(super) fn statistics(devices: usize, known: usize) -> MechanismState {
     match (devices, known) {
-        (0, _) => State::missing("Metal lists no device with readable statistics"),
-        (_, 0) => State::missing("PerformanceStatistics has none of the known keys")
+        (0, _) => MechanismState::missing("Metal lists no device with readable statistics"),
+        (_, 0) => MechanismState::missing("PerformanceStatistics has none of the known keys")
             .or("please open an issue with what `ioreg -r -c IOAccelerator` prints"),
-        (devices, known) if known < devices => State::works_with(format!("of {known} of {devices} devices")),
-        _ => State::works(),
+        (devices, known) if known < devices => {
+            MechanismState::works_with(format!("of {known} of {devices} devices"))
+        }
+        _ => MechanismState::works(),
     }
 }
 
-pub(super) fn ledger(balance: Result<i64, Unavailable>) -> State {
+pub(super) fn ledger(balance: Result<i64, Unavailable>) -> MechanismState {
     match balance {
-        Ok(0..) => State::works(),
-        Ok(balance) => State::missing(format!("hwm's own reads {balance} bytes")),
+        Ok(0..) => MechanismState::works(),
+        Ok(balance) => MechanismState::missing(format!("hwm's own reads {balance} bytes")),
         Err(Unavailable::NotProvided) => {
-            State::missing("this macOS has no ledger call, or no entry graphics_footprint in it")
+            MechanismState::missing("this macOS has no ledger call, or no entry graphics_footprint in it")
         }
-        Err(why) => State::missing(format!("ledger: {why}")),
+        Err(why) => MechanismState::missing(format!("ledger: {why}")),
     }
 }
 
@@ -137,14 +145,14 @@ mod tests {
         has_ended: false,
     };
 
-    fn works(state: &State) -> bool {
-        matches!(state, State::Works { .. })
+    fn works(state: &MechanismState) -> bool {
+        matches!(state, MechanismState::Works { .. })
     }
 
-    fn missing(state: State) -> (String, Option<String>) {
+    fn missing(state: MechanismState) -> (String, Option<String>) {
         match state {
-            State::Missing { why, remedy } => (why, remedy),
-            State::Works { .. } => panic!("{state:?}"),
+            MechanismState::Missing { why, remedy } => (why, remedy),
+            MechanismState::Works { .. } => panic!("{state:?}"),
         }
     }
 

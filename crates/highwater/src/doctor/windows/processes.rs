@@ -4,7 +4,7 @@ use windows_sys::Win32::System::Console::GetConsoleCP;
 
 use crate::{
     Error, ProcessMemory, Roots, Unavailable,
-    doctor::State,
+    doctor::MechanismState,
     job::windows_probe::{own_is_listed, own_use},
     process::{all_processes, windows::Opened},
 };
@@ -13,35 +13,35 @@ const NOT_WINDOWS: &str = "Windows reports it; Wine does not";
 /// The process whose threads are the kernel's own. No process can open it, and nothing is missing for that.
 const SYSTEM: u32 = 4;
 
-fn own(figure: fn(ProcessMemory) -> Result<u64, Unavailable>) -> State {
+fn own(figure: fn(ProcessMemory) -> Result<u64, Unavailable>) -> MechanismState {
     match ProcessMemory::of_self().map(figure) {
-        Ok(Ok(_)) => State::works(),
-        Ok(Err(why)) => State::missing(format!("of this process: {why}")).or(NOT_WINDOWS),
-        Err(error) => State::missing(error.to_string()),
+        Ok(Ok(_)) => MechanismState::works(),
+        Ok(Err(why)) => MechanismState::missing(format!("of this process: {why}")).or(NOT_WINDOWS),
+        Err(error) => MechanismState::missing(error.to_string()),
     }
 }
 
-pub(super) fn working_set(_: &Roots) -> State {
+pub(super) fn working_set(_: &Roots) -> MechanismState {
     own(|memory| memory.working_set_bytes)
 }
 
-pub(super) fn mark(_: &Roots) -> State {
+pub(super) fn mark(_: &Roots) -> MechanismState {
     own(|memory| memory.peak_working_set_bytes)
 }
 
-pub(super) fn private(_: &Roots) -> State {
+pub(super) fn private(_: &Roots) -> MechanismState {
     own(|memory| memory.private_bytes)
 }
 
-pub(super) fn commit(_: &Roots) -> State {
+pub(super) fn commit(_: &Roots) -> MechanismState {
     own(|memory| memory.commit_bytes.and(memory.peak_commit_bytes))
 }
 
 /// Opens each process once.
-pub(super) fn others(roots: &Roots) -> State {
+pub(super) fn others(roots: &Roots) -> MechanismState {
     let pids = match all_processes(roots) {
         Ok(pids) => pids,
-        Err(error) => return State::missing(error.to_string()),
+        Err(error) => return MechanismState::missing(error.to_string()),
     };
     let (mut opened, mut refused) = (0, 0);
     for pid in pids.into_iter().filter(|&pid| pid != SYSTEM) {
@@ -57,49 +57,50 @@ pub(super) fn others(roots: &Roots) -> State {
 
 /// Judges the counts. Some system processes cannot be opened; if it is more than a tenth, this user lacks the
 /// right.
-fn of_others(opened: u32, refused: u32) -> State {
+fn of_others(opened: u32, refused: u32) -> MechanismState {
     let all = opened + refused;
     if refused == 0 {
-        return State::works_with(format!("all of {all}"));
+        return MechanismState::works_with(format!("all of {all}"));
     }
     if refused <= all / 10 {
-        return State::works_with(format!("{opened} of {all} could be opened"));
+        return MechanismState::works_with(format!("{opened} of {all} could be opened"));
     }
-    State::missing(format!("{refused} of {all} processes cannot be opened"))
+    MechanismState::missing(format!("{refused} of {all} processes cannot be opened"))
         .or("run it in an elevated console (as administrator). A few system processes stay closed to every user; your own need nothing")
 }
 
 /// Tries `CreateToolhelp32Snapshot`.
-pub(super) fn list(_: &Roots) -> State {
+pub(super) fn list(_: &Roots) -> MechanismState {
     match own_is_listed() {
-        Ok(true) => State::works(),
-        Ok(false) => State::missing("the list lacks this process"),
-        Err(error) => State::missing(format!("listing the processes: {error}")),
+        Ok(true) => MechanismState::works(),
+        Ok(false) => MechanismState::missing("the list lacks this process"),
+        Err(error) => MechanismState::missing(format!("listing the processes: {error}")),
     }
 }
 
 /// Tries `GetProcessTimes`, which is trusted if cycles are counted.
-pub(super) fn cpu(_: &Roots) -> State {
+pub(super) fn cpu(_: &Roots) -> MechanismState {
     match own_use().and_then(|used| used.cpu) {
-        Some(_) => State::works(),
-        None => State::missing("no cycles are counted, so reported CPU times are not real").or(NOT_WINDOWS),
+        Some(_) => MechanismState::works(),
+        None => MechanismState::missing("no cycles are counted, so reported CPU times are not real")
+            .or(NOT_WINDOWS),
     }
 }
 
 /// Tries `GetProcessIoCounters`.
-pub(super) fn moved(_: &Roots) -> State {
+pub(super) fn moved(_: &Roots) -> MechanismState {
     match own_use().and_then(|used| used.io) {
-        Some(_) => State::works_with("through calls; Windows does not report storage I/O"),
-        None => State::missing("no call of this process was counted").or(NOT_WINDOWS),
+        Some(_) => MechanismState::works_with("through calls; Windows does not report storage I/O"),
+        None => MechanismState::missing("no call of this process was counted").or(NOT_WINDOWS),
     }
 }
 
-pub(super) fn console(_: &Roots) -> State {
+pub(super) fn console(_: &Roots) -> MechanismState {
     // SAFETY: the call takes no arguments and returns 0 if there is no console.
     if unsafe { GetConsoleCP() } != 0 {
-        return State::works();
+        return MechanismState::works();
     }
-    State::missing("this process has no console, so Ctrl-C cannot be pressed here")
+    MechanismState::missing("this process has no console, so Ctrl-C cannot be pressed here")
         .or("nothing is lost in scripts and services; limits and --live work all the same")
 }
 
@@ -109,10 +110,10 @@ mod tests {
 
     #[test]
     fn a_few_that_nobody_may_open_are_no_fault() {
-        assert_eq!(of_others(200, 0), State::works_with("all of 200"));
-        assert_eq!(of_others(196, 4), State::works_with("196 of 200 could be opened"));
+        assert_eq!(of_others(200, 0), MechanismState::works_with("all of 200"));
+        assert_eq!(of_others(196, 4), MechanismState::works_with("196 of 200 could be opened"));
         assert!(
-            matches!(of_others(120, 80), State::Missing { remedy: Some(_), .. }),
+            matches!(of_others(120, 80), MechanismState::Missing { remedy: Some(_), .. }),
             "as of an ordinary console"
         );
     }

@@ -7,7 +7,7 @@ use super::{pci_ids, regions, sysfs};
 use crate::{
     Roots, Unavailable,
     bounded::{self, MAX_VALUE_BYTES},
-    gpu::{DeviceId, Pool, Source},
+    gpu::{DeviceId, FigureSource, Pool},
 };
 
 /// Drivers of virtual devices.
@@ -24,14 +24,14 @@ pub(super) struct Card {
     /// Its kernel module (`amdgpu`, `v3d`).
     pub(super) driver: Option<String>,
     pub(super) name: String,
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<DeviceNode>,
     /// True if it uses the system's RAM; `None` if no source reports this.
     pub(super) unified: Option<bool>,
 }
 
 /// A device node, as descriptors name it: `dri/card0`, `accel/accel0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Node {
+pub(super) struct DeviceNode {
     pub(super) path: String,
     /// Major and minor.
     pub(super) number: Option<(u32, u32)>,
@@ -67,13 +67,13 @@ impl Card {
     }
 
     /// Returns the source that reports the memory of the whole device.
-    pub(super) fn source(&self) -> Source {
+    pub(super) fn source(&self) -> FigureSource {
         match self.driver.as_deref() {
-            Some("amdgpu") => Source::AmdgpuSysfs,
-            Some("i915") if self.unified != Some(true) => Source::I915Query,
-            Some("xe") if self.unified != Some(true) => Source::XeQuery,
-            _ if self.pool() == Pool::Unified => Source::SystemMemory,
-            _ => Source::Fdinfo,
+            Some("amdgpu") => FigureSource::AmdgpuSysfs,
+            Some("i915") if self.unified != Some(true) => FigureSource::I915Query,
+            Some("xe") if self.unified != Some(true) => FigureSource::XeQuery,
+            _ if self.pool() == Pool::Unified => FigureSource::SystemMemory,
+            _ => FigureSource::Fdinfo,
         }
     }
 }
@@ -90,8 +90,10 @@ impl Cards {
             let mut names = sysfs::names(&class)?;
             names.sort_unstable();
             for name in names.iter().filter(|name| prefixes.iter().any(|prefix| is_numbered(name, prefix))) {
-                let node =
-                    Node { path: format!("{dev}/{name}"), number: number(&class.join(name).join("dev")) };
+                let node = DeviceNode {
+                    path: format!("{dev}/{name}"),
+                    number: number(&class.join(name).join("dev")),
+                };
                 let card = Card::read(&class.join(name), name);
                 // Nodes of a partition (MI300) belong to a device that they do not name. The fdinfo of their
                 // clients names the whole device.
@@ -144,7 +146,8 @@ impl Card {
     /// display (`ast`, `simpledrm`, `vc4` beside a `v3d`) holds no memory that could be attributed to a
     /// process.
     fn is_listed(&self) -> bool {
-        let works = |node: &Node| node.path.starts_with("dri/renderD") || node.path.starts_with("accel/");
+        let works =
+            |node: &DeviceNode| node.path.starts_with("dri/renderD") || node.path.starts_with("accel/");
         let is_software =
             NOT_DEVICES.iter().any(|name| self.is_driven_by(name) || self.id.as_str().starts_with(name));
         let accounts = self.driver.as_deref().is_some_and(regions::accounts_memory);

@@ -1,9 +1,9 @@
-//! `/proc/PID/fdinfo/FD` of a DRM client: one text becomes a [`Client`].
+//! `/proc/PID/fdinfo/FD` of a DRM client: one text becomes a [`DrmClient`].
 //! [drm-usage-stats](https://docs.kernel.org/gpu/drm-usage-stats.html), `drm_show_fdinfo` in
 //! `drm_file.c`, and what the drivers add.
 //!
 //! Three generations of amdgpu (`vram mem:` of 5.14, `drm-memory-vram:` of 5.19, `drm-resident-vram:` of
-//! 6.13) and all other drivers give the same [`Client`]. A missing value stays `None`; it is never 0.
+//! 6.13) and all other drivers give the same [`DrmClient`]. A missing value stays `None`; it is never 0.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const LONGEST_NAME: usize = 64;
 
 /// One open of a device, as the driver accounts it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Client {
+pub(super) struct DrmClient {
     pub(super) driver: Option<String>,
     /// The PCI address, where the device has one.
     pub(super) pdev: Option<String>,
@@ -60,7 +60,7 @@ pub(super) struct EngineTime {
     pub(super) capacity: Option<u64>,
 }
 
-impl Client {
+impl DrmClient {
     /// Parses the fdinfo of a DRM client; `None` for other files (a driver without accounting, a dma-buf).
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let mut client = Self::default();

@@ -1,18 +1,18 @@
-//! Turns the clients of one process on one device into one [`Usage`].
+//! Turns the clients of one process on one device into one [`GpuUsage`].
 
 use super::{
-    fdinfo::{Client, EngineTime},
+    fdinfo::{DrmClient, EngineTime},
     regions::{Amount, Holding},
 };
 use crate::{
     Unavailable,
-    gpu::{Device, Engine, Figure, Kind, Pool, Reading, Scope, Source, Usage},
+    gpu::{AmountKind, Device, Engine, Figure, FigureScope, FigureSource, GpuUsage, Pool, Reading},
 };
 
 /// Returns the memory of `pid` on `device` through `clients`, each of which is listed once. `Err` in place of
 /// a client means that its text could not be read or has no amount, so its memory is unknown.
-pub(super) fn usage(pid: u32, device: &Device, clients: &[Result<Client, Unavailable>]) -> Usage {
-    let told = |client: &Client| Holding::of(client, device.driver.as_deref());
+pub(super) fn usage(pid: u32, device: &Device, clients: &[Result<DrmClient, Unavailable>]) -> GpuUsage {
+    let told = |client: &DrmClient| Holding::of(client, device.driver.as_deref());
     let holdings: Vec<Holding> =
         clients.iter().map(|client| client.as_ref().map_or(Holding::Untold, told)).collect();
     // Two texts without a client id may describe one client.
@@ -25,7 +25,7 @@ pub(super) fn usage(pid: u32, device: &Device, clients: &[Result<Client, Unavail
             (Reading::Unknown(_), Some(why)) => Reading::Unknown(why.clone()),
             (reading, _) => reading,
         };
-        Figure::new(reading, Scope::Process, pool, kind, Source::Fdinfo)
+        Figure::new(reading, FigureScope::Process, pool, kind, FigureSource::Fdinfo)
     };
 
     let has_card = holdings.iter().any(|holding| matches!(holding, Holding::Card { .. }));
@@ -38,7 +38,7 @@ pub(super) fn usage(pid: u32, device: &Device, clients: &[Result<Client, Unavail
         });
         // The same memory is not shown twice.
         let none = Reading::Unknown(Unavailable::NotSupported);
-        let system = Figure::new(none, Scope::Process, Pool::System, vram.kind, Source::Fdinfo);
+        let system = Figure::new(none, FigureScope::Process, Pool::System, vram.kind, FigureSource::Fdinfo);
         (vram, system)
     } else {
         let vram = sum_up(Pool::Dedicated, |holding| match holding {
@@ -52,7 +52,7 @@ pub(super) fn usage(pid: u32, device: &Device, clients: &[Result<Client, Unavail
         (vram, system)
     };
 
-    let mut usage = Usage::new(pid, device.id.clone(), vram, system);
+    let mut usage = GpuUsage::new(pid, device.id.clone(), vram, system);
     usage.engines = engines(clients.iter().flatten());
     usage.client_names = clients.iter().flatten().filter_map(|client| client.name.clone()).collect();
     usage.client_names.sort_unstable();
@@ -62,11 +62,12 @@ pub(super) fn usage(pid: u32, device: &Device, clients: &[Result<Client, Unavail
 
 /// Sums the clients. Buffers shared between clients of one process count in each, so the sum is an upper
 /// bound. The lower bound is all of one client plus the private memory of the others.
-fn sum(amounts: &[Option<Amount>], may_be_one: bool) -> (Reading, Kind) {
+fn sum(amounts: &[Option<Amount>], may_be_one: bool) -> (Reading, AmountKind) {
     let known: Vec<Amount> = amounts.iter().flatten().copied().collect();
     let kinds = |kind| known.iter().any(|amount| amount.kind == kind);
-    let (is_allocated, is_mixed) = (kinds(Kind::Allocated), kinds(Kind::Allocated) && kinds(Kind::Resident));
-    let kind = if is_allocated { Kind::Allocated } else { Kind::Resident };
+    let (is_allocated, is_mixed) =
+        (kinds(AmountKind::Allocated), kinds(AmountKind::Allocated) && kinds(AmountKind::Resident));
+    let kind = if is_allocated { AmountKind::Allocated } else { AmountKind::Resident };
     if known.is_empty() {
         return (Reading::Unknown(Unavailable::NotProvided), kind);
     }
@@ -84,7 +85,7 @@ fn sum(amounts: &[Option<Amount>], may_be_one: bool) -> (Reading, Kind) {
 }
 
 /// Sums engine times by name over all clients.
-fn engines<'a>(clients: impl Iterator<Item = &'a Client>) -> Vec<Engine> {
+fn engines<'a>(clients: impl Iterator<Item = &'a DrmClient>) -> Vec<Engine> {
     let mut engines = Vec::<Engine>::new();
     for (name, time) in clients.flat_map(|client| &client.engines) {
         let Some(engine) = engine(name, time) else { continue };

@@ -10,7 +10,7 @@ use crate::{Roots, gpu::DeviceId, process::INITIAL_PID_NAMESPACE};
 
 /// The VRAM of one process on one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct KfdMemory {
     pub(super) pid: u32,
     /// The position of the device among the cards.
     pub(super) card: usize,
@@ -27,7 +27,7 @@ pub(super) fn has_our_pids(roots: &Roots) -> bool {
 }
 
 /// Returns all that KFD reports of devices among `cards`; nothing if there is no KFD.
-pub(super) fn held(roots: &Roots, cards: &[Card]) -> Vec<Held> {
+pub(super) fn held(roots: &Roots, cards: &[Card]) -> Vec<KfdMemory> {
     let kfd = roots.sys.join("class/kfd/kfd");
     let processes = kfd.join("proc");
     let pids: Vec<u32> =
@@ -36,13 +36,13 @@ pub(super) fn held(roots: &Roots, cards: &[Card]) -> Vec<Held> {
         return Vec::new();
     }
     let gpus = gpus(&kfd.join("topology/nodes"), cards);
-    let mut held = Vec::<Held>::new();
+    let mut held = Vec::<KfdMemory>::new();
     for pid in pids {
         let process = processes.join(pid.to_string());
         for &(gpu, card) in &gpus {
             // The process has ended, or does not use this device.
             let Ok(bytes) = sysfs::number(&process.join(format!("vram_{gpu}"))) else { continue };
-            held.push(Held { pid, card, gpu, bytes });
+            held.push(KfdMemory { pid, card, gpu, bytes });
         }
     }
     held

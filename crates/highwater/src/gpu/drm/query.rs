@@ -15,7 +15,7 @@ use rustix::{
     thread::CapabilitySet,
 };
 
-use super::cards::Node;
+use super::cards::DeviceNode;
 use crate::{Unavailable, capability::Raised};
 
 /// Sizes of all regions in one place.
@@ -28,7 +28,7 @@ pub(super) struct Size {
 
 /// A device's memory as the driver reports it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Regions {
+pub(super) struct QueriedRegions {
     /// `None` if it has no memory of its own.
     pub(super) card: Option<Size>,
     pub(super) system: Option<Size>,
@@ -52,7 +52,11 @@ impl Driver {
 }
 
 /// Queries the first of `nodes` that can be opened; `dev` is the directory of device nodes.
-pub(super) fn regions(driver: Driver, dev: &Path, nodes: &[Node]) -> Result<Regions, Unavailable> {
+pub(super) fn regions(
+    driver: Driver,
+    dev: &Path,
+    nodes: &[DeviceNode],
+) -> Result<QueriedRegions, Unavailable> {
     // Render nodes come last in the list, and more users may open them.
     let mut refusal = Unavailable::NotProvided;
     for node in nodes.iter().rev() {
@@ -74,7 +78,7 @@ pub(super) fn regions(driver: Driver, dev: &Path, nodes: &[Node]) -> Result<Regi
 }
 
 /// Opens the node if it is the one that sysfs means: a container may have given the name to another.
-fn open_node(dev: &Path, node: &Node) -> Result<OwnedFd, Errno> {
+fn open_node(dev: &Path, node: &DeviceNode) -> Result<OwnedFd, Errno> {
     let fd = open(dev.join(&node.path), OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
     let is = fstat(&fd)?.st_rdev;
     if node.number.is_some_and(|number| number == (major(is), minor(is))) {
@@ -184,7 +188,7 @@ fn ask_xe(fd: impl AsFd) -> Result<Vec<u8>, Errno> {
 
 /// Parses a head that begins with the number of regions, then one record each: class and instance (u16 each),
 /// u32, two u64. The first u64 is the size. The second is what is free (i915) or used (xe).
-fn parse(driver: Driver, answer: &[u8]) -> Result<Regions, Unavailable> {
+fn parse(driver: Driver, answer: &[u8]) -> Result<QueriedRegions, Unavailable> {
     const RECORD: usize = 88;
     const ON_THE_CARD: u16 = 1;
     let head = match driver {
@@ -198,7 +202,7 @@ fn parse(driver: Driver, answer: &[u8]) -> Result<Regions, Unavailable> {
     if records.len() < count {
         return Err(Unavailable::LayoutUnknown);
     }
-    let mut regions = Regions::default();
+    let mut regions = QueriedRegions::default();
     for record in records.take(count) {
         let (Some(total), Some(second)) = (u64_at(record, 8), u64_at(record, 16)) else { continue };
         let is_card = u16::from_ne_bytes([record[0], record[1]]) == ON_THE_CARD;
@@ -280,9 +284,9 @@ mod tests {
     #[test]
     fn a_node_that_is_another_device_is_not_asked() {
         let tree = tempfile::tempdir().unwrap();
-        let node = |path: &str, number| Node { path: path.into(), number };
+        let node = |path: &str, number| DeviceNode { path: path.into(), number };
         std::fs::write(tree.path().join("renderD128"), "").unwrap();
-        let ask = |nodes: &[Node]| regions(Driver::Xe, tree.path(), nodes);
+        let ask = |nodes: &[DeviceNode]| regions(Driver::Xe, tree.path(), nodes);
         assert!(matches!(
             ask(&[node("renderD128", Some((226, 128)))]),
             Err(Unavailable::DriverBroken { .. })

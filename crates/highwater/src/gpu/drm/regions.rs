@@ -13,12 +13,12 @@
 //! `gds`, `gws`, `oa`, `doorbell` of amdgpu are not general memory and count nowhere. A driver that is not in
 //! the table is read by the same names, since drivers share them.
 
-use super::fdinfo::{Client, Region};
-use crate::gpu::Kind;
+use super::fdinfo::{DrmClient, Region};
+use crate::gpu::AmountKind;
 
 /// The place of a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum RegionPlace {
     /// On the card.
     Card,
     /// Memory set aside by firmware: part of a card's own memory, or of the system's on other devices.
@@ -27,7 +27,7 @@ pub(super) enum Place {
     System,
 }
 
-struct Regions {
+struct DriverRegions {
     driver: &'static str,
     card: &'static [&'static str],
     carve_out: &'static [&'static str],
@@ -35,15 +35,15 @@ struct Regions {
 }
 
 /// Region names without the number at their end.
-const TABLE: &[Regions] = &[
-    Regions { driver: "amdgpu", card: &["vram"], carve_out: &[], system: &["gtt", "cpu"] },
-    Regions {
+const TABLE: &[DriverRegions] = &[
+    DriverRegions { driver: "amdgpu", card: &["vram"], carve_out: &[], system: &["gtt", "cpu"] },
+    DriverRegions {
         driver: "i915",
         card: &["local", "stolen-local"],
         carve_out: &["stolen-system"],
         system: &["system"],
     },
-    Regions { driver: "xe", card: &["vram"], carve_out: &["stolen"], system: &["gtt", "system"] },
+    DriverRegions { driver: "xe", card: &["vram"], carve_out: &["stolen"], system: &["gtt", "system"] },
     memory_only("msm"),
     memory_only("panfrost"),
     memory_only("panthor"),
@@ -53,25 +53,25 @@ const TABLE: &[Regions] = &[
 ];
 
 /// The regions of drivers that are not in the table.
-const ANY: Regions = Regions {
+const ANY: DriverRegions = DriverRegions {
     driver: "",
     card: &["vram", "local", "stolen-local"],
     carve_out: &["stolen", "stolen-system"],
     system: &["gtt", "system", "cpu", "memory"],
 };
 
-const fn memory_only(driver: &'static str) -> Regions {
-    Regions { driver, card: &[], carve_out: &[], system: &["memory"] }
+const fn memory_only(driver: &'static str) -> DriverRegions {
+    DriverRegions { driver, card: &[], carve_out: &[], system: &["memory"] }
 }
 
 /// Returns the place of a region; `None` if the region does not count.
-pub(super) fn place(driver: Option<&str>, region: &str) -> Option<Place> {
+pub(super) fn place(driver: Option<&str>, region: &str) -> Option<RegionPlace> {
     let of_driver = TABLE.iter().find(|regions| Some(regions.driver) == driver).unwrap_or(&ANY);
     let kind = region.trim_end_matches(|last: char| last.is_ascii_digit());
     let places = [
-        (of_driver.card, Place::Card),
-        (of_driver.carve_out, Place::CarveOut),
-        (of_driver.system, Place::System),
+        (of_driver.card, RegionPlace::Card),
+        (of_driver.carve_out, RegionPlace::CarveOut),
+        (of_driver.system, RegionPlace::System),
     ];
     places.into_iter().find(|(names, _)| names.contains(&kind)).map(|(_, place)| place)
 }
@@ -89,7 +89,7 @@ pub(super) struct Amount {
     pub(super) bytes: u64,
     /// The part that certainly no other client has; 0 if the driver does not report it.
     pub(super) private: u64,
-    pub(super) kind: Kind,
+    pub(super) kind: AmountKind,
 }
 
 /// The memory of a client.
@@ -106,9 +106,9 @@ pub(super) enum Holding {
 impl Holding {
     /// Classifies a client's memory. `driver` is the kernel module of the device, for old texts that do not
     /// name it.
-    pub(super) fn of(client: &Client, driver: Option<&str>) -> Self {
+    pub(super) fn of(client: &DrmClient, driver: Option<&str>) -> Self {
         let driver = client.driver.as_deref().or(driver);
-        let in_place = |wanted: &[Place]| {
+        let in_place = |wanted: &[RegionPlace]| {
             let wanted = wanted.to_vec();
             client
                 .regions
@@ -116,11 +116,11 @@ impl Holding {
                 .filter(move |(name, _)| place(driver, name).is_some_and(|place| wanted.contains(&place)))
                 .map(|(_, region)| region)
         };
-        if in_place(&[Place::Card]).next().is_some() {
-            let card = amount(&in_place(&[Place::Card, Place::CarveOut]));
-            return Self::Card { card, system: amount(&in_place(&[Place::System])) };
+        if in_place(&[RegionPlace::Card]).next().is_some() {
+            let card = amount(&in_place(&[RegionPlace::Card, RegionPlace::CarveOut]));
+            return Self::Card { card, system: amount(&in_place(&[RegionPlace::System])) };
         }
-        amount(&in_place(&[Place::System, Place::CarveOut])).map_or(Self::Untold, Self::Unified)
+        amount(&in_place(&[RegionPlace::System, RegionPlace::CarveOut])).map_or(Self::Untold, Self::Unified)
     }
 }
 
@@ -141,12 +141,13 @@ fn amount<'a>(regions: &(impl Iterator<Item = &'a Region> + Clone)) -> Option<Am
     // An empty region has nothing resident. If no region reports it, the resident amount is unknown.
     let says_resident = regions.clone().any(|region| region.resident.is_some());
     let resident = if says_resident {
-        sum(|region| region.resident.or(region.total.filter(|&total| total == 0)), Kind::Resident)
+        sum(|region| region.resident.or(region.total.filter(|&total| total == 0)), AmountKind::Resident)
     } else {
         None
     };
     let some = regions.clone().next().is_some();
-    some.then(|| resident.or_else(|| sum(|region| region.total.or(region.memory), Kind::Allocated))).flatten()
+    some.then(|| resident.or_else(|| sum(|region| region.total.or(region.memory), AmountKind::Allocated)))
+        .flatten()
 }
 
 #[cfg(test)]
@@ -169,12 +170,12 @@ mod tests {
                     assert_eq!(place(Some(driver), region), expected, "{driver} {region}");
                 }
             };
-            all(card, Some(Place::Card));
-            all(system, Some(Place::System));
+            all(card, Some(RegionPlace::Card));
+            all(system, Some(RegionPlace::System));
             all(nowhere, None);
         }
-        assert_eq!(place(Some("i915"), "stolen-system0"), Some(Place::CarveOut));
-        assert_eq!(place(Some("xe"), "stolen"), Some(Place::CarveOut));
+        assert_eq!(place(Some("i915"), "stolen-system0"), Some(RegionPlace::CarveOut));
+        assert_eq!(place(Some("xe"), "stolen"), Some(RegionPlace::CarveOut));
     }
 
     #[test]
@@ -184,10 +185,10 @@ mod tests {
         let empty = Region { total: Some(0), ..Region::default() };
         let amount = |regions: &[Region]| super::amount(&regions.iter());
         let expected = |bytes, private, kind| Some(Amount { bytes, private, kind });
-        assert_eq!(amount(&[told]), expected(4, 3, Kind::Resident));
-        assert_eq!(amount(&[told, empty]), expected(4, 3, Kind::Resident));
-        assert_eq!(amount(&[told, untold]), expected(20, 9, Kind::Allocated));
-        assert_eq!(amount(&[empty]), expected(0, 0, Kind::Allocated));
+        assert_eq!(amount(&[told]), expected(4, 3, AmountKind::Resident));
+        assert_eq!(amount(&[told, empty]), expected(4, 3, AmountKind::Resident));
+        assert_eq!(amount(&[told, untold]), expected(20, 9, AmountKind::Allocated));
+        assert_eq!(amount(&[empty]), expected(0, 0, AmountKind::Allocated));
         assert_eq!(amount(&[]), None);
         assert_eq!(amount(&[Region { shared: Some(3), ..Region::default() }]), None);
     }

@@ -14,7 +14,7 @@ use rustix::{
 
 use super::{
     cards::{Card, Cards},
-    fdinfo::Client,
+    fdinfo::DrmClient,
 };
 use crate::{
     Roots, Unavailable,
@@ -26,16 +26,21 @@ const LONGEST_TEXT: usize = 1 << 16;
 
 /// The clients of one process on one device.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FoundClients {
     pub(super) pid: u32,
     /// The position of the device among the cards.
     pub(super) card: usize,
     /// Each client once; the reason in place of one whose text could not be read or holds no amount.
-    pub(super) clients: Vec<Result<Client, Unavailable>>,
+    pub(super) clients: Vec<Result<DrmClient, Unavailable>>,
 }
 
 /// Finds the clients of the processes asked for, and adds to `listing` the pids that could not be read.
-pub(super) fn sweep(roots: &Roots, cards: &Cards, whose: PidFilter<'_>, listing: &mut Listing) -> Vec<Found> {
+pub(super) fn sweep(
+    roots: &Roots,
+    cards: &Cards,
+    whose: PidFilter<'_>,
+    listing: &mut Listing,
+) -> Vec<FoundClients> {
     let mut found = Vec::new();
     let proc = match openat(CWD, &roots.proc, DIRECTORY, Mode::empty()) {
         Ok(proc) => proc,
@@ -92,7 +97,13 @@ impl<'a> Walk<'a> {
         Self { cards, text: Vec::new(), gaps: Vec::new() }
     }
 
-    fn process(&mut self, proc: BorrowedFd<'_>, pid: u32, listing: &mut Listing, found: &mut Vec<Found>) {
+    fn process(
+        &mut self,
+        proc: BorrowedFd<'_>,
+        pid: u32,
+        listing: &mut Listing,
+        found: &mut Vec<FoundClients>,
+    ) {
         let start = found.len();
         let seen = self.descriptors(proc, pid, &format!("{pid}/fd"), found);
         let seen = if seen == Ok(0) { self.descriptors_of_threads(proc, pid, found) } else { seen };
@@ -100,7 +111,7 @@ impl<'a> Walk<'a> {
             self.failed(pid, errno, listing);
         }
         // The kernel refuses the text: some kernels demand more rights than for the link.
-        let is_refused = |found: &Found| found.clients.contains(&Err(Unavailable::PermissionDenied));
+        let is_refused = |found: &FoundClients| found.clients.contains(&Err(Unavailable::PermissionDenied));
         if found[start..].iter().any(is_refused) {
             listing.refused.push(pid);
         }
@@ -122,7 +133,7 @@ impl<'a> Walk<'a> {
         &mut self,
         proc: BorrowedFd<'_>,
         pid: u32,
-        found: &mut Vec<Found>,
+        found: &mut Vec<FoundClients>,
     ) -> Result<usize, Errno> {
         let task = format!("{pid}/task");
         // The links are `.`, `..` and one for each thread (`proc_task_getattr` in fs/proc/base.c); file
@@ -155,7 +166,7 @@ impl<'a> Walk<'a> {
         proc: BorrowedFd<'_>,
         pid: u32,
         path: &str,
-        found: &mut Vec<Found>,
+        found: &mut Vec<FoundClients>,
     ) -> Result<usize, Errno> {
         let start = found.len();
         let mut seen = 0;
@@ -179,7 +190,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let client = match self.read(&directory, number) {
-                Ok(()) => Client::parse(&self.text).ok_or(Unavailable::NotProvided),
+                Ok(()) => DrmClient::parse(&self.text).ok_or(Unavailable::NotProvided),
                 Err(Errno::NOENT) => continue,
                 Err(Errno::ACCESS | Errno::PERM) => Err(Unavailable::PermissionDenied),
                 Err(errno) => return Err(errno),
@@ -197,7 +208,7 @@ impl<'a> Walk<'a> {
             let known = found[start..].iter().position(|found| found.card == card);
             let place = known.map_or(found.len(), |place| start + place);
             if known.is_none() {
-                found.push(Found { pid, card, clients: Vec::new() });
+                found.push(FoundClients { pid, card, clients: Vec::new() });
             }
             add(&mut found[place].clients, client);
         }
@@ -206,7 +217,7 @@ impl<'a> Walk<'a> {
 
     /// Returns the card that the driver names, else the one that the node means. In a container the node may
     /// have another name.
-    fn card_of(&self, node: &str, client: Option<&Client>) -> Option<usize> {
+    fn card_of(&self, node: &str, client: Option<&DrmClient>) -> Option<usize> {
         let pdev = client.and_then(|client| client.pdev.as_deref()).map(DeviceId::new);
         let is_told = |card: &Card| Some(&card.id) == pdev.as_ref();
         let is_named = |card: &Card| card.nodes.iter().any(|known| known.path == node);
@@ -245,7 +256,7 @@ impl<'a> Walk<'a> {
 }
 
 /// Adds a client. One already found through another descriptor reports the same again.
-fn add(clients: &mut Vec<Result<Client, Unavailable>>, client: Result<Client, Unavailable>) {
+fn add(clients: &mut Vec<Result<DrmClient, Unavailable>>, client: Result<DrmClient, Unavailable>) {
     let is_there = match &client {
         Ok(client) if client.id.is_some() => clients.iter().flatten().any(|known| known.id == client.id),
         // Nothing distinguishes these, so they may be different clients.
@@ -342,7 +353,7 @@ mod tests {
     #[test]
     fn a_client_without_an_id_may_be_another() {
         let mut clients = Vec::new();
-        let client = |text: &str| Client::parse(text.as_bytes()).ok_or(Unavailable::NotProvided);
+        let client = |text: &str| DrmClient::parse(text.as_bytes()).ok_or(Unavailable::NotProvided);
         for text in ["drm-client-id: 5\n", "drm-client-id: 5\n", "drm-driver: x\n", "drm-driver: x\n", "", ""]
         {
             add(&mut clients, client(text));

@@ -2,10 +2,10 @@ mod tree;
 
 use std::collections::HashSet;
 
-use self::tree::Tree;
+use self::tree::MachineTree;
 use crate::{
     Error, Roots, Unavailable,
-    gpu::{Kind, Listing, Pool, Reading, Scope, Source},
+    gpu::{AmountKind, FigureScope, FigureSource, Listing, Pool, Reading},
 };
 
 const KIB: u64 = 1 << 10;
@@ -36,7 +36,7 @@ fn rows(listing: &Listing) -> Vec<(u32, &str, Option<u64>)> {
 
 #[test]
 fn two_cards_and_both_nodes_of_each() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "xe");
     tree.card(1, "0000:83:00.0", "xe");
     tree.fd(40, 3, "/dev/dri/card0", &xe(1, 10));
@@ -62,7 +62,7 @@ fn two_cards_and_both_nodes_of_each() {
 
 #[test]
 fn no_sysfs_is_not_no_gpu() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.remove("sys");
     let mut monitor = tree.monitor();
     assert_eq!(monitor.count(), 0);
@@ -74,7 +74,7 @@ fn no_sysfs_is_not_no_gpu() {
 
 #[test]
 fn descriptors_of_one_client_count_once() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "xe");
     for fd in 3..8 {
         tree.fd(40, fd, "/dev/dri/renderD128", &xe(1, 10));
@@ -84,7 +84,7 @@ fn descriptors_of_one_client_count_once() {
 
 #[test]
 fn a_process_whose_main_thread_has_left_still_holds_what_it_held() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "xe");
     tree.fd(40, 3, "/dev/dri/renderD128", &xe(1, 10));
     for directory in ["fd", "fdinfo"] {
@@ -103,7 +103,7 @@ fn a_process_whose_main_thread_has_left_still_holds_what_it_held() {
 
 #[test]
 fn one_number_on_two_devices_is_two_clients() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "xe");
     tree.card(1, "0000:83:00.0", "xe");
     tree.fd(40, 3, "/dev/dri/renderD128", &xe(1, 10));
@@ -114,7 +114,7 @@ fn one_number_on_two_devices_is_two_clients() {
 
 #[test]
 fn a_client_of_three_processes() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "xe");
     for pid in [40, 50, 60] {
         tree.fd(pid, 7, "/dev/dri/card0", &xe(1, 10));
@@ -133,7 +133,7 @@ fn a_client_of_three_processes() {
 
 #[test]
 fn more_than_there_is_is_no_figure() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "amdgpu");
     for (file, mib) in [("vram_total", 8), ("vram_used", 9), ("gtt_total", 8), ("gtt_used", 1)] {
         tree.of_device("0000:03:00.0", &format!("mem_info_{file}"), &format!("{}\n", mib * MIB));
@@ -157,7 +157,7 @@ fn more_than_there_is_is_no_figure() {
 
 #[test]
 fn an_apu_has_its_model_in_gtt() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(1, "0000:c5:00.0", "amdgpu");
     tree.of_device("0000:c5:00.0", "gpu_metrics", "\u{8}\u{1}\u{3}\0");
     for (file, bytes) in [
@@ -177,8 +177,8 @@ fn an_apu_has_its_model_in_gtt() {
     assert_eq!(device.free.reading, Reading::Known(136_870_912));
     assert_eq!(device.system_used.reading, Reading::Known(26_000_000_000));
     assert_eq!(device.system_total.reading, Reading::Known(32 << 30));
-    assert_eq!((device.total.pool, device.total.scope), (Pool::Dedicated, Scope::Device));
-    assert_eq!((device.used.source, device.system_used.pool), (Source::AmdgpuSysfs, Pool::System));
+    assert_eq!((device.total.pool, device.total.scope), (Pool::Dedicated, FigureScope::Device));
+    assert_eq!((device.used.source, device.system_used.pool), (FigureSource::AmdgpuSysfs, Pool::System));
     let usage = &monitor.usages().usages[0];
     assert_eq!(usage.system.reading, Reading::Known(25_258_000 * KIB));
     assert_eq!(usage.vram.reading, Reading::Known(5348 * KIB));
@@ -187,14 +187,14 @@ fn an_apu_has_its_model_in_gtt() {
 
 #[test]
 fn a_device_without_a_pci_address() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.device(0, "fec00000.v3d", "DRIVER=v3d\nOF_FULLNAME=/soc/v3d@fec00000\n");
     tree.fd(2390, 23, "/dev/dri/renderD128", include_str!("samples/v3d-rpi-utils.txt"));
     let mut monitor = tree.monitor();
     let device = &monitor.devices()[0];
     assert_eq!((device.id.as_str(), device.unified), ("fec00000.v3d", Some(true)));
     assert_eq!(device.total.reading, Reading::Known(16_000_000 * KIB));
-    assert_eq!((device.total.pool, device.total.source), (Pool::Unified, Source::SystemMemory));
+    assert_eq!((device.total.pool, device.total.source), (Pool::Unified, FigureSource::SystemMemory));
     assert_eq!(device.used.reading, Reading::Unknown(Unavailable::NotProvided));
     assert_eq!(device.free.reading, Reading::Unknown(Unavailable::NotProvided));
     let usage = &monitor.usages().usages[0];
@@ -204,7 +204,7 @@ fn a_device_without_a_pci_address() {
 
 #[test]
 fn two_drivers_beside_each_other() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:00:02.0", "i915");
     tree.card(1, "0000:04:00.0", "amdgpu");
     tree.fd(40, 3, "/dev/dri/renderD128", include_str!("samples/i915-integrated-man-page.txt"));
@@ -224,7 +224,7 @@ fn two_drivers_beside_each_other() {
 
 #[test]
 fn the_driver_names_the_device_where_the_node_is_another() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "xe");
     tree.card(1, "0000:83:00.0", "xe");
     let text = xe(1, 10) + "drm-pdev:\t0000:83:00.0\n";
@@ -243,7 +243,7 @@ fn the_driver_names_the_device_where_the_node_is_another() {
 
 #[test]
 fn a_process_that_ends_while_it_is_read() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "xe");
     tree.fd(40, 3, "/dev/dri/renderD128", &xe(1, 10));
     tree.fd(50, 3, "/dev/dri/renderD128", &xe(2, 10));
@@ -259,7 +259,7 @@ fn a_process_that_ends_while_it_is_read() {
 #[test]
 fn a_process_that_may_not_be_read() {
     use std::os::unix::fs::PermissionsExt;
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "xe");
     tree.fd(40, 3, "/dev/dri/renderD128", &xe(1, 10));
     tree.fd(50, 3, "/dev/dri/renderD128", &xe(2, 10));
@@ -285,7 +285,7 @@ fn a_process_that_may_not_be_read() {
 
 #[test]
 fn others_that_are_hidden_are_said_to_be() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "xe");
     tree.fd(40, 3, "/dev/dri/renderD128", &xe(1, 10));
     tree.remove("proc/1");
@@ -295,7 +295,7 @@ fn others_that_are_hidden_are_said_to_be() {
     // A query for some processes is complete once these are read.
     assert!(tree.monitor().usages_of(&HashSet::from([40])).is_complete());
 
-    let empty = Tree::new();
+    let empty = MachineTree::new();
     empty.card(0, "0000:03:00.0", "xe");
     empty.remove("proc");
     let listing = empty.monitor().usages();
@@ -304,7 +304,7 @@ fn others_that_are_hidden_are_said_to_be() {
 
 #[test]
 fn what_is_no_client() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "xe");
     tree.fd(40, 101, "/dmabuf:", include_str!("samples/not-drm-dmabuf.txt"));
     tree.fd(40, 5, "anon_inode:sync_file", &xe(1, 10));
@@ -314,7 +314,7 @@ fn what_is_no_client() {
 
 #[test]
 fn a_driver_that_tells_nothing_has_rows_all_the_same() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "nouveau");
     tree.fd(40, 3, "/dev/dri/renderD128", "pos:\t0\nflags:\t02100002\nmnt_id:\t24\n");
     let listing = tree.monitor().usages();
@@ -326,7 +326,7 @@ fn a_driver_that_tells_nothing_has_rows_all_the_same() {
 
 #[test]
 fn a_card_of_nvidia_is_listed_and_said_to_be_untold() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:01:00.0", "nvidia");
     tree.fd(40, 3, "/dev/dri/card0", "pos:\t0\n");
     let mut monitor = tree.monitor();
@@ -338,7 +338,7 @@ fn a_card_of_nvidia_is_listed_and_said_to_be_untold() {
 
 #[test]
 fn no_device_no_sweep() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.fd(40, 3, "/dev/dri/card0", &xe(1, 10));
     let mut monitor = tree.monitor();
     assert_eq!(monitor.count(), 0);
@@ -349,7 +349,7 @@ fn no_device_no_sweep() {
 
 #[test]
 fn kfd_stands_in_and_is_never_added() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "amdgpu");
     tree.write("sys/class/kfd/kfd/topology/nodes/0/gpu_id", "0\n");
     tree.write("sys/class/kfd/kfd/topology/nodes/1/gpu_id", "30381\n");
@@ -379,19 +379,19 @@ fn kfd_stands_in_and_is_never_added() {
         .collect();
     let of_kfd = Reading::AtLeast(1_610_571_776);
     let expected = [
-        (40, Reading::Known(2 * MIB), Source::Fdinfo),
-        (50, of_kfd.clone(), Source::Kfd),
-        (60, of_kfd, Source::Kfd),
+        (40, Reading::Known(2 * MIB), FigureSource::Fdinfo),
+        (50, of_kfd.clone(), FigureSource::Kfd),
+        (60, of_kfd, FigureSource::Kfd),
     ];
     assert_eq!(found, expected);
-    assert_eq!(listing.usages[2].vram.kind, Kind::Allocated);
+    assert_eq!(listing.usages[2].vram.kind, AmountKind::Allocated);
     assert_eq!(listing.usages[2].system.reading, Reading::Unknown(Unavailable::NotProvided));
     assert_eq!(tree.monitor().usages_of(&HashSet::from([60])).usages.len(), 1);
 }
 
 #[test]
 fn raw_lines_name_what_was_seen() {
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "amdgpu");
     tree.of_device("0000:03:00.0", "mem_info_vram_used", "4096\n");
     tree.write("cgroup/dmem.current", "drm/0000:03:00.0/vram0 8192\n");
@@ -407,7 +407,7 @@ fn raw_lines_name_what_was_seen() {
 fn the_procfs_of_this_machine() {
     // A device in a tree, the real processes, and a descriptor of this test whose name ends like a device
     // node's.
-    let tree = Tree::new();
+    let tree = MachineTree::new();
     tree.card(4000, "0000:03:00.0", "xe");
     tree.write("dri/card4000", "");
     let file = std::fs::File::open(tree.roots().proc.join("../dri/card4000")).unwrap();

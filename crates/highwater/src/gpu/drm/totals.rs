@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{cards::Card, query, sysfs};
 use crate::{
     Roots, Unavailable,
-    gpu::{Device, Figure, Kind, Pool, Reading, Scope, Source},
+    gpu::{AmountKind, Device, Figure, FigureScope, FigureSource, Pool, Reading},
 };
 
 /// Makes the device with every figure unknown.
@@ -16,18 +16,19 @@ pub(super) fn device(card: &Card) -> Device {
     } else {
         Unavailable::NotProvided
     };
-    let figure =
-        |pool, kind| Figure::new(Reading::Unknown(why.clone()), Scope::Device, pool, kind, card.source());
+    let figure = |pool, kind| {
+        Figure::new(Reading::Unknown(why.clone()), FigureScope::Device, pool, kind, card.source())
+    };
     let own = |kind| figure(card.pool(), kind);
-    let mut device = Device::named(card.id.clone(), &own(Kind::Resident));
+    let mut device = Device::named(card.id.clone(), &own(AmountKind::Resident));
     device.name = Some(card.name.clone());
     device.driver.clone_from(&card.driver);
     device.unified = card.unified;
-    device.total = own(Kind::Capacity);
-    device.free = own(Kind::Free);
+    device.total = own(AmountKind::Capacity);
+    device.free = own(AmountKind::Free);
     // GTT counts what is placed there; not all of it has pages.
-    device.system_used = figure(Pool::System, Kind::Allocated);
-    device.system_total = figure(Pool::System, Kind::Capacity);
+    device.system_used = figure(Pool::System, AmountKind::Allocated);
+    device.system_total = figure(Pool::System, AmountKind::Capacity);
     device
 }
 
@@ -44,7 +45,7 @@ pub(super) fn read(roots: &Roots, card: &Card, device: &mut Device) {
         intel(answer, card.unified != Some(true), device);
     }
     if device.total.pool == Pool::Unified {
-        device.total.source = Source::SystemMemory;
+        device.total.source = FigureSource::SystemMemory;
         device.total.reading = sysfs::ram(&roots.proc).into();
     }
 }
@@ -60,9 +61,9 @@ fn amdgpu(directory: &Path, device: &mut Device) {
 }
 
 /// Applies an answer of i915 or xe. `was_card` is the guess from sysfs.
-fn intel(answer: Result<query::Regions, Unavailable>, was_card: bool, device: &mut Device) {
+fn intel(answer: Result<query::QueriedRegions, Unavailable>, was_card: bool, device: &mut Device) {
     match answer {
-        Ok(query::Regions { card: Some(card), system }) => {
+        Ok(query::QueriedRegions { card: Some(card), system }) => {
             device.unified = Some(false);
             for figure in [&mut device.total, &mut device.used, &mut device.free, &mut device.reserved] {
                 figure.pool = Pool::Dedicated;
@@ -74,7 +75,7 @@ fn intel(answer: Result<query::Regions, Unavailable>, was_card: bool, device: &m
                 device.system_used.reading = system.used.ok_or_else(why_hidden).into();
             }
         }
-        Ok(query::Regions { card: None, .. }) => {
+        Ok(query::QueriedRegions { card: None, .. }) => {
             device.unified = Some(true);
             for figure in [&mut device.total, &mut device.used, &mut device.free, &mut device.reserved] {
                 figure.pool = Pool::Unified;
@@ -132,13 +133,13 @@ mod tests {
     fn used_that_the_driver_hides_is_unknown() {
         let mut device = card("xe", Some(false));
         let size = |used| Some(Size { total: 1000, used });
-        intel(Ok(query::Regions { card: size(None), system: None }), true, &mut device);
+        intel(Ok(query::QueriedRegions { card: size(None), system: None }), true, &mut device);
         assert_eq!(device.total.reading, Reading::Known(1000));
         assert!(device.used.reading.unknown().is_some() && device.free.reading.unknown().is_some());
-        intel(Ok(query::Regions { card: size(Some(400)), system: size(Some(7)) }), true, &mut device);
+        intel(Ok(query::QueriedRegions { card: size(Some(400)), system: size(Some(7)) }), true, &mut device);
         assert_eq!((device.used.bytes(), device.free.bytes()), (Some(400), Some(600)));
         assert_eq!((device.system_used.bytes(), device.system_total.bytes()), (Some(7), Some(1000)));
-        assert_eq!((device.total.source, device.total.pool), (Source::XeQuery, Pool::Dedicated));
+        assert_eq!((device.total.source, device.total.pool), (FigureSource::XeQuery, Pool::Dedicated));
     }
 
     #[test]
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn the_driver_knows_better_whether_it_is_a_card() {
         let mut device = card("i915", Some(false));
-        intel(Ok(query::Regions { card: None, system: None }), true, &mut device);
+        intel(Ok(query::QueriedRegions { card: None, system: None }), true, &mut device);
         assert_eq!((device.unified, device.total.pool), (Some(true), Pool::Unified));
     }
 

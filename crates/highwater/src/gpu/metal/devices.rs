@@ -15,21 +15,21 @@ use objc2_metal::{MTLCopyAllDevices, MTLDevice};
 use super::figures::{Identity, Statistics};
 
 /// One device, kept open.
-pub(super) struct Found {
+pub(super) struct MetalDevice {
     pub(super) identity: Identity,
     device: Retained<ProtocolObject<dyn MTLDevice>>,
 }
 
-impl fmt::Debug for Found {
+impl fmt::Debug for MetalDevice {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.identity.fmt(formatter)
     }
 }
 
 /// Returns all devices that Metal lists.
-pub(super) fn all() -> Vec<Found> {
+pub(super) fn all() -> Vec<MetalDevice> {
     autoreleasepool(|_| {
-        let found = |device: Retained<ProtocolObject<dyn MTLDevice>>| Found {
+        let found = |device: Retained<ProtocolObject<dyn MTLDevice>>| MetalDevice {
             identity: Identity {
                 registry_id: device.registryID(),
                 name: device.name().to_string(),
@@ -41,7 +41,7 @@ pub(super) fn all() -> Vec<Found> {
     })
 }
 
-impl Found {
+impl MetalDevice {
     /// Returns `recommendedMaxWorkingSetSize`.
     pub(super) fn budget(&self) -> u64 {
         self.device.recommendedMaxWorkingSetSize()

@@ -2,7 +2,7 @@
 
 use crate::{
     Unavailable,
-    gpu::{Device, DeviceId, Figure, Kind, Pool, Reading, Scope, Source, Usage},
+    gpu::{AmountKind, Device, DeviceId, Figure, FigureScope, FigureSource, GpuUsage, Pool, Reading},
 };
 
 /// The identity of a device.
@@ -38,15 +38,23 @@ pub(super) struct Statistics {
 /// Makes the device with every figure unknown.
 pub(super) fn device(identity: &Identity) -> Device {
     let figure = |kind, source| {
-        Figure::new(Reading::Unknown(Unavailable::NotProvided), Scope::Device, identity.pool(), kind, source)
+        Figure::new(
+            Reading::Unknown(Unavailable::NotProvided),
+            FigureScope::Device,
+            identity.pool(),
+            kind,
+            source,
+        )
     };
-    let mut device = Device::named(identity.id(), &figure(Kind::Resident, Source::Metal));
+    let mut device = Device::named(identity.id(), &figure(AmountKind::Resident, FigureSource::Metal));
     device.name = Some(identity.name.clone());
     device.driver = Some("metal".to_owned());
     device.unified = Some(identity.unified);
-    device.total =
-        figure(Kind::Capacity, if identity.unified { Source::SystemMemory } else { Source::Metal });
-    device.free = figure(Kind::Free, Source::Metal);
+    device.total = figure(
+        AmountKind::Capacity,
+        if identity.unified { FigureSource::SystemMemory } else { FigureSource::Metal },
+    );
+    device.free = figure(AmountKind::Free, FigureSource::Metal);
     device
 }
 
@@ -67,20 +75,28 @@ pub(super) fn read(statistics: &Statistics, ram: Option<u64>, budget: u64, devic
         device.system_used.reading = told(statistics.in_use_system);
     }
     device.budget = (budget > 0).then(|| {
-        Figure::new(Reading::Known(budget), Scope::Device, device.total.pool, Kind::Budget, Source::Metal)
+        Figure::new(
+            Reading::Known(budget),
+            FigureScope::Device,
+            device.total.pool,
+            AmountKind::Budget,
+            FigureSource::Metal,
+        )
     });
 }
 
 /// Makes the usage of this process from `currentAllocatedSize`.
-pub(super) fn own(pid: u32, device: &Device, bytes: u64) -> Usage {
-    let figure = |reading, pool| Figure::new(reading, Scope::Process, pool, Kind::Allocated, Source::Metal);
+pub(super) fn own(pid: u32, device: &Device, bytes: u64) -> GpuUsage {
+    let figure = |reading, pool| {
+        Figure::new(reading, FigureScope::Process, pool, AmountKind::Allocated, FigureSource::Metal)
+    };
     let system = figure(Reading::Unknown(Unavailable::NotSupported), Pool::System);
-    Usage::new(pid, device.id.clone(), figure(Reading::Known(bytes), device.total.pool), system)
+    GpuUsage::new(pid, device.id.clone(), figure(Reading::Known(bytes), device.total.pool), system)
 }
 
 /// Makes rows from the graphics memory in a process's ledger, if there is any. The ledger knows no device, so
 /// with several devices each may have all of it.
-pub(super) fn of_ledger(pid: u32, devices: &[Device], balance: i64) -> Vec<Usage> {
+pub(super) fn of_ledger(pid: u32, devices: &[Device], balance: i64) -> Vec<GpuUsage> {
     let reading = match u64::try_from(balance) {
         Ok(0) => return Vec::new(),
         Ok(bytes) if devices.len() == 1 => Reading::Known(bytes),
@@ -90,17 +106,23 @@ pub(super) fn of_ledger(pid: u32, devices: &[Device], balance: i64) -> Vec<Usage
     let row = |device: &Device| {
         // The ledger is charged for system memory alone, even if the device is a card.
         let pool = if device.unified == Some(true) { Pool::Unified } else { Pool::System };
-        let told = Figure::new(reading.clone(), Scope::Process, pool, Kind::Resident, Source::Metal);
+        let told = Figure::new(
+            reading.clone(),
+            FigureScope::Process,
+            pool,
+            AmountKind::Resident,
+            FigureSource::Metal,
+        );
         let unknown = |pool| {
             let reading = Reading::Unknown(Unavailable::NotSupported);
-            Figure::new(reading, Scope::Process, pool, Kind::Resident, Source::Metal)
+            Figure::new(reading, FigureScope::Process, pool, AmountKind::Resident, FigureSource::Metal)
         };
         let (vram, system) = if pool == Pool::Unified {
             (told, unknown(Pool::System))
         } else {
             (unknown(Pool::Dedicated), told)
         };
-        Usage::new(pid, device.id.clone(), vram, system)
+        GpuUsage::new(pid, device.id.clone(), vram, system)
     };
     devices.iter().map(row).collect()
 }
@@ -121,12 +143,12 @@ mod tests {
         assert_eq!(device.id.as_str(), "registry-0x100000a3c");
         assert_eq!(
             (device.total.reading.known(), device.total.source),
-            (Some(64 << 30), Source::SystemMemory)
+            (Some(64 << 30), FigureSource::SystemMemory)
         );
         assert_eq!((device.used.reading.known(), device.used.pool), (Some(19_327_352_832), Pool::Unified));
         assert_eq!(device.free.reading.known(), None, "a budget is not what is free");
         let budget = device.budget.as_ref().unwrap();
-        assert_eq!((budget.reading.known(), budget.kind), (Some(48 << 30), Kind::Budget));
+        assert_eq!((budget.reading.known(), budget.kind), (Some(48 << 30), AmountKind::Budget));
     }
 
     #[test]
@@ -174,6 +196,6 @@ mod tests {
     #[test]
     fn own_is_allocated_and_not_resident() {
         let usage = own(7, &device(&identity(true)), 8 << 20);
-        assert_eq!((usage.vram.kind, usage.vram.reading.known()), (Kind::Allocated, Some(8 << 20)));
+        assert_eq!((usage.vram.kind, usage.vram.reading.known()), (AmountKind::Allocated, Some(8 << 20)));
     }
 }

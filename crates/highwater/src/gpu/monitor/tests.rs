@@ -7,18 +7,18 @@ use std::sync::{
 
 use super::*;
 use crate::gpu::GpuQuerySource;
-use crate::gpu::{Figure, Kind, Pool, Reading, Scope, Source, Usage};
+use crate::gpu::{AmountKind, Figure, FigureScope, FigureSource, GpuUsage, Pool, Reading};
 
 /// A source that has the devices of a shared list, and counts how often each query came.
 #[derive(Debug)]
-struct Made {
+struct MadeBackend {
     name: &'static str,
     devices: Result<Arc<Mutex<Vec<&'static str>>>, Unavailable>,
-    asked: Arc<Asked>,
+    asked: Arc<QueryLog>,
 }
 
 #[derive(Debug, Default)]
-struct Asked {
+struct QueryLog {
     find: AtomicU32,
     read: AtomicU32,
     usages: Mutex<Vec<Vec<String>>>,
@@ -26,10 +26,16 @@ struct Asked {
 }
 
 fn figure(bytes: u64) -> Figure {
-    Figure::new(Reading::Known(bytes), Scope::Device, Pool::Dedicated, Kind::Allocated, Source::Nvml)
+    Figure::new(
+        Reading::Known(bytes),
+        FigureScope::Device,
+        Pool::Dedicated,
+        AmountKind::Allocated,
+        FigureSource::Nvml,
+    )
 }
 
-impl Backend for Made {
+impl GpuBackend for MadeBackend {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -60,14 +66,14 @@ impl Backend for Made {
         for device in devices {
             for pid in [9, 4, std::process::id()] {
                 if whose.holds(pid) {
-                    into.usages.push(Usage::new(pid, device.id.clone(), figure(1), figure(0)));
+                    into.usages.push(GpuUsage::new(pid, device.id.clone(), figure(1), figure(0)));
                 }
             }
         }
     }
 }
 
-impl Drop for Made {
+impl Drop for MadeBackend {
     fn drop(&mut self) {
         self.asked.dropped.fetch_add(1, Ordering::Relaxed);
     }
@@ -75,16 +81,16 @@ impl Drop for Made {
 
 type Devices = Arc<Mutex<Vec<&'static str>>>;
 
-fn made(name: &'static str, devices: &[&'static str]) -> (Made, Devices, Arc<Asked>) {
-    let (devices, asked) = (Arc::new(Mutex::new(devices.to_vec())), Arc::new(Asked::default()));
-    (Made { name, devices: Ok(Arc::clone(&devices)), asked: Arc::clone(&asked) }, devices, asked)
+fn made(name: &'static str, devices: &[&'static str]) -> (MadeBackend, Devices, Arc<QueryLog>) {
+    let (devices, asked) = (Arc::new(Mutex::new(devices.to_vec())), Arc::new(QueryLog::default()));
+    (MadeBackend { name, devices: Ok(Arc::clone(&devices)), asked: Arc::clone(&asked) }, devices, asked)
 }
 
-fn monitor(sources: impl IntoIterator<Item = Made>) -> Monitor {
+fn monitor(sources: impl IntoIterator<Item = MadeBackend>) -> Monitor {
     let mut monitor = Monitor::new();
-    let opened = |made| Opened { backend: Box::new(made) as Box<dyn Backend>, devices: 0..0 };
+    let opened = |made| OpenSource { backend: Box::new(made) as Box<dyn GpuBackend>, devices: 0..0 };
     monitor.sources = sources.into_iter().map(opened).collect();
-    monitor.made_by = Some(Generation::current());
+    monitor.made_by = Some(ForkGeneration::current());
     monitor
 }
 
@@ -112,7 +118,7 @@ fn that_there_is_nothing_is_remembered_until_a_refresh() {
 #[test]
 fn a_broken_driver_is_not_the_absence_of_devices() {
     let why = Unavailable::DriverBroken { code: 18, text: "versions differ".into() };
-    let broken = Made { name: "broken", devices: Err(why.clone()), asked: Arc::default() };
+    let broken = MadeBackend { name: "broken", devices: Err(why.clone()), asked: Arc::default() };
     let mut monitor = monitor([broken]);
     assert_eq!(monitor.gaps(), [Gap::of_source(GpuQuerySource::Drm, "broken", why.clone())]);
     assert!(matches!(monitor.device(0), Err(Error::Gpu { why: told, .. }) if told == why));

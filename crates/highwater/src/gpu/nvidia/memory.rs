@@ -5,19 +5,19 @@
 
 use crate::{
     Unavailable,
-    gpu::{Device, Figure, Kind, Pool, Reading, Scope, Source, plausible},
+    gpu::{AmountKind, Device, Figure, FigureScope, FigureSource, Pool, Reading, plausible},
 };
 
 /// The numbers of one device, in bytes or in bounds; each may be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Amounts {
+pub(super) struct MemoryAmounts {
     pub(super) total: Reading,
     pub(super) used: Reading,
     pub(super) free: Reading,
     pub(super) reserved: Reading,
 }
 
-impl Amounts {
+impl MemoryAmounts {
     /// Makes all amounts unknown for the same reason.
     pub(super) fn unknown(why: &Unavailable) -> Self {
         let unknown = Reading::Unknown(why.clone());
@@ -25,15 +25,15 @@ impl Amounts {
     }
 
     /// Stores the amounts in `device`.
-    pub(super) fn store(self, device: &mut Device, source: Source) {
+    pub(super) fn store(self, device: &mut Device, source: FigureSource) {
         let scope = scope_of(device);
         let pool = pool_of(device);
         device.used_contains_reserved = self.used_contains_reserved();
-        let figure = |reading: Reading, kind: Kind| Figure::new(reading, scope, pool, kind, source);
-        device.total = figure(self.total, Kind::Capacity);
-        device.used = figure(self.used, Kind::Resident);
-        device.free = figure(self.free, Kind::Free);
-        device.reserved = figure(self.reserved, Kind::Resident);
+        let figure = |reading: Reading, kind: AmountKind| Figure::new(reading, scope, pool, kind, source);
+        device.total = figure(self.total, AmountKind::Capacity);
+        device.used = figure(self.used, AmountKind::Resident);
+        device.free = figure(self.free, AmountKind::Free);
+        device.reserved = figure(self.reserved, AmountKind::Resident);
         // Processes' figures are checked against the device's.
         plausible::check_device(device);
     }
@@ -52,8 +52,8 @@ impl Amounts {
 }
 
 /// Returns the scope of the figures of `device`.
-pub(super) fn scope_of(device: &Device) -> Scope {
-    if device.parent.is_some() { Scope::Instance } else { Scope::Device }
+pub(super) fn scope_of(device: &Device) -> FigureScope {
+    if device.parent.is_some() { FigureScope::Instance } else { FigureScope::Device }
 }
 
 /// Returns where the memory of `device` lies.
@@ -66,10 +66,10 @@ mod tests {
     use super::*;
     use crate::gpu::DeviceId;
 
-    fn amounts(total: u64, used: u64, free: u64, reserved: Option<u64>) -> Amounts {
+    fn amounts(total: u64, used: u64, free: u64, reserved: Option<u64>) -> MemoryAmounts {
         let reserved = reserved.map_or(Reading::Unknown(Unavailable::NotSupported), Reading::Known);
         let known = Reading::Known;
-        Amounts { total: known(total), used: known(used), free: known(free), reserved }
+        MemoryAmounts { total: known(total), used: known(used), free: known(free), reserved }
     }
 
     #[test]
@@ -80,24 +80,24 @@ mod tests {
         assert_eq!(amounts(100, 25, 70, Some(10)).used_contains_reserved(), None, "neither holds");
         assert_eq!(amounts(100, 30, 70, None).used_contains_reserved(), Some(true), "version 1");
         assert_eq!(amounts(100, u64::MAX, 70, Some(1)).used_contains_reserved(), None);
-        assert_eq!(Amounts::unknown(&Unavailable::NotSupported).used_contains_reserved(), None);
+        assert_eq!(MemoryAmounts::unknown(&Unavailable::NotSupported).used_contains_reserved(), None);
     }
 
     #[test]
     fn what_cannot_be_is_unknown() {
         let nobody = Figure::new(
             Reading::Unknown(Unavailable::NotSupported),
-            Scope::Device,
+            FigureScope::Device,
             Pool::Dedicated,
-            Kind::Resident,
-            Source::Nvml,
+            AmountKind::Resident,
+            FigureSource::Nvml,
         );
         let mut device = Device::named(DeviceId::new("0000:01:00.0"), &nobody);
-        amounts(100, 170, 20, None).store(&mut device, Source::Nvml);
+        amounts(100, 170, 20, None).store(&mut device, FigureSource::Nvml);
         assert!(matches!(device.used.reading, Reading::Unknown(Unavailable::Implausible(_))));
         assert_eq!(device.free.bytes(), Some(20));
-        assert_eq!((device.total.bytes(), device.total.kind), (Some(100), Kind::Capacity));
-        amounts(0, 0, 0, Some(0)).store(&mut device, Source::Nvml);
+        assert_eq!((device.total.bytes(), device.total.kind), (Some(100), AmountKind::Capacity));
+        amounts(0, 0, 0, Some(0)).store(&mut device, FigureSource::Nvml);
         for figure in [&device.total, &device.used, &device.free] {
             assert!(matches!(figure.reading, Reading::Unknown(Unavailable::Implausible(_))), "{figure:?}");
         }

@@ -7,33 +7,33 @@ mod loading;
 mod rows;
 
 use self::{
-    calls::{List, Memory},
+    calls::{Memory, ProcessList},
     codes::Code,
     library::{Handle, Library},
     loading::Loading,
-    rows::Row,
+    rows::NvmlRow,
 };
 use super::{
-    Wanted,
-    memory::Amounts,
-    processes::{self, Entry, Processes},
+    WantedPids,
+    memory::MemoryAmounts,
+    processes::{self, DeviceProcesses, ListEntry},
     trace,
 };
 use crate::{
     Unavailable,
-    fork::Generation,
+    fork::ForkGeneration,
     gpu::{
-        Device, DeviceId, Figure, Gap, GpuQuerySource, Kind, Listing, Pool, Reading, Scope, Source, Usage,
-        Work,
+        AmountKind, Device, DeviceId, Figure, FigureScope, FigureSource, Gap, GpuQuerySource, GpuUsage,
+        Listing, Pool, Reading, Work,
     },
 };
 
 /// An open session of NVML.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct NvmlSession {
     library: Library,
     /// The process that opened it. A forked child must neither use it nor close it.
-    opened_by: Generation,
+    opened_by: ForkGeneration,
     devices: Vec<Known>,
 }
 
@@ -46,7 +46,7 @@ struct Known {
     part: Option<(DeviceId, Option<(u32, u32)>)>,
 }
 
-impl Session {
+impl NvmlSession {
     /// Loads the library and initializes it. This takes up to seconds if no process keeps the driver awake.
     pub(super) fn open() -> Result<Self, Unavailable> {
         let _inside = Loading::begin().ok_or_else(|| {
@@ -57,12 +57,12 @@ impl Session {
         // A failure drops the library without a shutdown, which belongs to a successful initialization alone.
         library.init()?;
         trace(|| format!("NVML {:?}, driver {:?}", library.nvml_version(), library.driver_version()));
-        Ok(Self { library, opened_by: Generation::current(), devices: Vec::new() })
+        Ok(Self { library, opened_by: ForkGeneration::current(), devices: Vec::new() })
     }
 
     /// Returns the library, if this process is the one that initialized it.
     fn nvml(&self) -> Result<&Library, Code> {
-        if self.opened_by == Generation::current() { Ok(&self.library) } else { Err(Code::UNINITIALIZED) }
+        if self.opened_by == ForkGeneration::current() { Ok(&self.library) } else { Err(Code::UNINITIALIZED) }
     }
 
     fn known(&self, id: &DeviceId) -> Option<&Known> {
@@ -103,7 +103,7 @@ impl Session {
     pub(super) fn read(&self, device: &mut Device) {
         let told = self.nvml().and_then(|library| library.memory(self.handle(&device.id)?));
         trace(|| format!("{}: memory {told:?}", device.id));
-        amounts(told).store(device, Source::Nvml);
+        amounts(told).store(device, FigureSource::Nvml);
     }
 
     fn handle(&self, id: &DeviceId) -> Result<Handle, Code> {
@@ -111,14 +111,14 @@ impl Session {
     }
 
     /// Appends the memory of processes on `devices`.
-    pub(super) fn usages(&self, devices: &[Device], wanted: Wanted<'_>, into: &mut Listing) {
+    pub(super) fn usages(&self, devices: &[Device], wanted: WantedPids<'_>, into: &mut Listing) {
         for device in devices {
             let mut device = device.clone();
             // The device's memory bounds what a row can be.
             self.read(&mut device);
-            let mut processes = Processes::of(&device, Source::Nvml);
+            let mut processes = DeviceProcesses::of(&device, FigureSource::Nvml);
             let mut refusals: Vec<(Unavailable, Vec<&str>)> = Vec::new();
-            for list in List::ALL {
+            for list in ProcessList::ALL {
                 match self.rows(list, &device.id) {
                     Ok(rows) => {
                         rows.iter().filter(|row| !self.is_of_a_part(&device.id, row)).for_each(|row| {
@@ -126,7 +126,7 @@ impl Session {
                         });
                     }
                     // A device without graphics has no such list.
-                    Err(Unavailable::NotSupported) if list != List::Compute => {}
+                    Err(Unavailable::NotSupported) if list != ProcessList::Compute => {}
                     Err(why) => match refusals.iter_mut().find(|(known, _)| *known == why) {
                         Some((_, lists)) => lists.push(list.name()),
                         None => refusals.push((why, vec![list.name()])),
@@ -144,14 +144,14 @@ impl Session {
         }
     }
 
-    fn rows(&self, list: List, id: &DeviceId) -> Result<Vec<Row>, Unavailable> {
+    fn rows(&self, list: ProcessList, id: &DeviceId) -> Result<Vec<NvmlRow>, Unavailable> {
         let rows = self.nvml()?.processes(list, self.handle(id)?);
         trace(|| format!("{id}: {} processes {rows:?}", list.name()));
         rows
     }
 
     /// Returns whether a row in the list of the whole device is also in the list of one of its parts.
-    fn is_of_a_part(&self, whole: &DeviceId, row: &Row) -> bool {
+    fn is_of_a_part(&self, whole: &DeviceId, row: &NvmlRow) -> bool {
         row.instance.is_some()
             && self.devices.iter().any(|known| {
                 matches!(&known.part, Some((parent, instance)) if parent == whole && *instance == row.instance)
@@ -159,7 +159,7 @@ impl Session {
     }
 
     /// Adds the peak of each process, if root has switched the driver's accounting on.
-    fn add_peaks(&self, device: &Device, usages: &mut [Usage]) {
+    fn add_peaks(&self, device: &Device, usages: &mut [GpuUsage]) {
         let (Ok(library), Ok(handle)) = (self.nvml(), self.handle(&device.id)) else { return };
         if usages.is_empty() || library.accounts(handle) != Ok(true) {
             return;
@@ -171,7 +171,7 @@ impl Session {
                 Err(code) => Reading::Unknown(code.into()),
             };
             let Figure { scope, pool, .. } = usage.vram;
-            usage.peak = Some(Figure::new(peak, scope, pool, Kind::Peak, Source::NvmlAccounting));
+            usage.peak = Some(Figure::new(peak, scope, pool, AmountKind::Peak, FigureSource::NvmlAccounting));
         }
     }
 
@@ -192,7 +192,7 @@ impl Session {
             lines.push(format!("{id}: {name}, {uuid}, part {part:?}"));
             lines.push(format!("{id}: memory {:?}", library.memory(handle)));
             lines.push(format!("{id}: accounting {:?}", library.accounts(handle)));
-            for list in List::ALL {
+            for list in ProcessList::ALL {
                 lines.push(format!("{id}: {} {:?}", list.name(), library.processes(list, handle)));
             }
         }
@@ -200,10 +200,10 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for NvmlSession {
     fn drop(&mut self) {
         // A forked child has a copy of the session, but NVML in it is the parent's: it is left as it is.
-        if self.opened_by == Generation::current()
+        if self.opened_by == ForkGeneration::current()
             && let Some(_inside) = Loading::begin()
         {
             self.library.shutdown();
@@ -223,7 +223,7 @@ fn identify(library: &Library, handle: Result<Handle, Code>, otherwise: &str) ->
         .filter(|id| id.pci().is_some())
         .unwrap_or_else(|| DeviceId::new(uuid.as_deref().unwrap_or(otherwise)));
     let why = handle.err().map_or(Unavailable::DriverSaysNotAvailable, Unavailable::from);
-    let mut device = Device::named(id, &unknown(why, Scope::Device));
+    let mut device = Device::named(id, &unknown(why, FigureScope::Device));
     device.uuid = uuid;
     device.name = handle.and_then(|handle| library.name(handle)).ok();
     device.driver = Some("nvidia".to_owned());
@@ -250,7 +250,7 @@ fn set_apart(device: &mut Device, others: &[Device], index: u32) {
 fn identify_part(library: &Library, part: Handle, parent: &DeviceId, place: u32) -> Device {
     let uuid = library.uuid(part).ok();
     let id = uuid.clone().unwrap_or_else(|| format!("{parent}/{place}"));
-    let unknown = unknown(Unavailable::DriverSaysNotAvailable, Scope::Instance);
+    let unknown = unknown(Unavailable::DriverSaysNotAvailable, FigureScope::Instance);
     let mut device = Device::named(DeviceId::new(&id), &unknown);
     device.uuid = uuid;
     device.name = library.name(part).ok();
@@ -269,19 +269,19 @@ fn parts(library: &Library, handle: Handle) -> Vec<(u32, Handle)> {
     (0..count).filter_map(|place| Some((place, library.part(handle, place).ok()?))).collect()
 }
 
-fn unknown(why: Unavailable, scope: Scope) -> Figure {
-    Figure::new(Reading::Unknown(why), scope, Pool::Dedicated, Kind::Resident, Source::Nvml)
+fn unknown(why: Unavailable, scope: FigureScope) -> Figure {
+    Figure::new(Reading::Unknown(why), scope, Pool::Dedicated, AmountKind::Resident, FigureSource::Nvml)
 }
 
-fn amounts(told: Result<Memory, Code>) -> Amounts {
+fn amounts(told: Result<Memory, Code>) -> MemoryAmounts {
     match told {
-        Ok(Memory { total, used, free, reserved }) => Amounts {
+        Ok(Memory { total, used, free, reserved }) => MemoryAmounts {
             total: amount(total),
             used: amount(used),
             free: amount(free),
             reserved: reserved.map_or(Reading::Unknown(Unavailable::NotSupported), amount),
         },
-        Err(code) => Amounts::unknown(&code.into()),
+        Err(code) => MemoryAmounts::unknown(&code.into()),
     }
 }
 
@@ -294,9 +294,12 @@ fn amount(bytes: u64) -> Reading {
     }
 }
 
-fn entry(list: List, row: &Row) -> Entry {
-    let work =
-        Work { compute: list != List::Graphics, graphics: list == List::Graphics, mps: list == List::Mps };
+fn entry(list: ProcessList, row: &NvmlRow) -> ListEntry {
+    let work = Work {
+        compute: list != ProcessList::Graphics,
+        graphics: list == ProcessList::Graphics,
+        mps: list == ProcessList::Mps,
+    };
     let used = row.used.map_or(Reading::Unknown(Unavailable::DriverSaysNotAvailable), Reading::Known);
-    Entry { pid: row.pid, instance: row.instance, used, work }
+    ListEntry { pid: row.pid, instance: row.instance, used, work }
 }

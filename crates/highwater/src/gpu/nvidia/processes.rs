@@ -9,8 +9,8 @@ use super::memory::pool_of;
 use crate::{
     Unavailable,
     gpu::{
-        Device, DeviceId, Figure, Gap, GpuQuerySource, Kind, PidSpace, Pool, Reading, Scope, Source, Usage,
-        Work,
+        AmountKind, Device, DeviceId, Figure, FigureScope, FigureSource, Gap, GpuQuerySource, GpuUsage,
+        PidSpace, Pool, Reading, Work,
     },
 };
 
@@ -22,7 +22,7 @@ const MAX_REFUSED: usize = 4;
 
 /// One list's entry of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct ListEntry {
     pub(super) pid: u32,
     /// The GPU instance and the compute instance, if the list is that of a divided GPU. Each instance has its
     /// own memory.
@@ -36,21 +36,21 @@ type Key = (u32, Option<(u32, u32)>);
 
 /// A device's processes by pid, gathered from its lists.
 #[derive(Debug)]
-pub(super) struct Processes<'a> {
+pub(super) struct DeviceProcesses<'a> {
     device: &'a Device,
     what: String,
-    source: Source,
+    source: FigureSource,
     rows: BTreeMap<Key, (Reading, Work)>,
     refused: Vec<String>,
 }
 
-impl<'a> Processes<'a> {
-    pub(super) fn of(device: &'a Device, source: Source) -> Self {
+impl<'a> DeviceProcesses<'a> {
+    pub(super) fn of(device: &'a Device, source: FigureSource) -> Self {
         Self { device, what: label(device), source, rows: BTreeMap::new(), refused: Vec::new() }
     }
 
     /// Adds an entry, or refuses an impossible one.
-    pub(super) fn add(&mut self, entry: Entry) {
+    pub(super) fn add(&mut self, entry: ListEntry) {
         if let Some(why) = impossible(&entry, self.device.total.reading.upper()) {
             if !self.refused.contains(&why) {
                 self.refused.push(why);
@@ -64,9 +64,14 @@ impl<'a> Processes<'a> {
     }
 
     /// Returns the rows, and a gap for each refusal.
-    pub(super) fn finish(self, pid_space: PidSpace, holds: impl Fn(u32) -> bool) -> (Vec<Usage>, Vec<Gap>) {
+    pub(super) fn finish(
+        self,
+        pid_space: PidSpace,
+        holds: impl Fn(u32) -> bool,
+    ) -> (Vec<GpuUsage>, Vec<Gap>) {
         let (pool, source) = (pool_of(self.device), self.source);
-        let figure = |reading, pool| Figure::new(reading, Scope::Process, pool, Kind::Resident, source);
+        let figure =
+            |reading, pool| Figure::new(reading, FigureScope::Process, pool, AmountKind::Resident, source);
         let mut by_pid: BTreeMap<u32, (Reading, Work)> = BTreeMap::new();
         for ((pid, _), (used, work)) in self.rows.into_iter().filter(|((pid, _), _)| holds(*pid)) {
             match by_pid.get_mut(&pid) {
@@ -81,7 +86,7 @@ impl<'a> Processes<'a> {
             // NVML does not report the system memory mapped for a process.
             let system = figure(Reading::Unknown(Unavailable::NotSupported), Pool::System);
             let id = self.device.id.clone();
-            Usage { pid_space, work, ..Usage::new(pid, id, figure(used, pool), system) }
+            GpuUsage { pid_space, work, ..GpuUsage::new(pid, id, figure(used, pool), system) }
         });
         let usages = usages.collect();
         let more = self.refused.len().saturating_sub(MAX_REFUSED);
@@ -107,8 +112,8 @@ pub(super) fn label_of(name: Option<&str>, id: &DeviceId) -> String {
     name.map_or_else(|| id.to_string(), |name| format!("{name} at {id}"))
 }
 
-fn impossible(entry: &Entry, total: Option<u64>) -> Option<String> {
-    let Entry { pid, used, .. } = entry;
+fn impossible(entry: &ListEntry, total: Option<u64>) -> Option<String> {
+    let ListEntry { pid, used, .. } = entry;
     if *pid == 0 || MAX_PID.is_some_and(|max| *pid > max) {
         return Some(format!("a process with pid {pid}"));
     }
@@ -156,16 +161,21 @@ mod tests {
     const GRAPHICS: Work = Work { compute: false, graphics: true, mps: false };
 
     fn device() -> Device {
-        let total =
-            Figure::new(Reading::Known(1000), Scope::Device, Pool::Dedicated, Kind::Capacity, Source::Nvml);
+        let total = Figure::new(
+            Reading::Known(1000),
+            FigureScope::Device,
+            Pool::Dedicated,
+            AmountKind::Capacity,
+            FigureSource::Nvml,
+        );
         Device::named(DeviceId::new("0000:01:00.0"), &total)
     }
 
     fn finish(entries: &[(u32, Reading, Work)]) -> (Vec<(u32, Reading, Work)>, Vec<String>) {
         let device = device();
-        let mut processes = Processes::of(&device, Source::Nvml);
+        let mut processes = DeviceProcesses::of(&device, FigureSource::Nvml);
         for (pid, used, work) in entries.iter().cloned() {
-            processes.add(Entry { pid, instance: None, used, work });
+            processes.add(ListEntry { pid, instance: None, used, work });
         }
         let (usages, gaps) = processes.finish(PidSpace::Own, |_| true);
         let rows = usages.into_iter().map(|usage| (usage.pid, usage.vram.reading, usage.work));

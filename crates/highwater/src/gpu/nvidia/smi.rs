@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 
 use self::table::Gpu;
 use super::{
-    Wanted,
-    memory::Amounts,
-    processes::{Entry, Processes},
+    WantedPids,
+    memory::MemoryAmounts,
+    processes::{DeviceProcesses, ListEntry},
     trace,
 };
 use crate::{
     Unavailable,
-    gpu::{Device, DeviceId, Figure, Gap, GpuQuerySource, Kind, Listing, Pool, Reading, Scope, Source, Work},
+    gpu::{
+        AmountKind, Device, DeviceId, Figure, FigureScope, FigureSource, Gap, GpuQuerySource, Listing, Pool,
+        Reading, Work,
+    },
 };
 
 /// One start of the program reports all devices. Its answer serves the reads that follow within this time.
@@ -50,14 +53,16 @@ impl Smi {
         }
         let told = self.gpus.iter().find(|gpu| id(gpu) == device.id);
         let amounts = match (&self.failure, told) {
-            (Some(why), _) => Amounts::unknown(why),
-            (None, None) => Amounts::unknown(&Unavailable::Failed("nvidia-smi no longer lists it".into())),
+            (Some(why), _) => MemoryAmounts::unknown(why),
+            (None, None) => {
+                MemoryAmounts::unknown(&Unavailable::Failed("nvidia-smi no longer lists it".into()))
+            }
             (None, Some(gpu)) => gpu.amounts.clone(),
         };
-        amounts.store(device, Source::NvidiaSmi);
+        amounts.store(device, FigureSource::NvidiaSmi);
     }
 
-    pub(super) fn usages(&mut self, devices: &[Device], wanted: Wanted<'_>, into: &mut Listing) {
+    pub(super) fn usages(&mut self, devices: &[Device], wanted: WantedPids<'_>, into: &mut Listing) {
         let gap = |what: &str, why| Gap::of_source(GpuQuerySource::NvidiaSmi, what, why);
         let why = Unavailable::Failed("it lists only processes that compute".into());
         into.gaps.push(gap("nvidia-smi, processes (graphics)", why));
@@ -77,10 +82,10 @@ impl Smi {
         for device in devices {
             let mut device = device.clone();
             self.read(&mut device);
-            let mut processes = Processes::of(&device, Source::NvidiaSmi);
+            let mut processes = DeviceProcesses::of(&device, FigureSource::NvidiaSmi);
             for row in rows.iter().filter(|row| Some(&row.uuid) == device.uuid.as_ref()) {
                 let work = Work { compute: true, ..Work::default() };
-                processes.add(Entry { pid: row.pid, instance: None, used: row.used.clone(), work });
+                processes.add(ListEntry { pid: row.pid, instance: None, used: row.used.clone(), work });
             }
             let (usages, gaps) = processes.finish(wanted.pid_space, |pid| wanted.holds(pid));
             into.usages.extend(usages);
@@ -119,7 +124,13 @@ fn id(gpu: &Gpu) -> DeviceId {
 
 fn identify(gpu: &Gpu) -> Device {
     let unknown = Reading::Unknown(Unavailable::DriverSaysNotAvailable);
-    let unknown = Figure::new(unknown, Scope::Device, Pool::Dedicated, Kind::Resident, Source::NvidiaSmi);
+    let unknown = Figure::new(
+        unknown,
+        FigureScope::Device,
+        Pool::Dedicated,
+        AmountKind::Resident,
+        FigureSource::NvidiaSmi,
+    );
     let mut device = Device::named(id(gpu), &unknown);
     device.uuid = Some(gpu.uuid.clone());
     device.name.clone_from(&gpu.name);

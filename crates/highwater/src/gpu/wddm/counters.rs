@@ -12,14 +12,14 @@ pub(super) struct Holder {
 
 /// Amounts in bytes, each if there is such a counter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Amounts {
+pub(super) struct CounterAmounts {
     pub(super) dedicated: Option<u64>,
     pub(super) shared: Option<u64>,
 }
 
 /// The pool of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pool {
+pub(super) enum CounterPool {
     Dedicated,
     Shared,
 }
@@ -42,21 +42,22 @@ pub(super) fn luid(instance: &str) -> Option<u64> {
 }
 
 /// Adds a value to the sum: linked cards are one adapter. A negative value is no amount.
-pub(super) fn add<K: Ord>(sums: &mut BTreeMap<K, Amounts>, key: K, pool: Pool, value: i64) {
+pub(super) fn add<K: Ord>(sums: &mut BTreeMap<K, CounterAmounts>, key: K, pool: CounterPool, value: i64) {
     let Ok(bytes) = u64::try_from(value) else { return };
     let amounts = sums.entry(key).or_default();
     let sum = match pool {
-        Pool::Dedicated => &mut amounts.dedicated,
-        Pool::Shared => &mut amounts.shared,
+        CounterPool::Dedicated => &mut amounts.dedicated,
+        CounterPool::Shared => &mut amounts.shared,
     };
     *sum = Some(sum.unwrap_or(0).saturating_add(bytes));
 }
 
 /// Returns how many processes have memory on any adapter.
 #[cfg(any(test, feature = "job"))]
-pub(super) fn holding(held: &BTreeMap<Holder, Amounts>) -> usize {
-    let is_some =
-        |amounts: &Amounts| [amounts.dedicated, amounts.shared].into_iter().flatten().any(|bytes| bytes > 0);
+pub(super) fn holding(held: &BTreeMap<Holder, CounterAmounts>) -> usize {
+    let is_some = |amounts: &CounterAmounts| {
+        [amounts.dedicated, amounts.shared].into_iter().flatten().any(|bytes| bytes > 0)
+    };
     let pids: BTreeSet<u32> =
         held.iter().filter(|(_, amounts)| is_some(amounts)).map(|(holder, _)| holder.pid).collect();
     pids.len()
@@ -98,18 +99,19 @@ mod tests {
     #[test]
     fn linked_cards_are_one_and_absent_is_not_none() {
         let mut sums = BTreeMap::new();
-        add(&mut sums, 7, Pool::Dedicated, 100);
-        add(&mut sums, 7, Pool::Dedicated, 50);
-        add(&mut sums, 8, Pool::Shared, 0);
-        add(&mut sums, 9, Pool::Shared, -1);
-        assert_eq!(sums[&7], Amounts { dedicated: Some(150), shared: None });
-        assert_eq!(sums[&8], Amounts { dedicated: None, shared: Some(0) });
+        add(&mut sums, 7, CounterPool::Dedicated, 100);
+        add(&mut sums, 7, CounterPool::Dedicated, 50);
+        add(&mut sums, 8, CounterPool::Shared, 0);
+        add(&mut sums, 9, CounterPool::Shared, -1);
+        assert_eq!(sums[&7], CounterAmounts { dedicated: Some(150), shared: None });
+        assert_eq!(sums[&8], CounterAmounts { dedicated: None, shared: Some(0) });
         assert!(!sums.contains_key(&9));
     }
 
     #[test]
     fn who_holds_some_counts_once() {
-        let held = |pid, luid, dedicated, shared| (Holder { pid, luid }, Amounts { dedicated, shared });
+        let held =
+            |pid, luid, dedicated, shared| (Holder { pid, luid }, CounterAmounts { dedicated, shared });
         let listed = [
             held(1, 7, Some(100), Some(0)),
             held(1, 8, None, Some(5)),
@@ -122,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text(text in ".{0,60}") {
+        fn fuzz_entry(text in ".{0,60}") {
             let _ = holder(&text);
         }
 

@@ -17,7 +17,7 @@ use windows::{
 
 use super::{
     address,
-    figures::{Adapter, Own},
+    figures::{Adapter, OwnMemory},
 };
 use crate::Unavailable;
 
@@ -65,7 +65,7 @@ impl Factory {
     }
 
     /// Returns what this process uses; `None` before Windows 10.
-    pub(super) fn own_memory(&self, place: u32) -> Option<Own> {
+    pub(super) fn own_memory(&self, place: u32) -> Option<OwnMemory> {
         let adapter: IDXGIAdapter3 = self.adapter(place)?.cast().ok()?;
         let usage = |segment| {
             let mut info = DXGI_QUERY_VIDEO_MEMORY_INFO::default();
@@ -73,7 +73,7 @@ impl Factory {
             unsafe { adapter.QueryVideoMemoryInfo(0, segment, &raw mut info) }.ok()?;
             Some(info.CurrentUsage)
         };
-        Some(Own {
+        Some(OwnMemory {
             local: usage(DXGI_MEMORY_SEGMENT_GROUP_LOCAL)?,
             non_local: usage(DXGI_MEMORY_SEGMENT_GROUP_NON_LOCAL)?,
         })

@@ -1,9 +1,11 @@
 //! Turns the answers of DXGI and the counters into figures.
 
-use super::counters::{Amounts, Holder};
+use super::counters::{CounterAmounts, Holder};
 use crate::{
     Unavailable,
-    gpu::{Device, DeviceId, Figure, Kind, Listing, Pool, Reading, Scope, Source, Usage},
+    gpu::{
+        AmountKind, Device, DeviceId, Figure, FigureScope, FigureSource, GpuUsage, Listing, Pool, Reading,
+    },
 };
 
 /// The vendor and device of Microsoft's Basic Render Driver, which draws with the processor.
@@ -27,7 +29,7 @@ pub(super) struct Adapter {
 
 /// This process's use of both segments, from `QueryVideoMemoryInfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Own {
+pub(super) struct OwnMemory {
     pub(super) local: u64,
     pub(super) non_local: u64,
 }
@@ -61,11 +63,24 @@ fn luid_id(luid: u64) -> DeviceId {
 /// use.
 pub(super) fn device(adapter: &Adapter) -> Device {
     let unknown = |why| {
-        Figure::new(Reading::Unknown(why), Scope::Device, adapter.pool(), Kind::Allocated, Source::Dxgi)
+        Figure::new(
+            Reading::Unknown(why),
+            FigureScope::Device,
+            adapter.pool(),
+            AmountKind::Allocated,
+            FigureSource::Dxgi,
+        )
     };
     let mut device = Device::named(adapter.id(), &unknown(Unavailable::NotProvided));
-    let capacity =
-        |bytes, pool| Figure::new(Reading::Known(bytes), Scope::Device, pool, Kind::Capacity, Source::Dxgi);
+    let capacity = |bytes, pool| {
+        Figure::new(
+            Reading::Known(bytes),
+            FigureScope::Device,
+            pool,
+            AmountKind::Capacity,
+            FigureSource::Dxgi,
+        )
+    };
     device.name = Some(adapter.name.clone()).filter(|name| !name.is_empty());
     device.unified = Some(!adapter.has_memory());
     device.total = if adapter.has_memory() {
@@ -78,14 +93,14 @@ pub(super) fn device(adapter: &Adapter) -> Device {
 }
 
 /// Sets the memory in use from the counters.
-pub(super) fn set_used(device: &mut Device, in_use: &Result<Amounts, Unavailable>) {
+pub(super) fn set_used(device: &mut Device, in_use: &Result<CounterAmounts, Unavailable>) {
     let figure = |amount: Option<u64>, why: Option<&Unavailable>, pool| {
         let reading = amount.ok_or_else(|| why.cloned().unwrap_or(Unavailable::NotProvided));
-        Figure::new(reading, Scope::Device, pool, Kind::Committed, Source::Pdh)
+        Figure::new(reading, FigureScope::Device, pool, AmountKind::Committed, FigureSource::Pdh)
     };
     let (amounts, why) = match in_use {
         Ok(amounts) => (*amounts, None),
-        Err(why) => (Amounts::default(), Some(why)),
+        Err(why) => (CounterAmounts::default(), Some(why)),
     };
     if device.unified == Some(true) {
         // All that it uses is the system's.
@@ -98,27 +113,34 @@ pub(super) fn set_used(device: &mut Device, in_use: &Result<Amounts, Unavailable
 }
 
 /// Returns this process's memory on an adapter; `None` if it uses none.
-pub(super) fn own_usage(adapter: &Adapter, own: Own) -> Option<Usage> {
+pub(super) fn own_usage(adapter: &Adapter, own: OwnMemory) -> Option<GpuUsage> {
     if own.local == 0 && own.non_local == 0 {
         return None;
     }
-    let figure =
-        |bytes, pool| Figure::new(Reading::Known(bytes), Scope::Process, pool, Kind::Allocated, Source::Dxgi);
+    let figure = |bytes, pool| {
+        Figure::new(
+            Reading::Known(bytes),
+            FigureScope::Process,
+            pool,
+            AmountKind::Allocated,
+            FigureSource::Dxgi,
+        )
+    };
     let system = if adapter.has_memory() {
         figure(own.non_local, Pool::System)
     } else {
-        not_apart(Source::Dxgi, Kind::Allocated)
+        not_apart(FigureSource::Dxgi, AmountKind::Allocated)
     };
     let vram = if adapter.has_memory() {
         figure(own.local, Pool::Dedicated)
     } else {
         figure(own.local.saturating_add(own.non_local), Pool::Unified)
     };
-    Some(Usage::new(std::process::id(), adapter.id(), vram, system))
+    Some(GpuUsage::new(std::process::id(), adapter.id(), vram, system))
 }
 
 /// Returns the memory that a process has committed; `None` on an adapter that is no device.
-pub(super) fn usage(adapters: &[Adapter], holder: Holder, held: Amounts) -> Option<Usage> {
+pub(super) fn usage(adapters: &[Adapter], holder: Holder, held: CounterAmounts) -> Option<GpuUsage> {
     if held.dedicated.unwrap_or(0) == 0 && held.shared.unwrap_or(0) == 0 {
         // Every process that ever opened the adapter has an instance.
         return None;
@@ -126,24 +148,24 @@ pub(super) fn usage(adapters: &[Adapter], holder: Holder, held: Amounts) -> Opti
     let adapter = adapters.iter().find(|adapter| adapter.luid == holder.luid)?;
     let figure = |amount: Option<u64>, pool| {
         let reading = amount.ok_or(Unavailable::NotProvided);
-        Figure::new(reading, Scope::Process, pool, Kind::Committed, Source::Pdh)
+        Figure::new(reading, FigureScope::Process, pool, AmountKind::Committed, FigureSource::Pdh)
     };
     let (vram, system) = if adapter.has_memory() {
         (figure(held.dedicated, Pool::Dedicated), figure(held.shared, Pool::System))
     } else {
         let both = held.dedicated.zip(held.shared).map(|(own, shared)| own.saturating_add(shared));
-        (figure(both, Pool::Unified), not_apart(Source::Pdh, Kind::Committed))
+        (figure(both, Pool::Unified), not_apart(FigureSource::Pdh, AmountKind::Committed))
     };
-    Some(Usage::new(holder.pid, adapter.id(), vram, system))
+    Some(GpuUsage::new(holder.pid, adapter.id(), vram, system))
 }
 
 /// Makes the figure of `system` if `vram` is the system's memory already.
-fn not_apart(source: Source, kind: Kind) -> Figure {
-    Figure::new(Reading::Unknown(Unavailable::NotSupported), Scope::Process, Pool::System, kind, source)
+fn not_apart(source: FigureSource, kind: AmountKind) -> Figure {
+    Figure::new(Reading::Unknown(Unavailable::NotSupported), FigureScope::Process, Pool::System, kind, source)
 }
 
 /// Adds a row, or completes the row of another source: under WDDM NVML names processes without amounts.
-pub(super) fn complete(into: &mut Listing, usage: Usage) {
+pub(super) fn complete(into: &mut Listing, usage: GpuUsage) {
     let known = into.usages.iter_mut().find(|known| (known.pid, &known.device) == (usage.pid, &usage.device));
     let Some(known) = known else {
         into.usages.push(usage);
@@ -206,46 +228,62 @@ mod tests {
 
     #[test]
     fn committed_may_be_more_than_the_card_has() {
-        let held = Amounts { dedicated: Some(14 * GIB), shared: Some(1) };
+        let held = CounterAmounts { dedicated: Some(14 * GIB), shared: Some(1) };
         let row = usage(&[card()], Holder { pid: 9, luid: 0xd1f3 }, held).unwrap();
-        assert_eq!((row.vram.bytes(), row.vram.kind), (Some(14 * GIB), Kind::Committed));
-        assert_eq!((row.system.bytes(), row.vram.source), (Some(1), Source::Pdh));
+        assert_eq!((row.vram.bytes(), row.vram.kind), (Some(14 * GIB), AmountKind::Committed));
+        assert_eq!((row.system.bytes(), row.vram.source), (Some(1), FigureSource::Pdh));
         assert_eq!(usage(&[card()], Holder { pid: 9, luid: 1 }, held), None, "of the Basic Render Driver");
-        let nothing = Amounts { dedicated: Some(0), shared: Some(0) };
+        let nothing = CounterAmounts { dedicated: Some(0), shared: Some(0) };
         assert_eq!(usage(&[card()], Holder { pid: 9, luid: 0xd1f3 }, nothing), None);
-        let half = Amounts { dedicated: Some(5), shared: None };
+        let half = CounterAmounts { dedicated: Some(5), shared: None };
         let row = usage(&[integrated()], Holder { pid: 9, luid: 7 }, half).unwrap();
         assert!(row.vram.reading.unknown().is_some(), "half a sum is none");
     }
 
     #[test]
     fn this_process() {
-        assert_eq!(own_usage(&card(), Own { local: 0, non_local: 0 }), None);
-        let row = own_usage(&card(), Own { local: 5, non_local: 6 }).unwrap();
-        assert_eq!((row.vram.bytes(), row.system.bytes(), row.vram.source), (Some(5), Some(6), Source::Dxgi));
-        let row = own_usage(&integrated(), Own { local: 5, non_local: 6 }).unwrap();
+        assert_eq!(own_usage(&card(), OwnMemory { local: 0, non_local: 0 }), None);
+        let row = own_usage(&card(), OwnMemory { local: 5, non_local: 6 }).unwrap();
+        assert_eq!(
+            (row.vram.bytes(), row.system.bytes(), row.vram.source),
+            (Some(5), Some(6), FigureSource::Dxgi)
+        );
+        let row = own_usage(&integrated(), OwnMemory { local: 5, non_local: 6 }).unwrap();
         assert_eq!((row.vram.bytes(), row.vram.pool), (Some(11), Pool::Unified));
     }
 
     #[test]
     fn rows_without_an_amount_get_theirs() {
-        let nvml =
-            |reading| Figure::new(reading, Scope::Process, Pool::Dedicated, Kind::Allocated, Source::Nvml);
+        let nvml = |reading| {
+            Figure::new(
+                reading,
+                FigureScope::Process,
+                Pool::Dedicated,
+                AmountKind::Allocated,
+                FigureSource::Nvml,
+            )
+        };
         let unknown = nvml(Reading::Unknown(Unavailable::DriverSaysNotAvailable));
-        let held = Amounts { dedicated: Some(GIB), shared: Some(5) };
+        let held = CounterAmounts { dedicated: Some(GIB), shared: Some(5) };
         let row = usage(&[card()], Holder { pid: 9, luid: 0xd1f3 }, held).unwrap();
 
         let mut listing = Listing::default();
-        listing.usages.push(Usage::new(9, card().id(), unknown.clone(), unknown.clone()));
+        listing.usages.push(GpuUsage::new(9, card().id(), unknown.clone(), unknown.clone()));
         complete(&mut listing, row.clone());
         assert_eq!(listing.usages.len(), 1);
-        assert_eq!((listing.usages[0].vram.source, listing.usages[0].vram.bytes()), (Source::Pdh, Some(GIB)));
+        assert_eq!(
+            (listing.usages[0].vram.source, listing.usages[0].vram.bytes()),
+            (FigureSource::Pdh, Some(GIB))
+        );
 
         let mut listing = Listing::default();
-        listing.usages.push(Usage::new(9, card().id(), nvml(Reading::Known(7)), unknown));
+        listing.usages.push(GpuUsage::new(9, card().id(), nvml(Reading::Known(7)), unknown));
         complete(&mut listing, row.clone());
-        assert_eq!((listing.usages[0].vram.source, listing.usages[0].vram.bytes()), (Source::Nvml, Some(7)));
-        let other = Usage { pid: 10, ..row };
+        assert_eq!(
+            (listing.usages[0].vram.source, listing.usages[0].vram.bytes()),
+            (FigureSource::Nvml, Some(7))
+        );
+        let other = GpuUsage { pid: 10, ..row };
         complete(&mut listing, other);
         assert_eq!(listing.usages.len(), 2);
     }
@@ -253,8 +291,8 @@ mod tests {
     #[test]
     fn what_is_in_use_of_the_whole_device() {
         let mut device = device(&card());
-        set_used(&mut device, &Ok(Amounts { dedicated: Some(3), shared: Some(4) }));
-        assert_eq!((device.used.bytes(), device.used.kind), (Some(3), Kind::Committed));
+        set_used(&mut device, &Ok(CounterAmounts { dedicated: Some(3), shared: Some(4) }));
+        assert_eq!((device.used.bytes(), device.used.kind), (Some(3), AmountKind::Committed));
         assert_eq!(device.system_used.bytes(), Some(4));
         set_used(&mut device, &Err(Unavailable::PermissionDenied));
         assert_eq!(device.used.reading.unknown(), Some(&Unavailable::PermissionDenied));

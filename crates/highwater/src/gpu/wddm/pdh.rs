@@ -14,7 +14,7 @@ use windows_sys::{
     core::{PCWSTR, w},
 };
 
-use super::counters::{Amounts, Holder, Pool, add, holder, luid};
+use super::counters::{CounterAmounts, CounterPool, Holder, add, holder, luid};
 use crate::Unavailable;
 
 type OpenQuery = unsafe extern "system" fn(PCWSTR, usize, *mut PDH_HQUERY) -> u32;
@@ -24,11 +24,11 @@ type Values =
     unsafe extern "system" fn(PDH_HCOUNTER, u32, *mut u32, *mut u32, *mut PDH_FMT_COUNTERVALUE_ITEM_W) -> u32;
 
 /// Both pools, by process and by adapter.
-const PATHS: [(PCWSTR, CounterSubject, Pool); 4] = [
-    (w!("\\GPU Process Memory(*)\\Dedicated Usage"), CounterSubject::Processes, Pool::Dedicated),
-    (w!("\\GPU Process Memory(*)\\Shared Usage"), CounterSubject::Processes, Pool::Shared),
-    (w!("\\GPU Adapter Memory(*)\\Dedicated Usage"), CounterSubject::Adapters, Pool::Dedicated),
-    (w!("\\GPU Adapter Memory(*)\\Shared Usage"), CounterSubject::Adapters, Pool::Shared),
+const PATHS: [(PCWSTR, CounterSubject, CounterPool); 4] = [
+    (w!("\\GPU Process Memory(*)\\Dedicated Usage"), CounterSubject::Processes, CounterPool::Dedicated),
+    (w!("\\GPU Process Memory(*)\\Shared Usage"), CounterSubject::Processes, CounterPool::Shared),
+    (w!("\\GPU Adapter Memory(*)\\Dedicated Usage"), CounterSubject::Adapters, CounterPool::Dedicated),
+    (w!("\\GPU Adapter Memory(*)\\Shared Usage"), CounterSubject::Adapters, CounterPool::Shared),
 ];
 
 /// Instances may appear between the two calls; the pair is repeated up to this many times.
@@ -46,19 +46,19 @@ enum CounterSubject {
 /// A query with the counters, open until this process ends: closing it would need a library that may be
 /// unloaded by then.
 #[derive(Debug)]
-pub(super) struct Counters {
+pub(super) struct GpuCounters {
     /// The library is never unloaded: other code in this process may use it.
     _library: ManuallyDrop<Library>,
     collect: Collect,
     values: Values,
     query: PDH_HQUERY,
-    added: Vec<(PDH_HCOUNTER, CounterSubject, Pool)>,
+    added: Vec<(PDH_HCOUNTER, CounterSubject, CounterPool)>,
 }
 
 // SAFETY: PDH's queries belong to the process, not to a thread; one value owns this one.
-unsafe impl Send for Counters {}
+unsafe impl Send for GpuCounters {}
 
-impl Counters {
+impl GpuCounters {
     /// # Errors
     /// [`Unavailable::NoBackend`] if the system has no such counters.
     pub(super) fn open() -> Result<Self, Unavailable> {
@@ -94,12 +94,12 @@ impl Counters {
     }
 
     /// Returns the memory of each process.
-    pub(super) fn processes(&self) -> Result<BTreeMap<Holder, Amounts>, Unavailable> {
+    pub(super) fn processes(&self) -> Result<BTreeMap<Holder, CounterAmounts>, Unavailable> {
         self.sums(CounterSubject::Processes, holder)
     }
 
     /// Returns the memory in use on each adapter.
-    pub(super) fn adapters(&self) -> Result<BTreeMap<u64, Amounts>, Unavailable> {
+    pub(super) fn adapters(&self) -> Result<BTreeMap<u64, CounterAmounts>, Unavailable> {
         self.sums(CounterSubject::Adapters, luid)
     }
 
@@ -107,7 +107,7 @@ impl Counters {
         &self,
         whose: CounterSubject,
         key: impl Fn(&str) -> Option<K>,
-    ) -> Result<BTreeMap<K, Amounts>, Unavailable> {
+    ) -> Result<BTreeMap<K, CounterAmounts>, Unavailable> {
         // SAFETY: the query is open.
         let collected = unsafe { (self.collect)(self.query) };
         let mut sums = BTreeMap::new();

@@ -7,7 +7,7 @@ use std::{
 
 use super::{GpuSample, MemberGpuUse, OnDevice};
 use crate::{
-    gpu::{DeviceId, Reading, Source},
+    gpu::{DeviceId, FigureSource, Reading},
     job::{identity::MemberId, moment::rounded_seconds},
     record::{Certainty, Downgrade, GpuFigure, GpuPeak, GpuScope, GpuSource, PeakSource, ProcessPeak},
 };
@@ -266,18 +266,18 @@ fn keep_higher(best: &mut Option<GpuFigure>, figure: GpuFigure) {
     }
 }
 
-fn source(source: Source) -> GpuSource {
+fn source(source: FigureSource) -> GpuSource {
     match source {
-        Source::Nvml | Source::NvmlAccounting => GpuSource::Nvml,
-        Source::NvidiaSmi => GpuSource::NvidiaSmi,
-        Source::Dxgi | Source::Pdh => GpuSource::Windows,
-        Source::Metal => GpuSource::Metal,
-        Source::Fdinfo
-        | Source::AmdgpuSysfs
-        | Source::I915Query
-        | Source::XeQuery
-        | Source::Kfd
-        | Source::SystemMemory => GpuSource::Drm,
+        FigureSource::Nvml | FigureSource::NvmlAccounting => GpuSource::Nvml,
+        FigureSource::NvidiaSmi => GpuSource::NvidiaSmi,
+        FigureSource::Dxgi | FigureSource::Pdh => GpuSource::Windows,
+        FigureSource::Metal => GpuSource::Metal,
+        FigureSource::Fdinfo
+        | FigureSource::AmdgpuSysfs
+        | FigureSource::I915Query
+        | FigureSource::XeQuery
+        | FigureSource::Kfd
+        | FigureSource::SystemMemory => GpuSource::Drm,
     }
 }
 

@@ -12,11 +12,11 @@ use std::{
 use super::{GpuSample, MemberGpuUse, OnDevice};
 use crate::{
     Roots, Unavailable,
-    gpu::{Device, Gap, GpuQuerySource, Listing, Monitor, PidSpace, Source},
+    gpu::{Device, FigureSource, Gap, GpuQuerySource, Listing, Monitor, PidSpace},
     job::{
         Pace,
         identity::MemberId,
-        os::{OpenDevices, quiet_thread},
+        os::{OpenDevices, thread_with_signals_blocked},
     },
 };
 
@@ -62,7 +62,7 @@ impl GpuWatch {
         let (sender, samples) = channel();
         let (thread_shared, roots) = (Arc::clone(&shared), roots.clone());
         // Without a thread there are no samples, and the record says so.
-        let started = quiet_thread::start("hw-gpu", WATCH_STACK_BYTES, move || {
+        let started = thread_with_signals_blocked::start("hw-gpu", WATCH_STACK_BYTES, move || {
             read(&roots, pace, &thread_shared, &sender);
         });
         let mut watch = Self { samples, shared, first: Vec::new(), is_open: started.is_ok() };
@@ -170,7 +170,7 @@ fn hides_users_of(device: &Device, all: &[Device], gap: &Gap) -> bool {
 }
 
 fn is_asked_by_nvidia(device: &Device) -> bool {
-    matches!(device.used.source, Source::Nvml | Source::NvidiaSmi)
+    matches!(device.used.source, FigureSource::Nvml | FigureSource::NvidiaSmi)
 }
 
 fn on_device(
@@ -208,19 +208,19 @@ fn on_device(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{DeviceId, Figure, Kind, Pool, Reading, Scope};
+    use crate::gpu::{AmountKind, DeviceId, Figure, FigureScope, Pool, Reading};
 
-    fn device(id: &str, source: Source) -> Device {
+    fn device(id: &str, source: FigureSource) -> Device {
         let reading = Reading::Unknown(Unavailable::NotProvided);
-        let figure = Figure::new(reading, Scope::Device, Pool::Dedicated, Kind::Resident, source);
+        let figure = Figure::new(reading, FigureScope::Device, Pool::Dedicated, AmountKind::Resident, source);
         Device::named(DeviceId::new(id), &figure)
     }
 
     #[test]
     fn a_gap_hides_users_of_its_own_device_or_of_all_devices_of_its_source() {
-        let whole = device("GPU-1", Source::Nvml);
-        let part = device("GPU-1/0", Source::Nvml);
-        let other = device("0000:03:00.0", Source::Fdinfo);
+        let whole = device("GPU-1", FigureSource::Nvml);
+        let part = device("GPU-1/0", FigureSource::Nvml);
+        let other = device("0000:03:00.0", FigureSource::Fdinfo);
         let all = [whole, part, other];
         let hidden = |gap: Gap| [0, 1, 2].map(|place: usize| hides_users_of(&all[place], &all, &gap));
         let failed = || Unavailable::Failed("reason".into());

@@ -20,7 +20,7 @@ use crate::{
     bounded::{self, Extent, MAX_PROCESS_FILE_BYTES},
     job::unix::thread_cpu,
     process::linux::stat::Stat,
-    quiet_thread,
+    thread_with_signals_blocked,
 };
 
 /// Most threads, late ones included. Nothing is read while all of them are late.
@@ -150,7 +150,7 @@ impl Thread {
         let (sender, answers) = channel();
         let tid = Arc::new(AtomicI32::new(0));
         let own_tid = Arc::clone(&tid);
-        quiet_thread::start("hw-map-reader", READER_STACK_BYTES, move || {
+        thread_with_signals_blocked::start("hw-map-reader", READER_STACK_BYTES, move || {
             own_tid.store(rustix::thread::gettid().as_raw_nonzero().get(), Relaxed);
             for Request { path, most, mut text } in received {
                 let begin = thread_cpu();

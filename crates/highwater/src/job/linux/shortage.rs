@@ -13,7 +13,7 @@ use super::{cgroup::JobGroup, clock::monotonic};
 use crate::{
     Roots,
     bounded::{self, MAX_VALUE_BYTES},
-    cgroup::Own,
+    cgroup::OwnGroup,
     job::ledger::OomSeen,
     process::INITIAL_PID_NAMESPACE,
     record::{Pressure, PressureOf},
@@ -39,8 +39,9 @@ struct Stalled {
 impl Shortage {
     pub(super) fn watch(roots: &Roots, group: Option<&JobGroup>) -> Self {
         // The topmost group is the machine, which has its own files.
-        let own =
-            Own::with_memory(roots).map(|(own, _)| own).filter(|own| own.with_parents().nth(1).is_some());
+        let own = OwnGroup::with_memory(roots)
+            .map(|(own, _)| own)
+            .filter(|own| own.with_parents().nth(1).is_some());
         let own = own.map(|own| own.group().to_owned());
         let of_job = group.map(|group| (group.path().join("memory.pressure"), PressureOf::Job));
         let of_cgroup = own.as_ref().map(|own| (own.join("memory.pressure"), PressureOf::Cgroup));

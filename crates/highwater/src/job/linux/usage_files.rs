@@ -12,7 +12,7 @@ use crate::{
     job::resource_use::{CpuUse, IoBytes, ResourceUse, UsageWanted},
     process::linux::{
         facts::cpu_time,
-        io::Io,
+        io::ProcIo,
         stat::{Spent, Stat},
     },
 };
@@ -76,12 +76,12 @@ impl UsageFiles {
             return Some(reading);
         }
         reading.with_waited.io =
-            get(self.io.as_ref(), || path("io"), text).and_then(|()| Io::parse(text)).map(moved);
+            get(self.io.as_ref(), || path("io"), text).and_then(|()| ProcIo::parse(text)).map(moved);
         reading.own.io = if !has_waited {
             reading.with_waited.io
         } else if threads <= 1 {
             get(self.task_io.as_ref(), || path(&format!("task/{pid}/io")), text)
-                .and_then(|()| Io::parse(text))
+                .and_then(|()| ProcIo::parse(text))
                 .map(moved)
         } else {
             threads_io(&path("task"), text)
@@ -100,7 +100,7 @@ fn get(kept: Option<&File>, path: impl FnOnce() -> PathBuf, text: &mut Vec<u8>) 
 fn threads_io(tasks: &PathBuf, text: &mut Vec<u8>) -> Option<IoBytes> {
     let threads = std::fs::read_dir(tasks).ok()?;
     let each = threads.flatten().filter_map(|thread| {
-        read_into(&thread.path().join("io"), text).then(|| Io::parse(text)).flatten().map(moved)
+        read_into(&thread.path().join("io"), text).then(|| ProcIo::parse(text)).flatten().map(moved)
     });
     each.reduce(|sum, one| sum + one)
 }
@@ -115,7 +115,7 @@ fn cpu(spent: &Spent) -> CpuUse {
     }
 }
 
-fn moved(io: Io) -> IoBytes {
+fn moved(io: ProcIo) -> IoBytes {
     IoBytes {
         read: Some(io.rchar),
         written: Some(io.wchar),

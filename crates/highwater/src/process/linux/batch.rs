@@ -10,11 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{directory::Directory, facts};
+use super::{directory::ProcDirectory, facts};
 use crate::{
     Roots,
     process::{Arguments, ProcessId, ReadProcess},
-    quiet_thread,
+    thread_with_signals_blocked,
 };
 
 /// The time that a process may take. Each that takes longer halves it, so that all of them together take two
@@ -27,7 +27,7 @@ const MAX_LATE_THREADS: usize = 16;
 const BATCH_STACK_BYTES: usize = 128 << 10;
 
 /// Reads the name of a process from its arguments.
-type ReadName = fn(&Directory) -> Option<String>;
+type ReadName = fn(&ProcDirectory) -> Option<String>;
 
 /// A reader of batches of processes, which remembers those that have not answered yet.
 #[derive(Debug)]
@@ -53,19 +53,19 @@ struct LateProcess {
 /// The results of a thread so far.
 #[derive(Debug)]
 struct Batch {
-    progress: Mutex<Progress>,
+    progress: Mutex<BatchProgress>,
     ended: Condvar,
 }
 
 #[derive(Debug)]
-struct Progress {
+struct BatchProgress {
     read: Vec<ReadProcess>,
-    step: Step,
+    step: BatchStep,
 }
 
 /// The step that a thread has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum BatchStep {
     /// It reads files that no process can delay.
     Reading,
     /// It reads the arguments of the process that was read last.
@@ -89,7 +89,7 @@ impl Batches {
         let mut all = Vec::new();
         let mut patience = self.patience;
         while all.len() < pids.len() {
-            self.late.retain(|late| late.batch.lock().step != Step::Ended);
+            self.late.retain(|late| late.batch.lock().step != BatchStep::Ended);
             let task = Arc::new(Task {
                 roots: roots.clone(),
                 pids: pids[all.len()..].to_vec(),
@@ -113,8 +113,10 @@ impl Batches {
 impl Task {
     fn start(self: &Arc<Self>, batch: &Arc<Batch>, read_name: ReadName) -> io::Result<()> {
         let (task, end) = (Arc::clone(self), EndOfBatch(Arc::clone(batch)));
-        quiet_thread::start("hw-processes", BATCH_STACK_BYTES, move || task.run(&end.0, Some(read_name)))
-            .map(drop)
+        thread_with_signals_blocked::start("hw-processes", BATCH_STACK_BYTES, move || {
+            task.run(&end.0, Some(read_name))
+        })
+        .map(drop)
     }
 
     /// Reads all of them, with their names if there is a `read_name`.
@@ -143,11 +145,11 @@ impl Task {
 
 impl Batch {
     fn of(count: usize) -> Self {
-        let progress = Progress { read: Vec::with_capacity(count), step: Step::Reading };
+        let progress = BatchProgress { read: Vec::with_capacity(count), step: BatchStep::Reading };
         Self { progress: Mutex::new(progress), ended: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Progress> {
+    fn lock(&self) -> MutexGuard<'_, BatchProgress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,18 +158,18 @@ impl Batch {
         let mut progress = self.lock();
         loop {
             let before = progress.read.len();
-            let goes_on = |progress: &mut Progress| progress.step != Step::Ended;
+            let goes_on = |progress: &mut BatchProgress| progress.step != BatchStep::Ended;
             (progress, _) = self
                 .ended
                 .wait_timeout_while(progress, patience, goes_on)
                 .unwrap_or_else(PoisonError::into_inner);
-            let is_late = progress.step == Step::ReadingArguments && progress.read.len() == before;
-            if progress.step == Step::Ended {
+            let is_late = progress.step == BatchStep::ReadingArguments && progress.read.len() == before;
+            if progress.step == BatchStep::Ended {
                 all.append(&mut progress.read);
                 return None;
             }
             if is_late {
-                progress.step = Step::Abandoned;
+                progress.step = BatchStep::Abandoned;
                 all.append(&mut progress.read);
                 let last = all.last_mut()?;
                 last.arguments = Arguments::Late;
@@ -179,21 +181,21 @@ impl Batch {
     /// Stores one process. Returns whether the thread is to continue.
     fn note(&self, read: ReadProcess, reads_arguments: bool) -> bool {
         let mut progress = self.lock();
-        if progress.step == Step::Abandoned {
+        if progress.step == BatchStep::Abandoned {
             return false;
         }
         progress.read.push(read);
-        progress.step = if reads_arguments { Step::ReadingArguments } else { Step::Reading };
+        progress.step = if reads_arguments { BatchStep::ReadingArguments } else { BatchStep::Reading };
         true
     }
 
     /// Stores a name. Returns whether the thread is to continue. A late name does not count.
     fn note_name(&self, name: Option<String>) -> bool {
         let mut progress = self.lock();
-        if progress.step == Step::Abandoned {
+        if progress.step == BatchStep::Abandoned {
             return false;
         }
-        progress.step = Step::Reading;
+        progress.step = BatchStep::Reading;
         if let (Some(name), Some(Ok(facts))) =
             (name, progress.read.last_mut().map(|read| read.facts.as_mut()))
         {
@@ -208,7 +210,7 @@ struct EndOfBatch(Arc<Batch>);
 
 impl Drop for EndOfBatch {
     fn drop(&mut self) {
-        self.0.lock().step = Step::Ended;
+        self.0.lock().step = BatchStep::Ended;
         self.0.ended.notify_all();
     }
 }

@@ -14,13 +14,13 @@ use crate::{
     bounded::{self, Extent, MAX_PROCESS_FILE_BYTES},
 };
 
-pub(super) struct Directory {
+pub(super) struct ProcDirectory {
     fd: OwnedFd,
     path: PathBuf,
     pid: u32,
 }
 
-impl Directory {
+impl ProcDirectory {
     /// Opens the directory; `None` is the calling process, also if procfs belongs to another pid namespace.
     pub(super) fn open(roots: &Roots, pid: Option<u32>) -> Result<Self, Error> {
         let name = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use super::{Directory, Stat, no_thread, of_arguments, parsed, status};
+use super::{ProcDirectory, Stat, no_thread, of_arguments, parsed, status};
 use crate::{
     Error, Roots, Unavailable,
     process::{ProcessFacts, ProcessId},
@@ -19,8 +19,8 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
 }
 
 /// Reads the files that no process can delay; the name is the kernel's.
-pub(super) fn without_arguments(roots: &Roots, pid: u32) -> Result<(Directory, ProcessFacts), Error> {
-    let process = Directory::open(roots, Some(pid))?;
+pub(super) fn without_arguments(roots: &Roots, pid: u32) -> Result<(ProcDirectory, ProcessFacts), Error> {
+    let process = ProcDirectory::open(roots, Some(pid))?;
     let stat = parsed(&process, "stat", Stat::parse)?;
     let status = status(&process);
     let id = ProcessId { pid: stat.pid, start_ticks: stat.start_ticks };

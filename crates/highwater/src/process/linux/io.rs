@@ -9,7 +9,7 @@ use super::decimal::{self, complete_lines};
 
 /// The values of the file, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Io {
+pub(crate) struct ProcIo {
     /// Returned by read(2) and its like.
     pub rchar: u64,
     /// Passed to write(2) and its like.
@@ -20,7 +20,7 @@ pub(crate) struct Io {
     pub write_bytes: u64,
 }
 
-impl Io {
+impl ProcIo {
     /// Parses the file; `None` if a line is missing or was cut.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let value = |key: &[u8]| {
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn captured() {
-        let io = Io::parse(CAPTURED).unwrap();
+        let io = ProcIo::parse(CAPTURED).unwrap();
         assert_eq!((io.rchar, io.wchar), (323_934_931, 323_929_600));
         assert_eq!((io.read_bytes, io.write_bytes), (53_248, 323_932_160));
     }
@@ -56,8 +56,8 @@ mod tests {
     fn cut_or_foreign_is_nothing() {
         let needed = CAPTURED.len() - b"cancelled_write_bytes: 4096\n".len();
         for end in 0..needed {
-            assert_eq!(Io::parse(&CAPTURED[..end]), None, "cut at {end}");
+            assert_eq!(ProcIo::parse(&CAPTURED[..end]), None, "cut at {end}");
         }
-        assert_eq!(Io::parse(b"rchar: -1\nwchar: 2\nread_bytes: 3\nwrite_bytes: 4\n"), None);
+        assert_eq!(ProcIo::parse(b"rchar: -1\nwchar: 2\nread_bytes: 3\nwrite_bytes: 4\n"), None);
     }
 }

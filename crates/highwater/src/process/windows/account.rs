@@ -27,13 +27,13 @@ const LARGEST: usize = 256;
 const LONGEST: u32 = 512;
 
 /// Known accounts by SID: a look-up may ask another machine, and take seconds to fail.
-static KNOWN: Mutex<Option<HashMap<Vec<u8>, Answer>>> = Mutex::new(None);
+static KNOWN: Mutex<Option<HashMap<Vec<u8>, AccountAnswer>>> = Mutex::new(None);
 /// The age of a failure after which the look-up is repeated. A name stays valid.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(300);
 
 /// The result of looking a SID up, and its time.
 #[derive(Debug, Clone)]
-struct Answer {
+struct AccountAnswer {
     at: Instant,
     name: Result<String, Unavailable>,
 }
@@ -57,14 +57,14 @@ fn known(
     look_up: impl FnOnce() -> Result<String, Unavailable>,
 ) -> Result<String, Unavailable> {
     let lock = || KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(Answer { at, name }) = lock().as_ref().and_then(|known| known.get(&sid))
+    if let Some(AccountAnswer { at, name }) = lock().as_ref().and_then(|known| known.get(&sid))
         && (name.is_ok() || now.duration_since(*at) < ASKED_AGAIN_AFTER)
     {
         return name.clone();
     }
     // The lock is not held during the look-up.
     let name = look_up();
-    lock().get_or_insert_default().insert(sid, Answer { at: now, name: name.clone() });
+    lock().get_or_insert_default().insert(sid, AccountAnswer { at: now, name: name.clone() });
     name
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use highwater::analysis::{Row, Verdict};
+use highwater::analysis::{ComparisonRow, Verdict};
 
 use super::{CheckReport, figures};
 use crate::{
@@ -77,7 +77,7 @@ fn cases(report: &CheckReport<'_>) -> Vec<(String, JunitOutcome)> {
     cases
 }
 
-fn of_row(row: &Row) -> JunitOutcome {
+fn of_row(row: &ComparisonRow) -> JunitOutcome {
     let (base, candidate) = (phrases::side(&row.base), phrases::side(&row.candidate));
     let said = format!("{base} in the base, {candidate} now: {}", phrases::verdict(row));
     match row.verdict {

@@ -1,6 +1,6 @@
 //! A figure of GPU memory in JSON, with its bounds, certainty and reason.
 
-use highwater::gpu::{Figure, Kind, Pool, Reading, Source};
+use highwater::gpu::{AmountKind, Figure, FigureSource, Pool, Reading};
 use serde::{Serialize, ser::SerializeMap};
 
 /// `NAME_bytes`, `NAME_certainty`, and the bounds where it has some. What is unknown is null.
@@ -52,20 +52,20 @@ impl Serialize for Reasons {
     }
 }
 
-pub(crate) fn source(source: Source) -> &'static str {
+pub(crate) fn source(source: FigureSource) -> &'static str {
     match source {
-        Source::Nvml => "nvml",
-        Source::NvmlAccounting => "nvml_accounting",
-        Source::NvidiaSmi => "nvidia_smi",
-        Source::Fdinfo => "fdinfo",
-        Source::AmdgpuSysfs => "amdgpu_sysfs",
-        Source::I915Query => "i915_query",
-        Source::XeQuery => "xe_query",
-        Source::Kfd => "kfd",
-        Source::SystemMemory => "system_memory",
-        Source::Dxgi => "dxgi",
-        Source::Pdh => "pdh",
-        Source::Metal => "metal",
+        FigureSource::Nvml => "nvml",
+        FigureSource::NvmlAccounting => "nvml_accounting",
+        FigureSource::NvidiaSmi => "nvidia_smi",
+        FigureSource::Fdinfo => "fdinfo",
+        FigureSource::AmdgpuSysfs => "amdgpu_sysfs",
+        FigureSource::I915Query => "i915_query",
+        FigureSource::XeQuery => "xe_query",
+        FigureSource::Kfd => "kfd",
+        FigureSource::SystemMemory => "system_memory",
+        FigureSource::Dxgi => "dxgi",
+        FigureSource::Pdh => "pdh",
+        FigureSource::Metal => "metal",
         _ => "other",
     }
 }
@@ -79,15 +79,15 @@ pub(crate) fn pool(pool: Pool) -> &'static str {
     }
 }
 
-pub(crate) fn kind(kind: Kind) -> &'static str {
+pub(crate) fn kind(kind: AmountKind) -> &'static str {
     match kind {
-        Kind::Resident => "resident",
-        Kind::Allocated => "allocated",
-        Kind::Budget => "budget",
-        Kind::Committed => "committed",
-        Kind::Capacity => "capacity",
-        Kind::Free => "free",
-        Kind::Peak => "peak",
+        AmountKind::Resident => "resident",
+        AmountKind::Allocated => "allocated",
+        AmountKind::Budget => "budget",
+        AmountKind::Committed => "committed",
+        AmountKind::Capacity => "capacity",
+        AmountKind::Free => "free",
+        AmountKind::Peak => "peak",
         _ => "other",
     }
 }

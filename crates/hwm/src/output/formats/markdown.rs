@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use highwater::analysis::{Row, Verdict};
+use highwater::analysis::{ComparisonRow, Verdict};
 
 use crate::judgement::Judgement;
 use crate::{
@@ -56,7 +56,7 @@ fn head(first: &str, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "|---|---:|---:|---:|---|")
 }
 
-fn line(row: &Row, out: &mut dyn Write) -> io::Result<()> {
+fn line(row: &ComparisonRow, out: &mut dyn Write) -> io::Result<()> {
     let verdict = phrases::verdict(row);
     let strong = if row.decides && row.verdict == Verdict::Regression { "**" } else { "" };
     let (base, candidate) = (phrases::side(&row.base), phrases::side(&row.candidate));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use highwater::analysis::{Row, Verdict};
+use highwater::analysis::{ComparisonRow, Verdict};
 
 use crate::judgement::Judgement;
 use crate::{
@@ -97,7 +97,7 @@ struct ComparisonCells {
 }
 
 impl ComparisonCells {
-    fn of(row: &Row) -> Self {
+    fn of(row: &ComparisonRow) -> Self {
         let name = text::shorten(&text::printable(&phrases::name(&row.what)), MAX_NAME_WIDTH);
         let sides = [&row.base, &row.candidate].map(phrases::side);
         let [base, candidate] = sides;

@@ -3,10 +3,10 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::*;
-use crate::gpu::drm::any_text;
+use crate::gpu::drm::fuzz_entry;
 
-fn client(text: &str) -> Client {
-    Client::parse(text.as_bytes()).expect("a client")
+fn client(text: &str) -> DrmClient {
+    DrmClient::parse(text.as_bytes()).expect("a client")
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn what_is_no_client() {
         "drm-driver: cut",
         "",
     ] {
-        assert_eq!(Client::parse(text.as_bytes()), None, "{text:?}");
+        assert_eq!(DrmClient::parse(text.as_bytes()), None, "{text:?}");
     }
 }
 
@@ -153,14 +153,14 @@ fn lines() -> impl Strategy<Value = Vec<String>> {
 proptest! {
     #[test]
     fn any_bytes(text in prop::collection::vec(any::<u8>(), 0..400)) {
-        any_text::parse(&text);
+        fuzz_entry::parse(&text);
     }
 
     #[test]
     fn any_values(keys in prop::collection::vec("(drm-)?(total|resident|shared|memory|engine|cycles)-(vram|local|gtt|x)[01]?", 0..20),
                   values in prop::collection::vec(any::<u64>(), 20)) {
         let lines = keys.iter().zip(values).map(|(key, value)| format!("{key}:\t{value}\n"));
-        any_text::parse(lines.collect::<String>().as_bytes());
+        fuzz_entry::parse(lines.collect::<String>().as_bytes());
     }
 
     #[test]
@@ -168,7 +168,7 @@ proptest! {
         let mut shuffled = lines.clone();
         // The key has nothing to do with the order.
         shuffled.sort_by_key(|line| line.bytes().fold(seed, |sum, byte| sum.rotate_left(7) ^ u64::from(byte)));
-        prop_assert_eq!(Client::parse(lines.concat().as_bytes()), Client::parse(shuffled.concat().as_bytes()));
+        prop_assert_eq!(DrmClient::parse(lines.concat().as_bytes()), DrmClient::parse(shuffled.concat().as_bytes()));
     }
 
     #[test]
@@ -176,6 +176,6 @@ proptest! {
         prop_assume!(!key.starts_with("drm-"));
         let mut more = lines.clone();
         more.insert(at.index(lines.len() + 1), format!("{key}: {value}\n"));
-        prop_assert_eq!(Client::parse(lines.concat().as_bytes()), Client::parse(more.concat().as_bytes()));
+        prop_assert_eq!(DrmClient::parse(lines.concat().as_bytes()), DrmClient::parse(more.concat().as_bytes()));
     }
 }

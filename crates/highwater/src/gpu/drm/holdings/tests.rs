@@ -1,28 +1,34 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::gpu::{DeviceId, drm::fdinfo::Client};
+use crate::gpu::{DeviceId, drm::fdinfo::DrmClient};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 fn device(driver: &str) -> Device {
     let unknown = Reading::Unknown(Unavailable::NotProvided);
-    let figure = Figure::new(unknown, Scope::Device, Pool::Dedicated, Kind::Resident, Source::Fdinfo);
+    let figure = Figure::new(
+        unknown,
+        FigureScope::Device,
+        Pool::Dedicated,
+        AmountKind::Resident,
+        FigureSource::Fdinfo,
+    );
     Device { driver: Some(driver.into()), ..Device::named(DeviceId::new("0000:03:00.0"), &figure) }
 }
 
-fn of(driver: &str, texts: &[&str]) -> Usage {
-    let parse = |text: &&str| Client::parse(text.as_bytes()).ok_or(Unavailable::NotProvided);
+fn of(driver: &str, texts: &[&str]) -> GpuUsage {
+    let parse = |text: &&str| DrmClient::parse(text.as_bytes()).ok_or(Unavailable::NotProvided);
     usage(7, &device(driver), &texts.iter().map(parse).collect::<Vec<_>>())
 }
 
 /// (bytes, pool, kind) of the memory on the device, and the bytes in system RAM besides.
-type Expected = (Option<u64>, Pool, Kind, Option<u64>);
+type Expected = (Option<u64>, Pool, AmountKind, Option<u64>);
 
 #[test]
 fn figures_of_every_sample() {
-    use {Kind::*, Pool::*};
+    use {AmountKind::*, Pool::*};
     let samples: [(&str, &str, Expected); 14] = [
         (
             "amdgpu",
@@ -87,7 +93,7 @@ fn figures_of_every_sample() {
         assert_eq!(usage.vram.reading.known(), bytes, "{text}");
         assert_eq!((usage.vram.pool, usage.vram.kind), (pool, kind), "{text}");
         assert_eq!((usage.system.reading.known(), usage.system.pool), (system, Pool::System), "{text}");
-        assert_eq!((usage.vram.scope, usage.vram.source), (Scope::Process, Source::Fdinfo));
+        assert_eq!((usage.vram.scope, usage.vram.source), (FigureScope::Process, FigureSource::Fdinfo));
         if bytes.is_none() {
             assert_eq!(usage.vram.reading, Reading::Unknown(Unavailable::NotProvided), "{text}");
         }
@@ -159,7 +165,7 @@ fn amdgpu_of_6_10_says_what_is_shared_of_its_own_key() {
     };
     let usage = of("amdgpu", &[&text(1), &text(2)]);
     assert_eq!(usage.vram.reading, Reading::Between { lower: 1600 * KIB, upper: 2000 * KIB });
-    assert_eq!(usage.vram.kind, Kind::Allocated);
+    assert_eq!(usage.vram.kind, AmountKind::Allocated);
 }
 
 #[test]
@@ -180,9 +186,9 @@ fn a_client_that_tells_nothing_leaves_a_lower_bound() {
     let (told, untold) =
         ("drm-client-id: 1\ndrm-total-vram0: 10\ndrm-resident-vram0: 10\n", "drm-client-id: 2\n");
     let usage = of("xe", &[told, untold]);
-    assert_eq!((usage.vram.reading, usage.vram.kind), (Reading::AtLeast(10), Kind::Resident));
+    assert_eq!((usage.vram.reading, usage.vram.kind), (Reading::AtLeast(10), AmountKind::Resident));
     let mixed = of("xe", &[told, "drm-client-id: 3\ndrm-total-vram0: 5\n"]);
-    assert_eq!((mixed.vram.reading, mixed.vram.kind), (Reading::AtLeast(10), Kind::Allocated));
+    assert_eq!((mixed.vram.reading, mixed.vram.kind), (Reading::AtLeast(10), AmountKind::Allocated));
 }
 
 #[test]

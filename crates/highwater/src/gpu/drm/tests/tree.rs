@@ -4,11 +4,11 @@ use std::{fs, os::unix::fs::symlink};
 
 use crate::{Roots, gpu::Monitor};
 
-pub(super) struct Tree {
+pub(super) struct MachineTree {
     directory: tempfile::TempDir,
 }
 
-impl Tree {
+impl MachineTree {
     /// Makes a machine with a process 1 that does not use GPUs.
     pub(super) fn new() -> Self {
         let tree = Self { directory: tempfile::tempdir().unwrap() };

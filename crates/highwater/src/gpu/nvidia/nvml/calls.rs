@@ -8,7 +8,7 @@ use std::{
 use super::{
     codes::Code,
     library::{DeviceNumber, DeviceText, Handle, Library, SystemText},
-    rows::{self, Layout, Row},
+    rows::{self, NvmlRow, RowLayout},
 };
 use crate::Unavailable;
 
@@ -20,13 +20,13 @@ const TRIES: u32 = 8;
 
 /// A list of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum List {
+pub(crate) enum ProcessList {
     Compute,
     Graphics,
     Mps,
 }
 
-impl List {
+impl ProcessList {
     pub(crate) const ALL: [Self; 3] = [Self::Compute, Self::Graphics, Self::Mps];
 
     pub(crate) fn name(self) -> &'static str {
@@ -51,7 +51,7 @@ pub(crate) struct Memory {
 /// `nvmlMemory_t`.
 #[repr(C)]
 #[derive(Default)]
-struct MemoryV1 {
+struct NvmlMemoryV1 {
     total: u64,
     free: u64,
     used: u64,
@@ -60,7 +60,7 @@ struct MemoryV1 {
 /// `nvmlMemory_v2_t`.
 #[repr(C)]
 #[derive(Default)]
-struct MemoryV2 {
+struct NvmlMemoryV2 {
     version: u32,
     total: u64,
     reserved: u64,
@@ -70,7 +70,7 @@ struct MemoryV2 {
 
 /// `nvmlPciInfo_t` (version 3; the older ones are shorter), with room to spare.
 #[repr(C)]
-struct Pci {
+struct NvmlPci {
     bus_id_legacy: [u8; 16],
     /// Domain, bus, device, device id, subsystem id.
     numbers: [u32; 5],
@@ -175,7 +175,7 @@ impl Library {
     }
 
     pub(super) fn bus_id(&self, device: Handle) -> Result<String, Code> {
-        let mut pci = Pci { bus_id_legacy: [0; 16], numbers: [0; 5], bus_id: [0; 32], spare: [0; 16] };
+        let mut pci = NvmlPci { bus_id_legacy: [0; 16], numbers: [0; 5], bus_id: [0; 32], spare: [0; 16] };
         // SAFETY: all versions of the struct fit into `pci`.
         let place = newest(&self.functions.pci, |_, get| unsafe { get(device, (&raw mut pci).cast()) })?;
         if place == 0 { text(&pci.bus_id) } else { text(&pci.bus_id_legacy) }
@@ -183,31 +183,31 @@ impl Library {
 
     pub(super) fn memory(&self, device: Handle) -> Result<Memory, Code> {
         let [second, first] = self.functions.memory;
-        let mut v2 = MemoryV2 { version: version_of::<MemoryV2>(2), ..MemoryV2::default() };
+        let mut v2 = NvmlMemoryV2 { version: version_of::<NvmlMemoryV2>(2), ..NvmlMemoryV2::default() };
         // SAFETY: `v2` is the struct that this function writes.
         let told = present(second)
             .and_then(|get| Code::check(unsafe { get(device, (&raw mut v2).cast::<c_void>()) }));
         match told {
             Ok(()) => {
-                let MemoryV2 { total, reserved, free, used, .. } = v2;
+                let NvmlMemoryV2 { total, reserved, free, used, .. } = v2;
                 return Ok(Memory { total, free, used, reserved: Some(reserved) });
             }
             Err(code)
                 if code.is_of_version() || matches!(code, Code::NOT_SUPPORTED | Code::INVALID_ARGUMENT) => {}
             Err(code) => return Err(code),
         }
-        let mut v1 = MemoryV1::default();
+        let mut v1 = NvmlMemoryV1::default();
         // SAFETY: `v1` is the struct that this function writes.
         Code::check(unsafe { present(first)?(device, (&raw mut v1).cast()) })?;
         Ok(Memory { total: v1.total, free: v1.free, used: v1.used, reserved: None })
     }
 
     /// Reads one list of processes.
-    pub(super) fn processes(&self, list: List, device: Handle) -> Result<Vec<Row>, Unavailable> {
+    pub(super) fn processes(&self, list: ProcessList, device: Handle) -> Result<Vec<NvmlRow>, Unavailable> {
         let versions = match list {
-            List::Compute => &self.functions.compute,
-            List::Graphics => &self.functions.graphics,
-            List::Mps => &self.functions.mps,
+            ProcessList::Compute => &self.functions.compute,
+            ProcessList::Graphics => &self.functions.graphics,
+            ProcessList::Mps => &self.functions.mps,
         };
         let mut wanted = 64;
         for _ in 0..TRIES {
@@ -222,7 +222,7 @@ impl Library {
             let count = usize::try_from(count).unwrap_or(usize::MAX);
             match told {
                 Ok(place) => {
-                    let layout = if place < 2 { Layout::V2 } else { Layout::V1 };
+                    let layout = if place < 2 { RowLayout::V2 } else { RowLayout::V1 };
                     let bytes: Vec<u8> = room.iter().flat_map(|word| word.to_ne_bytes()).collect();
                     return rows::rows(&bytes, count, capacity, layout);
                 }
@@ -326,9 +326,9 @@ fn device_number(get: Option<DeviceNumber>, device: Handle) -> Result<u32, Code>
 // The sizes are those of nvml.h.
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(
-    size_of::<MemoryV1>() == 24
-        && size_of::<MemoryV2>() == 40
+    size_of::<NvmlMemoryV1>() == 24
+        && size_of::<NvmlMemoryV2>() == 40
         && size_of::<Accounting>() == 56
-        && version_of::<MemoryV2>(2) == 0x0200_0028
+        && version_of::<NvmlMemoryV2>(2) == 0x0200_0028
         && version_of::<Addressing>(1) == 0x0100_0008
 );

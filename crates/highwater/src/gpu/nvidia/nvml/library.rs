@@ -25,7 +25,7 @@ pub(super) type DeviceText = unsafe extern "C" fn(Handle, *mut c_char, u32) -> u
 pub(super) type DeviceNumber = unsafe extern "C" fn(Handle, *mut u32) -> u32;
 pub(super) type DeviceNumbers = unsafe extern "C" fn(Handle, *mut u32, *mut u32) -> u32;
 pub(super) type DeviceStruct = unsafe extern "C" fn(Handle, *mut c_void) -> u32;
-pub(super) type Processes = unsafe extern "C" fn(Handle, *mut u32, *mut c_void) -> u32;
+pub(super) type DeviceProcesses = unsafe extern "C" fn(Handle, *mut u32, *mut c_void) -> u32;
 pub(super) type Part = unsafe extern "C" fn(Handle, u32, *mut Handle) -> u32;
 pub(super) type OfProcess = unsafe extern "C" fn(Handle, u32, *mut c_void) -> u32;
 
@@ -41,9 +41,9 @@ pub(super) struct Functions {
     pub(super) uuid: Option<DeviceText>,
     pub(super) pci: [Option<DeviceStruct>; 3],
     pub(super) memory: [Option<DeviceStruct>; 2],
-    pub(super) compute: [Option<Processes>; 3],
-    pub(super) graphics: [Option<Processes>; 3],
-    pub(super) mps: [Option<Processes>; 3],
+    pub(super) compute: [Option<DeviceProcesses>; 3],
+    pub(super) graphics: [Option<DeviceProcesses>; 3],
+    pub(super) mps: [Option<DeviceProcesses>; 3],
     pub(super) accounting_mode: Option<DeviceNumber>,
     pub(super) accounting_stats: Option<OfProcess>,
     pub(super) addressing_mode: Option<DeviceStruct>,

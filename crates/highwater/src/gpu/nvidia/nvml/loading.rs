@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::fork::Generation;
+use crate::fork::ForkGeneration;
 
 /// The number of threads inside (low half), and the process that counts (high half).
 static INSIDE: AtomicU64 = AtomicU64::new(0);
@@ -17,7 +17,7 @@ pub(super) struct Loading(());
 impl Loading {
     /// Enters; `None` in a process that was forked while another thread was inside.
     pub(super) fn begin() -> Option<Self> {
-        let own = Generation::current().number();
+        let own = ForkGeneration::current().number();
         let mut seen = INSIDE.load(Ordering::Acquire);
         loop {
             let count = after(seen, own)?;

@@ -21,7 +21,7 @@ const NO_INSTANCE: u32 = u32::MAX;
 
 /// One process in the driver's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Row {
+pub(crate) struct NvmlRow {
     pub(crate) pid: u32,
     /// `None` if the driver says that it is not available.
     pub(crate) used: Option<u64>,
@@ -31,14 +31,14 @@ pub(crate) struct Row {
 
 /// The layouts that a function may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Layout {
+pub(crate) enum RowLayout {
     /// `nvmlProcessInfo_v1_t`: 16 bytes, no instances.
     V1,
     /// `nvmlProcessInfo_v2_t`: 24 bytes, or 32 with `usedGpuCcProtectedMemory`.
     V2,
 }
 
-impl Layout {
+impl RowLayout {
     fn strides(self) -> &'static [usize] {
         match self {
             Self::V1 => &[16],
@@ -63,8 +63,8 @@ pub(crate) fn rows(
     bytes: &[u8],
     count: usize,
     capacity: usize,
-    layout: Layout,
-) -> Result<Vec<Row>, Unavailable> {
+    layout: RowLayout,
+) -> Result<Vec<NvmlRow>, Unavailable> {
     if count == 0 {
         return Ok(Vec::new());
     }
@@ -77,7 +77,7 @@ pub(crate) fn rows(
 }
 
 /// Finds the size of a row: the driver wrote `count` of them, or cleared the room for `capacity` first.
-fn stride(bytes: &[u8], count: usize, capacity: usize, layout: Layout) -> Option<usize> {
+fn stride(bytes: &[u8], count: usize, capacity: usize, layout: RowLayout) -> Option<usize> {
     let written = bytes.iter().rposition(|byte| *byte != SENTINEL)? + 1;
     let fits = |rows: usize| {
         layout.strides().iter().copied().find(|stride| rows.checked_mul(*stride) == Some(written))
@@ -85,14 +85,14 @@ fn stride(bytes: &[u8], count: usize, capacity: usize, layout: Layout) -> Option
     fits(count).or_else(|| fits(capacity)).filter(|stride| count <= bytes.len() / stride)
 }
 
-fn parse(row: &[u8], layout: Layout) -> Option<Row> {
+fn parse(row: &[u8], layout: RowLayout) -> Option<NvmlRow> {
     let u32_at = |at: usize| Some(u32::from_ne_bytes(row.get(at..at + 4)?.try_into().ok()?));
     let u64_at = |at: usize| Some(u64::from_ne_bytes(row.get(at..at + 8)?.try_into().ok()?));
     let instance = match layout {
-        Layout::V1 => None,
-        Layout::V2 => Some((u32_at(16)?, u32_at(20)?)),
+        RowLayout::V1 => None,
+        RowLayout::V2 => Some((u32_at(16)?, u32_at(20)?)),
     };
-    Some(Row {
+    Some(NvmlRow {
         pid: u32_at(0)?,
         used: Some(u64_at(8)?).filter(|used| *used != NOT_AVAILABLE),
         instance: instance.filter(|(gpu, _)| *gpu != NO_INSTANCE),
@@ -122,33 +122,33 @@ mod tests {
     const TWO: [(u32, u64, u32, u32); 2] =
         [(100, 4 << 30, u32::MAX, u32::MAX), (200, u64::MAX, u32::MAX, u32::MAX)];
 
-    fn two() -> Vec<Row> {
+    fn two() -> Vec<NvmlRow> {
         vec![
-            Row { pid: 100, used: Some(4 << 30), instance: None },
-            Row { pid: 200, used: None, instance: None },
+            NvmlRow { pid: 100, used: Some(4 << 30), instance: None },
+            NvmlRow { pid: 200, used: None, instance: None },
         ]
     }
 
     #[test]
     fn rows_of_24_and_of_32_bytes_come_from_the_same_function() {
         for stride in [24, 32] {
-            assert_eq!(rows(&written(&TWO, stride, 5), 2, 5, Layout::V2), Ok(two()), "{stride}");
+            assert_eq!(rows(&written(&TWO, stride, 5), 2, 5, RowLayout::V2), Ok(two()), "{stride}");
         }
-        assert_eq!(rows(&written(&TWO, 16, 5), 2, 5, Layout::V1), Ok(two()));
+        assert_eq!(rows(&written(&TWO, 16, 5), 2, 5, RowLayout::V1), Ok(two()));
     }
 
     #[test]
     fn four_rows_of_24_are_not_three_of_32() {
         let four = [TWO[0], TWO[1], TWO[0], TWO[1]];
-        let found = rows(&written(&four, 24, 5), 4, 5, Layout::V2).unwrap();
+        let found = rows(&written(&four, 24, 5), 4, 5, RowLayout::V2).unwrap();
         assert_eq!(found.iter().map(|row| row.pid).collect::<Vec<_>>(), [100, 200, 100, 200]);
     }
 
     #[test]
     fn instances_of_a_divided_gpu() {
         let bytes = written(&[(7, 1, 3, 0)], 24, 1);
-        let row = Row { pid: 7, used: Some(1), instance: Some((3, 0)) };
-        assert_eq!(rows(&bytes, 1, 1, Layout::V2), Ok(vec![row]));
+        let row = NvmlRow { pid: 7, used: Some(1), instance: Some((3, 0)) };
+        assert_eq!(rows(&bytes, 1, 1, RowLayout::V2), Ok(vec![row]));
     }
 
     #[test]
@@ -156,21 +156,21 @@ mod tests {
         let mut bytes = vec![SENTINEL; 9 * ROOM];
         bytes[..9 * 24].fill(0);
         bytes[..24].copy_from_slice(&written(&TWO[..1], 24, 1)[..24]);
-        assert_eq!(rows(&bytes, 1, 9, Layout::V2).unwrap(), two()[..1]);
+        assert_eq!(rows(&bytes, 1, 9, RowLayout::V2).unwrap(), two()[..1]);
     }
 
     #[test]
     fn an_unknown_size_is_not_guessed() {
         let wide: Vec<u8> = (0..2 * 40).map(|_| 1).chain([SENTINEL; 240]).collect();
-        assert_eq!(rows(&wide, 2, 5, Layout::V2), Err(Unavailable::LayoutUnknown));
+        assert_eq!(rows(&wide, 2, 5, RowLayout::V2), Err(Unavailable::LayoutUnknown));
         assert_eq!(
-            rows(&[SENTINEL; 320], 2, 5, Layout::V2),
+            rows(&[SENTINEL; 320], 2, 5, RowLayout::V2),
             Err(Unavailable::LayoutUnknown),
             "nothing written"
         );
-        assert_eq!(rows(&[], 2, 5, Layout::V2), Err(Unavailable::LayoutUnknown));
-        assert_eq!(rows(&[0; 64], usize::MAX, 1, Layout::V2), Err(Unavailable::LayoutUnknown));
-        assert_eq!(rows(&[], 0, 5, Layout::V2), Ok(Vec::new()));
+        assert_eq!(rows(&[], 2, 5, RowLayout::V2), Err(Unavailable::LayoutUnknown));
+        assert_eq!(rows(&[0; 64], usize::MAX, 1, RowLayout::V2), Err(Unavailable::LayoutUnknown));
+        assert_eq!(rows(&[], 0, 5, RowLayout::V2), Ok(Vec::new()));
     }
 
     proptest! {
@@ -181,7 +181,7 @@ mod tests {
             capacity in prop_oneof![0_usize..40, any::<usize>()],
             v1 in any::<bool>(),
         ) {
-            let layout = if v1 { Layout::V1 } else { Layout::V2 };
+            let layout = if v1 { RowLayout::V1 } else { RowLayout::V2 };
             if let Ok(found) = rows(&bytes, count, capacity, layout) {
                 prop_assert_eq!(found.len(), count);
             }
@@ -194,7 +194,7 @@ mod tests {
         ) {
             let full: Vec<_> = pids.iter().map(|(pid, used)| (*pid, *used, u32::MAX, u32::MAX)).collect();
             let bytes = written(&full, if wide { 32 } else { 24 }, 31);
-            let found = rows(&bytes, pids.len(), 31, Layout::V2).unwrap();
+            let found = rows(&bytes, pids.len(), 31, RowLayout::V2).unwrap();
             let found: Vec<_> = found.iter().map(|row| (row.pid, row.used.unwrap())).collect();
             prop_assert_eq!(found, pids);
         }

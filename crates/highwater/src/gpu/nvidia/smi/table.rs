@@ -1,7 +1,7 @@
 //! Parses the output of `nvidia-smi --format=csv,noheader,nounits`. Cells in brackets (`[N/A]`) are unknown,
 //! never 0.
 
-use super::super::memory::Amounts;
+use super::super::memory::MemoryAmounts;
 use crate::{Unavailable, gpu::Reading};
 
 /// The query of devices. The name comes last: it alone may hold a comma.
@@ -26,7 +26,7 @@ pub(super) struct Gpu {
     pub(super) uuid: String,
     pub(super) bus_id: String,
     pub(super) driver_version: Option<String>,
-    pub(super) amounts: Amounts,
+    pub(super) amounts: MemoryAmounts,
     pub(super) name: Option<String>,
 }
 
@@ -70,7 +70,7 @@ fn gpu(line: &str, has_reserved: bool) -> Option<Gpu> {
         uuid: uuid.to_owned(),
         bus_id: bus_id.to_owned(),
         driver_version: said(version),
-        amounts: Amounts { total, used, free, reserved },
+        amounts: MemoryAmounts { total, used, free, reserved },
         name: said(name),
     })
 }
@@ -162,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text(text in "(?s).{0,200}") {
+        fn fuzz_entry(text in "(?s).{0,200}") {
             let _ = (gpus(&text, true), gpus(&text, false), apps(&text));
         }
     }

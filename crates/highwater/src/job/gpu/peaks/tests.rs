@@ -3,7 +3,7 @@ use std::time::Instant;
 use super::*;
 use crate::{
     Unavailable,
-    gpu::{Device, Figure, Gap, GpuQuerySource, Kind, Pool, Scope},
+    gpu::{AmountKind, Device, Figure, FigureScope, Gap, GpuQuerySource, Pool},
 };
 
 const MIB: u64 = 1 << 20;
@@ -11,10 +11,10 @@ const MIB: u64 = 1 << 20;
 fn device(used: Option<u64>) -> Device {
     let unknown = Figure::new(
         Reading::Unknown(Unavailable::NotSupported),
-        Scope::Device,
+        FigureScope::Device,
         Pool::Dedicated,
-        Kind::Resident,
-        Source::Nvml,
+        AmountKind::Resident,
+        FigureSource::Nvml,
     );
     let mut device = Device::named(DeviceId::new("0000:01:00.0"), &unknown);
     if let Some(used) = used {

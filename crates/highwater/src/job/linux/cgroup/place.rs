@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Roots,
     bounded::{self, MAX_VALUE_BYTES},
-    cgroup::{Own, Version},
+    cgroup::{OwnGroup, Version},
 };
 
 /// The place that was found.
@@ -29,7 +29,7 @@ pub(super) struct CgroupPlace {
 impl CgroupPlace {
     pub(super) fn find(roots: &Roots) -> Result<Self, String> {
         let mut own_leaf = leaf::lock();
-        let (own, version) = Own::with_memory(roots).ok_or(
+        let (own, version) = OwnGroup::with_memory(roots).ok_or(
             "no cgroup hierarchy with the memory controller is mounted where this process can see it",
         )?;
         let group = own.group();
@@ -50,7 +50,7 @@ impl CgroupPlace {
 }
 
 /// Finds a place in v2: cgroups(7), "Cgroups delegation" and "no internal processes".
-fn unified(own: &Own, members: &[u32], own_leaf: &mut Option<Leaf>) -> Result<CgroupPlace, String> {
+fn unified(own: &OwnGroup, members: &[u32], own_leaf: &mut Option<Leaf>) -> Result<CgroupPlace, String> {
     let group = own.group();
     let place = |parent: &Path, stay| CgroupPlace {
         version: Version::V2,
@@ -87,7 +87,7 @@ fn unified(own: &Own, members: &[u32], own_leaf: &mut Option<Leaf>) -> Result<Cg
 }
 
 /// Returns the parent of this process's group, if a group there would do: only the accounting of the job may change.
-fn beside(own: &Own) -> Result<&Path, String> {
+fn beside(own: &OwnGroup) -> Result<&Path, String> {
     let group = own.group();
     if left_over::is_job_group(group) {
         return Err("and it belongs to another job, which must count this one, too".to_owned());

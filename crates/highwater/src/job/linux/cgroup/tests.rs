@@ -107,7 +107,7 @@ fn enter(tasks: BorrowedFd<'_>) -> io::Result<()> {
 /// It works in any v2 group, as it needs no memory controller.
 #[test]
 fn a_child_starts_inside() {
-    let Some(own) = crate::cgroup::Own::find(&Roots::default(), Version::V2) else {
+    let Some(own) = crate::cgroup::OwnGroup::find(&Roots::default(), Version::V2) else {
         return eprintln!("skipped: no v2 hierarchy is mounted");
     };
     let path = own.group().join(format!("highwater-test-born-{}", std::process::id()));

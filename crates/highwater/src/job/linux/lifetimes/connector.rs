@@ -21,7 +21,7 @@ use crate::job::linux::kernel_event::{KernelEvent, TimedKernelEvent};
 use crate::{
     capability::Raised,
     netlink::{Inbox, Socket},
-    quiet_thread,
+    thread_with_signals_blocked,
 };
 
 mod reader_thread;
@@ -101,9 +101,10 @@ impl Connector {
         let stopped = stop.try_clone()?;
         let mut connector = Self { stream: Arc::new(Mutex::new(stream)), stop, thread: None };
         let stream = Arc::clone(&connector.stream);
-        connector.thread = Some(quiet_thread::start("hw-connector", THREAD_STACK_BYTES, move || {
-            reader_thread::read_until_stopped(&stream, &events, &stopped);
-        })?);
+        connector.thread =
+            Some(thread_with_signals_blocked::start("hw-connector", THREAD_STACK_BYTES, move || {
+                reader_thread::read_until_stopped(&stream, &events, &stopped);
+            })?);
         Ok(connector)
     }
 

@@ -29,7 +29,7 @@ fn lock(roots: &Roots, pid: u32) -> PathBuf {
     path
 }
 
-fn waiting(directory: &Directory) -> Option<String> {
+fn waiting(directory: &ProcDirectory) -> Option<String> {
     let text = fs::read_to_string(directory.path("cmdline")).ok()?;
     Some(text.trim_end_matches('\0').trim_start_matches("/bin/").to_owned())
 }
@@ -80,7 +80,7 @@ fn a_late_process_delays_no_other_and_is_not_waited_for_again() {
         fs::remove_file(path).unwrap();
         fs::write(path, "/bin/free").unwrap();
     }
-    while batches.late.iter().any(|late| late.batch.lock().step != Step::Ended) {
+    while batches.late.iter().any(|late| late.batch.lock().step != BatchStep::Ended) {
         thread::yield_now();
     }
     let read = batches.read(&roots, &[2, 3]);

@@ -2,7 +2,7 @@
 
 use highwater::{
     Unavailable,
-    gpu::{DeviceId, Kind, PidSpace, Reading, Scope, Source, Usage},
+    gpu::{AmountKind, DeviceId, FigureScope, FigureSource, GpuUsage, PidSpace, Reading},
     listing::{HoldingDevice, ListScope},
 };
 use snapbox::{assert_data_eq, str};
@@ -15,13 +15,13 @@ const USER: Privilege = Privilege { is_held: false, is_windows: false };
 const ROOT: Privilege = Privilege { is_held: true, ..USER };
 
 fn figure(reading: Reading, pool: Pool) -> Figure {
-    Figure::new(reading, Scope::Process, pool, Kind::Resident, Source::Fdinfo)
+    Figure::new(reading, FigureScope::Process, pool, AmountKind::Resident, FigureSource::Fdinfo)
 }
 
 /// What a process holds on the one device.
 fn holding(pid: u32, vram: Reading, gtt: Reading) -> GpuHolding {
     let id = DeviceId::new("0000:03:00.0");
-    let usage = Usage::new(pid, id.clone(), figure(vram, Pool::Dedicated), figure(gtt, Pool::System));
+    let usage = GpuUsage::new(pid, id.clone(), figure(vram, Pool::Dedicated), figure(gtt, Pool::System));
     let mut device = HoldingDevice::unlisted(&id);
     device.index = Some(0);
     device.name = Some("AMD Radeon RX 7900 XTX".to_owned());
