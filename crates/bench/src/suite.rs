@@ -88,14 +88,14 @@ impl Setup {
     /// Returns a job of this program, without hwm.
     fn bare(&self, job: &[&str]) -> Command {
         let mut command = Command::new(&self.me);
-        command.arg(programs::VERB).args(job).stdin(Stdio::null()).stdout(Stdio::null());
+        command.arg(programs::JOB_ARGUMENT).args(job).stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
 
     /// Returns the same job under `hwm run OPTIONS`, with its summary discarded.
     fn under_hwm(&self, options: &[&str], job: &[&str]) -> Command {
         let mut command = Command::new(&self.hwm);
-        command.arg("run").args(options).arg("--").arg(&self.me).arg(programs::VERB).args(job);
+        command.arg("run").args(options).arg("--").arg(&self.me).arg(programs::JOB_ARGUMENT).args(job);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -103,7 +103,7 @@ impl Setup {
     /// Returns the same job under this program's naive sampler.
     fn under_naive(&self, way: naive::Way, job: &[&str]) -> Command {
         let mut command = self.bare(&["naive", way.name()]);
-        command.arg(&self.me).arg(programs::VERB).args(job);
+        command.arg(&self.me).arg(programs::JOB_ARGUMENT).args(job);
         command
     }
 

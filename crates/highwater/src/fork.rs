@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 pub(crate) struct ForkGeneration(u64);
 
 /// The number of identities given out so far. A forked child counts on from its parent's value.
-static COUNT: AtomicU32 = AtomicU32::new(0);
+static GENERATION_COUNT: AtomicU32 = AtomicU32::new(0);
 
 impl ForkGeneration {
     /// Returns its number among its ancestors that asked for one.
@@ -30,7 +30,7 @@ impl ForkGeneration {
         if seen != 0 && seen >> 32 == u64::from(pid) {
             return Self(seen);
         }
-        let count = COUNT.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let count = GENERATION_COUNT.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let fresh = u64::from(pid) << 32 | u64::from(count);
         match stamp.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Self(fresh),
@@ -44,14 +44,14 @@ impl ForkGeneration {
 fn stamp() -> &'static AtomicU64 {
     static STAMP: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
     // The place on systems that wipe nothing.
-    static PLAIN: AtomicU64 = AtomicU64::new(0);
+    static UNWIPED_STAMP: AtomicU64 = AtomicU64::new(0);
 
-    // SAFETY: only `PLAIN` and whole pages of zeros are ever stored, and neither is freed.
+    // SAFETY: only `UNWIPED_STAMP` and whole pages of zeros are ever stored, and neither is freed.
     if let Some(stamp) = unsafe { STAMP.load(Ordering::Acquire).as_ref() } {
         return stamp;
     }
     let page = wiped::page();
-    let place = page.unwrap_or(&raw const PLAIN).cast_mut();
+    let place = page.unwrap_or(&raw const UNWIPED_STAMP).cast_mut();
     match STAMP.compare_exchange(std::ptr::null_mut(), place, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: as above.
         Ok(_) => unsafe { &*place },

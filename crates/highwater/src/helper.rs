@@ -12,7 +12,7 @@ use std::{
 
 /// Directories in which only root can put programs, searched before those of `PATH`.
 #[cfg(unix)]
-const PLACES: &[&str] = &[
+const PROGRAM_DIRECTORIES: &[&str] = &[
     "/usr/bin",
     "/bin",
     "/usr/local/bin",
@@ -53,7 +53,7 @@ pub fn search_path() -> io::Result<OsString> {
     let mut elements = absolute_elements(env::var_os("PATH").as_deref());
     if elements.is_empty() {
         // An empty PATH means the current directory (execvp(3)).
-        elements = PLACES.iter().map(PathBuf::from).collect();
+        elements = PROGRAM_DIRECTORIES.iter().map(PathBuf::from).collect();
     }
     env::join_paths(elements).map_err(io::Error::other)
 }
@@ -61,7 +61,7 @@ pub fn search_path() -> io::Result<OsString> {
 /// Returns the fixed places, then the absolute elements of `path`.
 #[cfg(unix)]
 fn directories(path: Option<&OsStr>) -> impl Iterator<Item = PathBuf> {
-    PLACES.iter().map(PathBuf::from).chain(absolute_elements(path))
+    PROGRAM_DIRECTORIES.iter().map(PathBuf::from).chain(absolute_elements(path))
 }
 
 #[cfg(unix)]
@@ -127,10 +127,10 @@ mod tests {
     fn no_relative_element_is_searched_and_fixed_places_come_first() {
         let searched: Vec<PathBuf> =
             directories(Some(OsStr::new(".:/home/me/bin::bin:../bin:/snap/bin:"))).collect();
-        let (fixed, named) = searched.split_at(PLACES.len());
-        assert!(fixed.iter().eq(PLACES.iter().map(PathBuf::from).collect::<Vec<_>>().iter()));
+        let (fixed, named) = searched.split_at(PROGRAM_DIRECTORIES.len());
+        assert!(fixed.iter().eq(PROGRAM_DIRECTORIES.iter().map(PathBuf::from).collect::<Vec<_>>().iter()));
         assert_eq!(named, [PathBuf::from("/home/me/bin"), PathBuf::from("/snap/bin")]);
-        assert_eq!(directories(None).count(), PLACES.len());
+        assert_eq!(directories(None).count(), PROGRAM_DIRECTORIES.len());
         assert!(directories(Some(OsStr::new(""))).all(|place| place.is_absolute()));
     }
 

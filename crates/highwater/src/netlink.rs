@@ -13,11 +13,11 @@ mod inbox;
 pub(crate) use inbox::Inbox;
 
 /// Bytes of `struct nlmsghdr`.
-const HEADER: usize = 16;
+const HEADER_BYTES: usize = 16;
 /// `NLMSG_ERROR`: an acknowledgement, or an error.
 const NLMSG_ERROR: u16 = 2;
 /// `NLA_TYPE_MASK`: without the flags that an attribute's type may carry.
-const TYPE: u16 = 0x3fff;
+const TYPE_MASK: u16 = 0x3fff;
 
 /// An open netlink socket; its calls never block.
 #[derive(Debug)]
@@ -155,7 +155,7 @@ impl Socket {
                 }
                 Err(error) => return Err(error),
             };
-            if sender != KERNEL {
+            if sender != KERNEL_PORT {
                 continue;
             }
             if let Some(found) = messages(buffer.get(..got).unwrap_or(&[])).find_map(|message| pick(&message))
@@ -189,15 +189,15 @@ impl Socket {
 }
 
 /// The port from which the kernel sends; every other belongs to a process (netlink(7)).
-const KERNEL: u32 = 0;
+const KERNEL_PORT: u32 = 0;
 
 /// Bytes of the integers that socket options are made of.
 const INT_SIZE: libc::socklen_t = 4;
 
 fn message(kind: u16, flags: u16, body: &[u8]) -> io::Result<Vec<u8>> {
     const NLM_F_REQUEST: u16 = 1;
-    let length = u32::try_from(HEADER + body.len()).map_err(io::Error::other)?;
-    let mut message = Vec::with_capacity(HEADER + body.len());
+    let length = u32::try_from(HEADER_BYTES + body.len()).map_err(io::Error::other)?;
+    let mut message = Vec::with_capacity(HEADER_BYTES + body.len());
     message.extend(length.to_ne_bytes());
     message.extend(kind.to_ne_bytes());
     message.extend((flags | NLM_F_REQUEST).to_ne_bytes());
@@ -210,7 +210,7 @@ fn message(kind: u16, flags: u16, body: &[u8]) -> io::Result<Vec<u8>> {
 fn messages(mut bytes: &[u8]) -> impl Iterator<Item = NetlinkMessage<'_>> {
     std::iter::from_fn(move || {
         let (length, kind) = header(bytes)?;
-        let body = bytes.get(HEADER..length)?;
+        let body = bytes.get(HEADER_BYTES..length)?;
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
         Some(NetlinkMessage { kind, body })
     })
@@ -237,7 +237,7 @@ pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
 pub(crate) fn find_attribute(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
     loop {
         let length = usize::from(u16::from_ne_bytes(*bytes.first_chunk()?));
-        let found = u16::from_ne_bytes(*bytes.get(2..)?.first_chunk()?) & TYPE;
+        let found = u16::from_ne_bytes(*bytes.get(2..)?.first_chunk()?) & TYPE_MASK;
         let value = bytes.get(4..length)?;
         if found == kind {
             return Some(value);

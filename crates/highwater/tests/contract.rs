@@ -26,7 +26,7 @@ const FIGURES: &[(&str, [bool; 3], Of)] = &[
     ("peak_phys_footprint_bytes", [false, false, true], |memory| &memory.peak_phys_footprint_bytes),
 ];
 
-const HERE: usize = if cfg!(target_os = "linux") {
+const COLUMN_OF_THIS_SYSTEM: usize = if cfg!(target_os = "linux") {
     0
 } else if cfg!(windows) {
     1
@@ -39,7 +39,7 @@ fn what_this_system_has_is_told_and_what_it_has_not_is_unknown() {
     let own = ProcessMemory::of_self().unwrap();
     for (name, exists, of) in FIGURES {
         let figure = of(&own);
-        if exists[HERE] {
+        if exists[COLUMN_OF_THIS_SYSTEM] {
             // The figure may be refused or invalid (under Wine); it is never called missing.
             assert_ne!(figure, &Err(Unavailable::NotProvided), "{name}");
         } else {
@@ -55,7 +55,7 @@ fn the_primary_figure_is_this_systems() {
         (Primary::Rss, &own.rss_bytes),
         (Primary::WorkingSet, &own.working_set_bytes),
         (Primary::PhysFootprint, &own.phys_footprint_bytes),
-    ][HERE];
+    ][COLUMN_OF_THIS_SYSTEM];
     assert_eq!(PRIMARY, expected);
     let bytes = *figure.as_ref().unwrap();
     assert!(bytes > 64 << 10, "a test that runs holds more than {bytes} bytes");
@@ -75,7 +75,10 @@ fn a_job_says_which_figure_it_holds() {
     let this_test = std::env::current_exe().unwrap();
     let record = Job::new(this_test).arg("--list").stdout(nowhere).run().unwrap();
     assert_eq!(record.exit.as_ref().and_then(|exit| exit.code), Some(0));
-    assert_eq!(record.primary_metric, [Metric::Rss, Metric::WorkingSet, Metric::PhysFootprint][HERE]);
+    assert_eq!(
+        record.primary_metric,
+        [Metric::Rss, Metric::WorkingSet, Metric::PhysFootprint][COLUMN_OF_THIS_SYSTEM]
+    );
     let lineage = record.capture.lineage;
     assert_eq!(lineage == Lineage::JobObject, cfg!(windows), "{lineage:?}");
     assert_eq!(lineage == Lineage::Kqueue, cfg!(target_os = "macos"), "{lineage:?}");

@@ -16,7 +16,7 @@ use std::{
 use highwater::{Error, Snapshot, gpu, process::rss_of, process_rss};
 
 /// The limit for a child: one that waits for a lock of its parent would wait for ever.
-const PATIENCE: Duration = Duration::from_secs(20);
+const CHILD_TIMEOUT: Duration = Duration::from_secs(20);
 
 const MIB: u64 = 1 << 20;
 
@@ -55,7 +55,7 @@ fn own() -> u64 {
 /// Makes a lineage in which each process takes a snapshot before it forks. A child leaks little of its
 /// parent's, and no child is slower because of those before it.
 fn children_of_children() {
-    const DEPTH: u32 = 60;
+    const LINEAGE_DEPTH: u32 = 60;
     fn generation(depth: u32, at_top: u64) {
         let asked = Instant::now();
         let ram = Snapshot::now(0).unwrap().ram_bytes;
@@ -66,7 +66,7 @@ fn children_of_children() {
         }
     }
     let at_top = Snapshot::now(0).unwrap().ram_bytes;
-    in_child(|| generation(DEPTH, at_top));
+    in_child(|| generation(LINEAGE_DEPTH, at_top));
     // The next children run one after the other from one parent.
     for _ in 0..200 {
         in_child(|| drop(Snapshot::now(0).unwrap()));
@@ -200,7 +200,7 @@ fn in_child(what: impl FnOnce()) {
         child => {
             drop(tell);
             let mut poll = libc::pollfd { fd: complaint.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-            let patience = i32::try_from(PATIENCE.as_millis()).unwrap();
+            let patience = i32::try_from(CHILD_TIMEOUT.as_millis()).unwrap();
             // SAFETY: there is one descriptor, which is open.
             let ended = unsafe { libc::poll(&raw mut poll, 1, patience) } == 1;
             if !ended {

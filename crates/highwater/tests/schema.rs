@@ -4,7 +4,7 @@
 use highwater::record::Record;
 use serde_json::{Value, json};
 
-const HOW: &str = "docs/record.schema.json is out of date: \
+const OUT_OF_DATE: &str = "docs/record.schema.json is out of date: \
     cargo run -p highwater --features schema --example record_schema > docs/record.schema.json";
 
 fn schema() -> Value {
@@ -18,7 +18,7 @@ fn golden() -> Value {
 
 #[test]
 fn the_file_is_made_from_the_types() {
-    assert!(schema() == serde_json::to_value(schemars::schema_for!(Record)).unwrap(), "{HOW}");
+    assert!(schema() == serde_json::to_value(schemars::schema_for!(Record)).unwrap(), "{OUT_OF_DATE}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
 };
 
 const GNU_TIME: &str = "/usr/bin/time";
-const BATCH: u32 = 20;
+const RUNS_PER_BATCH: u32 = 20;
 
 pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     if !Path::new(GNU_TIME).exists() {
@@ -53,10 +53,10 @@ fn row(
 fn batch(command: &mut Command) -> Result<(f64, f64)> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let (mut wall, mut cpu) = (0.0, 0.0);
-    for _ in 0..BATCH {
+    for _ in 0..RUNS_PER_BATCH {
         let usage = measure::run(command)?;
-        wall += usage.wall.as_secs_f64() * 1e3 / f64::from(BATCH);
-        cpu += usage.tree_cpu.as_secs_f64() * 1e3 / f64::from(BATCH);
+        wall += usage.wall.as_secs_f64() * 1e3 / f64::from(RUNS_PER_BATCH);
+        cpu += usage.tree_cpu.as_secs_f64() * 1e3 / f64::from(RUNS_PER_BATCH);
     }
     Ok((wall, cpu))
 }

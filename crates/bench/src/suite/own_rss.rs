@@ -13,7 +13,7 @@ use super::{Setup, measure, record};
 use crate::{stats, table::ResultRow};
 
 /// The interval of reads: short beside the writing of a record of any length.
-const PAUSE: Duration = Duration::from_micros(500);
+const READ_INTERVAL: Duration = Duration::from_micros(500);
 
 pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let small = row(setup, "job of 10 processes", &[], &["rest", "10", "1000"], 3)?;
@@ -54,7 +54,7 @@ fn highest(command: &mut Command) -> Result<u64> {
         // At the end the lines with sizes go first (zombie), then the process (ESRCH).
         while let Some(mark) = pread(&status, &mut text, 0).ok().and_then(|n| mark(text.get(..n)?)) {
             last = Some(mark);
-            thread::sleep(PAUSE);
+            thread::sleep(READ_INTERVAL);
         }
     }
     measure::finish(child, start)?;

@@ -13,14 +13,14 @@ use rustix::process::{Pid, Signal, kill_process, waitpid};
 use super::{measure::monotonic, naive, snapshots};
 
 /// First argument of this program when it plays a job.
-pub(super) const VERB: &str = "job";
+pub(super) const JOB_ARGUMENT: &str = "job";
 
 /// Plays the job that the arguments name; `None` when they name none.
 pub(super) fn main() -> Option<ExitCode> {
     // This comes first: `stamp` reports when it began to run.
     let started = monotonic();
     let mut args = std::env::args().skip(1);
-    if args.next().as_deref() != Some(VERB) {
+    if args.next().as_deref() != Some(JOB_ARGUMENT) {
         return None;
     }
     let args: Vec<String> = args.collect();

@@ -19,8 +19,8 @@ use crate::{
 const PROCESSES: usize = 300;
 
 /// Samples timed together, by the quick ways and by the slow one.
-const QUICK: u32 = 100;
-const SLOW: u32 = 10;
+const QUICK_SAMPLES: u32 = 100;
+const SLOW_SAMPLES: u32 = 10;
 
 pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let mut rows = ways(setup)?;
@@ -43,11 +43,11 @@ fn ways(setup: &Setup) -> Result<Vec<ResultRow>> {
         members.iter().filter_map(|&pid| naive::resident_pages(pid)).sum::<u64>()
     };
     let (mut kept_us, mut opened_us, mut scanned_us) = (Vec::new(), Vec::new(), Vec::new());
-    time(SLOW, by_kept);
+    time(SLOW_SAMPLES, by_kept);
     for _ in 0..setup.pairs {
-        kept_us.push(time(QUICK, by_kept));
-        opened_us.push(time(QUICK, by_opening));
-        scanned_us.push(time(SLOW, by_scanning));
+        kept_us.push(time(QUICK_SAMPLES, by_kept));
+        opened_us.push(time(QUICK_SAMPLES, by_opening));
+        scanned_us.push(time(SLOW_SAMPLES, by_scanning));
     }
     let against = |naive: &[f64]| stats::ratio(kept_us.iter().copied().zip(naive.iter().copied()));
     let row = |what: &str, us: &[f64]| {

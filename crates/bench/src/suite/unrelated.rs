@@ -12,10 +12,10 @@ use crate::{
     table::{ResultRow, digits},
 };
 
-const JOB: [&str; 3] = ["rest", "10", "1000"];
+const IDLE_JOB: [&str; 3] = ["rest", "10", "1000"];
 
 /// The start and end of a crowd leave the kernel work to do, which must not affect the next run.
-const SETTLE: Duration = Duration::from_millis(300);
+const CROWD_SETTLE_TIME: Duration = Duration::from_millis(300);
 
 pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let (few, many) = (100, setup.sized(5_000, 500));
@@ -52,10 +52,10 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
 /// Own CPU, in seconds, of hwm and of the naive sampler, with a crowd of this size.
 fn beside(setup: &Setup, unrelated: usize) -> Result<(f64, f64)> {
     let crowd = Crowd::start(setup, unrelated)?;
-    thread::sleep(SETTLE);
-    let hwm = measure::run(&mut setup.under_hwm(&[], &JOB))?;
-    let naive = measure::run(&mut setup.under_naive(Way::Scan, &JOB))?;
+    thread::sleep(CROWD_SETTLE_TIME);
+    let hwm = measure::run(&mut setup.under_hwm(&[], &IDLE_JOB))?;
+    let naive = measure::run(&mut setup.under_naive(Way::Scan, &IDLE_JOB))?;
     drop(crowd);
-    thread::sleep(SETTLE);
+    thread::sleep(CROWD_SETTLE_TIME);
     Ok((hwm.own_cpu.as_secs_f64(), naive.own_cpu.as_secs_f64()))
 }

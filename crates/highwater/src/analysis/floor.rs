@@ -1,7 +1,7 @@
 //! The floor of a series: the memory that stayed, without what came and went above it.
 
 /// The number of windows of a series; their minima remove spikes and short teeth.
-const WINDOWS: usize = 64;
+const FLOOR_WINDOWS: usize = 64;
 
 /// A moment and the memory at that moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,8 +13,8 @@ pub(super) struct SeriesPoint {
 /// Returns the minima of up to 64 windows of equal length, each at the moment of its lowest point.
 pub(super) fn window_minima(points: &[SeriesPoint]) -> Vec<SeriesPoint> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
-    let length = (last.at - first.at) / WINDOWS as f64;
-    let mut minima: Vec<SeriesPoint> = Vec::with_capacity(WINDOWS);
+    let length = (last.at - first.at) / FLOOR_WINDOWS as f64;
+    let mut minima: Vec<SeriesPoint> = Vec::with_capacity(FLOOR_WINDOWS);
     let mut end = f64::NEG_INFINITY;
     for point in points {
         match minima.last_mut() {
@@ -26,7 +26,7 @@ pub(super) fn window_minima(points: &[SeriesPoint]) -> Vec<SeriesPoint> {
             _ => {
                 let window = ((point.at - first.at) / length).floor() + 1.0;
                 // The last moment belongs to the last window.
-                end = if window < WINDOWS as f64 { first.at + length * window } else { f64::INFINITY };
+                end = if window < FLOOR_WINDOWS as f64 { first.at + length * window } else { f64::INFINITY };
                 minima.push(*point);
             }
         }

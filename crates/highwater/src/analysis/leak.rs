@@ -121,19 +121,19 @@ fn points(timeline: &Timeline, series: &Series) -> Vec<SeriesPoint> {
 }
 
 /// The part of the time at the end in which a fall is the end of the job, and not a release.
-const TEARDOWN: f64 = 0.1;
+const TEARDOWN_PART: f64 = 0.1;
 /// The least fall at the very end that counts as the end of the job, as a part of the memory. Freeing takes
 /// the kernel time, so a sample may be taken in its middle.
-const FALL: f64 = 0.05;
+const MIN_TEARDOWN_FALL: f64 = 0.05;
 
 /// Drops the last readings of a process that frees its memory because it exits.
 fn without_teardown(mut points: Vec<SeriesPoint>) -> Vec<SeriesPoint> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return points };
-    let begin = last.at - (last.at - first.at) * TEARDOWN;
+    let begin = last.at - (last.at - first.at) * TEARDOWN_PART;
     // It starts at the last reading before that part, which may contain few.
     let begin = points.partition_point(|point| point.at < begin).saturating_sub(1);
     let highest = points[begin..].iter().map(|point| point.bytes).fold(0.0, f64::max);
-    if points.last().is_some_and(|last| last.bytes > highest * (1.0 - FALL)) {
+    if points.last().is_some_and(|last| last.bytes > highest * (1.0 - MIN_TEARDOWN_FALL)) {
         return points;
     }
     while points.len() > begin + 1 && points.last().is_some_and(|last| last.bytes < highest / 2.0) {
@@ -147,26 +147,26 @@ fn without_teardown(mut points: Vec<SeriesPoint>) -> Vec<SeriesPoint> {
 }
 
 /// A series with fewer windows that have a reading is not judged.
-const WINDOWS_AT_LEAST: usize = 12;
+const MIN_WINDOWS: usize = 12;
 /// The number of parts of the time after warm-up.
-const PARTS: usize = 8;
+const GROWTH_PARTS: usize = 8;
 /// The parts of a series that are tried as warm-up, whose length is unknown.
 const WARM_UPS: [f64; 5] = [0.1, 0.2, 0.3, 0.4, 0.5];
 /// The share of an even growth that makes a part count as grown.
-const GREW: f64 = 0.25;
+const MIN_PART_GROWTH: f64 = 0.25;
 /// The number of parts that must have grown.
-const GROWN_PARTS: usize = 5;
+const MIN_GROWN_PARTS: usize = 5;
 /// The largest share of the growth in one part: more would be one large allocation.
-const LARGEST_PART: f64 = 1.0 / 3.0;
+const MAX_PART_GROWTH: f64 = 1.0 / 3.0;
 /// The largest part of the time between two bottoms that still shows growth between them.
-const FARTHEST: f64 = 0.3;
+const MAX_BOTTOM_DISTANCE: f64 = 0.3;
 /// The least rise of the floor, as a part of the usual distance of the series above it. The lowest points of
 /// mere noise rise and fall by less.
-const WORTH: f64 = 0.5;
+const MIN_RISE_OVER_SCATTER: f64 = 0.5;
 /// The least rise of the whole series, as a part of the rise of its floor.
-const RISEN: f64 = 0.7;
+const MIN_SERIES_RISE: f64 = 0.7;
 /// The least rate in the last quarter, as a part of the mean rate: a lower one means that growth ends.
-const LAST_RATE: f64 = 0.65;
+const MIN_LAST_RATE: f64 = 0.65;
 
 /// A series that is long enough to be judged.
 struct Course {
@@ -187,7 +187,7 @@ impl Course {
         let minima = floor::window_minima(points);
         // After the shortest warm-up enough must be left.
         let left = length * (1.0 - WARM_UPS[0]);
-        (left > 0.0 && left >= rules.min_duration_seconds && minima.len() >= WINDOWS_AT_LEAST)
+        (left > 0.0 && left >= rules.min_duration_seconds && minima.len() >= MIN_WINDOWS)
             .then_some(Self { minima })
     }
 
@@ -221,30 +221,31 @@ fn growth_of(minima: &[SeriesPoint], rules: &LeakRules) -> Option<Growth> {
     if length <= 0.0 || length < rules.min_duration_seconds {
         return None;
     }
-    let border =
-        |part: usize| floor::at(&kept, begin + length * part as f64 / PARTS as f64, length * FARTHEST);
-    let (low, high) = (border(0), border(PARTS));
+    let border = |part: usize| {
+        floor::at(&kept, begin + length * part as f64 / GROWTH_PARTS as f64, length * MAX_BOTTOM_DISTANCE)
+    };
+    let (low, high) = (border(0), border(GROWTH_PARTS));
     let gain = high - low;
     // The least growth that counts is a byte, whatever the rules say.
     if gain < (rules.floor_bytes as f64).max(1.0) || gain < low * rules.min_growth_percent.max(0.0) / 100.0 {
         return None;
     }
-    if gain < scatter(minima, &kept, end) * WORTH {
+    if gain < scatter(minima, &kept, end) * MIN_RISE_OVER_SCATTER {
         return None;
     }
-    let parts: Vec<f64> = (0..PARTS).map(|part| (border(part + 1) - border(part)) / gain).collect();
-    let even = 1.0 / PARTS as f64;
-    let grown = parts.iter().filter(|part| **part >= GREW * even).count();
-    let last_quarter: f64 = parts[PARTS - PARTS / 4..].iter().sum();
-    let goes_on = last_quarter >= LAST_RATE / 4.0;
-    let is_spread = grown >= GROWN_PARTS && parts.iter().all(|part| *part <= LARGEST_PART);
+    let parts: Vec<f64> = (0..GROWTH_PARTS).map(|part| (border(part + 1) - border(part)) / gain).collect();
+    let even = 1.0 / GROWTH_PARTS as f64;
+    let grown = parts.iter().filter(|part| **part >= MIN_PART_GROWTH * even).count();
+    let last_quarter: f64 = parts[GROWTH_PARTS - GROWTH_PARTS / 4..].iter().sum();
+    let goes_on = last_quarter >= MIN_LAST_RATE / 4.0;
+    let is_spread = grown >= MIN_GROWN_PARTS && parts.iter().all(|part| *part <= MAX_PART_GROWTH);
     if !goes_on || !is_spread {
         return None;
     }
     // The values above the floor must have risen with it. The floor of noise rises by construction, as it is
     // the least of ever fewer readings.
     let judged: Vec<SeriesPoint> = minima.iter().filter(|point| point.at <= end).copied().collect();
-    if floor::slope(&judged).is_none_or(|slope| slope * length < gain * RISEN) {
+    if floor::slope(&judged).is_none_or(|slope| slope * length < gain * MIN_SERIES_RISE) {
         return None;
     }
     // The growth begins where the floor was last at its first height, or nearly so.
@@ -253,7 +254,7 @@ fn growth_of(minima: &[SeriesPoint], rules: &LeakRules) -> Option<Growth> {
         start.copied().filter(|point| point.at > begin).unwrap_or(SeriesPoint { at: begin, bytes: low });
     let rising: Vec<SeriesPoint> = kept.iter().filter(|point| point.at >= from.at).copied().collect();
     let bytes_per_second = floor::slope(&rising).filter(|slope| *slope > 0.0).unwrap_or(gain / length);
-    let clear = grown == PARTS && length >= 2.0 * rules.min_duration_seconds;
+    let clear = grown == GROWTH_PARTS && length >= 2.0 * rules.min_duration_seconds;
     let sureness = if clear { Confidence::Clear } else { Confidence::Probable };
     Some(Growth { from, to: SeriesPoint { at: end, bytes: high }, bytes_per_second, sureness })
 }

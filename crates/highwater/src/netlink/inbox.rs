@@ -7,18 +7,18 @@ use std::{
     ptr,
 };
 
-use super::{Backlog, KERNEL, NetlinkMessage, Socket, messages};
+use super::{Backlog, KERNEL_PORT, NetlinkMessage, Socket, messages};
 
 /// Datagrams of one system call (recvmmsg(2)).
-const BATCH: usize = 16;
+const DATAGRAMS_PER_CALL: usize = 16;
 /// System calls of one drain, which ends even if messages come faster than they are read.
-const MOST_BATCHES: usize = 16_384;
+const MAX_CALLS_PER_DRAIN: usize = 16_384;
 
 /// A reader of the messages that the kernel has queued.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     socket: Socket,
-    /// `BATCH` slots of equal size.
+    /// `DATAGRAMS_PER_CALL` slots of equal size.
     buffer: Vec<u8>,
     /// Counts `ENOBUFS`: at least one message was lost each time.
     overruns: u64,
@@ -31,7 +31,7 @@ pub(crate) struct Inbox {
 impl Inbox {
     /// Makes a reader. `largest` is the size of the largest expected message.
     pub(crate) fn new(socket: Socket, largest: usize) -> Self {
-        let buffer = vec![0; largest * BATCH];
+        let buffer = vec![0; largest * DATAGRAMS_PER_CALL];
         // Losses before this reader do not count.
         let start = socket.backlog().map_or(0, |backlog| backlog.dropped);
         Self { socket, buffer, overruns: 0, cut: 0, dropped: Cell::new((start, 0)) }
@@ -48,9 +48,9 @@ impl Inbox {
 
     /// Passes every waiting message to `each`. Never blocks.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(NetlinkMessage<'_>)) {
-        for _ in 0..MOST_BATCHES {
+        for _ in 0..MAX_CALLS_PER_DRAIN {
             match self.receive(&mut each) {
-                Ok(BATCH) => {}
+                Ok(DATAGRAMS_PER_CALL) => {}
                 // netlink(7): messages were lost; those that follow are good.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.overruns += 1,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -61,12 +61,12 @@ impl Inbox {
 
     /// Receives one batch; returns how many datagrams it had.
     fn receive(&mut self, each: &mut impl FnMut(NetlinkMessage<'_>)) -> io::Result<usize> {
-        let slot = self.buffer.len() / BATCH;
+        let slot = self.buffer.len() / DATAGRAMS_PER_CALL;
         // SAFETY: the type is plain integers and pointers, for which zero is a valid value.
-        let mut senders: [libc::sockaddr_nl; BATCH] = unsafe { std::mem::zeroed() };
-        let mut places = [libc::iovec { iov_base: ptr::null_mut(), iov_len: slot }; BATCH];
+        let mut senders: [libc::sockaddr_nl; DATAGRAMS_PER_CALL] = unsafe { std::mem::zeroed() };
+        let mut places = [libc::iovec { iov_base: ptr::null_mut(), iov_len: slot }; DATAGRAMS_PER_CALL];
         // SAFETY: as above.
-        let mut headers: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
+        let mut headers: [libc::mmsghdr; DATAGRAMS_PER_CALL] = unsafe { std::mem::zeroed() };
         let slots = self.buffer.chunks_exact_mut(slot);
         for (((header, place), sender), bytes) in
             headers.iter_mut().zip(&mut places).zip(&mut senders).zip(slots)
@@ -78,7 +78,7 @@ impl Inbox {
             header.msg_hdr.msg_namelen =
                 libc::socklen_t::try_from(size_of_val(sender)).map_err(io::Error::other)?;
         }
-        let count = libc::c_uint::try_from(BATCH).map_err(io::Error::other)?;
+        let count = libc::c_uint::try_from(DATAGRAMS_PER_CALL).map_err(io::Error::other)?;
         // SAFETY: `headers` are `count` headers. Each points at one iovec and one address, which live until
         // the end of this function, and each iovec at its own slot in `self.buffer`.
         let got = unsafe {
@@ -99,7 +99,7 @@ impl Inbox {
                 continue;
             }
             let length = usize::try_from(header.msg_len).map_err(io::Error::other)?;
-            if sender.nl_pid == KERNEL {
+            if sender.nl_pid == KERNEL_PORT {
                 messages(bytes.get(..length).unwrap_or(&[])).for_each(&mut *each);
             }
         }

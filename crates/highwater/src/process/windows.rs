@@ -39,8 +39,8 @@ pub(super) fn own_pid(_: &Roots) -> u32 {
 }
 
 pub(super) fn name(_: &Roots, pid: u32) -> Option<String> {
-    if pid == facts::SYSTEM {
-        return Some(facts::KERNEL.to_owned());
+    if pid == facts::SYSTEM_PID {
+        return Some(facts::KERNEL_NAME.to_owned());
     }
     Some(file_name(&Opened::of(pid).ok()?.image()?))
 }

@@ -8,10 +8,10 @@ use highwater::{
 use crate::made::{add_series, course};
 
 /// The length of a series: 400 samples of one second.
-const LENGTH: usize = 400;
+const SERIES_LENGTH: usize = 400;
 
 fn shape(of: impl Fn(f64) -> f64) -> Vec<f64> {
-    (0..LENGTH).map(|second| of(second as f64)).collect()
+    (0..SERIES_LENGTH).map(|second| of(second as f64)).collect()
 }
 
 fn judged(mib: &[f64]) -> LeakReport {
@@ -26,10 +26,10 @@ fn a_leak_whose_end_was_hardly_seen() {
     let mut record = course(1.0, &shape(|s| if s < 398.0 { 100.0 + s } else { 400.0 - s }));
     let timeline = record.timeline.as_mut().unwrap();
     let kept = |second: &usize| !(376..398).contains(second);
-    timeline.seconds = (0..LENGTH).filter(kept).map(|second| second as f64).collect();
+    timeline.seconds = (0..SERIES_LENGTH).filter(kept).map(|second| second as f64).collect();
     let series = &mut timeline.series[0];
     for values in [&mut series.bytes, &mut series.min, &mut series.max] {
-        *values = (0..LENGTH).filter(kept).map(|second| values[second]).collect();
+        *values = (0..SERIES_LENGTH).filter(kept).map(|second| values[second]).collect();
     }
     assert_eq!(find_leaks(&record, LeakRules::default()).leaks.len(), 1);
 }
@@ -136,7 +136,7 @@ fn warm_up_and_then_flat() {
 #[test]
 fn a_cache_that_fills_up() {
     for part in [10.0, 8.0, 5.0, 4.0, 3.0, 2.5] {
-        let rate = LENGTH as f64 / part;
+        let rate = SERIES_LENGTH as f64 / part;
         let report = judged(&shape(|s| 50.0 + 1000.0 * (1.0 - (-s / rate).exp()) + 2.0 * scatter(s)));
         assert_eq!(report.leaks, [], "1/{part} of the time");
     }

@@ -26,13 +26,17 @@ extern "C" fn hold(order: *mut c_void) -> i32 {
 }
 
 /// The time after which the maker leaves its memory map.
-const LEAVES: Duration = Duration::from_millis(50);
+const MAKER_LIFETIME: Duration = Duration::from_millis(50);
 
 /// Starts a child with these flags that holds `size` for `time`.
 fn start(flags: libc::c_int, size: usize, time: Duration) {
-    const STACK: usize = 256 << 10;
-    let stack = Box::leak(vec![0_u8; STACK].into_boxed_slice());
-    let order = std::ptr::from_mut(Box::leak(Box::new(ChildOrder { pause: LEAVES + LEAVES, size, time })));
+    const STACK_BYTES: usize = 256 << 10;
+    let stack = Box::leak(vec![0_u8; STACK_BYTES].into_boxed_slice());
+    let order = std::ptr::from_mut(Box::leak(Box::new(ChildOrder {
+        pause: MAKER_LIFETIME + MAKER_LIFETIME,
+        size,
+        time,
+    })));
     let top = stack.as_mut_ptr_range().end;
     // SAFETY: `top` is the end of a leaked, aligned stack that nothing else uses; `hold` takes its own argument.
     let pid = unsafe { libc::clone(hold, top.cast(), flags | libc::SIGCHLD, order.cast()) };
@@ -50,7 +54,7 @@ pub(crate) fn sibling(size: usize, time: Duration) -> ! {
 pub(crate) fn guest(size: usize, time: Duration, program: Option<&str>) -> ! {
     let own = Block::new(20 << 20);
     start(libc::CLONE_VM, size, time);
-    sleep(LEAVES);
+    sleep(MAKER_LIFETIME);
     if let Some(program) = program {
         let error = std::os::unix::process::CommandExt::exec(&mut std::process::Command::new(program));
         panic!("{program}: {error}");

@@ -12,10 +12,10 @@ use super::{
 type Course = fn(f64) -> f64;
 
 /// The number of teeth in a run.
-const TEETH: f64 = 16.0;
+const TEETH_PER_RUN: f64 = 16.0;
 
 fn tooth(part: f64) -> f64 {
-    (part * TEETH).fract()
+    (part * TEETH_PER_RUN).fract()
 }
 
 /// Returns the course of this name.
@@ -23,7 +23,9 @@ pub(crate) fn named(name: &str) -> Option<Course> {
     Some(match name {
         "steady" => |part| 0.1 + 0.9 * part,
         // A third of each tooth is never freed.
-        "rising-teeth" => |part| 0.1 + 0.8 * (part * TEETH).floor() / TEETH + 0.15 * tooth(part),
+        "rising-teeth" => {
+            |part| 0.1 + 0.8 * (part * TEETH_PER_RUN).floor() / TEETH_PER_RUN + 0.15 * tooth(part)
+        }
         "flat-teeth" => |part| 0.1 + 0.9 * tooth(part),
         "warm-up" => |part| 0.05 + 0.95 * (part / 0.3).min(1.0),
         "cache" => |part| 0.05 + 0.95 * (1.0 - (-part * 6.0).exp()),
@@ -34,11 +36,11 @@ pub(crate) fn named(name: &str) -> Option<Course> {
 }
 
 /// Memory is mapped and freed in pieces of this size.
-const PIECE: usize = 128 << 10;
+const PIECE_BYTES: usize = 128 << 10;
 
 /// Follows the course up to `size`, for `time`.
 pub(crate) fn follow(course: Course, size: usize, time: Duration) {
-    let mut held: Vec<Block> = Vec::with_capacity(size / PIECE + 1);
+    let mut held: Vec<Block> = Vec::with_capacity(size / PIECE_BYTES + 1);
     let begun = Instant::now();
     meter::settle();
     loop {
@@ -49,10 +51,10 @@ pub(crate) fn follow(course: Course, size: usize, time: Duration) {
             return;
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-        let pieces = (size as f64 * course(part)) as usize / PIECE;
+        let pieces = (size as f64 * course(part)) as usize / PIECE_BYTES;
         held.truncate(pieces);
         while held.len() < pieces {
-            held.push(Block::new(PIECE));
+            held.push(Block::new(PIECE_BYTES));
         }
         sleep(ms(10));
     }

@@ -15,7 +15,7 @@ use std::{
 use super::own_pages::{PageWalk, shared_page};
 
 /// The largest base of a process here; more means that a size is wrong.
-const MOST_BASE: usize = 6 << 20;
+const MAX_BASE_BYTES: usize = 6 << 20;
 
 /// The counters, in memory that all processes of the workload share.
 struct Meter {
@@ -26,9 +26,9 @@ struct Meter {
 
 static METER: AtomicPtr<Meter> = AtomicPtr::new(std::ptr::null_mut());
 /// Bytes in this process's blocks.
-static BUILT: AtomicUsize = AtomicUsize::new(0);
+static BUILT_BYTES: AtomicUsize = AtomicUsize::new(0);
 /// Bytes of this process on the meter besides its blocks.
-static BASE: AtomicUsize = AtomicUsize::new(0);
+static BASE_BYTES: AtomicUsize = AtomicUsize::new(0);
 static TRUTH_FILE: OnceLock<Option<std::ffi::OsString>> = OnceLock::new();
 
 /// Makes the meter; this process is its first.
@@ -58,22 +58,22 @@ fn take(bytes: usize) {
 
 /// Adds `bytes` that this process has built and touched.
 pub(crate) fn grew(bytes: usize) {
-    BUILT.fetch_add(bytes, SeqCst);
+    BUILT_BYTES.fetch_add(bytes, SeqCst);
     add(bytes);
 }
 
 /// Subtracts `bytes` that this process is about to free.
 pub(crate) fn shrank(bytes: usize) {
-    BUILT.fetch_sub(bytes, SeqCst);
+    BUILT_BYTES.fetch_sub(bytes, SeqCst);
     take(bytes);
 }
 
 /// Updates this process's base: the pages of code it has run since are part of it.
 pub(crate) fn settle() {
-    let (rss, built) = (PageWalk::now().rss, BUILT.load(SeqCst));
-    let base = rss.checked_sub(built).filter(|base| *base <= MOST_BASE);
+    let (rss, built) = (PageWalk::now().rss, BUILT_BYTES.load(SeqCst));
+    let base = rss.checked_sub(built).filter(|base| *base <= MAX_BASE_BYTES);
     let base = base.unwrap_or_else(|| panic!("{built} bytes built, but the page tables hold {rss}"));
-    let before = BASE.swap(base, SeqCst);
+    let before = BASE_BYTES.swap(base, SeqCst);
     if base >= before {
         add(base - before);
     } else {
@@ -83,20 +83,20 @@ pub(crate) fn settle() {
 
 /// Begins a forked process: only what it inherited in private blocks is on the meter.
 pub(crate) fn forked(inherited: usize) {
-    BASE.store(0, SeqCst);
-    BUILT.store(inherited, SeqCst);
+    BASE_BYTES.store(0, SeqCst);
+    BUILT_BYTES.store(inherited, SeqCst);
     add(inherited);
     settle();
 }
 
 /// Subtracts all of this process, which is about to end.
 pub(crate) fn leave() {
-    take(BASE.swap(0, SeqCst) + BUILT.swap(0, SeqCst));
+    take(BASE_BYTES.swap(0, SeqCst) + BUILT_BYTES.swap(0, SeqCst));
 }
 
 /// Returns this process's amount on the meter.
 pub(crate) fn mine() -> usize {
-    BASE.load(SeqCst) + BUILT.load(SeqCst)
+    BASE_BYTES.load(SeqCst) + BUILT_BYTES.load(SeqCst)
 }
 
 /// Adds the memory of another process that is too short-lived to add it itself.

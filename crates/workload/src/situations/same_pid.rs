@@ -11,7 +11,7 @@ use super::{
 /// The file whose number the kernel increments for the next pid: proc(5), `/proc/sys/kernel/ns_last_pid`.
 const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 /// Exit code of a situation that cannot be made here, as in automake's tests.
-const SKIPPED: i32 = 77;
+const SKIPPED_EXIT_CODE: i32 = 77;
 
 pub(crate) fn twice(first: usize, second: usize) {
     let hold = |size| {
@@ -32,7 +32,7 @@ pub(crate) fn twice(first: usize, second: usize) {
     for _ in 0..100 {
         if let Err(error) = fs::write(LAST_PID, (pid - 1).to_string()) {
             eprintln!("workload: {LAST_PID}: {error} (same-pid needs root)");
-            exit_now(SKIPPED);
+            exit_now(SKIPPED_EXIT_CODE);
         }
         let again = raw_fork();
         if again == 0 {
@@ -48,5 +48,5 @@ pub(crate) fn twice(first: usize, second: usize) {
         }
     }
     eprintln!("workload: another process took pid {pid} each time");
-    exit_now(SKIPPED);
+    exit_now(SKIPPED_EXIT_CODE);
 }

@@ -4,10 +4,10 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::usage;
 
-const CODE: u32 = 0x40_0000;
-const DATA: u32 = 0x60_0000;
+const CODE_ADDRESS: u32 = 0x40_0000;
+const DATA_ADDRESS: u32 = 0x60_0000;
 /// The headers: one ELF header and two program headers.
-const HEADERS: u32 = 64 + 2 * 56;
+const HEADER_BYTES: u32 = 64 + 2 * 56;
 
 /// Writes an ELF program to `path` that touches `kib`, sleeps `ms` milliseconds and exits with 0.
 pub(crate) fn write(path: &str, kib: usize, ms: usize) {
@@ -26,10 +26,10 @@ pub(crate) fn write(path: &str, kib: usize, ms: usize) {
 
 /// Builds a program: elf(5); `x86_64` machine code, system calls nanosleep (35) and `exit_group` (231).
 fn program(pages: u32, ms: u64) -> Vec<u8> {
-    let time_at = CODE + HEADERS + 46;
+    let time_at = CODE_ADDRESS + HEADER_BYTES + 46;
     let mut code = Vec::new();
     code.extend([0xbb]); // mov ebx, DATA
-    code.extend(DATA.to_le_bytes());
+    code.extend(DATA_ADDRESS.to_le_bytes());
     code.extend([0xb9]); // mov ecx, pages
     code.extend(pages.to_le_bytes());
     code.extend([0xc6, 0x03, 0x01]); // touch: mov byte [rbx], 1
@@ -43,13 +43,13 @@ fn program(pages: u32, ms: u64) -> Vec<u8> {
     code.extend((ms / 1000).to_le_bytes());
     code.extend((ms % 1000 * 1_000_000).to_le_bytes());
 
-    let length = u64::from(HEADERS) + code.len() as u64;
+    let length = u64::from(HEADER_BYTES) + code.len() as u64;
     let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     for half in [2_u16, 62] {
         file.extend(half.to_le_bytes()); // executable, x86_64
     }
     file.extend(1_u32.to_le_bytes());
-    for long in [u64::from(CODE + HEADERS), 64, 0] {
+    for long in [u64::from(CODE_ADDRESS + HEADER_BYTES), 64, 0] {
         file.extend(long.to_le_bytes()); // entry, program headers, no sections
     }
     file.extend(0_u32.to_le_bytes());
@@ -63,8 +63,8 @@ fn program(pages: u32, ms: u64) -> Vec<u8> {
             file.extend(long.to_le_bytes());
         }
     };
-    segment(5, CODE, length, length); // read and execute
-    segment(6, DATA, 0, u64::from(pages) * 4096); // read and write, all zero
+    segment(5, CODE_ADDRESS, length, length); // read and execute
+    segment(6, DATA_ADDRESS, 0, u64::from(pages) * 4096); // read and write, all zero
     file.extend(code);
     file
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::verdict::{self, CODE};
+use super::verdict::{self, CHILD_EXIT_CODE};
 use crate::{
     Roots, Unavailable,
     doctor::MechanismState,
@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// Far more than it needs.
-const PATIENCE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(10);
+const CHILD_EVENTS_TIMEOUT: Duration = Duration::from_secs(5);
+const CHILD_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 struct Tried {
     told: Vec<KqueueReport>,
@@ -32,7 +32,7 @@ struct Tried {
 fn tried() -> io::Result<Tried> {
     let queue = Queue::new()?;
     // The shell waits until its input is closed.
-    let script = format!("read held; /usr/bin/true; exit {CODE}");
+    let script = format!("read held; /usr/bin/true; exit {CHILD_EXIT_CODE}");
     let mut child = Command::new("/bin/sh")
         .args(["-c", &script])
         .stdin(Stdio::piped())
@@ -45,7 +45,7 @@ fn tried() -> io::Result<Tried> {
     drop(child.stdin.take());
     let mut told = Vec::new();
     let mut remains = calls::rusage(pid).map_err(|error| why(&error));
-    while began.elapsed() < PATIENCE {
+    while began.elapsed() < CHILD_EVENTS_TIMEOUT {
         told.extend(queue.drain());
         remains = calls::rusage(pid).map_err(|error| why(&error));
         let is_told = told.iter().any(|told: &KqueueReport| told.ended) || watched.is_err();
@@ -54,7 +54,7 @@ fn tried() -> io::Result<Tried> {
             break;
         }
         // The exit event may never come, so the state is checked, too.
-        queue.wait(PAUSE, None);
+        queue.wait(CHILD_POLL_INTERVAL, None);
     }
     // The child has exited, or never will by itself; it must be reaped either way.
     let _ = child.kill();

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The child's exit code.
-pub(super) const CODE: i32 = 7;
+pub(super) const CHILD_EXIT_CODE: i32 = 7;
 
 const SANDBOX: &str = "a sandbox may forbid it: run hwm from a terminal";
 
@@ -81,9 +81,9 @@ pub(super) fn news(forked: bool, ended: bool) -> MechanismState {
 
 pub(super) fn exit(told: Option<ProcessExit>) -> MechanismState {
     match told {
-        Some(ProcessExit { code: Some(CODE), .. }) => MechanismState::works(),
+        Some(ProcessExit { code: Some(CHILD_EXIT_CODE), .. }) => MechanismState::works(),
         Some(ProcessExit { code, signal }) => MechanismState::missing(format!(
-            "NOTE_EXITSTATUS of a child that ended with {CODE} says code {code:?}, signal {signal:?}"
+            "NOTE_EXITSTATUS of a child that ended with {CHILD_EXIT_CODE} says code {code:?}, signal {signal:?}"
         )),
         None => MechanismState::missing("no NOTE_EXITSTATUS came for a child that exited"),
     }
@@ -190,7 +190,7 @@ mod tests {
         }
         missing(news(false, false));
         let ended = |code, signal| Some(ProcessExit { code, signal });
-        assert!(works(&exit(ended(Some(CODE), None))));
+        assert!(works(&exit(ended(Some(CHILD_EXIT_CODE), None))));
         assert!(missing(exit(ended(Some(0), None))).0.contains("Some(0)"), "a shifted status");
         missing(exit(ended(None, Some(7))));
         missing(exit(None));

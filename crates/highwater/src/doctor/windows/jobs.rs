@@ -10,8 +10,8 @@ const OLD: &str = "a process that runs in a job already needs Windows 8 for anot
 /// Every Windows has it.
 const NOT_WINDOWS: &str = "Windows keeps it; Wine does not";
 /// The amount that the child is made to commit, or that is to be refused.
-const BLOCK: usize = 64 << 20;
-const LIMIT: u64 = 16 << 20;
+const COMMITTED_BYTES: usize = 64 << 20;
+const COMMIT_LIMIT_BYTES: u64 = 16 << 20;
 
 pub(super) fn object(_: &Roots) -> MechanismState {
     match JobObjectProbe::begin(None) {
@@ -66,14 +66,14 @@ pub(super) fn accounting(_: &Roots) -> MechanismState {
 /// Tries `PeakJobMemoryUsed` of a job that has committed a block.
 pub(super) fn peak(_: &Roots) -> MechanismState {
     let peak = JobObjectProbe::begin(None).and_then(|probe| {
-        probe.commit(BLOCK).map_err(|error| format!("committing memory for a child: {error}"))?;
+        probe.commit(COMMITTED_BYTES).map_err(|error| format!("committing memory for a child: {error}"))?;
         Ok(probe.peak_commit())
     });
     match peak {
-        Ok(Some(peak)) if peak >= BLOCK as u64 => MechanismState::works(),
-        Ok(Some(peak)) => {
-            MechanismState::missing(format!("it is {peak} bytes for a job that has committed {BLOCK}"))
-        }
+        Ok(Some(peak)) if peak >= COMMITTED_BYTES as u64 => MechanismState::works(),
+        Ok(Some(peak)) => MechanismState::missing(format!(
+            "it is {peak} bytes for a job that has committed {COMMITTED_BYTES}"
+        )),
         Ok(None) => MechanismState::missing("the Job Object keeps none").or(NOT_WINDOWS),
         Err(why) => MechanismState::missing(why).or(OLD),
     }
@@ -81,13 +81,13 @@ pub(super) fn peak(_: &Roots) -> MechanismState {
 
 /// Tries `JOB_OBJECT_LIMIT_JOB_MEMORY` with a child that asks for more and never runs.
 pub(super) fn limit(_: &Roots) -> MechanismState {
-    let free = JobObjectProbe::begin(None).map(|probe| probe.commit(BLOCK));
+    let free = JobObjectProbe::begin(None).map(|probe| probe.commit(COMMITTED_BYTES));
     if let Ok(Err(error)) = free {
         return MechanismState::missing(format!(
-            "a child is refused {BLOCK} bytes without a limit, too: {error}"
+            "a child is refused {COMMITTED_BYTES} bytes without a limit, too: {error}"
         ));
     }
-    match JobObjectProbe::begin(Some(LIMIT)).map(|probe| probe.commit(BLOCK)) {
+    match JobObjectProbe::begin(Some(COMMIT_LIMIT_BYTES)).map(|probe| probe.commit(COMMITTED_BYTES)) {
         Ok(Err(_)) => MechanismState::works(),
         Ok(Ok(())) => MechanismState::missing("a job was given more than its limit").or(
             "Windows keeps it, Wine does not; --max-total-rss and --max-per-proc-rss watch the job instead",

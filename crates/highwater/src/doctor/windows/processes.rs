@@ -11,7 +11,7 @@ use crate::{
 
 const NOT_WINDOWS: &str = "Windows reports it; Wine does not";
 /// The process whose threads are the kernel's own. No process can open it, and nothing is missing for that.
-const SYSTEM: u32 = 4;
+const SYSTEM_PID: u32 = 4;
 
 fn own(figure: fn(ProcessMemory) -> Result<u64, Unavailable>) -> MechanismState {
     match ProcessMemory::of_self().map(figure) {
@@ -44,7 +44,7 @@ pub(super) fn others(roots: &Roots) -> MechanismState {
         Err(error) => return MechanismState::missing(error.to_string()),
     };
     let (mut opened, mut refused) = (0, 0);
-    for pid in pids.into_iter().filter(|&pid| pid != SYSTEM) {
+    for pid in pids.into_iter().filter(|&pid| pid != SYSTEM_PID) {
         match Opened::of(pid) {
             Ok(_) => opened += 1,
             Err(Error::Process { .. }) => refused += 1,

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 /// No driver has more regions or engines than this. It bounds what a hostile text can make this process
 /// allocate.
-const MOST_ENTRIES: usize = 64;
+const MAX_ENTRIES: usize = 64;
 /// `DRM_CLIENT_NAME_MAX_LEN` is 64 bytes (include/uapi/drm/drm.h).
-const LONGEST_NAME: usize = 64;
+const MAX_CLIENT_NAME_BYTES: usize = 64;
 
 /// One open of a device, as the driver accounts it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -157,10 +157,11 @@ impl DrmClient {
 
 /// Returns the entry of that name; adds one only while there are few.
 fn entry<'a, T: Default>(entries: &'a mut BTreeMap<String, T>, name: &[u8]) -> Option<&'a mut T> {
-    let name =
-        std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && name.len() <= LONGEST_NAME)?;
+    let name = std::str::from_utf8(name)
+        .ok()
+        .filter(|name| !name.is_empty() && name.len() <= MAX_CLIENT_NAME_BYTES)?;
     if !entries.contains_key(name) {
-        if entries.len() >= MOST_ENTRIES {
+        if entries.len() >= MAX_ENTRIES {
             return None;
         }
         entries.insert(name.to_owned(), T::default());
@@ -177,7 +178,7 @@ fn set(place: &mut Option<String>, value: &[u8]) -> bool {
     if value.is_empty() {
         return false;
     }
-    let value = &value[..value.len().min(LONGEST_NAME)];
+    let value = &value[..value.len().min(MAX_CLIENT_NAME_BYTES)];
     *place = Some(String::from_utf8_lossy(value).into_owned());
     true
 }

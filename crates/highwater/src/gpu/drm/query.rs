@@ -101,7 +101,7 @@ fn why(errno: Errno) -> Unavailable {
 }
 
 /// Answers have some hundred bytes; a larger one is a fault of the driver.
-const LONGEST_ANSWER: usize = 1 << 16;
+const MAX_ANSWER_BYTES: usize = 1 << 16;
 
 /// `struct drm_i915_query`
 #[repr(C)]
@@ -139,7 +139,7 @@ fn ask_i915(fd: impl AsFd) -> Result<Vec<u8>, Errno> {
         unsafe { ioctl(&fd, Updater::<QUERY, I915Query>::new(&mut query)) }?;
         // A negative length is the item's error: the query is unknown.
         let length = usize::try_from(item.length).map_err(|_| Errno::INVAL)?;
-        if length > LONGEST_ANSWER {
+        if length > MAX_ANSWER_BYTES {
             return Err(Errno::INVAL);
         }
         if answer.is_empty() {
@@ -177,7 +177,7 @@ fn ask_xe(fd: impl AsFd) -> Result<Vec<u8>, Errno> {
         unsafe { ioctl(&fd, Updater::<QUERY, XeQuery>::new(&mut query)) }?;
         if answer.is_empty() {
             let length = usize::try_from(query.size).unwrap_or(usize::MAX);
-            if length > LONGEST_ANSWER {
+            if length > MAX_ANSWER_BYTES {
                 return Err(Errno::INVAL);
             }
             answer.resize(length, 0);

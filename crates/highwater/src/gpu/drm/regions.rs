@@ -35,7 +35,7 @@ struct DriverRegions {
 }
 
 /// Region names without the number at their end.
-const TABLE: &[DriverRegions] = &[
+const DRIVER_TABLE: &[DriverRegions] = &[
     DriverRegions { driver: "amdgpu", card: &["vram"], carve_out: &[], system: &["gtt", "cpu"] },
     DriverRegions {
         driver: "i915",
@@ -53,7 +53,7 @@ const TABLE: &[DriverRegions] = &[
 ];
 
 /// The regions of drivers that are not in the table.
-const ANY: DriverRegions = DriverRegions {
+const UNKNOWN_DRIVER: DriverRegions = DriverRegions {
     driver: "",
     card: &["vram", "local", "stolen-local"],
     carve_out: &["stolen", "stolen-system"],
@@ -66,7 +66,8 @@ const fn memory_only(driver: &'static str) -> DriverRegions {
 
 /// Returns the place of a region; `None` if the region does not count.
 pub(super) fn place(driver: Option<&str>, region: &str) -> Option<RegionPlace> {
-    let of_driver = TABLE.iter().find(|regions| Some(regions.driver) == driver).unwrap_or(&ANY);
+    let of_driver =
+        DRIVER_TABLE.iter().find(|regions| Some(regions.driver) == driver).unwrap_or(&UNKNOWN_DRIVER);
     let kind = region.trim_end_matches(|last: char| last.is_ascii_digit());
     let places = [
         (of_driver.card, RegionPlace::Card),
@@ -80,7 +81,8 @@ pub(super) fn place(driver: Option<&str>, region: &str) -> Option<RegionPlace> {
 /// module.
 pub(super) fn accounts_memory(driver: &str) -> bool {
     // The table holds DRM names; these modules have names of their own.
-    TABLE.iter().any(|regions| regions.driver == driver) || matches!(driver, "amdxdna" | "ivpu" | "adreno")
+    DRIVER_TABLE.iter().any(|regions| regions.driver == driver)
+        || matches!(driver, "amdxdna" | "ivpu" | "adreno")
 }
 
 /// A client's memory in one place.

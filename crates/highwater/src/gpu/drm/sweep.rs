@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// More than any driver writes; the rest of a longer text is not read.
-const LONGEST_TEXT: usize = 1 << 16;
+const MAX_FDINFO_BYTES: usize = 1 << 16;
 
 /// The clients of one process on one device.
 #[derive(Debug)]
@@ -240,7 +240,7 @@ impl<'a> Walk<'a> {
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno),
             }
-            if length >= LONGEST_TEXT {
+            if length >= MAX_FDINFO_BYTES {
                 break;
             }
         }

@@ -2,11 +2,11 @@
 //! graphics. Positions of entries differ between versions, so the entry is found by its name.
 
 /// `LEDGER_NAME_MAX`.
-const NAME: usize = 32;
+const NAME_BYTES: usize = 32;
 /// `struct ledger_template_info`: name, group, unit.
-const ROW: usize = 3 * NAME;
+const TEMPLATE_BYTES: usize = 3 * NAME_BYTES;
 /// `struct ledger_entry_info`: six numbers of 64 bits, the balance first.
-const ENTRY: usize = 6 * 8;
+const ENTRY_BYTES: usize = 6 * 8;
 const WANTED: &[u8] = b"graphics_footprint";
 
 /// The position of the entry, and the number of entries.
@@ -19,14 +19,14 @@ pub(super) struct Template {
 impl Template {
     /// Finds the entry in the result of `LEDGER_TEMPLATE_INFO`.
     pub(super) fn parse(rows: &[u8]) -> Option<Self> {
-        let named = |row: &[u8]| row[..NAME].split(|&byte| byte == 0).next() == Some(WANTED);
-        let place = rows.chunks_exact(ROW).position(named)?;
-        Some(Self { entries: rows.len() / ROW, place })
+        let named = |row: &[u8]| row[..NAME_BYTES].split(|&byte| byte == 0).next() == Some(WANTED);
+        let place = rows.chunks_exact(TEMPLATE_BYTES).position(named)?;
+        Some(Self { entries: rows.len() / TEMPLATE_BYTES, place })
     }
 
     /// Reads the balance in the result of `LEDGER_ENTRY_INFO`.
     pub(super) fn balance(&self, entries: &[u8]) -> Option<i64> {
-        let entry = entries.chunks_exact(ENTRY).nth(self.place)?;
+        let entry = entries.chunks_exact(ENTRY_BYTES).nth(self.place)?;
         entry.first_chunk().map(|bytes| i64::from_ne_bytes(*bytes))
     }
 }
@@ -40,13 +40,13 @@ pub(super) mod system {
         sync::OnceLock,
     };
 
-    use super::{ENTRY, ROW, Template};
+    use super::{ENTRY_BYTES, TEMPLATE_BYTES, Template};
     use crate::{Unavailable, process::macos::rusage::why};
 
     const LEDGER_ENTRY_INFO: c_int = 1;
     const LEDGER_TEMPLATE_INFO: c_int = 2;
     /// Ledgers have about 60 entries.
-    const ENTRIES_AT_MOST: usize = 512;
+    const MAX_ENTRIES: usize = 512;
 
     type Ledger = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void, *mut c_void) -> c_int;
 
@@ -64,8 +64,8 @@ pub(super) mod system {
 
     pub(in crate::gpu::metal) fn template() -> Result<Template, Unavailable> {
         let ledger = call()?;
-        let mut rows = vec![0u8; ENTRIES_AT_MOST * ROW];
-        let mut count = c_int::try_from(ENTRIES_AT_MOST).unwrap_or(c_int::MAX);
+        let mut rows = vec![0u8; MAX_ENTRIES * TEMPLATE_BYTES];
+        let mut count = c_int::try_from(MAX_ENTRIES).unwrap_or(c_int::MAX);
         // SAFETY: there is room for as many rows as `count` says; the call sets it to the number written.
         let result = unsafe {
             ledger(LEDGER_TEMPLATE_INFO, rows.as_mut_ptr().cast(), (&raw mut count).cast(), ptr::null_mut())
@@ -73,14 +73,14 @@ pub(super) mod system {
         if result != 0 {
             return Err(why(&io::Error::last_os_error()));
         }
-        rows.truncate(usize::try_from(count).unwrap_or_default() * ROW);
+        rows.truncate(usize::try_from(count).unwrap_or_default() * TEMPLATE_BYTES);
         Template::parse(&rows).ok_or(Unavailable::NotProvided)
     }
 
     /// Returns the process's memory for graphics, in bytes.
     pub(in crate::gpu::metal) fn balance(pid: u32, template: &Template) -> Result<i64, Unavailable> {
         let ledger = call()?;
-        let mut entries = vec![0u8; template.entries * ENTRY];
+        let mut entries = vec![0u8; template.entries * ENTRY_BYTES];
         let mut count = c_int::try_from(template.entries).unwrap_or(c_int::MAX);
         // SAFETY: the call takes a pid in the place of a pointer. There is room for as many entries as
         // `count` says; the call sets it to the number written.
@@ -95,7 +95,7 @@ pub(super) mod system {
         if result != 0 {
             return Err(why(&io::Error::last_os_error()));
         }
-        entries.truncate(usize::try_from(count).unwrap_or_default() * ENTRY);
+        entries.truncate(usize::try_from(count).unwrap_or_default() * ENTRY_BYTES);
         template.balance(&entries).ok_or(Unavailable::LayoutUnknown)
     }
 }
@@ -106,7 +106,7 @@ mod tests {
 
     fn rows(names: &[&str]) -> Vec<u8> {
         let field = |text: &str| {
-            let mut field = [0; NAME];
+            let mut field = [0; NAME_BYTES];
             field[..text.len()].copy_from_slice(text.as_bytes());
             field
         };
@@ -121,7 +121,7 @@ mod tests {
         let entries: Vec<u8> =
             (0..4i64).flat_map(|n| [n * 100, 7, 7, 7, 7, 7]).flat_map(i64::to_ne_bytes).collect();
         assert_eq!(template.balance(&entries), Some(200));
-        assert_eq!(template.balance(&entries[..2 * ENTRY + 8]), None, "cut off");
+        assert_eq!(template.balance(&entries[..2 * ENTRY_BYTES + 8]), None, "cut off");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// One start of the program reports all devices. Its answer serves the reads that follow within this time.
-const FRESH: Duration = Duration::from_millis(100);
+const ANSWER_LIFETIME: Duration = Duration::from_millis(100);
 
 /// The program's last answer.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Smi {
     }
 
     pub(super) fn read(&mut self, device: &mut Device) {
-        if self.at.elapsed() > FRESH {
+        if self.at.elapsed() > ANSWER_LIFETIME {
             match gpus() {
                 Ok(gpus) => (self.gpus, self.failure) = (gpus, None),
                 Err(why) => self.failure = Some(why),

@@ -25,7 +25,7 @@ use crate::Unavailable;
 type CreateFactory = unsafe extern "system" fn(*const GUID, *mut *mut c_void) -> HRESULT;
 
 /// More adapters than any machine has.
-const MOST: u32 = 256;
+const MAX_ADAPTERS: u32 = 256;
 
 /// A factory, which lists the adapters that existed when it was made.
 #[derive(Debug)]
@@ -61,7 +61,10 @@ impl Factory {
     }
 
     pub(super) fn adapters(&self) -> Vec<Adapter> {
-        (0..MOST).map_while(|place| Some((place, self.adapter(place)?))).filter_map(described).collect()
+        (0..MAX_ADAPTERS)
+            .map_while(|place| Some((place, self.adapter(place)?)))
+            .filter_map(described)
+            .collect()
     }
 
     /// Returns what this process uses; `None` before Windows 10.

@@ -32,10 +32,10 @@ const PATHS: [(PCWSTR, CounterSubject, CounterPool); 4] = [
 ];
 
 /// Instances may appear between the two calls; the pair is repeated up to this many times.
-const ATTEMPTS: u32 = 5;
+const MAX_COUNTER_READS: u32 = 5;
 
 /// Longer than any instance's name (`PDH_MAX_INSTANCE_NAME`).
-const LONGEST_NAME: usize = 1024;
+const MAX_INSTANCE_NAME_UNITS: usize = 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CounterSubject {
@@ -128,7 +128,7 @@ impl GpuCounters {
 
     fn values_of(&self, counter: PDH_HCOUNTER) -> Result<Vec<(String, i64)>, Unavailable> {
         let mut buffer: Vec<PDH_FMT_COUNTERVALUE_ITEM_W> = Vec::new();
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_COUNTER_READS {
             let mut size =
                 u32::try_from(buffer.len() * size_of::<PDH_FMT_COUNTERVALUE_ITEM_W>()).unwrap_or(u32::MAX);
             let mut count = 0;
@@ -165,7 +165,7 @@ fn value_of(item: &PDH_FMT_COUNTERVALUE_ITEM_W) -> Option<(String, i64)> {
     }
     // SAFETY: the name is a text inside the buffer that ends with 0.
     let name = unsafe {
-        let length = (0..LONGEST_NAME).take_while(|&at| *item.szName.add(at) != 0).count();
+        let length = (0..MAX_INSTANCE_NAME_UNITS).take_while(|&at| *item.szName.add(at) != 0).count();
         OsString::from_wide(std::slice::from_raw_parts(item.szName, length))
     };
     // SAFETY: this is the format that was asked for.

@@ -19,8 +19,8 @@ use crate::{
 
 /// The time that a process may take. Each that takes longer halves it, so that all of them together take two
 /// seconds.
-const PATIENCE: Duration = Duration::from_secs(1);
-const SHORTEST_PATIENCE: Duration = Duration::from_millis(10);
+const PROCESS_TIMEOUT: Duration = Duration::from_secs(1);
+const MIN_PROCESS_TIMEOUT: Duration = Duration::from_millis(10);
 /// The most threads that may be abandoned. After that no arguments are read until one of them returns.
 const MAX_LATE_THREADS: usize = 16;
 /// A thread's stack: it keeps nothing there.
@@ -39,7 +39,7 @@ pub(crate) struct Batches {
 
 impl Default for Batches {
     fn default() -> Self {
-        Self { read_name: super::of_arguments, patience: PATIENCE, late: Vec::new() }
+        Self { read_name: super::of_arguments, patience: PROCESS_TIMEOUT, late: Vec::new() }
     }
 }
 
@@ -99,7 +99,7 @@ impl Batches {
             if self.late.len() < MAX_LATE_THREADS && task.start(&batch, self.read_name).is_ok() {
                 if let Some(id) = batch.wait(patience, &mut all) {
                     self.late.push(LateProcess { id, batch });
-                    patience = (patience / 2).max(SHORTEST_PATIENCE);
+                    patience = (patience / 2).max(MIN_PROCESS_TIMEOUT);
                 }
             } else {
                 task.run(&batch, None);

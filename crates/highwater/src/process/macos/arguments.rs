@@ -2,13 +2,13 @@
 
 /// The most that the kernel returns of arguments and environment together (`ARG_MAX` of
 /// `bsd/sys/syslimits.h`).
-pub(crate) const ROOM: usize = 1 << 20;
+pub(crate) const ARGUMENTS_ROOM_BYTES: usize = 1 << 20;
 
 /// Returns whether the beginning of a text of `size` bytes may be missing. If the text does not fit into
-/// [`ROOM`] the kernel returns its end, which is environment (`sysctl_procargsx` in
+/// [`ARGUMENTS_ROOM_BYTES`] the kernel returns its end, which is environment (`sysctl_procargsx` in
 /// `bsd/kern/kern_sysctl.c`).
 pub(crate) fn is_cut(size: usize) -> bool {
-    size >= ROOM
+    size >= ARGUMENTS_ROOM_BYTES
 }
 
 /// Returns the program's name from the text of `KERN_PROCARGS2` (`sysctl_procargsx` in
@@ -104,7 +104,7 @@ mod tests {
         );
         assert_eq!(words(&made(1, b"/bin/zsh\0zsh\0A=1\0")), Vec::<String>::new(), "no padding");
         assert_eq!(words(&made(1, b"/bin/cp\0\0\0\0\0\0\0\0\0cp\0A=1\0")), [""], "more padding");
-        assert!(is_cut(ROOM) && !is_cut(ROOM - 1));
+        assert!(is_cut(ARGUMENTS_ROOM_BYTES) && !is_cut(ARGUMENTS_ROOM_BYTES - 1));
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub(crate) fn path(pid: u32) -> Option<OsString> {
 
 /// Returns the text of `KERN_PROCARGS2`; for other users' processes only as root.
 pub(crate) fn arguments(pid: u32) -> io::Result<Vec<u8>> {
-    let mut text = vec![0u8; arguments::ROOM];
+    let mut text = vec![0u8; arguments::ARGUMENTS_ROOM_BYTES];
     let mut size = text.len();
     let mut name = [libc::CTL_KERN, libc::KERN_PROCARGS2, number(pid)?];
     // SAFETY: the name has three numbers and the buffer is live with `size` bytes; nothing is set.

@@ -22,14 +22,14 @@ use crate::{Error, Unavailable, process::opening::not_read};
 
 /// The size of the buffer: a SID has at most 68 bytes (`SECURITY_MAX_SID_SIZE`), after the structure that
 /// points to it.
-const LARGEST: usize = 256;
+const TOKEN_USER_BYTES: usize = 256;
 /// Longer than any name of an account or a domain (UNLEN, DNLEN).
-const LONGEST: u32 = 512;
+const MAX_ACCOUNT_NAME_UNITS: u32 = 512;
 
 /// Known accounts by SID: a look-up may ask another machine, and take seconds to fail.
-static KNOWN: Mutex<Option<HashMap<Vec<u8>, AccountAnswer>>> = Mutex::new(None);
+static KNOWN_ACCOUNTS: Mutex<Option<HashMap<Vec<u8>, AccountAnswer>>> = Mutex::new(None);
 /// The age of a failure after which the look-up is repeated. A name stays valid.
-const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(300);
+const FAILURE_LIFETIME: Duration = Duration::from_secs(300);
 
 /// The result of looking a SID up, and its time.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ struct AccountAnswer {
 
 /// Returns the account as `DOMAIN\user`.
 pub(super) fn of(process: &Opened) -> Result<String, Unavailable> {
-    let mut buffer = [0_u64; LARGEST / size_of::<u64>()];
+    let mut buffer = [0_u64; TOKEN_USER_BYTES / size_of::<u64>()];
     let sid = sid_of(process, &mut buffer).map_err(|error| not_read(&error))?;
     // SAFETY: the system has written a SID into `buffer`, which is borrowed here.
     let bytes = unsafe {
@@ -56,9 +56,9 @@ fn known(
     now: Instant,
     look_up: impl FnOnce() -> Result<String, Unavailable>,
 ) -> Result<String, Unavailable> {
-    let lock = || KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let lock = || KNOWN_ACCOUNTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(AccountAnswer { at, name }) = lock().as_ref().and_then(|known| known.get(&sid))
-        && (name.is_ok() || now.duration_since(*at) < ASKED_AGAIN_AFTER)
+        && (name.is_ok() || now.duration_since(*at) < FAILURE_LIFETIME)
     {
         return name.clone();
     }
@@ -96,8 +96,9 @@ fn sid_of(process: &Opened, buffer: &mut [u64]) -> Result<PSID, Error> {
 }
 
 fn look_up(sid: PSID) -> Result<String, Unavailable> {
-    let (mut name, mut domain) = ([0_u16; LONGEST as usize], [0_u16; LONGEST as usize]);
-    let (mut name_length, mut domain_length) = (LONGEST, LONGEST);
+    let (mut name, mut domain) =
+        ([0_u16; MAX_ACCOUNT_NAME_UNITS as usize], [0_u16; MAX_ACCOUNT_NAME_UNITS as usize]);
+    let (mut name_length, mut domain_length) = (MAX_ACCOUNT_NAME_UNITS, MAX_ACCOUNT_NAME_UNITS);
     let mut kind: SID_NAME_USE = 0;
     // SAFETY: the SID is live; both buffers have the lengths that are given.
     let told = unsafe {
@@ -134,10 +135,10 @@ mod tests {
         assert_eq!(known(sid.clone(), start, nobody), nobody());
         assert_eq!(known(sid.clone(), start, || panic!("asked again")), nobody());
         assert_eq!(
-            known(sid.clone(), start + ASKED_AGAIN_AFTER, || Ok("late".to_owned())),
+            known(sid.clone(), start + FAILURE_LIFETIME, || Ok("late".to_owned())),
             Ok("late".to_owned())
         );
-        assert_eq!(known(sid, start + 2 * ASKED_AGAIN_AFTER, nobody), Ok("late".to_owned()));
+        assert_eq!(known(sid, start + 2 * FAILURE_LIFETIME, nobody), Ok("late".to_owned()));
     }
 
     #[test]

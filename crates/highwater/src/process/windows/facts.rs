@@ -12,16 +12,16 @@ use crate::{
 };
 
 /// The process whose threads are the kernel's own.
-pub(super) const SYSTEM: u32 = 4;
+pub(super) const SYSTEM_PID: u32 = 4;
 /// The name of that process.
-pub(super) const KERNEL: &str = "kernel";
+pub(super) const KERNEL_NAME: &str = "kernel";
 
 pub(crate) fn of(_: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
     let process = Opened::of(pid)?;
     let times = process.times()?;
-    let is_kernel_thread = pid == SYSTEM;
+    let is_kernel_thread = pid == SYSTEM_PID;
     let name = if is_kernel_thread {
-        Ok(KERNEL.to_owned())
+        Ok(KERNEL_NAME.to_owned())
     } else {
         process
             .image_or_why()

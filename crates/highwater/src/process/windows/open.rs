@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// The longest path that Windows has (`UNICODE_STRING`).
-const LONGEST_PATH: usize = 32_768;
+const MAX_PATH_UNITS: usize = 32_768;
 
 /// The handle, and the pid.
 #[derive(Debug)]
@@ -163,10 +163,10 @@ impl Opened {
                 return Ok(OsString::from_wide(&name).into());
             }
             // The buffer was too short, or the process is gone.
-            if room >= LONGEST_PATH {
+            if room >= MAX_PATH_UNITS {
                 return Err(last("reading the name of a process"));
             }
-            room = (room * 4).min(LONGEST_PATH);
+            room = (room * 4).min(MAX_PATH_UNITS);
         }
     }
 

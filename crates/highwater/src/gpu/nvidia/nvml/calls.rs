@@ -16,7 +16,7 @@ use crate::Unavailable;
 const MAX_ROWS: usize = 1 << 16;
 
 /// A list that grows while it is read is read again up to this many times.
-const TRIES: u32 = 8;
+const MAX_LIST_READS: u32 = 8;
 
 /// A list of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,7 +210,7 @@ impl Library {
             ProcessList::Mps => &self.functions.mps,
         };
         let mut wanted = 64;
-        for _ in 0..TRIES {
+        for _ in 0..MAX_LIST_READS {
             let (mut room, capacity) = rows::room(wanted);
             let mut count = 0;
             let told = newest(versions, |_, get| {
@@ -235,7 +235,7 @@ impl Library {
             }
         }
         Err(Unavailable::Failed(format!(
-            "the list of processes grew each of the {TRIES} times that it was read"
+            "the list of processes grew each of the {MAX_LIST_READS} times that it was read"
         )))
     }
 
@@ -300,19 +300,19 @@ impl Library {
 }
 
 /// Longer than any text of NVML (96).
-const TEXT: u32 = 128;
+const TEXT_BYTES: u32 = 128;
 
 fn system_text(get: Option<SystemText>) -> Result<String, Code> {
-    let mut bytes = [0_u8; TEXT as usize];
+    let mut bytes = [0_u8; TEXT_BYTES as usize];
     // SAFETY: `bytes` has the length that the function is given.
-    Code::check(unsafe { present(get)?(bytes.as_mut_ptr().cast::<c_char>(), TEXT) })?;
+    Code::check(unsafe { present(get)?(bytes.as_mut_ptr().cast::<c_char>(), TEXT_BYTES) })?;
     text(&bytes)
 }
 
 fn device_text(get: Option<DeviceText>, device: Handle) -> Result<String, Code> {
-    let mut bytes = [0_u8; TEXT as usize];
+    let mut bytes = [0_u8; TEXT_BYTES as usize];
     // SAFETY: `bytes` has the length that the function is given.
-    Code::check(unsafe { present(get)?(device, bytes.as_mut_ptr().cast::<c_char>(), TEXT) })?;
+    Code::check(unsafe { present(get)?(device, bytes.as_mut_ptr().cast::<c_char>(), TEXT_BYTES) })?;
     text(&bytes)
 }
 

@@ -11,7 +11,7 @@ use crate::Unavailable;
 pub(crate) const SENTINEL: u8 = 0xA5;
 
 /// The room for each row: more than any known row has, so that a driver with longer ones still writes inside.
-pub(crate) const ROOM: usize = 64;
+pub(crate) const ROW_ROOM_BYTES: usize = 64;
 
 /// `NVML_VALUE_NOT_AVAILABLE` as an amount.
 const NOT_AVAILABLE: u64 = u64::MAX;
@@ -52,7 +52,7 @@ impl RowLayout {
 /// The capacity given to the driver is odd, so that no two row sizes can explain the same end.
 pub(crate) fn room(rows: usize) -> (Vec<u64>, usize) {
     let rows = rows | 1;
-    (vec![u64::from_ne_bytes([SENTINEL; 8]); rows * ROOM / 8], rows)
+    (vec![u64::from_ne_bytes([SENTINEL; 8]); rows * ROW_ROOM_BYTES / 8], rows)
 }
 
 /// Parses `count` rows in `bytes`, with the `capacity` that the driver was given.
@@ -107,7 +107,7 @@ mod tests {
 
     /// Builds bytes as a driver would write them.
     fn written(rows: &[(u32, u64, u32, u32)], stride: usize, capacity: usize) -> Vec<u8> {
-        let mut bytes = vec![SENTINEL; capacity * ROOM];
+        let mut bytes = vec![SENTINEL; capacity * ROW_ROOM_BYTES];
         for (place, (pid, used, gpu, compute)) in rows.iter().enumerate() {
             let mut row = [0; 32];
             row[0..4].copy_from_slice(&pid.to_ne_bytes());
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_driver_that_clears_the_room_first() {
-        let mut bytes = vec![SENTINEL; 9 * ROOM];
+        let mut bytes = vec![SENTINEL; 9 * ROW_ROOM_BYTES];
         bytes[..9 * 24].fill(0);
         bytes[..24].copy_from_slice(&written(&TWO[..1], 24, 1)[..24]);
         assert_eq!(rows(&bytes, 1, 9, RowLayout::V2).unwrap(), two()[..1]);

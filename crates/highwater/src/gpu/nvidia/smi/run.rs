@@ -11,18 +11,18 @@ use std::{
 use crate::{Unavailable, helper};
 
 /// Waking a driver takes seconds; a broken one never answers.
-const PATIENCE: Duration = Duration::from_secs(10);
+const NVIDIA_SMI_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// More than it prints on any machine.
-const MAX_OUTPUT: u64 = 1 << 20;
+const MAX_OUTPUT_BYTES: u64 = 1 << 20;
 
 /// The variable that names the program's path, if it is an unusual one.
-const VARIABLE: &str = "HWM_NVIDIA_SMI";
+const PATH_VARIABLE: &str = "HWM_NVIDIA_SMI";
 
 /// Returns the output of `nvidia-smi` for `arguments`.
 pub(super) fn nvidia_smi(arguments: &[&str]) -> Result<String, Unavailable> {
-    let program = helper::find("nvidia-smi", VARIABLE).map_err(|error| not_started(&error))?;
-    output(Command::new(program).args(arguments), PATIENCE)
+    let program = helper::find("nvidia-smi", PATH_VARIABLE).map_err(|error| not_started(&error))?;
+    output(Command::new(program).args(arguments), NVIDIA_SMI_TIMEOUT)
 }
 
 fn not_started(error: &io::Error) -> Unavailable {
@@ -67,7 +67,7 @@ fn read(child: &mut Child, patience: Duration) -> Option<String> {
     let (tell, told) = mpsc::channel();
     let reader = thread::Builder::new().name("nvidia-smi".into()).spawn(move || {
         let mut bytes = Vec::new();
-        let _ = output.take(MAX_OUTPUT).read_to_end(&mut bytes);
+        let _ = output.take(MAX_OUTPUT_BYTES).read_to_end(&mut bytes);
         // After the timeout no receiver is left.
         let _ = tell.send(String::from_utf8_lossy(&bytes).into_owned());
     });
