@@ -92,6 +92,13 @@ pub(crate) fn memory_limit(roots: &Roots, physical_bytes: Option<u64>) -> Option
         .filter(|&limit| physical_bytes.is_none_or(|physical| limit <= physical))
 }
 
+/// Reads `oom_kill` of `memory.events`, `memory.oom_control` (Linux 4.13) or `/proc/vmstat`.
+#[cfg(feature = "job")]
+pub(crate) fn oom_kills(path: &Path) -> Option<u64> {
+    let text = bounded::read_to_string(path, MAX_VALUE_BYTES).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
 /// Finds the group in lines `hierarchy-ID:controller-list:cgroup-path`.
 fn group_of(text: &[u8], version: Version) -> Option<PathBuf> {
     text.split(|&byte| byte == b'\n').find_map(|line| {

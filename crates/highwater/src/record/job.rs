@@ -84,60 +84,38 @@ impl<P> Record<P> {
 impl<P> Record<P> {
     /// Replaces the rows of processes.
     pub(crate) fn with_processes<Q>(self, processes: Q) -> Record<Q> {
-        let Self {
-            schema,
-            complete,
-            tool,
-            host,
-            command,
-            arguments_left_out,
-            start_time,
-            end_time,
-            duration_seconds,
-            interval_ms,
-            interval_mode,
-            samples,
-            exit,
-            primary_metric,
-            max_total_rss_kib,
-            peak,
-            usage,
-            oom,
-            capture,
-            processes: _,
-            groups,
-            limits,
-            findings,
-            leak_search,
-            timeline,
-        } = self;
-        Record {
-            schema,
-            complete,
-            tool,
-            host,
-            command,
-            arguments_left_out,
-            start_time,
-            end_time,
-            duration_seconds,
-            interval_ms,
-            interval_mode,
-            samples,
-            exit,
-            primary_metric,
-            max_total_rss_kib,
-            peak,
-            usage,
-            oom,
-            capture,
-            processes,
-            groups,
-            limits,
-            findings,
-            leak_search,
-            timeline,
+        macro_rules! with_rows {
+            ($($field:ident),*) => {{
+                let Self { processes: _, $($field),* } = self;
+                Record { processes, $($field),* }
+            }};
         }
+        with_rows!(
+            schema,
+            complete,
+            tool,
+            host,
+            command,
+            arguments_left_out,
+            start_time,
+            end_time,
+            duration_seconds,
+            interval_ms,
+            interval_mode,
+            samples,
+            exit,
+            primary_metric,
+            max_total_rss_kib,
+            peak,
+            usage,
+            oom,
+            capture,
+            groups,
+            limits,
+            findings,
+            leak_search,
+            timeline
+        )
     }
 }
 

@@ -32,7 +32,7 @@ use self::{leaf::Stay, place::CgroupPlace};
 use crate::{
     Roots,
     bounded::{self, MAX_PROCESS_FILE_BYTES, MAX_VALUE_BYTES},
-    cgroup::Version,
+    cgroup::{Version, oom_kills},
 };
 
 mod entry;
@@ -149,8 +149,7 @@ impl JobGroup {
             Version::V1 => "memory.oom_control", // `oom_kill`: Linux 4.13
             Version::V2 => "memory.events",
         };
-        let text = bounded::read_to_string(&self.path.join(file), MAX_VALUE_BYTES).ok()?;
-        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+        oom_kills(&self.path.join(file))
     }
 
     /// Returns the highest charge so far.

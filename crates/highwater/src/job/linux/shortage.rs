@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{self, Read},
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use super::{cgroup::JobGroup, clock::monotonic};
 use crate::{
     Roots,
     bounded::{self, MAX_VALUE_BYTES},
-    cgroup::OwnGroup,
+    cgroup::{OwnGroup, oom_kills},
     job::ledger::OomSeen,
     process::INITIAL_PID_NAMESPACE,
     record::{Pressure, PressureOf},
@@ -55,7 +55,7 @@ impl Shortage {
             .map(|path| (path, PressureOf::Cgroup))
             .chain([(roots.proc.join("vmstat"), PressureOf::Machine)])
             .find_map(|(path, of)| {
-                let kills = kills(&path)?;
+                let kills = oom_kills(&path)?;
                 Some((path, of, kills))
             });
         Self { pressure, around, began: monotonic() }
@@ -76,19 +76,13 @@ impl Shortage {
     /// Returns the kills since the start; `None` if there was none, or none is reported.
     pub(super) fn kills(&self, group: Option<&JobGroup>) -> Option<OomSeen> {
         let in_job = group.and_then(JobGroup::oom_kills);
-        let around = self.around.as_ref().and_then(|(path, _, before)| kills(path)?.checked_sub(*before));
+        let around = self.around.as_ref().and_then(|(path, _, before)| oom_kills(path)?.checked_sub(*before));
         let around_is = self.around.as_ref().map_or(PressureOf::Machine, |(_, of, _)| *of);
         if in_job.unwrap_or(0) == 0 && around.unwrap_or(0) == 0 {
             return None;
         }
         Some(OomSeen { in_job, around, around_is, logged: logged(self.began).unwrap_or_default() })
     }
-}
-
-/// Reads `oom_kill` of `memory.events`, `memory.oom_control` (Linux 4.13) or `/proc/vmstat`.
-fn kills(path: &Path) -> Option<u64> {
-    let text = bounded::read_to_string(path, MAX_VALUE_BYTES).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 /// Parses `some avg10=0.00 avg60=0.00 avg300=0.00 total=3709`, in microseconds (Documentation/accounting/psi.rst).

@@ -114,7 +114,7 @@ impl Task {
     fn start(self: &Arc<Self>, batch: &Arc<Batch>, read_name: ReadName) -> io::Result<()> {
         let (task, end) = (Arc::clone(self), EndOfBatch(Arc::clone(batch)));
         thread_with_signals_blocked::start("hw-processes", BATCH_STACK_BYTES, move || {
-            task.run(&end.0, Some(read_name))
+            task.run(&end.0, Some(read_name));
         })
         .map(drop)
     }
