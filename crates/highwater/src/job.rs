@@ -349,17 +349,17 @@ impl Job {
         self
     }
 
-    /// The program; empty where a process is attached to.
+    /// Returns the program; empty if a process is attached to.
     pub fn get_program(&self) -> &OsStr {
         &self.program
     }
 
-    /// The process that is attached to, if one is.
+    /// Returns the process that is attached to, if any.
     pub fn get_attached(&self) -> Option<u32> {
         self.attach
     }
 
-    /// How often it is sampled.
+    /// Returns the sampling intervals.
     pub fn get_pace(&self) -> Pace {
         self.pace
     }
@@ -369,7 +369,7 @@ impl Job {
         self.gpu
     }
 
-    /// The limits that are watched.
+    /// Returns the limits that are watched.
     pub fn get_limits(&self) -> &Limits {
         &self.limits
     }

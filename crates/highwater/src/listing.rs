@@ -1,4 +1,4 @@
-//! Lists processes with their memory: RAM, and what they hold on GPUs.
+//! Lists processes with their memory: RAM, and memory on GPUs.
 //!
 //! A row joins what the system knows of a process (name, user, RSS, CPU time) with what a GPU driver knows of it. All
 //! processes of this machine:

@@ -13,14 +13,14 @@ const PAGE: usize = 4096;
 const USAGE: &str = "\
 usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are shown)
   hold 200 1000 0              hold that much for that long, then exit with that code
-  shrink 120 40                hold the first, give it back, hold the second, print ready, stay until somebody ends it
+  shrink 120 40                hold the first, give it back, hold the second, print ready, stay until it is killed
   later 30 2000                print ready, wait for a line, then a child holds so much for so long
   spike 500 20 3000            a spike of so much and so long inside a run of so long
   generations                  parent 50, child 100, grandchild 70, each for 600 ms and more, all at once: 220 at the peak
   storm 300 5 4 10             so many processes of so many ms, so many at a time, of so much each
   exit 7                       exit with that code
   orphan 50 1500               a child that holds so much for so long outlives its parent, which exits with 3
-  endless 50                   hold that much until somebody ends it
+  endless 50                   hold that much until it is killed
   tree 50                      two children, each with one of its own, all of them endless
   burn 500 FILE 30             a child computes for so long and then writes so much to FILE, then the same by itself
   nothing                      exit at once";

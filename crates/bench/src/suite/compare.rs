@@ -1,6 +1,6 @@
-//! The cost of judging: `hwm compare --detect-leaks` of two made-up records of a job of one hour and 10,000
-//! processes, as large as the recorder makes them (2,000 columns, 2,000 series of processes). Asked: less
-//! than a second.
+//! The cost of judging: `hwm compare --detect-leaks` of two made-up records. Each is of a job of one hour and
+//! 10,000 processes, as large as the recorder makes them (2,000 columns, 2,000 series of processes). Asked:
+//! less than a second.
 
 use std::{
     fs,

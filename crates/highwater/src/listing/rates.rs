@@ -87,9 +87,9 @@ impl ReadCounters {
     }
 }
 
-/// From two readings of how much was done, and of how much could have been where that is counted too (cycles). Else
-/// what was done is in nanoseconds, and the time that passed is the whole. The clocks are not read at quite the same
-/// moment, so the result is cut at 100.
+/// Returns the work done between two readings in percent of the possible work, if that is counted too
+/// (cycles). Else the work is in nanoseconds, and the time that passed is the whole. The clocks are not read
+/// at quite the same moment, so the result is cut at 100.
 fn percent(
     then: (u64, Option<u64>),
     now: (u64, Option<u64>),
@@ -103,7 +103,7 @@ fn percent(
         _ => return None,
     } * u128::from(capacity.max(1));
     match (busy, whole) {
-        // Its clock stood still.
+        // The engine's clock stood still.
         (0, 0) => Some(0.0),
         (_, 0) => None,
         _ => Some((busy as f64 / whole as f64 * 100.0).min(100.0)),
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_pid_given_to_another_process_has_no_rate() {
         let mut own = ProcessFacts::read(&crate::Roots::default(), std::process::id()).unwrap();
-        // Not every system tells it.
+        // Not every system reports it.
         own.cpu_time = Some(Duration::from_millis(70));
         let (mut before, mut after) = (ReadCounters::at(Instant::now()), ReadCounters::at(Instant::now()));
         before.note_cpu(&own, before.at);

@@ -30,7 +30,7 @@ pub struct ProcessRow {
     pub uid: Option<u32>,
     /// The state, as [`ProcessFacts::state`]; `None` if the process could not be read.
     pub state: Option<char>,
-    /// The start time, which tells processes with the same pid apart.
+    /// The start time, which distinguishes processes with the same pid.
     pub start_ticks: Option<u64>,
     /// Resident set size, as [`ProcessFacts::rss_bytes`].
     #[doc(alias = "VmRSS")]
@@ -43,7 +43,7 @@ pub struct ProcessRow {
     pub gpu_refused: bool,
 }
 
-/// What a process holds on a device.
+/// The memory of a process on a device.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct GpuHolding {
@@ -129,19 +129,19 @@ impl ProcessRow {
         }
     }
 
-    /// Memory on the card; `None` if the process holds none.
+    /// Returns the memory on the card; `None` if the process holds none.
     #[must_use]
     pub fn vram(&self) -> Option<&Figure> {
         self.gpu.as_ref().map(|holding| &holding.usage.vram)
     }
 
-    /// System RAM that its buffers on the device take; `None` if the process holds none.
+    /// Returns the system RAM that its buffers on the device take; `None` if the process holds none.
     #[must_use]
     pub fn gpu_system_memory(&self) -> Option<&Figure> {
         self.gpu.as_ref().map(|holding| &holding.usage.system)
     }
 
-    /// Memory on the card in bytes; `None` if the process holds none, or the driver does not say how much.
+    /// Returns the memory on the card in bytes; `None` if there is none, or the driver does not report it.
     #[must_use]
     pub fn vram_bytes(&self) -> Option<u64> {
         self.vram().and_then(Figure::bytes)

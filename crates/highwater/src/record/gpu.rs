@@ -25,7 +25,7 @@ pub struct GpuPeak {
     pub gtt: Option<GpuFigure>,
     /// Processes of the job that were seen on it.
     pub processes: u64,
-    /// Those of them whose memory the driver did not report.
+    /// Processes of the job that were seen on it and whose memory the driver did not report.
     pub processes_unknown: u64,
     /// Processes that were seen on it before the job began.
     pub other_users: u64,

@@ -85,14 +85,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_unknown() {
-        let nobody = Figure::new(
+        let unknown = Figure::new(
             Reading::Unknown(Unavailable::NotSupported),
             FigureScope::Device,
             Pool::Dedicated,
             AmountKind::Resident,
             FigureSource::Nvml,
         );
-        let mut device = Device::named(DeviceId::new("0000:01:00.0"), &nobody);
+        let mut device = Device::named(DeviceId::new("0000:01:00.0"), &unknown);
         amounts(100, 170, 20, None).store(&mut device, FigureSource::Nvml);
         assert!(matches!(device.used.reading, Reading::Unknown(Unavailable::Implausible(_))));
         assert_eq!(device.free.bytes(), Some(20));

@@ -72,7 +72,11 @@ mod tests {
     #[test]
     fn in_a_container() {
         assert_eq!(classify("NSpid:\t7\n", Some("pid:[4026532201]"), false), PidSpace::Host);
-        assert_eq!(classify("", None, false), PidSpace::Host, "nothing says that the pids are ours");
+        assert_eq!(
+            classify("", None, false),
+            PidSpace::Host,
+            "nothing shows that the pids are of this namespace"
+        );
     }
 
     #[test]

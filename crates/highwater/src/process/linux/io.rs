@@ -1,9 +1,9 @@
 //! `/proc/PID/io` and `/proc/PID/task/TID/io`: one `key: value` a line.
 //! [`proc_pid_io(5)`](https://man7.org/linux/man-pages/man5/proc_pid_io.5.html)
 //!
-//! The file of a process counts its threads, also ended ones, **and all its children that were waited for**,
-//! with theirs (`wait_task_zombie` in kernel/exit.c adds `ioac` to the parent's). The file of a thread counts
-//! this thread alone.
+//! The file of a process counts its threads, also ended ones, **and all its children that were waited for**.
+//! Their children are included (`wait_task_zombie` in kernel/exit.c adds `ioac` to the parent's). The file of
+//! a thread counts this thread alone.
 
 use super::decimal::{self, complete_lines};
 

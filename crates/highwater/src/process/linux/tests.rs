@@ -50,7 +50,7 @@ fn our_pid_is_the_one_of_that_procfs() {
     assert_eq!(own_pid(&Roots::default()), of_self());
     let tree = tempfile::tempdir().unwrap();
     let roots = Roots { proc: tree.path().to_owned(), ..Roots::default() };
-    assert_eq!(own_pid(&roots), of_self(), "a recorded tree does not know us");
+    assert_eq!(own_pid(&roots), of_self(), "a recorded tree has no entry for this process");
     std::os::unix::fs::symlink("81234", tree.path().join("self")).unwrap();
     assert_eq!(own_pid(&roots), 81234);
 }

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody() {
+    fn a_pid_without_a_process_is_an_error() {
         // Pids are multiples of 4.
         assert!(matches!(of(&Roots::default(), 0x7fff_fff1), Err(Error::NoSuchProcess { .. })));
     }

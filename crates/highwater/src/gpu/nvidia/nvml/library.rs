@@ -56,8 +56,8 @@ pub(super) struct Functions {
 
 impl Functions {
     fn of(library: &libloading::Library) -> Self {
-        // SAFETY: each name is that of a C function of nvml.h with the signature that its field's type has (a pointer
-        // to a struct stands as a pointer to anything, an enum as an `unsigned int`).
+        // SAFETY: each name is that of a C function of nvml.h with the signature of its field's type. A
+        // pointer to a struct stands as a pointer to anything, an enum as an `unsigned int`.
         unsafe {
             Self {
                 init: [symbol(library, "nvmlInit_v2"), symbol(library, "nvmlInit")],

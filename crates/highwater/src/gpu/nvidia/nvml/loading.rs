@@ -55,7 +55,7 @@ mod tests {
     fn what_was_inherited_keeps_us_out() {
         assert_eq!(after(0, 7), Some(1));
         assert_eq!(after(7 << 32 | 1, 7), Some(2));
-        assert_eq!(after(6 << 32, 7), Some(1), "nobody was inside when we were forked");
+        assert_eq!(after(6 << 32, 7), Some(1), "no thread was inside at the fork");
         assert_eq!(after(6 << 32 | 1, 7), None);
     }
 
