@@ -5,16 +5,16 @@ const FLOOR_WINDOWS: usize = 64;
 
 /// A moment and the memory at that moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct SeriesPoint {
+pub(super) struct FloorPoint {
     pub(super) at: f64,
     pub(super) bytes: f64,
 }
 
 /// Returns the minima of up to 64 windows of equal length, each at the moment of its lowest point.
-pub(super) fn window_minima(points: &[SeriesPoint]) -> Vec<SeriesPoint> {
+pub(super) fn window_minima(points: &[FloorPoint]) -> Vec<FloorPoint> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
     let length = (last.at - first.at) / FLOOR_WINDOWS as f64;
-    let mut minima: Vec<SeriesPoint> = Vec::with_capacity(FLOOR_WINDOWS);
+    let mut minima: Vec<FloorPoint> = Vec::with_capacity(FLOOR_WINDOWS);
     let mut end = f64::NEG_INFINITY;
     for point in points {
         match minima.last_mut() {
@@ -46,7 +46,7 @@ pub(super) struct Teeth {
 }
 
 /// Finds the teeth. A release is large if it has at least half of the largest one's height.
-pub(super) fn teeth(points: &[SeriesPoint]) -> Teeth {
+pub(super) fn teeth(points: &[FloorPoint]) -> Teeth {
     let mut highest = f64::NEG_INFINITY;
     let height = points.iter().fold(0.0_f64, |height, point| {
         highest = highest.max(point.bytes);
@@ -90,11 +90,11 @@ pub(super) fn teeth(points: &[SeriesPoint]) -> Teeth {
 /// After the last large release the series may be in the middle of another tooth. Its gain there counts only
 /// beyond the height of the earlier teeth. If no more than the longest tooth's time has passed since, the
 /// floor ends there.
-pub(super) fn kept(points: &[SeriesPoint]) -> Vec<SeriesPoint> {
+pub(super) fn kept(points: &[FloorPoint]) -> Vec<FloorPoint> {
     let teeth = teeth(points);
     let mut lowest_after = f64::INFINITY;
     // From the end, these are the points that no later one undercuts.
-    let mut bottoms: Vec<SeriesPoint> = points
+    let mut bottoms: Vec<FloorPoint> = points
         .iter()
         .rev()
         .filter(|point| {
@@ -119,7 +119,7 @@ pub(super) fn kept(points: &[SeriesPoint]) -> Vec<SeriesPoint> {
 
 /// Returns the floor at a moment: in a straight line between its points. Between points farther apart than
 /// `farthest` it is a step at the later one.
-pub(super) fn at(floor: &[SeriesPoint], moment: f64, farthest: f64) -> f64 {
+pub(super) fn at(floor: &[FloorPoint], moment: f64, farthest: f64) -> f64 {
     let after = floor.partition_point(|point| point.at < moment);
     match (after.checked_sub(1).and_then(|before| floor.get(before)), floor.get(after)) {
         (Some(before), Some(after)) if after.at - before.at > farthest && moment < after.at => before.bytes,
@@ -133,7 +133,7 @@ pub(super) fn at(floor: &[SeriesPoint], moment: f64, farthest: f64) -> f64 {
 }
 
 /// Returns the median of the slopes between all pairs of points (Theil-Sen), in bytes per second.
-pub(super) fn slope(points: &[SeriesPoint]) -> Option<f64> {
+pub(super) fn slope(points: &[FloorPoint]) -> Option<f64> {
     let pairs = points.iter().enumerate().flat_map(|(index, one)| {
         let later = points[index + 1..].iter().filter(move |two| two.at > one.at);
         later.map(move |two| (two.bytes - one.bytes) / (two.at - one.at))
@@ -151,14 +151,14 @@ pub(super) fn slope(points: &[SeriesPoint]) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn series(bytes: &[f64]) -> Vec<SeriesPoint> {
-        bytes.iter().enumerate().map(|(at, &bytes)| SeriesPoint { at: at as f64, bytes }).collect()
+    fn series(bytes: &[f64]) -> Vec<FloorPoint> {
+        bytes.iter().enumerate().map(|(at, &bytes)| FloorPoint { at: at as f64, bytes }).collect()
     }
 
     #[test]
     fn minima_of_windows() {
         let points: Vec<_> =
-            (0..6400).map(|i| SeriesPoint { at: f64::from(i), bytes: f64::from(i % 10) }).collect();
+            (0..6400).map(|i| FloorPoint { at: f64::from(i), bytes: f64::from(i % 10) }).collect();
         let minima = window_minima(&points);
         assert_eq!(minima.len(), 64);
         assert!(minima.iter().all(|point| point.bytes == 0.0));

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::floor::{self, SeriesPoint};
+use super::floor::{self, FloorPoint};
 use crate::record::{Confidence, Finding, Leak, LeakSearch, Process, Record, Scope, Series, Timeline};
 
 /// The rules for a leak.
@@ -107,14 +107,14 @@ fn bytes(value: f64) -> u64 {
 
 /// Returns the series as points in order of time, with the lowest reading of each column. Invalid points are
 /// skipped.
-fn points(timeline: &Timeline, series: &Series) -> Vec<SeriesPoint> {
+fn points(timeline: &Timeline, series: &Series) -> Vec<FloorPoint> {
     let seconds = timeline.seconds.get(series.first..).unwrap_or_default();
-    let mut points: Vec<SeriesPoint> = Vec::with_capacity(series.bytes.len());
+    let mut points: Vec<FloorPoint> = Vec::with_capacity(series.bytes.len());
     for (index, &at) in seconds.iter().enumerate().take(series.bytes.len().max(series.min.len())) {
         let reading = |values: &[Option<u64>]| values.get(index).copied().flatten();
         let Some(bytes) = reading(&series.min).or_else(|| reading(&series.bytes)) else { continue };
         if at.is_finite() && points.last().is_none_or(|last| last.at < at) {
-            points.push(SeriesPoint { at, bytes: bytes as f64 });
+            points.push(FloorPoint { at, bytes: bytes as f64 });
         }
     }
     points
@@ -127,7 +127,7 @@ const TEARDOWN_PART: f64 = 0.1;
 const MIN_TEARDOWN_FALL: f64 = 0.05;
 
 /// Drops the last readings of a process that frees its memory because it exits.
-fn without_teardown(mut points: Vec<SeriesPoint>) -> Vec<SeriesPoint> {
+fn without_teardown(mut points: Vec<FloorPoint>) -> Vec<FloorPoint> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return points };
     let begin = last.at - (last.at - first.at) * TEARDOWN_PART;
     // It starts at the last reading before that part, which may contain few.
@@ -170,19 +170,19 @@ const MIN_LAST_RATE: f64 = 0.65;
 
 /// A series that is long enough to be judged.
 struct Course {
-    minima: Vec<SeriesPoint>,
+    minima: Vec<FloorPoint>,
 }
 
 /// A stretch of steady growth.
 struct Growth {
-    from: SeriesPoint,
-    to: SeriesPoint,
+    from: FloorPoint,
+    to: FloorPoint,
     bytes_per_second: f64,
     sureness: Confidence,
 }
 
 impl Course {
-    fn of(points: &[SeriesPoint], rules: &LeakRules) -> Option<Self> {
+    fn of(points: &[FloorPoint], rules: &LeakRules) -> Option<Self> {
         let length = points.last()?.at - points.first()?.at;
         let minima = floor::window_minima(points);
         // After the shortest warm-up enough must be left.
@@ -203,7 +203,7 @@ impl Course {
 }
 
 /// Returns the median distance of the series above its floor.
-fn scatter(minima: &[SeriesPoint], kept: &[SeriesPoint], end: f64) -> f64 {
+fn scatter(minima: &[FloorPoint], kept: &[FloorPoint], end: f64) -> f64 {
     let judged = minima.iter().filter(|point| point.at <= end);
     let mut above: Vec<f64> =
         judged.map(|point| point.bytes - floor::at(kept, point.at, f64::INFINITY)).collect();
@@ -214,7 +214,7 @@ fn scatter(minima: &[SeriesPoint], kept: &[SeriesPoint], end: f64) -> f64 {
     above.select_nth_unstable_by(middle, f64::total_cmp).1.max(0.0)
 }
 
-fn growth_of(minima: &[SeriesPoint], rules: &LeakRules) -> Option<Growth> {
+fn growth_of(minima: &[FloorPoint], rules: &LeakRules) -> Option<Growth> {
     let kept = floor::kept(minima);
     let (begin, end) = (minima.first()?.at, kept.last()?.at);
     let length = end - begin;
@@ -244,17 +244,17 @@ fn growth_of(minima: &[SeriesPoint], rules: &LeakRules) -> Option<Growth> {
     }
     // The values above the floor must have risen with it. The floor of noise rises by construction, as it is
     // the least of ever fewer readings.
-    let judged: Vec<SeriesPoint> = minima.iter().filter(|point| point.at <= end).copied().collect();
+    let judged: Vec<FloorPoint> = minima.iter().filter(|point| point.at <= end).copied().collect();
     if floor::slope(&judged).is_none_or(|slope| slope * length < gain * MIN_SERIES_RISE) {
         return None;
     }
     // The growth begins where the floor was last at its first height, or nearly so.
     let start = kept.iter().rev().find(|point| point.bytes <= low + gain / 20.0);
     let from =
-        start.copied().filter(|point| point.at > begin).unwrap_or(SeriesPoint { at: begin, bytes: low });
-    let rising: Vec<SeriesPoint> = kept.iter().filter(|point| point.at >= from.at).copied().collect();
+        start.copied().filter(|point| point.at > begin).unwrap_or(FloorPoint { at: begin, bytes: low });
+    let rising: Vec<FloorPoint> = kept.iter().filter(|point| point.at >= from.at).copied().collect();
     let bytes_per_second = floor::slope(&rising).filter(|slope| *slope > 0.0).unwrap_or(gain / length);
     let clear = grown == GROWTH_PARTS && length >= 2.0 * rules.min_duration_seconds;
     let sureness = if clear { Confidence::Clear } else { Confidence::Probable };
-    Some(Growth { from, to: SeriesPoint { at: end, bytes: high }, bytes_per_second, sureness })
+    Some(Growth { from, to: FloorPoint { at: end, bytes: high }, bytes_per_second, sureness })
 }

@@ -205,11 +205,11 @@ fn beyond(id: u64, rows: usize, field: String) -> Inconsistency {
 
 /// Checks that the groups by tree form a tree: each process once, each parent a process, and no cycle.
 fn check_tree(groups: &[Group], rows: usize) -> Checked {
-    let mut tree: Vec<GroupNode> = Vec::new();
+    let mut tree: Vec<BranchNode> = Vec::new();
     let is_tree = |(_, group): &(usize, &Group)| group.by == GroupKey::Tree;
     for (place, group) in groups.iter().enumerate().filter(is_tree) {
         if tree.is_empty() {
-            tree.resize(rows, GroupNode::default());
+            tree.resize(rows, BranchNode::default());
         }
         let inside = |name: &str, id: Option<u64>| {
             let row =
@@ -239,7 +239,7 @@ fn check_tree(groups: &[Group], rows: usize) -> Checked {
 
 /// A row of the record within the tree.
 #[derive(Debug, Clone, Default)]
-struct GroupNode {
+struct BranchNode {
     /// The index of its group.
     place: Option<usize>,
     parent: Option<usize>,

@@ -132,14 +132,14 @@ pub(super) fn ledger(balance: Result<i64, Unavailable>) -> MechanismState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::macos::rusage::Spent;
+    use crate::process::macos::rusage::RusageSpent;
 
     const USAGE: Rusage = Rusage {
         resident_bytes: 3 << 20,
         footprint_bytes: 2 << 20,
         max_footprint_bytes: 5 << 20,
-        own: Spent { user_ticks: 1, system_ticks: 1, pageins: 0 },
-        waited: Spent { user_ticks: 0, system_ticks: 0, pageins: 0 },
+        own: RusageSpent { user_ticks: 1, system_ticks: 1, pageins: 0 },
+        waited: RusageSpent { user_ticks: 0, system_ticks: 0, pageins: 0 },
         storage_read_bytes: 0,
         storage_written_bytes: 0,
         has_ended: false,

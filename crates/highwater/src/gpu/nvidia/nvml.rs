@@ -7,7 +7,7 @@ mod loading;
 mod rows;
 
 use self::{
-    calls::{Memory, ProcessList},
+    calls::{Memory, NvmlList},
     codes::Code,
     library::{Handle, Library},
     loading::Loading,
@@ -118,7 +118,7 @@ impl NvmlSession {
             self.read(&mut device);
             let mut processes = DeviceProcesses::of(&device, FigureSource::Nvml);
             let mut refusals: Vec<(Unavailable, Vec<&str>)> = Vec::new();
-            for list in ProcessList::ALL {
+            for list in NvmlList::ALL {
                 match self.rows(list, &device.id) {
                     Ok(rows) => {
                         rows.iter().filter(|row| !self.is_of_a_part(&device.id, row)).for_each(|row| {
@@ -126,7 +126,7 @@ impl NvmlSession {
                         });
                     }
                     // A device without graphics has no such list.
-                    Err(Unavailable::NotSupported) if list != ProcessList::Compute => {}
+                    Err(Unavailable::NotSupported) if list != NvmlList::Compute => {}
                     Err(why) => match refusals.iter_mut().find(|(known, _)| *known == why) {
                         Some((_, lists)) => lists.push(list.name()),
                         None => refusals.push((why, vec![list.name()])),
@@ -144,7 +144,7 @@ impl NvmlSession {
         }
     }
 
-    fn rows(&self, list: ProcessList, id: &DeviceId) -> Result<Vec<NvmlRow>, Unavailable> {
+    fn rows(&self, list: NvmlList, id: &DeviceId) -> Result<Vec<NvmlRow>, Unavailable> {
         let rows = self.nvml()?.processes(list, self.handle(id)?);
         trace(|| format!("{id}: {} processes {rows:?}", list.name()));
         rows
@@ -192,7 +192,7 @@ impl NvmlSession {
             lines.push(format!("{id}: {name}, {uuid}, part {part:?}"));
             lines.push(format!("{id}: memory {:?}", library.memory(handle)));
             lines.push(format!("{id}: accounting {:?}", library.accounts(handle)));
-            for list in ProcessList::ALL {
+            for list in NvmlList::ALL {
                 lines.push(format!("{id}: {} {:?}", list.name(), library.processes(list, handle)));
             }
         }
@@ -294,11 +294,11 @@ fn amount(bytes: u64) -> Reading {
     }
 }
 
-fn entry(list: ProcessList, row: &NvmlRow) -> ListEntry {
+fn entry(list: NvmlList, row: &NvmlRow) -> ListEntry {
     let work = Work {
-        compute: list != ProcessList::Graphics,
-        graphics: list == ProcessList::Graphics,
-        mps: list == ProcessList::Mps,
+        compute: list != NvmlList::Graphics,
+        graphics: list == NvmlList::Graphics,
+        mps: list == NvmlList::Mps,
     };
     let used = row.used.map_or(Reading::Unknown(Unavailable::DriverSaysNotAvailable), Reading::Known);
     ListEntry { pid: row.pid, instance: row.instance, used, work }

@@ -5,7 +5,7 @@
 use crate::{
     job::resource_use::{CpuUse, IoBytes, ResourceUse, UsageWanted},
     process::macos::{
-        rusage::{Rusage, Spent, TaskFaults},
+        rusage::{Rusage, RusageSpent, TaskFaults},
         timebase::Timebase,
     },
 };
@@ -38,7 +38,7 @@ pub(super) fn with_waited(usage: &Rusage, faults: Option<TaskFaults>, scale: Sca
 }
 
 /// Returns CPU time and page-ins. Without a known time there are none, as the time would read as 0.
-fn cpu(spent: Spent, scale: Scale) -> Option<CpuUse> {
+fn cpu(spent: RusageSpent, scale: Scale) -> Option<CpuUse> {
     let timebase = scale.timebase.filter(|_| scale.wanted.cpu)?;
     Some(CpuUse {
         user: timebase.time(spent.user_ticks),
@@ -64,8 +64,8 @@ mod tests {
         resident_bytes: 0,
         footprint_bytes: 1,
         max_footprint_bytes: 1,
-        own: Spent { user_ticks: 24_000_000, system_ticks: 12_000_000, pageins: 5 },
-        waited: Spent { user_ticks: 48_000_000, system_ticks: 0, pageins: 2 },
+        own: RusageSpent { user_ticks: 24_000_000, system_ticks: 12_000_000, pageins: 5 },
+        waited: RusageSpent { user_ticks: 48_000_000, system_ticks: 0, pageins: 2 },
         storage_read_bytes: 8192,
         storage_written_bytes: 4096,
         has_ended: false,

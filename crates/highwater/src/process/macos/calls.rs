@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     arguments,
-    rusage::{Rusage, Spent, TaskFaults},
+    rusage::{Rusage, RusageSpent, TaskFaults},
     timebase::Timebase,
 };
 
@@ -50,12 +50,12 @@ pub(crate) fn rusage(pid: u32) -> io::Result<Rusage> {
         resident_bytes: info.ri_resident_size,
         footprint_bytes: info.ri_phys_footprint,
         max_footprint_bytes: info.ri_lifetime_max_phys_footprint,
-        own: Spent {
+        own: RusageSpent {
             user_ticks: info.ri_user_time,
             system_ticks: info.ri_system_time,
             pageins: info.ri_pageins,
         },
-        waited: Spent {
+        waited: RusageSpent {
             user_ticks: info.ri_child_user_time,
             system_ticks: info.ri_child_system_time,
             pageins: info.ri_child_pageins,

@@ -19,10 +19,10 @@ pub(crate) struct Rusage {
     pub(crate) max_footprint_bytes: u64,
     /// Its own usage, with the programs before its exec (`task_rollup_accounting_info` in
     /// `osfmk/kern/task.c`).
-    pub(crate) own: Spent,
+    pub(crate) own: RusageSpent,
     /// The usage of children that it waited for, each with those of its own (`update_rusage_info_child` in
     /// `bsd/kern/kern_resource.c`).
-    pub(crate) waited: Spent,
+    pub(crate) waited: RusageSpent,
     /// `ri_diskio_bytesread` and `ri_diskio_byteswritten`: bytes that its threads read from devices and wrote
     /// to them (`spec_strategy` in `bsd/miscfs/specfs/spec_vnops.c`). Those of its children are summed up
     /// nowhere.
@@ -35,7 +35,7 @@ pub(crate) struct Rusage {
 
 /// A process's usage beside memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Spent {
+pub(crate) struct RusageSpent {
     /// CPU time in ticks of `mach_absolute_time` (`fill_task_rusage` in `osfmk/kern/bsd_kern.c`).
     pub(crate) user_ticks: u64,
     pub(crate) system_ticks: u64,
@@ -135,8 +135,8 @@ mod tests {
         resident_bytes: 3 << 20,
         footprint_bytes: 2 << 20,
         max_footprint_bytes: 5 << 20,
-        own: Spent { user_ticks: 18_000_000, system_ticks: 6_000_000, pageins: 3 },
-        waited: Spent { user_ticks: 0, system_ticks: 0, pageins: 0 },
+        own: RusageSpent { user_ticks: 18_000_000, system_ticks: 6_000_000, pageins: 3 },
+        waited: RusageSpent { user_ticks: 0, system_ticks: 0, pageins: 0 },
         storage_read_bytes: 4096,
         storage_written_bytes: 0,
         has_ended: false,

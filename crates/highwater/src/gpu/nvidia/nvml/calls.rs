@@ -20,13 +20,13 @@ const MAX_LIST_READS: u32 = 8;
 
 /// A list of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ProcessList {
+pub(crate) enum NvmlList {
     Compute,
     Graphics,
     Mps,
 }
 
-impl ProcessList {
+impl NvmlList {
     pub(crate) const ALL: [Self; 3] = [Self::Compute, Self::Graphics, Self::Mps];
 
     pub(crate) fn name(self) -> &'static str {
@@ -203,11 +203,11 @@ impl Library {
     }
 
     /// Reads one list of processes.
-    pub(super) fn processes(&self, list: ProcessList, device: Handle) -> Result<Vec<NvmlRow>, Unavailable> {
+    pub(super) fn processes(&self, list: NvmlList, device: Handle) -> Result<Vec<NvmlRow>, Unavailable> {
         let versions = match list {
-            ProcessList::Compute => &self.functions.compute,
-            ProcessList::Graphics => &self.functions.graphics,
-            ProcessList::Mps => &self.functions.mps,
+            NvmlList::Compute => &self.functions.compute,
+            NvmlList::Graphics => &self.functions.graphics,
+            NvmlList::Mps => &self.functions.mps,
         };
         let mut wanted = 64;
         for _ in 0..MAX_LIST_READS {

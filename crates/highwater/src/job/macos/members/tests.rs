@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{ancestry::LAUNCHD, *};
 use crate::{
     job::resource_use::{CpuUse, ResourceUse},
-    process::macos::{rusage::Spent, timebase::Timebase},
+    process::macos::{rusage::RusageSpent, timebase::Timebase},
 };
 
 mod attach;
@@ -55,8 +55,8 @@ fn usage(mib: u64, max_mib: u64) -> Rusage {
         resident_bytes: 0,
         footprint_bytes: mib * MIB,
         max_footprint_bytes: max_mib * MIB,
-        own: Spent::default(),
-        waited: Spent::default(),
+        own: RusageSpent::default(),
+        waited: RusageSpent::default(),
         storage_read_bytes: 0,
         storage_written_bytes: 0,
         has_ended: false,
@@ -350,7 +350,7 @@ fn a_zombie_shows_its_usage_until_it_is_waited_for() {
     let faults = |used: &UsedBy| used.own.cpu.unwrap().faults();
     assert_eq!(members.uses().iter().map(faults).collect::<Vec<_>>(), [Some(100), Some(100)]);
     let usage = &mut members.kernel.processes.get_mut(&201).unwrap().1;
-    usage.own = Spent { user_ticks: 7_000_000, system_ticks: 1_000_000, pageins: 2 };
+    usage.own = RusageSpent { user_ticks: 7_000_000, system_ticks: 1_000_000, pageins: 2 };
     usage.storage_read_bytes = 4096;
     members.kernel.ends(201);
     members.read_usage(false);
