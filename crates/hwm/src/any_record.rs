@@ -1,4 +1,4 @@
-//! What holds for every output on any record at all; for the fuzzer and the tests.
+//! Checks that every output accepts any record; used by the fuzzer and the tests.
 
 use std::{io, path::PathBuf};
 
@@ -27,7 +27,7 @@ use crate::{
     text::{cell::CellStyle, leaks, visible::is_hidden},
 };
 
-/// All that can be judged.
+/// Returns rules that judge every part of a record.
 fn rules() -> JudgementRules {
     let (mut growth, mut leaks) = (Rules::default(), LeakRules::default());
     growth.groups_decide = true;
@@ -44,7 +44,7 @@ pub(crate) fn write_everywhere(text: &[u8]) -> Result<(), ReadError> {
 
 struct EveryOutput<'a> {
     record: &'a Record,
-    /// What the present output wrote.
+    /// The bytes that the present output wrote.
     bytes: Vec<u8>,
 }
 
@@ -99,7 +99,7 @@ impl EveryOutput<'_> {
         Ok(())
     }
 
-    /// As `compare`, `ci-check` and `leaks` see it, beside itself and alone.
+    /// Judges the record beside itself and alone, as `compare`, `ci-check` and `leaks` do.
     fn judged(&mut self) -> io::Result<()> {
         let found = find_leaks(self.record, LeakRules::default());
         leaks::lines(&found.search, &found.leaks);

@@ -41,10 +41,10 @@ pub(crate) use self::{
     watch::WatchArgs,
 };
 
-/// How much memory does this job use, how high did it rise, and who holds what on the GPU?
+/// How much memory does this job use, how high did it rise, and which processes hold GPU memory?
 ///
-/// `hwm run` runs a command, follows all its descendants, and says how much memory they used together. Without a
-/// command: the memory of each GPU, and the machine's RAM. Every figure says what it counts and how sure it is.
+/// `hwm run` runs a command, follows all its descendants, and reports how much memory they used together. Without a
+/// command: the memory of each GPU, and the machine's RAM. Every figure says what it counts and how certain it is.
 #[derive(Debug, Parser)]
 #[command(name = "hwm", version = env!("HWM_VERSION"), after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -72,7 +72,7 @@ pub(crate) enum Verb {
     CiCheck(CiCheckArgs),
     Leaks(LeaksArgs),
     List(ListArgs),
-    /// Say what can be measured on this machine, and what would make the rest possible.
+    /// Report what can be measured on this machine, and what would make the rest possible.
     Doctor(DoctorArgs),
     Man(ManArgs),
     Completions(CompletionsArgs),
@@ -89,8 +89,8 @@ Examples:
   hwm attach 4321                         follow a process that runs already
   hwm run --help                          all options of the main verb
   hwm                                     how full are the GPUs and the RAM?
-  hwm ps                                  who holds GPU memory?
-  hwm ps --all --min 1G                   who holds 1 GiB or more, of RAM or on a GPU?
+  hwm ps                                  which processes hold GPU memory?
+  hwm ps --all --min 1G                   which hold 1 GiB or more, of RAM or on a GPU?
   hwm watch --interval 1s > gpu.jsonl     the same over time
   hwm fits 8G && ./train.py               only if 8 GiB are free on a GPU
   hwm completions bash                    completions for the shell

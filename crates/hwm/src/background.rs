@@ -50,7 +50,7 @@ enum WriterActivity {
     Ended,
 }
 
-/// How the end of an output went.
+/// The result of ending an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finish {
     /// All items were written, or failed.
@@ -84,7 +84,7 @@ impl<T: Send + 'static> BackgroundWriter<T> {
                     end.0.lock().failure.get_or_insert(error);
                 }
             }
-            // What it has open is closed, and temporary files are removed, before the end is announced.
+            // Its files are closed, and temporary files are removed, before the end is announced.
             drop(write);
             drop(end);
         })?;
@@ -100,18 +100,18 @@ impl<T> BackgroundWriter<T> {
         result
     }
 
-    /// Whether all items were written.
+    /// Returns whether all items were written.
     pub(crate) fn is_idle(&self) -> bool {
         let progress = self.shared.lock();
         progress.queue.is_empty() && progress.activity != WriterActivity::Writing
     }
 
-    /// The first failure since the last call.
+    /// Takes the first failure since the last call.
     pub(crate) fn take_failure(&self) -> Option<io::Error> {
         self.shared.lock().failure.take()
     }
 
-    /// Waits until all items are written. `patience`: time that a single item may take; without it there is no bound.
+    /// Waits until all items are written. A single item may take up to `patience`; without it there is no bound.
     pub(crate) fn finish(&self, patience: Option<Duration>) -> Finish {
         let changed = &self.shared.changed;
         let mut progress = self.shared.close();

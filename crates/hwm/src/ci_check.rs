@@ -1,4 +1,4 @@
-//! `hwm ci-check`: run a command or take a record, compare with the baseline, and tell the CI in its own language.
+//! `hwm ci-check`: run a command or take a record, compare with the baseline, and report to the CI in its own format.
 
 mod outputs;
 
@@ -56,12 +56,12 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::AnyExitCode> {
         Some(file) => Taken::read(file)?,
         None => match run::once(run_args(args)?) {
             Ok((code, record)) => Taken::Measured { code, record: record.into_memory()? },
-            // It was not started, and hwm run has said why.
+            // The command was not started, and hwm run has printed the reason.
             Err(code) => return Ok(code),
         },
     };
     let (record, code) = (taken.record(), taken.code());
-    // Its name, where the record stands in a file.
+    // The name of the record's file, if there is one.
     let file = match (&args.record, &args.json) {
         (Some(file), _) => Some(file.clone()),
         (None, Some(file)) => Some(paths::expand(file)?),
@@ -91,8 +91,8 @@ fn check(args: &CiCheckArgs) -> anyhow::Result<exit::AnyExitCode> {
     Ok(if code == 0 { judgement.code().into() } else { code })
 }
 
-/// The baseline, with what the user calls it: several runs where `--repeat` made them; nothing where there is none yet.
-/// Whatever else is wrong with it is said before the command starts.
+/// Reads the baseline, with the name that the user gave it. It has several runs if `--repeat` made them, and none if
+/// there is no baseline yet. Any other fault of it is reported before the command starts.
 fn base(argument: Option<&Path>) -> anyhow::Result<(Vec<PathBuf>, Vec<Record>)> {
     match argument.map(record_source::read_all_ended) {
         None => Ok((Vec::new(), Vec::new())),
@@ -104,13 +104,13 @@ fn base(argument: Option<&Path>) -> anyhow::Result<(Vec<PathBuf>, Vec<Record>)> 
 
 /// The record to judge.
 enum Taken {
-    /// It was read from a file.
+    /// The record was read from a file.
     Read {
         record: Record,
         /// The content of the file, which holds what a newer version may have put into it.
         content: Vec<u8>,
     },
-    /// It was measured. A file that the run wrote is not read back: the job could have changed it.
+    /// The record was measured. A file that the run wrote is not read back: the job could have changed it.
     Measured { record: Record, code: exit::AnyExitCode },
 }
 
@@ -127,7 +127,7 @@ impl Taken {
         }
     }
 
-    /// The exit code of the command, if one was run.
+    /// Returns the exit code of the command, if one was run.
     fn code(&self) -> exit::AnyExitCode {
         match self {
             Self::Read { .. } => 0,
@@ -143,7 +143,7 @@ impl Taken {
     }
 }
 
-/// The options of `hwm run` that were asked for, with the command.
+/// Returns the options of `hwm run` that were asked for, with the command.
 fn run_args(args: &CiCheckArgs) -> anyhow::Result<RunArgs> {
     let mut options = args.run_option.clone();
     if let Some(json) = &args.json {
@@ -159,7 +159,7 @@ fn run_args(args: &CiCheckArgs) -> anyhow::Result<RunArgs> {
     Ok(run)
 }
 
-/// A run that failed, grew or is not known is no baseline.
+/// Returns whether the run may become the baseline: it ended well, did not grow, and its figures are known.
 fn is_worth_keeping(record: &Record, judgement: &Judgement, failed: Option<exit::AnyExitCode>) -> bool {
     let known = record.total_peak_bytes().is_some();
     failed.is_none() && known && judgement.verdict == Verdict::Fine

@@ -42,7 +42,7 @@ fn judge(args: &CompareArgs) -> Result<u8, CannotRead> {
     })
 }
 
-/// The records, and what the user calls them.
+/// Reads the records, and returns them with the names that the user gave.
 fn read_all<'a>(
     arguments: impl IntoIterator<Item = &'a PathBuf>,
 ) -> Result<(Vec<PathBuf>, Vec<Record>), CannotRead> {

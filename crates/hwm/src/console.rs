@@ -10,23 +10,23 @@ use crate::{
     text::{self, advice, visible::escaped_json},
 };
 
-/// One line on standard error, with control characters made visible. A closed standard error is no reason to
+/// Prints one line on standard error, with control characters made visible. A closed standard error is no reason to
 /// stop.
 pub(crate) fn complain(message: impl Display) {
     let _ = writeln!(anstream::stderr(), "hwm: {}", text::printable(&message.to_string()));
 }
 
-/// Something went wrong that does not touch the job's exit code.
+/// Warns of a fault that does not touch the job's exit code.
 pub(crate) fn warn(message: impl Display) {
     complain(format_args!("warning: {message}"));
 }
 
-/// A failure that ends hwm, with its causes.
+/// Reports a failure that ends hwm, with its causes.
 pub(crate) fn complain_of(error: &anyhow::Error) {
     complain(format_args!("{error:#}{}", advice(error.as_ref())));
 }
 
-/// An output that could not be written once the job was over.
+/// Warns of an output that could not be written once the job was over.
 pub(crate) fn warn_unwritten(name: impl Display, error: &io::Error) {
     warn(format_args!("cannot write {name}: {error}{}", advice(error)));
 }
@@ -40,23 +40,23 @@ pub(crate) fn print(text: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// Columns to use where standard error is no terminal.
-const DEFAULT_WIDTH: usize = 100;
+/// The columns to use if standard error is no terminal.
+const DEFAULT_TEXT_WIDTH: usize = 100;
 
 /// Writes a text for people to standard error. As one write, so that it does not mix with what still-running processes
 /// print.
 pub(crate) fn print_to_stderr(write: impl FnOnce(usize, &mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut text = Vec::new();
-    write(terminal::width_of_stderr().unwrap_or(DEFAULT_WIDTH), &mut text)?;
+    write(terminal::width_of_stderr().unwrap_or(DEFAULT_TEXT_WIDTH), &mut text)?;
     anstream::stderr().write_all(&text)
 }
 
-/// A document and a newline, for people and programs.
+/// Prints a document and a newline, for people and programs.
 pub(crate) fn print_json(document: &impl serde::Serialize) -> anyhow::Result<bool> {
     Ok(print(escaped_json(&(serde_json::to_string_pretty(document)? + "\n")).as_bytes())?)
 }
 
-/// A document as one line.
+/// Prints a document as one line.
 pub(crate) fn print_json_line(document: &impl serde::Serialize) -> anyhow::Result<bool> {
     Ok(print(escaped_json(&(serde_json::to_string(document)? + "\n")).as_bytes())?)
 }

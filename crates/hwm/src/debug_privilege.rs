@@ -3,8 +3,8 @@
 
 use crate::args::Verb;
 
-/// Whether this verb looks into processes that it did not start. Whatever we start has the right from us as it is then
-/// (`CreateProcess`), and a job must find it as without us: so not those that run commands.
+/// Returns whether this verb looks into processes that it did not start. Verbs that run commands are left out: a child
+/// inherits the privilege in its present state (`CreateProcess`), and a job must find it as without hwm.
 pub(crate) fn is_wanted(verb: &Verb) -> bool {
     matches!(verb, Verb::Ps(_) | Verb::Watch(_) | Verb::Attach(_) | Verb::Doctor(_))
 }
@@ -28,7 +28,7 @@ mod os {
         System::Threading::{GetCurrentProcess, OpenProcessToken},
     };
 
-    /// Switches it on for this process; whether that could be done. Where not, all is as before.
+    /// Enables the privilege for this process; returns whether that worked. If not, nothing changes.
     pub(crate) fn enable() -> bool {
         let (Some(token), Some(right)) = (own_token(TOKEN_ADJUST_PRIVILEGES), right()) else { return false };
         let wanted = TOKEN_PRIVILEGES {
@@ -36,8 +36,8 @@ mod os {
             Privileges: [LUID_AND_ATTRIBUTES { Luid: right, Attributes: SE_PRIVILEGE_ENABLED }],
         };
         // A token without the right is no failure of the call, but ERROR_NOT_ALL_ASSIGNED (AdjustTokenPrivileges).
-        // SAFETY: a live handle of the access that is needed, and a structure that says how long it is; nothing is asked
-        // back.
+        // SAFETY: the handle is live and has the access that is needed. The structure holds its own length. No
+        // previous state is asked for.
         unsafe {
             AdjustTokenPrivileges(token.as_raw_handle(), 0, &raw const wanted, 0, null_mut(), null_mut()) != 0
                 && GetLastError() == ERROR_SUCCESS
@@ -46,7 +46,8 @@ mod os {
 
     fn own_token(access: TOKEN_ACCESS_MASK) -> Option<OwnedHandle> {
         let mut token = null_mut();
-        // SAFETY: the first handle stands for this process; the second is written where the call works, and is ours alone.
+        // SAFETY: the first handle stands for this process; the second is written if the call works, and nothing else
+        // owns it.
         unsafe {
             (OpenProcessToken(GetCurrentProcess(), access, &raw mut token) != 0)
                 .then(|| OwnedHandle::from_raw_handle(token))
@@ -99,7 +100,7 @@ mod tests {
     use crate::args::Cli;
 
     #[test]
-    fn no_job_of_ours_gets_it() {
+    fn no_job_gets_it() {
         let wants = |line: &[&str]| {
             let verb = Cli::try_parse_from([&["hwm"], line].concat()).expect("valid").verb;
             is_wanted(&verb.expect("a verb"))

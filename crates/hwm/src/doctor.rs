@@ -55,13 +55,13 @@ fn json(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
 }
 
 fn table(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
-    const YES: Style = AnsiColor::Green.on_default();
-    const NO: Style = AnsiColor::Yellow.on_default();
-    const DIM: Style = Style::new().dimmed();
+    const YES_STYLE: Style = AnsiColor::Green.on_default();
+    const NO_STYLE: Style = AnsiColor::Yellow.on_default();
+    const DIM_STYLE: Style = Style::new().dimmed();
     if examined.is_empty() {
         return writeln!(
             to,
-            "This system has no mechanisms that hwm could try one by one; docs/platforms.md says what it measures here."
+            "This system has no mechanisms that hwm could try one by one; docs/platforms.md lists what hwm measures here."
         );
     }
     let width = examined.iter().map(|one| one.mechanism.len()).max().unwrap_or(0);
@@ -77,12 +77,12 @@ fn table(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
                     write!(to, ": {}", text::printable(detail))?;
                 }
                 if !in_use {
-                    write!(to, " {DIM}(available; not used by this version){DIM:#}")?;
+                    write!(to, " {DIM_STYLE}(available; not used by this version){DIM_STYLE:#}")?;
                 }
             }
             MechanismState::Missing { why, remedy } => {
                 if !in_use {
-                    write!(to, " {DIM}(not used by this version){DIM:#}")?;
+                    write!(to, " {DIM_STYLE}(not used by this version){DIM_STYLE:#}")?;
                 }
                 write!(to, "\n     {}", text::printable(why))?;
                 if let Some(remedy) = remedy {

@@ -6,8 +6,8 @@
 //! | 128 + n | `run` | signal n ended the job |
 //! | 10 | `run` | a limit on the job's total, or of its cgroup, ended it |
 //! | 11 | `run` | the limit on single processes ended it |
-//! | 125 | `run` | bad usage, or our own failure, before the job started |
-//! | 126 | `run` | the command is there but cannot be executed (as `env` and `timeout` say it) |
+//!  125 | `run` | bad usage, or a failure of hwm itself, before the job started |
+//!  126 | `run` | the command is there but cannot be executed (as with `env` and `timeout`) |
 //! | 127 | `run` | the command was not found |
 //! | 0 | `attach` | it was measured, however it ended |
 //! | 10, 11 | `attach` | a limit ended it (`--on-limit kill`), as with `run` |
@@ -20,7 +20,7 @@
 //! | 2 | others | bad usage |
 //! | 1 | `compare`, `ci-check` | a regression or a leak |
 //! | 2 | `compare`, `ci-check` | bad usage, or it could not be compared |
-//! | 0, 1, 2 | `leaks` | none, a leak, cannot be told; or bad usage (2) |
+//!  0, 1, 2 | `leaks` | none, a leak, unknown; or bad usage (2) |
 //! | the job's own | `ci-check` | unless it is 0 |
 //!
 //! 10 and 11 can be changed by options, since a job may use them itself. They also stand for a limit that was found
@@ -46,7 +46,7 @@ pub(crate) const PROCESS_LIMIT: u8 = 11;
 pub(crate) const REGRESSION: u8 = 1;
 /// `compare`, `ci-check`: a record cannot be read, or what decides is not known.
 pub(crate) const NOT_COMPARED: u8 = 2;
-/// `run`: bad usage, or our own failure before the job started.
+/// `run`: bad usage, or a failure of hwm itself before the job started.
 pub(crate) const NOT_RUN: u8 = 125;
 /// `run`: the command cannot be executed.
 pub(crate) const NOT_EXECUTABLE: u8 = 126;
@@ -55,7 +55,7 @@ pub(crate) const NOT_FOUND: u8 = 127;
 /// `run`: added to the number of the signal that ended the job.
 pub(crate) const SIGNAL_BASE: u8 = 128;
 
-/// The code for a job that could not be run.
+/// Returns the code for a job that could not be run.
 pub(crate) fn of_error(error: &Error) -> u8 {
     match error {
         Error::NotFound { .. } => NOT_FOUND,
@@ -64,10 +64,10 @@ pub(crate) fn of_error(error: &Error) -> u8 {
     }
 }
 
-/// What a job leaves: one byte (wait(2), `WEXITSTATUS`), on Windows any number of 32 bits.
+/// The exit code of a job: one byte (wait(2), `WEXITSTATUS`), on Windows any number of 32 bits.
 pub(crate) type AnyExitCode = i32;
 
-/// The job's own code; `None` when how it ended could not be learned.
+/// Returns the job's own code; `None` if the end of the job is unknown.
 pub(crate) fn of_job(exit: Option<&record::Exit>) -> Option<AnyExitCode> {
     let exit = exit?;
     match (exit.code, exit.signal) {
@@ -84,12 +84,12 @@ pub(crate) fn with(code: AnyExitCode) -> ExitCode {
     u8::try_from(code).map_or_else(|_| std::process::exit(code), ExitCode::from)
 }
 
-/// The code that says "ended by this signal".
+/// Returns the code that stands for "ended by this signal".
 pub(crate) fn of_signal(signal: i32) -> Option<u8> {
     u8::try_from(signal).ok().and_then(|signal| SIGNAL_BASE.checked_add(signal))
 }
 
-/// Bad usage, by verb.
+/// Returns the code for bad usage of a verb.
 pub(crate) fn of_usage(verb: Option<&str>) -> ExitCode {
     ExitCode::from(if verb == Some("run") { NOT_RUN } else { USAGE })
 }

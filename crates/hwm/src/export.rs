@@ -48,12 +48,12 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl ExportArgs {
-    /// `-` is standard output.
+    /// Returns the file of the output; `-` is standard output.
     fn file(&self) -> Option<&Path> {
         self.output.as_deref().filter(|path| *path != Path::new("-"))
     }
 
-    /// What parses and makes no sense.
+    /// Returns the fault of options that parse but contradict each other.
     fn mistake(&self) -> Option<String> {
         let same =
             |file: &Path| file.exists() && fs::canonicalize(file).ok() == fs::canonicalize(&self.record).ok();
@@ -69,7 +69,7 @@ impl ExportArgs {
     }
 }
 
-/// Where it goes.
+/// The target of the output.
 #[derive(Debug)]
 enum ExportTarget {
     Stdout,
@@ -79,7 +79,7 @@ enum ExportTarget {
 }
 
 impl ExportTarget {
-    /// Before the record is read: it may come from a job that runs for hours.
+    /// Checks the target before the record is read: the record may come from a job that runs for hours.
     fn check(args: &ExportArgs) -> anyhow::Result<Self> {
         match (args.format, args.file()) {
             (ExportFormat::Parquet, _) if cfg!(not(feature = "parquet")) => {

@@ -1,9 +1,8 @@
-//! Privileges that the file of hwm gives to everybody who may execute it: setuid, setgid, file capabilities.
+//! Privileges that the file of hwm gives to every user that may execute it: setuid, setgid, file capabilities.
 //!
-//! hwm runs commands and writes files that its caller names, so a setuid hwm is a root shell for every user: it refuses
-//! to run. With file capabilities it keeps two, out of the effective set, which the library raises for single system
-//! calls. `CAP_SYS_PTRACE` is not among them: the figures and names that it opens are those that the kernel hides from
-//! the caller.
+//! hwm runs commands and writes files that its caller names, so a setuid hwm is a root shell for every user: it
+//! refuses to run. With file capabilities it keeps two, out of the effective set, which the library raises for single
+//! system calls. `CAP_SYS_PTRACE` is not among them: it opens figures and names that the kernel hides from the caller.
 
 use std::{
     env,
@@ -13,7 +12,7 @@ use std::{
 
 use crate::exit;
 
-/// Gives up what the file of hwm gave to its caller; the exit code where that cannot be done.
+/// Gives up the privileges that the file of hwm gave to its caller; returns the exit code if that fails.
 pub(crate) fn give_up() -> Option<ExitCode> {
     let why = refusal()?;
     // Plain text: how a terminal is to be written to would be read from the environment.
@@ -55,7 +54,8 @@ mod linux {
 
     /// Taskstats, and the proc connector before Linux 6.6, take the first; perf events where `perf_event_paranoid` is
     /// above 2, and memory queries of i915 and xe, the second.
-    pub(super) const KEPT: CapabilitySet = CapabilitySet::NET_ADMIN.union(CapabilitySet::PERFMON);
+    pub(super) const KEPT_CAPABILITIES: CapabilitySet =
+        CapabilitySet::NET_ADMIN.union(CapabilitySet::PERFMON);
 
     /// Keeps a few capabilities of those that came with the file, none of them in effect.
     pub(super) fn keep_few_capabilities() -> io::Result<()> {
@@ -66,7 +66,7 @@ mod linux {
         if !is_secure || getuid().is_root() {
             return Ok(());
         }
-        let permitted = capabilities(None)?.permitted & KEPT;
+        let permitted = capabilities(None)?.permitted & KEPT_CAPABILITIES;
         // Ambient capabilities that are no longer permitted go with the rest (capabilities(7)).
         let (effective, inheritable) = (CapabilitySet::empty(), CapabilitySet::empty());
         set_capabilities(None, CapabilitySets { effective, permitted, inheritable })

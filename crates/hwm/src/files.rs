@@ -1,9 +1,9 @@
 //! Files that hwm writes. Every output file goes through this module.
 //!
-//! hwm runs as root and in directories that several users share, so another user may own the directory, the file that is
-//! replaced, or a link on the way. Three rules follow:
+//! hwm runs as root and in directories that several users share. So another user may own the directory, the file that
+//! is replaced, or a link on the way. Three rules follow:
 //!
-//! - A [`Directory`] is opened once, when the option is checked. Later steps use its descriptor, so that a directory or a
+//! - A [`Directory`] is opened once, when the option is checked. Later steps use its descriptor, so a directory or a
 //!   link that is swapped while the job runs changes nothing.
 //! - A file is written under a new name that only hwm knows (`O_EXCL`), and renamed into place ([`Replacement`]).
 //!   Nothing is written through a file or a link that was there before.

@@ -2,7 +2,7 @@
 
 use regex_lite::Regex;
 
-/// What to list.
+/// The choice of rows to list.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RowFilter {
     include: Vec<Regex>,
@@ -14,12 +14,12 @@ impl RowFilter {
         Self { include, exclude }
     }
 
-    /// Whether everything is listed.
+    /// Returns whether everything is listed.
     pub(crate) fn is_all(&self) -> bool {
         self.include.is_empty() && self.exclude.is_empty()
     }
 
-    /// Some `--include` matches, or there is none, and no `--exclude` does.
+    /// Returns whether the row is listed: some `--include` matches or there is none, and no `--exclude` matches.
     pub(crate) fn lists(&self, command: &str) -> bool {
         let any = |patterns: &[Regex]| patterns.iter().any(|pattern| pattern.is_match(command));
         (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)

@@ -12,7 +12,7 @@ use crate::{
     text::{self, advice, gpu_figure},
 };
 
-/// What one device, or all together, answer.
+/// The answer of one device, or of all together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum FitsAnswer {
     No,
@@ -46,26 +46,26 @@ pub(crate) fn run(args: &FitsArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Nothing runs on the whole of a device that is divided into instances.
+/// Removes devices that are divided into instances: nothing runs on the whole of them.
 fn usable(devices: Vec<Device>) -> Vec<Device> {
     let divided: HashSet<DeviceId> = devices.iter().filter_map(|device| device.parent.clone()).collect();
     devices.into_iter().filter(|device| !divided.contains(&device.id)).collect()
 }
 
-/// `gap`: a driver that could not be asked, and may have devices.
+/// Decides whether `size` fits. `gap` names a driver that could not be asked, and may have devices.
 fn decide(size: u64, devices: &[Device], gap: Option<&str>) -> (FitsAnswer, String) {
     let wanted = text::size(size);
     let best = devices
         .iter()
         .map(|device| (fits(size, device), device))
-        // Of equals the one with most free memory, the first of those.
+        // Of equal devices the one with most free memory is taken, the first of those.
         .max_by_key(|(answer, device)| (*answer, device.free.bytes(), std::cmp::Reverse(device.index)));
     match (best, gap) {
         (Some((FitsAnswer::Yes, device)), _) => {
             (FitsAnswer::Yes, format!("yes: {wanted} fits on {}: {}", called(device), free(device)))
         }
         (Some((FitsAnswer::Unknown, device)), _) => {
-            // Bounds so near to the size that they would look the same.
+            // These bounds are so near to the size that they would look the same.
             let near = match device.free.reading {
                 Reading::Between { lower, upper } if !gpu_figure::is_marked(&device.free) => {
                     format!("; {size} bytes wanted, {lower} to {upper} free")
@@ -89,7 +89,7 @@ fn fits(size: u64, device: &Device) -> FitsAnswer {
     if free.lower().is_some_and(|lower| lower >= size) {
         FitsAnswer::Yes
     } else if free.upper().is_some_and(|upper| upper < size)
-        // More than there is in all cannot be free.
+        // A size above the total cannot be free.
         || device.total.reading.upper().is_some_and(|total| total < size)
     {
         FitsAnswer::No
@@ -109,11 +109,15 @@ fn free(device: &Device) -> String {
     let unified = if device.unified == Some(true) { " (unified memory: the system's RAM)" } else { "" };
     match device.free.reading.unknown() {
         Some(why) => {
-            let total = device.total.bytes().map(|_| format!(" of {}", gpu_figure::said(&device.total)));
+            let total = device.total.bytes().map(|_| format!(" of {}", gpu_figure::phrase(&device.total)));
             format!("what is free{} is not known: {why}{unified}", total.unwrap_or_default())
         }
         None => {
-            format!("{} free of {}{unified}", gpu_figure::said(&device.free), gpu_figure::said(&device.total))
+            format!(
+                "{} free of {}{unified}",
+                gpu_figure::phrase(&device.free),
+                gpu_figure::phrase(&device.total)
+            )
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     files::{Destination, NewFileMode},
 };
 
-/// `hwm man`.
+/// Runs `hwm man`.
 pub(crate) fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
     if let Some(dir) = &args.dir {
         let mut command = Cli::command().disable_help_subcommand(true);
@@ -41,7 +41,7 @@ fn write_pages(command: &clap::Command, dir: &Path) -> anyhow::Result<()> {
     write(&dir.join(page.get_filename()), &content)
 }
 
-/// `hwm completions`.
+/// Runs `hwm completions`.
 pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
     if let Some(dir) = &args.dir {
         for shell in Shell::value_variants() {
@@ -55,7 +55,7 @@ pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The script, in memory: `clap_complete` panics when its writer fails.
+/// Returns the script, in memory: `clap_complete` panics when its writer fails.
 fn script(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "hwm", &mut script);
@@ -67,7 +67,7 @@ fn write(file: &Path, content: &[u8]) -> anyhow::Result<()> {
     to.write(|out| out.write_all(content)).with_context(|| format!("cannot write {}", to.name()))
 }
 
-/// A reader that stops early (`| head -1`) is no failure.
+/// Prints the content. A reader that stops early (`| head -1`) is no failure.
 fn print(content: &[u8]) -> anyhow::Result<ExitCode> {
     match io::stdout().write_all(content) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("standard output"),

@@ -1,5 +1,5 @@
-//! The libraries of GPU drivers run inside this program: one that crashes ends it, and one that hangs stops it. Nothing
-//! in the same process can help that, but both are said.
+//! The libraries of GPU drivers run inside this program: a crash in one ends it, and a hang in one stops it. This
+//! process cannot prevent either, but it reports both.
 
 use std::{
     io,
@@ -11,12 +11,12 @@ use std::{
 
 use crate::console::complain;
 
-/// Waking a driver up takes up to seconds; who waits longer is told what for.
+/// The time after which a wait for a driver is explained. A sleeping driver takes up to seconds to wake.
 const SLOW_DRIVER_AFTER: Duration = Duration::from_secs(3);
-/// The doctor waits no longer than this.
+/// The longest time that `hwm doctor` waits for a driver.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Says so where what it is held for takes long. To be dropped afterwards.
+/// A guard that prints a message if it lives for long. The caller drops it when the driver has answered.
 #[derive(Debug)]
 pub(crate) struct DriverWait(#[allow(dead_code)] Option<mpsc::Sender<()>>);
 
@@ -28,20 +28,20 @@ impl DriverWait {
                 complain("still waiting for a GPU driver; Ctrl-C ends that");
             }
         };
-        // Without a thread nothing is said, and nothing else is lost.
+        // Without a thread only the message is lost.
         let started = thread::Builder::new().name("patience".to_owned()).spawn(wait);
         Self(started.is_ok().then_some(over))
     }
 }
 
-/// From here on a crash of this program is told of in words, unless somebody wanted it ignored.
+/// Makes a crash of this program print an explanation. A signal that was ignored stays ignored.
 #[cfg(unix)]
 pub(crate) fn report_crashes() {
     const CRASH_MESSAGE: &[u8] =
-        b"hwm: crashed, most likely inside the library of a GPU driver; hwm doctor tells what else works, \
+        b"hwm: crashed, most likely inside the library of a GPU driver; hwm doctor shows what else works, \
 and hwm run without --gpu uses none\n";
 
-    extern "C" fn tell(_: libc::c_int) {
+    extern "C" fn print_crash_message(_: libc::c_int) {
         // SAFETY: write(2) may be called in a handler (signal-safety(7)); the words live for ever. Whatever it returns,
         // the program ends now: the handler is gone (SA_RESETHAND), and what raised the signal does so again.
         unsafe { libc::write(libc::STDERR_FILENO, CRASH_MESSAGE.as_ptr().cast(), CRASH_MESSAGE.len()) };
@@ -58,7 +58,7 @@ and hwm run without --gpu uses none\n";
                 continue;
             }
             let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = tell as extern "C" fn(libc::c_int) as libc::sighandler_t;
+            action.sa_sigaction = print_crash_message as extern "C" fn(libc::c_int) as libc::sighandler_t;
             action.sa_flags = libc::SA_RESETHAND | libc::SA_ONSTACK;
             libc::sigaction(signal, &raw const action, std::ptr::null_mut());
         }
@@ -68,7 +68,7 @@ and hwm run without --gpu uses none\n";
 #[cfg(not(unix))]
 pub(crate) fn report_crashes() {}
 
-/// Whether the drivers can be asked without harm, tried in a process of its own; else what they did to it.
+/// Returns whether the drivers can be asked without harm, tried in a process of its own; else what they did to it.
 pub(crate) fn probe_drivers() -> Result<(), String> {
     let attempt = || -> io::Result<Option<String>> {
         let mut child = Command::new(std::env::current_exe()?)
@@ -84,7 +84,7 @@ pub(crate) fn probe_drivers() -> Result<(), String> {
                 Some(status) => return Ok(Some(format!("asking the GPU drivers ended a process: {status}"))),
                 None if Instant::now() > deadline => {
                     child.kill()?;
-                    // One that the kernel holds (state D) does not end: it is left behind.
+                    // A process in state D does not end: it is left behind.
                     return Ok(Some(format!(
                         "the GPU drivers did not answer in {} s",
                         PROBE_TIMEOUT.as_secs()
@@ -94,6 +94,6 @@ pub(crate) fn probe_drivers() -> Result<(), String> {
             }
         }
     };
-    // What cannot be tried is asked at once.
+    // A driver that cannot be tried in a process of its own is asked at once.
     attempt().ok().flatten().map_or(Ok(()), Err)
 }

@@ -1,4 +1,4 @@
-//! What `compare` and `ci-check` share: records, and the judgement of them.
+//! The part that `compare` and `ci-check` share: records, and the judgement of them.
 
 use std::path::PathBuf;
 
@@ -10,24 +10,24 @@ use serde::Serialize;
 
 use crate::{exit, schema::Schema, text};
 
-/// What counts as growth, and as a leak if leaks are looked for.
+/// The rules for growth, and for leaks if leaks are looked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JudgementRules {
     pub(crate) growth: Rules,
     pub(crate) leaks: Option<LeakRules>,
 }
 
-/// Records and what is said of them.
+/// The compared records, and the results.
 #[derive(Debug, Serialize)]
 pub(crate) struct Judgement {
     schema: Schema,
-    /// Of all of it.
+    /// The verdict on all of it.
     pub(crate) verdict: Verdict,
     /// The base's files.
     pub(crate) base: Vec<PathBuf>,
     /// The candidate's.
     pub(crate) candidate: Vec<PathBuf>,
-    /// `null` where there is no base.
+    /// The comparison; `null` if there is no base.
     pub(crate) comparison: Option<Comparison>,
     /// One for each candidate, if leaks were looked for.
     pub(crate) leaks: Option<Vec<LeakReport>>,
@@ -37,7 +37,7 @@ pub(crate) struct Judgement {
 }
 
 impl Judgement {
-    /// Judges the candidates by the bases; by nothing where there is no base.
+    /// Judges the candidates by the bases, or alone if there is no base.
     pub(crate) fn of(
         base: (Vec<PathBuf>, &[Record]),
         candidate: (Vec<PathBuf>, &[Record]),
@@ -59,7 +59,7 @@ impl Judgement {
         Self { schema, verdict, base: base.0, candidate: candidate.0, comparison, leaks, commands }
     }
 
-    /// The exit code that says so.
+    /// Returns the exit code of the verdict.
     pub(crate) fn code(&self) -> u8 {
         match self.verdict {
             Verdict::Fine | Verdict::NoEvidence => 0,

@@ -22,7 +22,7 @@ struct LeaksDocument<'a> {
     records: &'a [JudgedRecord],
 }
 
-/// What was found in one record.
+/// The findings in one record.
 #[derive(Debug, Serialize)]
 struct JudgedRecord {
     record: PathBuf,
@@ -33,7 +33,7 @@ struct JudgedRecord {
 pub(crate) fn run(args: &LeaksArgs) -> anyhow::Result<ExitCode> {
     let rules = args.rules();
     let mut judged = Vec::new();
-    // All are read before anything is said.
+    // All records are read before any finding is printed.
     for record in &args.records {
         match read_all_ended(record) {
             Ok(all) => judged.extend(
@@ -60,19 +60,19 @@ pub(crate) fn run(args: &LeaksArgs) -> anyhow::Result<ExitCode> {
     }))
 }
 
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const PLAIN: Style = Style::new();
+const BAD_STYLE: Style = AnsiColor::Red.on_default().bold();
+const PLAIN_STYLE: Style = Style::new();
 
 fn in_words(judged: &[JudgedRecord]) -> String {
-    let mut said = String::new();
+    let mut out = String::new();
     for JudgedRecord { record, report } in judged {
-        let style = if report.leaks.is_empty() { PLAIN } else { BAD };
+        let style = if report.leaks.is_empty() { PLAIN_STYLE } else { BAD_STYLE };
         for line in leaks::lines(&report.search, &report.leaks) {
             if judged.len() > 1 {
-                said.push_str(&text::printable(&format!("{}: ", record.display())));
+                out.push_str(&text::printable(&format!("{}: ", record.display())));
             }
-            let _ = writeln!(said, "{style}{line}{style:#}");
+            let _ = writeln!(out, "{style}{line}{style:#}");
         }
     }
-    said
+    out
 }

@@ -1,4 +1,4 @@
-//! `hwm`: how much memory does this job use, how high did it rise, and who holds what on the GPU?
+//! `hwm`: how much memory does this job use, how high did it rise, and which processes hold GPU memory?
 
 #[cfg(any(test, fuzzing))]
 mod any_record;
@@ -50,7 +50,7 @@ use clap::Parser;
 
 /// Runs the command with the arguments of this process.
 pub fn main() -> ExitCode {
-    // Before any file is opened, variable of the environment used or library loaded.
+    // This runs before any file is opened, any variable of the environment is used or any library is loaded.
     if let Some(code) = file_privileges::give_up() {
         return code;
     }
@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
     if verb.as_ref().is_some_and(debug_privilege::is_wanted) {
         debug_privilege::enable();
     }
-    // What 1 says for these is an answer, not a failure.
+    // For these verbs exit code 1 is an answer, not a failure.
     let failure = match verb {
         Some(Verb::Ps(_) | Verb::Watch(_) | Verb::Fits(_)) => exit::INCOMPLETE,
         _ => exit::FAILURE,

@@ -65,10 +65,10 @@ fn remove(kept: &RecordStore, references: &[RecordReference]) -> anyhow::Result<
     Ok(())
 }
 
-/// What one call of hwm kept.
+/// The records that one call of hwm kept.
 #[derive(Debug, Serialize)]
 struct ListedRunSet<'a> {
-    /// How to call it.
+    /// The reference by which the user names it.
     reference: String,
     name: Option<String>,
     time: &'a str,
@@ -79,7 +79,7 @@ struct ListedRunSet<'a> {
 struct ListedRun<'a> {
     number: u32,
     file: &'a Path,
-    /// Why the file cannot be read.
+    /// The reason why the file cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     #[serde(flatten)]
@@ -153,7 +153,7 @@ const RECORD_COLUMNS: [TableColumn; 7] = [
     TableColumn { title: "COMMAND", is_right: false, least: Some(12) },
 ];
 
-/// Of several runs: the medians, and how the first that failed ended.
+/// Returns the row of a set. Several runs are shown by their medians and by the end of the first that failed.
 fn row(listed: &ListedRunSet<'_>) -> Vec<String> {
     let lines: Vec<&IndexLine> = listed.runs.iter().filter_map(|run| run.line).collect();
     let unreadable = || listed.runs.iter().find_map(|run| run.error).unwrap_or_default();

@@ -1,12 +1,12 @@
-//! Keeping ourselves small: pages of our own program that are not needed now are given back.
+//! Giving back this program's own pages that are not needed now.
 //!
-//! Reading arguments, following a job and writing a report are three programs in one file, and each maps its part of it and
-//! of the C library. What is needed again comes back out of the page cache.
+//! Reading arguments, following a job and writing a report are three programs in one file. Each maps its part of the
+//! file and of the C library. A page that is needed again comes back out of the page cache.
 
-/// Gives back the code and constants that are mapped, ours and those of libraries. To be called between two of our parts.
+/// Gives back the mapped code and constants of this program and of libraries. Called between two parts of the program.
 ///
-/// Not under a tracer, whose break points are in these pages and would vanish, and not what comes from another machine: if
-/// the file was replaced there, the next use of a page would end this process (SIGBUS).
+/// Nothing is given back under a tracer: its break points are in these pages and would vanish. Files of another
+/// machine stay mapped too: if such a file was replaced there, the next use of a page would end this process (SIGBUS).
 pub(crate) fn give_back() {
     #[cfg(target_os = "linux")]
     linux::give_back();
@@ -62,7 +62,8 @@ mod linux {
         unsafe { libc::dl_iterate_phdr(Some(object), ptr::null_mut()) };
     }
 
-    /// Of one loaded object. Libraries are neither loaded nor unloaded meanwhile: the loader holds its lock.
+    /// Gives back the pages of one loaded object. No library is loaded or unloaded during the call: the loader holds
+    /// its lock.
     unsafe extern "C" fn object(info: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> libc::c_int {
         // SAFETY: valid during this call (dl_iterate_phdr(3)).
         let info = unsafe { &*info };
@@ -88,27 +89,27 @@ mod linux {
         if has_text_relocations(dynamic) || !is_local(name.unwrap_or_default()) {
             return 0;
         }
-        // What is relocated lies in segments that are writable at first (`PT_GNU_RELRO`), so it is not among these.
+        // Relocated code lies in segments that are writable at first (`PT_GNU_RELRO`), so it is not among these.
         let read_only = headers
             .iter()
             .filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0)
             .map(|header| pages(mapped(header)));
         for range in read_only {
             let start: *mut c_void = ptr::with_exposed_provenance_mut(range.start);
-            // SAFETY: never written to, these pages are the page cache's, mapped into us; at its next use each is mapped
-            // again. Refused where they are locked into memory, which is no loss.
+            // SAFETY: these pages were never written to. They are the page cache's, mapped into this process, and are
+            // mapped again at their next use. The call fails if they are locked into memory, which is no loss.
             let _ = unsafe { madvise(start, range.len(), Advice::LinuxDontNeed) };
         }
         0
     }
 
-    /// Whether a debugger or strace watches the process of this `/proc/PID/status`.
+    /// Returns whether a debugger or strace watches the process of this `/proc/PID/status`.
     pub(super) fn is_traced(status: &str) -> bool {
         let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
         tracer.is_some_and(|pid| pid.trim() != "0")
     }
 
-    /// Whether the file `name` of a loaded object lies on this machine; the program itself has no name.
+    /// Returns whether the file `name` of a loaded object lies on this machine; the program itself has no name.
     pub(super) fn is_local(name: &CStr) -> bool {
         let file = if name.is_empty() { c"/proc/self/exe" } else { name };
         statfs(file).is_ok_and(|system| {
@@ -116,7 +117,7 @@ mod linux {
         })
     }
 
-    /// Whether its code was changed when it was loaded.
+    /// Returns whether its code was changed when it was loaded.
     pub(super) fn has_text_relocations(dynamic: &[Dynamic]) -> bool {
         dynamic
             .iter()
@@ -124,7 +125,7 @@ mod linux {
             .any(|&[tag, value]| tag == DT_TEXTREL || tag == DT_FLAGS && value & DF_TEXTREL != 0)
     }
 
-    /// The pages that hold a segment, which shares none with another.
+    /// Returns the pages that hold a segment, which shares none with another.
     pub(super) fn pages(segment: Range<usize>) -> Range<usize> {
         let page = page_size();
         segment.start / page * page..segment.end.div_ceil(page) * page
@@ -145,7 +146,8 @@ mod tests {
 
     #[test]
     fn files_of_other_kinds_of_filesystems_are_left_alone() {
-        // procfs stands for the filesystems that are not known, sshfs and NFS among them; vDSO is no file at all.
+        // Unknown filesystems count as remote, sshfs and NFS among them; procfs stands for them here. The vDSO is no
+        // file at all.
         for name in [c"/proc/self/status", c"linux-vdso.so.1", c"/nowhere"] {
             assert!(!is_local(name), "{name:?}");
         }
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn code_that_was_relocated_is_told() {
+    fn relocated_code_is_recognised() {
         assert!(!has_text_relocations(&[]));
         assert!(!has_text_relocations(&[[1, 4], [30, 8], [0, 0], [22, 0]]), "nothing after the end");
         assert!(has_text_relocations(&[[1, 4], [22, 0], [0, 0]]));
@@ -176,7 +178,7 @@ mod tests {
         for _ in 0..3 {
             super::give_back();
             assert_eq!(WRITTEN.lock().unwrap()[4710..4713], [1, 7, 1]);
-            // Through relocated tables: a panic that is caught, and a thread.
+            // The code runs through relocated tables: a panic that is caught, and a thread.
             let caught = std::thread::spawn(|| std::panic::catch_unwind(|| "seven".parse::<u8>().unwrap()));
             assert!(caught.join().unwrap().is_err());
         }

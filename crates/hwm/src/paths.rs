@@ -8,8 +8,9 @@ use std::{
 
 use anyhow::{Context, bail};
 
-/// Where launchers put a process's rank, the most telling first (Slurm, `OpenMPI`, `PMIx`, PMI, torchrun).
-const RANKS: [&str; 5] = ["SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "RANK"];
+/// The variables in which launchers put a process's rank, the most specific first (Slurm, `OpenMPI`, `PMIx`, PMI,
+/// torchrun).
+const RANK_VARIABLES: [&str; 5] = ["SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "RANK"];
 
 /// Fills in the placeholders. A name that is not Unicode is taken as it stands.
 pub(crate) fn expand(path: &Path) -> anyhow::Result<PathBuf> {
@@ -17,13 +18,13 @@ pub(crate) fn expand(path: &Path) -> anyhow::Result<PathBuf> {
     expand_with(text, |name| match name {
         "pid" => Ok(process::id().to_string()),
         "host" => host().context("{host}: the name of this machine cannot be read"),
-        "rank" => rank().with_context(|| format!("{{rank}}: none of {} is set", RANKS.join(", "))),
+        "rank" => rank().with_context(|| format!("{{rank}}: none of {} is set", RANK_VARIABLES.join(", "))),
         _ => bail!("{{{name}}} is unknown in a file name; there are {{pid}}, {{host}}, {{rank}}, and of hwm run {{n}}"),
     })
     .map(PathBuf::from)
 }
 
-/// The name for the run of this number.
+/// Returns the name for the run of this number.
 pub(crate) fn with_number(path: &Path, number: u32) -> PathBuf {
     match path.to_str() {
         Some(text) => text.replace("{n}", &number.to_string()).into(),
@@ -54,7 +55,7 @@ fn expand_with(text: &str, value: impl Fn(&str) -> anyhow::Result<String>) -> an
 }
 
 fn rank() -> Option<String> {
-    RANKS.iter().find_map(|name| env::var(name).ok().filter(|rank| !rank.is_empty()))
+    RANK_VARIABLES.iter().find_map(|name| env::var(name).ok().filter(|rank| !rank.is_empty()))
 }
 
 #[cfg(unix)]
@@ -68,7 +69,7 @@ fn host() -> Option<String> {
     env::var("COMPUTERNAME").ok()
 }
 
-/// The number in `/dev/stdout`, `/dev/stderr`, `/dev/fd/N`, `/proc/self/fd/N`.
+/// Returns the descriptor's number in `/dev/stdout`, `/dev/stderr`, `/dev/fd/N`, `/proc/self/fd/N`.
 pub(crate) fn descriptor(path: &Path) -> Option<i32> {
     let text = path.to_str()?;
     match text {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The source of the list: if it fails, processes are missing.
-const LISTED_BY: &str = if cfg!(windows) {
+const LIST_SOURCE: &str = if cfg!(windows) {
     "EnumProcesses"
 } else if cfg!(target_os = "macos") {
     "proc_listallpids"
@@ -25,7 +25,7 @@ const LISTED_BY: &str = if cfg!(windows) {
 };
 
 /// The reason why nothing but the pid is known of a process of the host, and what would help.
-const HOST_PID: &str = "host pid; run with --pid=host, or with the host's /proc and --procfs";
+const HOST_PID_REASON: &str = "host pid; run with --pid=host, or with the host's /proc and --procfs";
 
 /// Lists the selected processes again and again.
 #[derive(Debug)]
@@ -46,9 +46,9 @@ pub(crate) struct SelectedProcesses {
     pub(crate) nameless: BTreeSet<u32>,
     /// True if one of those would have been listed if its name could be matched.
     pub(crate) lacks_nameless: bool,
-    /// Processes whose arguments could not be read in time: their names are the kernel's, of at most 15 bytes.
+    /// Processes whose arguments could not be read in time. Their names are the kernel's, of at most 15 bytes.
     pub(crate) late: BTreeSet<u32>,
-    /// Whether one of those would have been listed if its whole name matched.
+    /// True if one of those would have been listed if its whole name matched.
     pub(crate) lacks_late: bool,
     /// Number of processes that ended while they were read.
     pub(crate) vanished: u32,
@@ -62,7 +62,7 @@ pub(crate) struct SelectedProcesses {
 
 impl SelectiveLister {
     /// # Errors
-    /// Where the selection names a device that is not there; how many there are is in the message.
+    /// Fails if the selection names a missing device; the message has the number of devices.
     pub(crate) fn new(roots: Roots, selection: ProcessSelection) -> Result<Self, Error> {
         gpu_guard::report_crashes();
         let mut lister = ProcessLister::with_roots(roots);
@@ -77,7 +77,7 @@ impl SelectiveLister {
         &self.selection
     }
 
-    /// True on this machine; false in a recorded tree, where no time passes.
+    /// Returns whether this machine is listed. In a recorded tree no time passes.
     pub(crate) fn is_live(&self) -> bool {
         self.lister.roots().is_this_machine()
     }
@@ -117,12 +117,12 @@ impl SelectedProcesses {
         Self { rows, refused, nameless, lacks_nameless, late, lacks_late, vanished, gaps, missing, devices }
     }
 
-    /// True if no selected process can be missing.
+    /// Returns whether no selected process can be missing.
     pub(crate) fn is_complete(&self) -> bool {
         self.refused.is_empty() && self.gaps.is_empty() && !self.lacks_nameless && !self.lacks_late
     }
 
-    /// Number of processes; one on two devices counts once.
+    /// Returns the number of processes; one on two devices counts once.
     pub(crate) fn process_count(&self) -> usize {
         self.rows.iter().map(|row| (row.pid_space, row.pid)).collect::<HashSet<_>>().len()
     }
@@ -148,19 +148,19 @@ fn is_protected(row: &ProcessRow) -> bool {
     match &row.name {
         Ok(_) => false,
         Err(_) if row.pid_space == PidSpace::Host => false,
-        // Without a state nothing at all could be read of it.
+        // A row without a state could not be read at all.
         Err(why) if row.state.is_none() => *why == Unavailable::PermissionDenied,
         Err(why) => *why != Unavailable::Vanished,
     }
 }
 
-/// The reason why the name of a process is unknown, and what would help.
+/// Returns the reason why the name of a process is unknown, and what would help.
 pub(crate) fn why_nameless(row: &ProcessRow) -> Option<String> {
     let why = row.name.as_ref().err()?;
     Some(match (row.pid_space, row.state, why) {
-        (PidSpace::Host, ..) => HOST_PID.to_owned(),
+        (PidSpace::Host, ..) => HOST_PID_REASON.to_owned(),
         (_, None, Unavailable::Vanished) => {
-            "no such process here; it has ended, or is hidden from us".to_owned()
+            "no such process here; it has ended, or is hidden from this user".to_owned()
         }
         (_, None, Unavailable::Failed(text)) => text.clone(),
         (_, _, why) => why.to_string(),

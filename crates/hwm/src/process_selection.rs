@@ -12,7 +12,7 @@ use regex_lite::Regex;
 
 use crate::text;
 
-/// What the rows are sorted by: amounts from the highest down, pid and name up.
+/// The order of the rows: amounts from the highest down, pid and name up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum RowOrder {
     /// Memory on the card.
@@ -41,7 +41,7 @@ pub(crate) struct ProcessSelection {
 }
 
 impl ProcessSelection {
-    /// What is unknown is kept: it may be what is looked for.
+    /// Returns whether the row is selected. A row with an unknown value is kept: it may be the one that is looked for.
     pub(crate) fn keeps(&self, row: &ProcessRow) -> bool {
         self.would_keep_named(row)
             && self
@@ -50,7 +50,7 @@ impl ProcessSelection {
                 .is_none_or(|regex| row.name.as_ref().is_ok_and(|name| regex.is_match(name)))
     }
 
-    /// Whether it would be kept if its name matched.
+    /// Returns whether it would be kept if its name matched.
     pub(crate) fn would_keep_named(&self, row: &ProcessRow) -> bool {
         self.min.is_none_or(|min| self.may_reach(row, min))
     }
@@ -60,7 +60,7 @@ impl ProcessSelection {
             figure.is_some_and(|figure| figure.reading.upper().is_none_or(|upper| upper >= min))
         };
         let is_known = |figure: Option<&Figure>| figure.is_some_and(|figure| figure.bytes().is_some());
-        // Where one of the two is known, an unknown other one (VRAM of what has none) does not keep the row.
+        // If one of the two is known, an unknown other one (VRAM of a process that holds none) does not keep the row.
         let gpu = match (is_known(row.vram()), is_known(row.gpu_system_memory())) {
             (true, false) => figure(row.vram()),
             (false, true) => figure(row.gpu_system_memory()),
@@ -96,7 +96,7 @@ impl ProcessSelection {
     }
 }
 
-/// What is unknown stands below every amount, but above what is not held.
+/// Returns the key for sorting. An unknown amount stands below every amount, but above an amount that is not held.
 fn bytes(figure: Option<&Figure>) -> (bool, Option<u64>) {
     (figure.is_some(), figure.and_then(Figure::bytes))
 }
@@ -170,7 +170,7 @@ mod tests {
         let selection = ProcessSelection { min: Some(100), ..ProcessSelection::default() };
         let keeps = |vram, gtt| selection.keeps(&row(1, "x", vram, gtt, 1000));
         assert!(keeps(Reading::Known(100), unknown()));
-        assert!(!keeps(Reading::Known(99), unknown()), "NVIDIA's driver never tells the other");
+        assert!(!keeps(Reading::Known(99), unknown()), "NVIDIA's driver never reports the other");
         assert!(keeps(Reading::Known(0), Reading::Known(100)), "an APU's memory is all there");
         assert!(keeps(unknown(), unknown()));
         assert!(keeps(Reading::AtLeast(1), Reading::Known(0)));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn said() {
+    fn described() {
         assert_eq!(ProcessSelection::default().to_string(), "");
         let mut selection = all();
         selection.scope.pids = [7, 5].into();

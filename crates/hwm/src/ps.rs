@@ -18,8 +18,8 @@ use crate::{
     text::advice,
 };
 
-/// Between the two looks that make rates.
-const BETWEEN_LISTS: Duration = Duration::from_millis(200);
+/// The time between the two samples that give rates.
+const RATE_INTERVAL: Duration = Duration::from_millis(200);
 
 impl SelectArgs {
     pub(crate) fn selection(self, order: RowOrder) -> ProcessSelection {
@@ -39,7 +39,7 @@ pub(crate) fn run(args: PsArgs) -> anyhow::Result<ExitCode> {
     };
     let mut found = lister.list();
     if !args.no_wait && lister.is_live() && !found.rows.is_empty() {
-        thread::sleep(BETWEEN_LISTS);
+        thread::sleep(RATE_INTERVAL);
         found = lister.list();
     }
     let reads_on = if json {
@@ -53,12 +53,12 @@ pub(crate) fn run(args: PsArgs) -> anyhow::Result<ExitCode> {
         if !json {
             processes::notes(&found).into_iter().for_each(complain);
         }
-        complain(processes::summary(&found, lister.selection(), Privilege::ours()));
+        complain(processes::summary(&found, lister.selection(), Privilege::current()));
     }
     Ok(code(found.rows.is_empty(), found.is_complete()))
 }
 
-/// 0 complete, 1 nothing, 2 incomplete.
+/// Returns the exit code: 0 complete, 1 nothing, 2 incomplete.
 pub(crate) fn code(is_empty: bool, is_complete: bool) -> ExitCode {
     match (is_complete, is_empty) {
         (false, _) => exit::INCOMPLETE.into(),
@@ -67,7 +67,7 @@ pub(crate) fn code(is_empty: bool, is_complete: bool) -> ExitCode {
     }
 }
 
-/// There is no such device, or none that could be asked.
+/// Reports that there is no such device, or none that could be asked.
 fn failed(error: &Error, json: bool) -> anyhow::Result<ExitCode> {
     if json {
         print_json(&ProcessesDocument::failed(error, &SelectedProcesses::default()))?;

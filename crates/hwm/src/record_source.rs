@@ -1,4 +1,4 @@
-//! Records that verbs are given, which somebody else may have written: one clear line for each thing that can be wrong.
+//! Records that verbs are given, which another program may have written. Each possible fault has one clear line.
 
 use std::{
     fmt,
@@ -32,14 +32,14 @@ enum Why {
     Io(io::Error),
     NoRecord(ReadError),
     Checkpoint,
-    /// It names a record that is not kept, or cannot be found out.
+    /// The reference names a record that is not kept, or cannot be found out.
     NotKept(String),
-    /// It names several runs, and one is needed.
+    /// The reference names several runs, and one is needed.
     Several(usize),
 }
 
 impl CannotRead {
-    /// There is no such file.
+    /// Returns whether there is no such file.
     pub(crate) fn is_missing(&self) -> bool {
         matches!(&self.why, Why::Io(error) if error.kind() == io::ErrorKind::NotFound)
     }
@@ -52,7 +52,7 @@ impl fmt::Display for CannotRead {
 }
 
 impl CannotRead {
-    /// What is wrong with it.
+    /// Returns the fault in words.
     pub(crate) fn reason(&self) -> String {
         let file = name(&self.file);
         match &self.why {
@@ -77,12 +77,12 @@ impl CannotRead {
 #[derive(Debug, Clone)]
 pub(crate) struct RecordSource {
     pub(crate) file: PathBuf,
-    /// As the user knows it.
+    /// The name that the user gave.
     pub(crate) name: PathBuf,
 }
 
-/// The records that an argument names: a file, `-`, or what `hwm run --save` keeps (`@last`, `@last~1`, `@NAME`, and
-/// `NAME` where there is no such file). More than one where `--repeat` made several runs.
+/// Returns the records that an argument names: a file, `-`, or a record that `hwm run --save` keeps (`@last`,
+/// `@last~1`, `@NAME`, and `NAME` if there is no such file). There is more than one if `--repeat` made several runs.
 pub(crate) fn find(argument: &Path) -> Result<Vec<RecordSource>, CannotRead> {
     let itself = || vec![RecordSource { file: argument.to_owned(), name: argument.to_owned() }];
     let text = argument.to_str().unwrap_or_default();
@@ -119,7 +119,7 @@ pub(crate) fn find(argument: &Path) -> Result<Vec<RecordSource>, CannotRead> {
     if found.is_empty() { Err(failed("there is no run of this number".to_owned())) } else { Ok(found) }
 }
 
-/// The one record that an argument names.
+/// Returns the one record that an argument names.
 fn find_one(argument: &Path) -> Result<RecordSource, CannotRead> {
     let mut found = find(argument)?;
     match found.len() {
@@ -165,12 +165,12 @@ fn read_source_with_content(source: &RecordSource) -> Result<(Record, Vec<u8>), 
     Ok((record, text))
 }
 
-/// Whether it looks like a name, and not like a file.
+/// Returns whether the argument can be the name of a record rather than of a file.
 fn is_bare(file: &Path) -> bool {
     file.to_str().is_some_and(|text| !text.contains('.') && RecordReference::parse(text).is_some())
 }
 
-/// What messages call it.
+/// Returns the name that messages use.
 pub(crate) fn name(file: &Path) -> std::path::Display<'_> {
     if is_stdin(file) { Path::new("standard input").display() } else { file.display() }
 }
@@ -197,7 +197,7 @@ fn read_stream(file: File) -> io::Result<Vec<u8>> {
     read_up_to(file, MAX_RECORD_BYTES)
 }
 
-/// All of it, or an error once it is longer than `most` bytes.
+/// Reads all of it; fails once it is longer than `most` bytes.
 fn read_up_to(file: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     file.take(most + 1).read_to_end(&mut text)?;
@@ -219,7 +219,7 @@ fn stdin() -> io::Result<File> {
     Ok(io::stdin().as_handle().try_clone_to_owned()?.into())
 }
 
-/// Whether it may never end, as `/dev/zero`; a terminal ends where its user says so.
+/// Returns whether the file may never end, as `/dev/zero`. A terminal is not endless: its user ends the input.
 #[cfg(unix)]
 fn is_endless(file: &File) -> io::Result<bool> {
     use std::{io::IsTerminal, os::unix::fs::FileTypeExt};

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
     }))
 }
 
-/// Runs the job once, for verbs that go on with its record; the exit code where there is none.
+/// Runs the job once, for verbs that go on with its record; returns the exit code if there is no record.
 pub(crate) fn once(args: RunArgs) -> Result<(exit::AnyExitCode, Record<Rows>), exit::AnyExitCode> {
     let (save, is_quiet) = (args.report.save.clone(), args.report.quiet);
     let ran = RunPlan::for_run(args, Turn::ONLY)
@@ -65,7 +65,7 @@ pub(crate) fn attach(args: AttachArgs) -> ExitCode {
     exit::with(ran.map_or_else(
         |failure| {
             complain(failure.message);
-            // `NOT_RUN` says that the command of `hwm run` was not started; here there is none.
+            // `NOT_RUN` means that the command of `hwm run` was not started; here there is no command.
             if failure.code == exit::AnyExitCode::from(exit::NOT_RUN) {
                 exit::FAILURE.into()
             } else {
@@ -92,7 +92,7 @@ fn begin(plans: &[RunPlan], save: Option<Save>) -> Result<RunSession, NotRun> {
     let limited = plans.first().filter(|plan| plan.has_limits());
     if let Some(Pace::Fixed { interval, .. }) = limited.map(|plan| plan.job.get_pace()) {
         warn(format_args!(
-            "with --interval the job is held to its limits every {} ms only",
+            "with --interval the job's limits are checked every {} ms only",
             interval.as_millis()
         ));
     }

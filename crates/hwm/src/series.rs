@@ -17,16 +17,16 @@ pub(crate) struct TimeSeries<'a> {
     max: &'a [Option<u64>],
 }
 
-/// What the values are.
+/// The kind of the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SeriesKind {
-    /// Memory held at each moment, in bytes.
+    /// Memory at each moment, in bytes.
     Held(Metric),
-    /// What was used up to each moment.
+    /// The use up to each moment.
     Used(CounterMetric, CounterUnit),
 }
 
-/// What was known at one moment.
+/// The known values at one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct SeriesPoint {
     pub(crate) at_seconds: f64,
@@ -36,7 +36,7 @@ pub(crate) struct SeriesPoint {
     pub(crate) max: Option<u64>,
 }
 
-/// All lines of a record; none where it has no timeline.
+/// Returns all lines of a record; none if it has no timeline.
 pub(crate) fn time_series(record: &Record) -> impl Iterator<Item = TimeSeries<'_>> {
     record.timeline.iter().flat_map(|timeline| held(timeline).chain(used(timeline)))
 }
@@ -72,8 +72,8 @@ fn from(first: usize, timeline: &Timeline) -> &[f64] {
 }
 
 impl<'a> TimeSeries<'a> {
-    /// In the order of time. Values without a column are passed over, as they are of no moment, and columns without a
-    /// value are unknown: a record that somebody else wrote may have them of different lengths.
+    /// Returns the points in the order of time. Values without a column are skipped, and columns without a value are
+    /// unknown: a record that another program wrote may have them of different lengths.
     pub(crate) fn points(self) -> impl Iterator<Item = SeriesPoint> + 'a {
         let length = self.values.len().max(self.min.len()).max(self.max.len());
         let at = |values: &[Option<u64>], place: usize| values.get(place).copied().flatten();
@@ -85,17 +85,17 @@ impl<'a> TimeSeries<'a> {
         })
     }
 
-    /// The index of the process whose it is.
+    /// Returns the index of the process that the line belongs to.
     pub(crate) fn process(self) -> Option<usize> {
         self.id_in(Scope::Process).and_then(|id| usize::try_from(id).ok())
     }
 
-    /// The index of the device whose it is.
+    /// Returns the index of the device that the line belongs to.
     pub(crate) fn device(self) -> Option<u64> {
         self.id_in(Scope::Device)
     }
 
-    /// The row of the process whose it is, where the record has it.
+    /// Returns the row of the process that the line belongs to, if the record has it.
     pub(crate) fn row(self, record: &'a Record) -> Option<&'a Process> {
         record.processes.get(self.process()?)
     }

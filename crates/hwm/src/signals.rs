@@ -1,11 +1,12 @@
 //! Signals to hwm while a job runs.
 //!
-//! INT, QUIT, TERM, HUP, USR1, USR2 and ALRM are taken over before any other thread starts and read by a thread of their
-//! own, so hwm outlives them and reports. Those that came from the terminal reached the job already, as it is in the same
-//! process group; those sent by a process are passed on. A command that is called after the job stands in its place.
+//! INT, QUIT, TERM, HUP, USR1, USR2 and ALRM are taken over before any other thread starts. A thread of its own reads
+//! them, so hwm outlives them and reports. A signal from the terminal reached the job already, as it is in the same
+//! process group; a signal that a process sent is passed on. A command that is called after the job stands in its
+//! place.
 //!
-//! On Windows the console tells every process that is attached to it of Ctrl-C and Ctrl-Break, the job too: nothing is
-//! passed on, and hwm outlives them.
+//! On Windows the console reports Ctrl-C and Ctrl-Break to every attached process, the job too. Nothing is passed on,
+//! and hwm outlives them.
 
 mod debounce;
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! What the process was given, seen before Rust's runtime changes it.
+//! The state that the process inherited, read before Rust's runtime changes it.
 //!
 //! Before `main`, std ignores SIGPIPE and opens `/dev/null` on descriptors 0 to 2 that are closed
 //! (`library/std/src/sys/pal/unix/mod.rs`, `init`). A job must find both as they were, so a function in
@@ -6,12 +6,12 @@
 
 use highwater::job::Inherited;
 
-/// Largest soft limit of open files that we set for ourselves.
+/// The largest soft limit of open files that hwm sets for itself.
 #[cfg(unix)]
 const MAX_OPEN_FILES: u64 = 1 << 20;
 
-/// What the job must find as it was. Raises this process's own limit of open files: each process that is
-/// followed takes a few descriptors.
+/// Returns the state that the job must find unchanged. Raises this process's own limit of open files, as each process
+/// that is followed takes a few descriptors.
 pub(crate) fn inherited() -> Inherited {
     #[allow(unused_mut)]
     let mut inherited = Inherited::default();
@@ -27,7 +27,7 @@ pub(crate) fn inherited() -> Inherited {
     inherited
 }
 
-/// Whether standard output was closed when we started.
+/// Returns whether standard output was closed when this process started.
 pub(crate) fn inherited_closed_stdout() -> bool {
     #[cfg(target_os = "linux")]
     {
@@ -79,8 +79,8 @@ mod linux {
             closed.store(unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1, Relaxed);
         }
         let mut mask = 0_u64;
-        // SAFETY: a null set only asks; the kernel writes the 8 bytes that it is told (rt_sigprocmask(2)). The raw
-        // call is used because C libraries hide their internal signals 32 and 33.
+        // SAFETY: a null set only asks; the kernel writes the 8 bytes that are passed as the size (rt_sigprocmask(2)).
+        // The raw call is used because C libraries hide their internal signals 32 and 33.
         let status = unsafe {
             libc::syscall(
                 libc::SYS_rt_sigprocmask,
@@ -94,7 +94,8 @@ mod linux {
         CAPTURED.store(status == 0, Relaxed);
     }
 
-    /// By the raw system call: C libraries hide their internal signals 32 and 33.
+    /// Returns whether the signal is ignored. The raw system call is used, as C libraries hide their internal signals
+    /// 32 and 33.
     fn is_ignored(signal: i32) -> bool {
         // The kernel's struct sigaction begins with the handler and is smaller than this on every architecture.
         let mut action = [0_usize; 8];
@@ -111,10 +112,11 @@ mod linux {
         status == 0 && action[0] == libc::SIG_IGN
     }
 
-    /// With SIGCHLD ignored the kernel reaps children itself and how they ended is lost (wait(2), NOTES).
+    /// Sets SIGCHLD to its default. With SIGCHLD ignored the kernel reaps children itself and their exit status is
+    /// lost (wait(2), NOTES).
     pub(super) fn keep_children() {
         if IGNORED.load(Relaxed) >> (libc::SIGCHLD - 1) & 1 == 1 {
-            // SAFETY: the default action runs no code of ours.
+            // SAFETY: the default action runs no code of this program.
             unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
         }
     }

@@ -1,8 +1,8 @@
 //! Records that the user keeps (`hwm run --save`): plain files under the user's data directory, found by name.
 //!
-//! One directory for each call of hwm, one file for each run: `records/2026-11-21T14-09-00.123Z-4321@base/1.json`. The
-//! names of the directories say all that is needed to find a record, so two hwm at once cannot harm each other; the
-//! index beside them (`list/index.rs`) only saves reading the files.
+//! Each call of hwm has a directory, and each run a file in it: `records/2026-11-21T14-09-00.123Z-4321@base/1.json`.
+//! The names of the directories suffice to find a record, so two processes of hwm cannot harm each other. The index
+//! beside them (`list/index.rs`) only saves reading the files.
 
 mod directory_name;
 mod left_over;
@@ -34,13 +34,13 @@ pub(crate) use name::{RecordName, RecordReference};
 /// The permission bits of kept files. The umask does not count: without rights for its owner, a file could not be read.
 pub(crate) const RECORD_MODE: NewFileMode = NewFileMode::Exact(0o600);
 
-/// Where the records are.
+/// The directory of the records.
 #[derive(Debug, Clone)]
 pub(crate) struct RecordStore {
     root: PathBuf,
 }
 
-/// What one call of hwm kept.
+/// The records that one call of hwm kept.
 #[derive(Debug, Clone)]
 pub(crate) struct RunSet {
     dir: PathBuf,
@@ -52,12 +52,12 @@ pub(crate) struct RunSet {
 }
 
 impl RecordStore {
-    /// The user's own: `XDG_DATA_HOME` or `~/.local/share`, `~/Library/Application Support` on macOS, `%APPDATA%` on
-    /// Windows; in it `highwater/records`.
+    /// Returns the user's own store: `highwater/records` in `XDG_DATA_HOME` or `~/.local/share`, in
+    /// `~/Library/Application Support` on macOS, in `%APPDATA%` on Windows.
     pub(crate) fn of_user() -> anyhow::Result<Self> {
         let strategy = choose_native_strategy().context("the home directory is not known")?;
         let data = strategy.data_dir();
-        // A relative one would name another place in each directory.
+        // A relative path would name another place in each directory.
         if !data.is_absolute() {
             bail!(
                 "records cannot be kept in {}, a relative path; set HOME to an absolute one",
@@ -67,7 +67,7 @@ impl RecordStore {
         Ok(Self { root: data.join("highwater").join("records") })
     }
 
-    /// Says that a relative `XDG_DATA_HOME` counts for nothing, as the XDG Base Directory Specification demands.
+    /// Warns that a relative `XDG_DATA_HOME` is ignored, as the XDG Base Directory Specification demands.
     pub(crate) fn warn_of_ignored_place() {
         let is_ignored = |place: &OsString| !place.is_empty() && Path::new(place).is_relative();
         if cfg!(target_os = "linux") && env::var_os("XDG_DATA_HOME").is_some_and(|place| is_ignored(&place)) {
@@ -75,7 +75,7 @@ impl RecordStore {
         }
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
@@ -83,12 +83,12 @@ impl RecordStore {
     /// Opens the directory to change something in it.
     ///
     /// # Errors
-    /// Where it belongs to neither this user nor root, as with the HOME of another user.
+    /// Fails if it belongs to neither this user nor root, as with the HOME of another user.
     pub(crate) fn open(&self) -> io::Result<Directory> {
         Directory::open_private(&self.root)
     }
 
-    /// Opens the directory, and makes it where it is missing.
+    /// Opens the directory, and makes it if it is missing.
     fn open_or_make(&self) -> anyhow::Result<Directory> {
         Directory::open_or_make_private(&self.root).with_context(|| self.root.display().to_string())
     }
@@ -100,7 +100,7 @@ impl RecordStore {
         }
     }
 
-    /// All that is kept, the newest first. What is no record of ours is passed over.
+    /// Returns all kept records, the newest first. Other files and directories are skipped.
     pub(crate) fn sets(&self) -> anyhow::Result<Vec<RunSet>> {
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -115,7 +115,7 @@ impl RecordStore {
         Ok(dirs.into_iter().filter_map(RunSet::read).collect())
     }
 
-    /// What a reference names.
+    /// Returns the set that a reference names.
     pub(crate) fn find(&self, reference: &RecordReference) -> anyhow::Result<Option<RunSet>> {
         let mut named = self
             .sets()?
@@ -149,10 +149,10 @@ impl RunSet {
 
     /// Removes all runs, or one, from the directory of all records.
     ///
-    /// By descriptors: a directory on the way may belong to another user, who could swap it meanwhile.
+    /// It works by descriptors: a directory on the way may belong to another user, which could swap it at any time.
     pub(crate) fn remove(&self, root: &Directory, run: Option<u32>) -> io::Result<()> {
         match self.remove_files(root, run) {
-            // Another process was quicker, or has kept a further run there meanwhile.
+            // Another process has removed it already, or has kept a further run there since.
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) =>
             {
@@ -265,14 +265,14 @@ impl RecordSaver {
         bail!("{}: no free name for a directory", root.display())
     }
 
-    /// How to name what was kept; `None` if nothing was.
+    /// Returns the name of the kept records; `None` if nothing was kept.
     pub(crate) fn called(&self) -> Option<String> {
         self.set.as_ref()?;
         Some(self.name.as_ref().map_or_else(|| "@last".to_owned(), RecordName::to_string))
     }
 }
 
-/// Whether the directory, or the temporary file in it, was removed.
+/// Returns whether the directory, or the temporary file in it, was removed.
 fn is_gone(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }

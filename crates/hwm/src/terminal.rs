@@ -1,16 +1,16 @@
 //! The terminals that standard output and standard error lead to.
 
-/// Columns of standard output; `None` where it is no terminal, so that nothing is cut.
+/// Returns the columns of standard output; `None` if it is no terminal, so that nothing is cut.
 pub(crate) fn width() -> Option<usize> {
     os::columns(&std::io::stdout()).filter(|&columns| columns >= NARROWEST_TERMINAL)
 }
 
-/// Columns of standard error, likewise.
+/// Returns the columns of standard error, likewise.
 pub(crate) fn width_of_stderr() -> Option<usize> {
     os::columns(&std::io::stderr()).filter(|&columns| columns >= NARROWEST_TERMINAL)
 }
 
-/// Whether what is written there may be more than ASCII, by the locale (setlocale(3): the first of these that is set
+/// Returns whether what is written there may be more than ASCII, by the locale (setlocale(3): the first of these that is set
 /// decides). Consoles of Windows take UTF-8 from programs in any case.
 pub(crate) fn is_utf8() -> bool {
     let names = ["LC_ALL", "LC_CTYPE", "LANG"];
@@ -22,7 +22,7 @@ pub(crate) fn is_utf8() -> bool {
     cfg!(windows) || locale.is_some_and(says_so)
 }
 
-/// The columns that the user wants (`COLUMNS`), else those of standard output, else 80.
+/// Returns the columns that the user wants (`COLUMNS`), else those of standard output, else 80.
 pub(crate) fn wanted_width() -> usize {
     let wanted = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     wanted.or_else(width).unwrap_or(80).clamp(40, 1000)
@@ -48,10 +48,10 @@ mod os {
 
     pub(super) fn columns(of: &impl AsRawHandle) -> Option<usize> {
         let mut screen = CONSOLE_SCREEN_BUFFER_INFO::default();
-        // SAFETY: a handle that is ours or none, and a live local.
-        let told = unsafe { GetConsoleScreenBufferInfo(of.as_raw_handle(), &raw mut screen) } != 0;
-        // Of the window, which may show a part of the buffer only.
+        // SAFETY: the handle is of this process or none, and the local is live.
+        let is_known = unsafe { GetConsoleScreenBufferInfo(of.as_raw_handle(), &raw mut screen) } != 0;
+        // The width is the window's, which may show only a part of the buffer.
         let columns = i32::from(screen.srWindow.Right) - i32::from(screen.srWindow.Left) + 1;
-        told.then(|| usize::try_from(columns).ok())?
+        is_known.then(|| usize::try_from(columns).ok())?
     }
 }

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 pub(crate) use advice::advice;
 use highwater::record::{CounterMetric, Metric, Record};
 
-/// 1024-based, three significant digits: `534 MiB`, `6.40 GiB`.
+/// Returns a size, 1024-based, with three significant digits: `534 MiB`, `6.40 GiB`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
@@ -24,7 +24,7 @@ pub(crate) fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    // Bounds at which rounding would add a digit.
+    // These are the bounds at which rounding would add a digit.
     let decimals = match value {
         ..9.995 => 2,
         ..99.95 => 1,
@@ -33,12 +33,12 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{value:.decimals$} {}", UNITS[unit])
 }
 
-/// The size, or `unknown`; never 0 for what is not known.
+/// Returns the size, or `unknown`; an unknown size is never 0.
 pub(crate) fn size_or_unknown(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "unknown".to_owned(), size)
 }
 
-/// What people call a metric.
+/// Returns the common name of a metric.
 pub(crate) fn metric(metric: Metric) -> &'static str {
     match metric {
         Metric::Rss => "RSS",
@@ -51,7 +51,7 @@ pub(crate) fn metric(metric: Metric) -> &'static str {
     }
 }
 
-/// As [`metric`], in words for whole sentences.
+/// Returns the name as [`metric`] does, in words for whole sentences.
 pub(crate) fn metric_name(metric: Metric) -> &'static str {
     match metric {
         Metric::Rss => "RSS",
@@ -63,7 +63,7 @@ pub(crate) fn metric_name(metric: Metric) -> &'static str {
     }
 }
 
-/// What people call something that is counted up.
+/// Returns the common name of a metric that is counted up.
 pub(crate) fn counter_metric(metric: CounterMetric) -> &'static str {
     match metric {
         CounterMetric::CpuTime => "CPU time",
@@ -75,12 +75,12 @@ pub(crate) fn counter_metric(metric: CounterMetric) -> &'static str {
     }
 }
 
-/// KiB as MiB with two decimals, as the CSV files have it.
+/// Returns KiB as MiB with two decimals, as the CSV files have it.
 pub(crate) fn mib(kib: u64) -> String {
     format!("{:.2}", kib as f64 / 1024.0)
 }
 
-/// `30.2 ms`, `2.35 s`, `00:03:21`.
+/// Returns a duration, as `30.2 ms`, `2.35 s`, `00:03:21`.
 pub(crate) fn duration(seconds: f64) -> String {
     if seconds < 0.9995 {
         return format!("{:.1} ms", seconds * 1e3);
@@ -93,7 +93,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     format!("{:02}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
 }
 
-/// `30.2 ms`, `152.11 s`: a moment in a job, as fine as two of them must be told apart.
+/// Returns a moment in a job, as `30.2 ms` or `152.11 s`: fine enough to distinguish two of them.
 pub(crate) fn moment(seconds: f64) -> String {
     if seconds < 0.9995 { duration(seconds) } else { format!("{seconds:.2} s") }
 }
@@ -122,7 +122,7 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
-/// For terminals that show nothing but ASCII.
+/// Replaces characters for terminals that show only ASCII.
 pub(crate) fn ascii(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
@@ -138,7 +138,7 @@ pub(crate) fn ascii(text: &str) -> String {
     plain
 }
 
-/// The command of a record, in one line. It says so where the arguments were left out of the record.
+/// Returns the command of a record, in one line. The line mentions arguments that were left out of the record.
 pub(crate) fn command_of<P>(record: &Record<P>) -> String {
     let mut line = command_line(&record.command);
     if record.arguments_left_out {
@@ -147,7 +147,7 @@ pub(crate) fn command_of<P>(record: &Record<P>) -> String {
     line
 }
 
-/// A command line as one would type it; quotes where words would fall apart.
+/// Returns a command line as it would be typed, with quotes around words that would fall apart.
 pub(crate) fn command_line(command: &[String]) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_=+./:,@%^{}[]~".contains(c);
     let mut line = String::new();
@@ -164,7 +164,7 @@ pub(crate) fn command_line(command: &[String]) -> String {
     printable(&line)
 }
 
-/// At most `width` characters, the end cut off.
+/// Cuts the text to at most `width` characters.
 pub(crate) fn shorten(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();

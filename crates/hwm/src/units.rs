@@ -6,10 +6,10 @@ use regex_lite::Regex;
 
 /// Longest time that is surely meant.
 const LONGEST_TIME: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-/// Shortest interval: a look costs milliseconds.
+/// The shortest interval: a sample costs milliseconds.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
-/// `8G`, `512MiB` (1024-based), `8GB` (1000-based), `1.5T`; a bare number counts bytes.
+/// Parses a size: `8G`, `512MiB` (1024-based), `8GB` (1000-based), `1.5T`; a bare number counts bytes.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let wrong =
         || "give a size such as 8G, 512M or 1.5GiB (1024-based), 8GB (1000-based), or bytes".to_owned();
@@ -33,7 +33,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     whole(number, base.powi(power)).ok_or_else(|| "that is more than 64 bits can count".to_owned())
 }
 
-/// `5s`, `500ms`, `2m`, `1.5h`; a bare number counts seconds.
+/// Parses a time: `5s`, `500ms`, `2m`, `1.5h`; a bare number counts seconds.
 pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let wrong = || "give a time such as 500ms, 5s, 10m or 2h".to_owned();
     let (number, unit) = split(text).ok_or_else(wrong)?;
@@ -51,13 +51,13 @@ pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "give a time above zero and below a year".to_owned())
 }
 
-/// As [`parse_time`], not below what a look costs.
+/// Parses a time as [`parse_time`] does, at least [`SHORTEST_INTERVAL`], the cost of a sample.
 pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
     let time = parse_time(text)?;
     if time < SHORTEST_INTERVAL { Err("give 10ms or more".to_owned()) } else { Ok(time) }
 }
 
-/// `5%`, `0.5 %`, `5`.
+/// Parses a percentage: `5%`, `0.5 %`, `5`.
 pub(crate) fn parse_percent(text: &str) -> Result<f64, String> {
     let wrong = || "give a percentage of 0 or more, such as 5% or 0.5%".to_owned();
     let number = text.trim();
@@ -66,19 +66,19 @@ pub(crate) fn parse_percent(text: &str) -> Result<f64, String> {
     number.parse::<f64>().ok().filter(|value| is_plain && value.is_finite()).ok_or_else(wrong)
 }
 
-/// A regular expression.
+/// Parses a regular expression.
 pub(crate) fn parse_pattern(text: &str) -> Result<Regex, String> {
     Regex::new(text).map_err(|error| {
         format!("{error}; put a backslash before each of . + * ? ( ) | [ ] {{ }} ^ $ that is meant literally")
     })
 }
 
-/// A pid or an index.
+/// Parses a pid or an index.
 pub(crate) fn parse_number(text: &str) -> Result<u32, String> {
     text.trim().parse().map_err(|_| "give a whole number".to_owned())
 }
 
-/// The number and the unit behind it.
+/// Splits a text into the number and the unit behind it.
 fn split(text: &str) -> Option<(&str, &str)> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -87,7 +87,7 @@ fn split(text: &str) -> Option<(&str, &str)> {
     Some((number, unit.trim_start()))
 }
 
-/// The product, exact where the number is whole.
+/// Returns the product, exact if the number is whole.
 fn whole(number: &str, factor: f64) -> Option<u64> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // powers of 1024 and 1000 up to 2^50
     if let Ok(number) = number.parse::<u64>() {

@@ -1,4 +1,4 @@
-//! Bad usage: one line that says what and how to mend it.
+//! Bad usage: one line with the fault and its remedy.
 
 use std::{env, process::ExitCode};
 
@@ -43,7 +43,7 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Whether the command is what is missing: options may need others, too.
+/// Returns whether the command is what is missing: options may need others, too.
 fn lacks_command(error: &clap::Error) -> bool {
     match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::Strings(missing)) => missing.iter().any(|name| name.starts_with("<CMD>")),
@@ -51,7 +51,7 @@ fn lacks_command(error: &clap::Error) -> bool {
     }
 }
 
-/// What stands before a verb that has no use for it; the exit code.
+/// Rejects options before a verb that cannot use them; returns the exit code.
 pub(crate) fn check_front(verb: &Verb, json: bool, roots: &RootsArgs) -> Option<ExitCode> {
     let (name, takes_roots) = match verb {
         Verb::Run(_) => ("run", false),
@@ -97,12 +97,13 @@ pub(crate) fn check_front(verb: &Verb, json: bool, roots: &RootsArgs) -> Option<
     None
 }
 
-/// What is wrong, in one line.
+/// Returns the fault, in one line.
 pub(crate) fn message(error: &clap::Error) -> String {
     one_line(&error.render().to_string())
 }
 
-/// The first argument that is no option, nor belongs to one: clap does not say which verb an error belongs to.
+/// Returns the first argument that is no option, nor belongs to one: clap does not report which verb an error belongs
+/// to.
 fn verb() -> Option<String> {
     let mut words = env::args_os().skip(1).filter_map(|word| word.into_string().ok());
     while let Some(word) = words.next() {
@@ -115,7 +116,7 @@ fn verb() -> Option<String> {
     None
 }
 
-/// clap's message and tips without its usage and help lines.
+/// Returns clap's message and tips without its usage and help lines.
 fn one_line(message: &str) -> String {
     let lines: Vec<_> = message
         .lines()

@@ -55,7 +55,7 @@ fn pack(file: &Path) -> anyhow::Result<Packed> {
     Ok(Packed::new(&record, record.processes.iter().cloned().map(Ok))?)
 }
 
-/// The record in the terminal; two of them one after the other.
+/// Shows the record in the terminal; two of them one after the other.
 fn in_terminal(args: &ViewArgs) -> anyhow::Result<ExitCode> {
     let layout =
         view::ViewLayout { width: terminal::wanted_width(), top: args.top, is_utf8: terminal::is_utf8() };

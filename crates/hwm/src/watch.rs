@@ -46,7 +46,7 @@ enum WatchEvent<'a> {
         time: highwater::record::Timestamp,
         elapsed_seconds: f64,
         samples: u64,
-        /// Whether every sample was.
+        /// True if every sample was.
         complete: bool,
         ended_by: &'static str,
         #[serde(flatten)]

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 /// The built hwm.
 const HWM: &str = env!("CARGO_BIN_EXE_hwm");
-/// It stands in arguments of the job and of its children alone.
+/// A secret that stands in arguments of the job and of its children only.
 const SECRET: &str = "hunter2";
 
 /// A shell with a secret in its script and among its arguments, and a child with one.
@@ -27,30 +27,30 @@ fn hwm(dir: &Path, args: &[&str]) -> Output {
 }
 
 /// Files below `dir` that hold the secret.
-fn told_in(dir: &Path) -> Vec<String> {
-    let mut told = Vec::new();
+fn files_with_secret(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(dir).expect("a directory") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            told.extend(told_in(&path));
+            found.extend(files_with_secret(&path));
         } else if holds_secret(&fs::read(&path).expect("readable")) {
-            told.push(path.display().to_string());
+            found.push(path.display().to_string());
         }
     }
-    told
+    found
 }
 
 fn holds_secret(bytes: &[u8]) -> bool {
     bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes())
 }
 
-fn tells_nothing(dir: &TempDir, args: &[&str]) {
+fn reveals_nothing(dir: &TempDir, args: &[&str]) {
     let Output { status, stdout, stderr } = hwm(dir.path(), args);
-    let said = String::from_utf8_lossy(&stderr);
-    assert!(status.success(), "{args:?}: {said}");
+    let printed = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{args:?}: {printed}");
     assert!(!holds_secret(&stdout), "{args:?}: {}", String::from_utf8_lossy(&stdout));
-    assert!(!holds_secret(&stderr), "{args:?}: {said}");
-    assert_eq!(told_in(dir.path()), Vec::<String>::new(), "{args:?}");
+    assert!(!holds_secret(&stderr), "{args:?}: {printed}");
+    assert_eq!(files_with_secret(dir.path()), Vec::<String>::new(), "{args:?}");
 }
 
 fn record(dir: &TempDir) -> Value {
@@ -71,13 +71,13 @@ fn arguments_are_in_nothing_that_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let plain = hwm(dir.path(), &[&["run", "--json=r.json", "--"], &JOB[..]].concat());
     assert!(plain.status.success() && holds_secret(&plain.stderr), "the summary shows the command");
-    assert_eq!(told_in(dir.path()).len(), 1, "so does the record");
+    assert_eq!(files_with_secret(dir.path()).len(), 1, "so does the record");
     assert_eq!(record(&dir).get("arguments_left_out"), None);
 
     let hook = ["--post-run-cmd", "env > env.txt; cat \"$HWM_RECORD\" > hook.json"];
     for more in [&[][..], &["--lineage", "sampling", "-i", "5"], &["--exact"], &["--max-total-rss", "8G"]] {
         let args = [&["run", "--no-args", "--live=10ms"], &OUTPUTS[..], &hook, more, &["--"], &JOB].concat();
-        tells_nothing(&dir, &args);
+        reveals_nothing(&dir, &args);
         let record = record(&dir);
         assert_eq!(record["command"], serde_json::json!(["sh"]), "{more:?}");
         assert_eq!(record["arguments_left_out"], true, "{more:?}");
@@ -85,14 +85,14 @@ fn arguments_are_in_nothing_that_is_written() {
         assert!(rows.iter().all(|row| row["command"] == row["comm"]), "{more:?}: {rows:?}");
         assert!(rows.iter().any(|row| row["command"] == "sleep"), "{more:?}: {rows:?}");
     }
-    // What is made of such a record says that it is not the whole command.
+    // A text made of such a record notes that the command is incomplete.
     let view = hwm(dir.path(), &["view", "r.json"]);
     assert!(String::from_utf8_lossy(&view.stdout).contains("sh (arguments left out)"), "{view:?}");
     for format in ["csv", "chrome-trace", "firefox-profiler"] {
-        tells_nothing(&dir, &["export", "r.json", "--format", format, "-o", "export"]);
+        reveals_nothing(&dir, &["export", "r.json", "--format", format, "-o", "export"]);
     }
-    tells_nothing(&dir, &["list"]);
-    tells_nothing(&dir, &["compare", "r.json", "@last", "--max-increase", "1000%"]);
+    reveals_nothing(&dir, &["list"]);
+    reveals_nothing(&dir, &["compare", "r.json", "@last", "--max-increase", "1000%"]);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_check_leaves_arguments_out_of_its_outputs() {
         "--run-option=--no-args",
         "--",
     ];
-    tells_nothing(&dir, &[&["ci-check"], &outputs[..], &JOB].concat());
+    reveals_nothing(&dir, &[&["ci-check"], &outputs[..], &JOB].concat());
     assert_eq!(record(&dir)["arguments_left_out"], true);
     assert!(dir.path().join("base.json").exists(), "the baseline was kept");
 }
@@ -137,13 +137,13 @@ fn the_arguments_of_what_is_attached_to_are_left_out() {
     let bearer = Bearer::start();
     let pid = bearer.0.id().to_string();
     let dir = tempfile::tempdir().unwrap();
-    // It is ended for a limit at once.
+    // The job is ended for a limit at once.
     let ends = ["--max-total-rss=1K", "--on-limit=kill"];
     let args = [&["attach", "--no-args"], &OUTPUTS[..], &ends, &[&pid]].concat();
     let output = hwm(dir.path(), &args);
     assert_eq!(output.status.code(), Some(10), "{output:?}");
     assert!(!holds_secret(&output.stdout) && !holds_secret(&output.stderr), "{output:?}");
-    assert_eq!(told_in(dir.path()), Vec::<String>::new());
+    assert_eq!(files_with_secret(dir.path()), Vec::<String>::new());
     let record = record(&dir);
     assert_eq!(
         (&record["command"], &record["arguments_left_out"]),

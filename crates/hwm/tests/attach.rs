@@ -17,8 +17,8 @@ use std::{
 use serde_json::Value;
 
 const MIB: u64 = 1 << 20;
-/// Far longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A time far longer than any step here takes.
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A job of its own, ended with the value.
 struct Other(Child);
@@ -49,13 +49,13 @@ impl Other {
     fn reaches(&self, bytes: u64) {
         let start = Instant::now();
         while self.rss() < bytes {
-            assert!(start.elapsed() < PATIENCE, "{}", self.rss());
+            assert!(start.elapsed() < FAILURE_TIMEOUT, "{}", self.rss());
             thread::sleep(Duration::from_millis(5));
         }
     }
 
     fn lives(&mut self) -> bool {
-        self.0.try_wait().expect("ours").is_none()
+        self.0.try_wait().expect("a child of this process").is_none()
     }
 }
 
@@ -74,10 +74,10 @@ fn attach(dir: &Path, pid: &str, options: &[&str]) -> Command {
 }
 
 fn record(dir: &Path, output: &Output) -> (Value, String) {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{printed}");
     let text = fs::read(dir.join("record.json")).expect("written");
-    (serde_json::from_slice(&text).expect("a record"), said)
+    (serde_json::from_slice(&text).expect("a record"), printed)
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_process_that_runs_already_is_measured_from_then_on() {
         let other = Other::start(&["hold", "20", "1500"]);
         other.reaches(20 * MIB);
         let output = attach(dir.path(), &other.pid(), way).output().expect("hwm starts");
-        let (record, said) = record(dir.path(), &output);
+        let (record, printed) = record(dir.path(), &output);
         let peak = record["peak"]["rss"]["bytes"].as_u64().unwrap();
         assert!((20 * MIB..30 * MIB).contains(&peak), "{way:?}: {peak}");
         let attached = &record["capture"]["attached"];
@@ -96,7 +96,7 @@ fn a_process_that_runs_already_is_measured_from_then_on() {
         assert!(attached["marks_bytes"].as_u64().is_some_and(|marks| marks >= 20 * MIB), "{attached}");
         let row = &record["processes"][0];
         assert_eq!(row["mark_before_bytes"], attached["marks_bytes"]);
-        assert!(said.contains("Attached to:") && said.contains("what happened before"), "{said}");
+        assert!(printed.contains("Attached to:") && printed.contains("what happened before"), "{printed}");
         assert_eq!(record["command"][1], "hold", "its command line is the job's");
     }
 }
@@ -116,9 +116,9 @@ fn a_peak_that_is_over_counts_as_before_and_growth_counts_as_now() {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a mark").to_owned();
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     };
-    // It is over once that can be seen, however slow the machine is.
+    // The spike is over once it can be seen, however slow the machine is.
     while mark(&other.pid()) < 140 * MIB || other.rss() > 50 * MIB {
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < FAILURE_TIMEOUT);
         thread::sleep(Duration::from_millis(5));
     }
     let (record_after, _) = record(dir.path(), &attach(dir.path(), &other.pid(), &[]).output().unwrap());
@@ -134,11 +134,11 @@ fn its_descendants_belong_to_it_also_those_born_before() {
     let other = Other::script("$W hold 30 1500 & sleep 0.5; $W hold 40 500; wait");
     thread::sleep(Duration::from_millis(250));
     let options = ["--tree", "--csv", dir.path().join("rows.csv").to_str().unwrap().to_owned().leak()];
-    let (record, said) = record(dir.path(), &attach(dir.path(), &other.pid(), &options).output().unwrap());
+    let (record, printed) = record(dir.path(), &attach(dir.path(), &other.pid(), &options).output().unwrap());
     let peak = record["peak"]["rss"]["bytes"].as_u64().unwrap();
     assert!((70 * MIB..85 * MIB).contains(&peak), "{peak}");
     assert_eq!(record["capture"]["attached"]["processes"], 3, "the shell, one workload, sleep");
-    assert!(said.contains("Process tree"), "{said}");
+    assert!(printed.contains("Process tree"), "{printed}");
     let csv = fs::read_to_string(dir.path().join("rows.csv")).unwrap();
     assert_eq!(csv.lines().filter(|line| line.contains(",workload,")).count(), 2, "{csv}");
 }
@@ -151,24 +151,24 @@ fn ctrl_c_ends_the_measurement_and_not_the_process() {
         other.reaches(20 * MIB);
         let hwm = attach(dir.path(), &other.pid(), &[]).stderr(Stdio::piped()).spawn().expect("hwm starts");
         thread::sleep(Duration::from_millis(600));
-        // SAFETY: sends a signal to our own child, which has not been waited for.
+        // SAFETY: sends a signal to a child of this process, which has not been waited for.
         unsafe { libc::kill(i32::try_from(hwm.id()).unwrap(), signal) };
-        let (record, said) = record(dir.path(), &hwm.wait_with_output().expect("waited"));
+        let (record, printed) = record(dir.path(), &hwm.wait_with_output().expect("waited"));
         assert!(other.lives(), "it was to be left alone");
         assert!(record["complete"] == true && record["exit"].is_null(), "{}", record["exit"]);
         assert_eq!(record["processes"][0]["still_running"], true);
-        assert!(said.contains("left as it was"), "{said}");
+        assert!(printed.contains("left as it was"), "{printed}");
     }
 }
 
 #[test]
-fn a_limit_is_said_and_ends_nothing_unless_asked_to() {
+fn a_limit_is_reported_and_ends_nothing_unless_asked_to() {
     let dir = tempfile::tempdir().unwrap();
     let mut other = Other::start(&["hold", "60", "2000"]);
     other.reaches(60 * MIB);
     let output = attach(dir.path(), &other.pid(), &["--max-total-rss", "30M"]).output().unwrap();
-    let (_, said) = record(dir.path(), &output);
-    assert!(said.contains("over the limit of 30.0 MiB"), "{said}");
+    let (_, printed) = record(dir.path(), &output);
+    assert!(printed.contains("over the limit of 30.0 MiB"), "{printed}");
     assert_eq!(other.0.wait().unwrap().code(), Some(0), "it ended by itself");
     let mut other = Other::start(&["hold", "60", "60000"]);
     other.reaches(60 * MIB);
@@ -179,15 +179,15 @@ fn a_limit_is_said_and_ends_nothing_unless_asked_to() {
 }
 
 #[test]
-fn what_cannot_be_attached_to_is_said() {
+fn a_process_that_cannot_be_attached_to_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let refused = |pid: &str, why: &str| {
         let output = attach(dir.path(), pid, &[]).output().expect("hwm starts");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(why) && said.lines().count() == 1, "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{printed}");
+        assert!(printed.contains(why) && printed.lines().count() == 1, "{printed}");
     };
-    // Above the largest pid there can be.
+    // The pid is above the largest possible one.
     refused("4194999", "no process with pid 4194999");
     if fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm.trim() == "kthreadd") {
         refused("2", "a kernel thread");

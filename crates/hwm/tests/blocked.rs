@@ -33,8 +33,8 @@ impl Stage {
         self.dir.path().join(name)
     }
 
-    /// The job waits for the end of its standard input. Then `tail` keeps 200 MiB of what takes long to come, and a file
-    /// says so where all of it came.
+    /// Returns `hwm run` of a job that waits for the end of its standard input. Then `tail` keeps 200 MiB of a slow
+    /// stream, and a file appears if the whole stream came.
     fn hwm(&self, options: &[&str]) -> Command {
         let script =
             "exec 3>alive; read line; (head -c 30G /dev/zero && touch lived) | tail -c 200M >/dev/null";
@@ -51,7 +51,7 @@ impl Stage {
     }
 }
 
-/// A pipe that takes nothing more.
+/// Returns a pipe that takes nothing more.
 fn full_pipe() -> (PipeReader, File) {
     let (read, write) = io::pipe().expect("a pipe");
     let mut full = File::from(OwnedFd::from(write));
@@ -62,7 +62,7 @@ fn full_pipe() -> (PipeReader, File) {
     (read, full)
 }
 
-/// A terminal: the end that a person would see, and the one for programs.
+/// Returns a terminal: the end that a person would see, and the one for programs.
 fn terminal() -> (File, OwnedFd) {
     let (mut master, mut slave) = (-1, -1);
     let none = std::ptr::null_mut();
@@ -123,7 +123,7 @@ fn a_terminal_of_the_timeline_that_is_stopped() {
     flow(&slave, libc::TCOON);
     drop(slave);
     let mut shown = Vec::new();
-    // It ends with EIO once its other end is closed.
+    // Reading ends with EIO once the other end is closed.
     let _ = master.read_to_end(&mut shown);
     assert_eq!(wait(child), 10);
     let shown = String::from_utf8_lossy(&shown);
@@ -147,7 +147,7 @@ fn a_line_of_live_on_a_terminal_that_is_stopped() {
     flow(&slave, libc::TCOOFF);
     drop(child.stdin.take());
     stage.job_was_ended();
-    // It is not waited for: what it has not taken by now is lost.
+    // The reader is not waited for: the rest of the output is lost.
     assert_eq!(wait(child), 10);
     flow(&slave, libc::TCOON);
 }

@@ -1,4 +1,4 @@
-//! Texts whose length a process chooses: hwm's own memory does not follow them.
+//! Texts whose length a process chooses: hwm's own memory does not grow with them.
 #![cfg(target_os = "linux")]
 
 mod programs;
@@ -14,8 +14,8 @@ use serde_json::Value;
 
 const MIB: u64 = 1 << 20;
 /// hwm itself takes less than 16 MiB, a build without optimizations somewhat more.
-const ENOUGH: u64 = 40 * MIB;
-const VAST: &str = "1024";
+const MAX_HWM_RSS: u64 = 40 * MIB;
+const VAST_ARGUMENTS_MIB: &str = "1024";
 
 /// Another process with arguments of 1 GiB, ended with the value; `None` where the kernel refuses them.
 struct Vast(Child);
@@ -23,7 +23,7 @@ struct Vast(Child);
 impl Vast {
     fn start() -> Option<Self> {
         let mut command = Command::new(programs::workload().expect("built"));
-        command.args(["vast-arguments", VAST, "60000"]).stdout(Stdio::piped());
+        command.args(["vast-arguments", VAST_ARGUMENTS_MIB, "60000"]).stdout(Stdio::piped());
         let mut other = Self(command.spawn().expect("it starts"));
         let mut line = String::new();
         BufReader::new(other.0.stdout.take().expect("piped")).read_line(&mut line).expect("it speaks");
@@ -65,7 +65,7 @@ fn a_list_of_processes_does_not_follow_their_arguments() {
     let Some(_vast) = Vast::start() else { return };
     let dir = tempfile::tempdir().unwrap();
     let peak = peak_of_hwm(dir.path(), &["ps", "--all", "--no-wait", "--json"], 0);
-    assert!(peak < ENOUGH, "{} MiB", peak / MIB);
+    assert!(peak < MAX_HWM_RSS, "{} MiB", peak / MIB);
 }
 
 #[test]
@@ -75,10 +75,10 @@ fn what_is_attached_to_is_recorded_up_to_a_bound() {
     let json = dir.path().join("inner.json");
     let pid = vast.0.id().to_string();
     let to = format!("--json={}", json.display());
-    // It is ended for a limit at once.
+    // The job is ended for a limit at once.
     let args = ["attach", "-q", &to, "--max-total-rss=1K", "--on-limit=kill", &pid];
     let peak = peak_of_hwm(dir.path(), &args, 10);
-    assert!(peak < ENOUGH, "{} MiB", peak / MIB);
+    assert!(peak < MAX_HWM_RSS, "{} MiB", peak / MIB);
     let record = record(&json);
     assert!(record["command"].as_array().unwrap().len() <= 1 << 16);
     assert!(record["capture"]["downgrades"].to_string().contains("the whole command line"), "{record}");
@@ -93,14 +93,14 @@ fn a_job_does_not_make_its_measurement_large() {
     let json = dir.path().join("inner.json");
     let to = format!("--json={}", json.display());
     let workload = programs::workload().expect("built").to_str().unwrap();
-    let job = ["--", workload, "vast-arguments", VAST, "100", "5"];
+    let job = ["--", workload, "vast-arguments", VAST_ARGUMENTS_MIB, "100", "5"];
     for options in [&[][..], &["--lineage", "sampling"], &["--group-by", "cmdline-regex=(x+)"]] {
         let args = [&["run", "-q", &to], options, &job].concat();
         let peak = peak_of_hwm(dir.path(), &args, 0);
-        assert!(peak < ENOUGH, "{options:?}: {} MiB", peak / MIB);
+        assert!(peak < MAX_HWM_RSS, "{options:?}: {} MiB", peak / MIB);
     }
-    let said = record(&json)["capture"]["downgrades"].to_string();
-    assert!(said.contains("whole command lines"), "a pattern has not seen all of them: {said}");
+    let printed = record(&json)["capture"]["downgrades"].to_string();
+    assert!(printed.contains("whole command lines"), "a pattern has not seen all of them: {printed}");
 }
 
 #[test]
@@ -111,14 +111,15 @@ fn long_names_are_cut() {
     let workload = programs::workload().expect("built").to_str().unwrap();
     let args = ["run", "-q", &to, "--", workload, "long-names", "200", "120000", "1000"];
     let peak = peak_of_hwm(dir.path(), &args, 0);
-    assert!(peak < ENOUGH, "{} MiB", peak / MIB);
+    assert!(peak < MAX_HWM_RSS, "{} MiB", peak / MIB);
     assert!(fs::metadata(&json).unwrap().len() < 4 * MIB);
     let record = record(&json);
     let names = record["processes"].as_array().unwrap().iter().filter_map(|row| row["command"].as_str());
     assert_eq!(names.map(str::len).max(), Some(255));
 }
 
-/// A record of `DENSE_RECORD` bytes: at `path` a list of so many `unit`s between `open` and `close`, and then spaces.
+/// Returns a record of `DENSE_RECORD_BYTES` bytes. At `path` it has a list of `units` times `unit` between `open` and
+/// `close`, and then spaces.
 fn dense_record(path: &str, [open, unit, close]: [&str; 3], units: usize) -> String {
     let mut record: Value = serde_json::from_str(include_str!("fixtures/record.json")).expect("the fixture");
     *record.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = "@".into();
@@ -126,14 +127,14 @@ fn dense_record(path: &str, [open, unit, close]: [&str; 3], units: usize) -> Str
     let (before, after) = text.split_once("\"@\"").expect("it is there");
     let list = vec![unit; units].join(",");
     let mut text = [before, open, &list, close, after].concat();
-    assert!(text.len() <= DENSE_RECORD, "{path}: {}", text.len());
-    text.extend(std::iter::repeat_n(' ', DENSE_RECORD - text.len()));
+    assert!(text.len() <= DENSE_RECORD_BYTES, "{path}: {}", text.len());
+    text.extend(std::iter::repeat_n(' ', DENSE_RECORD_BYTES - text.len()));
     text
 }
 
-const DENSE_RECORD: usize = 12 << 20;
+const DENSE_RECORD_BYTES: usize = 12 << 20;
 /// The text, four times its length and 64 MiB for what is made of it, as much again for an output, and hwm itself.
-const ENOUGH_FOR_DENSE_RECORD: u64 = (12 + 2 * (4 * 12 + 64)) * MIB + ENOUGH;
+const MAX_HWM_RSS_FOR_DENSE_RECORD: u64 = (12 + 2 * (4 * 12 + 64)) * MIB + MAX_HWM_RSS;
 
 #[test]
 fn a_record_of_small_values_takes_no_more_memory_than_its_length_allows() {
@@ -154,7 +155,7 @@ fn a_record_of_small_values_takes_no_more_memory_than_its_length_allows() {
         ("/findings", in_finding, 3_000_000, compare, 2),
         ("/capture/downgrades", ["[", "[\"a\",\"a\"]", "]"], 1_000_000, compare, 2),
         ("/timeline", in_series, 6_000_000, compare, 2),
-        // As many as are read: more than a record may list, and fewer.
+        // The number that is read: more than a record may list, and fewer.
         ("/processes", ["[", row, "]"], 50_000, profile, 0),
         ("/groups", ["[", "[\"a\",\"command\",0,null,null]", "]"], 300_000, compare, 2),
         ("/groups", ["[", "[\"a\",\"command\",0,null,null]", "]"], 1 << 18, compare, 0),
@@ -163,6 +164,6 @@ fn a_record_of_small_values_takes_no_more_memory_than_its_length_allows() {
     ] {
         fs::write(file, dense_record(path, list, units)).unwrap();
         let peak = peak_of_hwm(dir.path(), call, code);
-        assert!(peak < ENOUGH_FOR_DENSE_RECORD, "{path} of {units}: {} MiB", peak / MIB);
+        assert!(peak < MAX_HWM_RSS_FOR_DENSE_RECORD, "{path} of {units}: {} MiB", peak / MIB);
     }
 }

@@ -15,7 +15,7 @@ use highwater::{
 
 const CHAINS: usize = 30;
 /// They end by themselves, or a failure would use up all pids of the machine.
-const LENGTH: usize = 600;
+const CHAIN_LENGTH: usize = 600;
 
 #[test]
 fn chains_that_fork_and_exit_at_once_are_ended() {
@@ -24,7 +24,7 @@ fn chains_that_fork_and_exit_at_once_are_ended() {
         let dir = tempfile::tempdir().expect("a directory");
         let at = |name: &str| dir.path().join(name);
         let job = Job::new(workload).arg("fork-chains").arg(dir.path());
-        let job = job.arg(CHAINS.to_string()).arg(LENGTH.to_string()).sole_owner(true);
+        let job = job.arg(CHAINS.to_string()).arg(CHAIN_LENGTH.to_string()).sole_owner(true);
         let job = job.lineage(lineage).cgroup(CgroupUse::Never);
         let (control, begun) = (job.control(), at("begun"));
         let killer = thread::spawn(move || {
@@ -35,8 +35,8 @@ fn chains_that_fork_and_exit_at_once_are_ended() {
         });
         let record = job.run().expect("runs");
         killer.join().expect("ends");
-        // Whoever may not run before them has one share among theirs: on one processor they come to their end first. And a
-        // few may before the order is given.
+        // Without root's priority hwm has one share among theirs: on one processor they come to their end first. A few
+        // may end before the order is given.
         let ended = fs::read(at("ended")).map_or(0, |bytes| bytes.len());
         let runs_first = rustix::process::geteuid().is_root();
         assert!(!runs_first || ended < CHAINS / 2, "{lineage:?}: {ended} of {CHAINS} went on to their end");

@@ -17,9 +17,9 @@ use rustix::fs::{StatVfsMountFlags, XattrFlags, setxattr, statvfs};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Far longer than anything here takes; only so that a failure ends.
-const PATIENCE: Duration = Duration::from_secs(60);
-const ORDINARY: u32 = 65_534;
+/// A time far longer than any step here takes, so that a failure ends.
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(60);
+const ORDINARY_UID: u32 = 65_534;
 
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 const CAP_DAC_READ_SEARCH: u64 = 1 << 2;
@@ -31,7 +31,7 @@ const CAP_PERFMON: u64 = 1 << 38;
 struct Installed(TempDir);
 
 impl Installed {
-    /// `None`, with the reason printed, where this is not run by root.
+    /// Installs hwm with this mode. Returns `None`, with the reason printed, if this is not run by root.
     fn new(mode: u32) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             eprintln!("skipped: only root can install such a program");
@@ -53,7 +53,7 @@ impl Installed {
         Some(installed)
     }
 
-    /// `None`, with the reason printed, where files cannot have capabilities.
+    /// Installs hwm with capabilities. Returns `None`, with the reason printed, if files cannot have them.
     fn with_capabilities(capabilities: u64) -> Option<Self> {
         let installed = Self::new(0o755)?;
         // `struct vfs_cap_data` of linux/capability.h: revision 2, effective; permitted and inheritable, low and high.
@@ -73,14 +73,14 @@ impl Installed {
         self.0.path().join(name)
     }
 
-    /// `hwm ARGS` as an ordinary user, who may write to the current directory.
+    /// Returns `hwm ARGS` as an ordinary user, which may write to the current directory.
     fn hwm(&self, args: &[&str]) -> Command {
         let mut hwm = Command::new(self.path("hwm"));
-        hwm.args(args).current_dir(self.path("out")).stdin(Stdio::null()).uid(ORDINARY).gid(ORDINARY);
+        hwm.args(args).current_dir(self.path("out")).stdin(Stdio::null()).uid(ORDINARY_UID).gid(ORDINARY_UID);
         hwm
     }
 
-    fn says(&self, args: &[&str]) -> (Option<i32>, String) {
+    fn prints(&self, args: &[&str]) -> (Option<i32>, String) {
         let Output { status, stdout, stderr } = self.hwm(args).output().unwrap();
         (status.code(), format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)))
     }
@@ -94,7 +94,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A set of capabilities in a `/proc/PID/status`.
+/// Returns a set of capabilities in a `/proc/PID/status`.
 fn capabilities(status: &str, set: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(':'));
     u64::from_str_radix(line.unwrap_or_else(|| panic!("{set}: {status}")).trim(), 16).unwrap()
@@ -121,13 +121,16 @@ fn setuid_and_setgid_are_refused() {
     for mode in [0o4755, 0o2755] {
         let Some(installed) = Installed::new(mode) else { return };
         let run = ["run", "--json=record.json", "--timeline=time.csv", "--", "touch", "ran"];
-        let (code, said) = installed.says(&run);
-        assert_eq!(code, Some(125), "{mode:o}: {said}");
-        assert!(said.starts_with("hwm: not made to be installed setuid") && said.contains("sudo"), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let (code, printed) = installed.prints(&run);
+        assert_eq!(code, Some(125), "{mode:o}: {printed}");
+        assert!(
+            printed.starts_with("hwm: not made to be installed setuid") && printed.contains("sudo"),
+            "{printed}"
+        );
+        assert_eq!(printed.lines().count(), 1, "{printed}");
         for verb in [&["ps", "--json"][..], &["doctor"], &["--version"], &["view", "/etc/shadow"], &[]] {
-            let (code, other) = installed.says(verb);
-            assert_eq!((code, other.as_str()), (Some(2), said.as_str()), "{mode:o} {verb:?}");
+            let (code, other) = installed.prints(verb);
+            assert_eq!((code, other.as_str()), (Some(2), printed.as_str()), "{mode:o} {verb:?}");
         }
         assert_eq!(fs::read_dir(installed.path("out")).unwrap().count(), 0, "nothing was written or run");
     }
@@ -139,8 +142,8 @@ fn few_file_capabilities_are_kept_none_is_in_effect_and_the_job_has_none() {
     let Some(installed) = Installed::with_capabilities(given) else { return };
     let script = "cat /proc/self/status > job; cat /proc/$PPID/status > hwm-itself";
     let run = ["run", "-q", "--json=record.json", "--post-run-cmd", "cat /proc/self/status > hook"];
-    let (code, said) = installed.says(&[&run[..], &["--", "sh", "-c", script]].concat());
-    assert_eq!(code, Some(0), "{said}");
+    let (code, printed) = installed.prints(&[&run[..], &["--", "sh", "-c", script]].concat());
+    assert_eq!(code, Some(0), "{printed}");
     let read = |name: &str| fs::read_to_string(installed.path("out").join(name)).unwrap();
     for started in [read("job"), read("hook")] {
         for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
@@ -152,7 +155,7 @@ fn few_file_capabilities_are_kept_none_is_in_effect_and_the_job_has_none() {
     let sets = ["CapPrm", "CapEff", "CapInh", "CapAmb"].map(|set| capabilities(&hwm, set));
     assert_eq!(sets, [kept, 0, 0, 0], "{hwm}");
 
-    // What root hears of ends by CAP_NET_ADMIN, hwm hears by it, too.
+    // hwm learns by CAP_NET_ADMIN of all ends that root learns of.
     let of_root = installed.0.path().join("root.json");
     let mut root = Command::new(env!("CARGO_BIN_EXE_hwm"));
     root.args(["run", "-q", &format!("--json={}", of_root.display()), "--", "true"]);
@@ -173,20 +176,20 @@ fn file_capabilities_open_no_file_that_the_user_names() {
     set_mode(&secret, 0o600);
     for option in ["--json", "--csv", "--timeline", "--html"] {
         let file = format!("{option}={}", closed.join("x").display());
-        let (code, said) = installed.says(&["run", &file, "--", "true"]);
-        assert_eq!(code, Some(125), "{option}: {said}");
-        assert!(said.contains("ermission denied"), "{said}");
+        let (code, printed) = installed.prints(&["run", &file, "--", "true"]);
+        assert_eq!(code, Some(125), "{option}: {printed}");
+        assert!(printed.contains("ermission denied"), "{printed}");
     }
     assert_eq!(fs::read_dir(&closed).unwrap().count(), 0);
-    let (code, said) = installed.says(&["view", &secret.display().to_string()]);
-    assert!(code == Some(1) && said.contains("ermission denied"), "{code:?} {said}");
-    let (code, said) = installed.says(&["ps", "--procfs", &closed.display().to_string()]);
-    assert_eq!(code, Some(2), "{said}");
+    let (code, printed) = installed.prints(&["view", &secret.display().to_string()]);
+    assert!(code == Some(1) && printed.contains("ermission denied"), "{code:?} {printed}");
+    let (code, printed) = installed.prints(&["ps", "--procfs", &closed.display().to_string()]);
+    assert_eq!(code, Some(2), "{printed}");
 }
 
-/// `CAP_SYS_PTRACE` opens PSS and the program's path; whoever may not read them without it, may not through hwm.
+/// `CAP_SYS_PTRACE` opens PSS and the program's path. A user that may not read them without it, may not through hwm.
 #[test]
-fn file_capabilities_tell_no_more_of_another_users_process() {
+fn file_capabilities_reveal_no_more_of_another_users_process() {
     let Some(installed) = Installed::with_capabilities(CAP_SYS_PTRACE | CAP_NET_ADMIN | CAP_PERFMON) else {
         return;
     };
@@ -200,7 +203,7 @@ fn file_capabilities_tell_no_more_of_another_users_process() {
     let follows = || fs::read_to_string(&timeline).is_ok_and(|rows| rows.lines().count() > 2);
     let start = Instant::now();
     while !follows() {
-        assert!(start.elapsed() < PATIENCE && hwm.try_wait().unwrap().is_none(), "it does not attach");
+        assert!(start.elapsed() < FAILURE_TIMEOUT && hwm.try_wait().unwrap().is_none(), "it does not attach");
         thread::sleep(Duration::from_millis(1));
     }
     drop(root);

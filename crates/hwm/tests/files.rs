@@ -1,4 +1,4 @@
-//! What `hwm run` does with the files it is told to write.
+//! The files that `hwm run` writes.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -57,15 +57,15 @@ fn all_files_at_once() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_stops_nothing() {
+fn a_pipe_without_a_reader_stops_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let pipe = dir.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("runs").success());
     let name = pipe.to_str().expect("text");
     let output = output(&["-q", "--timeline", name, "--", "sh", "-c", "sleep 0.1; exit 3"]);
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("no program has opened this pipe"), "{said}");
+    let printed = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{printed}");
+    assert!(printed.contains("no program has opened this pipe"), "{printed}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON and nothing else")
 }
 
-/// Two cards; a compositor whose client a shell inherited, and a program on both cards.
+/// Returns two cards, a compositor whose client a shell inherited, and a program on both cards.
 fn machine() -> Tree {
     let mut tree = Tree::new();
     tree.amdgpu(0, "0000:03:00.0", "Radeon RX 7900 XTX", 24576 * MIB, 4096 * MIB);
@@ -197,18 +197,18 @@ fn client_names_are_text_of_strangers() {
 }
 
 #[test]
-fn who_may_not_be_looked_into_is_counted() {
+fn a_protected_process_is_counted() {
     let tree = machine();
     tree.lock(102);
-    let Some(output) = tree.as_stranger(&["ps"]) else { return };
+    let Some(output) = tree.as_other_user(&["ps"]) else { return };
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    let said = "hwm: 2 processes hold GPU memory; incomplete: 1 protected (run as root to look into it)\n";
-    assert!(stderr(&output).ends_with(said), "{}", stderr(&output));
-    let document = json(&tree.as_stranger(&["ps", "--json"]).unwrap());
+    let printed = "hwm: 2 processes hold GPU memory; incomplete: 1 protected (run as root to look into it)\n";
+    assert!(stderr(&output).ends_with(printed), "{}", stderr(&output));
+    let document = json(&tree.as_other_user(&["ps", "--json"]).unwrap());
     assert_eq!((&document["refused"], &document["complete"]), (&serde_json::json!([102]), &false.into()));
-    // Asked for others alone, nothing is missing.
-    assert_eq!(tree.as_stranger(&["ps", "--pid", "100"]).unwrap().status.code(), Some(0));
-    let all = tree.as_stranger(&["ps", "--all", "--pid", "102", "--json"]).unwrap();
+    // If only other processes are asked for, nothing is missing.
+    assert_eq!(tree.as_other_user(&["ps", "--pid", "100"]).unwrap().status.code(), Some(0));
+    let all = tree.as_other_user(&["ps", "--all", "--pid", "102", "--json"]).unwrap();
     let row = &json(&all)["processes"][0];
     assert_eq!((&row["vram_bytes"], &row["unknown"]["vram"]), (&Value::Null, &"permission denied".into()));
 }
@@ -220,7 +220,7 @@ fn engines_between_two_looks() {
     tree.is_this_machine();
     let is_over = AtomicBool::new(false);
     let document = thread::scope(|scope| {
-        // Half of the time, as far as the scheduler lets us.
+        // The engine works half of the time, as far as the scheduler allows.
         scope.spawn(|| {
             let begun = Instant::now();
             while !is_over.load(Relaxed) {
@@ -247,7 +247,7 @@ fn no_nvidia_smi_of_the_current_directory_is_run() {
     use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
     let dir = tempfile::tempdir().expect("a directory");
-    // Where NVML cannot be loaded the program is asked.
+    // If NVML cannot be loaded, nvidia-smi is used.
     fs::write(dir.path().join("libnvidia-ml.so.1"), "This is no library.").expect("written");
     let smi = dir.path().join("nvidia-smi");
     fs::write(&smi, "#!/bin/sh\n/bin/echo ran > \"${0%/*}/ran\"\n").expect("written");
@@ -267,6 +267,6 @@ fn no_nvidia_smi_of_the_current_directory_is_run() {
     assert!(dir.path().join("ran").exists(), "the variable names it");
     let output =
         hwm(&["doctor", "--raw"], "").env("HWM_NVIDIA_SMI", "nvidia-smi").output().expect("hwm starts");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("HWM_NVIDIA_SMI must be an absolute path"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("HWM_NVIDIA_SMI must be an absolute path"), "{printed}");
 }

@@ -7,9 +7,9 @@ use assert_cmd::Command;
 use serde_json::{Value, json};
 
 /// A name that tries everything at once.
-const NAME: &str = "::add-mask::0 ##[error]x ##vso[task.y]z ##teamcity[t]\u{1b}[2J\u{9b}31m\r\n::error::e\u{202e}\u{200b}\u{2066}\u{e0041}";
+const HOSTILE_NAME: &str = "::add-mask::0 ##[error]x ##vso[task.y]z ##teamcity[t]\u{1b}[2J\u{9b}31m\r\n::error::e\u{202e}\u{200b}\u{2066}\u{e0041}";
 
-/// What a verb must make of a record.
+/// The result that a verb must have for a record.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Expected {
     Output,
@@ -32,20 +32,20 @@ fn record() -> Value {
     record
 }
 
-/// The record with one value replaced.
+/// Returns the record with one value replaced.
 fn with(path: &str, value: Value) -> String {
     let mut record = record();
     *record.pointer_mut(path).expect("a path of the record") = value;
     record.to_string()
 }
 
-/// The record's text with the number 1024, the first of the total, replaced by what may be no JSON.
+/// Returns the record's text with the number 1024, the first of the total, replaced by what may be no JSON.
 fn with_text(text: &str) -> String {
     record().to_string().replacen("[1024,", &format!("[{text},"), 1)
 }
 
 fn node(id: u64, parent: Option<u64>) -> Value {
-    json!({"key": NAME, "by": "tree", "processes": 1, "peak_bytes": 1, "at_seconds": null, "id": id, "parent": parent})
+    json!({"key": HOSTILE_NAME, "by": "tree", "processes": 1, "peak_bytes": 1, "at_seconds": null, "id": id, "parent": parent})
 }
 
 fn records() -> Vec<(&'static str, String, Expected)> {
@@ -55,14 +55,14 @@ fn records() -> Vec<(&'static str, String, Expected)> {
         let mut record = record();
         let list = record["processes"].as_array_mut().expect("rows");
         for row in list {
-            row["command"] = json!(NAME);
-            row["exe"] = json!(NAME);
+            row["command"] = json!(HOSTILE_NAME);
+            row["exe"] = json!(HOSTILE_NAME);
         }
-        record["groups"][0]["key"] = json!(NAME);
-        record["command"] = json!([NAME, "::error::x", "##[warning]y"]);
-        record["host"]["name"] = json!(NAME);
-        record["exit"] = json!({"code": null, "signal": 9, "signal_name": NAME, "cause": "signaled"});
-        record["capture"]["downgrades"] = json!([{"wanted": NAME, "reason": NAME}]);
+        record["groups"][0]["key"] = json!(HOSTILE_NAME);
+        record["command"] = json!([HOSTILE_NAME, "::error::x", "##[warning]y"]);
+        record["host"]["name"] = json!(HOSTILE_NAME);
+        record["exit"] = json!({"code": null, "signal": 9, "signal_name": HOSTILE_NAME, "cause": "signaled"});
+        record["capture"]["downgrades"] = json!([{"wanted": HOSTILE_NAME, "reason": HOSTILE_NAME}]);
         record.to_string()
     };
     let same_pids = {
@@ -121,7 +121,7 @@ fn records() -> Vec<(&'static str, String, Expected)> {
 }
 
 /// Calls with a record `r.json` beside `good.json`. `out` is a file that may be written.
-const CALLS: &[&[&str]] = &[
+const VERB_CALLS: &[&[&str]] = &[
     &["view", "r.json"],
     &["view", "good.json", "r.json"],
     &["view", "r.json", "--html", "out"],
@@ -161,48 +161,48 @@ fn hostile_records_are_refused_or_shown() {
     fs::write(place.join("good.json"), record().to_string()).expect("written");
     for (name, text, expected) in records() {
         fs::write(place.join("r.json"), text).expect("written");
-        // Without its page hwm refuses to write one, whatever the record says.
-        for args in CALLS.iter().filter(|args| cfg!(page) || !args.contains(&"--html")) {
+        // Without its page hwm refuses to write one, for any record.
+        for args in VERB_CALLS.iter().filter(|args| cfg!(page) || !args.contains(&"--html")) {
             let Output { status, stdout, stderr } = call(place, args);
-            let said = format!("{name}: {args:?}: {status}");
+            let printed = format!("{name}: {args:?}: {status}");
             let errors = String::from_utf8(stderr).expect("UTF-8");
-            let code = status.code().unwrap_or_else(|| panic!("{said}: {errors}"));
-            assert!(code <= 2, "{said}: {errors}");
-            acts_on_nothing(&said, &errors);
-            acts_on_nothing(&said, &String::from_utf8(stdout).expect("UTF-8"));
+            let code = status.code().unwrap_or_else(|| panic!("{printed}: {errors}"));
+            assert!(code <= 2, "{printed}: {errors}");
+            acts_on_nothing(&printed, &errors);
+            acts_on_nothing(&printed, &String::from_utf8(stdout).expect("UTF-8"));
             for file in ["out", "out2"] {
                 if let Ok(text) = fs::read_to_string(place.join(file)) {
                     // The page's script is no text of the record's.
                     let is_page = text.starts_with("<!doctype html>");
-                    acts_on_nothing(&said, if is_page { "" } else { &text });
+                    acts_on_nothing(&printed, if is_page { "" } else { &text });
                     fs::remove_file(place.join(file)).expect("removed");
                 }
             }
             match expected {
                 Refusal(why) => {
-                    assert_ne!(code, 0, "{said}");
-                    assert!(errors.contains("r.json: ") && errors.contains(why), "{said}: {errors}");
-                    assert_eq!(errors.lines().count(), 1, "{said}: {errors}");
+                    assert_ne!(code, 0, "{printed}");
+                    assert!(errors.contains("r.json: ") && errors.contains(why), "{printed}: {errors}");
+                    assert_eq!(errors.lines().count(), 1, "{printed}: {errors}");
                 }
-                Fine => assert!(!errors.contains("r.json: "), "{said}: {errors}"),
+                Fine => assert!(!errors.contains("r.json: "), "{printed}: {errors}"),
             }
         }
     }
 }
 
-fn acts_on_nothing(said: &str, text: &str) {
+fn acts_on_nothing(printed: &str, text: &str) {
     let hidden = text.chars().find(|c| {
         matches!(c, '\0'..='\x09' | '\x0b'..='\x1f' | '\x7f'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
             || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
     });
-    assert_eq!(hidden, None, "{said}: {text:?}");
+    assert_eq!(hidden, None, "{printed}: {text:?}");
     let lower = text.to_ascii_lowercase();
     assert!(
         !["##[", "##vso[", "##teamcity["].iter().any(|command| lower.contains(command)),
-        "{said}: {text}"
+        "{printed}: {text}"
     );
     for line in text.lines().map(str::trim_start).filter(|line| line.starts_with("::")) {
         let own = ["::error title=", "::warning title=", "::notice title="];
-        assert!(own.iter().any(|own| line.starts_with(own)), "{said}: {line}");
+        assert!(own.iter().any(|own| line.starts_with(own)), "{printed}: {line}");
     }
 }

@@ -1,4 +1,4 @@
-//! Jobs that exceed a limit: ended as a whole, with a code and words that say why.
+//! Jobs that exceed a limit: ended as a whole, with a code and a message that give the reason.
 #![cfg(target_os = "linux")]
 
 mod programs;
@@ -23,18 +23,18 @@ impl Run {
         self.output.status.code()
     }
 
-    fn said(&self) -> String {
+    fn printed(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 
-    /// The limit of this kind.
+    /// Returns the limit of this kind.
     fn limit(&self, of: &str) -> &Value {
         let limits = self.record["limits"].as_array().expect("limits");
         limits.iter().find(|limit| limit["of"] == of).expect("the limit that was set")
     }
 }
 
-/// `hwm run OPTIONS -- COMMAND`, where `{workload}` stands for the programs of known size.
+/// Runs `hwm run OPTIONS -- COMMAND`, where `{workload}` stands for the programs of known size.
 fn run(options: &[&str], command: &[&str]) -> Run {
     let dir = tempfile::tempdir().expect("a directory");
     let json = dir.path().join("record.json");
@@ -48,7 +48,7 @@ fn run(options: &[&str], command: &[&str]) -> Run {
 }
 
 /// 1 GiB a second, in steps of 10 ms.
-const FAST: [&str; 3] = ["{workload}", "leak", "2000"];
+const FAST_LEAK: [&str; 3] = ["{workload}", "leak", "2000"];
 
 #[test]
 fn each_limit_ends_the_job_and_has_its_code() {
@@ -58,13 +58,13 @@ fn each_limit_ends_the_job_and_has_its_code() {
         ("--max-total-pss=100M", "total_pss", 10),
     ] {
         let run = run(&[option], &["{workload}", "leak", "300", "30"]);
-        assert_eq!(run.code(), Some(code), "{option}: {}", run.said());
+        assert_eq!(run.code(), Some(code), "{option}: {}", run.printed());
         assert_eq!(run.record["exit"]["cause"], "limit");
         let exceeded = &run.limit(of)["exceeded"];
         assert!(exceeded["bytes"].as_u64().unwrap() > 100 << 20, "{exceeded}");
         assert!(exceeded["at_seconds"].is_f64() && exceeded["pid"].is_u64(), "{exceeded}");
         assert_eq!((&exceeded["command"], &exceeded["ended_by"]), (&"workload".into(), &"term".into()));
-        assert_eq!(run.said().matches("over the limit of 100 MiB").count(), 1, "{}", run.said());
+        assert_eq!(run.printed().matches("over the limit of 100 MiB").count(), 1, "{}", run.printed());
     }
 }
 
@@ -99,7 +99,7 @@ fn codes_can_be_changed() {
 #[test]
 fn a_job_that_keeps_its_limits_is_left_alone() {
     let run = run(&["--max-total-rss=1G", "--max-per-proc-rss=1G"], &["sh", "-c", "exit 3"]);
-    assert_eq!((run.code(), run.said().as_str()), (Some(3), ""));
+    assert_eq!((run.code(), run.printed().as_str()), (Some(3), ""));
     assert_eq!(run.limit("total_rss")["exceeded"], Value::Null);
     assert_eq!(run.record["exit"]["cause"], "exited");
 }
@@ -107,8 +107,8 @@ fn a_job_that_keeps_its_limits_is_left_alone() {
 #[test]
 fn warned_of_and_left_alone() {
     let run = run(&["--max-total-rss=100M", "--on-limit=warn"], &["{workload}", "leak", "200", "20"]);
-    assert_eq!(run.code(), Some(0), "{}", run.said());
-    assert_eq!(run.said().matches("near the limit").count(), 1, "{}", run.said());
+    assert_eq!(run.code(), Some(0), "{}", run.printed());
+    assert_eq!(run.printed().matches("near the limit").count(), 1, "{}", run.printed());
     let exceeded = &run.limit("total_rss")["exceeded"];
     assert_eq!(exceeded["ended_by"], Value::Null);
     assert!(exceeded["highest_bytes"].as_u64().unwrap() > 180 << 20, "{exceeded}");
@@ -116,9 +116,9 @@ fn warned_of_and_left_alone() {
 
 #[test]
 fn fast_growth_is_caught_early() {
-    let run = run(&["--max-total-rss=500M"], &[&FAST[..], &["100"]].concat());
-    assert_eq!(run.code(), Some(10), "{}", run.said());
-    // What it held at its end, by the kernel's mark and not by our sample.
+    let run = run(&["--max-total-rss=500M"], &[&FAST_LEAK[..], &["100"]].concat());
+    assert_eq!(run.code(), Some(10), "{}", run.printed());
+    // The peak is the memory at its end, by the kernel's mark and not by a sample of hwm.
     let peak = run.record["peak"]["rss"]["bytes"].as_u64().unwrap();
     assert!(peak <= 600 << 20, "{} MiB", peak >> 20);
 }
@@ -127,52 +127,54 @@ fn fast_growth_is_caught_early() {
 fn deaf_and_growing_is_killed_at_once() {
     let script = "trap '' TERM; exec {workload} leak 2000 100";
     let run = run(&["--max-total-rss=500M", "--grace=60s"], &["sh", "-c", script]);
-    assert_eq!(run.code(), Some(10), "{}", run.said());
+    assert_eq!(run.code(), Some(10), "{}", run.printed());
     assert_eq!(run.limit("total_rss")["exceeded"]["ended_by"], "kill");
     assert!(run.record["peak"]["rss"]["bytes"].as_u64().unwrap() < 700 << 20);
 }
 
 #[test]
-fn whoever_still_gives_its_memory_back_is_waited_for_and_no_survivor() {
+fn a_process_that_still_frees_its_memory_is_waited_for_and_no_survivor() {
     for _ in 0..3 {
         let script = "trap '' TERM; {workload} leak 300 30; sleep 9";
         let run = run(&["--max-per-proc-rss=50M", "--grace=60s"], &["sh", "-c", script]);
-        assert_eq!(run.code(), Some(11), "{}", run.said());
-        assert_eq!(run.record["capture"]["processes_still_running"], 0, "{}", run.said());
-        assert!(!run.said().contains("Still running"), "{}", run.said());
+        assert_eq!(run.code(), Some(11), "{}", run.printed());
+        assert_eq!(run.record["capture"]["processes_still_running"], 0, "{}", run.printed());
+        assert!(!run.printed().contains("Still running"), "{}", run.printed());
     }
 }
 
-/// So seldom looked at that no look falls into the job's life.
-const UNSEEN: &str = "--interval=60000";
+/// An interval so long that no sample falls into the job's life.
+const UNSEEN_INTERVAL: &str = "--interval=60000";
 
 #[test]
 fn what_the_kernel_kept_shows_that_a_limit_was_exceeded_unseen() {
     for (option, of, code) in
         [("--max-total-rss=50M", "total_rss", 10), ("--max-per-proc-rss=50M", "process_rss", 11)]
     {
-        // However late the first look comes, it sees the shell.
-        let run = run(&[option, UNSEEN], &["sh", "-c", "sleep 0.3; exec {workload} hold 150 100"]);
-        assert_eq!(run.code(), Some(code), "{option}: {}", run.said());
+        // The first sample sees the shell, however late it comes.
+        let run = run(&[option, UNSEEN_INTERVAL], &["sh", "-c", "sleep 0.3; exec {workload} hold 150 100"]);
+        assert_eq!(run.code(), Some(code), "{option}: {}", run.printed());
         let exceeded = &run.limit(of)["exceeded"];
         assert!(exceeded["bytes"].as_u64().unwrap() > 150 << 20, "{exceeded}");
         assert_eq!(exceeded["ended_by"], Value::Null);
         assert_eq!(run.record["exit"]["cause"], "exited");
-        assert_eq!(run.said().matches("noticed at the job's end only").count(), 1, "{}", run.said());
+        assert_eq!(run.printed().matches("noticed at the job's end only").count(), 1, "{}", run.printed());
     }
 }
 
 #[test]
 fn a_limit_exceeded_unseen_changes_no_failures_code_and_none_where_only_a_warning_was_asked_for() {
-    let failed =
-        run(&["--max-total-rss=50M", UNSEEN], &["sh", "-c", "sleep 0.3; {workload} hold 100 50; exit 3"]);
-    assert_eq!(failed.code(), Some(3), "{}", failed.said());
+    let failed = run(
+        &["--max-total-rss=50M", UNSEEN_INTERVAL],
+        &["sh", "-c", "sleep 0.3; {workload} hold 100 50; exit 3"],
+    );
+    assert_eq!(failed.code(), Some(3), "{}", failed.printed());
     assert!(failed.limit("total_rss")["exceeded"].is_object());
     let warned = run(
-        &["--max-total-rss=50M", "--on-limit=warn", UNSEEN],
+        &["--max-total-rss=50M", "--on-limit=warn", UNSEEN_INTERVAL],
         &["sh", "-c", "sleep 0.3; exec {workload} hold 100 50"],
     );
-    assert_eq!(warned.code(), Some(0), "{}", warned.said());
+    assert_eq!(warned.code(), Some(0), "{}", warned.printed());
     assert!(warned.limit("total_rss")["exceeded"].is_object());
 }
 
@@ -186,7 +188,7 @@ fn the_overshoot_reaches_up_to_what_the_kernel_kept() {
     assert!(highest >= peak && peak > 50 << 20, "{highest} {peak}");
 }
 
-/// Whether any process has this word in its arguments.
+/// Returns whether any process has this word in its arguments.
 fn lives(word: &str) -> bool {
     fs::read_dir("/proc").expect("procfs").flatten().any(|process| {
         let has_word = |text: Vec<u8>| text.windows(word.len()).any(|part| part == word.as_bytes());
@@ -208,16 +210,16 @@ fn nothing_survives() {
             "setsid sh -c \"{deaf}\" & (sh -c \"sleep 60 # {word}\" &); sh -c \"{deaf}\" & exec {{workload}} leak 300 30"
         );
         let run = run(&["--max-total-rss=100M", "--grace=300ms"], &["sh", "-c", &script]);
-        assert_eq!(run.code(), Some(10), "{}", run.said());
-        // Nor was one that still had to give its memory back taken for a survivor.
-        assert_eq!(run.record["capture"]["processes_still_running"], 0, "{}", run.said());
+        assert_eq!(run.code(), Some(10), "{}", run.printed());
+        // A process that still had to free its memory was not taken for a survivor.
+        assert_eq!(run.record["capture"]["processes_still_running"], 0, "{}", run.printed());
         for _ in 0..50 {
             if !lives(&word) {
                 break;
             }
             thread::sleep(Duration::from_millis(10));
         }
-        assert!(!lives(&word), "run {time} left somebody: {}", run.record["capture"]);
+        assert!(!lives(&word), "run {time} left a process: {}", run.record["capture"]);
     }
 }
 
@@ -225,7 +227,7 @@ fn nothing_survives() {
 fn shared_memory_is_no_reason_to_end_a_job_by_its_pss() {
     let job = ["{workload}", "shared-workers", "cow", "8", "100"];
     let kept = run(&["--max-total-pss=250M"], &job);
-    assert_eq!(kept.code(), Some(0), "{}", kept.said());
+    assert_eq!(kept.code(), Some(0), "{}", kept.printed());
     assert!(kept.record["peak"]["rss"]["bytes"].as_u64().unwrap() > 800 << 20);
     assert_eq!(run(&["--max-total-rss=250M"], &job).code(), Some(10));
 }
@@ -281,18 +283,18 @@ fn the_kernel_keeps_the_limit_of_a_cgroup() {
         assert!(
             run.said().contains("the limit cannot be kept: the job could not get a cgroup of its own: "),
             "{}",
-            run.said()
+            run.printed()
         );
-        return eprintln!("skipped: {}", run.said());
+        return eprintln!("skipped: {}", run.printed());
     }
-    assert_eq!(run.code(), Some(10), "{}", run.said());
+    assert_eq!(run.code(), Some(10), "{}", run.printed());
     assert_eq!(run.limit("cgroup")["exceeded"]["ended_by"], "oom");
 }
 
 #[test]
-fn a_fixed_interval_is_said_to_be_all() {
+fn a_fixed_interval_is_reported_as_the_only_check() {
     let run = run(&["--max-total-rss=1G", "-i", "500"], &["true"]);
-    assert!(run.said().contains("every 500 ms only"), "{}", run.said());
+    assert!(run.printed().contains("every 500 ms only"), "{}", run.printed());
 }
 
 #[test]
@@ -308,7 +310,7 @@ fn what_is_no_limit() {
     ] {
         let run = run(options, &["true"]);
         assert_eq!(run.code(), Some(125), "{options:?}");
-        assert!(run.said().contains(what), "{options:?}: {}", run.said());
+        assert!(run.printed().contains(what), "{options:?}: {}", run.printed());
     }
 }
 
@@ -322,7 +324,7 @@ fn a_standard_error_that_is_full_does_not_keep_a_job_from_its_limit() {
     while full.write(&[b'x'; 4096]).is_ok() {}
     assert_eq!(full.write(b"x").map_err(|error| error.kind()), Err(WouldBlock));
     rustix::io::ioctl_fionbio(&full, false).expect("set");
-    // It keeps the last 200 MiB of what never ends.
+    // `tail` keeps the last 200 MiB of an endless stream.
     let job = ["run", "-q", "--max-total-rss", "50M", "--", "sh", "-c", "cat /dev/zero | tail -c 200M"];
     let status = Command::new(env!("CARGO_BIN_EXE_hwm")).args(job).stderr(Stdio::from(full)).status();
     assert_eq!(status.expect("runs").code(), Some(10));

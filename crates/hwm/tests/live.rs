@@ -23,15 +23,15 @@ fn in_a_log_it_is_a_line_now_and_then() {
         .output()
         .expect("hwm starts");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "out\nend");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!said.contains('\x1b'), "{said:?}");
-    let lines: Vec<&str> = said.lines().collect();
-    assert!((1..=16).contains(&lines.len()), "{said}");
-    assert!(lines.iter().all(|line| line.starts_with("hwm: ") && line.contains(" peak, ")), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(!printed.contains('\x1b'), "{printed:?}");
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!((1..=16).contains(&lines.len()), "{printed}");
+    assert!(lines.iter().all(|line| line.starts_with("hwm: ") && line.contains(" peak, ")), "{printed}");
     let full = lines.last().unwrap();
     assert!(
         full.contains("most in workload (pid ") && full.contains(" % of the limit of 1.00 GiB"),
-        "{said}"
+        "{printed}"
     );
 }
 
@@ -43,40 +43,41 @@ fn without_a_pace_a_short_job_s_log_stays_clean() {
 
 #[test]
 fn on_a_terminal_it_stands_below_and_is_gone_at_the_end() {
-    let said = on_a_terminal("xterm", &["--live=50ms"], "$W hold 40 600; printf partial");
+    let printed = on_a_terminal("xterm", &["--live=50ms"], "$W hold 40 600; printf partial");
     // Down, back up, save, one line down; the text; back to where the job writes.
-    assert!(said.contains("\x1bD\x1b[A\x1b7\x1b[B\r\x1b[K0 s, "), "{said:?}");
-    assert!(said.contains("most in workload"), "{said:?}");
-    assert!(said.ends_with("\x1b[J"), "{said:?}");
-    assert!(!said.contains('\n'), "a line would move what the job writes: {said:?}");
+    assert!(printed.contains("\x1bD\x1b[A\x1b7\x1b[B\r\x1b[K0 s, "), "{printed:?}");
+    assert!(printed.contains("most in workload"), "{printed:?}");
+    assert!(printed.ends_with("\x1b[J"), "{printed:?}");
+    assert!(!printed.contains('\n'), "a line would move what the job writes: {printed:?}");
 }
 
 #[test]
 fn a_dumb_terminal_is_a_log() {
-    let said = on_a_terminal("dumb", &["--live=100ms"], "sleep 0.5");
-    assert!(said.contains("hwm: 0 s, ") && !said.contains('\x1b'), "{said:?}");
+    let printed = on_a_terminal("dumb", &["--live=100ms"], "sleep 0.5");
+    assert!(printed.contains("hwm: 0 s, ") && !printed.contains('\x1b'), "{printed:?}");
 }
 
-/// What is shown on a terminal of this kind, by a run that succeeds.
+/// Returns the text on a terminal of this kind, by a run that succeeds.
 fn on_a_terminal(term: &str, options: &[&str], script: &str) -> String {
     let (master, slave) = terminal();
     let mut hwm = hwm(options, script);
     hwm.env("TERM", term).stdin(Stdio::null()).stdout(Stdio::null()).stderr(slave);
     let mut child = hwm.spawn().expect("hwm starts");
-    // It holds the other end of the terminal.
+    // The command holds the other end of the terminal.
     drop(hwm);
     assert!(child.wait().expect("waited").success());
-    let mut said = Vec::new();
+    let mut printed = Vec::new();
     // A terminal whose other end is closed ends with EIO.
-    let _ = File::from(master).read_to_end(&mut said);
-    String::from_utf8_lossy(&said).into_owned()
+    let _ = File::from(master).read_to_end(&mut printed);
+    String::from_utf8_lossy(&printed).into_owned()
 }
 
-/// A terminal: the end that a person would see, and the one for a program.
+/// Returns a terminal: the end that a person would see, and the end for a program.
 fn terminal() -> (OwnedFd, OwnedFd) {
     let (mut master, mut slave) = (-1, -1);
     let size = libc::winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: openpty writes two new descriptors, which nobody else owns; name and settings are not wanted (openpty(3)).
+    // SAFETY: openpty writes two new descriptors, which nothing else owns; name and settings are not wanted
+    // (openpty(3)).
     let made = unsafe {
         libc::openpty(
             &raw mut master,
@@ -87,6 +88,6 @@ fn terminal() -> (OwnedFd, OwnedFd) {
         )
     };
     assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: both are open and ours.
+    // SAFETY: both are open, and owned here.
     unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) }
 }

@@ -40,7 +40,7 @@ fn each_source_counts_with_its_name_and_content_and_nothing_else_does() {
         let before = fs::read(&file).expect("read");
         let time = fs::metadata(&file).expect("there").modified().expect("a time");
         fs::write(&file, "changed").expect("written");
-        // As old as it was: the content decides.
+        // The time of change stays: the content decides.
         fs::File::options().write(true).open(&file).expect("open").set_modified(time).expect("set");
         assert_ne!(digest(dir), first, "{name}");
         fs::write(&file, before).expect("written");
@@ -65,7 +65,7 @@ fn each_source_counts_with_its_name_and_content_and_nothing_else_does() {
 }
 
 #[test]
-fn a_page_says_at_its_end_what_it_was_made_from() {
+fn a_page_lists_at_its_end_what_it_was_made_from() {
     let page =
         "<html><script>'<!-- sources sha256:bad -->'</script>\n<!-- sources sha256:00ff -->\n</html>\n";
     assert_eq!(digest_in_page(page), Some("00ff"));

@@ -38,7 +38,7 @@ fn json(output: &Output) -> Value {
 }
 
 #[test]
-fn a_machine_without_gpus_says_so() {
+fn a_machine_without_gpus_is_reported_as_such() {
     let tree = Tree::new();
     let output = tree.hwm(&[]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -83,7 +83,7 @@ fn all_processes_of_a_tree_by_ram() {
     assert_eq!(
         lines[1],
         ["11", "1000", "large", "1.00", "GiB", "S"],
-        "names of users are not ours in a tree"
+        "the names of users are not this machine's in a tree"
     );
     assert_eq!(lines[2][..3], ["10", "1000", "small"]);
     assert_eq!(lines[3], ["2", "0", "[kthreadd]", "-", "S"]);
@@ -137,7 +137,7 @@ fn no_escape_reaches_the_terminal() {
 }
 
 #[test]
-fn a_pid_that_is_not_there_is_said() {
+fn a_pid_that_is_not_there_is_reported() {
     let output = output(&["ps", "--pid", "999999999", "--json"]);
     assert_eq!(json(&output)["missing"], serde_json::json!([999_999_999]));
     let mut tree = Tree::new();
@@ -172,7 +172,7 @@ fn a_procfs_that_cannot_be_read() {
     let output = output(&["ps", "--procfs", "/no/such/dir"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--procfs"), "{}", stderr(&output));
-    // There, but none.
+    // The tree is there, but has no process.
     let output = tree.hwm(&["ps", "--all"]).output().unwrap();
     assert_eq!((output.status.code(), stdout(&output)), (Some(1), ""), "{}", stderr(&output));
     std::fs::remove_file(tree.proc().join("meminfo")).unwrap();
@@ -198,7 +198,7 @@ fn roots_before_or_behind_the_verb() {
         assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
         assert!(stderr(&output).contains("hwm run works on this machine"), "{}", stderr(&output));
     }
-    // What belongs to the job is the job's.
+    // Arguments of the job stay the job's.
     let output = output(&["run", "-q", "--", "echo", "--procfs", proc]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
@@ -224,10 +224,10 @@ fn a_reader_that_leaves_ends_it_quietly() {
         BufReader::with_capacity(1, child.stdout.take().unwrap()).read_line(&mut first).unwrap();
         let begun = Instant::now();
         let status = child.wait().unwrap();
-        let mut said = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(30), "{args:?} waits for nobody");
-        assert!(!said.contains("panicked") && !said.contains("Broken pipe"), "{args:?}: {said}");
+        let mut printed = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(30), "{args:?} does not wait");
+        assert!(!printed.contains("panicked") && !printed.contains("Broken pipe"), "{args:?}: {printed}");
         assert!(status.code().is_some_and(|code| code <= 2), "{args:?}: {status}");
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 const MIB: u64 = 1 << 20;
 
-/// `hwm run OPTIONS -- workload ARGS`, with its record, CSV and timeline in `dir`.
+/// Runs `hwm run OPTIONS -- workload ARGS`, with its record, CSV and timeline in `dir`.
 fn run(dir: &Path, options: &[&str], args: &[&str]) -> (Value, String) {
     let json = dir.join("record.json");
     let mut hwm = Command::new(programs::HWM);
@@ -17,16 +17,16 @@ fn run(dir: &Path, options: &[&str], args: &[&str]) -> (Value, String) {
     hwm.arg("--csv").arg(dir.join("rows.csv")).arg("--timeline").arg(dir.join("time.csv"));
     hwm.args(options).arg("--").arg(programs::workload().expect("built")).args(args);
     let output = hwm.output().expect("hwm starts");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
-    (serde_json::from_slice(&fs::read(json).expect("written")).expect("a record"), said)
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{printed}");
+    (serde_json::from_slice(&fs::read(json).expect("written")).expect("a record"), printed)
 }
 
 fn seconds(cpu: &Value) -> f64 {
     cpu["user_seconds"].as_f64().expect("known") + cpu["system_seconds"].as_f64().expect("known")
 }
 
-/// The last value of the job's counter.
+/// Returns the last value of the job's counter.
 fn last(record: &Value, metric: &str) -> u64 {
     let counters = record["timeline"]["counters"].as_array().expect("counters");
     let total = counters
@@ -38,17 +38,17 @@ fn last(record: &Value, metric: &str) -> u64 {
     *values.last().expect("some value")
 }
 
-const WAYS: [&[&str]; 2] = [&[], &["--lineage", "sampling"]];
+const LINEAGE_OPTIONS: [&[&str]; 2] = [&[], &["--lineage", "sampling"]];
 
 #[test]
 fn cpu_time_of_each_process_is_its_own() {
-    for way in WAYS {
+    for way in LINEAGE_OPTIONS {
         let dir = tempfile::tempdir().unwrap();
-        let (record, said) = run(dir.path(), &[&["--with-cpu"], way].concat(), &["burn", "400"]);
+        let (record, printed) = run(dir.path(), &[&["--with-cpu"], way].concat(), &["burn", "400"]);
         // The program stops at 0.4 s by its own clock, twice; a tick of the kernel is 10 ms.
         let total = seconds(&record["usage"]["cpu"]);
         assert!((0.8..1.0).contains(&total), "{way:?}: {}", record["usage"]);
-        assert!(said.contains("CPU time:") && said.contains("Page faults:"), "{said}");
+        assert!(printed.contains("CPU time:") && printed.contains("Page faults:"), "{printed}");
         let rows = record["processes"].as_array().unwrap();
         assert_eq!(rows.len(), 2, "{rows:?}");
         for row in rows {
@@ -57,7 +57,7 @@ fn cpu_time_of_each_process_is_its_own() {
             assert!(cpu["mean_processors"].as_f64().is_some_and(|busy| busy > 0.1), "{cpu}");
             assert!(row["usage"]["io"].is_null(), "not asked for");
         }
-        // The command has ended before anybody waited for it: read then, it is whole.
+        // The command has ended before hwm waits for it: its figures are then complete.
         assert_eq!(rows[0]["usage"]["cpu"]["certainty"], "exact", "{}", rows[0]);
         let counted = last(&record, "cpu_time") as f64 / 1e6;
         assert!((counted - total).abs() < 0.001, "the end is counted: {counted} of {total}");
@@ -66,14 +66,14 @@ fn cpu_time_of_each_process_is_its_own() {
 
 #[test]
 fn bytes_of_a_child_are_not_its_parents() {
-    for way in WAYS {
+    for way in LINEAGE_OPTIONS {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("data");
         let args = ["copy", file.to_str().unwrap(), "20"];
-        let (record, said) = run(dir.path(), &[&["--with-io", "-i", "1"], way].concat(), &args);
+        let (record, printed) = run(dir.path(), &[&["--with-io", "-i", "1"], way].concat(), &args);
         // /proc/PID/io of a parent holds what its waited-for children moved: 30 MiB.
         let rows = record["processes"].as_array().unwrap();
-        // Sampling may miss the child; what it moved counts all the same, and not as its parent's.
+        // Sampling may miss the child. Its bytes count all the same, and not as its parent's.
         assert!(rows.len() == 2 || !way.is_empty(), "{rows:?}");
         let io = |row: &Value, key: &str| row["usage"]["io"][key].as_u64().expect("known");
         let slack = 64 << 10;
@@ -87,7 +87,7 @@ fn bytes_of_a_child_are_not_its_parents() {
             let total = record["usage"]["io"][key].as_u64().unwrap();
             assert!((30 * MIB..30 * MIB + slack).contains(&total), "{way:?} {key}: {total}");
         }
-        assert!(said.contains("I/O:") && !said.contains("CPU time:"), "{said}");
+        assert!(printed.contains("I/O:") && !printed.contains("CPU time:"), "{printed}");
         let counted = last(&record, "written");
         assert!((30 * MIB..30 * MIB + slack).contains(&counted), "{way:?}: the end is counted: {counted}");
         let csv = fs::read_to_string(dir.path().join("rows.csv")).unwrap();
@@ -115,11 +115,11 @@ fn each_touched_page_is_a_fault() {
 #[test]
 fn what_was_not_asked_for_is_unknown_and_the_total_of_cpu_time_costs_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let (record, said) = run(dir.path(), &[], &["burn", "50"]);
+    let (record, printed) = run(dir.path(), &[], &["burn", "50"]);
     assert!(seconds(&record["usage"]["cpu"]) >= 0.1, "{}", record["usage"]);
     assert!(record["usage"]["io"].is_null() && record["processes"][0]["usage"].is_null());
     assert_eq!(record["timeline"]["counters"], serde_json::json!([]));
-    assert!(!said.contains("CPU time:"), "{said}");
+    assert!(!printed.contains("CPU time:"), "{printed}");
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn swap_is_read_beside_the_marks() {
     assert!(record["processes"][0]["peak"]["swap"]["bytes"].is_u64());
 }
 
-/// `hwm run` of a shell whose child the kernel kills for the limit of the job's cgroup; `None`, with the reason printed, where
-/// that cannot be had.
+/// Runs `hwm run` of a shell whose child the kernel kills for the limit of the job's cgroup. Returns `None`, with the
+/// reason printed, if that is impossible here.
 fn run_out_of_memory() -> Option<(Value, String)> {
     let dir = tempfile::tempdir().unwrap();
     let json = dir.path().join("record.json");
@@ -139,17 +139,17 @@ fn run_out_of_memory() -> Option<(Value, String)> {
     hwm.arg("run").arg(format!("--json={}", json.display()));
     hwm.args(["--max-cgroup", "60M", "--on-limit", "warn", "--", "sh", "-c", "\"$0\" hold 300 100; exit 7"]);
     let output = hwm.arg(programs::workload().expect("built")).output().expect("hwm starts");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if said.contains("cannot be set") {
-        eprintln!("skipped: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    if printed.contains("cannot be set") {
+        eprintln!("skipped: {printed}");
         return None;
     }
     let record: Value = serde_json::from_slice(&fs::read(json).expect("written")).expect("a record");
-    if record["oom"].is_null() && record["exit"]["code"] == 7 && said.contains("swap") {
+    if record["oom"].is_null() && record["exit"]["code"] == 7 && printed.contains("swap") {
         eprintln!("skipped: it was swapped out instead");
         return None;
     }
-    Some((record, said))
+    Some((record, printed))
 }
 
 #[test]
@@ -159,30 +159,30 @@ fn an_oom_kill_in_the_jobs_cgroup_is_named() {
         return;
     }
     for _ in 0..10 {
-        let Some((record, said)) = run_out_of_memory() else { return };
+        let Some((record, printed)) = run_out_of_memory() else { return };
         let oom = &record["oom"];
-        assert!(said.contains("Out of memory:"), "{said}");
+        assert!(printed.contains("Out of memory:"), "{printed}");
         if record["exit"]["code"] != 7 {
             // The kernel has killed the shell, too, while its child gave its memory back.
-            assert_eq!(oom["in_job"], 2, "{oom} {said}");
+            assert_eq!(oom["in_job"], 2, "{oom} {printed}");
             continue;
         }
-        assert_eq!(oom["in_job"], 1, "{oom} {said}");
+        assert_eq!(oom["in_job"], 1, "{oom} {printed}");
         let victims = oom["victims"].as_array().unwrap();
-        // Inside a pid namespace nobody tells how a grandchild ended, and the kernel's log has the pids of outside.
+        // Inside a pid namespace nothing reports how a grandchild ended, and the kernel's log has the pids of outside.
         if victims.is_empty() && !is_initial_pid_namespace() {
             return;
         }
         let [victim] = &victims[..] else { panic!("{oom}") };
         assert_eq!(victim["command"], "workload", "{oom}");
         assert!(victim["evidence"] == "kernel_log" || victim["evidence"] == "counted", "{oom}");
-        assert!(said.contains("the kernel killed workload (pid "), "{said}");
+        assert!(printed.contains("the kernel killed workload (pid "), "{printed}");
         return;
     }
     panic!("the shell was killed ten times in a row");
 }
 
-/// `PROC_PID_INIT_INO` of `linux/proc_ns.h`.
+/// Returns whether this is the initial pid namespace (`PROC_PID_INIT_INO` of `linux/proc_ns.h`).
 fn is_initial_pid_namespace() -> bool {
     fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
 }
@@ -196,7 +196,8 @@ fn a_kill_that_is_none_of_the_kernels_is_not_called_one() {
     hwm.arg("--").arg(programs::workload().expect("built")).args(["killed", "20", "9"]);
     assert_eq!(hwm.status().expect("hwm starts").code(), Some(137));
     let record: Value = serde_json::from_slice(&fs::read(json).expect("written")).expect("a record");
-    // On a machine that runs out of memory just now somebody else may have been killed: then it is possible, no more.
+    // On a machine that runs out of memory just now another process may have been killed: then it is possible, no
+    // more.
     let victims = record["oom"]["victims"].as_array().map_or(&[][..], Vec::as_slice);
     assert!(victims.iter().all(|victim| victim["evidence"] == "possible"), "{}", record["oom"]);
     let pressure = &record["usage"]["pressure"];

@@ -1,4 +1,4 @@
-//! `hwm view` and `hwm run --html`: the page that is written, and what is said where none can be.
+//! `hwm view` and `hwm run --html`: the page that is written, and the message if none can be.
 
 use std::{fs, path::Path, process::Output};
 
@@ -15,7 +15,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What `hwm view` makes of a record: the page, or the complaint and the exit code.
+/// Returns the page that `hwm view` makes of a record, or the complaint and the exit code.
 fn view(dir: &Path, record: &str) -> Result<String, (Option<i32>, String)> {
     let (file, page) = (dir.join("record.json"), dir.join("page.html"));
     fs::write(&file, record).expect("written");
@@ -37,7 +37,7 @@ fn changed(change: impl FnOnce(&mut Value)) -> String {
 
 #[test]
 #[cfg(not(page))]
-fn without_the_page_it_says_how_to_get_it() {
+fn without_the_page_it_prints_how_to_get_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let (code, words) = view(dir.path(), RECORD).expect_err("there is none");
     assert_eq!(code, Some(1));
@@ -157,11 +157,11 @@ fn a_run_writes_its_page_and_keeps_the_jobs_code() {
 #[test]
 #[cfg_attr(not(page), ignore = "hwm was built without its page: .ci/page makes it, or HWM_PAGE=build")]
 #[cfg(target_os = "linux")]
-fn opening_is_tried_with_xdg_open_and_its_failure_is_told() {
+fn opening_is_tried_with_xdg_open_and_its_failure_is_reported() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().expect("a directory");
-    let (file, opener, told) =
-        (dir.path().join("record.json"), dir.path().join("xdg-open"), dir.path().join("told"));
+    let (file, opener, argument_file) =
+        (dir.path().join("record.json"), dir.path().join("xdg-open"), dir.path().join("argument_file"));
     fs::write(&file, RECORD).expect("written");
     let open = |script: String| {
         fs::write(&opener, script).expect("written");
@@ -170,9 +170,9 @@ fn opening_is_tried_with_xdg_open_and_its_failure_is_told() {
         command.env("HWM_XDG_OPEN", &opener).env("TMPDIR", dir.path());
         command.args(["view", file.to_str().expect("text"), "--open"]).output().expect("runs")
     };
-    let output = open(format!("#!/bin/sh\necho \"$1\" > {}\n", told.display()));
+    let output = open(format!("#!/bin/sh\necho \"$1\" > {}\n", argument_file.display()));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let page = fs::read_to_string(&told).expect("told which page");
+    let page = fs::read_to_string(&argument_file).expect("the page that was opened");
     assert!(fs::read_to_string(page.trim()).expect("a page").contains("</html>"));
     let output = open("#!/bin/sh\nexit 4\n".to_owned());
     assert_eq!(output.status.code(), Some(1));

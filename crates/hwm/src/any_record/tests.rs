@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A record in which every optional part is there.
+/// Returns a record in which every optional part is there.
 fn full() -> Value {
     let mut record: Value =
         serde_json::from_str(include_str!("../../tests/fixtures/record.json")).expect("the fixture");
@@ -78,7 +78,7 @@ fn full() -> Value {
     record
 }
 
-/// The paths of all values below, as JSON pointers.
+/// Collects the paths of all values below, as JSON pointers.
 fn paths(value: &Value, at: &str, found: &mut Vec<String>) {
     found.push(at.to_owned());
     match value {
@@ -120,7 +120,7 @@ fn the_largest_peaks_are_written_everywhere() {
     write_everywhere(record.to_string().as_bytes()).expect("a record");
 }
 
-/// One value of the record is replaced by another: the record is refused, or written everywhere.
+/// Replaces one value of the record at a time: the record is refused, or written everywhere.
 #[test]
 fn no_single_value_makes_an_output_panic() {
     let record = full();
@@ -146,7 +146,7 @@ fn no_single_value_makes_an_output_panic() {
     assert!(accepted > 300, "most fields take most values of their type: {accepted}");
 }
 
-/// Every text of a record at once.
+/// Replaces every text of a record at once.
 #[test]
 fn no_text_acts_on_what_shows_it() {
     fn spoil(value: &mut Value) {

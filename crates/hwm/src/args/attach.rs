@@ -50,16 +50,16 @@ pub(crate) struct AttachArgs {
 const EXAMPLES: &str = "\
 Examples:
   hwm attach 4321                             how it goes on, until it ends or Ctrl-C
-  hwm attach --live $(pgrep -o postgres)      a line that says how it stands
+  hwm attach --live $(pgrep -o postgres)      one line with its present memory
   hwm attach 4321 --timeline time.csv --json=mem.json --with-cpu
   hwm attach 4321 --max-total-rss 8G          a warning when it needs more
   timeout 60 hwm attach 4321                  one minute of it
 
 Peaks are those of the time from the attaching on. The kernel keeps the highest RSS of each process since its last exec: \
-where it rises meanwhile, that is a peak of this time; what it was before is said apart.
+if it rises while hwm watches, that is a peak of this time; the earlier one is reported apart.
 
 Memory of other users' processes can be read; PSS, I/O and --group-by exe need root or the same user, and are unknown \
-without. How the process ended is known only where the kernel tells of it (as root, or with the proc connector).
+without. How the process ended is known only if the kernel reports it (as root, or with the proc connector).
 
 On macOS other users' processes need root altogether; how your own ended is known.
 
@@ -73,10 +73,10 @@ Exit codes: 0 it was measured; 10 and 11 it exceeded a limit and was ended for i
 fn for_attach(arg: Arg) -> Arg {
     match arg.get_id().as_str() {
         "max_total_rss" => arg.help(
-            "Say it when the sum of the processes' RSS exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based)",
+            "Warn when the sum of the processes' RSS exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based)",
         ),
-        "max_per_proc_rss" => arg.help("Say it when the RSS of one of the processes exceeds SIZE"),
-        "max_total_pss" => arg.help("Say it when the sum of the PSS exceeds SIZE: shared pages count once"),
+        "max_per_proc_rss" => arg.help("Warn when the RSS of one of the processes exceeds SIZE"),
+        "max_total_pss" => arg.help("Warn when the sum of the PSS exceeds SIZE: shared pages count once"),
         "on_limit" => {
             arg.help("What to do when a limit is exceeded. Only kill ends processes").default_value("warn")
         }

@@ -2,7 +2,7 @@
 
 use crate::text::cell::CellStyle;
 
-/// How texts stand in CSV.
+/// The options for texts in CSV.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct CellArgs {
     /// In CSV, put an apostrophe before texts that a spreadsheet would take for a formula: those that begin with =, +, -, @,

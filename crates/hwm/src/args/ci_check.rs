@@ -9,10 +9,10 @@ use highwater::record::Record;
 
 use super::rules::RuleArgs;
 
-/// Run a command, or take a record, compare it with a baseline, and tell the CI.
+/// Run a command, or take a record, compare it with a baseline, and report the result to the CI.
 ///
-/// Without a baseline the check passes and says how to keep one. On GitHub the step's summary, its outputs and
-/// annotations are written by themselves.
+/// Without a baseline the check passes and explains how to keep one. On GitHub the step's summary, its outputs and
+/// annotations are written automatically.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "hwm ci-check [OPTIONS] (--record FILE | [--] CMD [ARGS...])", after_help = EXAMPLES)]
 pub(crate) struct CiCheckArgs {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::rules::RuleArgs;
 
-/// Say what grew from one record to another: the job's total, and group by group.
+/// Show what grew from one record to another: the job's total, and group by group.
 ///
 /// The records are those of hwm run --json=FILE, or of --save by their names. More than one of a side are runs of the same job: their medians are
 /// compared, and growth within their spread is no regression.
@@ -48,7 +48,7 @@ Examples:
   hwm compare base.json candidate.json --detect-leaks --markdown >> report.md
 
 A regression exceeds both --max-increase and --floor, lies beyond the spread of the runs, and its interval does not \
-overlap with the base's. Growth that fails only the last two is said to be without evidence. What is not known \
+overlap with the base's. Growth that fails only the last two is reported as without evidence. An unknown figure \
 is never taken for 0.
 
 Exit codes: 0 no regression (or no evidence of one); 1 a regression, or a leak with --detect-leaks; 2 bad usage, or \

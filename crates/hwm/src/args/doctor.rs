@@ -1,6 +1,6 @@
 //! `hwm doctor`.
 
-/// Say what can be measured on this machine, mechanism by mechanism, and what would make the rest possible.
+/// Report what can be measured on this machine, mechanism by mechanism, and what would make the rest possible.
 ///
 /// Each mechanism is tried, never guessed; nothing is left behind.
 #[derive(Debug, clap::Args)]
@@ -19,5 +19,5 @@ const EXAMPLES: &str = "\
 Examples:
   hwm doctor               what works here, what does not, why, and what would help
   hwm doctor --json | jq '.[] | select(.state == \"missing\")'
-  hwm doctor --raw         what the GPU drivers said, word by word, for a report about a wrong figure
+  hwm doctor --raw         the GPU drivers' answers as they are, for a report about a wrong figure
 ";

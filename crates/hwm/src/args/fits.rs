@@ -5,10 +5,10 @@ use clap::Args;
 use super::roots_args::RootsArgs;
 use crate::units;
 
-/// Say whether SIZE is free on a GPU now.
+/// Check whether SIZE is free on a GPU now.
 ///
-/// Without --device: on any single one. What a program needs beside its data is not counted: a CUDA context takes
-/// some hundred MiB, and free memory may lie in pieces.
+/// Without --device: on any single one. What a program needs beside its data is not counted: a CUDA context takes some
+/// hundred MiB, and free memory may lie in pieces.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct FitsArgs {
@@ -26,10 +26,10 @@ pub(crate) struct FitsArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  hwm fits 8G                         on any GPU; the line says on which
+  hwm fits 8G                         on any GPU; the line names it
   hwm fits 12GiB --device 1
   hwm fits 8G && ./train.py           only if it fits
   until hwm fits 8G; do sleep 60; done
 
-Exit codes: 0 yes; 1 no; 2 unknown (a driver does not say what is free), or bad usage.
+Exit codes: 0 yes; 1 no; 2 unknown (a driver does not report its free memory), or bad usage.
 ";

@@ -23,7 +23,7 @@ pub(crate) struct LeakArgs {
 }
 
 impl LeakArgs {
-    /// The rules, if leaks are looked for.
+    /// Returns the rules, if leaks are looked for.
     pub(crate) fn rules(&self) -> Option<LeakRules> {
         self.detect_leaks.then(|| rules(self.leak_min_growth, self.leak_min_duration))
     }

@@ -1,4 +1,4 @@
-//! How a job is measured, whether it is started or attached to.
+//! The options for measuring a job, whether it is started or attached to.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use highwater::{
 
 use crate::units;
 
-/// How often to look.
+/// The options for the pace of samples.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PaceArgs {
     /// Sample every MS milliseconds [default: adaptive, quick while things change, slow when still].
@@ -23,7 +23,7 @@ pub(crate) struct PaceArgs {
 }
 
 impl PaceArgs {
-    /// The pace they ask for.
+    /// Returns the pace that the options ask for.
     pub(crate) fn pace(&self) -> anyhow::Result<Pace> {
         match (self.interval, self.burst) {
             (Some(interval), burst) => Ok(Pace::Fixed { interval, burst }),
@@ -112,7 +112,7 @@ pub(crate) struct LimitArgs {
     pub(crate) max_total_pss: Option<u64>,
 }
 
-/// A limit of 0 would end every job.
+/// Parses the size of a limit. 0 is refused: it would end every job.
 pub(super) fn parse_limit_size(text: &str) -> Result<u64, String> {
     match units::parse_size(text)? {
         0 => Err("a limit of 0 ends every job; give a size such as 8G".to_owned()),
@@ -125,7 +125,7 @@ pub(super) fn parse_limit_size(text: &str) -> Result<u64, String> {
 pub(crate) enum LimitResponse {
     /// End the whole job: TERM, then KILL.
     Kill,
-    /// Say so on standard error.
+    /// Print a warning on standard error.
     Warn,
 }
 
@@ -143,7 +143,7 @@ pub(crate) struct OverLimitArgs {
 }
 
 impl LimitArgs {
-    /// The limits, and what to do about a job over one.
+    /// Returns the limits, and what to do about a job over one.
     pub(crate) fn limits(&self, over: &OverLimitArgs) -> Limits {
         let mut limits = Limits::default();
         limits.total_rss_bytes = self.max_total_rss;

@@ -13,7 +13,7 @@ pub(crate) struct OutputModeArgs {
 }
 
 impl OutputModeArgs {
-    /// The mode of files that hold a record or a part of one.
+    /// Returns the mode of files that hold a record or a part of one.
     pub(crate) fn mode(self) -> NewFileMode {
         self.output_mode.unwrap_or(NewFileMode::Private)
     }

@@ -8,9 +8,9 @@ use crate::{process_selection::RowOrder, units};
 
 /// List the processes that hold GPU memory, on every vendor's devices.
 ///
-/// One row a process and device: memory on the card (VRAM), system RAM mapped for the GPU (GTT; part of it may be in
-/// RSS too, so never add them), and who it is. What is unknown is shown as ? and explained on standard error, where
-/// one line always says how many there are and whether that is all.
+/// One row for each process and device: memory on the card (VRAM), system RAM mapped for the GPU (GTT; part of it may
+/// be in RSS too, so never add them), user and name. An unknown value is shown as ? and explained on standard error,
+/// where one line always gives the number of processes and whether the list is complete.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PsArgs {
@@ -59,7 +59,7 @@ pub(crate) struct SelectArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  hwm ps                          who holds GPU memory
+  hwm ps                          which processes hold GPU memory
   hwm ps --min 1G --sort rss      the large ones, by their RAM
   hwm ps --device 0 --filter python
   hwm ps --all --min 500M         every process that holds 500 MiB somewhere, RAM included

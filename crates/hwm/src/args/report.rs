@@ -21,7 +21,7 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
 
-    /// Write one row a group as CSV: by command, and by what --group-by says.
+    /// Write one row for each group as CSV: by command, and by the key of --group-by.
     #[arg(long, value_name = "FILE")]
     pub(crate) group_csv: Option<PathBuf>,
 
@@ -47,8 +47,8 @@ pub(crate) struct ReportArgs {
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
-    /// Say on standard error how the job stands while it runs: on a terminal one line, redrawn; elsewhere a line every
-    /// 30 seconds. TIME sets another pace. It stands below what the job writes to the same terminal.
+    /// Show the job's present memory on standard error while it runs: on a terminal one line, redrawn; elsewhere a
+    /// line every 30 seconds. TIME sets another pace. It stands below what the job writes to the same terminal.
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = parse_live)]
     pub(crate) live: Option<LivePace>,
 
@@ -83,14 +83,14 @@ pub(crate) struct ReportArgs {
 }
 
 impl ReportArgs {
-    /// The names of all output files.
+    /// Returns the names of all output files.
     pub(crate) fn outputs(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         [&mut self.json, &mut self.csv, &mut self.group_csv, &mut self.timeline, &mut self.html]
             .into_iter()
             .flatten()
     }
 
-    /// The keys of groups beside the command.
+    /// Returns the keys of groups beside the command.
     pub(crate) fn groups(&self) -> Vec<GroupBy> {
         let tree = self.tree.then_some(GroupBy::Tree);
         self.group_by.iter().map(|key| key.0.clone()).chain(tree).collect()
@@ -123,7 +123,7 @@ impl GroupChoice {
     }
 }
 
-/// The first group of the pattern, or all that it matches.
+/// Returns a key that is the first group of the pattern, or all that the pattern matches.
 fn found_by(pattern: Regex) -> CommandLineKey {
     CommandLineKey::new(move |line| {
         let found = pattern.captures(line)?;
@@ -132,7 +132,7 @@ fn found_by(pattern: Regex) -> CommandLineKey {
     })
 }
 
-/// How often the live line comes; `None`: as it suits where it goes.
+/// The interval of the live line; `None`: the default of its target.
 pub(crate) type LivePace = Option<Duration>;
 
 // With the whole path, so that clap does not take it for an optional argument.

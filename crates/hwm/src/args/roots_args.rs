@@ -16,7 +16,7 @@ pub(crate) struct RootsArgs {
     pub(crate) sysfs: Option<PathBuf>,
 }
 
-/// The same where they make no sense; only there to say so.
+/// The same options for verbs that cannot use them; they exist for a better error message.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct UnusedRootsArgs {
     #[arg(long, value_name = "DIR", hide = true)]
@@ -55,7 +55,7 @@ impl RootsArgs {
     }
 }
 
-/// One that can be read.
+/// Parses the path of a directory that can be read.
 fn directory(text: &str) -> Result<PathBuf, String> {
     std::fs::read_dir(text).map(|_| text.into()).map_err(|error| error.to_string())
 }

@@ -95,7 +95,7 @@ impl RunArgs {
         Self::from_arg_matches(&parser.try_get_matches_from(words)?)
     }
 
-    /// The use of a cgroup that the options ask for.
+    /// Returns the use of a cgroup that the options ask for.
     pub(crate) fn cgroup_use(&self) -> CgroupUse {
         match (self.cgroup, self.no_cgroup) {
             (true, _) => CgroupUse::Always,
@@ -131,7 +131,7 @@ Output files: {pid} (of hwm), {host}, {rank} (Slurm, OpenMPI, PMI, torchrun) and
 names are filled in. \
 They are checked before the job starts; later trouble with them costs a warning, never the job's exit code.
 
---post-run-cmd is told (what is not known is not set): HWM_RECORD, HWM_EXIT_CODE, HWM_EXIT_SIGNAL, HWM_RUN, HWM_RUNS, \
+--post-run-cmd gets these variables (an unknown one is not set): HWM_RECORD, HWM_EXIT_CODE, HWM_EXIT_SIGNAL, HWM_RUN, HWM_RUNS, \
 HWM_DURATION_SECONDS, HWM_PROCESSES, HWM_METRIC, HWM_PEAK_BYTES, HWM_PEAK_LOWER_BYTES, HWM_PEAK_UPPER_BYTES, \
 HWM_PEAK_RSS_BYTES, HWM_PEAK_PSS_BYTES, HWM_PEAK_CGROUP_BYTES, HWM_PEAK_GPU_0_BYTES and so on, HWM_LEAKS, \
 HWM_LIMIT_EXCEEDED. HWM_RECORD is the file of --json or --save; without them a temporary one. The measurement is over \
@@ -155,8 +155,9 @@ to the job; a second TERM or HUP, half a second later or more, kills all of it.
 /// A command that is called after a run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct HookArgs {
-    /// Call CMD (a line for sh; on Windows for cmd) after each run, with the record's path in `HWM_RECORD`, and the exit
-    /// code, peaks and others in further variables (see below). If it fails that is said, and changes nothing.
+    /// Call CMD (a line for sh; on Windows for cmd) after each run, with the record's path in `HWM_RECORD`, and the
+    /// exit code, peaks and others in further variables (see below). If it fails, hwm prints a warning and changes
+    /// nothing.
     #[arg(long, value_name = "CMD", value_parser = parse_command, help_heading = "Afterwards")]
     pub(crate) post_run_cmd: Option<OsString>,
 
@@ -180,7 +181,7 @@ const MAX_RUNS: u32 = 1000;
 pub(crate) struct RepeatArgs {
     // clap breaks the line at the name of the placeholder.
     #[arg(
-        help = "Run the command N times, one after the other, and say the median and the spread. Each run has a record of \
+        help = "Run the command N times, one after the other, and report the median and the spread. Each run has a record of \
                   its own: {\x1b[0mn} in the names of output files is its number. It stops at a run that fails"
     )]
     #[arg(long, value_name = "N", value_parser = parse_repeat, default_value = "1", hide_default_value = true, help_heading = "Repeating")]

@@ -2,7 +2,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
 
-/// A writer whose output takes an item only when it is let, and the items that it took.
+/// Returns a writer whose output takes one item for each message to the gate, and the items that it took.
 fn gated() -> (BackgroundWriter<u32>, Sender<()>, Receiver<u32>) {
     let ((gate, opened), (sender, written)) = (channel(), channel());
     let writer = BackgroundWriter::start("test", move |item| {
@@ -27,7 +27,7 @@ fn items_are_written_in_order_and_the_queue_can_be_changed_meanwhile() {
 }
 
 #[test]
-fn a_failure_is_told_once() {
+fn a_failure_is_reported_once() {
     let (writer, gate, _written) = gated();
     drop(gate);
     writer.change(|queue| queue.extend([1, 2]));

@@ -18,9 +18,9 @@ use anyhow::{Context, bail};
 /// Writes one format.
 type WriteCheck = fn(&CheckReport<'_>, &mut dyn Write) -> io::Result<()>;
 
-/// Where everything goes.
+/// The targets of all outputs.
 pub(super) struct CheckOutputs {
-    /// Files of ours.
+    /// Files that only hwm writes.
     files: Vec<(Destination, WriteCheck)>,
     /// Files of the CI, to which other programs write too.
     shared: Vec<(PathBuf, Appender, WriteCheck)>,
@@ -86,7 +86,7 @@ impl CheckOutputs {
     }
 }
 
-/// An environment variable that holds something.
+/// Returns the value of an environment variable that is not empty.
 fn set(variable: &str) -> Option<OsString> {
     env::var_os(variable).filter(|value| !value.is_empty())
 }

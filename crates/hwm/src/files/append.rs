@@ -23,7 +23,7 @@ pub(crate) struct Appender {
 }
 
 impl Appender {
-    /// Opens the file, and creates it where there is none.
+    /// Opens the file, and creates it if there is none.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let (location, status) = match locate(path)? {
             Located::Descriptor(number) => {
@@ -37,7 +37,7 @@ impl Appender {
             Some(_) => location.directory.open_existing(&location.name, WritePosition::End)?,
         };
         location.directory.check_in_place(&file)?;
-        // Of the open file: its name may be that of another one by now.
+        // The identity is read from the open file: its name may be that of another file by now.
         match status_of(&file)?.kind {
             EntryKind::Regular | EntryKind::CharacterDevice => {}
             _ => bail!("it is no regular file"),

@@ -24,10 +24,10 @@ use crate::paths;
 const UNWRITABLE: &str = "it cannot be written to";
 const UNCREATABLE: &str = "no file can be created in its directory";
 
-/// Where one output goes.
+/// The target of one output.
 #[derive(Debug)]
 pub(crate) struct Destination {
-    /// As the user named it, placeholders filled in.
+    /// The name that the user gave, placeholders filled in.
     name: PathBuf,
     target: Target,
 }
@@ -42,7 +42,7 @@ enum Target {
     Descriptor(i32, File),
 }
 
-/// What no two outputs may have in common.
+/// A place that only one output may write to.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) enum OutputPlace {
     /// The name in a directory.
@@ -59,35 +59,35 @@ impl Destination {
         Ok(Self { name, target })
     }
 
-    /// A file in a directory that is open already.
+    /// Returns a destination in a directory that is open already.
     pub(crate) fn in_directory(directory: Arc<Directory>, name: &str, mode: NewFileMode) -> Self {
         let path = directory.path().join(name);
         Self { name: path, target: Target::Replaced(Location { directory, name: name.into() }, mode) }
     }
 
-    /// Standard output.
+    /// Returns standard output as a destination.
     pub(crate) fn stdout() -> anyhow::Result<Self> {
         let target =
             Target::find(Path::new("/dev/stdout"), NewFileMode::Private).context("standard output")?;
         Ok(Self { name: "standard output".into(), target })
     }
 
-    /// The name for messages.
+    /// Returns the name for messages.
     pub(crate) fn name(&self) -> std::path::Display<'_> {
         self.name.display()
     }
 
-    /// The name.
+    /// Returns the name.
     pub(crate) fn path(&self) -> &Path {
         &self.name
     }
 
-    /// Whether two outputs would overwrite each other.
+    /// Returns whether two outputs would overwrite each other.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.place().is_some_and(|place| other.place() == Some(place))
     }
 
-    /// What no two outputs may have in common; `None` where they may, as a device.
+    /// Returns the place that no other output may share; `None` if sharing is allowed, as with a device.
     pub(crate) fn place(&self) -> Option<OutputPlace> {
         let entry = |location: &Location| {
             Some(OutputPlace::Entry(location.directory.identity().ok()?, location.name.clone()))
@@ -100,7 +100,7 @@ impl Destination {
         }
     }
 
-    /// Whether the content will stand in a file under this name.
+    /// Returns whether the content will stand in a file under this name.
     pub(crate) fn is_file(&self) -> bool {
         match &self.target {
             Target::Replaced(..) => true,
@@ -138,13 +138,13 @@ impl Destination {
         }
     }
 
-    /// Whether the content is replaced as a whole, so that something can be put there before the end.
+    /// Returns whether the content is replaced as a whole, so that something can be put there before the end.
     pub(crate) fn is_replaced(&self) -> bool {
         matches!(self.target, Target::Replaced(..))
     }
 
-    /// Time for which a reader may take nothing once the job is over; `None` without a bound. What hwm was given open, such
-    /// as a pager's pipe or a terminal, is waited for as by any other program.
+    /// Returns the time for which a reader may take nothing once the job is over; `None` without a bound. An output
+    /// that hwm was given open, such as a pager's pipe or a terminal, is waited for as by any other program.
     #[cfg_attr(not(unix), allow(clippy::unused_self))]
     pub(crate) fn reader_patience(&self) -> Option<Duration> {
         #[cfg(unix)]
@@ -154,7 +154,7 @@ impl Destination {
         None
     }
 
-    /// Says why the target took nothing for [`Self::reader_patience`].
+    /// Returns the reason why the target took no data for [`Self::reader_patience`].
     #[cfg_attr(not(unix), allow(clippy::unused_self))]
     pub(crate) fn why_given_up(&self) -> io::Error {
         #[cfg(unix)]
@@ -164,7 +164,7 @@ impl Destination {
         io::ErrorKind::TimedOut.into()
     }
 
-    /// The target, if it is a named pipe: opening it would wait for its reader (fifo(7)).
+    /// Returns the target, if it is a named pipe: opening it would wait for its reader (fifo(7)).
     #[cfg(unix)]
     pub(crate) fn named_pipe(&self) -> Option<&ExistingFile> {
         match &self.target {
@@ -215,7 +215,8 @@ impl Target {
                 opened.context(UNWRITABLE)?;
                 match Replacement::create(&location, mode) {
                     Ok(_) => {}
-                    // The directory is closed. Where it only is full, the file may be that of another user.
+                    // This user may not write to the directory. In a directory that is only full the file may be that
+                    // of another user.
                     Err(error) if is_refusal(&error) => return Self::in_place(location),
                     Err(error) => return Err(error).context(UNCREATABLE),
                 }
@@ -237,7 +238,7 @@ impl Target {
     }
 }
 
-/// Whether the directory takes no new file from this user.
+/// Returns whether the directory takes no new file from this user.
 fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
@@ -247,7 +248,7 @@ fn truncate(file: &File) -> io::Result<()> {
     if status_of(file)?.kind == EntryKind::Regular { file.set_len(0) } else { Ok(()) }
 }
 
-/// A duplicate: writing through it goes on where the descriptor stands, which opening its name would not.
+/// Duplicates a descriptor. Writing through it goes on at its position, which opening its name would not.
 #[cfg(unix)]
 pub(super) fn duplicate(number: i32) -> io::Result<File> {
     use std::os::fd::BorrowedFd;
@@ -262,7 +263,7 @@ pub(super) fn duplicate(number: i32) -> io::Result<File> {
     Ok(fd.try_clone_to_owned()?.into())
 }
 
-/// The same for the standard handles: others have no numbers here.
+/// Duplicates a standard handle: other handles have no numbers here.
 #[cfg(windows)]
 pub(super) fn duplicate(number: i32) -> io::Result<File> {
     use std::os::windows::io::AsHandle;

@@ -2,14 +2,14 @@
 
 use std::{fs::File, io, sync::Arc};
 
-/// As many links as Linux follows (`path_resolution(7)`).
+/// The number of links that Linux follows (`path_resolution(7)`).
 pub(super) const MAX_LINKS: usize = 40;
 
 /// A directory entry, itself and not the target of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EntryStatus {
     pub(super) kind: EntryKind,
-    /// Tells this file from one that takes its name later.
+    /// The mark that distinguishes this file from one that takes its name later.
     pub(super) identity: FileIdentity,
 }
 
@@ -17,8 +17,8 @@ pub(super) struct EntryStatus {
 #[derive(Debug, Clone)]
 pub(super) struct PinnedEntry {
     pub(super) status: EntryStatus,
-    /// Keeps the inode, so that its number is given to no other file. macOS has no `O_PATH`, and its file system APFS
-    /// gives no number twice; Windows tells no number.
+    /// The open inode, so that its number is given to no other file. macOS has no `O_PATH`, and its file system APFS
+    /// gives no number twice; Windows reports no number.
     pub(super) _inode: Option<Arc<File>>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct FileIdentity {
     pub(super) inode: u64,
 }
 
-/// Where writes to an opened file go.
+/// The position of writes to an opened file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WritePosition {
     Start,

@@ -36,7 +36,7 @@ impl InputFile {
         File::open(path).map(Self::Other)
     }
 
-    /// The file, unless it is a named pipe.
+    /// Returns the file, unless it is a named pipe.
     #[cfg_attr(not(unix), allow(clippy::unnecessary_wraps))] // Unix has named pipes.
     pub(crate) fn unless_pipe(self) -> Option<File> {
         match self {

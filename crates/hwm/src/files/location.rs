@@ -1,4 +1,4 @@
-//! Where the name of a file leads.
+//! The resolution of a file name.
 
 use std::{
     ffi::OsString,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::paths;
 
-/// What a name stands for.
+/// The object that a name stands for.
 #[derive(Debug)]
 pub(super) enum Located {
     /// A descriptor of this process: `/dev/stdout`, `/dev/fd/3`.
@@ -79,8 +79,8 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
-/// A file that is not replaced but opened where it is: a device, a named pipe, or a file in a directory where none can be
-/// made.
+/// A file that is opened in its place and not replaced: a device, a named pipe, or a file in a directory that takes no
+/// new file.
 #[derive(Debug, Clone)]
 pub(crate) struct ExistingFile {
     pub(super) location: Location,
@@ -91,7 +91,7 @@ impl ExistingFile {
     /// Keeps the file that has this name now.
     ///
     /// # Errors
-    /// Where another user may have put it there.
+    /// Fails if another user may have put it there.
     pub(super) fn pin(location: Location) -> io::Result<Self> {
         let entry = location.directory.pin(&location.name)?;
         Ok(Self { location, entry })
@@ -104,7 +104,7 @@ impl ExistingFile {
     /// Opens it for writing, without waiting for anything. Nothing is truncated. Writes to a named pipe do not wait, either.
     ///
     /// # Errors
-    /// Where another file has its name by now.
+    /// Fails if another file has its name by now.
     pub(super) fn open(&self) -> io::Result<File> {
         let file = self.location.directory.open_existing(&self.location.name, WritePosition::Start)?;
         self.verify(&file)?;
@@ -117,7 +117,7 @@ impl ExistingFile {
     /// Opens a named pipe, and waits until a program has it open for reading (fifo(7)). Writes wait for room.
     ///
     /// # Errors
-    /// Where another file has its name by now.
+    /// Fails if another file has its name by now.
     #[cfg(unix)]
     pub(super) fn open_for_reader(&self) -> io::Result<File> {
         let file = self.location.directory.open_waiting(&self.location.name)?;

@@ -5,9 +5,9 @@
 pub(crate) enum NewFileMode {
     /// Read and written by its owner alone (0600, less the umask). Records hold command lines, which hold passwords.
     Private,
-    /// As most programs create files (0666, less the umask), for reports that other programs pick up.
+    /// The bits with which most programs create files (0666, less the umask), for reports that other programs pick up.
     Shared,
-    /// The bits that the user asked for, whatever the umask and a replaced file say.
+    /// The bits that the user asked for. The umask and a replaced file do not change them.
     Exact(u32),
 }
 
@@ -15,7 +15,7 @@ pub(crate) enum NewFileMode {
 const PERMISSION_BITS: u32 = 0o777;
 
 impl NewFileMode {
-    /// The mode for open(2), which takes the umask away from it.
+    /// Returns the mode for open(2), from which the kernel takes the umask.
     #[cfg(unix)]
     pub(super) fn for_open(self) -> u32 {
         match self {
@@ -25,7 +25,8 @@ impl NewFileMode {
         }
     }
 
-    /// The bits to set once the content is written; `replaced`: those of the replaced file, if it belongs to this user.
+    /// Returns the bits to set once the content is written. `replaced` holds those of the replaced file, if it belongs
+    /// to this user.
     pub(super) fn for_chmod(self, replaced: Option<u32>) -> Option<u32> {
         let mode = match self {
             Self::Exact(mode) => Some(mode),

@@ -48,7 +48,7 @@ impl GrowingPipe {
     }
 }
 
-/// Says why a pipe was given up that took nothing for [`READER_PATIENCE`].
+/// Returns the reason why a pipe that took no data for [`READER_PATIENCE`] was given up.
 pub(super) fn why_given_up(pipe: &ExistingFile) -> io::Error {
     match open(pipe) {
         Ok(Some(_)) => not_read(),

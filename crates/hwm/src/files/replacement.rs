@@ -16,11 +16,11 @@ use super::{
     mode::NewFileMode,
 };
 
-/// How the names of temporary files begin and end. One that was left behind is recognised by them.
+/// The start of the names of temporary files. A file that was left behind is recognised by its start and end.
 pub(crate) const TEMPORARY_PREFIX: &str = ".hwm-";
 /// See [`TEMPORARY_PREFIX`].
 pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
-/// Names that are tried. Another user who guessed one only makes it be passed over.
+/// The number of names that are tried. A name that another user guessed is only passed over.
 const MAX_ATTEMPTS: usize = 100;
 
 /// A file under a temporary name, in the directory where its final name will be. It is removed unless it was put in place.
@@ -68,7 +68,7 @@ impl Replacement {
         fill(&mut self.file, content).map(drop)
     }
 
-    /// The file, for content that grows.
+    /// Returns the file, for content that grows.
     pub(crate) fn file(&mut self) -> &mut File {
         &mut self.file
     }
@@ -118,13 +118,13 @@ impl Replacement {
 impl Drop for Replacement {
     fn drop(&mut self) {
         if let TemporaryName::Temporary(name) = &self.state {
-            // What cannot be removed stays, and is recognised by its name.
+            // A file that cannot be removed stays, and is recognised by its name.
             let _ = self.directory.remove(name);
         }
     }
 }
 
-/// Some file systems have no disk behind them (fsync(2), EINVAL and EROFS).
+/// Returns whether the file system cannot sync: some have no disk behind them (fsync(2), EINVAL and EROFS).
 fn is_unsupported(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -132,7 +132,7 @@ fn is_unsupported(error: &io::Error) -> bool {
     )
 }
 
-/// A name that another user cannot foresee.
+/// Returns a name that another user cannot foresee.
 fn temporary_name() -> OsString {
     // The standard library takes its random state from the system.
     let random = RandomState::new().hash_one(std::process::id());
@@ -146,7 +146,7 @@ pub(super) fn fill<W: Write>(
 ) -> io::Result<W> {
     let mut buffered = BufWriter::with_capacity(64 * 1024, writer);
     let written = content(&mut buffered).and_then(|()| buffered.flush());
-    // After an error what is left in the buffer must not be tried again on drop.
+    // After an error the rest of the buffer must not be written again on drop.
     let (writer, _) = buffered.into_parts();
     written.map(|()| writer)
 }

@@ -256,7 +256,7 @@ mod unix {
         let path = dir.path().join("file");
         let file = fs::File::create(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        // Its text is the path with " (deleted)" behind it.
+        // The link's text is the path with " (deleted)" behind it.
         let error = check(Path::new(&format!("/proc/thread-self/fd/{}", file.as_raw_fd()))).unwrap_err();
         assert!(format!("{error:#}").contains("a link of /proc"), "{error:#}");
         put(&check(Path::new(&format!("/dev/fd/{}", file.as_raw_fd()))).unwrap(), "text").unwrap();

@@ -17,7 +17,7 @@ pub(super) enum LinkTrust {
     OwnOrRoot,
 }
 
-/// Whether a link is followed.
+/// Returns whether a link is followed.
 pub(super) fn is_followed(trust: LinkTrust, directory: &Stat, link: &Stat) -> bool {
     // A link of another user may lead root to any file, in whatever directory it stands.
     if geteuid().is_root() && link.st_uid != 0 {
@@ -29,7 +29,7 @@ pub(super) fn is_followed(trust: LinkTrust, directory: &Stat, link: &Stat) -> bo
     }
 }
 
-/// The error for a link that is not followed.
+/// Returns the error for a link that is not followed.
 pub(super) fn refused_link(path: &Path, link: &Stat) -> io::Error {
     io::Error::other(format!(
         "{} is a symbolic link of another user (uid {}), which is not followed here; name its target",
@@ -65,7 +65,7 @@ pub(super) fn check_in_place(directory: &Stat, entry: &Stat) -> io::Result<()> {
         )));
     }
     let is_regular = FileType::from_raw_mode(entry.st_mode) == FileType::RegularFile;
-    // Any user can make a second name of a file where `fs.protected_hardlinks` is off (proc_sys_fs(5)).
+    // Any user can make a second name of a file if `fs.protected_hardlinks` is off (proc_sys_fs(5)).
     if is_regular && entry.st_nlink > 1 && !is_exclusive(directory) {
         return Err(io::Error::other(
             "it has another name (a hard link), perhaps made by another user, and would be overwritten; \
@@ -75,7 +75,7 @@ pub(super) fn check_in_place(directory: &Stat, entry: &Stat) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether no other user can create an entry in the directory, or move one into it.
+/// Returns whether no other user can create an entry in the directory, or move one into it.
 ///
 /// The sticky bit is no help: it keeps files from being taken away, not from being brought (rename(2)).
 pub(super) fn is_exclusive(directory: &Stat) -> bool {
@@ -113,7 +113,7 @@ pub(super) fn check_keeps_entries(directory: &Stat, path: &Path) -> io::Result<(
     ))
 }
 
-/// Whether an entry may be used as it is: in a sticky directory that all may write to, it must belong to this user or to
+/// Returns whether an entry may be used as it is: in a sticky directory that all may write to, it must belong to this user or to
 /// the owner of the directory.
 fn passes_sticky_rule(directory: &Stat, entry: &Stat) -> bool {
     let shared = bits(libc::S_ISVTX) | bits(libc::S_IWOTH);

@@ -30,11 +30,11 @@ use super::{
     trust::{LinkTrust, check_owner, is_followed, refused_link},
 };
 
-/// What happens where a directory of a path is missing.
+/// The response to a directory of a path that is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MissingDirectory {
     Refuse,
-    /// It is made, for its owner alone (0700).
+    /// The directory is made, for its owner alone (0700).
     MakePrivate,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn open_directory(
                 Err(Errno::NOENT) if missing == MissingDirectory::MakePrivate => {
                     check_owner(&fstat(&at)?, &shown)?;
                     match make_private(&at, &name) {
-                        // Another process was quicker.
+                        // Another process made it first.
                         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                         made => made?,
                     }
@@ -115,7 +115,7 @@ pub(super) fn open_child(at: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
 /// Makes a directory for its owner alone (0700), whatever the umask is.
 pub(super) fn make_private(at: &OwnedFd, name: &OsStr) -> io::Result<()> {
     mkdirat(at, name, Mode::RWXU)?;
-    // Where it is gone, another process has removed it.
+    // If it is gone, another process has removed it.
     let status = statat(at, name, AtFlags::SYMLINK_NOFOLLOW)?;
     if Mode::from_raw_mode(status.st_mode).contains(Mode::RWXU) {
         return Ok(());
@@ -163,9 +163,9 @@ fn open(at: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errn
 
 /// The place that a link leads to.
 enum Followed {
-    /// Where its text leads, from the directory in which it stands.
+    /// The steps of the link's text, from the directory that holds the link.
     Steps(Vec<WalkStep>),
-    /// The directory behind a link of /proc, whose text is not the way to it (`proc_pid_root(5)`).
+    /// The directory behind a link of /proc. The link's text is not the way to it (`proc_pid_root(5)`).
     Directory(OwnedFd),
 }
 
@@ -193,7 +193,7 @@ pub(super) fn is_procfs(_: &OwnedFd) -> bool {
     false
 }
 
-/// The path one level up.
+/// Returns the path one level up.
 fn parent(shown: &Path) -> io::Result<PathBuf> {
     let whole = if shown.is_absolute() { shown.to_owned() } else { env::current_dir()?.join(shown) };
     Ok(whole.parent().unwrap_or(&whole).to_owned())

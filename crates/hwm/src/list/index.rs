@@ -1,7 +1,7 @@
-//! What `hwm list` shows of each record, kept beside them so that they need not all be read again.
+//! The line that `hwm list` shows of each record, kept beside the records so that they need not all be read again.
 //!
-//! It only caches: an entry counts while its file has the length and the time of change that it had; one that is lost,
-//! broken or written by two at once is made again from the files.
+//! The index is a cache only. An entry counts while its file has the length and the time of change that it had. A lost
+//! or broken entry, or one that two processes wrote at once, is made again from the files.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use crate::{
     record_source,
 };
 
-/// Of the index; another one is made again.
+/// The version of the index. An index of another version is made again.
 const INDEX_VERSION: u32 = 2;
 const INDEX_FILE: &str = "index.json";
 /// A line takes some hundred bytes, so this is enough for 100,000 records.
@@ -36,7 +36,7 @@ pub(crate) struct IndexLine {
     pub(crate) peak_bytes: Option<u64>,
     pub(crate) peak_certainty: Option<Certainty>,
     pub(crate) exit: Option<Exit>,
-    /// How many were found; `null` where they were not looked for.
+    /// The number of leaks; `null` if they were not looked for.
     pub(crate) leaks: Option<usize>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) type IndexEntry = Result<IndexLine, String>;
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Index {
     version: u32,
-    /// By the name of the file below the root.
+    /// The entries, by the name of the file below the root.
     entries: BTreeMap<String, Cached>,
 }
 
@@ -57,7 +57,7 @@ struct Cached {
     line: IndexEntry,
 }
 
-/// The lines of all runs of all sets, in their order.
+/// Returns the lines of all runs of all sets, in their order.
 pub(crate) fn lines(kept: &RecordStore, sets: &[RunSet]) -> Vec<Vec<IndexEntry>> {
     let file = kept.root().join(INDEX_FILE);
     let old = read_index(&file).unwrap_or_default();
@@ -80,13 +80,13 @@ pub(crate) fn lines(kept: &RecordStore, sets: &[RunSet]) -> Vec<Vec<IndexEntry>>
         lines.push(runs);
     }
     if new != old && (file.exists() || !new.entries.is_empty()) {
-        // Where it cannot be kept, the records are read again next time.
+        // If the index cannot be written, the records are read again next time.
         let _ = write(kept, &new);
     }
     lines
 }
 
-/// Not durably: what is lost is made again.
+/// Writes the index without syncing it: a lost index is made again.
 fn write(kept: &RecordStore, index: &Index) -> io::Result<()> {
     let to = Destination::in_directory(Arc::new(kept.open()?), INDEX_FILE, RECORD_MODE);
     let Some(replacement) = to.begin_replacement() else { return Ok(()) };
@@ -95,7 +95,7 @@ fn write(kept: &RecordStore, index: &Index) -> io::Result<()> {
     replacement.put_in_place()
 }
 
-/// The index of before, if there is one that can be used. A named pipe in its place would wait for a writer.
+/// Reads the last index, if there is one that can be used. A named pipe in its place would wait for a writer.
 fn read_index(file: &Path) -> Option<Index> {
     if !fs::symlink_metadata(file).ok()?.is_file() {
         return None;

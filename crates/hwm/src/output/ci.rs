@@ -1,4 +1,4 @@
-//! What a check says, in the languages of CI systems.
+//! The result of a check, in the formats of CI systems.
 
 pub(crate) mod benchmark;
 pub(crate) mod github;
@@ -20,33 +20,33 @@ use crate::text::size;
 /// All that a check found.
 #[derive(Debug)]
 pub(crate) struct CheckReport<'a> {
-    /// What it is called.
+    /// The name of the check.
     pub(crate) name: String,
     pub(crate) record: &'a Record,
     pub(crate) judgement: &'a Judgement,
     /// The job's exit code, if it failed.
     pub(crate) failed: Option<crate::exit::AnyExitCode>,
     pub(crate) baseline: BaselineState,
-    /// How many groups are listed.
+    /// The largest number of groups that are listed.
     pub(crate) top: usize,
 }
 
-/// What became of the baseline.
+/// The state of the baseline.
 #[derive(Debug)]
 pub(crate) enum BaselineState {
     NotGiven,
-    /// There is none yet; `from` is the file that could become it.
+    /// There is no baseline yet; `from` is the file that could become it.
     Missing {
         to: PathBuf,
         from: Option<PathBuf>,
     },
     There,
-    /// This record is it now.
+    /// The baseline was replaced by this record.
     Updated,
 }
 
 impl CheckReport<'_> {
-    /// The verdict as scripts see it.
+    /// Returns the verdict as a word for scripts.
     pub(crate) fn word(&self) -> &'static str {
         match self.judgement.verdict {
             _ if self.failed.is_some() => "job_failed",
@@ -58,7 +58,7 @@ impl CheckReport<'_> {
         }
     }
 
-    /// What to say of a job that failed.
+    /// Returns the message about a job that failed.
     pub(crate) fn failure(&self) -> Option<String> {
         let signal = self.record.exit.as_ref().and_then(|exit| exit.signal_name.clone());
         self.failed.map(|code| match signal {
@@ -67,7 +67,7 @@ impl CheckReport<'_> {
         })
     }
 
-    /// The peak beside the container's limit.
+    /// Returns the peak beside the container's limit.
     pub(crate) fn beside_limit(&self) -> Option<String> {
         let limit = self.record.host.container_limit_bytes.filter(|limit| *limit > 0)?;
         let peak = figures(self.record).into_iter().next()?;
@@ -77,7 +77,7 @@ impl CheckReport<'_> {
         Some(format!("{name}: {peak} of the container's {limit} ({part:.0} %)."))
     }
 
-    /// How to get a baseline, or what became of it.
+    /// Returns how to get a baseline, or what became of it.
     pub(crate) fn about_baseline(&self) -> Option<String> {
         match &self.baseline {
             BaselineState::There => None,
@@ -105,11 +105,11 @@ impl CheckReport<'_> {
 #[derive(Debug)]
 pub(crate) struct CheckFigure {
     pub(crate) name: String,
-    /// For scripts.
+    /// The name for scripts.
     pub(crate) slug: String,
     /// `None`: not known.
     pub(crate) bytes: Option<u64>,
-    /// Both ends, where they are known.
+    /// The lower end of the interval, if the interval is known.
     pub(crate) lower: Option<u64>,
     pub(crate) upper: Option<u64>,
 }
@@ -129,7 +129,7 @@ impl CheckFigure {
     }
 }
 
-/// The peaks of a record; the total in the primary metric first.
+/// Returns the peaks of a record; the total in the primary metric first.
 pub(crate) fn figures(record: &Record) -> Vec<CheckFigure> {
     let figure = |name: String, slug: String, bytes: u64, lower: u64, certainty: Certainty| CheckFigure {
         name,

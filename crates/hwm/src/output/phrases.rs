@@ -8,7 +8,7 @@ use highwater::{
 use crate::text::metric_name;
 use crate::{judgement::Judgement, text};
 
-/// What a row is about.
+/// Returns the name of the quantity in a row.
 pub(crate) fn name(what: &Quantity) -> String {
     match what {
         Quantity::Total { metric } => total(*metric),
@@ -20,12 +20,12 @@ pub(crate) fn name(what: &Quantity) -> String {
     }
 }
 
-/// The job's total in a metric.
+/// Returns the job's total in a metric.
 pub(crate) fn total(metric: Metric) -> String {
     format!("Peak {}", metric_name(metric))
 }
 
-/// The figure of a side: its median, how sure it is, and its spread.
+/// Returns the figure of a side: its median, its certainty, and its spread.
 pub(crate) fn side(side: &Side) -> String {
     let Some(bytes) = side.bytes else {
         return if side.runs > 0 && side.absent == side.runs { "-" } else { "unknown" }.to_owned();
@@ -78,7 +78,7 @@ pub(crate) fn verdict(row: &ComparisonRow) -> &'static str {
     }
 }
 
-/// All of it in one sentence or two.
+/// Returns the result in one sentence or two.
 pub(crate) fn conclusion(judgement: &Judgement) -> String {
     let leaks: usize = judgement.leaks.iter().flatten().map(|report| report.leaks.len()).sum();
     let mut parts = Vec::new();
@@ -86,17 +86,17 @@ pub(crate) fn conclusion(judgement: &Judgement) -> String {
         parts.push(format!("Leak: {leaks} found."));
     }
     if let Some(comparison) = &judgement.comparison {
-        let said = of_comparison(comparison);
-        // Fine is said of the whole only.
-        parts.push(match said.strip_prefix("Fine: ") {
+        let sentence = of_comparison(comparison);
+        // The word "Fine" stands only for the whole.
+        parts.push(match sentence.strip_prefix("Fine: ") {
             Some(rest) if leaks > 0 => format!("Beside that {rest}"),
-            _ => said,
+            _ => sentence,
         });
     }
     parts.join(" ")
 }
 
-/// What is said of the comparison alone.
+/// Returns the sentence about the comparison alone.
 pub(crate) fn of_comparison(comparison: &Comparison) -> String {
     let rows = |verdict: Verdict| {
         let rows = comparison.totals.iter().chain(&comparison.groups);
@@ -118,7 +118,7 @@ pub(crate) fn of_comparison(comparison: &Comparison) -> String {
             let remedy = if rows(Verdict::NoEvidence).any(|row| row.reason == Reason::IntervalsOverlap) {
                 "hwm run --exact narrows the intervals"
             } else {
-                "more runs would tell"
+                "more runs would show it"
             };
             format!("No evidence: {}, and what was measured does not prove it; {remedy}.", list(&grown))
         }
@@ -164,7 +164,7 @@ fn list(parts: &[String]) -> String {
     }
 }
 
-/// Which candidate, where there is more than one.
+/// Returns the name of the candidate, if there is more than one.
 pub(crate) fn file_of(judgement: &Judgement, place: usize) -> String {
     match judgement.candidate.get(place) {
         Some(file) if judgement.candidate.len() > 1 => {

@@ -23,7 +23,7 @@ const PIECE_BYTES: usize = 64 << 10;
 /// Pieces that wait for a slow disk: 16 MiB. A checkpoint that needs more is left out.
 const MAX_PIECES: usize = 256;
 
-/// When the next checkpoint is due.
+/// The time at which the next checkpoint is due.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     due: Duration,
@@ -37,12 +37,13 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// Whether one is due at this time since the start of the job.
+    /// Returns whether one is due at this time since the start of the job.
     pub(crate) fn is_due(&self, elapsed: Duration) -> bool {
         elapsed >= self.due
     }
 
-    /// One was written at `elapsed` and took `cost`: gaps of 1, 2, 4 .. 60 seconds, longer if they cost much.
+    /// Records that a checkpoint was written at `elapsed` and took `cost`. Gaps are 1, 2, 4 .. 60 seconds, longer if
+    /// checkpoints cost much.
     pub(crate) fn written(&mut self, elapsed: Duration, cost: Duration) {
         self.gap = (self.gap * 2).min(MAX_CHECKPOINT_GAP);
         self.due = elapsed + self.gap.max(cost * CHECKPOINT_TIME_DIVISOR);
@@ -54,12 +55,13 @@ impl Schedule {
 pub(crate) struct Checkpoints {
     destination: Arc<Destination>,
     schedule: Schedule,
-    /// Started for the first one. A disk may take seconds to write or to sync, and limits are judged meanwhile.
+    /// The writing thread, started for the first checkpoint. A disk may take seconds to write or to sync, and limits
+    /// are judged during that time.
     writer: Option<BackgroundWriter<CheckpointPart>>,
     warned: bool,
 }
 
-/// What the writing thread gets.
+/// A message to the writing thread.
 #[derive(Debug)]
 enum CheckpointPart {
     Content(Vec<u8>),
@@ -70,7 +72,8 @@ enum CheckpointPart {
 }
 
 impl Checkpoints {
-    /// `None` where the record is written once, at the end: to pipes and devices.
+    /// Returns the checkpoints of a file; `None` for pipes and devices, to which the record is written once, at the
+    /// end.
     pub(crate) fn new(destination: &Arc<Destination>) -> Option<Self> {
         destination.is_replaced().then(|| Self {
             destination: Arc::clone(destination),
@@ -168,7 +171,7 @@ fn writing(destination: &Arc<Destination>) -> impl FnMut(CheckpointPart) -> io::
     let destination = Arc::clone(destination);
     let mut draft = Draft::NotBegun;
     move |part| {
-        // What is dropped here is removed from the disk.
+        // A file that is dropped here is removed from the disk.
         match (part, mem::replace(&mut draft, Draft::NotBegun)) {
             (CheckpointPart::Content(_), Draft::Failed) => draft = Draft::Failed,
             (CheckpointPart::Content(piece), before) => match add_to(before, &destination, &piece) {

@@ -1,4 +1,4 @@
-//! `--post-run-cmd`: a command of the user's that is told what a run left behind. It is called when the measurement is
+//! `--post-run-cmd`: a command of the user's that gets the results of a run. It is called when the measurement is
 //! over, so its memory is not the job's.
 
 use std::{
@@ -44,18 +44,18 @@ impl Hook {
 
     /// Calls the command; the code to exit with.
     pub(super) fn call(&self, signals: &Signals, ran: &Ran<'_>) -> exit::AnyExitCode {
-        // Where the record was written nowhere, it is written for the command alone; it goes with this.
+        // If the record was written nowhere, it is written for the command only. The file is removed afterwards.
         let temporary = if ran.file.is_none() { temporary(ran.record) } else { None };
         let file = ran.file.or(temporary.as_ref().map(tempfile::NamedTempFile::path));
         let mut shell = shell(&self.line);
         for (name, value) in variables(ran, file) {
             match value {
                 Some(value) => shell.env(name, value),
-                // That of another hwm around this one would be taken for its own.
+                // A variable of another hwm around this one would be taken for a variable of this run.
                 None => shell.env_remove(name),
             };
         }
-        // What is left of standard input is the job's, and a record on standard output stays whole.
+        // The rest of standard input is the job's, and a record on standard output stays whole.
         shell.stdin(Stdio::null());
         if ran.record_on_stdout {
             shell.stdout(io::stderr());
@@ -77,7 +77,7 @@ impl Hook {
 
 #[cfg(unix)]
 fn shell(line: &OsStr) -> Command {
-    // Where PATH leads is for the line, not for its shell.
+    // PATH decides about the programs in the line, not about its shell.
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(line);
     shell
@@ -118,7 +118,7 @@ fn temporary(record: &Record<Rows>) -> Option<tempfile::NamedTempFile> {
         .ok()
 }
 
-/// The variables that the command gets; `None` is not known.
+/// Returns the variables that the command gets; `None` stands for an unknown value.
 fn variables(ran: &Ran<'_>, file: Option<&Path>) -> Vec<(String, Option<OsString>)> {
     let record = ran.record;
     let number = |value: Option<u64>| value.map(|value| value.to_string().into());
@@ -133,7 +133,7 @@ fn variables(ran: &Ran<'_>, file: Option<&Path>) -> Vec<(String, Option<OsString
     let exceeded = exceeded.and_then(|limit| serde_json::to_value(limit.of).ok());
     let exceeded = exceeded.as_ref().and_then(serde_json::Value::as_str).map(OsString::from);
     let signal = record.exit.as_ref().and_then(|exit| exit.signal_name.clone()).map(OsString::from);
-    // The command may go elsewhere before it looks.
+    // The command may change its directory before it opens the file.
     let file =
         file.map(|file| absolute(file).unwrap_or_else(|_| file.to_owned())).map(PathBuf::into_os_string);
     let mut variables: Vec<(String, Option<OsString>)> = [

@@ -37,7 +37,7 @@ impl JobStderr {
     pub(super) fn warn(&mut self, text: String) {
         match self.writer() {
             Ok(writer) => writer.change(|queue| queue.push_back(StderrMessage::Warning(text))),
-            // The limit on processes may be the reason, which the job can reach. It is tried again at the next.
+            // The reason may be the limit on processes, which the job can reach. The next message tries again.
             Err(_) => self.unsent.push(text),
         }
     }
@@ -47,14 +47,15 @@ impl JobStderr {
         let Some(now) = self.live.as_mut().and_then(|live| live.next(progress)) else { return };
         if let Ok(writer) = self.writer() {
             writer.change(|queue| {
-                // The newest is the one that counts.
+                // Only the newest line counts.
                 queue.retain(|message| !matches!(message, StderrMessage::Standing(_)));
                 queue.push_back(StderrMessage::Standing(now));
             });
         }
     }
 
-    /// The job is over: takes the line away and waits until all is written, but not for ever.
+    /// Takes the line away when the job is over, and waits until all is written. One message may take up to
+    /// [`STDERR_PATIENCE`].
     pub(super) fn finish(&mut self) {
         if let Some(writer) = self.writer.take() {
             writer.change(|queue| {

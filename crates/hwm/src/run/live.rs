@@ -1,8 +1,9 @@
-//! `--live`: one line on standard error that says how the job stands.
+//! `--live`: one line on standard error with the job's present memory.
 //!
-//! The job may write to the same terminal, and where it stands in its line there is not known. So the line is drawn below
-//! the cursor, and the cursor is put back where it was: a prompt or a line that the job has begun stays as it is. What the
-//! job writes next moves down over it; of several lines within one tick, one may bear the rest of it at its end.
+//! The job may write to the same terminal, and its place in the line there is not known. So the line is drawn below
+//! the cursor, and the cursor is put back: a prompt or a line that the job has begun stays as it is. The next output
+//! of the job moves down over it. If the job writes several lines within one tick, one may keep the rest of hwm's line
+//! at its end.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -13,30 +14,30 @@ use highwater::job::{Limits, Progress};
 
 use crate::{args::LivePace, terminal, text};
 
-/// On a terminal; quicker is hard to read.
+/// The interval on a terminal; quicker is hard to read.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
-/// In a file or a CI's log, where each line stays.
+/// The interval in a file or a CI's log, where each line stays.
 const LINE_INTERVAL: Duration = Duration::from_secs(30);
-/// Makes room for a line below the cursor (ESC D goes down and keeps the column), goes there, and back after the text.
-/// What the job has written over is rid of the rest of ours first.
+/// The sequences that make room for a line below the cursor, go there, and come back after the text. ESC D goes down
+/// and keeps the column. If the job has written over the old line, the rest of that is erased first.
 const DRAW_BELOW: (&str, &str) = ("\x1b[K\x1bD\x1b[A\x1b7\x1b[B\r\x1b[K", "\x1b8");
 /// The rest of this line, and all below.
 const ERASE_BELOW: &str = "\x1b[J";
-/// Columns, where nobody says.
-const DEFAULT_WIDTH: usize = 80;
+/// The width in columns if the terminal does not report one.
+const DEFAULT_TERMINAL_WIDTH: usize = 80;
 
-/// How the job stands.
+/// The present figures of the job.
 #[derive(Debug, Default)]
 pub(super) struct LiveFigures {
     elapsed: Duration,
     total: Option<u64>,
     peak: Option<u64>,
     processes: u64,
-    /// Who holds most: pid, name, bytes.
+    /// The process that holds most: pid, name, bytes.
     top: Option<(u32, String, u64)>,
 }
 
-/// Says when the line is to be drawn, and as what.
+/// The timing and the text of the line.
 #[derive(Debug)]
 pub(super) struct LiveLine {
     every: Duration,
@@ -52,7 +53,7 @@ impl LiveLine {
         Self { every, due: Instant::now() + every, redraws }
     }
 
-    /// How the job stands, if that is to be drawn now.
+    /// Returns the present figures of the job, if they are to be drawn now.
     pub(super) fn next(&mut self, progress: &Progress<'_>) -> Option<LiveFigures> {
         let at = Instant::now();
         if at < self.due {
@@ -78,18 +79,18 @@ impl LiveLine {
 pub(super) struct LiveDrawing {
     redraws: bool,
     limits: Limits,
-    /// It stands on the terminal now.
+    /// True if the line stands on the terminal now.
     is_shown: bool,
 }
 
 impl LiveDrawing {
     pub(super) fn draw(&mut self, now: &LiveFigures) {
-        // Closed or full: then there is no line.
+        // Standard error may be closed or full: then no line is drawn.
         let mut err = io::stderr().lock();
         if self.redraws {
-            let width = terminal::width_of_stderr().unwrap_or(DEFAULT_WIDTH) - 1;
+            let width = terminal::width_of_stderr().unwrap_or(DEFAULT_TERMINAL_WIDTH) - 1;
             let line = text::shorten(&sentence(now, &self.limits), width);
-            // As one write: one that is cut in two shows half a line.
+            // The line is one write: a line in two writes could be seen by half.
             let _ = err.write_all(format!("{}{line}{}", DRAW_BELOW.0, DRAW_BELOW.1).as_bytes());
             self.is_shown = true;
         } else {
@@ -124,7 +125,7 @@ fn elapsed(seconds: u64) -> String {
     if seconds < 60 { format!("{seconds} s") } else { text::duration(seconds as f64) }
 }
 
-/// The limit of which most is used up, among those that a look can judge.
+/// Returns the limit of which most is used up, among those that a sample can judge.
 fn limit(now: &LiveFigures, limits: &Limits) -> Option<String> {
     let largest = now.top.as_ref().map(|(_, _, bytes)| *bytes);
     let shares = [(now.total, limits.total_rss_bytes), (largest, limits.process_rss_bytes)];

@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{console::warn, exit, gpu_guard, output::formats::json, page_trim, text::advice};
 
-/// Up to so many processes leave room for the report's pages beside those of the measurement, and giving these back would
-/// cost 0.2 ms for nothing.
-const FEW_PROCESSES: usize = 200;
+/// The number of processes up to which the report's pages fit beside those of the measurement. Giving pages back would
+/// then cost 0.2 ms for nothing.
+const MAX_PROCESSES_WITHOUT_TRIM: usize = 200;
 
 /// Runs the job once and leaves behind what was asked for; the exit code, and the record.
 pub(super) fn measure(
@@ -50,15 +50,14 @@ pub(super) fn measure(
         message: format!("{error}{}{}", advice(&error), hint(&error, &program, reports.record_on_stdout)),
     })?;
 
-    if record.processes.len() > FEW_PROCESSES {
+    if record.processes.len() > MAX_PROCESSES_WITHOUT_TRIM {
         page_trim::give_back();
     }
     if let Some(rules) = leaks {
         judge_leaks(&mut record, rules);
     }
     let written = reports.write(&record);
-    let kept =
-        session.keeper.as_mut().map(|keeper| keeper.keep(turn.number, |out| json::write(&record, out)));
+    let kept = session.saver.as_mut().map(|saver| saver.keep(turn.number, |out| json::write(&record, out)));
     let kept = kept.and_then(|kept| {
         kept.map_err(|error| {
             warn(format_args!("the record is not kept: {error:#}{}", advice(error.as_ref())));
@@ -90,13 +89,13 @@ pub(super) fn measure(
 fn judge_leaks(record: &mut Record<Rows>, rules: LeakRules) {
     let rows = &record.processes;
     // A row that cannot be read back leaves a leak without a name.
-    let who = |row| rows.get(row)?.ok().map(|process| (process.pid, process.command));
-    find_leaks_in(record, rules, who).enter(record);
+    let name_of = |row| rows.get(row)?.ok().map(|process| (process.pid, process.command));
+    find_leaks_in(record, rules, name_of).enter(record);
 }
 
 fn exit_code(record: &Record<Rows>, limit_codes: LimitCodes, is_attached: bool) -> exit::AnyExitCode {
     let by_limit = limit_code(record, limit_codes).map(exit::AnyExitCode::from);
-    // How a process ended that hwm did not start is no success or failure of hwm.
+    // The exit of a process that hwm did not start is no success or failure of hwm.
     let of_job = || if is_attached { Some(0) } else { exit::of_job(record.exit.as_ref()) };
     by_limit.or_else(of_job).unwrap_or_else(|| {
         warn("how the job ended could not be learned");
@@ -104,8 +103,8 @@ fn exit_code(record: &Record<Rows>, limit_codes: LimitCodes, is_attached: bool) 
     })
 }
 
-/// The code for a job that a limit has ended, or that was to be ended for one which it exceeded unseen: unless it failed
-/// by itself.
+/// Returns the code for a job that a limit has ended. A limit that was exceeded unseen counts only if the job did not
+/// fail by itself.
 fn limit_code<P>(record: &Record<P>, codes: LimitCodes) -> Option<u8> {
     let ended = |limit: &&Limit| limit.exceeded.as_ref().is_some_and(|exceeded| exceeded.ended_by.is_some());
     let unseen = |limit: &&Limit| limit.exceeded.is_some() && limit.action == LimitAction::Kill;
@@ -115,7 +114,7 @@ fn limit_code<P>(record: &Record<P>, codes: LimitCodes) -> Option<u8> {
     Some(if limit.of == Limited::ProcessRss { codes.process } else { codes.total })
 }
 
-/// A likely mistake: `--json FILE` takes FILE for the command.
+/// Returns a hint at a likely mistake: `--json FILE` takes FILE for the command.
 fn hint(error: &Error, program: &OsStr, record_on_stdout: bool) -> String {
     let program = program.to_string_lossy();
     let mistaken = matches!(error, Error::NotFound { .. } | Error::NotExecutable { .. })

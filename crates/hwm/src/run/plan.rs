@@ -71,7 +71,7 @@ impl RunPlan {
         Ok(Self { leaks, ..Self::new(job, &args.pace, args.report, args.also.with_cpu, Turn::ONLY)? })
     }
 
-    /// A plan with the options that all measurements have.
+    /// Returns a plan with the options that all measurements have.
     fn new(
         job: Job,
         pace: &PaceArgs,
@@ -101,7 +101,7 @@ impl RunPlan {
         })
     }
 
-    /// True if samples decide about a limit.
+    /// Returns whether samples decide about a limit.
     pub(super) fn has_limits(&self) -> bool {
         let Limits { total_rss_bytes, process_rss_bytes, total_pss_bytes, .. } = self.job.get_limits();
         total_rss_bytes.or(*process_rss_bytes).or(*total_pss_bytes).is_some()

@@ -17,7 +17,7 @@ use crate::{
     output::terminal::summary,
 };
 
-/// A plan for each run, all of them checked before the first one starts.
+/// Makes a plan for each run; all are checked before the first run starts.
 pub(super) fn plans(args: &RunArgs) -> anyhow::Result<Vec<RunPlan>> {
     let of = args.repeat.repeat;
     let mut plans: Vec<RunPlan> = Vec::new();
@@ -45,7 +45,7 @@ pub(super) fn plans(args: &RunArgs) -> anyhow::Result<Vec<RunPlan>> {
     Ok(plans)
 }
 
-/// `mem-{n}.json` for `mem.json`.
+/// Returns `mem-{n}.json` for `mem.json`.
 fn numbered(name: &Path) -> PathBuf {
     let mut file = name.file_stem().unwrap_or_default().to_owned();
     file.push("-{n}");
@@ -85,7 +85,7 @@ pub(super) fn run(
             break;
         }
         if session.was_asked_to_end() {
-            complain(format_args!("told to stop after run {} of {}", turn.number, turn.of));
+            complain(format_args!("stopped as requested after run {} of {}", turn.number, turn.of));
             break;
         }
         if code != 0 && !keep_going {
@@ -100,7 +100,7 @@ pub(super) fn run(
     Ok(first_failure.unwrap_or(0))
 }
 
-/// What the runs are compared by; of many runs of a large job all the rest would take much memory.
+/// Returns the figures by which runs are compared. The rest of many runs of a large job would take much memory.
 fn figures_of(mut record: Record<Rows>) -> Record<Rows> {
     record.processes = Rows::default();
     record.timeline = None;

@@ -115,12 +115,12 @@ impl Reports {
         Ok(Self { files, record_on_stdout, summary })
     }
 
-    /// The files that are written, with the options that name them.
+    /// Returns the files that are written, with the options that name them.
     pub(super) fn outputs(&self) -> impl Iterator<Item = (&'static str, &Destination)> {
         self.files.iter().map(|file| (file.option, &*file.to))
     }
 
-    /// Where the record itself goes.
+    /// Returns the target of the record itself.
     pub(super) fn record_destination(&self) -> Option<&Arc<Destination>> {
         let is_record =
             |file: &&ReportFile| matches!(&file.content, Content::Report(report) if report.is_record());
@@ -195,7 +195,7 @@ impl SummaryStyle {
     }
 }
 
-/// The file of an option that takes no standard output.
+/// Opens the file of an option that takes no standard output.
 fn file(option: &str, path: Option<&Path>, mode: NewFileMode) -> anyhow::Result<Option<Destination>> {
     match path {
         Some(path) if path.as_os_str() == "-" => {

@@ -26,7 +26,7 @@ pub(super) struct RunSession {
     /// The state of this process before the first run changed it.
     pub(super) inherited: Inherited,
     /// Keeps the records of `--save`.
-    pub(super) keeper: Option<RecordSaver>,
+    pub(super) saver: Option<RecordSaver>,
 }
 
 impl RunSession {
@@ -34,18 +34,18 @@ impl RunSession {
     pub(super) fn begin(save: Option<Save>) -> Result<Self, NotRun> {
         let signals = Signals::block().context("cannot take over the signals")?;
         let inherited = startup::inherited();
-        let keeper = save.map(RecordSaver::new).transpose().context("--save")?;
-        Ok(Self { signals, inherited, keeper })
+        let saver = save.map(RecordSaver::new).transpose().context("--save")?;
+        Ok(Self { signals, inherited, saver })
     }
 
     /// Names the records that were kept.
     pub(super) fn announce_kept(&self, is_quiet: bool) {
-        if let Some(name) = self.keeper.as_ref().and_then(RecordSaver::called).filter(|_| !is_quiet) {
+        if let Some(name) = self.saver.as_ref().and_then(RecordSaver::called).filter(|_| !is_quiet) {
             complain(format_args!("kept as {name}: hwm view {name}, hwm list"));
         }
     }
 
-    /// True if a signal asked for all of it to end.
+    /// Returns whether a signal asked the whole session to end.
     pub(super) fn was_asked_to_end(&self) -> bool {
         self.signals.asked_to_end()
     }

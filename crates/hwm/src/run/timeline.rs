@@ -28,7 +28,7 @@ const TIMELINE_HEADER: &str = "timestamp,elapsed_seconds,total_rss_kib,total_rss
     total_swap_kib,total_cpu_seconds,total_read_bytes,total_written_bytes,total_storage_read_bytes,\
     total_storage_written_bytes\n";
 
-/// If hwm is killed, at most the rows of this time and of the sample after it are lost.
+/// The time between two writes. If hwm is killed, at most the rows of this time and of the sample after it are lost.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Rows are handed over in pieces of about this size, so that a slow reader is known to read.
@@ -60,7 +60,7 @@ enum Stage {
     Stopped,
 }
 
-/// What the rows go to.
+/// The target of the rows.
 #[derive(Debug)]
 enum Out {
     /// A new file, which takes its place when the job starts.
@@ -90,7 +90,7 @@ impl TimelineFile {
         })
     }
 
-    /// The job has started: the former content goes, and the header comes. Returns a warning if that fails.
+    /// Replaces the former content by the header when the job has started. Returns a warning if that fails.
     #[must_use]
     pub(crate) fn begin(&mut self) -> Option<String> {
         let stage = mem::replace(&mut self.stage, Stage::Stopped);
@@ -218,7 +218,7 @@ impl Out {
     }
 }
 
-/// What a row shows.
+/// The figures of a row.
 #[derive(Debug, Default)]
 struct Figures {
     elapsed: Duration,
@@ -245,7 +245,7 @@ impl Figures {
     }
 }
 
-/// An unknown figure is an empty field, never 0.
+/// Returns a row of the CSV. An unknown figure is an empty field, never 0.
 fn row(time: Timestamp, figures: &Figures) -> String {
     let text = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
     let kib = |bytes: Option<u64>| text(bytes.map(|bytes| bytes / 1024));

@@ -30,7 +30,7 @@ impl Watcher {
         Self { timeline, checkpoints: json.and_then(Checkpoints::new), stderr: JobStderr::new(live, limits) }
     }
 
-    /// The job is over. Returns the timeline, whose reader may take long.
+    /// Stops the outputs when the job is over. Returns the timeline, whose reader may take long.
     pub(super) fn finish(mut self) -> Option<TimelineFile> {
         if let Some(warning) = self.checkpoints.as_mut().and_then(Checkpoints::finish) {
             self.stderr.warn(warning);
@@ -42,7 +42,7 @@ impl Watcher {
 
 impl Observer for Watcher {
     fn started(&mut self, _pid: u32) {
-        // Not before: the job would start the later.
+        // Pages are given back only now: earlier this would delay the job's start.
         page_trim::give_back();
         if let Some(warning) = self.timeline.as_mut().and_then(TimelineFile::begin) {
             self.stderr.warn(warning);

@@ -1,5 +1,5 @@
-//! Signals caught by a handler that writes them to a pipe: there is no signalfd here, and kqueue(2) does not say who sent
-//! them.
+//! Signals caught by a handler that writes them to a pipe. macOS has no signalfd, and kqueue(2) does not report the
+//! sender.
 
 use std::{
     fs::File,
@@ -12,11 +12,11 @@ use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
 
 use super::received::ReceivedSignal;
 
-/// Where the handler writes to. Never closed.
+/// The pipe that the handler writes to. It is never closed.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 
-/// What it writes: the signal, and who sent it.
-const SAID: usize = 2 * size_of::<i32>();
+/// The size of a message in the pipe: the signal, and the pid of its sender.
+const MESSAGE_BYTES: usize = 2 * size_of::<i32>();
 
 pub(super) fn take_over(watched: &[i32]) -> io::Result<File> {
     use std::os::fd::IntoRawFd;
@@ -46,28 +46,29 @@ pub(super) fn take_over(watched: &[i32]) -> io::Result<File> {
 extern "C" fn note(signal: i32, info: *const libc::siginfo_t, _: *const ()) {
     // SAFETY: with SA_SIGINFO the kernel hands over a filled siginfo_t (sigaction(2)).
     let sender = unsafe { info.as_ref() }.map_or(0, |info| info.si_pid);
-    let mut said = [0; SAID];
-    said[..4].copy_from_slice(&signal.to_ne_bytes());
-    said[4..].copy_from_slice(&sender.to_ne_bytes());
+    let mut message = [0; MESSAGE_BYTES];
+    message[..4].copy_from_slice(&signal.to_ne_bytes());
+    message[4..].copy_from_slice(&sender.to_ne_bytes());
     // SAFETY: errno is this thread's own; write is async-signal-safe and reads a live local. A full pipe loses it.
     unsafe {
         let errno = *libc::__error();
-        libc::write(PIPE.load(Relaxed), said.as_ptr().cast(), said.len());
+        libc::write(PIPE.load(Relaxed), message.as_ptr().cast(), message.len());
         *libc::__error() = errno;
     }
 }
 
 /// Waits for the next one.
 pub(super) fn next(source: &mut File) -> Option<ReceivedSignal> {
-    let mut said = [0; SAID];
-    source.read_exact(&mut said).ok()?;
-    let [signal, sender] = [&said[..4], &said[4..]].map(|part| part.try_into().map(i32::from_ne_bytes));
+    let mut message = [0; MESSAGE_BYTES];
+    source.read_exact(&mut message).ok()?;
+    let [signal, sender] = [&message[..4], &message[4..]].map(|part| part.try_into().map(i32::from_ne_bytes));
     let (signal, sender) = (signal.ok()?, sender.ok()?);
     Some(ReceivedSignal { signal, terminal: is_of_the_terminal(signal, sender) })
 }
 
-/// The kernel does not say it: a key's signal bears the pid of the terminal's program, or none. Ctrl-C and Ctrl-\\ reach
-/// the foreground only, and that program is no member of our session, while shells and scripts are.
+/// Returns whether the signal came from the terminal. The kernel does not report it: a key's signal bears the pid of
+/// the terminal's program, or none. Ctrl-C and Ctrl-\\ reach the foreground only. The terminal's program is no member
+/// of this session, while shells and scripts are.
 fn is_of_the_terminal(signal: i32, sender: i32) -> bool {
     // SAFETY: numbers in, numbers out; a terminal that is none is an error and no more.
     let (in_foreground, in_our_session) = unsafe {

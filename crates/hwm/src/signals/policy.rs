@@ -1,31 +1,32 @@
-//! What to do about a signal; knows no system.
+//! The response to a signal, independent of the system.
 
 use std::time::Instant;
 
 use super::debounce::SAME_REQUEST_WITHIN;
 
-/// What to do about a signal.
+/// The response to a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     /// The job has it already, or it is the same one again.
     Nothing,
     /// Pass it on.
     Forward,
-    /// It is the second request to stop.
+    /// The signal is the second request to stop.
     KillTree,
-    /// The job is over and writing the report hangs: let the signal end us.
+    /// The job is over and writing the report hangs: the signal ends this process.
     Leave,
 }
 
 /// Decides about signals; knows no system.
 #[derive(Debug, Default)]
 pub(super) struct Policy {
-    /// When the first TERM or HUP was passed on.
+    /// The time at which the first TERM or HUP was passed on.
     asked_to_stop: Option<Instant>,
 }
 
 impl Policy {
-    /// `stops`: the signal is TERM or HUP. `terminal`: it came from the terminal. `finished`: when the job ended.
+    /// Decides what to do. `stops`: the signal is TERM or HUP. `terminal`: it came from the terminal. `finished`: when
+    /// the job ended.
     pub(super) fn decide(
         &mut self,
         now: Instant,
@@ -60,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    const LATER: Duration = Duration::from_secs(2);
+    const PAST_DEBOUNCE: Duration = Duration::from_secs(2);
 
     #[test]
     fn terminal_signals_are_not_passed_on() {
@@ -76,7 +77,7 @@ mod tests {
         assert_eq!(policy.decide(start, true, false, None), Action::Forward);
         assert_eq!(policy.decide(start + SAME_REQUEST_WITHIN / 2, true, false, None), Action::Nothing);
         assert_eq!(policy.decide(start + SAME_REQUEST_WITHIN / 2, false, false, None), Action::Forward);
-        assert_eq!(policy.decide(start + LATER, true, false, None), Action::KillTree);
+        assert_eq!(policy.decide(start + PAST_DEBOUNCE, true, false, None), Action::KillTree);
     }
 
     #[test]
@@ -84,14 +85,14 @@ mod tests {
         let start = Instant::now();
         let mut policy = Policy::default();
         assert_eq!(policy.decide(start, false, false, None), Action::Forward);
-        assert_eq!(policy.decide(start + LATER, false, false, None), Action::Forward);
+        assert_eq!(policy.decide(start + PAST_DEBOUNCE, false, false, None), Action::Forward);
     }
 
     #[test]
-    fn after_the_job_only_a_late_signal_ends_us() {
+    fn after_the_job_only_a_late_signal_ends_hwm() {
         let ended = Instant::now();
         let mut policy = Policy::default();
         assert_eq!(policy.decide(ended + SAME_REQUEST_WITHIN / 2, false, true, Some(ended)), Action::Nothing);
-        assert_eq!(policy.decide(ended + LATER, false, true, Some(ended)), Action::Leave);
+        assert_eq!(policy.decide(ended + PAST_DEBOUNCE, false, true, Some(ended)), Action::Leave);
     }
 }

@@ -4,6 +4,6 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReceivedSignal {
     pub(super) signal: i32,
-    /// From the terminal, so to the whole process group.
+    /// True if the signal came from the terminal, so that the whole process group got it.
     pub(super) terminal: bool,
 }

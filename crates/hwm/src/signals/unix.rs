@@ -22,26 +22,26 @@ use super::{
 };
 use crate::exit;
 
-/// Those that end hwm or ask it to stop, and those that people send to a job through whoever runs it.
+/// Signals that end hwm or ask it to stop, and signals that people send to a job through the program that runs it.
 const WATCHED_SIGNALS: [i32; 7] =
     [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM];
 
 /// The watched signals, kept from this process's threads.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    /// `None` when nothing is left to watch (all were ignored when we started, as under nohup), and once it is
+    /// The descriptor to read from. `None` if all signals were ignored at the start (as under nohup), and while it is
     /// watched.
     source: Option<File>,
     now: Arc<Mutex<SignalState>>,
 }
 
-/// Who gets the signals, between this thread and the one that reads them.
+/// The receiver of the signals, shared by this thread and the one that reads them.
 #[derive(Debug, Default)]
 struct SignalState {
     to: Option<SignalTarget>,
     leaves: bool,
     policy: Policy,
-    /// When the job ended.
+    /// The time at which the job ended.
     finished: Option<Instant>,
     asked_to_end: bool,
 }
@@ -49,7 +49,7 @@ struct SignalState {
 #[derive(Debug, Clone)]
 enum SignalTarget {
     Job(Control),
-    /// A command that is called after it: our child, not waited for yet.
+    /// A command that is called after the job: a child of this process, not yet waited for.
     Command(Pid),
 }
 
@@ -59,7 +59,7 @@ impl SignalTarget {
             Self::Job(control) => control.signal(number),
             Self::Command(pid) => {
                 if let Some(signal) = Signal::from_named_raw(number) {
-                    // It may run as another user by now (setuid).
+                    // The command may run as another user by now (setuid).
                     let _ = kill_process(*pid, signal);
                 }
             }
@@ -75,13 +75,13 @@ impl SignalTarget {
 }
 
 impl Signals {
-    /// As [`take_over`].
+    /// Takes over the signals, see [`take_over`].
     pub(crate) fn block() -> io::Result<Self> {
         Ok(Self { source: take_over()?, now: Arc::default() })
     }
 
-    /// From now on signals go to this job; with `leaves`, those that ask us to end make us leave it as it is, and no other
-    /// reaches it.
+    /// Sends signals to this job from now on. With `leaves`, a signal that asks hwm to end makes it leave the job as
+    /// it is, and no other signal reaches the job.
     pub(crate) fn forward_to(&mut self, control: Control, leaves: bool) -> io::Result<()> {
         {
             let mut now = lock(&self.now);
@@ -101,7 +101,7 @@ impl Signals {
         Ok(())
     }
 
-    /// The job has ended. From now on only a report that hangs keeps us here, and a signal ends that.
+    /// Records that the job has ended. From now on a signal ends this process, but only if its report hangs.
     pub(crate) fn job_ended(&self) {
         lock(&self.now).finished = Some(Instant::now());
     }
@@ -116,7 +116,7 @@ impl Signals {
             *now = SignalState { to, asked_to_end: now.asked_to_end, ..SignalState::default() };
             (child, pid)
         };
-        // Not waited for yet, so that its pid stays its own as long as signals are sent there.
+        // The child is not waited for yet, so its pid stays its own while signals are sent there.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while waitid(WaitId::Pid(pid), options).is_err_and(|errno| errno == rustix::io::Errno::INTR) {}
         self.job_ended();
@@ -124,7 +124,7 @@ impl Signals {
         child.wait()
     }
 
-    /// Whether a signal came that ends a program unless it handles it.
+    /// Returns whether a signal came that ends a program unless it handles it.
     pub(crate) fn asked_to_end(&self) -> bool {
         lock(&self.now).asked_to_end
     }
@@ -134,8 +134,8 @@ fn lock(now: &Mutex<SignalState>) -> MutexGuard<'_, SignalState> {
     now.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes over the watched signals, to be read from the descriptor instead. To be called before any thread starts. A signal
-/// that was ignored when we started stays ignored, by us and by the job; `None` where all were.
+/// Takes over the watched signals, to be read from the descriptor instead. It must be called before any thread starts.
+/// A signal that was ignored at the start stays ignored, by hwm and by the job. Returns `None` if all were.
 pub(crate) fn take_over() -> io::Result<Option<File>> {
     let watched: Vec<i32> = WATCHED_SIGNALS.into_iter().filter(|signal| !is_ignored(*signal)).collect();
     if watched.is_empty() { Ok(None) } else { os::take_over(&watched).map(Some) }

@@ -1,4 +1,4 @@
-//! What the console says while a job runs (`SetConsoleCtrlHandler`).
+//! Events of the console while a job runs (`SetConsoleCtrlHandler`).
 
 use std::{
     io,
@@ -15,17 +15,17 @@ use windows_sys::{
 
 use super::debounce::SAME_REQUEST_WITHIN;
 
-/// The system ends us so long after it has said that the window closes, or less (5 s).
+/// The time to write a report. The system ends this process 5 s after it has reported that the window closes.
 const TIME_TO_REPORT: Duration = Duration::from_secs(4);
 
-/// What the handler, which runs in a thread of the system's, and the program know of each other.
+/// The state that the program shares with the handler, which runs in a thread of the system's.
 #[derive(Debug)]
 struct ConsoleState {
-    /// How often we were asked to end.
+    /// The number of requests to end.
     asked: u32,
-    /// When the job ended: what is asked later is asked of us.
+    /// The time when the job ended. A later request is meant for hwm.
     finished: Option<Instant>,
-    /// A job that was attached to: asked to end, we leave it as it is.
+    /// An attached job; hwm leaves it as it is when it is asked to end.
     left: Option<Control>,
 }
 
@@ -34,7 +34,7 @@ impl ConsoleState {
         Self { asked: 0, finished: None, left: None }
     }
 
-    /// With `leaves`, whoever asks us to end, or has done so already, makes us leave this job as it is.
+    /// Follows a job. With `leaves`, a request to end, even an earlier one, makes hwm leave this job as it is.
     fn follow(&mut self, job: Control, leaves: bool) {
         if leaves && self.asked > 0 {
             job.leave();
@@ -67,34 +67,34 @@ impl Signals {
         Ok(Self)
     }
 
-    /// The console tells the job itself, so nothing is passed on. With `leaves`, what asks us to end makes us leave it as
-    /// it is.
+    /// Follows a job. The console reports to the job itself, so nothing is passed on. With `leaves`, a request to end
+    /// makes hwm leave the job as it is.
     #[allow(clippy::unused_self, clippy::unnecessary_wraps)] // As elsewhere.
     pub(crate) fn forward_to(&mut self, control: Control, leaves: bool) -> io::Result<()> {
         state().follow(control, leaves);
         Ok(())
     }
 
-    /// The job has ended. From now on only a report that hangs keeps us here, and Ctrl-C ends that.
+    /// Records that the job has ended. From now on Ctrl-C ends this process, but only if its report hangs.
     #[allow(clippy::unused_self)] // The handler belongs to the process.
     pub(crate) fn job_ended(&self) {
         state().job_ended();
     }
 
-    /// Calls a command after the job, and waits for it: the console tells it itself.
+    /// Calls a command after the job, and waits for it. The console reports to the command itself.
     #[allow(clippy::unused_self)] // As above.
     pub(crate) fn call(&self, command: &mut Command) -> io::Result<ExitStatus> {
         command.status()
     }
 
-    /// Whether an end was asked for.
+    /// Returns whether an end was asked for.
     #[allow(clippy::unused_self)] // As above.
     pub(crate) fn asked_to_end(&self) -> bool {
         state().asked > 0
     }
 }
 
-/// Waits until somebody asks for the end.
+/// A wait for a request to end.
 #[derive(Debug)]
 pub(crate) struct StopRequests;
 
@@ -104,7 +104,7 @@ impl StopRequests {
         Ok(Self)
     }
 
-    /// Whether somebody has, or does so in this time.
+    /// Returns whether a request has come, or comes within this time.
     #[allow(clippy::unused_self)] // The handler belongs to the process.
     pub(crate) fn within(&self, time: Duration) -> bool {
         let waited = CHANGED.wait_timeout_while(state(), time, |state| state.asked == 0);
@@ -132,7 +132,7 @@ unsafe extern "system" fn on_event(event: u32) -> BOOL {
     if matches!(event, CTRL_C_EVENT | CTRL_BREAK_EVENT) {
         return BOOL::from(state.finished.is_none_or(|finished| finished.elapsed() < SAME_REQUEST_WITHIN));
     }
-    // The window closes, or the session: once this function returns we are ended.
+    // The window or the session closes: the system ends this process once this function returns.
     drop(state);
     std::thread::sleep(TIME_TO_REPORT);
     0
@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// What a job has become that was attached to, after all of this was done; `None` where it goes on.
+    /// Attaches to a process, applies `events`, and returns the record; `None` if the job goes on.
     fn attached(to: u32, events: impl FnOnce(&mut ConsoleState, Control)) -> Option<Record> {
         let job = Job::attach(to);
         events(&mut ConsoleState::new(), job.control());
@@ -183,7 +183,7 @@ mod tests {
         let mut state = ConsoleState::new();
         let control = Job::new("cmd").control();
         state.follow(control.clone(), false);
-        assert!(state.left.is_none(), "the console tells the job itself");
+        assert!(state.left.is_none(), "the console reports to the job itself");
         state.follow(control, true);
         state.job_ended();
         assert!(state.left.is_none() && state.finished.is_some());

@@ -1,6 +1,6 @@
 //! The names of the directories in which records are kept.
 
-/// The time and the name in that of a directory: `2026-11-21T14-09-00.123Z-4321@base`.
+/// Returns the time and the name in the name of a directory: `2026-11-21T14-09-00.123Z-4321@base`.
 pub(super) fn parts(dir: &str) -> Option<(&str, Option<&str>)> {
     let (front, name) = match dir.split_once('@') {
         Some((front, name)) => (front, Some(name)),

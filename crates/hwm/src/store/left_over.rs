@@ -1,11 +1,11 @@
-//! What an hwm that was killed while it kept a record has left behind: an empty directory, or one with half a file.
+//! The remains of an hwm that was killed while it kept a record: an empty directory, or one with half a file.
 
 use std::{ffi::OsStr, time::Duration};
 
 use super::directory_name::parts;
 use crate::files::{Directory, TEMPORARY_PREFIX, TEMPORARY_SUFFIX};
 
-/// A temporary file that has not grown for so long is nobody's: writing a record takes seconds.
+/// The age after which a temporary file that does not grow is abandoned: writing a record takes seconds.
 const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 
 /// Removes what was left behind. Another hwm that is about to fill an empty directory makes itself a new one. What cannot
@@ -19,7 +19,7 @@ pub(super) fn sweep(root: &Directory) {
                 let _ = dir.remove(&file);
             }
         }
-        // Refused where something is in it (rmdir(2)).
+        // The call fails if the directory is not empty (rmdir(2)).
         let _ = root.remove_directory(name);
     }
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_nobody_needs_goes() {
+    fn only_abandoned_directories_go() {
         let root = tempfile::tempdir().unwrap();
         let dir = |name: &str| {
             let dir = root.path().join(name);
@@ -49,13 +49,13 @@ mod tests {
         let half = dir("2026-11-21T14-09-00.124Z-4321@base");
         let half_file = fs::File::create(half.join(".hwm-abc.tmp")).unwrap();
         half_file.set_modified(SystemTime::now() - ABANDONED_AFTER * 2).unwrap();
-        // Whoever has it open keeps it on Windows.
+        // On Windows a file that a process has open cannot be removed.
         drop(half_file);
         let writing = dir("2026-11-21T14-09-00.125Z-4321");
         fs::write(writing.join(".hwm-abc.tmp"), "{").unwrap();
         let whole = dir("2026-11-21T14-09-00.126Z-4321");
         fs::write(whole.join("1.json"), "{}").unwrap();
-        let foreign = dir("not-ours");
+        let foreign = dir("foreign");
         sweep(&Directory::open_private(root.path()).unwrap());
         assert_eq!(
             [empty, half, writing, whole, foreign].map(|dir| dir.exists()),

@@ -1,4 +1,4 @@
-//! What records are called: `base`, `base~1`, `@last`, `@last~2`, `base#3`.
+//! The names of records: `base`, `base~1`, `@last`, `@last~2`, `base#3`.
 
 use std::{fmt, path::Path, str::FromStr};
 
@@ -8,7 +8,7 @@ pub(crate) struct RecordName(String);
 
 /// The longest one.
 const MAX_NAME_CHARACTERS: usize = 64;
-/// What the newest is called, whatever its name.
+/// The name that always stands for the newest record.
 const LAST_NAME: &str = "last";
 
 impl FromStr for RecordName {
@@ -43,16 +43,16 @@ impl fmt::Display for RecordName {
 pub(crate) struct RecordReference {
     /// `None`: whatever their name.
     pub(crate) name: Option<RecordName>,
-    /// So many before the newest.
+    /// The number of newer records of the name.
     pub(crate) back: usize,
     /// Which of several runs.
     pub(crate) run: Option<u32>,
-    /// It cannot be a file.
+    /// True if the reference cannot be a file.
     pub(crate) is_marked: bool,
 }
 
 impl RecordReference {
-    /// `None` for what is none.
+    /// Parses a reference; `None` if the text is none.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (rest, is_marked) = match text.strip_prefix('@') {
             Some(rest) => (rest, true),

@@ -6,12 +6,12 @@ use super::*;
 fn a_record_is_kept_although_its_directory_is_emptied_meanwhile() {
     let place = tempfile::tempdir().unwrap();
     let kept = RecordStore { root: place.path().join("records") };
-    let mut keeper = RecordSaver { place: kept.clone(), name: None, set: None };
-    keeper.keep(1, |out| out.write_all(b"{}")).unwrap();
+    let mut saver = RecordSaver { place: kept.clone(), name: None, set: None };
+    saver.keep(1, |out| out.write_all(b"{}")).unwrap();
     let set = kept.sets().unwrap().remove(0);
     let is_removed = Cell::new(false);
-    let second = keeper.keep(2, |out| {
-        // As far as another hwm comes before it removes the directory.
+    let second = saver.keep(2, |out| {
+        // This is the state in which another hwm stops before it removes the directory.
         if !is_removed.replace(true) {
             for file in fs::read_dir(&set.dir)? {
                 fs::remove_file(file?.path())?;

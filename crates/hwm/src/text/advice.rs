@@ -1,8 +1,8 @@
-//! What to do about an error of the system whose text does not say it.
+//! Advice for errors of the system whose text gives none.
 
 use std::{error::Error, io, iter};
 
-/// Advice to put behind the text of an error; empty where there is none.
+/// Returns advice to put behind the text of an error; empty if there is none.
 pub(crate) fn advice(error: &(dyn Error + 'static)) -> &'static str {
     iter::successors(Some(error), |&error| error.source())
         .filter_map(|error| error.downcast_ref::<io::Error>())

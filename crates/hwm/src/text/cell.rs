@@ -2,15 +2,15 @@
 
 use crate::text;
 
-/// How texts stand in CSV.
+/// The style of texts in CSV.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CellStyle {
-    /// Whether an apostrophe keeps a spreadsheet from taking a text for a formula.
+    /// True if an apostrophe keeps a spreadsheet from taking a text for a formula.
     pub(crate) escapes_formulas: bool,
 }
 
 impl CellStyle {
-    /// The content of a cell. Control and invisible characters are made visible, as everywhere; see
+    /// Returns the content of a cell. Control and invisible characters are made visible, as everywhere; see
     /// <https://owasp.org/www-community/attacks/CSV_Injection> for the formulas.
     pub(crate) fn cell(self, plain: &str) -> String {
         let shown = text::printable(plain);

@@ -3,8 +3,8 @@
 use crate::text;
 use highwater::gpu::{Figure, Reading};
 
-/// As it stands in a table: `≥` and `≤` where the truth lies on one side, `~` between two bounds that would be shown
-/// differently, `?` for unknown.
+/// Returns the figure for a table: `≥` and `≤` if the truth lies on one side, `~` between two bounds that would be
+/// shown differently, `?` for unknown.
 pub(crate) fn shown(figure: &Figure) -> String {
     match figure.reading {
         Reading::Known(bytes) => text::size(bytes),
@@ -16,7 +16,8 @@ pub(crate) fn shown(figure: &Figure) -> String {
     }
 }
 
-/// Whether [`shown`] marks it as a bound. Where both ends round to the same three digits, those are right.
+/// Returns whether [`shown`] marks the figure as a bound. If both ends round to the same three digits, those are
+/// right.
 pub(crate) fn is_marked(figure: &Figure) -> bool {
     match figure.reading {
         Reading::Between { lower, upper } => text::size(lower) != text::size(upper),
@@ -25,8 +26,8 @@ pub(crate) fn is_marked(figure: &Figure) -> bool {
     }
 }
 
-/// In a sentence: bounds in full.
-pub(crate) fn said(figure: &Figure) -> String {
+/// Returns the figure for a sentence, with bounds in full.
+pub(crate) fn phrase(figure: &Figure) -> String {
     match figure.reading {
         Reading::Between { lower, upper } if is_marked(figure) => {
             format!("{} to {}", text::size(lower), text::size(upper))

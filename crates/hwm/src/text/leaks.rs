@@ -1,13 +1,13 @@
-//! What is said of leaks, the same in each format.
+//! The sentences about leaks, the same in each format.
 
 use highwater::record::{Confidence, Finding, Leak, LeakSearch, Scope};
 
 use super::metric_name;
 use crate::text;
 
-/// One leak.
+/// Returns the sentence about one leak.
 pub(crate) fn sentence(leak: &Leak) -> String {
-    let whose = match (leak.scope, leak.pid, &leak.command) {
+    let owner = match (leak.scope, leak.pid, &leak.command) {
         (Scope::Total, ..) => "the job's total".to_owned(),
         (Scope::Process, Some(pid), Some(command)) => format!("pid {pid}, {}", text::printable(command)),
         (Scope::Device, ..) => format!("GPU {}", leak.id.map_or_else(|| "?".to_owned(), |id| id.to_string())),
@@ -19,7 +19,7 @@ pub(crate) fn sentence(leak: &Leak) -> String {
         _ => "how sure this is, a newer hwm can say",
     };
     format!(
-        "{whose}: {} a minute, from {} at {} to {} at {} ({sure}; floor of its {})",
+        "{owner}: {} a minute, from {} at {} to {} at {} ({sure}; floor of its {})",
         text::size(leak.bytes_per_minute),
         text::size(leak.from_bytes),
         text::duration(leak.began_seconds),
@@ -29,7 +29,7 @@ pub(crate) fn sentence(leak: &Leak) -> String {
     )
 }
 
-/// What a search without a finding means.
+/// Returns the meaning of a search without a finding.
 pub(crate) fn nothing(search: &LeakSearch) -> String {
     if !search.total_judged {
         let least = text::duration(search.min_duration_seconds);
@@ -44,13 +44,13 @@ pub(crate) fn nothing(search: &LeakSearch) -> String {
     format!("none found in {} series{short}", search.judged)
 }
 
-/// A line for each leak, or one that says what it means that there is none.
+/// Returns a line for each leak, or one that explains why there is none.
 pub(crate) fn lines<'a>(search: &LeakSearch, leaks: impl IntoIterator<Item = &'a Leak>) -> Vec<String> {
     let found: Vec<String> = leaks.into_iter().map(|leak| format!("Leak: {}", sentence(leak))).collect();
     if found.is_empty() { vec![format!("Leaks: {}", nothing(search))] } else { found }
 }
 
-/// The leaks among a record's findings.
+/// Returns the leaks among a record's findings.
 pub(crate) fn among(findings: &[Finding]) -> impl Iterator<Item = &Leak> {
     findings.iter().filter_map(|finding| match finding {
         Finding::Leak(leak) => Some(leak),

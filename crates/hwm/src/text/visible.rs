@@ -1,8 +1,8 @@
-//! Which characters must be made visible, and how: one rule for all texts that are not the program's own.
+//! The characters that must be made visible, and how: one rule for all texts that are not the program's own.
 //!
-//! A character is hidden where it shows nothing of itself, or acts on what shows it: terminals obey control characters,
-//! readers cannot tell two names apart that differ by a character without width, and characters for the direction of
-//! writing turn their neighbours. Spaces and private characters are shown as they are.
+//! A character is hidden if it shows nothing of itself, or acts on the program that shows it. Terminals obey control
+//! characters. Readers cannot distinguish two names that differ by a character without width. Characters for the
+//! direction of writing turn their neighbours. Spaces and private characters are shown as they are.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -30,7 +30,7 @@ const HIDDEN_RANGES: [(char, char); 18] = [
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Whether a character is hidden.
+/// Returns whether a character is hidden.
 pub(crate) fn is_hidden(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
@@ -54,8 +54,9 @@ pub(crate) fn push(character: char, shown: &mut String) {
     }
 }
 
-/// JSON leaves many characters as they are that a terminal obeys or that show nothing of themselves, and `##`, which CI
-/// systems take for a command anywhere in a log. They stand in strings only, where an escape means the same.
+/// Escapes characters that JSON allows but that a terminal obeys or that show nothing of themselves. It also escapes
+/// `##`, which CI systems take for a command anywhere in a log. They occur in strings only, where an escape means the
+/// same.
 pub(crate) fn escaped_json(json: &str) -> Cow<'_, str> {
     // The document's own line breaks are white space.
     let is_escaped = |character: char| character != '\n' && is_hidden(character);

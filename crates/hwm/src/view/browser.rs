@@ -17,7 +17,7 @@ use crate::files::create_temporary;
 /// How long to wait for the opener to say that it failed; some stay as long as the browser.
 const BROWSER_START_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A file for a page that nobody named. It stays: the browser reads it when it likes.
+/// Creates a file for a page without a name. It stays, as the browser may read it at any time.
 pub(crate) fn temporary() -> io::Result<PathBuf> {
     Ok(create_temporary(".html")?.into_temp_path().keep()?)
 }
@@ -59,7 +59,7 @@ fn opener(page: &Path) -> Command {
 
 #[cfg(not(any(target_os = "macos", windows)))]
 fn opener(page: &Path) -> Command {
-    // Where there is none, the start fails and says so.
+    // If the program is missing, the start fails and reports it.
     let program = helper::find("xdg-open", "HWM_XDG_OPEN").unwrap_or_else(|_| "/usr/bin/xdg-open".into());
     let mut command = Command::new(program);
     // It is a script, which finds browsers and other programs by PATH.

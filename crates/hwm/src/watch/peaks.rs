@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{output::formats::documents::HoldingDeviceEntry, process_listing::SelectedProcesses};
 
-/// Of processes and of devices.
+/// The peaks of processes and of devices.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct WatchPeaks {
     #[serde(serialize_with = "values")]
@@ -19,7 +19,7 @@ pub(super) struct WatchPeaks {
     devices: BTreeMap<u32, DeviceHighs>,
 }
 
-/// A pid may be given to another process while we watch.
+/// The key of a peak. A pid may be given to another process while hwm watches.
 type PeakKey = (u32, bool, Option<u64>, Option<DeviceId>);
 
 #[derive(Debug, Serialize)]
@@ -52,7 +52,7 @@ struct DeviceHighs {
 struct Highest<N> {
     bytes: Option<u64>,
     at: f64,
-    /// Whether every reading says "this or more", so that the peak is not below.
+    /// True if every reading says "this or more", so that the peak is not below.
     is_lower_bound: bool,
     names: std::marker::PhantomData<N>,
 }
@@ -171,7 +171,7 @@ impl WatchPeaks {
     }
 }
 
-/// A time in seconds, to the millisecond.
+/// Returns a time in seconds, to the millisecond.
 pub(super) fn thousandths(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e3).round() / 1e3
 }

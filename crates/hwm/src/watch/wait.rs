@@ -2,14 +2,14 @@
 
 use std::{io, time::Duration};
 
-/// Why waiting ended.
+/// The reason why waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WaitEnd {
     TimeUp,
     /// INT, TERM, HUP or QUIT came.
     StopRequested,
     /// The other end of standard output was closed.
-    #[cfg_attr(not(unix), allow(dead_code))] // Writing tells it there.
+    #[cfg_attr(not(unix), allow(dead_code))] // Writing reports it there.
     NobodyReads,
 }
 
@@ -45,7 +45,7 @@ impl Waiter {
         let until = Instant::now() + time;
         let stdout = io::stdout();
         loop {
-            // A closed pipe is told without being asked for (poll(2)).
+            // A closed pipe is reported without being asked for (poll(2)).
             let mut fds = vec![PollFd::new(&stdout, PollFlags::empty())];
             fds.extend(self.signals.as_ref().map(|signals| PollFd::new(signals, PollFlags::IN)));
             let left = until.saturating_duration_since(Instant::now());
@@ -64,7 +64,7 @@ impl Waiter {
     }
 
     #[cfg(windows)]
-    #[allow(clippy::unnecessary_wraps)] // It may fail elsewhere. That nobody reads, the next line tells.
+    #[allow(clippy::unnecessary_wraps)] // It may fail elsewhere. A missing reader shows at the next line.
     pub(super) fn wait(&self, time: Duration) -> io::Result<WaitEnd> {
         Ok(if self.asked.within(time) { WaitEnd::StopRequested } else { WaitEnd::TimeUp })
     }

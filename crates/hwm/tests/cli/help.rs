@@ -1,4 +1,4 @@
-//! What the help teaches.
+//! The help of the main verbs.
 
 use snapbox::{assert_data_eq, str};
 
@@ -9,11 +9,11 @@ fn help() {
     assert_data_eq!(
         stdout(&["--help"]),
         str![[r#"
-How much memory does this job use, how high did it rise, and who holds what on the GPU?
+How much memory does this job use, how high did it rise, and which processes hold GPU memory?
 
-`hwm run` runs a command, follows all its descendants, and says how much memory they used together.
-Without a command: the memory of each GPU, and the machine's RAM. Every figure says what it counts
-and how sure it is.
+`hwm run` runs a command, follows all its descendants, and reports how much memory they used
+together. Without a command: the memory of each GPU, and the machine's RAM. Every figure says what
+it counts and how certain it is.
 
 Usage: hwm [OPTIONS] [COMMAND]
 
@@ -23,14 +23,15 @@ Commands:
                comes
   ps           List the processes that hold GPU memory, on every vendor's devices
   watch        Follow what processes hold on GPUs over time, as JSON lines
-  fits         Say whether SIZE is free on a GPU now
+  fits         Check whether SIZE is free on a GPU now
   view         Look at a record: in the terminal, or as a page of charts for the browser
   export       Write a record in a format that another tool reads
-  compare      Say what grew from one record to another: the job's total, and group by group
-  ci-check     Run a command, or take a record, compare it with a baseline, and tell the CI
+  compare      Show what grew from one record to another: the job's total, and group by group
+  ci-check     Run a command, or take a record, compare it with a baseline, and report the result to
+               the CI
   leaks        Look for memory that went on growing while a job ran
   list         List the records that hwm run --save has kept, or remove some
-  doctor       Say what can be measured on this machine, and what would make the rest possible
+  doctor       Report what can be measured on this machine, and what would make the rest possible
   man          Print the man page, or write all of them into a directory
   completions  Print the completions for a shell, or write those of all shells into a directory
   help         Print this message or the help of the given subcommand(s)
@@ -61,8 +62,8 @@ Examples:
   hwm attach 4321                         follow a process that runs already
   hwm run --help                          all options of the main verb
   hwm                                     how full are the GPUs and the RAM?
-  hwm ps                                  who holds GPU memory?
-  hwm ps --all --min 1G                   who holds 1 GiB or more, of RAM or on a GPU?
+  hwm ps                                  which processes hold GPU memory?
+  hwm ps --all --min 1G                   which hold 1 GiB or more, of RAM or on a GPU?
   hwm watch --interval 1s > gpu.jsonl     the same over time
   hwm fits 8G && ./train.py               only if 8 GiB are free on a GPU
   hwm completions bash                    completions for the shell
@@ -103,7 +104,7 @@ Options:
           Write one row a process as CSV
 
       --group-csv <FILE>
-          Write one row a group as CSV: by command, and by what --group-by says
+          Write one row for each group as CSV: by command, and by the key of --group-by
 
       --timeline <FILE>
           Write one row a sample as CSV while the job runs
@@ -129,9 +130,9 @@ Options:
           Print no summary
 
       --live[=<TIME>]
-          Say on standard error how the job stands while it runs: on a terminal one line, redrawn;
-          elsewhere a line every 30 seconds. TIME sets another pace. It stands below what the job
-          writes to the same terminal
+          Show the job's present memory on standard error while it runs: on a terminal one line,
+          redrawn; elsewhere a line every 30 seconds. TIME sets another pace. It stands below what
+          the job writes to the same terminal
 
       --top <N>
           List at most N processes and N groups in the summary
@@ -222,7 +223,7 @@ Limits:
 
           Possible values:
           - kill: End the whole job: TERM, then KILL
-          - warn: Say so on standard error
+          - warn: Print a warning on standard error
           
           [default: kill]
 
@@ -255,9 +256,9 @@ Leaks:
 
 Repeating:
       --repeat <N>
-          Run the command N times, one after the other, and say the median and the spread. Each run
-          has a record of its own: {n} in the names of output files is its number. It stops at a run
-          that fails
+          Run the command N times, one after the other, and report the median and the spread. Each
+          run has a record of its own: {n} in the names of output files is its number. It stops at a
+          run that fails
 
       --keep-going
           With --repeat: go on after a run that failed. The exit code is that of the first that did,
@@ -267,7 +268,7 @@ Afterwards:
       --post-run-cmd <CMD>
           Call CMD (a line for sh; on Windows for cmd) after each run, with the record's path in
           `HWM_RECORD`, and the exit code, peaks and others in further variables (see below). If it
-          fails that is said, and changes nothing
+          fails, hwm prints a warning and changes nothing
 
       --post-run-fail
           If CMD fails and the job did not, exit with the code of CMD
@@ -296,8 +297,8 @@ Output files: {pid} (of hwm), {host}, {rank} (Slurm, OpenMPI, PMI, torchrun) and
 run) in their names are filled in. They are checked before the job starts; later trouble with them
 costs a warning, never the job's exit code.
 
---post-run-cmd is told (what is not known is not set): HWM_RECORD, HWM_EXIT_CODE, HWM_EXIT_SIGNAL,
-HWM_RUN, HWM_RUNS, HWM_DURATION_SECONDS, HWM_PROCESSES, HWM_METRIC, HWM_PEAK_BYTES,
+--post-run-cmd gets these variables (an unknown one is not set): HWM_RECORD, HWM_EXIT_CODE,
+HWM_EXIT_SIGNAL, HWM_RUN, HWM_RUNS, HWM_DURATION_SECONDS, HWM_PROCESSES, HWM_METRIC, HWM_PEAK_BYTES,
 HWM_PEAK_LOWER_BYTES, HWM_PEAK_UPPER_BYTES, HWM_PEAK_RSS_BYTES, HWM_PEAK_PSS_BYTES,
 HWM_PEAK_CGROUP_BYTES, HWM_PEAK_GPU_0_BYTES and so on, HWM_LEAKS, HWM_LIMIT_EXCEEDED. HWM_RECORD is
 the file of --json or --save; without them a temporary one. The measurement is over then: the memory

@@ -1,4 +1,4 @@
-//! What the help of the verbs that only look teaches.
+//! The help of the verbs that only show figures.
 
 use snapbox::{assert_data_eq, str};
 
@@ -11,9 +11,10 @@ fn help_of_ps() {
         str![[r#"
 List the processes that hold GPU memory, on every vendor's devices.
 
-One row a process and device: memory on the card (VRAM), system RAM mapped for the GPU (GTT; part of
-it may be in RSS too, so never add them), and who it is. What is unknown is shown as ? and explained
-on standard error, where one line always says how many there are and whether that is all.
+One row for each process and device: memory on the card (VRAM), system RAM mapped for the GPU (GTT;
+part of it may be in RSS too, so never add them), user and name. An unknown value is shown as ? and
+explained on standard error, where one line always gives the number of processes and whether the
+list is complete.
 
 Usage: hwm ps [OPTIONS]
 
@@ -62,7 +63,7 @@ Options:
           Print help (see a summary with '-h')
 
 Examples:
-  hwm ps                          who holds GPU memory
+  hwm ps                          which processes hold GPU memory
   hwm ps --min 1G --sort rss      the large ones, by their RAM
   hwm ps --device 0 --filter python
   hwm ps --all --min 500M         every process that holds 500 MiB somewhere, RAM included
@@ -150,7 +151,7 @@ fn help_of_fits() {
     assert_data_eq!(
         stdout(&["fits", "--help"]),
         str![[r#"
-Say whether SIZE is free on a GPU now.
+Check whether SIZE is free on a GPU now.
 
 Without --device: on any single one. What a program needs beside its data is not counted: a CUDA
 context takes some hundred MiB, and free memory may lie in pieces.
@@ -175,12 +176,12 @@ Options:
           Print help (see a summary with '-h')
 
 Examples:
-  hwm fits 8G                         on any GPU; the line says on which
+  hwm fits 8G                         on any GPU; the line names it
   hwm fits 12GiB --device 1
   hwm fits 8G && ./train.py           only if it fits
   until hwm fits 8G; do sleep 60; done
 
-Exit codes: 0 yes; 1 no; 2 unknown (a driver does not say what is free), or bad usage.
+Exit codes: 0 yes; 1 no; 2 unknown (a driver does not report its free memory), or bad usage.
 
 "#]]
     );
@@ -193,9 +194,9 @@ fn help_of_view() {
         str![[r#"
 Look at a record: in the terminal, or as a page of charts for the browser.
 
-The terminal shows what the summary says, and draws the memory over time: the total, the largest
-processes, and the groups. The page is one file that needs no network: memory over time by process
-or group, a lane for each process, and a table that follows the moment or the range that is chosen.
+The terminal shows the summary, and draws the memory over time: the total, the largest processes,
+and the groups. The page is one file that needs no network: memory over time by process or group, a
+lane for each process, and a table that follows the moment or the range that is chosen.
 
 Usage: hwm view [OPTIONS] <RECORD> [OTHER]
 

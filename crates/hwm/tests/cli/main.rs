@@ -1,4 +1,4 @@
-//! What the built command prints and how it exits, where no job is run.
+//! The output and the exit codes of the built command, without a job.
 #![allow(clippy::needless_raw_string_hashes)] // snapbox writes its snapshots with them
 
 mod help;
@@ -20,7 +20,7 @@ fn stdout(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Standard error of a call that must fail with `code`, in one line.
+/// Returns the standard error of a call that must fail with `code`, in one line.
 fn complaint(code: i32, args: &[&str]) -> String {
     let output = hwm(args);
     let text = String::from_utf8(output.stderr).expect("text");

@@ -1,4 +1,4 @@
-//! Mistakes that people make: one line that says what and how to mend it.
+//! Mistakes that people make: one line with the fault and its remedy.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The job's code passes through; our own failures have codes of their own.
+//! The job's code passes through; failures of hwm itself have codes of their own.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
@@ -29,18 +29,18 @@ fn start(program: &str) -> (Option<i32>, String) {
 
 #[test]
 fn not_found_and_not_executable() {
-    let (code, said) = start("no-such-program-anywhere");
-    assert_eq!(code, Some(127), "{said}");
-    assert!(said.contains("no-such-program-anywhere"), "{said}");
+    let (code, printed) = start("no-such-program-anywhere");
+    assert_eq!(code, Some(127), "{printed}");
+    assert!(printed.contains("no-such-program-anywhere"), "{printed}");
 
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("plain");
     fs::write(&file, "not a program").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    let (code, said) = start(file.to_str().unwrap());
-    assert_eq!(code, Some(126), "{said}");
-    let (code, said) = start(dir.path().to_str().unwrap());
-    assert_eq!(code, Some(126), "a directory: {said}");
+    let (code, printed) = start(file.to_str().unwrap());
+    assert_eq!(code, Some(126), "{printed}");
+    let (code, printed) = start(dir.path().to_str().unwrap());
+    assert_eq!(code, Some(126), "a directory: {printed}");
 }
 
 #[test]
@@ -63,10 +63,10 @@ fn bad_usage_is_125_and_starts_nothing() {
     ];
     for options in bad {
         let output = output(&mut hwm(options, &script));
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(125), "{options:?}: {said}");
-        assert!(!said.trim().is_empty(), "{options:?} says nothing");
-        assert!(!said.contains("panicked"), "{options:?}: {said}");
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(125), "{options:?}: {printed}");
+        assert!(!printed.trim().is_empty(), "{options:?} prints nothing");
+        assert!(!printed.contains("panicked"), "{options:?}: {printed}");
         assert!(!started.exists(), "{options:?} started the job");
     }
     for command in [&["run"][..], &["run", "--"], &["run", "--", ""]] {

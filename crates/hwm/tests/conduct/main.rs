@@ -1,4 +1,5 @@
-//! How `hwm run` behaves towards its job and its caller: exit codes, what the job finds, signals, failing outputs.
+//! The conduct of `hwm run` towards its job and its caller: exit codes, the state that the job finds, signals, failing
+//! outputs.
 #![cfg(target_os = "linux")]
 
 #[path = "../programs/default_signals.rs"]
@@ -19,10 +20,10 @@ use std::{
 
 use default_signals::with_default_signals;
 
-/// Far longer than anything here takes; only so that a failure ends.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A time far longer than any step here takes, so that a failure ends.
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// `hwm run OPTIONS -- sh -c SCRIPT`.
+/// Returns `hwm run OPTIONS -- sh -c SCRIPT`.
 fn hwm(options: &[&str], script: &str) -> Command {
     let mut hwm = Command::new(env!("CARGO_BIN_EXE_hwm"));
     hwm.arg("run").args(options).args(["--", "sh", "-c", script]).stdin(Stdio::null());
@@ -42,7 +43,7 @@ fn stderr(output: &Output) -> String {
 fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        assert!(start.elapsed() < FAILURE_TIMEOUT, "never: {what}");
         thread::sleep(Duration::from_millis(10));
     }
 }
@@ -50,7 +51,7 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
 fn wait(child: &mut Child) -> ExitStatus {
     let mut status = None;
     until("hwm ends", || {
-        status = child.try_wait().expect("it is our child");
+        status = child.try_wait().expect("it is a child of this process");
         status.is_some()
     });
     status.expect("just seen")

@@ -18,7 +18,7 @@ fn a_closed_stdout_is_no_panic() {
 }
 
 #[test]
-fn a_closed_stdout_reaches_the_job_as_without_us() {
+fn a_closed_stdout_reaches_the_job_as_without_hwm() {
     // `yes` dies by SIGPIPE: 141, as in `yes | head -1` with pipefail.
     let mut child = hwm(&["-q"], "exec yes").stdout(Stdio::piped()).spawn().expect("hwm starts");
     drop(child.stdout.take());
@@ -29,10 +29,10 @@ fn a_closed_stdout_reaches_the_job_as_without_us() {
 fn a_full_disk_costs_a_warning() {
     for options in [&["--csv", "/dev/full"][..], &["--timeline", "/dev/full"], &["--json=/dev/full"]] {
         let output = output(&mut hwm(&[&["-q"], options].concat(), "sleep 0.2; exit 3"));
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(3), "{options:?}: {said}");
-        assert!(said.contains("/dev/full"), "{options:?}: no warning: {said}");
-        assert!(!said.contains("panicked"), "{options:?}: {said}");
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(3), "{options:?}: {printed}");
+        assert!(printed.contains("/dev/full"), "{options:?}: no warning: {printed}");
+        assert!(!printed.contains("panicked"), "{options:?}: {printed}");
     }
 }
 
@@ -71,7 +71,7 @@ fn the_file_size_limit_ends_commands_after_the_run_as_without_hwm() {
 }
 
 #[test]
-fn too_few_open_files_are_said_to_be_that() {
+fn too_few_open_files_are_reported_as_such() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a.json");
     let json = format!("--json={}", file.display());
@@ -142,7 +142,7 @@ fn the_columns_that_memwatch_scripts_read() {
 }
 
 #[test]
-fn the_same_command_in_quiet_says_nothing() {
+fn the_same_command_in_quiet_prints_nothing() {
     let output = output(&mut hwm(&["-q"], ":"));
     assert_eq!((stderr(&output).as_str(), output.stdout.as_slice()), ("", &b""[..]));
 }

@@ -1,10 +1,10 @@
-//! The job finds everything as it would without us.
+//! The job finds everything as it would without hwm.
 
 use std::{fs, io, os::unix::process::CommandExt, path::Path, process::Command, process::Stdio};
 
-/// Says what a shell finds at its start. Each line is written by a program of its own, so that the shell's
+/// A script that prints the state of a shell at its start. A program of its own writes each line, so that the shell's
 /// descriptors stay as they were.
-const STATE: &str = r#"
+const STATE_SCRIPT: &str = r#"
 for n in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
     echo "fd $n" >> "$STATE"
     readlink /proc/$$/fd/$n >> "$STATE"
@@ -18,10 +18,10 @@ env | sort >> "$STATE"
 "#;
 
 /// Signals as a plain C program finds them: a shell clears its mask, and Rust's runtime ignores SIGPIPE.
-const SIGNALS: [&str; 4] =
+const SIGNAL_STATE_COMMAND: [&str; 4] =
     ["grep", "-E", "^(SigBlk|SigIgn|SigPnd|ShdPnd|NoNewPrivs|Seccomp):", "/proc/self/status"];
 
-/// What `prepare` makes of a process just before it becomes hwm or the job.
+/// A function that changes a process just before it becomes hwm or the job.
 type Prepare = fn() -> io::Result<()>;
 
 fn found_by(command: &mut Command, dir: &Path, prepare: Prepare) -> String {
@@ -37,10 +37,10 @@ fn found_by(command: &mut Command, dir: &Path, prepare: Prepare) -> String {
     fs::read_to_string(&state).unwrap_or_default() + &fs::read_to_string(&printed).unwrap()
 }
 
-/// Runs `job` without hwm and with it, and compares what it says.
+/// Runs `job` without hwm and with it, and compares what it prints.
 fn compare(options: &[&str], job: &[&str], prepare: Prepare) {
     compare_in(&["--no-cgroup"], options, job, prepare, str::to_owned);
-    // What a group of its own and a filter change, and nothing else: its cgroup's name, and the filter itself.
+    // A cgroup of its own and a filter change only two things: the cgroup's name, and the filter itself.
     compare_in(&["--exact"], options, job, prepare, |found| {
         let kept =
             found.lines().filter(|line| !line.starts_with("NoNewPrivs:") && !line.starts_with("Seccomp:"));
@@ -61,8 +61,8 @@ fn compare_in(
     hwm.arg("run").args(mode).args(options).arg("--").args(job);
     let with = found_by(&mut hwm, dir.path(), prepare);
     let [without, with] = [without, with].map(|found| apart_from_what_must_differ(&found));
-    assert!(without.contains("SigBlk") || without.contains("Max open files"), "the job said nothing");
-    // Only the lines that differ: the environment is nobody's business.
+    assert!(without.contains("SigBlk") || without.contains("Max open files"), "the job printed nothing");
+    // Only the lines that differ are shown: the environment may hold secrets.
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let (without, with) = (lines(&without), lines(&with));
     let lost: Vec<_> = without.iter().filter(|line| !with.contains(line)).collect();
@@ -71,14 +71,14 @@ fn compare_in(
 }
 
 fn same(options: &[&str], prepare: Prepare) {
-    compare(options, &["sh", "-c", STATE], prepare);
+    compare(options, &["sh", "-c", STATE_SCRIPT], prepare);
 }
 
 fn same_signals(prepare: Prepare) {
-    compare(&["-q"], &SIGNALS, prepare);
+    compare(&["-q"], &SIGNAL_STATE_COMMAND, prepare);
 }
 
-/// sigaction(2) itself: glibc keeps 32 and 33 from its callers.
+/// Calls sigaction(2) itself: glibc keeps 32 and 33 from its callers.
 fn set_action(signal: libc::c_int, action: libc::sighandler_t) {
     let kernel_sigaction: [usize; 4] = [action, 0, 0, 0];
     // SAFETY: handler, flags, restorer and mask, as the kernel lays them out; no old action wanted.
@@ -94,7 +94,7 @@ fn set_action(signal: libc::c_int, action: libc::sighandler_t) {
 }
 
 fn block(signals: &[libc::c_int]) {
-    // SAFETY: a set of our own.
+    // SAFETY: the set is local.
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
@@ -192,7 +192,7 @@ fn limits_nice_and_umask() {
     same(&["-q"], || {
         let files = libc::rlimit { rlim_cur: 64, rlim_max: 512 };
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: plain calls on values of ours.
+        // SAFETY: plain calls on local values.
         unsafe {
             libc::setrlimit(libc::RLIMIT_NOFILE, &raw const files);
             libc::setrlimit(libc::RLIMIT_CORE, &raw const none);

@@ -17,11 +17,11 @@ use crate::{hwm, lines, record, until, wait};
 
 fn send(child: &Child, signal: libc::c_int) {
     let pid = libc::pid_t::try_from(child.id()).unwrap();
-    // SAFETY: our own child, not yet waited for.
+    // SAFETY: a child of this process, not yet waited for.
     unsafe { libc::kill(pid, signal) };
 }
 
-/// A job that writes a line to `caught` for each `signal` and ends with 7 a while after the first.
+/// Returns a job that writes a line to `caught` for each `signal` and ends with 7 a while after the first.
 fn catcher(signal: &str, dir: &Path) -> String {
     let dir = dir.display();
     format!(
@@ -34,22 +34,22 @@ fn catcher(signal: &str, dir: &Path) -> String {
 #[test]
 fn ctrl_c_reaches_the_job_once_and_is_reported() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut ours, mut theirs) = (-1, -1);
+    let (mut keyboard, mut terminal) = (-1, -1);
     // SAFETY: room for two descriptors; name, termios and size are not wanted.
     let opened = unsafe {
         libc::openpty(
-            &raw mut ours,
-            &raw mut theirs,
+            &raw mut keyboard,
+            &raw mut terminal,
             std::ptr::null_mut(),
             std::ptr::null_mut(),
             std::ptr::null_mut(),
         )
     };
     assert_eq!(opened, 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: just opened, and owned by nobody else.
-    let (mut ours, theirs) = unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
+    // SAFETY: just opened, and nothing else owns them.
+    let (mut keyboard, terminal) = unsafe { (File::from_raw_fd(keyboard), OwnedFd::from_raw_fd(terminal)) };
     let mut hwm = hwm(&[], &catcher("INT", dir.path()));
-    hwm.stdin(theirs.try_clone().unwrap()).stdout(theirs.try_clone().unwrap()).stderr(theirs);
+    hwm.stdin(terminal.try_clone().unwrap()).stdout(terminal.try_clone().unwrap()).stderr(terminal);
     // SAFETY: system calls only. The terminal becomes that of a new session, as under a real one.
     unsafe {
         hwm.pre_exec(|| {
@@ -61,11 +61,11 @@ fn ctrl_c_reaches_the_job_once_and_is_reported() {
     let mut child = hwm.spawn().unwrap();
     drop(hwm);
     until("the job is ready", || dir.path().join("ready").exists());
-    std::io::Write::write_all(&mut ours, b"\x03").unwrap();
+    std::io::Write::write_all(&mut keyboard, b"\x03").unwrap();
     let reader = thread::spawn(move || {
         let mut shown = Vec::new();
         // Ends with EIO when the last holder of the terminal has gone: pty(7).
-        let _ = ours.read_to_end(&mut shown);
+        let _ = keyboard.read_to_end(&mut shown);
         String::from_utf8_lossy(&shown).into_owned()
     });
     let status = wait(&mut child);
@@ -86,11 +86,11 @@ fn term_and_hup_are_forwarded_once_and_reported() {
         until("the job is ready", || dir.path().join("ready").exists());
         send(&child, signal);
         let status = wait(&mut child);
-        let mut said = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        assert_eq!(status.code(), Some(7), "{name}: {said}");
-        assert_eq!(lines(&dir.path().join("caught")), 1, "{name}: {said}");
-        assert!(said.contains("RSS"), "{name}: no report: {said}");
+        let mut printed = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
+        assert_eq!(status.code(), Some(7), "{name}: {printed}");
+        assert_eq!(lines(&dir.path().join("caught")), 1, "{name}: {printed}");
+        assert!(printed.contains("RSS"), "{name}: no report: {printed}");
         let record = record(&json);
         assert_eq!(record["complete"], true);
         assert_eq!(record["exit"]["code"], 7);
@@ -119,7 +119,7 @@ fn a_second_term_kills_children_of_children() {
     let mut child = hwm.env("DEAF", deaf).env("MIDDLE", middle).spawn().unwrap();
     until("all three live", || lines(&pids) == 3);
     send(&child, libc::SIGTERM);
-    // The first is ignored by all of them; a second one counts from a second later.
+    // All of them ignore the first signal; a second one counts from a second later.
     thread::sleep(Duration::from_millis(1300));
     assert!(child.try_wait().unwrap().is_none(), "the first TERM ended it");
     send(&child, libc::SIGTERM);

@@ -4,11 +4,11 @@ use super::{hwm, output};
 
 #[test]
 fn what_reading_arguments_took_is_given_back() {
-    // The job's parent is hwm. By then it was larger than it is.
-    let said = output(&mut hwm(&["-q"], "sleep 0.1; grep -E '^(VmHWM|VmRSS):' /proc/$PPID/status"));
-    let said = String::from_utf8(said.stdout).expect("text");
+    // The job's parent is hwm, which was larger before than it is now.
+    let printed = output(&mut hwm(&["-q"], "sleep 0.1; grep -E '^(VmHWM|VmRSS):' /proc/$PPID/status"));
+    let printed = String::from_utf8(printed.stdout).expect("text");
     let kib = |name: &str| -> u64 {
-        let line = said.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+        let line = printed.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     };
     let (mark, now) = (kib("VmHWM:"), kib("VmRSS:"));

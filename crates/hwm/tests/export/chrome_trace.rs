@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::made::{FOREIGN, MIB, PEAK, SAMPLED, checkpoint, crowd, export, nothing, record, violations};
+use crate::made::{
+    HOSTILE_COMMAND, MIB, PEAK_BYTES, SAMPLED_PEAK_BYTES, checkpoint, crowd, export, nothing, record,
+    violations,
+};
 
 const SCHEMA: &str = include_str!("chrome-trace.schema.json");
 
-/// The trace of a record, which keeps to the schema.
+/// Returns the trace of a record, which keeps to the schema.
 fn trace(record: &Value) -> Value {
     let text = export(record, "chrome-trace");
     assert!(!text.contains(['\u{1b}', '\u{202e}']), "a terminal would obey");
@@ -19,7 +22,7 @@ fn events<'a>(trace: &'a Value, ph: &'a str) -> impl Iterator<Item = &'a Value> 
     trace["traceEvents"].as_array().expect("a list").iter().filter(move |event| event["ph"] == ph)
 }
 
-/// Moment and value of a counter's events.
+/// Returns moment and value of a counter's events.
 fn counter(trace: &Value, pid: &Value, name: &str) -> Vec<(f64, u64)> {
     events(trace, "C")
         .filter(|event| event["pid"] == *pid && event["name"] == name)
@@ -29,7 +32,7 @@ fn counter(trace: &Value, pid: &Value, name: &str) -> Vec<(f64, u64)> {
         .collect()
 }
 
-/// The track of the process with this name.
+/// Returns the track of the process with this name.
 fn track<'a>(trace: &'a Value, name: &str) -> &'a Value {
     let is_it = |event: &&Value| event["name"] == "process_name" && event["args"]["name"] == name;
     &events(trace, "M").find(is_it).unwrap_or_else(|| panic!("no {name}"))["pid"]
@@ -40,10 +43,10 @@ fn the_peak_comes_back() {
     let trace = trace(&record());
     let job = &trace["traceEvents"][0]["pid"];
     let highest = counter(&trace, job, "RSS").into_iter().map(|(_, bytes)| bytes).max();
-    assert_eq!(highest, Some(SAMPLED));
+    assert_eq!(highest, Some(SAMPLED_PEAK_BYTES));
     let peak = events(&trace, "X").find(|event| event["name"] == "peak of the total RSS").expect("marked");
     assert_eq!((peak["ts"].as_f64(), peak["dur"].as_f64()), (Some(1.5e6), Some(0.5e6)));
-    assert_eq!(peak["args"]["bytes"], PEAK);
+    assert_eq!(peak["args"]["bytes"], PEAK_BYTES);
     assert_eq!(peak["args"]["certainty"], "bounded");
     assert_eq!(trace["otherData"]["peak"]["rss"]["upper_rigorous"], false);
     let limit = events(&trace, "i").find(|event| event["name"] == "limit exceeded").expect("marked");
@@ -57,7 +60,7 @@ fn a_peak_that_a_sample_gave_is_an_instant() {
     record["peak"]["rss"]["between_seconds"] = Value::Null;
     let trace = trace(&record);
     let peak = events(&trace, "i").find(|event| event["name"] == "peak of the total RSS").expect("marked");
-    assert_eq!((peak["ts"].as_f64(), peak["args"]["bytes"].as_u64()), (Some(1e6), Some(PEAK)));
+    assert_eq!((peak["ts"].as_f64(), peak["args"]["bytes"].as_u64()), (Some(1e6), Some(PEAK_BYTES)));
 }
 
 #[test]
@@ -67,7 +70,7 @@ fn unknown_is_left_out_and_the_dead_hold_nothing() {
     assert_eq!(make, 100);
     let known = [(0.0, 10 * MIB), (1e6, 20 * MIB), (3e6, 19 * MIB), (3.5e6, 0)];
     assert_eq!(counter(&trace, make, "RSS"), known);
-    // Still running: no end, so nothing says that it holds nothing.
+    // The process still runs, so no event shows an end.
     assert_eq!(counter(&trace, track(&trace, "daemon"), "RSS"), [(3e6, MIB)]);
     let life = events(&trace, "X").find(|event| event["name"] == "ld").expect("a life");
     assert_eq!(life["args"]["peak"]["rss"], Value::Null);
@@ -77,7 +80,7 @@ fn unknown_is_left_out_and_the_dead_hold_nothing() {
 #[test]
 fn each_process_has_a_track_of_its_own() {
     let trace = trace(&record());
-    let names = ["make", FOREIGN, "ld", "daemon"];
+    let names = ["make", HOSTILE_COMMAND, "ld", "daemon"];
     let mut tracks: Vec<u64> =
         names.iter().map(|name| track(&trace, name).as_u64().expect("a number")).collect();
     assert_eq!(tracks[..2], [100, 101]);

@@ -2,11 +2,14 @@
 
 use serde_json::Value;
 
-use crate::made::{FOREIGN, MIB, PEAK, SAMPLED, checkpoint, crowd, export, nothing, record, violations};
+use crate::made::{
+    HOSTILE_COMMAND, MIB, PEAK_BYTES, SAMPLED_PEAK_BYTES, checkpoint, crowd, export, nothing, record,
+    violations,
+};
 
 const SCHEMA: &str = include_str!("firefox-profile.schema.json");
 
-/// The profile of a record, which keeps to the schema; in each table all columns have its length.
+/// Returns the profile of a record, which keeps to the schema; in each table all columns have its length.
 fn profile(record: &Value) -> Value {
     let text = export(record, "firefox-profiler");
     assert!(!text.contains(['\u{1b}', '\u{202e}']), "a terminal would obey");
@@ -29,7 +32,7 @@ fn profile(record: &Value) -> Value {
     profile
 }
 
-/// What the profiler draws: the sums over a counter's deltas, with their moments in milliseconds.
+/// Returns what the profiler draws: the sums over a counter's deltas, with their moments in milliseconds.
 fn drawn(profile: &Value, process: &str, counter: &str) -> Vec<(f64, f64)> {
     let threads = profile["threads"].as_array().expect("a list");
     let is_it = |found: &&Value| {
@@ -52,7 +55,7 @@ fn drawn(profile: &Value, process: &str, counter: &str) -> Vec<(f64, f64)> {
     sums(numbers("timeDeltas")).zip(sums(numbers("count"))).collect()
 }
 
-/// Name and fields of the markers of a process's thread.
+/// Returns name and fields of the markers of a process's thread.
 fn markers(profile: &Value, process: &str) -> Vec<(String, Value)> {
     let threads = profile["threads"].as_array().expect("a list");
     let is_it =
@@ -80,11 +83,11 @@ fn the_peak_comes_back() {
     let profile = profile(&record());
     let total = drawn(&profile, "whole job", "RSS");
     let highest = total.iter().map(|&(_, bytes)| bytes).fold(0.0, f64::max);
-    assert!((highest - SAMPLED as f64).abs() < 0.5, "{total:?}");
+    assert!((highest - SAMPLED_PEAK_BYTES as f64).abs() < 0.5, "{total:?}");
     let markers = markers(&profile, "whole job");
     let (_, peak) = markers.iter().find(|(name, _)| name == "peak of the total RSS").expect("marked");
     let text = peak["text"].as_str().expect("text");
-    assert!(text.contains(&format!("({PEAK} bytes)")) && text.contains("at least 300 MiB"), "{text}");
+    assert!(text.contains(&format!("({PEAK_BYTES} bytes)")) && text.contains("at least 300 MiB"), "{text}");
     let (_, measured) = markers.iter().find(|(name, _)| name == "measured").expect("marked");
     assert!(measured["text"].as_str().expect("text").contains("missing: PSS"), "{measured}");
 }
@@ -101,7 +104,7 @@ fn lines_begin_and_end_with_their_process() {
 }
 
 #[test]
-fn what_is_unknown_is_said() {
+fn unknown_figures_are_marked() {
     let profile = profile(&record());
     let markers = markers(&profile, "ld");
     let [(name, life)] = &markers[..] else { panic!("{markers:?}") };
@@ -118,7 +121,7 @@ fn the_job_has_all_lives() {
     let markers = markers(&profile, "whole job");
     let lives: Vec<_> =
         markers.iter().filter(|(_, data)| data["type"] == "\"process\"").map(|(name, _)| name).collect();
-    assert_eq!(lives, ["make", FOREIGN, "ld", "daemon"]);
+    assert_eq!(lives, ["make", HOSTILE_COMMAND, "ld", "daemon"]);
 }
 
 #[test]

@@ -8,16 +8,16 @@ use tempfile::TempDir;
 
 pub(crate) const MIB: u64 = 1 << 20;
 
-/// The highest total of [`record`] in its timeline; the marks say that it was more.
-pub(crate) const SAMPLED: u64 = 300 * MIB;
+/// The highest total of [`record`] in its timeline. By the high-water marks the peak was higher.
+pub(crate) const SAMPLED_PEAK_BYTES: u64 = 300 * MIB;
 /// The peak of [`record`].
-pub(crate) const PEAK: u64 = 310 * MIB;
+pub(crate) const PEAK_BYTES: u64 = 310 * MIB;
 
 /// A name that would do harm in HTML, on a terminal and in CSV.
-pub(crate) const FOREIGN: &str = "<script>alert(\"1\")</script>\u{1b}[31m,=1+1\u{202e}";
+pub(crate) const HOSTILE_COMMAND: &str = "<script>alert(\"1\")</script>\u{1b}[31m,=1+1\u{202e}";
 
-/// A record with what formats get wrong: two processes with one pid, a foreign name, unknown figures, one that is still
-/// running, a device, the small processes together.
+/// Returns a record with cases that formats get wrong: two processes with one pid, a hostile command, unknown figures,
+/// a process that is still running, a device, small processes that are counted together.
 pub(crate) fn record() -> Value {
     let mib = |values: &[Option<u64>]| -> Vec<Option<u64>> {
         values.iter().map(|value| value.map(|mib| mib * MIB)).collect()
@@ -36,7 +36,7 @@ pub(crate) fn record() -> Value {
             "name": "build-7", "os": "linux", "kernel": "6.18.44", "cpus": 2, "memory_bytes": 25_277_444_096_u64,
             "container_limit_bytes": null, "rank": null,
         },
-        "command": ["make", "-j2", FOREIGN],
+        "command": ["make", "-j2", HOSTILE_COMMAND],
         "start_time": "2025-11-20T18:02:34Z",
         "end_time": "2025-11-20T18:02:38Z",
         "duration_seconds": 4.0,
@@ -45,10 +45,10 @@ pub(crate) fn record() -> Value {
         "samples": 4,
         "exit": {"code": 0, "signal": null, "signal_name": null, "cause": "exited"},
         "primary_metric": "rss",
-        "max_total_rss_kib": PEAK / 1024,
+        "max_total_rss_kib": PEAK_BYTES / 1024,
         "peak": {
             "rss": {
-                "bytes": PEAK, "lower_bytes": SAMPLED, "upper_bytes": PEAK + 5 * MIB, "lower_rigorous": true,
+                "bytes": PEAK_BYTES, "lower_bytes": SAMPLED_PEAK_BYTES, "upper_bytes": PEAK_BYTES + 5 * MIB, "lower_rigorous": true,
                 "upper_rigorous": false, "slack_bytes": null, "certainty": "bounded", "at_seconds": null,
                 "between_seconds": [1.5, 2.0],
             },
@@ -64,7 +64,7 @@ pub(crate) fn record() -> Value {
         },
         "processes": [
             process(100, 1, "make", Some(20), 0.0, Some(3.5)),
-            process(101, 100, FOREIGN, Some(280), 0.5, Some(2.0)),
+            process(101, 100, HOSTILE_COMMAND, Some(280), 0.5, Some(2.0)),
             process(101, 100, "ld", None, 2.25, Some(3.25)),
             process(0, 100, "daemon", Some(1), 2.5, None),
         ],
@@ -72,7 +72,7 @@ pub(crate) fn record() -> Value {
         "limits": [{
             "of": "total_rss", "limit_bytes": 250 * MIB, "action": "warn",
             "exceeded": {
-                "bytes": 300 * MIB, "highest_bytes": 300 * MIB, "at_seconds": 1.0, "pid": 101, "command": FOREIGN,
+                "bytes": 300 * MIB, "highest_bytes": 300 * MIB, "at_seconds": 1.0, "pid": 101, "command": HOSTILE_COMMAND,
                 "ended_by": null,
             },
         }],
@@ -115,7 +115,7 @@ pub(crate) fn process(
     })
 }
 
-/// A checkpoint: the job had not ended when it was written.
+/// Returns a checkpoint: the job had not ended when it was written.
 pub(crate) fn checkpoint() -> Value {
     let mut record = record();
     record["complete"] = json!(false);
@@ -124,7 +124,7 @@ pub(crate) fn checkpoint() -> Value {
     record
 }
 
-/// Nothing was seen of the job, and it took no time.
+/// Returns a record of a job without a sample, which took no time.
 pub(crate) fn nothing() -> Value {
     let mut record = record();
     record["duration_seconds"] = json!(0.0);
@@ -136,7 +136,7 @@ pub(crate) fn nothing() -> Value {
     record
 }
 
-/// Ten thousand processes one after the other, a second each.
+/// Returns a record of ten thousand processes one after the other, a second each.
 pub(crate) fn crowd() -> Value {
     let mut record = record();
     let count = 10_000;
@@ -182,7 +182,7 @@ impl Place {
     }
 }
 
-/// The export of a record in this format, from standard output.
+/// Returns the export of a record in this format, from standard output.
 pub(crate) fn export(record: &Value, format: &str) -> String {
     let place = Place::with("mem.json", record);
     let output = place.command(&["export", "mem.json", "--format", format]).output().expect("runs");
@@ -190,7 +190,7 @@ pub(crate) fn export(record: &Value, format: &str) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Everything that a document does not meet of a schema of this directory.
+/// Returns everything by which a document violates a schema of this directory.
 pub(crate) fn violations(schema: &str, document: &Value) -> Vec<String> {
     let schema: Value = serde_json::from_str(schema).expect("a schema is JSON");
     let validator = jsonschema::validator_for(&schema).expect("a schema");

@@ -1,11 +1,11 @@
-//! What users get wrong, and records that cannot be read: one clear line, and nothing lost.
+//! Mistakes of users, and records that cannot be read: one clear line, and nothing lost.
 
 use serde_json::json;
 use snapbox::{assert_data_eq, str};
 
 use crate::made::{Place, checkpoint, record};
 
-/// Exit code and standard error.
+/// Returns exit code and standard error.
 fn complaint(place: &Place, args: &[&str]) -> String {
     let output = place.command(args).output().expect("runs");
     let code = output.status.code().map_or("none".to_owned(), |code| code.to_string());
@@ -96,7 +96,7 @@ exit code 2
 }
 
 #[test]
-fn a_checkpoint_is_said_to_be_one() {
+fn a_checkpoint_is_reported_as_one() {
     let place = Place::with("mem.json", &checkpoint());
     assert_data_eq!(
         complaint(&place, &["export", "mem.json", "--format", "csv"]),

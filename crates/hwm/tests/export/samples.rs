@@ -1,6 +1,6 @@
 //! CSV, read back.
 
-use crate::made::{FOREIGN, SAMPLED, checkpoint, export, nothing, record};
+use crate::made::{HOSTILE_COMMAND, SAMPLED_PEAK_BYTES, checkpoint, export, nothing, record};
 
 const HEADER: &str = "elapsed_seconds,metric,unit,scope,process,device,pid,command,value,min,max";
 
@@ -12,10 +12,10 @@ fn the_peak_comes_back_and_unknown_is_empty() {
     assert_eq!(rows.len(), 4 + 4 + 1 + 2 + 2 + 1 + 2 + 4);
     let totals = rows.iter().filter(|row| &row[1] == "rss" && &row[3] == "total");
     let values: Vec<&str> = totals.map(|row| &row[8]).collect();
-    assert_eq!(values, ["10485760", &SAMPLED.to_string(), "", "22020096"]);
+    assert_eq!(values, ["10485760", &SAMPLED_PEAK_BYTES.to_string(), "", "22020096"]);
     let foreign = rows.iter().find(|row| &row[4] == "1").expect("the second process");
     // No `cat` of the file obeys a name.
-    let shown = FOREIGN.replace('\u{1b}', "\\x1b").replace('\u{202e}', "\\u{202e}");
+    let shown = HOSTILE_COMMAND.replace('\u{1b}', "\\x1b").replace('\u{202e}', "\\u{202e}");
     assert_eq!((&foreign[6], &foreign[7]), ("101", &*shown));
     let device = rows.iter().find(|row| &row[3] == "device").expect("the device");
     assert_eq!((&device[1], &device[4], &device[5]), ("vram", "", "0"));

@@ -9,7 +9,9 @@ use parquet::{
 };
 use serde_json::Value;
 
-use crate::made::{FOREIGN, PEAK, Place, SAMPLED, checkpoint, crowd, nothing, record};
+use crate::made::{
+    HOSTILE_COMMAND, PEAK_BYTES, Place, SAMPLED_PEAK_BYTES, checkpoint, crowd, nothing, record,
+};
 
 const TABLES: [&str; 3] = ["samples", "processes", "run"];
 
@@ -59,7 +61,7 @@ fn types_that_every_reader_knows() {
 fn the_peak_comes_back_and_unknown_is_null() {
     let place = exported(&record());
     let [run] = &rows(&place, "run")[..] else { panic!("one row") };
-    assert_eq!(*value(run, "peak_rss_bytes"), Field::Long(i64::try_from(PEAK).expect("small")));
+    assert_eq!(*value(run, "peak_rss_bytes"), Field::Long(i64::try_from(PEAK_BYTES).expect("small")));
     assert_eq!(*value(run, "peak_rss_certainty"), Field::Str("bounded".to_owned()));
     assert_eq!(*value(run, "peak_pss_bytes"), Field::Null);
     assert_eq!(*value(run, "start_time"), Field::TimestampMicros(1_763_661_754_000_000));
@@ -70,10 +72,10 @@ fn the_peak_comes_back_and_unknown_is_null() {
         .filter(|row| *value(row, "metric") == Field::Str("rss".to_owned()))
         .map(|row| value(row, "value"))
         .collect();
-    assert_eq!(totals[1..3], [&Field::Long(i64::try_from(SAMPLED).expect("small")), &Field::Null]);
+    assert_eq!(totals[1..3], [&Field::Long(i64::try_from(SAMPLED_PEAK_BYTES).expect("small")), &Field::Null]);
     let processes = rows(&place, "processes");
     assert_eq!(processes.len(), 4);
-    assert_eq!(*value(&processes[1], "command"), Field::Str(FOREIGN.to_owned()));
+    assert_eq!(*value(&processes[1], "command"), Field::Str(HOSTILE_COMMAND.to_owned()));
     assert_eq!(*value(&processes[2], "peak_rss_bytes"), Field::Null);
     assert_eq!(*value(&processes[3], "end_seconds"), Field::Null);
 }

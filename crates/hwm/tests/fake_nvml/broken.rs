@@ -9,18 +9,18 @@ use std::{
     time::Duration,
 };
 
-use crate::{Fake, HWM, said};
+use crate::{Fake, HWM, printed};
 
 #[test]
-fn a_crash_is_told_of_in_words() {
+fn a_crash_is_explained() {
     let fake = Fake::new();
     for args in [&[][..], &["ps"], &["fits", "1G"], &["run", "--gpu", "--", "/bin/true"]] {
         let output = fake.hwm("abort", args);
         assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{args:?}");
         assert!(
-            said(&output).starts_with("hwm: crashed, most likely inside the library"),
+            printed(&output).starts_with("hwm: crashed, most likely inside the library"),
             "{}",
-            said(&output)
+            printed(&output)
         );
     }
 }
@@ -43,9 +43,9 @@ fn a_driver_that_does_not_answer_is_named_as_what_is_waited_for() {
         .spawn()
         .expect("hwm starts");
     let stderr = BufReader::new(hwm.stderr.take().expect("piped"));
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-    let line = told.recv_timeout(Duration::from_secs(60));
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let line = lines.recv_timeout(Duration::from_secs(60));
     hwm.kill().and_then(|()| hwm.wait()).expect("it ends");
     assert_eq!(line.as_deref(), Ok("hwm: still waiting for a GPU driver; Ctrl-C ends that"));
 }

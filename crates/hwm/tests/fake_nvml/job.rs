@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use highwater::record::{Certainty, GpuScope, GpuSource, Metric, Record, Scope};
 
-use crate::{Fake, HWM, are_pids_ours, said};
+use crate::{Fake, HWM, are_pids_of_this_namespace, printed};
 
 const MIB: u64 = 1 << 20;
 
@@ -19,7 +19,7 @@ const STORY: &str = r#"
 
 #[test]
 fn the_jobs_own_part_over_time_and_at_its_peak() {
-    if !are_pids_ours() {
+    if !are_pids_of_this_namespace() {
         return;
     }
     let fake = Fake::new();
@@ -27,10 +27,10 @@ fn the_jobs_own_part_over_time_and_at_its_peak() {
     let (csv, timeline) = (fake.file("a.csv"), fake.file("a.time"));
     let options = ["--csv", csv.to_str().unwrap(), "--timeline", timeline.to_str().unwrap()];
     let (output, record) = fake.run("rows", &options, STORY);
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", printed(&output));
 
     let [first, second] = &record.peak.gpu[..] else { panic!("{:?}", record.peak.gpu) };
-    let vram = first.vram.expect("the driver tells it");
+    let vram = first.vram.expect("the driver reports it");
     assert_eq!((vram.bytes, vram.scope, vram.certainty), (1200 * MIB, GpuScope::Job, Certainty::Sampled));
     assert_eq!((first.source, first.processes, first.other_users), (GpuSource::Nvml, 2, 1));
     assert_eq!((second.vram, second.processes), (None, 0), "of the other card the job holds nothing");
@@ -51,12 +51,12 @@ fn the_jobs_own_part_over_time_and_at_its_peak() {
     assert!(column(&csv, "max_vram_kib").contains(&(1000 * 1024).to_string()), "{csv}");
     let timeline = fs::read_to_string(timeline).unwrap();
     assert!(column(&timeline, "total_vram_kib").contains(&(1200 * 1024).to_string()), "{timeline}");
-    let summary = said(&output);
+    let summary = printed(&output);
     assert!(summary.contains("GPU 0:            1.17 GiB"), "{summary}");
     assert!(summary.contains("GPU 1:            no use by the job was seen"), "{summary}");
 }
 
-/// The cells of one column.
+/// Returns the cells of one column.
 fn column(csv: &str, name: &str) -> Vec<String> {
     let mut lines = csv.lines().map(|line| line.split(','));
     let place =
@@ -65,10 +65,10 @@ fn column(csv: &str, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn unknown_is_said_and_never_0() {
+fn unknown_is_reported_and_never_0() {
     let fake = Fake::new();
-    if are_pids_ours() {
-        // Its rows are those of processes that are not the job's; none of them is known.
+    if are_pids_of_this_namespace() {
+        // The driver's rows are those of processes outside the job; none of them is known.
         let (output, record) = fake.run("not_available", &[], "sleep 0.1");
         assert!(output.status.success());
         assert!(record.peak.gpu.iter().all(|device| device.vram.is_none()), "{:?}", record.peak.gpu);
@@ -81,17 +81,17 @@ fn unknown_is_said_and_never_0() {
 
 #[test]
 fn a_list_that_cannot_be_read_is_not_an_empty_one() {
-    if !are_pids_ours() {
+    if !are_pids_of_this_namespace() {
         return;
     }
     let fake = Fake::new();
     let (output, record) = fake.run("graphics_refused", &[], "sleep 0.1");
-    assert!(said(&output).contains("permission denied"), "{}", said(&output));
+    assert!(printed(&output).contains("permission denied"), "{}", printed(&output));
     let timeline = record.timeline.expect("a timeline");
     let of_first =
         |series: &&highwater::record::Series| (series.metric, series.id) == (Metric::Vram, Some(0));
     let known = timeline.series.iter().filter(of_first).flat_map(|series| &series.bytes).flatten().count();
-    assert_eq!(known, 0, "that the job held nothing is not known: {:?}", timeline.series);
+    assert_eq!(known, 0, "it is unknown if the job held memory: {:?}", timeline.series);
 }
 
 #[test]
@@ -108,13 +108,13 @@ fn in_a_container_the_devices_rise() {
     hwm.args([&format!("--json={}", json.display()), "--", "sleep", "0.3"]);
     hwm.env("LD_LIBRARY_PATH", fake.0.path()).env("FAKE_NVML", "host_pid");
     let output = hwm.output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", printed(&output));
     let record = Record::from_json(&fs::read(json).unwrap()).unwrap();
     let vram = record.peak.gpu[0].vram.expect("the rise of the device");
     assert_eq!((vram.scope, vram.certainty, vram.bytes), (GpuScope::Device, Certainty::AtMost, 0));
     assert_eq!(record.peak.gpu[0].processes, 0);
     assert!(record.processes.iter().all(|process| process.peak.vram.is_none()));
-    assert!(said(&output).contains("the device's rise"), "{}", said(&output));
+    assert!(printed(&output).contains("the device's rise"), "{}", printed(&output));
 }
 
 #[test]

@@ -16,11 +16,11 @@ use tempfile::TempDir;
 
 const HWM: &str = env!("CARGO_BIN_EXE_hwm");
 
-/// A directory with the library, which plays a scenario for whoever finds it there.
+/// A directory with the library, which plays a scenario for each process that loads it.
 struct Fake(TempDir);
 
 impl Fake {
-    /// `hwm ARGS`, to which NVML plays `scenario`.
+    /// Runs `hwm ARGS`, to which NVML plays `scenario`.
     fn hwm(&self, scenario: &str, args: &[&str]) -> Output {
         let mut hwm = Command::new(HWM);
         // A real nvidia-smi must not answer.
@@ -41,7 +41,7 @@ impl Fake {
         self.0.path().join(name)
     }
 
-    /// `hwm run --gpu OPTIONS -- sh -c SCRIPT`; `$ROWS` is the file of what the job holds.
+    /// Runs `hwm run --gpu OPTIONS -- sh -c SCRIPT`; `$ROWS` is the file of the memory that the job holds.
     fn run(&self, scenario: &str, options: &[&str], script: &str) -> (Output, Record) {
         let json = self.file("record.json");
         let mut hwm = Command::new(HWM);
@@ -69,15 +69,17 @@ fn library() -> PathBuf {
     path
 }
 
-fn said(output: &Output) -> String {
+fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Whether NVML's pids are ours: not in a pid namespace of its own, as containers have (`PROC_PID_INIT_INO`).
-fn are_pids_ours() -> bool {
-    let ours = fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]");
-    if !ours {
-        eprintln!("skipped: in a pid namespace NVML does not tell the job's part");
+/// Returns whether NVML's pids are those of this process's namespace. Containers have a pid namespace of their own
+/// (`PROC_PID_INIT_INO`).
+fn are_pids_of_this_namespace() -> bool {
+    let is_initial =
+        fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]");
+    if !is_initial {
+        eprintln!("skipped: in a pid namespace NVML does not report the job's part");
     }
-    ours
+    is_initial
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Fake, are_pids_ours, said};
+use crate::{Fake, are_pids_of_this_namespace, printed};
 
 const TABLE: &str = include_str!("ps.txt");
 
@@ -26,8 +26,8 @@ fn expected(line: &str) -> Expected {
 }
 
 #[test]
-fn every_situation_is_told_as_the_table_has_it() {
-    if !are_pids_ours() {
+fn every_situation_is_reported_as_in_the_table() {
+    if !are_pids_of_this_namespace() {
         return;
     }
     let fake = Fake::new();
@@ -43,12 +43,12 @@ fn every_situation_is_told_as_the_table_has_it() {
 
 fn as_json(fake: &Fake, scenario: &str, code: &str, gap: &str, rows: &[Expected]) {
     let output = fake.hwm(scenario, &["ps", "--json", "--no-wait"]);
-    let what = format!("{scenario}: {} {}", String::from_utf8_lossy(&output.stdout), said(&output));
+    let what = format!("{scenario}: {} {}", String::from_utf8_lossy(&output.stdout), printed(&output));
     assert_eq!(output.status.code().map(|code| code.to_string()).as_deref(), Some(code), "{what}");
-    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON in every case");
-    assert_eq!(told["complete"], gap.is_empty(), "{what}");
-    assert!(told["gaps"].to_string().contains(gap), "{what}");
-    let processes = told["processes"].as_array().expect("rows");
+    let listing: Value = serde_json::from_slice(&output.stdout).expect("JSON in every case");
+    assert_eq!(listing["complete"], gap.is_empty(), "{what}");
+    assert!(listing["gaps"].to_string().contains(gap), "{what}");
+    let processes = listing["processes"].as_array().expect("rows");
     assert_eq!(processes.len(), rows.len(), "{what}");
     for row in rows {
         let found = processes.iter().find(|process| {
@@ -70,7 +70,7 @@ fn as_json(fake: &Fake, scenario: &str, code: &str, gap: &str, rows: &[Expected]
 fn as_table(fake: &Fake, scenario: &str, code: &str, rows: &[Expected]) {
     let output = fake.hwm(scenario, &["ps", "--no-wait"]);
     let text = String::from_utf8_lossy(&output.stdout);
-    let what = format!("{scenario}: {text} {}", said(&output));
+    let what = format!("{scenario}: {text} {}", printed(&output));
     assert_eq!(output.status.code().map(|code| code.to_string()).as_deref(), Some(code), "{what}");
     assert_eq!(text.lines().skip(1).count(), rows.len(), "{what}");
     for row in rows {
@@ -82,5 +82,5 @@ fn as_table(fake: &Fake, scenario: &str, code: &str, rows: &[Expected]) {
         };
         assert_eq!(text.lines().filter(is_it).count(), 1, "{:?} {shown}: {what}", row.pid);
     }
-    assert!(said(&output).starts_with("hwm: "), "{what}");
+    assert!(printed(&output).starts_with("hwm: "), "{what}");
 }

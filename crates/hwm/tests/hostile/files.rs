@@ -17,7 +17,7 @@ fn run(stage: &Stage, user: User, option: &str, file: &str) -> (Option<i32>, Str
     stage.run(user, &args.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Whether this `hwm` has the page that `--html` writes.
+/// Returns whether this `hwm` has the page that `--html` writes.
 fn has_page(stage: &Stage) -> bool {
     stage.run(User::Root, &["run", "-q", "--html=/dev/null", "--", "true"]).0 == Some(0)
 }
@@ -83,9 +83,9 @@ fn links_of_others_in_sticky_directories_are_refused() {
         for option in outputs(&stage) {
             let target = stage.file(&format!("{place}/target"), user, 0o600, "keep");
             let link = stage.link(&format!("sticky/link{place}{option}"), User::Attacker, &target);
-            let (code, said) = run(&stage, user, option, link.to_str().expect("text"));
-            assert_eq!(code, Some(125), "{option}: {said}");
-            assert!(said.contains("symbolic link of another user"), "{said}");
+            let (code, printed) = run(&stage, user, option, link.to_str().expect("text"));
+            assert_eq!(code, Some(125), "{option}: {printed}");
+            assert!(printed.contains("symbolic link of another user"), "{printed}");
             assert_eq!(fs::read_to_string(&target).expect("read"), "keep", "{option}");
         }
     }
@@ -96,8 +96,8 @@ fn a_directory_behind_a_link_of_others_is_refused() {
     let Some(stage) = Stage::set() else { return };
     stage.link("sticky/way", User::Attacker, &stage.path("private"));
     for option in outputs(&stage) {
-        let (code, said) = run(&stage, User::Root, option, "sticky/way/x");
-        assert_eq!(code, Some(125), "{option}: {said}");
+        let (code, printed) = run(&stage, User::Root, option, "sticky/way/x");
+        assert_eq!(code, Some(125), "{option}: {printed}");
     }
     assert_eq!(fs::read_dir(stage.path("private")).expect("read").count(), 0);
 }
@@ -138,8 +138,8 @@ fn man_pages_and_completions_go_through_no_link() {
     let target = stage.file("private/target", User::Root, 0o600, "keep");
     for (verb, name) in [("man", "hwm.1"), ("completions", "hwm.bash")] {
         stage.link(&format!("sticky/{name}"), User::Attacker, &target);
-        let (code, said) = stage.run(User::Root, &[verb, "--dir", "sticky"]);
-        assert_eq!(code, Some(1), "{verb}: {said}");
+        let (code, printed) = stage.run(User::Root, &[verb, "--dir", "sticky"]);
+        assert_eq!(code, Some(1), "{verb}: {printed}");
         assert_eq!(fs::read_to_string(&target).expect("read"), "keep", "{verb}");
     }
 }
@@ -151,8 +151,8 @@ fn no_directory_is_made_behind_a_link_of_others() {
     assert_eq!(run(&stage, User::Root, "--json", "record.json").0, Some(0));
     stage.link("sticky/way", User::Attacker, &stage.path("private"));
     let args = ["export", "record.json", "--format=parquet", "--output=sticky/way/new"];
-    let (code, said) = stage.run(User::Root, &args);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed) = stage.run(User::Root, &args);
+    assert_eq!(code, Some(1), "{printed}");
     assert_eq!(fs::read_dir(stage.path("private")).expect("read").count(), 0);
 }
 
@@ -199,9 +199,9 @@ fn what_a_sticky_directory_will_refuse_is_refused_before_the_job() {
     let Some(stage) = Stage::set() else { return };
     stage.file("sticky/taken.json", User::Attacker, 0o666, "{}");
     let args = ["run", "-q", "--json=sticky/taken.json", "--", "touch", "sticky/ran"];
-    let (code, said) = stage.run(User::Victim, &args);
-    assert_eq!(code, Some(125), "{said}");
-    assert!(said.contains("belongs to another user"), "{said}");
+    let (code, printed) = stage.run(User::Victim, &args);
+    assert_eq!(code, Some(125), "{printed}");
+    assert!(printed.contains("belongs to another user"), "{printed}");
     assert!(!stage.path("sticky/ran").exists());
 }
 
@@ -235,15 +235,15 @@ fn other_verbs_write_by_the_same_rules() {
         calls.push(vec!["view", "private/record.json", "--html"]);
     }
     for call in calls {
-        let (code, said) = stage.run(User::Root, &[&call[..], &["sticky/link"]].concat());
-        assert_ne!(code, Some(0), "{call:?}: {said}");
+        let (code, printed) = stage.run(User::Root, &[&call[..], &["sticky/link"]].concat());
+        assert_ne!(code, Some(0), "{call:?}: {printed}");
         assert_eq!(fs::read_to_string(&target).expect("read"), "keep", "{call:?}");
         if call.contains(&"--baseline") {
             // The trap is no record, so there is no baseline to compare with.
             continue;
         }
-        let (code, said) = stage.run(User::Root, &[&call[..], &["sticky/trap"]].concat());
-        assert_eq!(code, Some(0), "{call:?}: {said}");
+        let (code, printed) = stage.run(User::Root, &[&call[..], &["sticky/trap"]].concat());
+        assert_eq!(code, Some(0), "{call:?}: {printed}");
         let (owner, mode) = owner_and_mode(&trap);
         assert_eq!((owner, mode & 0o7022), (0, 0), "{call:?}");
         stage.file("sticky/trap", User::Attacker, 0o4777, "{}");
@@ -277,8 +277,8 @@ fn named_pipes_do_not_stop_a_report_for_ever() {
             let mut hwm = stage.hwm(User::Root, args);
             scope.spawn(move || {
                 let output = hwm.current_dir(directory).output().expect("runs");
-                let said = String::from_utf8_lossy(&output.stderr);
-                assert!(said.contains("no program has"), "{args:?}: {said}");
+                let printed = String::from_utf8_lossy(&output.stderr);
+                assert!(printed.contains("no program has"), "{args:?}: {printed}");
             });
         }
     });

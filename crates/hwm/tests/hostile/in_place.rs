@@ -13,9 +13,9 @@ fn a_named_pipe_of_another_user_in_a_sticky_directory_gets_nothing() {
         stage.pipe(&name, User::Attacker);
         for option in ["--json", "--timeline"] {
             let given = format!("{option}={name}");
-            let (code, said) = stage.run(user, &["run", "-q", &given, "--", "touch", "sticky/ran"]);
-            assert_eq!(code, Some(125), "{option}: {said}");
-            assert!(said.contains("the directory is sticky"), "{said}");
+            let (code, printed) = stage.run(user, &["run", "-q", &given, "--", "touch", "sticky/ran"]);
+            assert_eq!(code, Some(125), "{option}: {printed}");
+            assert!(printed.contains("the directory is sticky"), "{printed}");
         }
     }
     assert!(!stage.path("sticky/ran").exists());
@@ -30,9 +30,9 @@ fn a_second_name_in_a_closed_directory_is_not_written_through() {
     chmod(&closed, 0o555);
     for option in ["--json", "--timeline"] {
         let given = format!("{option}=closed/x.json");
-        let (code, said) = stage.run(User::Victim, &["run", "-q", &given, "--", "true"]);
-        assert_eq!(code, Some(125), "{option}: {said}");
-        assert!(said.contains("hard link"), "{said}");
+        let (code, printed) = stage.run(User::Victim, &["run", "-q", &given, "--", "true"]);
+        assert_eq!(code, Some(125), "{option}: {printed}");
+        assert!(printed.contains("hard link"), "{printed}");
         assert_eq!(fs::read_to_string(&target).expect("read"), "keep");
     }
 }
@@ -70,12 +70,15 @@ fn a_file_of_another_user_is_not_written_through_where_no_inode_is_left() {
     let mut unshare = Command::new("unshare");
     let output = unshare.args(["--mount", "sh", "-c", script]).current_dir(stage.path(".")).output();
     let output = output.expect("unshare runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    if output.status.code() == Some(77) || said.contains("unshare:") {
-        eprintln!("skipped: no file system can be mounted here: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(77) || printed.contains("unshare:") {
+        eprintln!("skipped: no file system can be mounted here: {printed}");
         return;
     }
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "125\nkeep", "{said}");
-    assert!(said.contains("no file can be created in its directory: No space left on device"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "125\nkeep", "{printed}");
+    assert!(
+        printed.contains("no file can be created in its directory: No space left on device"),
+        "{printed}"
+    );
     assert!(!stage.path("ran").exists());
 }

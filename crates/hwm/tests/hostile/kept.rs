@@ -12,9 +12,9 @@ fn the_home_of_another_user_is_refused_before_the_job() {
     let home = stage.directory("home", User::Attacker, 0o755);
     let mut hwm = stage.hwm(User::Root, &["run", "--save", "--", "touch", "sticky/ran"]);
     let output = hwm.env("HOME", &home).output().expect("runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(125), "{said}");
-    assert!(said.contains("belongs to another user"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{printed}");
+    assert!(printed.contains("belongs to another user"), "{printed}");
     assert_eq!(fs::read_dir(&home).expect("read").count(), 0);
     assert!(!stage.path("sticky/ran").exists());
 }

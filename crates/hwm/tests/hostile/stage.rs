@@ -38,7 +38,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// `None`, said on standard error, where the tests do not run as root.
+    /// Sets the stage. Returns `None`, with a line on standard error, if the tests do not run as root.
     pub(crate) fn set() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             eprintln!("skipped: only root can act as several users");
@@ -93,7 +93,7 @@ impl Stage {
         path
     }
 
-    /// `hwm` with these arguments, as a user, in a home of its own.
+    /// Returns `hwm` with these arguments, as a user, in a home of its own.
     pub(crate) fn hwm(&self, user: User, args: &[&str]) -> Command {
         let mut command = Command::new(self.path("hwm"));
         command.args(args).env("HOME", self.path("no-home")).env_remove("XDG_DATA_HOME");
@@ -104,7 +104,7 @@ impl Stage {
         command
     }
 
-    /// Runs it; the exit code and what it says on standard error.
+    /// Runs hwm; returns the exit code and its standard error.
     pub(crate) fn run(&self, user: User, args: &[&str]) -> (Option<i32>, String) {
         let Output { status, stderr, .. } = self.hwm(user, args).output().expect("runs");
         (status.code(), String::from_utf8_lossy(&stderr).into_owned())
@@ -115,7 +115,7 @@ pub(crate) fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
 }
 
-/// Owner and mode of a file itself.
+/// Returns owner and mode of a file itself.
 pub(crate) fn owner_and_mode(path: &Path) -> (u32, u32) {
     let status = fs::symlink_metadata(path).expect("there");
     (status.uid(), status.mode() & 0o7777)

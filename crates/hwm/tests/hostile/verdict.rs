@@ -12,7 +12,8 @@ fn a_record_that_the_job_replaces_is_not_judged() {
         assert_eq!(stage.run(User::Victim, &[&["run", "-q", &json, "--"], job].concat()).0, Some(0));
     };
     record("base.json", &["true"]);
-    // What the job leaves behind replaces the record as soon as it is there, again and again until it is told to stop.
+    // A process that the job leaves behind replaces the record as soon as it is there, again and again until a file
+    // stops it.
     let forge = "(until [ -e stop ]; do [ -s mem.json ] && cp base.json forged && mv forged mem.json; done) \
                  </dev/null >/dev/null 2>&1 & head -c 100M /dev/zero | tail -c 100M >/dev/null";
     let args =
@@ -20,9 +21,9 @@ fn a_record_that_the_job_replaces_is_not_judged() {
     let mut hwm = stage.hwm(User::Victim, &args);
     let output = hwm.current_dir(stage.path("sticky")).output().expect("runs");
     fs::write(stage.path("sticky/stop"), "").expect("written");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("Regression"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("Regression"), "{printed}");
 }
 
 #[test]
@@ -31,14 +32,14 @@ fn no_file_shows_the_job_where_its_record_will_be() {
     let temporary = stage.directory("temporary", User::Victim, 0o700);
     let mut hwm = stage.hwm(User::Victim, &["ci-check", "--", "sh", "-c", "ls -A \"$TMPDIR\""]);
     let output = hwm.env("TMPDIR", &temporary).output().expect("runs");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(!said.contains(".tmp"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(!printed.contains(".tmp"), "{printed}");
     assert_eq!(fs::read_dir(temporary).expect("read").count(), 0);
 }
 
 #[test]
 fn a_record_is_judged_that_nothing_can_read_back() {
     let Some(stage) = Stage::set() else { return };
-    let (code, said) = stage.run(User::Victim, &["ci-check", "--json=/dev/null", "--", "true"]);
-    assert_eq!(code, Some(0), "{said}");
+    let (code, printed) = stage.run(User::Victim, &["ci-check", "--json=/dev/null", "--", "true"]);
+    assert_eq!(code, Some(0), "{printed}");
 }

@@ -21,7 +21,7 @@ fn place() -> Place {
     ])
 }
 
-/// What lands in a file of the CI, and on standard output.
+/// Returns the contents of the CI's files, and standard output.
 fn on_github(place: &Place, code: i32, args: &[&str]) -> (String, String, String) {
     let output = place
         .command(&[&["ci-check"], args].concat())
@@ -181,7 +181,7 @@ fn what_is_not_proven_or_not_known_on_github() {
 fn on_a_terminal() {
     let place = place();
     assert_data_eq!(
-        place.says(0, &["ci-check", "--record", "same.json", "--baseline", "base.json"]),
+        place.prints(0, &["ci-check", "--record", "same.json", "--baseline", "base.json"]),
         str![[r#"
 Base:      base.json (make all)
 Candidate: same.json (make all)
@@ -201,7 +201,7 @@ Peak RSS: 400 MiB of the container's 512 MiB (78 %).
 "#]]
     );
     assert_data_eq!(
-        place.says(0, &["ci-check", "--record", "new.json"]),
+        place.prints(0, &["ci-check", "--record", "new.json"]),
         str![[r#"
 Peak RSS: 500 MiB
 Peak RSS: 500 MiB of the container's 512 MiB (98 %).
@@ -227,7 +227,7 @@ fn files() {
         "--bencher-json",
         "bencher.json",
     ];
-    place.says(1, &[&args[..], &outputs].concat());
+    place.prints(1, &[&args[..], &outputs].concat());
     assert!(place.text("report.md").starts_with("### Memory: make (regression)\n"));
     assert!(place.text("report.env").starts_with("verdict=regression\npeak_bytes=524288000\n"));
     assert_data_eq!(
@@ -291,7 +291,7 @@ fn files() {
 #[test]
 fn nothing_known_is_nothing_written() {
     let place = place();
-    place.says(
+    place.prints(
         0,
         &[
             "ci-check",
@@ -314,7 +314,7 @@ fn nothing_known_is_nothing_written() {
 fn baselines_are_kept_unless_it_grew() {
     let place = place();
     let check = |code, record: &str, base: &str| {
-        place.says(code, &["ci-check", "--record", record, "--baseline", base, "--update-baseline"])
+        place.prints(code, &["ci-check", "--record", record, "--baseline", base, "--update-baseline"])
     };
     assert!(check(0, "same.json", "kept.json").contains("This record is the baseline now."));
     assert_eq!(place.text("kept.json"), place.text("same.json"));
@@ -327,7 +327,7 @@ fn baselines_are_kept_unless_it_grew() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before_the_command_starts() {
+fn faults_are_reported_before_the_command_starts() {
     let place = place();
     place.put("short.json", "{\"schema\":");
     let complaint = |options: &[&str]| {

@@ -9,7 +9,7 @@ use crate::made::{MIB, Place, leaky, record, unknown};
 fn a_regression() {
     let place = Place::with(&[("base.json", record(400)), ("new.json", record(500))]);
     assert_data_eq!(
-        place.says(1, &["compare", "base.json", "new.json"]),
+        place.prints(1, &["compare", "base.json", "new.json"]),
         str![[r#"
 Base:      base.json (make all)
 Candidate: new.json (make all)
@@ -35,7 +35,7 @@ fn as_markdown() {
     new["groups"][0]["key"] = json!("a|b <b>\n");
     let place = Place::with(&[("base.json", record(400)), ("new.json", new)]);
     assert_data_eq!(
-        place.says(1, &["compare", "base.json", "new.json", "--markdown"]),
+        place.prints(1, &["compare", "base.json", "new.json", "--markdown"]),
         str![[r#"
 Regression: Peak RSS grew by 100 MiB (+25 %); allowed are 5 % and 10.0 MiB.
 
@@ -63,7 +63,7 @@ Regression: Peak RSS grew by 100 MiB (+25 %); allowed are 5 % and 10.0 MiB.
 fn as_json() {
     let place = Place::with(&[("base.json", record(400)), ("new.json", unknown())]);
     let document: Value =
-        serde_json::from_str(&place.says(2, &["compare", "--json", "base.json", "new.json"])).unwrap();
+        serde_json::from_str(&place.prints(2, &["compare", "--json", "base.json", "new.json"])).unwrap();
     assert_eq!((&document["verdict"], &document["leaks"]), (&json!("unknown"), &Value::Null));
     let total = &document["comparison"]["totals"][0];
     assert_eq!(total["candidate"]["bytes"], Value::Null);
@@ -75,7 +75,7 @@ fn as_json() {
 fn unknown_is_not_fine() {
     let place = Place::with(&[("base.json", record(400)), ("new.json", unknown())]);
     assert_data_eq!(
-        place.says(2, &["compare", "base.json", "new.json", "--top", "0"]),
+        place.prints(2, &["compare", "base.json", "new.json", "--top", "0"]),
         str![[r#"
 Base:      base.json (make all)
 Candidate: new.json (make all)
@@ -89,7 +89,7 @@ Cannot tell: Peak RSS (unknown in candidate).
 
 "#]]
     );
-    place.says(2, &["compare", "new.json", "base.json"]);
+    place.prints(2, &["compare", "new.json", "base.json"]);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn intervals_that_overlap() {
     new["peak"]["rss"]["lower_bytes"] = json!(480 * MIB);
     let place = Place::with(&[("base.json", base), ("new.json", new)]);
     assert_data_eq!(
-        place.says(0, &["compare", "base.json", "new.json", "--top", "0"]),
+        place.prints(0, &["compare", "base.json", "new.json", "--top", "0"]),
         str![[r#"
 Base:      base.json (make all)
 Candidate: new.json (make all)
@@ -121,7 +121,7 @@ fn several_runs() {
     let place = Place::with(&runs.map(|(name, mib)| (name, record(mib))));
     let base = ["compare", "b1", "--base", "b2", "--base", "b3"];
     assert_data_eq!(
-        place.says(0, &[&base[..], &["n1", "n2", "n3", "--top=0"]].concat()),
+        place.prints(0, &[&base[..], &["n1", "n2", "n3", "--top=0"]].concat()),
         str![[r#"
 Base:      b1, b2, b3 (make all)
 Candidate: n1, n2, n3 (make all)
@@ -129,11 +129,11 @@ Candidate: n1, n2, n3 (make all)
                         base           candidate             change
 Peak RSS  400 MiB ± 29.7 MiB  455 MiB ± 22.2 MiB  +55.0 MiB (+14 %)  no evidence: within the spread
 
-No evidence: Peak RSS grew by 55.0 MiB (+14 %), and what was measured does not prove it; more runs would tell.
+No evidence: Peak RSS grew by 55.0 MiB (+14 %), and what was measured does not prove it; more runs would show it.
 
 "#]]
     );
-    place.says(1, &[&base[..], &["far"]].concat());
+    place.prints(1, &[&base[..], &["far"]].concat());
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn thresholds() {
     let place =
         Place::with(&[("base.json", record(400)), ("new.json", record(500)), ("near.json", record(401))]);
     let with = |code, options: &[&str]| {
-        place.says(code, &[&["compare", "base.json", "new.json"], options].concat());
+        place.prints(code, &[&["compare", "base.json", "new.json"], options].concat());
     };
     with(1, &["--max-increase", "24%"]);
     with(0, &["--max-increase", "25%"]);
@@ -151,7 +151,7 @@ fn thresholds() {
     // Without any allowance every growth counts.
     let none = ["--max-increase", "0%", "--floor", "0", "--top", "0"];
     assert_data_eq!(
-        place.says(1, &[&["compare", "base.json", "near.json"], &none[..]].concat()),
+        place.prints(1, &[&["compare", "base.json", "near.json"], &none[..]].concat()),
         str![[r#"
 Base:      base.json (make all)
 Candidate: near.json (make all)
@@ -165,7 +165,7 @@ Regression: Peak RSS grew by 1.00 MiB (+0.2 %); allowed are 0 % and 0 B.
 
 "#]]
     );
-    place.says(0, &[&["compare", "base.json", "base.json"], &none[..]].concat());
+    place.prints(0, &[&["compare", "base.json", "base.json"], &none[..]].concat());
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn groups() {
     new["groups"][1]["key"] = json!("ninja");
     let place = Place::with(&[("base.json", base), ("new.json", new)]);
     assert_data_eq!(
-        place.says(0, &["compare", "base.json", "new.json"]),
+        place.prints(0, &["compare", "base.json", "new.json"]),
         str![[r#"
 Base:      base.json (make all)
 Candidate: new.json (make all)
@@ -194,8 +194,8 @@ Fine: nothing that decides grew beyond what is allowed (allowed are 5 % and 10.0
 
 "#]]
     );
-    place.says(1, &["compare", "base.json", "new.json", "--groups"]);
-    let short = place.says(0, &["compare", "base.json", "new.json", "--top", "1"]);
+    place.prints(1, &["compare", "base.json", "new.json", "--groups"]);
+    let short = place.prints(0, &["compare", "base.json", "new.json", "--top", "1"]);
     assert!(short.contains("... and 2 more (see --top)"), "{short}");
 }
 
@@ -207,7 +207,7 @@ fn what_makes_it_weaker() {
     new["exit"]["code"] = json!(2);
     let place = Place::with(&[("base.json", record(400)), ("new.json", new)]);
     assert_data_eq!(
-        place.says(0, &["compare", "base.json", "new.json", "--top", "0"]),
+        place.prints(0, &["compare", "base.json", "new.json", "--top", "0"]),
         str![[r#"
 Base:      base.json (make all)
 Candidate: new.json (make check)
@@ -230,10 +230,10 @@ Fine: nothing that decides grew beyond what is allowed (allowed are 5 % and 10.0
 #[test]
 fn leaks() {
     let place = Place::with(&[("base.json", record(300)), ("new.json", leaky())]);
-    place.says(0, &["compare", "base.json", "new.json"]);
+    place.prints(0, &["compare", "base.json", "new.json"]);
     let args = ["compare", "base.json", "new.json", "--top", "0", "--detect-leaks"];
     assert_data_eq!(
-        place.says(1, &args),
+        place.prints(1, &args),
         str![[r#"
 Base:      base.json (make all)
 Candidate: new.json (make all)
@@ -248,16 +248,16 @@ Leak: 1 found. Beside that nothing that decides grew beyond what is allowed (all
 
 "#]]
     );
-    let none = place.says(0, &[&args[..], &["--leak-min-growth", "500%"]].concat());
+    let none = place.prints(0, &[&args[..], &["--leak-min-growth", "500%"]].concat());
     assert!(none.contains("Leaks: none found in 1 series"), "{none}");
-    let short = place.says(0, &[&args[..], &["--leak-min-duration", "10m"]].concat());
+    let short = place.prints(0, &[&args[..], &["--leak-min-duration", "10m"]].concat());
     assert!(short.contains("Leaks: cannot tell; "), "{short}");
 }
 
 #[test]
-fn no_colour_where_nobody_sees_it() {
+fn no_colour_outside_terminals() {
     let place = Place::with(&[("base.json", record(400)), ("new.json", record(500))]);
-    assert!(!place.says(1, &["compare", "base.json", "new.json"]).contains('\x1b'));
+    assert!(!place.prints(1, &["compare", "base.json", "new.json"]).contains('\x1b'));
     let always = place.command(&["compare", "base.json", "new.json"]).env("CLICOLOR_FORCE", "1").output();
     assert!(String::from_utf8_lossy(&always.unwrap().stdout).contains("\x1b[1m"));
     let none = place.command(&["compare", "base.json", "new.json"]).env("NO_COLOR", "1").output();
@@ -328,7 +328,7 @@ hwm: .: Is a directory (os error 21)
 
 "#]]
     );
-    // Whichever side it is on.
+    // The side does not matter.
     assert_eq!(place.complains(2, &["compare", "no.json", "base.json"]), complaint("no.json"));
 }
 

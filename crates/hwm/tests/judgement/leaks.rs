@@ -9,28 +9,28 @@ use crate::made::{MIB, Place, leaky, record};
 fn what_a_record_holds() {
     let place = Place::with(&[("leaky.json", leaky()), ("short.json", record(300))]);
     assert_data_eq!(
-        place.says(1, &["leaks", "leaky.json"]),
+        place.prints(1, &["leaks", "leaky.json"]),
         str![[r#"
 Leak: the job's total: 60.0 MiB a minute, from 128 MiB at 28.00 s to 296 MiB at 00:03:16 (grew all along; floor of its RSS)
 
 "#]]
     );
     assert_data_eq!(
-        place.says(0, &["leaks", "leaky.json", "--min-growth", "500%"]),
+        place.prints(0, &["leaks", "leaky.json", "--min-growth", "500%"]),
         str![[r#"
 Leaks: none found in 1 series
 
 "#]]
     );
     assert_data_eq!(
-        place.says(2, &["leaks", "short.json"]),
+        place.prints(2, &["leaks", "short.json"]),
         str![[r#"
 Leaks: cannot tell; the record's timeline is too short or has too few readings to show growth over 00:01:00
 
 "#]]
     );
     assert_data_eq!(
-        place.says(1, &["leaks", "short.json", "leaky.json"]),
+        place.prints(1, &["leaks", "short.json", "leaky.json"]),
         str![[r#"
 short.json: Leaks: cannot tell; the record's timeline is too short or has too few readings to show growth over 00:01:00
 leaky.json: Leak: the job's total: 60.0 MiB a minute, from 128 MiB at 28.00 s to 296 MiB at 00:03:16 (grew all along; floor of its RSS)
@@ -42,8 +42,9 @@ leaky.json: Leak: the job's total: 60.0 MiB a minute, from 128 MiB at 28.00 s to
 #[test]
 fn as_json() {
     let place = Place::with(&[("leaky.json", leaky())]);
-    let said: Value = serde_json::from_str(&place.says(1, &["leaks", "--json", "leaky.json"])).expect("JSON");
-    let judged = &said["records"][0];
+    let printed: Value =
+        serde_json::from_str(&place.prints(1, &["leaks", "--json", "leaky.json"])).expect("JSON");
+    let judged = &printed["records"][0];
     assert_eq!((&judged["record"], &judged["search"]["judged"]), (&json!("leaky.json"), &json!(1)));
     let leak = &judged["leaks"][0];
     assert_eq!((&leak["bytes_per_minute"], &leak["sureness"]), (&json!(60 * MIB), &json!("clear")));

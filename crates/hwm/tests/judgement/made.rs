@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 pub(crate) const MIB: u64 = 1 << 20;
 
-/// A record of `make all` with this total, exact.
+/// Returns a record of `make all` with this total, exact.
 pub(crate) fn record(total_mib: u64) -> Value {
     let bytes = total_mib * MIB;
     json!({
@@ -53,7 +53,7 @@ pub(crate) fn record(total_mib: u64) -> Value {
     })
 }
 
-/// The same with a total that was not measured.
+/// Returns a record of `make all` with a total that was not measured.
 pub(crate) fn unknown() -> Value {
     let mut record = record(1);
     record["peak"]["rss"] = Value::Null;
@@ -61,7 +61,7 @@ pub(crate) fn unknown() -> Value {
     record
 }
 
-/// The same with a total that leaks a MiB a second, for 200 s.
+/// Returns a record of `make all` with a total that leaks a MiB a second, for 200 s.
 pub(crate) fn leaky() -> Value {
     let mut record = record(300);
     let seconds: Vec<u64> = (0..200).collect();
@@ -97,7 +97,7 @@ impl Place {
         self.0.path()
     }
 
-    /// A call as on a machine of nobody's CI.
+    /// Returns a call as on a machine without a CI.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::cargo_bin("hwm").expect("built");
         command.current_dir(self.path()).env("COLUMNS", "100").args(args);
@@ -111,15 +111,15 @@ impl Place {
         self.command(args).output().expect("runs")
     }
 
-    /// Standard output of a call that exits with `code`.
-    pub(crate) fn says(&self, code: i32, args: &[&str]) -> String {
+    /// Returns the standard output of a call that exits with `code`.
+    pub(crate) fn prints(&self, code: i32, args: &[&str]) -> String {
         let output = self.call(args);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{errors}");
         String::from_utf8(output.stdout).expect("text")
     }
 
-    /// Standard error, one line, of a call that exits with `code` and prints nothing else.
+    /// Returns the standard error, one line, of a call that exits with `code` and prints nothing else.
     pub(crate) fn complains(&self, code: i32, args: &[&str]) -> String {
         let output = self.call(args);
         let text = String::from_utf8(output.stderr).expect("text");

@@ -24,7 +24,7 @@ fn the_same_job_twice_is_no_regression() {
     let place = Place::with(&[]);
     measure(&place, "one", &["hold", "60", "300"]);
     measure(&place, "two", &["hold", "60", "300"]);
-    let text = place.says(0, &["compare", "one", "two"]);
+    let text = place.prints(0, &["compare", "one", "two"]);
     assert!(text.contains("Fine: "), "{text}");
 }
 
@@ -33,9 +33,9 @@ fn a_job_that_grew_is_one() {
     let place = Place::with(&[]);
     measure(&place, "base", &["hold", "60", "300"]);
     measure(&place, "new", &["hold", "100", "300"]);
-    let text = place.says(1, &["compare", "base", "new"]);
+    let text = place.prints(1, &["compare", "base", "new"]);
     assert!(text.contains("Regression: Peak RSS grew by "), "{text}");
-    place.says(0, &["compare", "new", "base"]);
+    place.prints(0, &["compare", "new", "base"]);
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_check_runs_the_command_and_judges_it() {
     let check = |code, mib: &str| {
         let args =
             ["ci-check", "--baseline", "base", "--update-baseline", "--run-option=-q", "--env-file", "env"];
-        place.says(code, &[&args[..], &["--json", "mem", "--", workload, "hold", mib, "300"]].concat());
+        place.prints(code, &[&args[..], &["--json", "mem", "--", workload, "hold", mib, "300"]].concat());
         place.text("env").lines().next().map(str::to_owned)
     };
     assert_eq!(check(0, "60").as_deref(), Some("verdict=no_baseline"));
@@ -62,19 +62,19 @@ fn the_jobs_own_failure_comes_first() {
     let check = |code, job: &[&str]| {
         let args =
             ["ci-check", "--baseline", "base", "--update-baseline", "--json", "mem", "--junit", "xml", "--"];
-        place.says(code, &[&args[..], job].concat())
+        place.prints(code, &[&args[..], job].concat())
     };
     let text = check(7, &["sh", "-c", "exit 7"]);
     assert!(text.contains("The job failed with exit code 7."), "{text}");
     assert!(place.text("xml").contains("<error message=\"The job failed with exit code 7.\"/>"));
     check(137, &["sh", "-c", "kill -9 $$"]);
-    // Of the run before this one a record is left; it is not taken for this one's.
+    // A record of an earlier run is left; it is not taken for this run's.
     let output = place.call(&["ci-check", "--json", "mem", "--junit", "none", "--", "/no/such/program"]);
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(127), &b""[..]));
     assert!(!place.path().join("none").exists() && !place.path().join("base").exists());
 }
 
-/// The examples find hwm in the path.
+/// Runs an example that finds hwm in its search path; returns the exit code.
 fn example(place: &Place, args: &[&str]) -> Option<i32> {
     let beside = Path::new(HWM).parent().expect("a directory");
     let path = format!("{}:{}", beside.display(), std::env::var("PATH").unwrap_or_default());

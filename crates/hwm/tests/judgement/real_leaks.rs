@@ -1,4 +1,4 @@
-//! Leaks in real runs of programs whose course is known: `hwm run --detect-leaks`.
+//! Leaks in real runs of programs whose growth is known: `hwm run --detect-leaks`.
 
 use std::{path::Path, process::Command, thread};
 
@@ -9,7 +9,7 @@ use crate::{
     programs::{HWM, workload},
 };
 
-/// What a run left behind.
+/// The results of a run.
 struct Ran {
     errors: String,
     record: Value,
@@ -72,7 +72,7 @@ fn one_worker_of_many_is_named() {
     assert_eq!(record["processes"][row]["pid"], leak["pid"]);
     let max_rss_kib = record["processes"][row]["max_rss_kib"].as_u64();
     assert!(max_rss_kib > Some(50 << 10), "{leak}");
-    // Without a summary it is said all the same.
+    // Without a summary the leak is reported all the same.
     assert_eq!(errors.lines().count(), 1, "{errors}");
     assert!(errors.starts_with("hwm: warning: leak: pid "), "{errors}");
 }

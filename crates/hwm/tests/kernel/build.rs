@@ -9,21 +9,21 @@ use std::{
 };
 
 use crate::{
-    run::{Place, User, bounds, kernel_tells},
+    run::{Place, User, bounds, kernel_reports_events},
     turn,
 };
 
 const PF_FORKNOEXEC: u64 = 0x40;
 
-/// The numbers behind the name in `/proc/PID/stat`: parent, flags, resident pages.
+/// Returns the numbers behind the name in `/proc/PID/stat`: parent, flags, resident pages.
 fn stat(pid: u32) -> Option<(u32, u64, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
     Some((fields.get(1)?.parse().ok()?, fields.get(6)?.parse().ok()?, fields.get(21)?.parse().ok()?))
 }
 
-/// The RSS of everything below hwm: nothing of how hwm itself looks is used here. A child between fork and exec may
-/// share its parent's map, so it is left out.
+/// Returns the RSS of everything below hwm, without any code of hwm. A child between fork and exec may share its
+/// parent's memory map, so it is left out.
 fn job_rss() -> u64 {
     let Ok(entries) = fs::read_dir("/proc") else { return 0 };
     let stats: HashMap<u32, (u32, u64, u64)> = entries
@@ -89,16 +89,16 @@ fn the_reference_lies_in_the_interval() {
             run.seen(),
             run.record["capture"]["images_without_last_mark"],
         );
-        // Two samplers rarely hit the same moment; on busy processors this one runs far more seldom than each ms.
+        // Two samplers rarely hit the same moment. On busy processors this one runs far more seldom than each ms.
         assert!(lower <= reference + reference / 8, "{lower} {reference}");
         assert!(reference <= upper + upper / 100, "{reference} {upper}");
-        if kernel_tells(&run) {
+        if kernel_reports_events(&run) {
             assert_eq!(run.seen().1, "exact", "{}", run.record["capture"]);
         }
-        // Otherwise the copies that rustc makes of itself to start the linker (2 ms, up to 250 MiB) have no mark, or the
+        // Otherwise the forks of rustc that start the linker (2 ms, up to 250 MiB) have no high-water mark, or the
         // moments at which memory was freed are guessed.
         if bounds(&run) {
-            // 6 to 10 % were measured.
+            // The measured values were 6 to 10 %.
             assert!(upper - lower <= bytes / 6, "{lower} {bytes} {upper}");
         }
     }

@@ -6,7 +6,7 @@ use crate::run::{Place, User, holds};
 
 /// Every process of the same user may open a pipe of another through `/proc/PID/fd`, for reading and for writing.
 #[test]
-fn what_the_job_writes_to_the_keepers_pipe_counts_for_nothing() {
+fn output_of_the_job_in_the_memory_keepers_pipe_counts_for_nothing() {
     let attack = "
         for fd in /proc/$PPID/fd/*; do
             case ${fd##*/} in 0|1|2) continue;; esac
@@ -20,7 +20,7 @@ fn what_the_job_writes_to_the_keepers_pipe_counts_for_nothing() {
     let _turn = crate::turn();
     for user in User::all() {
         let place = Place::new();
-        // A piece that is no notice, and one that is too short.
+        // The job writes a piece that is no notice, and one that is too short.
         fs::write(place.path("junk"), [255; 128 + 5]).unwrap();
         let script = format!("W={}; {attack}", place.path("workload").display());
         let run = place.run(user, &["--exact"], &["sh", "-c", &script]);
@@ -39,7 +39,7 @@ fn what_the_job_writes_to_the_keepers_pipe_counts_for_nothing() {
         );
         let after = run.processes().iter().find(|process| process["command"] == "workload").unwrap();
         let peak = &after["peak"]["rss"];
-        // Root hears of it from the exit records, too.
+        // Root learns of it from the exit records, too.
         let source = if user.is_root() { "taskstats" } else { "exit_notify" };
         assert_eq!((&peak["certainty"], &peak["source"]), (&"exact".into(), &source.into()), "{after}");
         assert!(peak["bytes"].as_u64().is_some_and(|bytes| (30 << 20..60 << 20).contains(&bytes)), "{after}");

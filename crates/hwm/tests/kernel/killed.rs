@@ -1,4 +1,4 @@
-//! hwm is killed while the job's tasks are held: nothing of it may be felt in the job.
+//! hwm is killed while the job's tasks are held at an exec or exit. The job must not notice it.
 
 use std::{fs, io::Read, path::Path, process::Stdio, thread, time::Duration};
 
@@ -8,12 +8,12 @@ use crate::{
 };
 
 /// Moments at which hwm is killed.
-const TIMES: u64 = 300;
+const KILL_MOMENTS: u64 = 300;
 /// Processes of each job.
-const RUNS: usize = 40;
+const JOB_PROCESSES: usize = 40;
 
-/// Keepers of this place's hwm that are alive: of one that has ended and that nobody waits for, nothing can be read.
-fn keepers(place: &Place) -> usize {
+/// Returns the number of living memory-keepers of this place's hwm. The files of a zombie hold nothing to read.
+fn living_memory_keepers(place: &Place) -> usize {
     // Only root may read the link `exe` of a process that is not dumpable; its command line is that of hwm.
     let hwm = place.path("hwm").into_os_string().into_encoded_bytes();
     let Ok(processes) = fs::read_dir("/proc") else { return 0 };
@@ -34,7 +34,7 @@ fn killed_after(place: &Place, user: User, script: &str, pause: Duration) {
     thread::sleep(pause);
     let _ = child.kill();
     wait(&mut child);
-    // All processes of the job have its standard output; the keeper has not.
+    // All processes of the job have its standard output; the memory-keeper has not.
     let mut rest = Vec::new();
     child.stdout.take().expect("a pipe").read_to_end(&mut rest).expect("read");
 }
@@ -47,29 +47,29 @@ fn lines(path: &Path) -> Vec<String> {
 fn at_random_moments_of_a_storm() {
     let _turn = turn();
     let place = Place::new();
-    let expected: Vec<String> = (0..RUNS).map(|code| code.to_string()).collect();
+    let expected: Vec<String> = (0..JOB_PROCESSES).map(|code| code.to_string()).collect();
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let users = User::all();
-    for time in 0..TIMES {
+    for time in 0..KILL_MOMENTS {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let pause = Duration::from_micros(3_000 + (random >> 33) % 60_000);
         let user = users[usize::try_from(time).unwrap() % users.len()];
-        // Files of their own for each job.
+        // Each job has files of its own.
         let (codes, over) = (place.path(&format!("codes{time}")), place.path(&format!("over{time}")));
         // Each child exits with its own number; each code goes to a file, and so does the end.
         let script = format!(
-            "i=0; while [ $i -lt {RUNS} ]; do sh -c \"exit $i\"; echo $? >> {}; i=$((i+1)); done; echo > {}",
+            "i=0; while [ $i -lt {JOB_PROCESSES} ]; do sh -c \"exit $i\"; echo $? >> {}; i=$((i+1)); done; echo > {}",
             codes.display(),
             over.display()
         );
         killed_after(&place, user, &script, pause);
-        // Where it was killed before the job began, there is none.
+        // If hwm was killed before the job began, there is none.
         if over.exists() || codes.exists() {
             assert!(over.exists(), "the job ends although hwm was killed after {pause:?}");
             assert_eq!(lines(&codes), expected, "killed after {pause:?}");
         }
     }
-    until("all keepers have gone", || keepers(&place) == 0);
+    until("all living_memory_keepers have gone", || living_memory_keepers(&place) == 0);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn under_make() {
         assert!(place.path("over").exists(), "make ends although hwm was killed");
         assert!(targets.iter().all(|target| place.path(target).exists()));
     }
-    until("all keepers have gone", || keepers(&place) == 0);
+    until("all living_memory_keepers have gone", || living_memory_keepers(&place) == 0);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_pipe_behind_hwm_ends_with_hwm() {
     let _turn = turn();
     let place = Place::new();
     for user in User::all() {
-        // The keeper outlives hwm with the daemon, and must not hold hwm's standard output open.
+        // The memory-keeper outlives hwm with the daemon, and must not hold hwm's standard output open.
         let mut hwm = place.hwm(
             user,
             &["--exact", "--no-cgroup"],
@@ -111,8 +111,11 @@ fn a_pipe_behind_hwm_ends_with_hwm() {
         let before = std::time::Instant::now();
         let output = output.output().unwrap();
         assert_eq!(output.stdout, b"x\n");
-        let lives = keepers(&place) > 0;
-        assert!(lives || before.elapsed() >= Duration::from_secs(3), "the keeper left before the daemon");
-        until("the keeper has gone with the daemon", || keepers(&place) == 0);
+        let lives = living_memory_keepers(&place) > 0;
+        assert!(
+            lives || before.elapsed() >= Duration::from_secs(3),
+            "the memory-keeper left before the daemon"
+        );
+        until("the memory-keeper has gone with the daemon", || living_memory_keepers(&place) == 0);
     }
 }

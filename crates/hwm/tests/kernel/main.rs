@@ -1,5 +1,5 @@
-//! What the kernel tells of a job: no process missed, exact peaks, honest bounds, and what happens where the kernel
-//! refuses. Each run is made as the user of the test, and when that is root as an ordinary user, too.
+//! The events that the kernel reports of a job: no process missed, exact peaks, honest bounds, and the fallback if the
+//! kernel refuses. Each run is made as the user of the test, and if that is root as an ordinary user, too.
 #![cfg(target_os = "linux")]
 
 mod build;

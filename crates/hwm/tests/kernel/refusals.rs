@@ -1,4 +1,4 @@
-//! Where the kernel, or a sandbox around us, refuses a mechanism: the next best is used and the reason said.
+//! The kernel, or a sandbox around hwm, refuses a mechanism: the next best is used and the reason reported.
 
 use std::{ffi::OsStr, io, os::unix::process::CommandExt, process::Command};
 
@@ -107,8 +107,8 @@ fn a_cgroup() {
     }
 }
 
-/// A run where nothing but holding tells of processes: perf is not asked, and the connector is silent there. `None`
-/// where this user may not make the namespaces.
+/// Returns a run in which only holding reports processes: perf is not asked, and the connector is silent there. `None`
+/// if this user may not make the namespaces.
 fn run_in_new_namespaces(place: &Place, user: User, options: &[&str], script: &str) -> Option<Run> {
     let inside = |program: &OsStr| {
         let mut unshare = Command::new("unshare");
@@ -141,7 +141,7 @@ fn all_but_holding_in_new_namespaces() {
         let Some(run) = run_in_new_namespaces(&place, user, &[], "/bin/true; true; exit 3") else { continue };
         assert_eq!(run.status.code(), Some(3), "{}", run.record);
         if holds(&run) {
-            // Seen because it was held, however short it was.
+            // The process was seen because it was held, however short it was.
             assert_eq!(run.processes().len(), 2, "{}", run.record["processes"]);
             for process in run.processes() {
                 assert_eq!(process["peak"]["rss"]["certainty"], "exact", "{process}");
@@ -152,14 +152,14 @@ fn all_but_holding_in_new_namespaces() {
 }
 
 #[test]
-fn one_who_is_first_seen_at_his_exec_is_read() {
+fn a_process_that_is_first_seen_at_its_exec_is_read() {
     let _turn = turn();
     let place = Place::new();
     let script = format!("sleep 0.3; {} hold 200 30000; true", place.path("workload").display());
     for user in User::all() {
         let options = ["--interval", "100", "--max-total-rss", "100M"];
         let Some(run) = run_in_new_namespaces(&place, user, &options, &script) else { continue };
-        // Nobody but a reading of the living child can have told of so much before its end.
+        // Only a reading of the living child can have shown so much before its end.
         assert_eq!(run.status.code(), Some(10), "{}", run.record["limits"]);
     }
 }
@@ -177,12 +177,12 @@ fn a_procfs_of_another_namespace() {
         .args(["run", "--", "sh", "-c", "echo run"])
         .output();
     let Ok(output) = output else { return eprintln!("skipped: no unshare here") };
-    let said = String::from_utf8_lossy(&output.stderr);
-    if said.starts_with("unshare") {
-        return eprintln!("skipped: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    if printed.starts_with("unshare") {
+        return eprintln!("skipped: {printed}");
     }
-    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(125), &b""[..]), "{said}");
-    assert!(said.contains("--mount-proc"), "{said}");
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(125), &b""[..]), "{printed}");
+    assert!(printed.contains("--mount-proc"), "{printed}");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_job_that_leaves_its_cgroup() {
     let groups = "/sys/fs/cgroup/memory";
     let (tasks, workload) = (format!("{groups}/cgroup.procs"), place.path("workload"));
     if !crate::run::is_root() || std::fs::metadata(&tasks).is_err() {
-        return eprintln!("skipped: no cgroup v1 of ours");
+        return eprintln!("skipped: no cgroup v1 to write to");
     }
     let script = format!("echo $$ > {tasks}; exec {} hold 50 300", workload.display());
     let run = place.run(User::Same, &["--cgroup"], &["sh", "-c", &script]);

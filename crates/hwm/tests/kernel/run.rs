@@ -14,26 +14,26 @@ use tempfile::TempDir;
 
 use crate::{install::install, programs};
 
-/// Far longer than anything here takes; only so that a failure ends.
-const PATIENCE: Duration = Duration::from_secs(120);
-const NOBODY: u32 = 65_534;
+/// A time far longer than any step here takes, so that a failure ends.
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(120);
+const ORDINARY_UID: u32 = 65_534;
 
-/// Who runs hwm.
+/// The user that runs hwm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum User {
-    /// Whoever runs the test.
+    /// The user that runs the test.
     Same,
     /// An ordinary user; only root can become one.
     Ordinary,
 }
 
 impl User {
-    /// All that can be had.
+    /// Returns all users that the test can run hwm as.
     pub(crate) fn all() -> Vec<Self> {
         if is_root() { vec![Self::Same, Self::Ordinary] } else { vec![Self::Same] }
     }
 
-    /// Whether hwm runs with root's capabilities.
+    /// Returns whether hwm runs with root's capabilities.
     pub(crate) fn is_root(self) -> bool {
         self == Self::Same && is_root()
     }
@@ -49,7 +49,7 @@ pub(crate) struct Place(TempDir);
 impl Place {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("our own directory");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("the test's own directory");
         let place = Self(dir);
         for (name, from) in [("hwm", Path::new(programs::HWM)), ("workload", programs::workload().unwrap())] {
             install(from, &place.path(name));
@@ -61,14 +61,14 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// A program of `kib` that lives `ms`, and its size.
+    /// Returns a program of `kib` that lives `ms`, and its size.
     pub(crate) fn tiny(&self, kib: u64, ms: u64) -> (PathBuf, u64) {
         let file = self.path(&format!("tiny-{kib}-{ms}"));
         let bytes = crate::tiny::make_tiny(&file, kib, ms).unwrap();
         (file, bytes)
     }
 
-    /// `hwm run -q OPTIONS --json=record.json -- COMMAND`, not started yet.
+    /// Returns `hwm run -q OPTIONS --json=record.json -- COMMAND`, not started yet.
     pub(crate) fn hwm(&self, user: User, options: &[&str], command: &[&str]) -> Command {
         let record = self.path("record.json");
         let _ = fs::remove_file(&record);
@@ -80,7 +80,7 @@ impl Place {
             .args(command);
         hwm.stdin(Stdio::null()).stdout(Stdio::null()).current_dir(self.0.path());
         if user == User::Ordinary {
-            hwm.uid(NOBODY).gid(NOBODY);
+            hwm.uid(ORDINARY_UID).gid(ORDINARY_UID);
         }
         hwm
     }
@@ -92,7 +92,7 @@ impl Place {
         Run { status, record: self.record() }
     }
 
-    /// The record that hwm left.
+    /// Returns the record that hwm left.
     pub(crate) fn record(&self) -> Value {
         let text = fs::read(self.path("record.json")).expect("a record");
         serde_json::from_slice(&text).expect("JSON")
@@ -122,7 +122,7 @@ impl Run {
         (self.number("/capture/processes_seen").unwrap_or(0), self.word("/capture/processes_seen_is"))
     }
 
-    /// The reasons for what could not be had.
+    /// Returns the reasons for the mechanisms that were missing.
     pub(crate) fn reasons(&self) -> String {
         self.record["capture"]["downgrades"].to_string()
     }
@@ -131,7 +131,7 @@ impl Run {
         self.record["peak"]["rss"]["upper_rigorous"] == true
     }
 
-    /// What every record must hold.
+    /// Checks the facts that every record must hold.
     pub(crate) fn check(&self) {
         let end = |name: &str| self.number(&format!("/peak/rss/{name}"));
         if let (Some(lower), Some(bytes), Some(upper)) =
@@ -157,12 +157,12 @@ impl Run {
 pub(crate) fn wait(child: &mut Child) -> ExitStatus {
     let start = Instant::now();
     loop {
-        if let Some(status) = child.try_wait().expect("our own child") {
+        if let Some(status) = child.try_wait().expect("a child of this process") {
             return status;
         }
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > FAILURE_TIMEOUT {
             let _ = child.kill();
-            panic!("it had not ended after {PATIENCE:?}");
+            panic!("it had not ended after {FAILURE_TIMEOUT:?}");
         }
         thread::sleep(Duration::from_millis(5));
     }
@@ -172,22 +172,22 @@ pub(crate) fn wait(child: &mut Child) -> ExitStatus {
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        assert!(start.elapsed() < FAILURE_TIMEOUT, "never: {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Whether the kernel tells of births and ends here, told by trying.
-pub(crate) fn kernel_tells(run: &Run) -> bool {
+/// Returns whether the kernel reports starts and exits here, as the run found by trying.
+pub(crate) fn kernel_reports_events(run: &Run) -> bool {
     matches!(run.word("/capture/lineage"), "perf" | "proc_connector")
 }
 
-/// Whether all is known that a rigorous bound takes: last marks of all that exit by themselves, and true ends.
+/// Returns whether all is known that a rigorous bound takes: last marks of all that exit by themselves, and true ends.
 pub(crate) fn bounds(run: &Run) -> bool {
     holds(run) && run.word("/capture/lineage") == "proc_connector"
 }
 
-/// Whether tasks were held at their exec and exit.
+/// Returns whether tasks were held at their exec and exit.
 pub(crate) fn holds(run: &Run) -> bool {
     run.word("/capture/peaks").starts_with("exit_notify")
 }

@@ -1,17 +1,17 @@
-//! What programs do to be hard to follow: each must be followed rightly, or be called uncertain with the reason, and
-//! must behave as if nobody were there.
+//! Programs that are hard to follow: each must be followed rightly, or be called uncertain with the reason, and must
+//! behave as without hwm.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use crate::{
     install::install,
-    run::{Place, Run, User, bounds, holds, is_root, kernel_tells},
+    run::{Place, Run, User, bounds, holds, is_root, kernel_reports_events},
     turn,
 };
 
-const MODES: [&[&str]; 2] = [&["--no-cgroup"], &["--no-cgroup", "--exact"]];
+const HOLD_MODES: [&[&str]; 2] = [&["--no-cgroup"], &["--no-cgroup", "--exact"]];
 /// Each source of births and ends by itself.
-const SOURCES: [&[&str]; 4] = [
+const EVENT_SOURCES: [&[&str]; 4] = [
     &["--no-cgroup", "--wait", "--lineage", "perf"],
     &["--no-cgroup", "--wait", "--lineage", "proc-connector"],
     &["--no-cgroup", "--wait", "--lineage", "sampling"],
@@ -20,7 +20,7 @@ const SOURCES: [&[&str]; 4] = [
 
 /// Runs `command` as every user in both modes, and hands each run to `judge`.
 fn each(command: &[&str], code: i32, judge: impl Fn(&Run, &str)) {
-    in_modes(&MODES, command, code, judge);
+    in_modes(&HOLD_MODES, command, code, judge);
 }
 
 fn in_modes(modes: &[&[&str]], command: &[&str], code: i32, judge: impl Fn(&Run, &str)) {
@@ -58,7 +58,7 @@ fn a_process_is_called_as_its_first_thread() {
     });
 }
 
-/// Whether a program can be started here.
+/// Returns whether a program can be started here.
 fn has(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     if !there {
@@ -82,7 +82,7 @@ fn a_static_program() {
     });
 }
 
-/// The truth lies in the interval, and is found.
+/// Checks that the interval holds the truth, and that the estimate finds it.
 fn holds_mib(run: &Run, mib: u64, what: &str) {
     let end = |name: &str| run.number(&format!("/peak/rss/{name}")).unwrap();
     let truth = mib << 20;
@@ -97,8 +97,8 @@ fn holds_mib(run: &Run, mib: u64, what: &str) {
 }
 
 #[test]
-fn a_child_that_is_made_for_us() {
-    in_modes(&SOURCES, &["{workload}", "sibling", "100", "200"], 0, |run, what| {
+fn a_child_that_is_made_by_request() {
+    in_modes(&EVENT_SOURCES, &["{workload}", "sibling", "100", "200"], 0, |run, what| {
         holds_mib(run, 100, what);
         assert_eq!(run.seen().0, 2, "{what}");
     });
@@ -106,20 +106,22 @@ fn a_child_that_is_made_for_us() {
 
 #[test]
 fn a_memory_map_that_its_owner_leaves() {
-    in_modes(&SOURCES, &["{workload}", "guest", "100", "200"], 0, |run, what| holds_mib(run, 120, what));
-    in_modes(&SOURCES, &["{workload}", "guest", "100", "200", "{tiny}"], 0, |run, what| {
+    in_modes(&EVENT_SOURCES, &["{workload}", "guest", "100", "200"], 0, |run, what| {
+        holds_mib(run, 120, what);
+    });
+    in_modes(&EVENT_SOURCES, &["{workload}", "guest", "100", "200", "{tiny}"], 0, |run, what| {
         holds_mib(run, 120, what);
     });
 }
 
 #[test]
 fn a_command_that_may_not_be_watched() {
-    // A program that may be run and not read: the kernel tells nothing of it.
+    // A program that may be run and not read: the kernel reports nothing of it.
     let _turn = turn();
     let place = Place::new();
     let shell = place.path("sh");
     install(Path::new("/bin/sh"), &shell);
-    fs::set_permissions(&shell, fs::Permissions::from_mode(0o711)).expect("our own file");
+    fs::set_permissions(&shell, fs::Permissions::from_mode(0o711)).expect("the test's own file");
     let workload = place.path("workload");
     let script = format!("{} hold 100 300; :", workload.display());
     for user in User::all() {
@@ -130,8 +132,8 @@ fn a_command_that_may_not_be_watched() {
     }
 }
 
-/// `something & exec hwm run` leaves us the shell's children, and what descends from them once they have ended. They are not
-/// the job's, and are not ended with it.
+/// `something & exec hwm run` leaves hwm the shell's children, and their descendants once they have ended. They are
+/// not the job's, and are not ended with it.
 #[test]
 fn children_from_before_are_not_the_jobs() {
     let _turn = turn();
@@ -170,13 +172,13 @@ fn children_from_before_are_not_the_jobs() {
     }
 }
 
-/// The files of a dead process belong to root: whoever is not must have opened them before.
+/// The files of a zombie belong to root: a process of another user must have opened them before.
 #[test]
-fn bytes_of_one_that_has_just_ended_are_known_to_everybody() {
+fn bytes_of_a_process_that_has_just_ended_are_known_to_every_user() {
     let _turn = turn();
     let place = Place::new();
     let (workload, data) = (place.path("workload"), place.path("data"));
-    // It reads and writes its own 10 MiB at its very end, after those of its child.
+    // The parent reads and writes its own 10 MiB at its very end, after those of its child.
     let command = [workload.to_str().unwrap(), "copy", data.to_str().unwrap(), "20"];
     for user in User::all() {
         // The other user cannot write over what this one has left.
@@ -215,7 +217,7 @@ fn few_descriptors() {
 fn a_double_forked_daemon_and_the_process_in_the_middle() {
     let script = "(sh -c 'sleep 0.05; exit 3' &) ; exit 4";
     each(&["sh", "-c", script], 4, |run, what| {
-        if kernel_tells(run) {
+        if kernel_reports_events(run) {
             // The command, the middle one, the daemon, and what it runs.
             assert!(run.seen().0 >= 3 && run.seen().1 == "exact", "{what}");
             let left = run.number("/capture/processes_still_running").unwrap();
@@ -228,7 +230,7 @@ fn a_double_forked_daemon_and_the_process_in_the_middle() {
 fn a_pipeline_of_20() {
     let script = format!("echo x {} >/dev/null", "| cat ".repeat(20));
     each(&["sh", "-c", &script], 0, |run, what| {
-        if kernel_tells(run) {
+        if kernel_reports_events(run) {
             assert_eq!(run.seen(), (22, "exact"), "{what}");
             let cats = run.processes().iter().filter(|process| process["command"] == "cat").count();
             assert_eq!(cats, 20, "{what}");
@@ -243,7 +245,7 @@ fn killed_by_sigkill() {
         assert!(killed["max_rss_kib"].as_u64().is_some_and(|kib| kib >= 40 << 10), "{what}");
         let certainty = &killed["peak"]["rss"]["certainty"];
         let recorded = run.word("/capture/peaks").ends_with("taskstats");
-        // Nobody holds a process that is killed: without an exit record its mark was sampled.
+        // A process that is killed is not held: without an exit record its mark was sampled.
         assert_eq!(certainty, if recorded { "exact" } else { "at_least" }, "{what}");
         if recorded {
             assert_eq!(killed["exit"]["signal"], 9, "{what}");
@@ -269,7 +271,7 @@ fn an_exec_that_fails_ends_nothing() {
     // A PATH search: three directories without it, then the right one.
     let script = "PATH=/nonexistent:/var:/etc:/bin:/usr/bin env true; exit 7";
     each(&["sh", "-c", script], 7, |run, what| {
-        if kernel_tells(run) {
+        if kernel_reports_events(run) {
             assert_eq!(run.seen(), (2, "exact"), "{what}");
         }
         if holds(run) {
@@ -290,7 +292,7 @@ fn a_thread_that_execs() {
         t = threading.Thread(target=lambda: os.execv('/bin/sh', ['sh', '-c', 'exit 5']))\n\
         t.start(); t.join()";
     each(&["/usr/bin/python3", "-c", script], 5, |run, what| {
-        if kernel_tells(run) {
+        if kernel_reports_events(run) {
             assert_eq!(run.seen(), (1, "exact"), "{what}");
             assert_eq!(run.processes()[0]["images"].as_array().unwrap().len(), 2, "{what}");
         }
@@ -307,11 +309,11 @@ fn a_process_whose_leader_has_left() {
 #[test]
 fn posix_spawn_is_counted_once() {
     each(&["{workload}", "vfork-storm", "{tiny}", "5"], 0, |run, what| {
-        if kernel_tells(run) {
+        if kernel_reports_events(run) {
             assert_eq!(run.seen(), (6, "exact"), "{what}");
         }
         if bounds(run) {
-            // One at a time, and the parent: nothing is added for children that run in its memory map.
+            // Only one child lives beside the parent: nothing is added for children that run in its memory map.
             let upper = run.number("/peak/rss/upper_bytes").unwrap();
             assert!(run.upper_is_rigorous() && upper <= peak(run, 0) + peak(run, 1) + (256 << 10), "{what}");
         }
@@ -350,8 +352,8 @@ fn hwm_inside_hwm() {
         let inner: serde_json::Value = serde_json::from_slice(&inner).unwrap();
         assert_eq!(inner["exit"]["code"], 9);
         if holds(run) {
-            let said = inner["capture"]["downgrades"].to_string();
-            assert!(said.contains("listener is in place"), "{said} {what}");
+            let printed = inner["capture"]["downgrades"].to_string();
+            assert!(printed.contains("listener is in place"), "{printed} {what}");
         }
         fs::remove_file(format!("{directory}/inner.json")).unwrap();
     });
@@ -383,10 +385,10 @@ fn a_setuid_program() {
     }
     let run = place.run(User::Ordinary, &["--exact"], &["sh", "-c", &script]);
     if holds(&run) {
-        assert_eq!(uid(), "65534", "--exact: no privileges are gained, as the help says");
+        assert_eq!(uid(), "65534", "--exact: no privileges are gained, as in the help");
     }
 
-    // The kernel's perf events stop at such a program: what it starts is found by looking, and that is said.
+    // The kernel's perf events stop at such a program. Its children are found by polling, and a downgrade is reported.
     let script = format!("{} -p -c '(sleep 0.3; true); sleep 0.3; true'", shell.display());
     let run = place.run(User::Ordinary, &["--lineage", "perf"], &["sh", "-c", &script]);
     run.check();
@@ -398,8 +400,8 @@ fn a_setuid_program() {
 
 #[test]
 fn a_process_whose_memory_takes_long_to_free_is_one_process() {
-    // perf tells of its end some 0.1 s before the memory is gone; it still stands in its parent's list of children.
-    in_modes(&SOURCES, &["sh", "-c", "{workload} hold 1500 10; exit 3"], 3, |run, what| {
+    // perf reports its end some 0.1 s before the memory is gone; it still stands in its parent's list of children.
+    in_modes(&EVENT_SOURCES, &["sh", "-c", "{workload} hold 1500 10; exit 3"], 3, |run, what| {
         assert_eq!(run.processes().len(), 2, "{what}");
     });
 }

@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use crate::{
-    run::{Place, Run, User, bounds, kernel_tells},
+    run::{Place, Run, User, bounds, kernel_reports_events},
     turn,
 };
 
-const COUNT: u64 = 2_000;
+const STORM_PROCESSES: u64 = 2_000;
 
-/// Every one of the tiny programs with the right size.
+/// Checks that each of the tiny programs is there with the right size.
 fn assert_all_exact(run: &Run, truth: u64) {
     let sizes: Vec<&Value> = run
         .processes()
@@ -17,7 +17,7 @@ fn assert_all_exact(run: &Run, truth: u64) {
         .filter(|process| process["command"].as_str().is_some_and(|name| name.starts_with("tiny")))
         .map(|process| &process["peak"]["rss"])
         .collect();
-    assert_eq!(sizes.len() as u64, COUNT);
+    assert_eq!(sizes.len() as u64, STORM_PROCESSES);
     for peak in sizes {
         assert_eq!(peak["certainty"], "exact", "{peak}");
         let bytes = peak["bytes"].as_u64().unwrap();
@@ -32,18 +32,24 @@ fn no_process_of_5_ms_is_missed() {
     let place = Place::new();
     let (tiny, truth) = place.tiny(8192, 5);
     let workload = place.path("workload");
-    let storm = [workload.to_str().unwrap(), "exec-storm", tiny.to_str().unwrap(), &COUNT.to_string(), "4"];
+    let storm =
+        [workload.to_str().unwrap(), "exec-storm", tiny.to_str().unwrap(), &STORM_PROCESSES.to_string(), "4"];
     for user in User::all() {
         for options in [&["--no-cgroup"][..], &["--no-cgroup", "--exact"]] {
             let run = place.run(user, options, &storm);
             run.check();
             assert_eq!(run.status.code(), Some(0));
-            if !kernel_tells(&run) {
+            if !kernel_reports_events(&run) {
                 eprintln!("skipped for {user:?} {options:?}: {}", run.reasons());
                 continue;
             }
-            assert_eq!(run.seen(), (COUNT + 1, "exact"), "{user:?} {options:?} {}", run.record["capture"]);
-            // Exit records, for root in the initial namespaces; or held at the exit.
+            assert_eq!(
+                run.seen(),
+                (STORM_PROCESSES + 1, "exact"),
+                "{user:?} {options:?} {}",
+                run.record["capture"]
+            );
+            // The source is exit records, for root in the initial namespaces, or the hold at the exit.
             let is_exact = run.word("/capture/peaks") != "marks";
             let may_be = user.is_root() || options.contains(&"--exact");
             assert!(is_exact || !may_be || run.reasons() != "[]", "{}", run.record["capture"]);
@@ -59,7 +65,7 @@ fn no_process_of_5_ms_is_missed() {
             if bounds(&run) {
                 assert!(run.upper_is_rigorous(), "{} {}", run.record["peak"], run.record["capture"]);
             }
-            // Four of them at a time, and the storm itself.
+            // Four of the programs live at a time, beside the storm itself.
             let upper = run.number("/peak/rss/upper_bytes").unwrap();
             assert!(upper >= 4 * truth * 9 / 10, "{upper}");
         }
@@ -80,7 +86,7 @@ fn losses_are_counted_and_nothing_hangs() {
             run.check();
             assert_eq!(run.status.code(), Some(0));
             let (seen, is) = run.seen();
-            if kernel_tells(&run) && run.number("/capture/lost_events") == Some(0) {
+            if kernel_reports_events(&run) && run.number("/capture/lost_events") == Some(0) {
                 assert_eq!((seen, is), (count + 1, "exact"), "{user:?} {options:?}");
             } else {
                 assert_eq!(is, "at_least", "{user:?} {options:?} {}", run.record["capture"]);

@@ -10,7 +10,7 @@ use std::{
 /// The built hwm.
 pub(crate) const HWM: &str = env!("CARGO_BIN_EXE_hwm");
 
-/// The workloads' program, beside hwm's own; Cargo builds no binaries of other crates for a test, so we ask it.
+/// Builds the workloads' program, beside hwm's own: Cargo builds no binaries of other crates for a test.
 pub(crate) fn workload() -> Result<&'static Path, String> {
     static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     PATH.get_or_init(build_workload).as_deref().map_err(Clone::clone)

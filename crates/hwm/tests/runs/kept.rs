@@ -7,19 +7,19 @@ use snapbox::{assert_data_eq, str};
 
 use crate::Place;
 
-const KEPT: &str = "data/highwater/records";
+const RECORDS_DIRECTORY: &str = "data/highwater/records";
 
 impl Place {
     fn save(&self, options: &[&str], script: &str) {
-        let (_, said) = self.says(0, &[&["run", "-q"], options, &["--", "sh", "-c", script]].concat());
-        assert_eq!(said, "");
+        let (_, printed) = self.prints(0, &[&["run", "-q"], options, &["--", "sh", "-c", script]].concat());
+        assert_eq!(printed, "");
     }
 
     fn list(&self) -> Value {
-        serde_json::from_str(&self.says(0, &["list", "--json"]).0).expect("JSON")
+        serde_json::from_str(&self.prints(0, &["list", "--json"]).0).expect("JSON")
     }
 
-    /// How `hwm list` calls what is kept, and how many runs each has.
+    /// Returns the names in `hwm list`, and the number of runs of each.
     fn listed(&self) -> Vec<(String, usize)> {
         let list = self.list();
         let records = list["records"].as_array().expect("a list").iter();
@@ -31,7 +31,7 @@ impl Place {
     }
 
     fn kept(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path().join(KEPT)).expect("read");
+        let entries = fs::read_dir(self.path().join(RECORDS_DIRECTORY)).expect("read");
         let mut dirs: Vec<_> =
             entries.map(|entry| entry.expect("read").path()).filter(|path| path.is_dir()).collect();
         dirs.sort();
@@ -54,20 +54,20 @@ fn names_and_places() {
     for (name, command) in
         [("@last", "exit 0"), ("base", "exit 0"), ("@base~1#2", ":"), ("@last~1#3", ":"), ("@last~2", "true")]
     {
-        let (said, _) = place.says(0, &["compare", "--json", "base", name]);
-        let said: Value = serde_json::from_str(&said).expect("JSON");
-        assert_eq!(said["candidate"], json!([name]));
-        let warned = said["comparison"]["warnings"].to_string().contains("sh -c");
-        assert_eq!(warned, command != "exit 0", "{name}: {said}");
+        let (printed, _) = place.prints(0, &["compare", "--json", "base", name]);
+        let printed: Value = serde_json::from_str(&printed).expect("JSON");
+        assert_eq!(printed["candidate"], json!([name]));
+        let warned = printed["comparison"]["warnings"].to_string().contains("sh -c");
+        assert_eq!(warned, command != "exit 0", "{name}: {printed}");
     }
     // All its runs, by their names.
-    let (said, _) = place.says(0, &["compare", "base~1", "base"]);
-    assert!(said.contains("Base:      base~1#1, base~1#2, base~1#3 (sh -c :)"), "{said}");
-    place.says(2, &["leaks", "base"]);
-    place.says(0, &["ci-check", "--record", "base", "--baseline", "@last~2"]);
+    let (printed, _) = place.prints(0, &["compare", "base~1", "base"]);
+    assert!(printed.contains("Base:      base~1#1, base~1#2, base~1#3 (sh -c :)"), "{printed}");
+    place.prints(2, &["leaks", "base"]);
+    place.prints(0, &["ci-check", "--record", "base", "--baseline", "@last~2"]);
     // Several runs are a baseline, too.
-    let (said, _) = place.says(0, &["ci-check", "--record", "base", "--baseline", "base~1"]);
-    assert!(!said.contains("single run"), "{said}");
+    let (printed, _) = place.prints(0, &["ci-check", "--record", "base", "--baseline", "base~1"]);
+    assert!(!printed.contains("single run"), "{printed}");
 }
 
 #[test]
@@ -81,7 +81,7 @@ hwm: no record is kept in [..]/data/highwater/records; hwm run --save keeps one
 "#]]
     );
     place.save(&["--save=base", "--repeat=2"], ":");
-    place.says(3, &["run", "-q", "--save", "--", "sh", "-c", "exit 3"]);
+    place.prints(3, &["run", "-q", "--save", "--", "sh", "-c", "exit 3"]);
     let output = place.command(&["list"]).env("NO_COLOR", "1").output().expect("runs");
     let table = String::from_utf8(output.stdout).expect("text");
     // Two spaces or more stand between columns.
@@ -94,16 +94,16 @@ hwm: no record is kept in [..]/data/highwater/records; hwm run --save keeps one
     assert_eq!([&last[0], &last[2], &last[5]], ["@last", "1", "3"], "{table}");
     assert_eq!([&base[0], &base[2], &base[5]], ["base", "2", "0"], "{table}");
     assert!(table.ends_with("  sh -c :\n") && !table.contains('\x1b'), "{table}");
-    assert_eq!(place.says(0, &["list", "base"]).0.lines().count(), 2);
+    assert_eq!(place.prints(0, &["list", "base"]).0.lines().count(), 2);
 }
 
 #[test]
-fn it_is_said_once_how_it_is_called() {
+fn its_name_is_printed_once() {
     let place = Place::new();
-    let (_, said) = place.says(0, &["run", "--save", "--", "true"]);
-    assert!(said.ends_with("hwm: kept as @last: hwm view @last, hwm list\n"), "{said}");
-    let (_, said) = place.says(0, &["run", "--save=x", "--repeat=2", "--", "true"]);
-    assert_eq!(said.matches("kept as x").count(), 1, "{said}");
+    let (_, printed) = place.prints(0, &["run", "--save", "--", "true"]);
+    assert!(printed.ends_with("hwm: kept as @last: hwm view @last, hwm list\n"), "{printed}");
+    let (_, printed) = place.prints(0, &["run", "--save=x", "--repeat=2", "--", "true"]);
+    assert_eq!(printed.matches("kept as x").count(), 1, "{printed}");
 }
 
 #[test]
@@ -120,14 +120,14 @@ hwm: c: no such record is kept; nothing was removed
 "#]]
     );
     assert_eq!(place.listed().len(), 3);
-    let (said, _) = place.says(0, &["list", "--remove", "a", "--remove", "a~1"]);
-    assert!(said.starts_with("removed a (1 run of 20") && said.contains("\nremoved a~1 "), "{said}");
-    place.says(0, &["list", "--remove", "b#1"]);
+    let (printed, _) = place.prints(0, &["list", "--remove", "a", "--remove", "a~1"]);
+    assert!(printed.starts_with("removed a (1 run of 20") && printed.contains("\nremoved a~1 "), "{printed}");
+    place.prints(0, &["list", "--remove", "b#1"]);
     assert_eq!(place.listed(), [("b".into(), 1)]);
     place.save(&["--save=c"], ":");
-    assert_eq!(place.says(0, &["list", "--keep", "1"]).0, "removed 1, kept 1\n");
+    assert_eq!(place.prints(0, &["list", "--keep", "1"]).0, "removed 1, kept 1\n");
     assert_eq!(names(&place.listed()), ["c"]);
-    assert_eq!(place.says(0, &["list", "--keep", "9"]).0, "removed 0, kept 1\n");
+    assert_eq!(place.prints(0, &["list", "--keep", "9"]).0, "removed 0, kept 1\n");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn many_at_once() {
             scope.spawn(move || {
                 place.save(&["--save=x"], ":");
                 if worker % 2 == 0 {
-                    place.says(0, &["list"]);
+                    place.prints(0, &["list"]);
                 }
             });
         }
@@ -155,7 +155,7 @@ fn the_index_is_made_again_from_the_files() {
     place.save(&["--save=a"], ":");
     place.save(&["--save=b"], ":");
     let before = place.list();
-    let index = place.path().join(KEPT).join("index.json");
+    let index = place.path().join(RECORDS_DIRECTORY).join("index.json");
     assert!(index.is_file());
     for broken in ["", "{", "[]", "{\"version\": 99, \"entries\": {}}"] {
         fs::write(&index, broken).expect("written");
@@ -165,20 +165,20 @@ fn the_index_is_made_again_from_the_files() {
     assert_eq!(place.list(), before);
     // Names need no index.
     fs::write(&index, "broken").expect("written");
-    place.says(0, &["compare", "a", "b"]);
+    place.prints(0, &["compare", "a", "b"]);
     // A record that changed is read again.
     let file = place.kept()[0].join("1.json");
     fs::write(&file, "{").expect("written");
     let record = &place.list()["records"][1]["runs"][0];
     assert!(record["error"].as_str().is_some_and(|error| error.contains("cut short")), "{record}");
-    assert!(place.says(0, &["list"]).0.contains("(not a complete JSON document"));
+    assert!(place.prints(0, &["list"]).0.contains("(not a complete JSON document"));
 }
 
 #[test]
 fn foreign_things_are_passed_over() {
     let place = Place::new();
     place.save(&["--save=a"], ":");
-    let (root, set) = (place.path().join(KEPT), place.kept().remove(0));
+    let (root, set) = (place.path().join(RECORDS_DIRECTORY), place.kept().remove(0));
     fs::create_dir(root.join("notes")).expect("made");
     fs::create_dir(root.join("2026-11-21T14-09-00.123Z-1@empty")).expect("made");
     fs::write(root.join("2026-11-21T14-09-00.123Z-2"), "a file").expect("written");
@@ -188,16 +188,16 @@ fn foreign_things_are_passed_over() {
 }
 
 #[test]
-fn nobody_else_may_read_them() {
+fn no_other_user_may_read_them() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
     place.save(&["--save"], ":");
-    let mode = fs::metadata(place.path().join(KEPT)).expect("there").permissions().mode();
+    let mode = fs::metadata(place.path().join(RECORDS_DIRECTORY)).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
 
 #[test]
-fn no_place_to_keep_it_is_said_before_the_job() {
+fn no_place_to_keep_it_is_reported_before_the_job() {
     let place = Place::new();
     let call = |home: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hwm"));
@@ -205,12 +205,12 @@ fn no_place_to_keep_it_is_said_before_the_job() {
         let output = command.args(["run", "--save", "--", "touch", "ran"]).output().expect("runs");
         (output.status.code(), String::from_utf8(output.stderr).expect("text"))
     };
-    let (code, said) = call("/proc/none");
+    let (code, printed) = call("/proc/none");
     assert_eq!(code, Some(125));
-    assert!(said.contains("hwm: --save: /proc/none/highwater/records: "), "{said}");
+    assert!(printed.contains("hwm: --save: /proc/none/highwater/records: "), "{printed}");
     fs::write(place.path().join("file"), "").expect("written");
-    let (code, said) = call(place.path().join("file").to_str().expect("text"));
-    assert!(code == Some(125) && said.contains("hwm: --save: "), "{said}");
+    let (code, printed) = call(place.path().join("file").to_str().expect("text"));
+    assert!(code == Some(125) && printed.contains("hwm: --save: "), "{printed}");
     assert!(!place.path().join("ran").exists());
 }
 
@@ -223,18 +223,21 @@ fn a_relative_home_is_no_place() {
         let output = command.output().expect("runs");
         (output.status.code(), String::from_utf8(output.stderr).expect("text"))
     };
-    let (code, said) = call(&["run", "--save", "--", "touch", "ran"], "HOME");
-    assert_eq!(code, Some(125), "{said}");
-    assert!(said.contains("relative/.local/share/, a relative path; set HOME to an absolute one"), "{said}");
+    let (code, printed) = call(&["run", "--save", "--", "touch", "ran"], "HOME");
+    assert_eq!(code, Some(125), "{printed}");
+    assert!(
+        printed.contains("relative/.local/share/, a relative path; set HOME to an absolute one"),
+        "{printed}"
+    );
     assert_eq!(call(&["list"], "HOME").0, Some(1));
-    let (code, said) = call(&["view", "@last"], "HOME");
-    assert!(code == Some(1) && said.contains("a relative path"), "{said}");
+    let (code, printed) = call(&["view", "@last"], "HOME");
+    assert!(code == Some(1) && printed.contains("a relative path"), "{printed}");
     assert_eq!(fs::read_dir(place.path()).expect("read").count(), 0);
     // The XDG Base Directory Specification: "consider the path invalid and ignore it".
     for args in [&["run", "-q", "--save", "--", "true"][..], &["list"]] {
-        let (code, said) = call(args, "XDG_DATA_HOME");
-        assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("XDG_DATA_HOME is ignored"), "{said}");
+        let (code, printed) = call(args, "XDG_DATA_HOME");
+        assert_eq!(code, Some(0), "{printed}");
+        assert!(printed.contains("XDG_DATA_HOME is ignored"), "{printed}");
     }
     assert!(place.path().join(".local/share/highwater/records").is_dir());
     assert!(!place.path().join("relative").exists());
@@ -260,8 +263,8 @@ fn what_is_kept_can_be_read_whatever_the_umask_is() {
 fn a_file_goes_before_a_name() {
     let place = Place::new();
     place.save(&["--save=mem"], ":");
-    place.says(0, &["run", "-q", "--json=mem", "--", "true"]);
-    let compare = |name: &str| place.says(0, &["compare", "@mem", name]).0;
+    place.prints(0, &["run", "-q", "--json=mem", "--", "true"]);
+    let compare = |name: &str| place.prints(0, &["compare", "@mem", name]).0;
     assert!(compare("mem").contains("Candidate: mem (true)"));
     assert!(compare("@mem").contains("Candidate: @mem (sh -c :)"));
 }
@@ -293,16 +296,16 @@ hwm: invalid value 'mem.json' for '--save[=<NAME>]': this is a name, not a file;
 "#]]
     );
     assert_data_eq!(
-        place.complains(2, &["compare", "base", "@nobody"]),
+        place.complains(2, &["compare", "base", "@missing"]),
         str![[r#"
-hwm: @nobody: no such record is kept; hwm list shows those that are, hwm run --save keeps one
+hwm: @missing: no such record is kept; hwm list shows those that are, hwm run --save keeps one
 
 "#]]
     );
     assert_data_eq!(
-        place.complains(2, &["compare", "base", "nobody"]),
+        place.complains(2, &["compare", "base", "missing"]),
         str![[r#"
-hwm: nobody: No such file or directory (os error 2); nor is a record kept by this name (hwm list shows those that are)
+hwm: missing: No such file or directory (os error 2); nor is a record kept by this name (hwm list shows those that are)
 
 "#]]
     );

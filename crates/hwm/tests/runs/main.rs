@@ -1,4 +1,4 @@
-//! What happens around runs: repeating them, keeping their records, calling something afterwards.
+//! The work around runs: repeating them, keeping their records, calling a command afterwards.
 #![cfg(target_os = "linux")]
 #![allow(clippy::needless_raw_string_hashes)] // snapbox writes its snapshots with them
 
@@ -35,17 +35,17 @@ impl Place {
         self.command(args).output().expect("runs")
     }
 
-    /// Both outputs of a call that exits with `code`.
-    fn says(&self, code: i32, args: &[&str]) -> (String, String) {
+    /// Returns both outputs of a call that exits with `code`.
+    fn prints(&self, code: i32, args: &[&str]) -> (String, String) {
         let Output { status, stdout, stderr } = self.call(args);
         let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).expect("text"));
         assert_eq!(status.code(), Some(code), "{args:?}: {stderr}");
         (stdout, stderr)
     }
 
-    /// The one line that a call says which exits with `code` and prints nothing else.
+    /// Returns the one line of a call that exits with `code` and prints nothing else.
     fn complains(&self, code: i32, args: &[&str]) -> String {
-        let (stdout, stderr) = self.says(code, args);
+        let (stdout, stderr) = self.prints(code, args);
         assert_eq!((stdout.as_str(), stderr.lines().count()), ("", 1), "{args:?}: {stderr}");
         stderr
     }

@@ -12,21 +12,24 @@ use snapbox::{assert_data_eq, str};
 use crate::Place;
 
 #[test]
-fn each_run_has_a_record_and_the_median_is_said() {
+fn each_run_has_a_record_and_the_median_is_printed() {
     let place = Place::new();
-    let (stdout, said) = place
-        .says(0, &["run", "--repeat", "3", "--json=mem-{n}.json", "--csv=p{n}.csv", "--", "echo", "hello"]);
+    let (stdout, printed) = place
+        .prints(0, &["run", "--repeat", "3", "--json=mem-{n}.json", "--csv=p{n}.csv", "--", "echo", "hello"]);
     assert_eq!(stdout, "hello\nhello\nhello\n");
     assert_eq!(place.names(), ["mem-1.json", "mem-2.json", "mem-3.json", "p1.csv", "p2.csv", "p3.csv"]);
     for number in 1..=3 {
         let record = place.json(&format!("mem-{number}.json"));
         assert_eq!((&record["complete"], &record["command"]), (&json!(true), &json!(["echo", "hello"])));
-        assert!(said.contains(&format!("Run {number} of 3:       RSS ")), "{said}");
+        assert!(printed.contains(&format!("Run {number} of 3:       RSS ")), "{printed}");
     }
-    assert!(said.contains("\nRuns:             3 (median ± spread, and range)\n"), "{said}");
-    assert!(said.contains("\nMax total RSS:    ") && said.contains("\nDuration:         "), "{said}");
+    assert!(printed.contains("\nRuns:             3 (median ± spread, and range)\n"), "{printed}");
+    assert!(
+        printed.contains("\nMax total RSS:    ") && printed.contains("\nDuration:         "),
+        "{printed}"
+    );
     // Several candidates are what compare takes.
-    let (table, _) = place.says(0, &["compare", "mem-1.json", "mem-2.json", "mem-3.json"]);
+    let (table, _) = place.prints(0, &["compare", "mem-1.json", "mem-2.json", "mem-3.json"]);
     assert!(table.contains("Candidate: mem-2.json, mem-3.json (echo hello)"), "{table}");
 }
 
@@ -35,26 +38,29 @@ fn a_failure_ends_it_unless_it_shall_go_on() {
     let place = Place::new();
     // Fails from the second run on, with another code each time.
     let script = "echo x >> runs; n=$(wc -l < runs); [ $n = 1 ] || exit $n";
-    let (_, said) = place.says(2, &["run", "--repeat=4", "--", "sh", "-c", script]);
+    let (_, printed) = place.prints(2, &["run", "--repeat=4", "--", "sh", "-c", script]);
     assert_eq!(place.text("runs").lines().count(), 2);
     assert!(
-        said.contains("hwm: run 2 of 4 failed with exit code 2, and no more were made (--keep-going"),
-        "{said}"
+        printed.contains("hwm: run 2 of 4 failed with exit code 2, and no more were made (--keep-going"),
+        "{printed}"
     );
-    assert!(said.contains("Runs:             2 (median ± spread, and range, of 1; 1 failed)"), "{said}");
+    assert!(
+        printed.contains("Runs:             2 (median ± spread, and range, of 1; 1 failed)"),
+        "{printed}"
+    );
 
     let place = Place::new();
     let args = ["run", "--repeat=4", "--keep-going", "--json={n}.json", "--", "sh", "-c", script];
-    let (_, said) = place.says(2, &args);
+    let (_, printed) = place.prints(2, &args);
     assert_eq!(place.text("runs").lines().count(), 4);
-    assert!(said.contains("of 1; 3 failed)"), "{said}");
+    assert!(printed.contains("of 1; 3 failed)"), "{printed}");
     assert_eq!(place.json("4.json")["exit"]["code"], 4);
 }
 
 #[test]
-fn quiet_says_nothing_but_that_it_stopped() {
+fn quiet_prints_only_that_it_stopped() {
     let place = Place::new();
-    assert_eq!(place.says(0, &["run", "-q", "--repeat=2", "--", "true"]).1, "");
+    assert_eq!(place.prints(0, &["run", "-q", "--repeat=2", "--", "true"]).1, "");
     assert_data_eq!(
         place.complains(1, &["run", "-q", "--repeat=2", "--", "false"]),
         str![[r#"
@@ -74,16 +80,16 @@ hwm: cannot run "no-such-program": No such file or directory (os error 2)
 
 "#]]
     );
-    let (_, said) = place.says(10, &["run", "--repeat=3", "--max-total-rss=1", "--", "sleep", "1"]);
-    assert!(said.contains("run 1 of 3 failed with exit code 10"), "{said}");
+    let (_, printed) = place.prints(10, &["run", "--repeat=3", "--max-total-rss=1", "--", "sleep", "1"]);
+    assert!(printed.contains("run 1 of 3 failed with exit code 10"), "{printed}");
 }
 
 #[test]
 fn every_run_finds_the_same_limits_and_signals() {
     let place = Place::new();
     let script = "ulimit -Sn; grep Sig /proc/self/status";
-    let (said, _) = place.says(0, &["run", "-q", "--repeat=2", "--", "sh", "-c", script]);
-    let lines: Vec<_> = said.lines().filter(|line| !line.starts_with("SigQ")).collect();
+    let (printed, _) = place.prints(0, &["run", "-q", "--repeat=2", "--", "sh", "-c", script]);
+    let lines: Vec<_> = printed.lines().filter(|line| !line.starts_with("SigQ")).collect();
     let (one, two) = lines.split_at(lines.len() / 2);
     assert_eq!(one, two);
 }
@@ -91,7 +97,7 @@ fn every_run_finds_the_same_limits_and_signals() {
 #[test]
 fn without_repeat_the_number_is_1() {
     let place = Place::new();
-    place.says(0, &["run", "-q", "--json=mem-{n}.json", "--", "true"]);
+    place.prints(0, &["run", "-q", "--json=mem-{n}.json", "--", "true"]);
     assert_eq!(place.names(), ["mem-1.json"]);
 }
 
@@ -183,7 +189,7 @@ hwm: --run-option=--repeat: a check judges one run; use hwm run --repeat and hwm
 #[test]
 fn devices_take_the_output_of_all_runs() {
     Place::new()
-        .says(0, &["run", "-q", "--repeat=2", "--json=/dev/null", "--timeline=/dev/null", "--", "true"]);
+        .prints(0, &["run", "-q", "--repeat=2", "--json=/dev/null", "--timeline=/dev/null", "--", "true"]);
 }
 
 fn wait(child: &mut Child) -> Option<i32> {
@@ -200,7 +206,7 @@ fn wait(child: &mut Child) -> Option<i32> {
 
 /// A job that takes TERM for a reason to end well: the next run would not be what was asked for.
 #[test]
-fn told_to_end_no_other_run_is_made() {
+fn after_a_request_to_end_no_other_run_is_made() {
     let place = Place::new();
     let script =
         "echo x >> runs; trap 'exit 0' TERM; : > ready; for i in $(seq 100); do sleep 0.05; done; exit 1";
@@ -215,7 +221,7 @@ fn told_to_end_no_other_run_is_made() {
         thread::sleep(Duration::from_millis(10));
     }
     let pid = libc::pid_t::try_from(child.id()).expect("a pid");
-    // SAFETY: our own child, not yet waited for.
+    // SAFETY: a child of this process, not yet waited for.
     unsafe { libc::kill(pid, libc::SIGTERM) };
     assert_eq!(wait(&mut child), Some(0));
     assert_eq!(place.text("runs").lines().count(), 1);

@@ -9,7 +9,7 @@ use made::{MIB, Place, checkpoint, crowd, nothing, record};
 use serde_json::{Value, json};
 use snapbox::{assert_data_eq, str};
 
-/// What hwm view says of a record, at this width and in this locale.
+/// Returns the output of hwm view for a record, at this width and in this locale.
 fn view(record: &Value, columns: u32, locale: &str, args: &[&str]) -> String {
     let place = Place::with("mem.json", record);
     let mut command = place.command(&["view", "mem.json"]);
@@ -19,7 +19,7 @@ fn view(record: &Value, columns: u32, locale: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// A job that grows, of two groups, with a limit in sight.
+/// Returns a job that grows, of two groups, with a limit in sight.
 fn growing() -> Value {
     let mut record = record();
     let seconds: Vec<f64> = (0..200).map(f64::from).collect();
@@ -304,7 +304,7 @@ fn no_line_is_wider_than_the_terminal() {
 }
 
 #[test]
-fn colour_is_for_terminals_and_who_asks_for_it() {
+fn colour_is_for_terminals_and_on_request() {
     let place = Place::with("mem.json", &growing());
     let run = |name: &str, value: &str| {
         let output = place.command(&["view", "mem.json"]).env(name, value).output().expect("runs");

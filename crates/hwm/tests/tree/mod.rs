@@ -18,7 +18,7 @@ pub(crate) struct Client {
     pub(crate) vram: u64,
     pub(crate) shared: u64,
     pub(crate) gtt: u64,
-    /// As the process chose it.
+    /// The name that the process chose.
     pub(crate) name: &'static str,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// A machine with 16 GiB of RAM, nothing that runs, and no GPU.
+    /// Returns a machine with 16 GiB of RAM, nothing that runs, and no GPU.
     pub(crate) fn new() -> Self {
         let tree = Self { root: tempfile::tempdir().expect("a directory") };
         tree.write("proc/meminfo", "MemTotal: 16777216 kB\nMemFree: 1 kB\nMemAvailable: 6291456 kB\n");
@@ -52,7 +52,7 @@ impl Tree {
         fs::write(path, text).expect("written");
     }
 
-    /// A process of user 1000 that sleeps.
+    /// Returns a process of user 1000 that sleeps.
     pub(crate) fn process(&mut self, pid: u32, name: &str, rss_bytes: u64) -> &mut Self {
         self.write(&format!("proc/{pid}/stat"), stat(pid, name, 0x40_0000));
         self.write(&format!("proc/{pid}/cmdline"), format!("/usr/bin/{name}\0--fast\0"));
@@ -69,7 +69,7 @@ impl Tree {
         self
     }
 
-    /// A card of AMD with `cardN` and `renderD(128+N)`.
+    /// Returns a card of AMD with `cardN` and `renderD(128+N)`.
     pub(crate) fn amdgpu(&mut self, number: u32, pci: &str, name: &str, total: u64, used: u64) -> &mut Self {
         for (node, minor) in
             [(format!("card{number}"), number), (format!("renderD{}", 128 + number), 128 + number)]
@@ -89,7 +89,7 @@ impl Tree {
         self
     }
 
-    /// A descriptor of a process: the lines of the kernel since 6.13.
+    /// Returns a descriptor of a process: the lines of the kernel since 6.13.
     pub(crate) fn client(&mut self, pid: u32, fd: u32, client: &Client) -> &mut Self {
         let Client { id, card, pci, vram, shared, gtt, name } = client;
         let mut text = format!(
@@ -113,7 +113,7 @@ impl Tree {
         self
     }
 
-    /// Makes it pass for this machine's, whose time goes on.
+    /// Makes the tree pass for this machine's, in which time passes.
     pub(crate) fn is_this_machine(&self) {
         let boot_id = fs::read("/proc/sys/kernel/random/boot_id").expect("read");
         self.write("proc/sys/kernel/random/boot_id", boot_id);
@@ -131,7 +131,7 @@ impl Tree {
         fs::rename(new, path).expect("renamed");
     }
 
-    /// Lets nobody but its owner see the descriptors of a process.
+    /// Lets only its owner see the descriptors of a process.
     pub(crate) fn lock(&self, pid: u32) {
         use std::os::unix::fs::PermissionsExt;
         let mode =
@@ -142,18 +142,18 @@ impl Tree {
         }
     }
 
-    /// As somebody who may not see what is locked; `None` where `hwm` lies out of that user's reach.
-    pub(crate) fn as_stranger(&self, args: &[&str]) -> Option<Output> {
+    /// Runs hwm as a user that may not see locked descriptors; `None` if that user cannot reach `hwm`.
+    pub(crate) fn as_other_user(&self, args: &[&str]) -> Option<Output> {
         use std::os::unix::process::CommandExt;
-        const NOBODY: u32 = 65534;
+        const OTHER_UID: u32 = 65534;
         let mut command = self.hwm(args);
         if is_root() {
-            command.uid(NOBODY).gid(NOBODY);
+            command.uid(OTHER_UID).gid(OTHER_UID);
         }
         command.output().ok()
     }
 
-    /// `hwm` with these arguments, on this tree.
+    /// Returns `hwm` with these arguments, on this tree.
     pub(crate) fn hwm(&self, args: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin("hwm"));
         command.arg("--procfs").arg(self.proc()).arg("--sysfs").arg(self.root.path().join("sys"));

@@ -19,7 +19,7 @@ use rows::Row;
 
 /// Two jobs at a time would take each other's processors, and short spikes are part of the table.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-const TIMES: usize = 5;
+const RUNS_PER_ROW: usize = 5;
 
 /// Each row is a test of its own, and a line of the table.
 macro_rules! table {
@@ -59,7 +59,7 @@ table![
 fn prove(row: &Row) {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut wrong = Vec::new();
-    for time in 1..=TIMES {
+    for time in 1..=RUNS_PER_ROW {
         match run::run(row) {
             Ok(run) => {
                 let failures = row.judge(&run);
@@ -73,7 +73,7 @@ fn prove(row: &Row) {
     }
     assert!(
         wrong.is_empty(),
-        "{}: wrong in {} of {TIMES} runs\n{}",
+        "{}: wrong in {} of {RUNS_PER_ROW} runs\n{}",
         row.situation,
         wrong.len(),
         wrong.join("\n")
@@ -84,5 +84,5 @@ fn prove(row: &Row) {
 #[ignore = "measures; judges nothing"]
 fn measured_table() {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    measured::print(TABLE, TIMES);
+    measured::print(TABLE, RUNS_PER_ROW);
 }

@@ -25,7 +25,7 @@ fn line(row: &Row, times: usize) -> String {
                 ratios.extend(ratio);
                 right += usize::from(row.judge(&run).is_empty());
                 truth = mib(Some(run.truth.rss));
-                last = say(row, &run);
+                last = sentence(row, &run);
             }
             Err(Failed::Skipped(reason)) => {
                 return format!("| {} | | | | | skipped | {reason} |", row.situation);
@@ -40,7 +40,7 @@ fn line(row: &Row, times: usize) -> String {
     format!("| {} | {truth} | {figure} | {min} | {max} | {right} of {times} | {last} |", row.situation)
 }
 
-fn say(row: &Row, run: &Run) -> String {
+fn sentence(row: &Row, run: &Run) -> String {
     let wrong = row.judge(run);
     format!(
         "[{}, {}] MiB, {}; {} {} processes{}{}",

@@ -1,13 +1,13 @@
-//! The rows: what is run, and what hwm must say of it.
+//! The rows: the programs that are run, and the figures that hwm must report.
 
 use crate::run::Run;
 
 const MIB: u64 = 1 << 20;
 
-/// By how much, for each process alive at the peak, the truth may lie outside the interval. The kernel's marks
-/// read low by up to 212 KiB (counters batched per CPU), and the truth's own base misses the pages of code that
-/// a process first ran after its page tables were walked (64 KiB a fault, mm/memory.c, `do_fault_around`).
-const SLACK: u64 = 256 << 10;
+/// The distance, for each process alive at the peak, by which the truth may lie outside the interval. The kernel's
+/// marks read low by up to 212 KiB (counters batched per CPU). The truth's own base misses the pages of code that a
+/// process first ran after its page tables were walked (64 KiB a fault, mm/memory.c, `do_fault_around`).
+const SLACK_BYTES_PER_PROCESS: u64 = 256 << 10;
 
 /// One situation of the table.
 pub(crate) struct Row {
@@ -23,7 +23,7 @@ pub(crate) struct Row {
     also: fn(&Run) -> Vec<String>,
 }
 
-/// What is run.
+/// The program that is run.
 #[derive(Clone, Copy)]
 pub(crate) enum Program {
     /// `workload` with these arguments.
@@ -32,7 +32,7 @@ pub(crate) enum Program {
     Tiny(u64),
 }
 
-/// Which figure must come near the truth.
+/// The figure that must come near the truth.
 #[derive(Clone, Copy, PartialEq)]
 enum Figure {
     /// The RSS sum: 0.97-1.03 of it.
@@ -58,7 +58,7 @@ impl Row {
         }
     }
 
-    /// The reported figure over the true one, and its name.
+    /// Returns the reported figure over the true one, and its name.
     pub(crate) fn ratio(&self, run: &Run) -> (&'static str, Option<f64>) {
         match self.figure {
             Figure::Pss { .. } => ("PSS", run.pss_ratio()),
@@ -66,7 +66,7 @@ impl Row {
         }
     }
 
-    /// What is wrong with `run`; nothing if it is right.
+    /// Returns what is wrong with `run`; nothing if it is right.
     pub(crate) fn judge(&self, run: &Run) -> Vec<String> {
         let mut wrong = (self.also)(run);
         let mut demand = |holds: bool, what: &str| {
@@ -93,10 +93,10 @@ impl Row {
             run.number("/peak/rss/upper_bytes"),
         );
         if let (Some(lower), Some(bytes), Some(upper)) = ends {
-            let (truth, slack) = (run.truth.rss, self.processes * SLACK);
+            let (truth, slack) = (run.truth.rss, self.processes * SLACK_BYTES_PER_PROCESS);
             demand(lower <= bytes && bytes <= upper, "the estimate lies outside its interval");
-            // Between fork and exec a child shares all pages of its parent. docs/peak-of-a-job.md says what the RSS sum
-            // means there; no truth of it is demanded.
+            // Between fork and exec a child shares all pages of its parent. docs/peak-of-a-job.md explains the RSS sum
+            // there; no truth of it is demanded.
             let meant = self.figure != Figure::Pss { and_total: false };
             demand(!meant || lower <= truth + slack, "the truth lies below the interval");
             demand(!meant || truth <= upper + slack, "the truth lies above the interval");
@@ -185,7 +185,8 @@ pub(crate) fn fork_and_exec_from_a_large_process() -> Row {
             let large = sizes.iter().filter(|kib| **kib > 3 * 1024).count();
             let mut wrong = Vec::new();
             if large > 0 {
-                wrong.push(format!("{large} of {} tiny processes said to have more than 3 MiB", sizes.len()));
+                wrong
+                    .push(format!("{large} of {} tiny processes reported with more than 3 MiB", sizes.len()));
             }
             if sizes.is_empty() {
                 wrong.push("no tiny process has a size".to_owned());
@@ -269,8 +270,9 @@ pub(crate) fn same_pid_twice() -> Row {
     }
 }
 
-/// Which of the short processes stand together is the scheduler's matter: on a busy machine the estimate lies a tenth
-/// beside the truth, and says that it is bounded. Nobody must be missed, and the interval must hold the truth closely.
+/// Returns a storm of short processes. The scheduler decides which of them live together: on a busy machine the
+/// estimate lies a tenth beside the truth, and is marked as bounded. No process may be missed, and the interval must
+/// hold the truth closely.
 pub(crate) fn storm() -> Row {
     Row {
         processes: 5,
@@ -282,7 +284,8 @@ pub(crate) fn storm() -> Row {
             if !matches!((seen, is), (Some(2001), "exact") | (Some(..=2001), "at_least")) {
                 wrong.push(format!("processes_seen is {is} {seen:?}"));
             }
-            // Told by the kernel, no more than those alive together and the next about to be can make up the upper end.
+            // If the kernel reported them, only those alive together and the next one to start can make up the upper
+            // end.
             if is == "exact"
                 && run.number("/peak/rss/upper_bytes").is_none_or(|upper| upper > run.truth.rss * 2)
             {

@@ -16,23 +16,23 @@ use crate::{
 };
 
 /// `workload` exits with it where a situation cannot be made.
-const SKIPPED: i32 = 77;
+const SKIPPED_EXIT_CODE: i32 = 77;
 /// No row takes a quarter of this.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RUN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What hwm said, and what was true.
+/// The record of hwm, and the truth.
 pub(crate) struct Run {
     pub(crate) record: Value,
     pub(crate) truth: Truth,
 }
 
-/// What the workload says of itself.
+/// The figures that the workload reports of itself.
 pub(crate) struct Truth {
     pub(crate) rss: u64,
     pub(crate) pss: Option<u64>,
 }
 
-/// Why there is nothing to judge.
+/// The reason why there is nothing to judge.
 pub(crate) enum Failed {
     /// The situation cannot be made on this machine.
     Skipped(String),
@@ -47,12 +47,12 @@ impl From<String> for Failed {
 }
 
 impl Run {
-    /// A number of the record, by its JSON pointer.
+    /// Returns a number of the record, by its JSON pointer.
     pub(crate) fn number(&self, pointer: &str) -> Option<u64> {
         self.record.pointer(pointer).and_then(Value::as_u64)
     }
 
-    /// A word of the record.
+    /// Returns a word of the record.
     pub(crate) fn word(&self, pointer: &str) -> &str {
         self.record.pointer(pointer).and_then(Value::as_str).unwrap_or("")
     }
@@ -120,8 +120,10 @@ pub(crate) fn run(row: &Row) -> Result<Run, Failed> {
         }
     };
     let status = wait(&mut hwm)?;
-    if status.code() == Some(SKIPPED) {
-        return Err(Failed::Skipped("the situation cannot be made here; the workload says why".to_owned()));
+    if status.code() == Some(SKIPPED_EXIT_CODE) {
+        return Err(Failed::Skipped(
+            "the situation cannot be made here; the workload prints the reason".to_owned(),
+        ));
     }
     if status.code() != Some(row.exit) {
         return Err(Failed::Broken(format!("hwm ended with {status}, not with {}", row.exit)));
@@ -140,10 +142,10 @@ fn wait(command: &mut Command) -> Result<ExitStatus, String> {
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
             return Ok(status);
         }
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > RUN_TIMEOUT {
             let _ = child.kill();
             let _ = child.wait();
-            return Err(format!("hwm had not ended after {PATIENCE:?}"));
+            return Err(format!("hwm had not ended after {RUN_TIMEOUT:?}"));
         }
         thread::sleep(Duration::from_millis(5));
     }
@@ -156,6 +158,6 @@ fn read_json(path: &Path) -> Result<Value, String> {
 
 fn read_truth(path: &Path) -> Result<Truth, String> {
     let truth = read_json(path)?;
-    let rss = truth["rss_bytes"].as_u64().ok_or("the workload did not say its truth")?;
+    let rss = truth["rss_bytes"].as_u64().ok_or("the workload did not report its truth")?;
     Ok(Truth { rss, pss: truth["pss_bytes"].as_u64() })
 }

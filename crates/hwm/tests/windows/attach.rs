@@ -15,7 +15,7 @@ use highwater::{
 
 use super::{HWM, MIB, hwm, text, workload};
 
-/// A process of somebody else's; it does not outlive the test.
+/// A process that hwm did not start; it does not outlive the test.
 struct Other(Child);
 
 impl Other {
@@ -79,10 +79,10 @@ fn from_then_on_to_its_end() {
     let other = Other::start(&["hold", "100", "5000", "7"]);
     other.reaches(100 * MIB);
     let output = attach(&json, &other.pid(), &[]).output().expect("hwm starts");
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "it was measured: {said}");
+    let printed = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "it was measured: {printed}");
     let record = read(&json);
-    let exit = record.exit.as_ref().expect("the handle tells it");
+    let exit = record.exit.as_ref().expect("the handle reports it");
     assert_eq!((exit.code, exit.cause), (Some(7), ExitCause::Exited));
     assert_eq!((record.capture.lineage, workloads(&record).len()), (Lineage::Scan, 1));
     assert_eq!(record.capture.processes_seen, record.processes.len() as u64);
@@ -92,31 +92,32 @@ fn from_then_on_to_its_end() {
     assert!(attached.ran_for_seconds.is_some_and(|ran| ran > 0.0), "{attached:?}");
     assert!(attached.marks_bytes.is_some_and(|bytes| bytes > 100 * MIB), "{attached:?}");
     assert!(record.peak.rss.expect("read").bytes > 100 * MIB);
-    let is_said = record.capture.downgrades.iter().any(|downgrade| downgrade.wanted.contains("committed"));
-    assert!(record.peak.commit.is_none() && is_said, "{said}");
+    let is_reported =
+        record.capture.downgrades.iter().any(|downgrade| downgrade.wanted.contains("committed"));
+    assert!(record.peak.commit.is_none() && is_reported, "{printed}");
     assert!(record.command[0].ends_with("workload.exe"), "{:?}", record.command);
 }
 
 #[test]
-fn what_it_held_before_is_no_peak() {
+fn memory_from_before_is_no_peak() {
     let dir = tempfile::tempdir().expect("a directory");
     let json = dir.path().join("record.json");
     let mut other = Other::start(&["shrink", "150", "30"]);
     other.is_ready();
     let hwm = attach(&json, &other.pid(), &[]).spawn().expect("hwm starts");
-    // Long enough to be attached to: then somebody ends it.
+    // It lives long enough to be attached to; then the test ends it.
     sleep(Duration::from_secs(4));
     other.0.kill().expect("it lives");
     let output = hwm.wait_with_output().expect("hwm ends");
-    let (record, said) = (read(&json), text(&output.stderr));
+    let (record, printed) = (read(&json), text(&output.stderr));
     let process = workloads(&record)[0];
     assert!(process.mark_before_bytes.is_some_and(|bytes| bytes > 150 * MIB), "{process:?}");
     let peak = process.peak.rss.expect("read");
     assert!((30 * MIB..120 * MIB).contains(&peak.bytes), "{peak:?}");
     assert_eq!(peak.certainty, Certainty::AtLeast, "it has not risen over its mark");
     assert!(process.peak.commit.is_none_or(|commit| commit.bytes < 120 * MIB), "{process:?}");
-    assert!(record.peak.rss.expect("read").bytes < 120 * MIB, "{said}");
-    assert!(record.exit.is_some() && !process.still_running, "{said}");
+    assert!(record.peak.rss.expect("read").bytes < 120 * MIB, "{printed}");
+    assert!(record.exit.is_some() && !process.still_running, "{printed}");
 }
 
 #[test]
@@ -135,7 +136,7 @@ fn descendants_born_before_and_later() {
     assert!(child.start_seconds > 0.0 && child.mark_before_bytes.is_none());
     assert!(record.peak.rss.expect("read").bytes > 40 * MIB);
 
-    // Two children, each with one of its own; over the limit, and only said to be.
+    // Two children, each with one of its own; the limit is exceeded, and only a warning is printed.
     let other = Other::start(&["tree", "30"]);
     other.reaches(MIB);
     sleep(Duration::from_secs(3));
@@ -149,7 +150,7 @@ fn descendants_born_before_and_later() {
     assert_eq!(record.capture.attached.as_ref().map(|attached| attached.processes), Some(all));
     assert_eq!(record.exit.as_ref().map(|exit| exit.cause), Some(ExitCause::Limit));
     for process in found {
-        // Its handle tells a code only after the end.
+        // Its handle gives a code only after the end.
         assert!(process.exit.is_some_and(|exit| exit.code == Some(1)), "{process:?}");
     }
 }
@@ -161,8 +162,8 @@ fn a_limit_that_only_warns_ends_nothing() {
     let other = Other::start(&["hold", "60", "4000"]);
     other.reaches(60 * MIB);
     let output = attach(&json, &other.pid(), &["--max-total-rss=30M"]).output().expect("hwm starts");
-    let said = text(&output.stderr);
-    assert!(said.contains("over the limit of 30.0 MiB"), "{said}");
+    let printed = text(&output.stderr);
+    assert!(printed.contains("over the limit of 30.0 MiB"), "{printed}");
     assert_eq!(read(&json).exit.and_then(|exit| exit.code), Some(0), "it ended by itself");
 }
 
@@ -177,12 +178,12 @@ fn killing_hwm_leaves_it_alone() {
 }
 
 #[test]
-fn what_cannot_be_attached_to_is_said() {
+fn a_process_that_cannot_be_attached_to_is_reported() {
     let refused = |pid: &str, why: &str| {
         let output = hwm(&["attach", pid]);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(why) && said.lines().count() == 1, "{said}");
+        let printed = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{printed}");
+        assert!(printed.contains(why) && printed.lines().count() == 1, "{printed}");
     };
     refused("2147483000", "no process with pid 2147483000");
     refused("4", "belongs to the kernel");

@@ -1,4 +1,4 @@
-//! `hwm doctor`: what it says works must be what jobs find, and what it says is missing must be missing there.
+//! `hwm doctor`: each mechanism that works there must work in jobs, and each that is missing must be missing in jobs.
 
 use std::collections::BTreeSet;
 
@@ -8,17 +8,17 @@ use serde_json::Value;
 use super::{hwm, run, text, workload};
 
 #[test]
-fn what_it_says_is_what_jobs_find() {
+fn its_report_agrees_with_jobs() {
     let output = hwm(&["doctor", "--json"]);
-    let said: Value = serde_json::from_slice(&output.stdout)
+    let printed: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
     let schema: Value =
         serde_json::from_str(include_str!("../../../../docs/schemas/doctor.schema.json")).expect("a schema");
     let schema = jsonschema::validator_for(&schema).expect("a schema");
-    assert!(schema.is_valid(&said), "{said:#}");
-    let rows = said.as_array().expect("rows");
+    assert!(schema.is_valid(&printed), "{printed:#}");
+    let rows = printed.as_array().expect("rows");
     let names: BTreeSet<&str> = rows.iter().filter_map(|row| row["mechanism"].as_str()).collect();
-    assert_eq!(names.len(), rows.len(), "one stands twice: {said:#}");
+    assert_eq!(names.len(), rows.len(), "one stands twice: {printed:#}");
     let works = |name: &str| {
         let row = rows.iter().find(|row| row["mechanism"] == name).unwrap_or_else(|| panic!("no row {name}"));
         row["state"] == "works"
@@ -26,7 +26,7 @@ fn what_it_says_is_what_jobs_find() {
     for needed in
         ["working set", "peak working set", "commit charge", "process list", "job object", "completion port"]
     {
-        assert!(works(needed), "{needed}: {said:#}");
+        assert!(works(needed), "{needed}: {printed:#}");
     }
     for row in rows.iter().filter(|row| row["state"] == "missing") {
         println!("{}: {}", row["mechanism"], row["why"]);
@@ -51,7 +51,7 @@ fn what_it_says_is_what_jobs_find() {
 #[test]
 fn for_people() {
     let output = hwm(&["doctor"]);
-    let said = text(&output.stdout);
-    assert!(output.status.success() && said.lines().count() >= 20, "{said}");
-    assert!(said.contains("yes  working set") && !said.contains("/proc"), "{said}");
+    let printed = text(&output.stdout);
+    assert!(output.status.success() && printed.lines().count() >= 20, "{printed}");
+    assert!(printed.contains("yes  working set") && !printed.contains("/proc"), "{printed}");
 }

@@ -1,4 +1,4 @@
-//! Beside drivers that play what Windows has been seen to say; they have to be put into System32 first (`.ci/windows`).
+//! Drivers that play what Windows was seen to report; they have to be put into System32 first (`.ci/windows`).
 
 use std::process::Command;
 
@@ -8,21 +8,21 @@ use super::{HWM, text};
 
 const GIB: u64 = 1 << 30;
 
-/// `hwm ps --json`, while NVML plays `scenario`.
+/// Runs `hwm ps --json`, while NVML plays `scenario`.
 fn ps(scenario: &str) -> Value {
     let output =
         Command::new(HWM).args(["ps", "--json"]).env("FAKE_NVML", scenario).output().expect("hwm starts");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)))
 }
 
-/// What `hwm doctor` says of a mechanism, while NVML plays.
+/// Returns the row of `hwm doctor` about a mechanism, while NVML plays.
 fn examined(mechanism: &str) -> Value {
     let output =
         Command::new(HWM).args(["doctor", "--json"]).env("FAKE_NVML", "normal").output().expect("hwm starts");
-    let said: Value = serde_json::from_slice(&output.stdout)
+    let printed: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
-    let row = said.as_array().and_then(|rows| rows.iter().find(|row| row["mechanism"] == mechanism));
-    row.unwrap_or_else(|| panic!("{said}")).clone()
+    let row = printed.as_array().and_then(|rows| rows.iter().find(|row| row["mechanism"] == mechanism));
+    row.unwrap_or_else(|| panic!("{printed}")).clone()
 }
 
 fn rows(listing: &Value, pid: u64) -> Vec<Value> {
@@ -56,8 +56,8 @@ fn drivers_performance_counters() {
     let row = &rows(&listing, 4712)[0];
     assert_eq!(row["vram_bytes"].as_u64(), Some(90 * GIB), "{row}");
     assert!(row.to_string().contains("committed"), "{row}");
-    for nobody in [4713, 4714, 4715] {
-        assert_eq!(rows(&listing, nobody), Vec::<Value>::new());
+    for pid in [4713, 4714, 4715] {
+        assert_eq!(rows(&listing, pid), Vec::<Value>::new());
     }
     let devices = Command::new(HWM).arg("--json").output().expect("hwm starts");
     let devices: Value = serde_json::from_slice(&devices.stdout).expect("JSON");
@@ -82,7 +82,7 @@ fn drivers_examined() {
 #[ignore = "needs the fakes in System32"]
 fn program_is_not_the_library() {
     let row = examined("nvml");
-    assert_eq!(row["state"], "missing", "nvidia-smi alone tells of devices: {row}");
+    assert_eq!(row["state"], "missing", "nvidia-smi alone reports devices: {row}");
     assert_eq!(examined("gpu devices")["state"], "works");
 }
 
@@ -91,7 +91,7 @@ fn program_is_not_the_library() {
 fn program_nvidia_smi() {
     let listing = ps("normal");
     let row = &rows(&listing, 4242)[0];
-    // Whole MiB, rounded in a way that nobody says.
+    // The figure is in whole MiB, rounded in an undocumented way.
     let bytes = row["vram_bytes"].as_u64().expect("bounds");
     assert!(bytes.abs_diff(2 * GIB) <= 1 << 20 && row["vram_certainty"] != "exact", "{row}");
     let row = &rows(&listing, 4300)[0];

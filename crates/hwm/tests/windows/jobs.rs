@@ -6,7 +6,7 @@ use highwater::record::{Certainty, ExitCause, Lineage, Metric, PeakSource, Peaks
 
 use super::{MIB, hwm, run, text, workload};
 
-/// The job's peak in bytes.
+/// Returns the job's peak in bytes.
 fn peak(command: &[&str]) -> u64 {
     let (_, record) = run(&[], command);
     record.peak.rss.expect("its working set is read").bytes
@@ -14,8 +14,8 @@ fn peak(command: &[&str]) -> u64 {
 
 #[test]
 fn working_set_of_200_mib() {
-    // What a program is by itself, its libraries and Wine's, is no part of what it was told to hold; it differs a little
-    // from run to run.
+    // The memory of a program by itself, its libraries and Wine's, is no part of the amount that it holds by request.
+    // It differs a little from run to run.
     let mut bases: [u64; 3] = std::array::from_fn(|_| peak(&[&workload(), "hold", "0", "400"]));
     bases.sort_unstable();
     let base = bases[1];
@@ -33,8 +33,8 @@ fn working_set_of_200_mib() {
     let is_exact = of_process.certainty == Certainty::Exact;
     assert_eq!(is_exact, of_process.source == PeakSource::AfterEnd, "{of_process:?}");
     assert_eq!(process.command, "workload.exe");
-    let said = text(&output.stderr);
-    assert!(said.contains("Max total working set:") && !said.contains("RSS"), "{said}");
+    let printed = text(&output.stderr);
+    assert!(printed.contains("Max total working set:") && !printed.contains("RSS"), "{printed}");
 }
 
 #[test]
@@ -44,8 +44,9 @@ fn what_the_kernel_does_not_keep_is_unknown() {
     if let Some(commit) = record.peak.commit {
         assert!(commit.bytes > 50 * MIB && commit.certainty == Certainty::Exact, "{commit:?}");
     } else {
-        let said = record.capture.downgrades.iter().any(|downgrade| downgrade.wanted.contains("committed"));
-        assert!(said, "{}", text(&output.stderr));
+        let printed =
+            record.capture.downgrades.iter().any(|downgrade| downgrade.wanted.contains("committed"));
+        assert!(printed, "{}", text(&output.stderr));
     }
     let commit = record.processes[0].peak.commit.expect("its mark is read while it lives");
     assert!(commit.bytes > 50 * MIB, "{commit:?}");
@@ -85,7 +86,7 @@ fn each_of_300_short_processes() {
     assert_eq!((capture.lost_events, capture.processes_still_running), (0, 0));
     // Of one that had gone before its handle could be opened it is not known how it ended; on a busy machine that happens.
     let ends: Vec<_> = record.processes.iter().filter_map(|process| process.exit?.code).collect();
-    assert!(ends.iter().all(|&code| code == 0), "a code that nobody had: {ends:?}");
+    assert!(ends.iter().all(|&code| code == 0), "a code that no process had: {ends:?}");
     assert!(ends.len() >= 270, "only of {} it is known how they ended", ends.len());
 }
 
@@ -114,16 +115,16 @@ fn a_tree_over_its_limit_is_killed() {
 #[test]
 fn a_limit_that_windows_does_not_have() {
     let output = hwm(&["run", "--max-total-pss=1G", "--", "cmd", "/c", "exit", "0"]);
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(125), "{said}");
-    assert!(said.contains("proportional set size") && !said.contains("cgroup"), "{said}");
+    let printed = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{printed}");
+    assert!(printed.contains("proportional set size") && !printed.contains("cgroup"), "{printed}");
 }
 
 #[test]
 fn grandchildren_outlive_the_command_or_are_waited_for() {
-    // Not through a pipe: whoever outlives the command would hold it open.
+    // The output is not a pipe: a process that outlives the command would hold it open.
     let dir = tempfile::tempdir().expect("a directory");
-    let (json, said) = (dir.path().join("record.json"), dir.path().join("said"));
+    let (json, printed) = (dir.path().join("record.json"), dir.path().join("printed"));
     let mut hwm = std::process::Command::new(super::HWM);
     hwm.arg("run").arg(format!("--json={}", json.display())).args([
         "--",
@@ -132,16 +133,16 @@ fn grandchildren_outlive_the_command_or_are_waited_for() {
         "30",
         "4000",
     ]);
-    hwm.stdout(std::process::Stdio::null()).stderr(std::fs::File::create(&said).expect("a file"));
+    hwm.stdout(std::process::Stdio::null()).stderr(std::fs::File::create(&printed).expect("a file"));
     assert_eq!(hwm.status().expect("hwm starts").code(), Some(3));
     let record = std::fs::read(&json).expect("a record");
     let record = highwater::record::Record::from_json(&record).expect("a record");
-    let said = std::fs::read_to_string(&said).expect("what it said");
+    let printed = std::fs::read_to_string(&printed).expect("what it printed");
     let running: Vec<_> = record.processes.iter().filter(|process| process.still_running).collect();
-    assert_eq!(running.len(), 1, "{said}");
+    assert_eq!(running.len(), 1, "{printed}");
     assert_eq!(running[0].command, "workload.exe");
-    assert!(said.contains(&running[0].pid.to_string()), "named: {said}");
-    // It lives: nobody has ended it with the job, nor with hwm.
+    assert!(printed.contains(&running[0].pid.to_string()), "named: {printed}");
+    // It lives: it was not ended with the job, nor with hwm.
     let memory = highwater::ProcessMemory::of(running[0].pid).expect("it lives");
     assert!(memory.working_set_bytes.is_ok_and(|bytes| bytes > 30 * MIB));
 
@@ -151,7 +152,7 @@ fn grandchildren_outlive_the_command_or_are_waited_for() {
     assert!(record.peak.rss.expect("read").bytes > 30 * MIB);
 }
 
-/// A place whose name has letters of many scripts, and a program in it.
+/// Returns a program in a directory whose name has letters of many scripts.
 fn program_in(mut place: PathBuf, letters: usize) -> PathBuf {
     for _ in 0..3 {
         place.push("\u{6e2c}\u{5b9a}-m\u{e4}\u{df}ig".repeat(letters));
@@ -190,8 +191,8 @@ fn paths_over_260() {
     assert!(output.status.success() && kept.is_some(), "{}", text(&output.stderr));
     std::fs::remove_file(&json).expect("the record");
 
-    // Wine cuts the path of a program at 260 (`create_process_params`, dlls/kernelbase/process.c), so that nobody may
-    // start this one there; where anybody may, hwm must.
+    // Wine cuts the path of a program at 260 (`create_process_params`, dlls/kernelbase/process.c), so no program can
+    // start this one there. If any program can, hwm must.
     let starts = std::process::Command::new(&program).args(["hold", "0", "1"]).status();
     let (output, kept) = record(&[program.to_str().expect("Unicode"), "hold", "5", "300"]);
     match starts {

@@ -19,7 +19,7 @@ use highwater::record::Record;
 const HWM: &str = env!("CARGO_BIN_EXE_hwm");
 const MIB: u64 = 1 << 20;
 
-/// `workload.exe`, which is built beside hwm.
+/// Returns the path of `workload.exe`, which is built beside hwm.
 fn workload() -> String {
     let path = PathBuf::from(HWM).with_file_name("workload.exe");
     assert!(path.exists(), "build it first: cargo build -p workload");
@@ -34,7 +34,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// `hwm run OPTIONS -- COMMAND`: what it said, and the record.
+/// Runs `hwm run OPTIONS -- COMMAND`; returns its output and the record.
 fn run(options: &[&str], command: &[&str]) -> (Output, Record) {
     let dir = tempfile::tempdir().expect("a directory");
     let json = dir.path().join("record.json");

@@ -1,4 +1,4 @@
-//! What processes there are, and a device of DXGI's.
+//! The list of processes, and a device of DXGI's.
 
 use highwater::{ProcessMemory, Unavailable, gpu};
 use serde_json::Value;
@@ -13,19 +13,19 @@ fn json(args: &[&str]) -> Value {
 #[test]
 fn processes_by_their_working_set() {
     let output = hwm(&["ps", "--all"]);
-    let said = text(&output.stdout);
-    let header: Vec<_> = said.lines().next().expect("a header").split_whitespace().collect();
-    assert!(said.contains("WORKING SET") && !header.contains(&"RSS"), "{said}");
-    assert!(said.contains("hwm.exe"), "{said}");
-    assert!(!said.contains('\u{1b}'), "no colour into a pipe");
+    let printed = text(&output.stdout);
+    let header: Vec<_> = printed.lines().next().expect("a header").split_whitespace().collect();
+    assert!(printed.contains("WORKING SET") && !header.contains(&"RSS"), "{printed}");
+    assert!(printed.contains("hwm.exe"), "{printed}");
+    assert!(!printed.contains('\u{1b}'), "no colour into a pipe");
 }
 
-/// Each pid that is listed is a row, or has ended meanwhile: nobody is left out for being protected.
+/// Each pid that is listed is a row, or has ended since: no process is left out for being protected.
 #[test]
 fn every_process_is_a_row() {
-    let said = json(&["ps", "--all", "--json", "--no-wait"]);
-    let rows = said["processes"].as_array().expect("rows");
-    assert!(rows.len() > 3, "Wine's own programs at least: {said}");
+    let printed = json(&["ps", "--all", "--json", "--no-wait"]);
+    let rows = printed["processes"].as_array().expect("rows");
+    assert!(rows.len() > 3, "Wine's own programs at least: {printed}");
     for row in rows {
         let is_explained = row["name"].is_string() || row["unknown"]["name"].is_string();
         let has_user = row["user"].is_string() || row["unknown"]["user"].is_string();
@@ -36,11 +36,14 @@ fn every_process_is_a_row() {
 
 #[test]
 fn users_are_named() {
-    let said = json(&["ps", "--all", "--json", "--no-wait"]);
+    let printed = json(&["ps", "--all", "--json", "--no-wait"]);
     let own = std::process::id();
-    let rows = said["processes"].as_array().expect("rows");
-    let row = rows.iter().find(|row| row["pid"] == own).unwrap_or_else(|| panic!("no row of ours: {said}"));
-    let (user, name) = (row["user"].as_str().expect("ours"), std::env::var("USERNAME").expect("set"));
+    let rows = printed["processes"].as_array().expect("rows");
+    let row = rows
+        .iter()
+        .find(|row| row["pid"] == own)
+        .unwrap_or_else(|| panic!("no row of this process: {printed}"));
+    let (user, name) = (row["user"].as_str().expect("this user's"), std::env::var("USERNAME").expect("set"));
     assert!(user.to_lowercase().ends_with(&format!("\\{}", name.to_lowercase())), "{row}");
     // In the table without the domain.
     let shown = text(&hwm(&["ps", "--all"]).stdout);
@@ -54,7 +57,7 @@ fn this_process() {
     assert!(memory.working_set_bytes.as_ref().is_ok_and(|&bytes| bytes > 30 * MIB), "{memory:?}");
     assert!(memory.peak_working_set_bytes.is_ok() && memory.commit_bytes.is_ok(), "{memory:?}");
     assert_eq!(memory.rss_bytes, Err(Unavailable::NotProvided));
-    // Known, or said to be impossible: never 0.
+    // The figure is known, or reported as impossible: never 0.
     assert!(memory.private_bytes.as_ref().map_or(true, |&bytes| bytes > 30 * MIB), "{memory:?}");
     assert!(highwater::process_rss().is_ok_and(|bytes| bytes > 30 * MIB));
     std::hint::black_box(block);
@@ -66,7 +69,7 @@ fn adapters_of_dxgi() {
     let device = devices.iter().find(|device| device.total.source == gpu::FigureSource::Dxgi);
     let device = device.unwrap_or_else(|| panic!("run with a display: {devices:?}"));
     assert!(device.total.bytes().is_some_and(|bytes| bytes > 0) && device.unified.is_some(), "{device:?}");
-    // Whoever invents an adapter counts nothing on it, and nothing is what may be said then.
+    // A system that makes up an adapter counts nothing on it, and may report nothing then.
     let used = device.used.reading.known();
     assert!(used.is_none() || device.used.source == gpu::FigureSource::Pdh, "{device:?}");
     let said = json(&["--json"]);

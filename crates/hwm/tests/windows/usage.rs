@@ -1,4 +1,5 @@
-//! CPU time, page faults, and bytes read and written. Wine keeps no account of any: then it must be said, and no figure shown.
+//! CPU time, page faults, and bytes read and written. Wine counts none of them: then a downgrade is reported, and no
+//! figure shown.
 
 use highwater::record::{Certainty, UsageSource};
 
@@ -11,8 +12,8 @@ fn of_a_child_and_of_the_command() {
     let file = file.to_str().expect("Unicode");
     let options = ["--with-cpu", "--with-io"];
     let (output, record) = run(&options, &[&workload(), "burn", "500", file, "30"]);
-    let said = text(&output.stderr);
-    assert!(output.status.success() && record.processes.len() == 2, "{said}");
+    let printed = text(&output.stderr);
+    assert!(output.status.success() && record.processes.len() == 2, "{printed}");
     let lacks = |what: &str| record.capture.downgrades.iter().any(|down| down.wanted.contains(what));
     let rows: Vec<_> = record.processes.iter().filter_map(|process| process.usage).collect();
     assert_eq!(rows.len(), 2);
@@ -25,11 +26,11 @@ fn of_a_child_and_of_the_command() {
         assert!((sum - of(cpu)).abs() < 0.02, "{sum} and {cpu:?}");
         let faults = record.usage.faults.expect("they come with it");
         assert!(faults.total.is_some_and(|total| total > 100), "{faults:?}");
-        assert_eq!((faults.minor, faults.major), (None, None), "Windows does not tell them apart");
+        assert_eq!((faults.minor, faults.major), (None, None), "Windows does not distinguish them");
         assert!(rows.iter().all(|row| row.cpu.is_some_and(|cpu| cpu.certainty == Certainty::Exact)));
     } else {
         println!("no CPU time here");
-        assert!(lacks("CPU time"), "{said}");
+        assert!(lacks("CPU time"), "{printed}");
         let nothing = rows.iter().all(|row| row.cpu.is_none() && row.faults.is_none());
         assert!(nothing && record.usage.faults.is_none(), "{rows:?}");
     }
@@ -41,10 +42,10 @@ fn of_a_child_and_of_the_command() {
         assert!(own.clone().all(|bytes| (30 * MIB..31 * MIB).contains(&bytes)), "{rows:?}");
     } else {
         println!("no bytes here");
-        assert!(lacks("bytes read and written") && rows.iter().all(|row| row.io.is_none()), "{said}");
+        assert!(lacks("bytes read and written") && rows.iter().all(|row| row.io.is_none()), "{printed}");
     }
     // What is not known stands nowhere as 0.
-    assert!(!said.contains("0 B read") || record.usage.io.is_some(), "{said}");
+    assert!(!printed.contains("0 B read") || record.usage.io.is_some(), "{printed}");
 }
 
 #[test]
@@ -53,18 +54,18 @@ fn nothing_that_was_not_asked_for() {
     assert!(output.status.success() && record.usage.io.is_none());
     assert!(record.processes.iter().all(|process| process.usage.is_none()));
     let missing = record.capture.downgrades.iter().any(|down| down.wanted.contains("CPU time"));
-    assert!(!missing, "nobody asked: {:?}", record.capture.downgrades);
+    assert!(!missing, "not asked for: {:?}", record.capture.downgrades);
 }
 
 #[test]
 fn cpu_time_of_a_row_is_known_or_unknown() {
     let output = hwm(&["ps", "--all", "--json"]);
-    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let rows = said["processes"].as_array().expect("rows");
-    assert!(!rows.is_empty(), "{said}");
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let rows = printed["processes"].as_array().expect("rows");
+    assert!(!rows.is_empty(), "{printed}");
     let (_, record) = run(&["--with-cpu"], &["cmd", "/c", "exit", "0"]);
     // Where jobs have no CPU time, rows of ps must not invent any.
     if record.usage.cpu.is_none() {
-        assert!(rows.iter().all(|row| row["cpu_seconds"].is_null()), "{said}");
+        assert!(rows.iter().all(|row| row["cpu_seconds"].is_null()), "{printed}");
     }
 }

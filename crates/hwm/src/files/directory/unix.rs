@@ -33,7 +33,7 @@ use super::super::{
 #[derive(Debug)]
 pub(crate) struct Directory {
     fd: OwnedFd,
-    /// How it was reached. For messages alone.
+    /// The path by which it was reached, for messages only.
     path: PathBuf,
 }
 
@@ -58,16 +58,16 @@ impl Directory {
     /// Opens an existing directory for files that hwm keeps.
     ///
     /// # Errors
-    /// Where it belongs to neither this user nor root.
+    /// Fails if the directory belongs to neither this user nor root.
     pub(crate) fn open_private(path: &Path) -> io::Result<Self> {
         let (fd, path) = walk::open_directory(None, path, LinkTrust::OwnOrRoot, MissingDirectory::Refuse)?;
         Ok(Self { fd, path })
     }
 
-    /// Opens a directory for files that hwm keeps, and makes what is missing of its path.
+    /// Opens a directory for files that hwm keeps, and makes the missing part of its path.
     ///
     /// # Errors
-    /// Where it, or what exists of its path, belongs to neither this user nor root.
+    /// Fails if the directory, or an existing part of its path, belongs to neither this user nor root.
     pub(crate) fn open_or_make_private(path: &Path) -> io::Result<Self> {
         let (fd, path) =
             walk::open_directory(None, path, LinkTrust::OwnOrRoot, MissingDirectory::MakePrivate)?;
@@ -92,7 +92,7 @@ impl Directory {
         Ok(Self { fd, path: self.path.join(name) })
     }
 
-    /// The names of its entries.
+    /// Returns the names of all entries.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         // The descriptor may be one of O_PATH, which cannot be read.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -104,24 +104,24 @@ impl Directory {
         Ok(names.collect::<Result<_, Errno>>()?)
     }
 
-    /// The time at which an entry changed last.
+    /// Returns the time at which an entry changed last.
     #[allow(clippy::unnecessary_fallible_conversions)] // The types differ between systems.
     pub(crate) fn modified(&self, name: &OsStr) -> io::Result<SystemTime> {
         let stat = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0)))
     }
 
-    /// The path, for messages.
+    /// Returns the path, for messages.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Device and inode.
+    /// Returns device and inode.
     pub(in crate::files) fn identity(&self) -> io::Result<FileIdentity> {
         Ok(identity(&fstat(&self.fd)?))
     }
 
-    /// The entry of this name; `None` where there is none.
+    /// Returns the entry of this name; `None` if there is none.
     pub(in crate::files) fn status(&self, name: &OsStr) -> io::Result<Option<EntryStatus>> {
         match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(status(&stat))),
@@ -130,7 +130,7 @@ impl Directory {
         }
     }
 
-    /// The permission bits that a file takes over which replaces the entry of this name.
+    /// Returns the permission bits that a file inherits when it replaces the entry of this name.
     ///
     /// They are those of a regular file of this user, in a directory that no other user can bring a file into.
     pub(in crate::files) fn inherited_mode(&self, name: &OsStr) -> io::Result<Option<u32>> {
@@ -140,7 +140,7 @@ impl Directory {
             Err(errno) => return Err(errno.into()),
         };
         let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        // A second name may be the work of another user (link(2)).
+        // Another user may have made the second name (link(2)).
         let is_own = is_regular && stat.st_uid == geteuid().as_raw() && stat.st_nlink == 1;
         Ok((is_own && trust::is_exclusive(&fstat(&self.fd)?)).then(|| mode(&stat)))
     }
@@ -148,7 +148,7 @@ impl Directory {
     /// Keeps the entry of this name, to write to it as it is.
     ///
     /// # Errors
-    /// Where another user may have put it there.
+    /// Fails if another user may have put it there.
     pub(in crate::files) fn pin(&self, name: &OsStr) -> io::Result<PinnedEntry> {
         #[cfg(target_os = "linux")]
         let (stat, inode) = {
@@ -167,13 +167,14 @@ impl Directory {
         trust::check_in_place(&fstat(&self.fd)?, &fstat(entry)?)
     }
 
-    /// The target of the link of this name, if it may be followed.
+    /// Returns the target of the link of this name, if it may be followed.
     pub(in crate::files) fn link_target(&self, name: &OsStr) -> io::Result<OsString> {
         let link = Link::find(&self.fd, name)?.ok_or_else(name_taken)?;
         if !trust::is_followed(LinkTrust::StickyRule, &fstat(&self.fd)?, link.status()) {
             return Err(trust::refused_link(&self.path.join(name), link.status()));
         }
-        // Its text is not the way to its target, which may be a pipe or in another mount namespace (proc_pid_fd(5)).
+        // The link's text is not the way to its target, which may be a pipe or in another mount namespace
+        // (proc_pid_fd(5)).
         if walk::is_procfs(&self.fd) {
             return Err(io::Error::other(
                 "it is a link of /proc; name the file that it leads to, or a descriptor as in /dev/fd/3",
@@ -182,8 +183,8 @@ impl Directory {
         link.target()
     }
 
-    /// Why the entry cannot be replaced although files can be made in this directory: the sticky bit keeps the files of
-    /// other users (unlink(2), EPERM).
+    /// Returns why the entry cannot be replaced although files can be made in this directory: the sticky bit keeps the
+    /// files of other users (unlink(2), EPERM).
     pub(in crate::files) fn refuses_to_replace(&self, name: &OsStr) -> io::Result<Option<String>> {
         let directory = fstat(&self.fd)?;
         let sticky = RawMode::try_from(libc::S_ISVTX).unwrap_or_default();
@@ -239,7 +240,7 @@ impl Directory {
     }
 }
 
-/// The status of an open file.
+/// Returns the status of an open file.
 pub(in crate::files) fn status_of(file: &File) -> io::Result<EntryStatus> {
     Ok(status(&fstat(file.as_fd())?))
 }
@@ -256,7 +257,7 @@ pub(in crate::files) fn wait_when_full(file: &File) -> io::Result<()> {
     Ok(fcntl_setfl(file, flags - OFlags::NONBLOCK)?)
 }
 
-/// Whether a file may be written to by this user, without opening it.
+/// Returns whether a file may be written to by this user, without opening it.
 pub(in crate::files) fn is_writable(directory: &Directory, name: &OsStr) -> io::Result<()> {
     use rustix::fs::{Access, accessat};
     Ok(accessat(&directory.fd, name, Access::WRITE_OK, AtFlags::EACCESS)?)

@@ -70,22 +70,22 @@ impl Directory {
         Self::open(&path)
     }
 
-    /// The names of its entries.
+    /// Returns the names of all entries.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         fs::read_dir(self.entry(OsStr::new(""))?)?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
-    /// The time at which an entry changed last.
+    /// Returns the time at which an entry changed last.
     pub(crate) fn modified(&self, name: &OsStr) -> io::Result<SystemTime> {
         fs::symlink_metadata(self.entry(name)?)?.modified()
     }
 
-    /// The path, for messages.
+    /// Returns the path, for messages.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A number made of the path: the standard library tells no file index.
+    /// Returns a number made of the path: the standard library has no stable file index.
     #[allow(clippy::unnecessary_wraps)] // Unix may fail.
     pub(in crate::files) fn identity(&self) -> io::Result<FileIdentity> {
         use std::hash::{DefaultHasher, Hash, Hasher};
@@ -94,7 +94,7 @@ impl Directory {
         Ok(FileIdentity { device: 0, inode: hasher.finish() })
     }
 
-    /// The entry of this name; `None` where there is none.
+    /// Returns the entry of this name; `None` if there is none.
     pub(in crate::files) fn status(&self, name: &OsStr) -> io::Result<Option<EntryStatus>> {
         match fs::symlink_metadata(self.entry(name)?) {
             Ok(metadata) => Ok(Some(status(&metadata))),
@@ -121,12 +121,12 @@ impl Directory {
         Ok(())
     }
 
-    /// The target of the link of this name.
+    /// Returns the target of the link of this name.
     pub(in crate::files) fn link_target(&self, name: &OsStr) -> io::Result<OsString> {
         Ok(fs::read_link(self.entry(name)?)?.into_os_string())
     }
 
-    /// Why the entry cannot be replaced although files can be made in this directory.
+    /// Returns why the entry cannot be replaced although files can be made in this directory.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self)] // Unix has sticky directories.
     pub(in crate::files) fn refuses_to_replace(&self, _name: &OsStr) -> io::Result<Option<String>> {
         Ok(None)
@@ -172,10 +172,10 @@ impl Directory {
         fs::remove_dir(self.entry(name)?)
     }
 
-    /// The path of an entry.
+    /// Returns the path of an entry.
     ///
     /// # Errors
-    /// Where the directory is another one by now.
+    /// Fails if the directory is another one by now.
     fn entry(&self, name: &OsStr) -> io::Result<PathBuf> {
         if canonical(&self.path)? == self.path {
             return Ok(self.path.join(name));
@@ -184,7 +184,7 @@ impl Directory {
     }
 }
 
-/// The status of an open file. Its identity is not known here.
+/// Returns the status of an open file. Its identity is not known here.
 pub(in crate::files) fn status_of(file: &File) -> io::Result<EntryStatus> {
     Ok(status(&file.metadata()?))
 }
@@ -217,8 +217,8 @@ fn status(metadata: &fs::Metadata) -> EntryStatus {
     EntryStatus { kind, identity: FileIdentity { device: 0, inode: 0 } }
 }
 
-/// The final path. Some drives (RAM disks, some of networks; those of Wine beyond 260 letters) do not tell it. A path
-/// with the prefix `\\?\` may have any length, whatever program opens it.
+/// Returns the final path. Some drives (RAM disks, some of networks; those of Wine beyond 260 letters) do not report
+/// it. A path with the prefix `\\?\` may have any length, whatever program opens it.
 fn canonical(dir: &Path) -> io::Result<PathBuf> {
     use std::path::Prefix;
     dir.canonicalize().or_else(|error| {

@@ -10,7 +10,7 @@ use crate::{
     text::{command_of, size},
 };
 
-/// github-action-benchmark, `customSmallerIsBetter`.
+/// Writes the format of github-action-benchmark, `customSmallerIsBetter`.
 pub(crate) fn github(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     let entry = |figure: CheckFigure| {
         let mib = |bytes: u64| (bytes as f64 / 1_048_576.0 * 1000.0).round() / 1000.0;
@@ -36,7 +36,7 @@ pub(crate) fn github(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Resul
     json::write_pretty(&entries, out)
 }
 
-/// Bencher Metric Format, in bytes.
+/// Writes Bencher Metric Format, in bytes.
 pub(crate) fn bencher(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut measures = Map::new();
     for figure in figures(report.record) {

@@ -16,42 +16,42 @@ use crate::{
 /// Annotations of one step are cut off by GitHub after ten of a kind.
 const MAX_ANNOTATIONS: usize = 10;
 
-/// `::error title=...::...` and the like.
+/// Writes annotations: `::error title=...::...` and the like.
 pub(crate) fn annotations(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let mut say = |kind: &str, title: &str, message: &str| {
+    let mut annotate = |kind: &str, title: &str, message: &str| {
         let title = format!("{title} ({})", report.name);
         writeln!(out, "::{kind} title={}::{}", property(&printable(&title)), data(&printable(message)))
     };
     if let Some(failure) = report.failure() {
-        say("error", "Job failed", &failure)?;
+        annotate("error", "Job failed", &failure)?;
     }
     let found = report.judgement.leaks.iter().flatten().flat_map(|report| &report.leaks);
     for leak in found.take(MAX_ANNOTATIONS) {
-        say("error", "Memory leak", &format!("Leak: {}", leaks::sentence(leak)))?;
+        annotate("error", "Memory leak", &format!("Leak: {}", leaks::sentence(leak)))?;
     }
     if let Some(comparison) = &report.judgement.comparison {
-        let said = phrases::of_comparison(comparison);
+        let sentence = phrases::of_comparison(comparison);
         match comparison.verdict {
             Verdict::Fine if comparison.totals.iter().all(|row| row.verdict != Verdict::Unknown) => {}
-            Verdict::Fine | Verdict::NoEvidence => say("warning", "Memory", &said)?,
-            Verdict::Regression => say("error", "Memory regression", &said)?,
-            _ => say("error", "Memory cannot be compared", &said)?,
+            Verdict::Fine | Verdict::NoEvidence => annotate("warning", "Memory", &sentence)?,
+            Verdict::Regression => annotate("error", "Memory regression", &sentence)?,
+            _ => annotate("error", "Memory cannot be compared", &sentence)?,
         }
-        // That a run stands alone is the rule in CI.
+        // A single run is the rule in CI.
         let weighty = comparison.warnings.iter().filter(|warning| warning.kind != WarningKind::SingleRun);
         for warning in weighty.take(MAX_ANNOTATIONS) {
-            say("warning", "Memory", &warning.text)?;
+            annotate("warning", "Memory", &warning.text)?;
         }
     }
     match (&report.baseline, report.about_baseline()) {
-        (BaselineState::Missing { .. } | BaselineState::NotGiven, Some(said)) => {
-            say("notice", "Memory baseline", &said)
+        (BaselineState::Missing { .. } | BaselineState::NotGiven, Some(sentence)) => {
+            annotate("notice", "Memory baseline", &sentence)
         }
         _ => Ok(()),
     }
 }
 
-/// `key=value`, one a line; what is not known is `unknown`.
+/// Writes the step's outputs: `key=value`, one a line; an unknown value is `unknown`.
 pub(crate) fn outputs(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result<()> {
     let figures = figures(report.record);
     let peak = figures.first();
@@ -69,7 +69,7 @@ pub(crate) fn outputs(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Resu
     let leaks = report.judgement.leaks.as_ref().map(|leaks| {
         let all_judged = leaks.iter().all(|report| report.search.total_judged);
         let found: usize = leaks.iter().map(|report| report.leaks.len()).sum();
-        // None found where nothing could be judged is not none.
+        // Without anything that could be judged the number of leaks is unknown, not 0.
         (found > 0 || all_judged).then_some(found)
     });
     writeln!(out, "leaks={}", or_unknown(leaks.flatten()))
@@ -79,12 +79,12 @@ fn or_unknown(value: Option<impl Display>) -> String {
     value.map_or_else(|| "unknown".to_owned(), |value| value.to_string())
 }
 
-/// As `@actions/core` escapes the text of a command.
+/// Escapes the text of a command as `@actions/core` does.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// As it escapes a property.
+/// Escapes a property as `@actions/core` does.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

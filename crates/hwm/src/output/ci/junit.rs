@@ -10,7 +10,7 @@ use crate::{
     text::{leaks, printable},
 };
 
-/// How a case went.
+/// The outcome of a case.
 enum JunitOutcome {
     Passed(String),
     Failed(String),
@@ -35,8 +35,8 @@ pub(crate) fn write(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result
     for (case, outcome) in &cases {
         let head = format!(r#"<testcase classname="hwm.{name}" name="{}">"#, escape(case));
         let (element, message) = match outcome {
-            JunitOutcome::Passed(said) => {
-                writeln!(out, "    {head}<system-out>{}</system-out></testcase>", escape(said))?;
+            JunitOutcome::Passed(detail) => {
+                writeln!(out, "    {head}<system-out>{}</system-out></testcase>", escape(detail))?;
                 continue;
             }
             JunitOutcome::Failed(message) => ("failure", message),
@@ -59,18 +59,18 @@ fn cases(report: &CheckReport<'_>) -> Vec<(String, JunitOutcome)> {
     } else {
         let no_base = report.about_baseline().unwrap_or_default();
         for figure in figures(report.record) {
-            let said = format!("{}. {no_base}", figure.shown());
-            cases.push((figure.name, JunitOutcome::Skipped(said)));
+            let detail = format!("{}. {no_base}", figure.shown());
+            cases.push((figure.name, JunitOutcome::Skipped(detail)));
         }
     }
     for found in report.judgement.leaks.iter().flatten() {
-        let said = leaks::lines(&found.search, &found.leaks).join("; ");
+        let detail = leaks::lines(&found.search, &found.leaks).join("; ");
         cases.push((
             "leaks".to_owned(),
             match found.leaks.is_empty() {
-                false => JunitOutcome::Failed(said),
-                true if found.search.total_judged => JunitOutcome::Passed(said),
-                true => JunitOutcome::Skipped(said),
+                false => JunitOutcome::Failed(detail),
+                true if found.search.total_judged => JunitOutcome::Passed(detail),
+                true => JunitOutcome::Skipped(detail),
             },
         ));
     }
@@ -79,15 +79,15 @@ fn cases(report: &CheckReport<'_>) -> Vec<(String, JunitOutcome)> {
 
 fn of_row(row: &ComparisonRow) -> JunitOutcome {
     let (base, candidate) = (phrases::side(&row.base), phrases::side(&row.candidate));
-    let said = format!("{base} in the base, {candidate} now: {}", phrases::verdict(row));
+    let detail = format!("{base} in the base, {candidate} now: {}", phrases::verdict(row));
     match row.verdict {
-        Verdict::Regression => JunitOutcome::Failed(format!("{} ({said})", phrases::grown(row))),
-        Verdict::Unknown => JunitOutcome::Skipped(said),
-        _ => JunitOutcome::Passed(said),
+        Verdict::Regression => JunitOutcome::Failed(format!("{} ({detail})", phrases::grown(row))),
+        Verdict::Unknown => JunitOutcome::Skipped(detail),
+        _ => JunitOutcome::Passed(detail),
     }
 }
 
-/// For text and attributes. XML 1.0 cannot hold control characters, nor two of the characters that are none.
+/// Escapes text and attributes. XML 1.0 cannot hold control characters, nor two other characters.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in printable(text).chars() {

@@ -17,6 +17,6 @@ pub(crate) fn write(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Result
         }
     }
     write_comparison(report.judgement, report.top, out)?;
-    // What others append begins a paragraph of its own.
+    // Text that other programs append begins a paragraph of its own.
     writeln!(out)
 }

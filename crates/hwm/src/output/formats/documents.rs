@@ -39,7 +39,7 @@ pub(crate) struct DevicesDocument<'a> {
 pub(crate) struct ProcessesDocument<'a> {
     schema: Schema,
     time: Timestamp,
-    /// Why nothing could be listed at all.
+    /// The reason why nothing could be listed at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(flatten)]
@@ -57,15 +57,15 @@ impl<'a> ProcessesDocument<'a> {
     }
 }
 
-/// What one list found.
+/// The results of one list.
 #[derive(Debug, Serialize)]
 pub(crate) struct ListingEntry<'a> {
     complete: bool,
-    /// Processes that we may not look into; they may or may not hold GPU memory.
+    /// Processes that hwm may not look into; they may or may not hold GPU memory.
     refused: &'a [u32],
     /// Processes that ended while they were read.
     vanished: u32,
-    /// Pids that were asked for and that nobody has.
+    /// Pids that were asked for and that no process has.
     missing: &'a [u32],
     gaps: &'a [MissingPart],
     processes: Vec<ProcessRowEntry<'a>>,
@@ -102,7 +102,7 @@ impl Serialize for RamEntry<'_> {
             map.serialize_entry(name, &bytes)?;
             if bytes.is_none() {
                 let why = self.0.as_ref().err().map(ToString::to_string);
-                unknown.add(name, why.as_deref().unwrap_or("this kernel does not say"));
+                unknown.add(name, why.as_deref().unwrap_or("this kernel does not report it"));
             }
         }
         // Null: no limit below the machine's memory was found.
@@ -141,7 +141,7 @@ impl Serialize for DeviceEntry<'_> {
             entries(&mut map, name, Some(figure))?;
             unknown.add_figure(name, Some(figure));
         }
-        // Where nobody recommends one the key is missing, and not unknown.
+        // Without a recommended budget the key is missing, and not unknown.
         if let Some(budget) = &device.budget {
             entries(&mut map, "budget", Some(budget))?;
         }
@@ -153,7 +153,7 @@ impl Serialize for DeviceEntry<'_> {
     }
 }
 
-/// What changes of a device.
+/// The part of a device that changes over time.
 #[derive(Debug)]
 pub(crate) struct DeviceSample<'a>(pub(crate) &'a Device);
 
@@ -228,13 +228,13 @@ impl Serialize for ProcessRowEntry<'_> {
     }
 }
 
-/// The reasons why figures of a row are unknown.
+/// Returns the reasons why figures of a row are unknown.
 fn reasons(row: &ProcessRow) -> Reasons {
     let mut unknown = Reasons::default();
     if let Some(why) = why_nameless(row) {
         unknown.add("name", &why);
     }
-    // A system that has no such account is no failure.
+    // A system that reports no users is no failure.
     if let Err(why) = &row.user
         && *why != Unavailable::NotProvided
     {
@@ -251,7 +251,7 @@ fn reasons(row: &ProcessRow) -> Reasons {
     unknown
 }
 
-/// The kinds of work that a process does on a device.
+/// Returns the kinds of work that a process does on a device.
 fn work(work: Work) -> Vec<&'static str> {
     let kinds = [(work.compute, "compute"), (work.graphics, "graphics"), (work.mps, "mps")];
     kinds.into_iter().filter_map(|(is, word)| is.then_some(word)).collect()
@@ -270,7 +270,7 @@ impl<'a> EngineEntry<'a> {
     }
 }
 
-/// More digits would be noise.
+/// Rounds to tenths: more digits would be noise.
 fn tenths(percent: f64) -> f64 {
     (percent * 10.0).round() / 10.0
 }

@@ -19,7 +19,7 @@ use crate::{
     text,
 };
 
-/// What a record says of the run as a whole: formats that carry only time series take it along beside them.
+/// Facts about the run as a whole. Formats that carry only time series carry these beside them.
 #[derive(Debug, Serialize)]
 struct About<'a> {
     schema: &'a SchemaVersion,
@@ -69,7 +69,7 @@ impl<'a> About<'a> {
     }
 }
 
-/// The word by which the record calls it: `rss`, `at_least`, `exit_notify`.
+/// Returns the record's word for a value: `rss`, `at_least`, `exit_notify`.
 fn word(name: &impl Serialize) -> Option<String> {
     match serde_json::to_value(name) {
         Ok(serde_json::Value::String(word)) => Some(word),
@@ -77,7 +77,7 @@ fn word(name: &impl Serialize) -> Option<String> {
     }
 }
 
-/// What a line is called, beside the name of the process whose it is.
+/// Returns the name of a line, without the name of its process.
 fn line_name(series: TimeSeries<'_>) -> String {
     let what = match series.of {
         SeriesKind::Held(metric) => text::metric(metric),
@@ -91,7 +91,7 @@ fn line_name(series: TimeSeries<'_>) -> String {
     }
 }
 
-/// The record's word for what a line is of.
+/// Returns the record's word for what a line is of.
 fn metric_word(of: SeriesKind) -> Option<String> {
     match of {
         SeriesKind::Held(metric) => word(&metric),
@@ -99,7 +99,7 @@ fn metric_word(of: SeriesKind) -> Option<String> {
     }
 }
 
-/// The unit of a line's values.
+/// Returns the unit of a line's values.
 fn unit(of: SeriesKind) -> Option<String> {
     match of {
         SeriesKind::Held(_) => Some("bytes".to_owned()),

@@ -3,7 +3,7 @@
 use highwater::gpu::{AmountKind, Figure, FigureSource, Pool, Reading};
 use serde::{Serialize, ser::SerializeMap};
 
-/// `NAME_bytes`, `NAME_certainty`, and the bounds where it has some. What is unknown is null.
+/// Adds `NAME_bytes`, `NAME_certainty`, and the bounds if there are some. An unknown value is null.
 pub(crate) fn entries<M: SerializeMap>(
     map: &mut M,
     name: &str,
@@ -19,7 +19,7 @@ pub(crate) fn entries<M: SerializeMap>(
     Ok(())
 }
 
-/// How sure it is, in the words of the record.
+/// Returns the certainty, in the words of the record.
 fn certainty(figure: &Figure) -> &'static str {
     match figure.reading {
         Reading::Known(_) => "exact",

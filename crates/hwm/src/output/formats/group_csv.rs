@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::report::Report;
 use crate::{filter::RowFilter, text::cell::CellStyle};
 
-/// What is unknown becomes an empty field.
+/// A row of the CSV. An unknown value becomes an empty field.
 #[derive(Serialize)]
 struct GroupCsvRow {
     by: GroupKey,
@@ -19,7 +19,7 @@ struct GroupCsvRow {
     processes: u64,
     peak_kib: Option<u64>,
     at_seconds: Option<f64>,
-    /// By tree: the row of the process in the record (from 0), and of its parent.
+    /// The row of the process in the record (from 0) and of its parent, for groups by tree.
     id: Option<u64>,
     parent: Option<u64>,
 }

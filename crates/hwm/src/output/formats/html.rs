@@ -10,13 +10,13 @@ use highwater::{job::Rows, record::Record};
 use super::report::Report;
 use payload::Packed;
 
-/// The built viewer; `None` where hwm was built without it.
+/// The built viewer; `None` if hwm was built without it.
 const BUILT_IN_PAGE: Option<&str> = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-/// Where the records go in the page: the content of a script element that no browser runs.
+/// The place of the records in the page: the content of a script element that no browser runs.
 const PAYLOAD_PLACE: &str = "hwm:payload";
 
-/// What to say where there is none.
+/// The message if there is no page.
 const NO_PAGE: &str = "this hwm was built without its page, so it writes no HTML: take a released hwm, or build hwm \
      again with HWM_PAGE=build (npm of Node.js 20.19 or newer makes the page, with the network) or after \
      `npm ci --ignore-scripts && npm run build` in viewer/";
@@ -29,7 +29,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// The viewer that hwm was built with.
+    /// Returns the viewer that hwm was built with.
     pub(crate) fn built_in() -> anyhow::Result<Self> {
         let (before, after) =
             BUILT_IN_PAGE.and_then(|page| page.split_once(PAYLOAD_PLACE)).context(NO_PAGE)?;

@@ -1,4 +1,4 @@
-//! The record as JSON, streamed: never held as one text.
+//! The record as JSON, streamed: it is never kept as one text.
 
 use std::io::{self, Write};
 

@@ -64,7 +64,7 @@ fn line(row: &ComparisonRow, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "| {name} | {base} | {candidate} | {} | {strong}{verdict}{strong} |", phrases::change(row))
 }
 
-/// Text that shall stand for itself: a process may be called `|<b>*x*`, `www.example.org` or `@name`.
+/// Escapes text so that it stands for itself: a process may be called `|<b>*x*`, `www.example.org` or `@name`.
 pub(crate) fn escape(plain: &str) -> String {
     let plain = text::printable(plain);
     let mut escaped = String::with_capacity(plain.len());
@@ -74,7 +74,8 @@ pub(crate) fn escape(plain: &str) -> String {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
-            // An escaped one is still a mention or an address to what reads the page when it is made: an empty element is not.
+            // An escaped character is still a mention or an address to programs that read the finished page. An empty
+            // element is not.
             '@' => escaped.push_str("@<b></b>"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' => {
                 escaped.push('\\');

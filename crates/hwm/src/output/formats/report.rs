@@ -12,7 +12,7 @@ pub(crate) trait Report: Debug {
     /// Writes the whole of it.
     fn write(&self, record: &Record<Rows>, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Whether it is the record itself, which can be read back.
+    /// Returns whether it is the record itself, which can be read back.
     fn is_record(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! What grew, as a table for the terminal.
+//! The growth, as a table for the terminal.
 
 use std::{
     io::{self, Write},
@@ -14,11 +14,11 @@ use crate::{
     text::{self, leaks},
 };
 
-const BOLD: Style = Style::new().bold();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const UNSURE: Style = AnsiColor::Yellow.on_default();
-const GOOD: Style = AnsiColor::Green.on_default();
-const PLAIN: Style = Style::new();
+const BOLD_STYLE: Style = Style::new().bold();
+const BAD_STYLE: Style = AnsiColor::Red.on_default().bold();
+const UNSURE_STYLE: Style = AnsiColor::Yellow.on_default();
+const GOOD_STYLE: Style = AnsiColor::Green.on_default();
+const PLAIN_STYLE: Style = Style::new();
 
 /// Longest name of a group that stays in its column.
 const MAX_NAME_WIDTH: usize = 40;
@@ -34,17 +34,17 @@ pub(crate) fn write(judgement: &Judgement, top: usize, out: &mut dyn Write) -> i
         let cells: Vec<_> = comparison.totals.iter().chain(listed).map(ComparisonCells::of).collect();
         let widths = ComparisonWidths::of(&cells);
         let header = ["", "base", "candidate", "change"];
-        write!(out, "{BOLD}{:<1$}", header[0], widths.0[0])?;
+        write!(out, "{BOLD_STYLE}{:<1$}", header[0], widths.0[0])?;
         for (title, width) in header.iter().zip(widths.0).skip(1) {
             write!(out, "  {title:>width$}")?;
         }
-        writeln!(out, "{BOLD:#}")?;
+        writeln!(out, "{BOLD_STYLE:#}")?;
         for cells in &cells[..comparison.totals.len()] {
             cells.write(&widths, out)?;
         }
         if !listed.is_empty() {
             let note = if comparison.rules.groups_decide { "" } else { "; they explain, the totals decide" };
-            writeln!(out, "\n{BOLD}Groups by command{BOLD:#} (those that changed most{note})")?;
+            writeln!(out, "\n{BOLD_STYLE}Groups by command{BOLD_STYLE:#} (those that changed most{note})")?;
             for cells in &cells[comparison.totals.len()..] {
                 cells.write(&widths, out)?;
             }
@@ -57,13 +57,13 @@ pub(crate) fn write(judgement: &Judgement, top: usize, out: &mut dyn Write) -> i
             writeln!(out)?;
         }
         for warning in &comparison.warnings {
-            writeln!(out, "{UNSURE}Warning:{UNSURE:#} {}", text::printable(&warning.text))?;
+            writeln!(out, "{UNSURE_STYLE}Warning:{UNSURE_STYLE:#} {}", text::printable(&warning.text))?;
         }
         writeln!(out)?;
     }
     for (place, report) in judgement.leaks.iter().flatten().enumerate() {
         for line in leaks::lines(&report.search, &report.leaks) {
-            let style = if report.leaks.is_empty() { PLAIN } else { BAD };
+            let style = if report.leaks.is_empty() { PLAIN_STYLE } else { BAD_STYLE };
             let file = phrases::file_of(judgement, place);
             writeln!(out, "{style}{}{style:#}{file}", text::printable(&line))?;
         }
@@ -78,14 +78,14 @@ pub(crate) fn write(judgement: &Judgement, top: usize, out: &mut dyn Write) -> i
 fn write_side(label: &str, files: &[PathBuf], command: &str, out: &mut dyn Write) -> io::Result<()> {
     let names: Vec<_> = files.iter().map(|file| text::printable(&file.display().to_string())).collect();
     let command = text::shorten(command, 60);
-    writeln!(out, "{BOLD}{label:<11}{BOLD:#}{} ({command})", names.join(", "))
+    writeln!(out, "{BOLD_STYLE}{label:<11}{BOLD_STYLE:#}{} ({command})", names.join(", "))
 }
 
 fn style_of(verdict: Verdict) -> Style {
     match verdict {
-        Verdict::Fine => GOOD,
-        Verdict::Regression => BAD,
-        _ => UNSURE,
+        Verdict::Fine => GOOD_STYLE,
+        Verdict::Regression => BAD_STYLE,
+        _ => UNSURE_STYLE,
     }
 }
 
@@ -105,7 +105,7 @@ impl ComparisonCells {
         Self {
             columns: [name, base, candidate, phrases::change(row)],
             verdict: phrases::verdict(row).to_owned(),
-            style: if quiet { PLAIN } else { style_of(row.verdict) },
+            style: if quiet { PLAIN_STYLE } else { style_of(row.verdict) },
         }
     }
 

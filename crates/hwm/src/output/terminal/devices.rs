@@ -100,7 +100,7 @@ fn notes(device: &Device) -> Vec<String> {
         notes.push(format!("recommended for one process: at most {}", text::size(budget)));
     }
     if device.system_used.bytes().is_some() {
-        notes.push(format!("{} of RAM mapped for it", gpu_figure::said(&device.system_used)));
+        notes.push(format!("{} of RAM mapped for it", gpu_figure::phrase(&device.system_used)));
     }
     let mut unknown: Vec<(String, Vec<&str>)> = Vec::new();
     let mut add = |word, figure: &Figure| {
@@ -119,7 +119,7 @@ fn notes(device: &Device) -> Vec<String> {
     notes
 }
 
-/// The notes behind the line where the terminal has room, else below it.
+/// Adds the notes behind the line if the terminal has room, else below it.
 fn with_notes(
     line: &str,
     notes: &[String],

@@ -1,6 +1,6 @@
-//! What it takes to look into others' processes, in the words of the system.
+//! The privilege that looking into other users' processes needs, in the words of the system.
 
-/// Whether we have it, and where.
+/// The privilege of this process on its system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Privilege {
     pub(super) is_held: bool,
@@ -8,11 +8,11 @@ pub(crate) struct Privilege {
 }
 
 impl Privilege {
-    pub(crate) fn ours() -> Self {
+    pub(crate) fn current() -> Self {
         Self { is_held: is_root(), is_windows: cfg!(windows) }
     }
 
-    /// What would help to look into `them`.
+    /// Returns the advice on looking into `them`: the privilege to run with, or that none would help.
     pub(super) fn to_look_into(self, them: &str) -> String {
         if self.is_held {
             format!("even {} may not look into {them} here", self.holder())
@@ -21,7 +21,7 @@ impl Privilege {
         }
     }
 
-    /// That the names of so many may not be read, and what would help.
+    /// Returns the sentence that `count` names may not be read, and the remedy.
     pub(super) fn for_names(self, count: usize) -> String {
         if self.is_held {
             let names = if count == 1 { "its name" } else { "their names" };
@@ -40,7 +40,7 @@ impl Privilege {
     }
 }
 
-/// Whether this process runs as root, which may look into every process; on Windows, whether it runs elevated.
+/// Returns whether this process runs as root, which may look into every process; on Windows, whether it runs elevated.
 #[cfg(unix)]
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -60,13 +60,13 @@ pub(crate) fn is_root() -> bool {
     if unsafe { OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) } == 0 {
         return false;
     }
-    // SAFETY: the new handle is ours alone.
+    // SAFETY: the handle is new, and nothing else owns it.
     let token = unsafe { OwnedHandle::from_raw_handle(token) };
     let mut elevation = TOKEN_ELEVATION::default();
     let size = u32::try_from(size_of_val(&elevation)).unwrap_or(u32::MAX);
     let mut filled = 0;
-    // SAFETY: `elevation` has the size that is told.
-    let told = unsafe {
+    // SAFETY: `elevation` has the size that is passed.
+    let is_read = unsafe {
         GetTokenInformation(
             token.as_raw_handle(),
             TokenElevation,
@@ -75,5 +75,5 @@ pub(crate) fn is_root() -> bool {
             &raw mut filled,
         )
     };
-    told != 0 && elevation.TokenIsElevated != 0
+    is_read != 0 && elevation.TokenIsElevated != 0
 }

@@ -1,4 +1,4 @@
-//! Processes and their GPU memory as a table, and what must be said about it.
+//! Processes and their GPU memory as a table, with notes on its gaps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,7 +40,7 @@ const fn amount(title: &'static str, cell: fn(&ProcessRow) -> String) -> Process
     ProcessColumn { column: TableColumn { title, is_right: true, least: None }, cell, shown: None }
 }
 
-/// What stands for a process's memory on this system.
+/// The column title for a process's memory on this system.
 const MEMORY_TITLE: &str = match PRIMARY {
     Primary::WorkingSet => "WORKING SET",
     Primary::PhysFootprint => "FOOTPRINT",
@@ -55,7 +55,7 @@ const PROCESS_COLUMNS: &[ProcessColumn] = &[
     }),
     ProcessColumn { shown: Some(may_hold), ..amount("VRAM", |row| memory(row, row.vram())) },
     ProcessColumn {
-        // Nothing known of it for any process: NVIDIA's driver does not tell.
+        // The column is hidden if the value is unknown for every process: NVIDIA's driver does not report it.
         shown: Some(|row| row.gpu_system_memory().is_some_and(|gtt| gtt.bytes().is_some())),
         ..amount(
             "GTT",
@@ -79,13 +79,13 @@ const PROCESS_COLUMNS: &[ProcessColumn] = &[
     ProcessColumn { shown: Some(may_hold), ..text_field("DEVICE", Some(6), device) },
 ];
 
-/// Whether the device has no memory of its own, so that all of it stands under VRAM already.
+/// Returns whether the device has no memory of its own, so that all of it stands under VRAM already.
 fn is_one_pool(row: &ProcessRow) -> bool {
     row.vram().is_some_and(|vram| vram.pool == Pool::Unified)
         && row.gpu_system_memory().is_some_and(|gtt| gtt.bytes().is_none())
 }
 
-/// Whether GPU memory is known of it, or cannot be known; not so for all rows of `--all` where there is no GPU.
+/// Returns whether the process holds GPU memory, or may hold some unseen. `--all` also lists processes that hold none.
 fn may_hold(row: &ProcessRow) -> bool {
     row.gpu.is_some() || row.gpu_refused
 }
@@ -102,7 +102,7 @@ fn loads(row: &ProcessRow) -> &[EngineLoad] {
     row.gpu.as_ref().map_or(&[], |holding| &holding.loads)
 }
 
-/// `-`: holds none, as far as one sees.
+/// Returns the text of a cell; `-` if no memory of the process was found.
 fn memory(row: &ProcessRow, figure: Option<&Figure>) -> String {
     match figure {
         Some(figure) => gpu_figure::shown(figure),
@@ -111,7 +111,8 @@ fn memory(row: &ProcessRow, figure: Option<&Figure>) -> String {
     }
 }
 
-/// The kernel counts in steps: none at all in so short a time is less than one step, not 0.
+/// Returns the text of a CPU load. The kernel counts in steps: no step in so short a time is less than one step, not
+/// 0.
 fn cpu(cpu: CpuLoad) -> String {
     if cpu.percent == 0.0 && cpu.step_percent >= 0.5 {
         return format!("<{:.0}", cpu.step_percent.ceil());
@@ -136,7 +137,7 @@ fn engines(loads: &[EngineLoad]) -> String {
     }
 }
 
-/// The table; nothing at all where there is no row.
+/// Writes the table; nothing at all if there is no row.
 pub(crate) fn write(rows: &[ProcessRow], width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
     if rows.is_empty() {
         return Ok(());
@@ -149,7 +150,7 @@ pub(crate) fn write(rows: &[ProcessRow], width: Option<usize>, out: &mut dyn Wri
     table::write(&columns, &cells, width, out)
 }
 
-/// What the marks in the table mean, and why things are unknown; a line each.
+/// Returns the meaning of the marks in the table, and why figures are unknown; a line each.
 pub(crate) fn notes(found: &SelectedProcesses) -> Vec<String> {
     let mut notes = Vec::new();
     let mut unknown: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
@@ -214,7 +215,7 @@ fn of_pids(pids: &BTreeSet<u32>) -> String {
     format!("{word} {}{more}", named.join(", "))
 }
 
-/// The one line that says how many there are and whether all.
+/// Returns the one line with the number of processes and whether the list is complete.
 pub(crate) fn summary(
     found: &SelectedProcesses,
     selection: &ProcessSelection,
@@ -271,12 +272,12 @@ pub(crate) fn summary(
     format!("{text}; incomplete: {}", why.join(", "))
 }
 
-/// Windows' accounts have a domain or a machine before the name, which the JSON holds.
+/// Removes the domain or the machine before the name of a Windows account. The JSON holds it.
 fn without_domain(user: &str) -> String {
     let name = user.rsplit('\\').next().filter(|_| cfg!(windows));
     text::printable(name.unwrap_or(user))
 }
 
-// What they compare with has the names of Linux.
+// The texts that they are compared with have the names of Linux.
 #[cfg(all(test, target_os = "linux"))]
 mod tests;

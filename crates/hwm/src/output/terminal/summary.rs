@@ -1,4 +1,4 @@
-//! The summary for humans: what the job used, by whom, and how well that is known.
+//! The summary for people: what the job used, which processes used it, and how well that is known.
 
 mod gpu;
 pub(crate) mod groups;
@@ -35,7 +35,7 @@ pub(crate) fn write<P>(
     line(out, layout.width, "Measured:", &measured(record))
 }
 
-/// The peaks, what was used beside memory, what became of limits, and what was found.
+/// Writes the peaks, the figures beside memory, the results of limits, and the findings.
 pub(crate) fn write_figures<P>(
     record: &Record<P>,
     tally: &Tally,
@@ -53,7 +53,7 @@ pub(crate) fn write_figures<P>(
     write_findings(record, layout, out)
 }
 
-/// What ran, for how long, how it ended, and how often it was looked at.
+/// Writes what ran, for how long, how it ended, and how many samples were taken.
 pub(crate) fn write_job<P>(
     record: &Record<P>,
     layout: &SummaryLayout<'_>,
@@ -75,7 +75,7 @@ pub(crate) fn write_job<P>(
     line(out, layout.width, "Samples:", &format!("{} ({pace})", record.samples))
 }
 
-/// What ran already, and that its past is not in these figures.
+/// Returns the phrase for a job that ran already, whose past is not in these figures.
 fn attached_to(attached: &Attached) -> String {
     let ran = attached.ran_for_seconds.map(|ran| format!(", which had run for {}", text::duration(ran)));
     let marks = attached.marks_bytes.map(|bytes| match attached.processes {
@@ -138,24 +138,24 @@ fn write_peaks<P>(
     line(out, layout.width, "Max per process:", &largest)
 }
 
-/// What was asked for beside memory, and what must be known of memory that RSS does not show.
+/// Writes the figures that were asked for beside memory, and facts about memory that RSS does not show.
 fn write_usage<P>(record: &Record<P>, layout: &SummaryLayout<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let mut say = |label, value: Option<String>| match value {
+    let mut write = |label, value: Option<String>| match value {
         Some(value) => line(out, layout.width, label, &value),
         None => Ok(()),
     };
     let unknown = || Some("unknown".to_owned());
     let used = &record.usage;
     let swap = record.peak.swap.filter(|swap| swap.bytes > 0);
-    say("Max total swap:", swap.map(|swap| with_certainty(swap.bytes, swap.certainty)))?;
+    write("Max total swap:", swap.map(|swap| with_certainty(swap.bytes, swap.certainty)))?;
     if layout.with_cpu {
-        say("CPU time:", used.cpu.as_ref().map(usage::cpu).or_else(unknown))?;
-        say("Page faults:", used.faults.as_ref().map(usage::faults).or_else(unknown))?;
+        write("CPU time:", used.cpu.as_ref().map(usage::cpu).or_else(unknown))?;
+        write("Page faults:", used.faults.as_ref().map(usage::faults).or_else(unknown))?;
     }
-    say("I/O:", used.io.as_ref().map(usage::io))?;
-    say("Out of memory:", record.oom.as_ref().and_then(usage::oom))?;
+    write("I/O:", used.io.as_ref().map(usage::io))?;
+    write("Out of memory:", record.oom.as_ref().and_then(usage::oom))?;
     let pressure = used.pressure.as_ref();
-    say("Memory pressure:", pressure.and_then(|some| usage::pressure(some, record.duration_seconds)))
+    write("Memory pressure:", pressure.and_then(|some| usage::pressure(some, record.duration_seconds)))
 }
 
 fn differ(one: u64, two: u64) -> bool {
@@ -205,7 +205,7 @@ fn write_processes<P>(
     Ok(())
 }
 
-/// Who outlived the measurement.
+/// Writes the processes that outlived the measurement.
 pub(crate) fn write_still_running<P>(
     record: &Record<P>,
     tally: &Tally,
@@ -227,7 +227,7 @@ pub(crate) fn write_still_running<P>(
     }
     writeln!(out)?;
     let names = names.join(", ");
-    // Who was attached to and left is no straggler.
+    // An attached process that was left is no straggler.
     let was_left = record.exit.is_none() && record.capture.attached.is_some();
     let hint = if was_left { "left as it was" } else { "--wait waits for them" };
     line(out, layout.width, "Still running:", &format!("{names}; {hint}"))

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 const BOLD: Style = Style::new().bold();
-/// Between columns, and where that is too much.
+/// The spaces between columns, and fewer if the room is short.
 const COLUMN_GAP: usize = 2;
 const NARROW_COLUMN_GAP: usize = 1;
 
-/// How one column is set.
+/// The layout of one column.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TableColumn {
     pub(crate) title: &'static str,
@@ -58,7 +58,7 @@ pub(crate) fn write(
     rows.iter().try_for_each(|row| line(row, Style::new()))
 }
 
-/// One character says that the end is missing: columns are dear.
+/// Cuts a cell and marks the missing end with one character, as columns are scarce.
 fn cut(cell: &str, width: usize) -> String {
     if cell.chars().count() <= width {
         return cell.to_owned();
@@ -68,16 +68,16 @@ fn cut(cell: &str, width: usize) -> String {
     short
 }
 
-/// No column is wider than this where there is no room.
-const ENOUGH_WIDTH: usize = 16;
+/// The width above which a column is cut first if there is not enough room.
+const ENOUGH_COLUMN_WIDTH: usize = 16;
 
-/// Takes from the widest of those that may be cut; where none is wide, from the last, as the first say who it is. Until
-/// it fits (`true`), or nothing may be cut any more.
+/// Narrows the widest column that may be cut, until the row fits. If none is wide, the last such column is narrowed,
+/// as the first ones identify the row. Returns false if the row does not fit and nothing may be cut any more.
 fn shrink(columns: &[TableColumn], widths: &mut [usize], gap: usize, room: usize) -> bool {
     while widths.iter().sum::<usize>() + gap * widths.len().saturating_sub(1) > room {
         let may = |(place, &width): (usize, &usize)| {
             let least = columns[place].least?.max(columns[place].title.chars().count());
-            (width > least).then_some((width.max(ENOUGH_WIDTH), place))
+            (width > least).then_some((width.max(ENOUGH_COLUMN_WIDTH), place))
         };
         let Some((_, place)) = widths.iter().enumerate().filter_map(may).max() else { return false };
         widths[place] -= 1;

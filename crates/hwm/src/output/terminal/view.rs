@@ -1,4 +1,4 @@
-//! A record in the terminal: what the summary says, and memory over time drawn with characters.
+//! A record in the terminal: the summary, and memory over time drawn with characters.
 
 mod chart;
 mod columns;
@@ -13,7 +13,7 @@ use std::{
 use highwater::record::{GroupKey, Limited, PeakInterval, Record, Scope};
 
 use self::{
-    chart::{ASCII, Chart, Ink, UNICODE, sparkline},
+    chart::{ASCII_INK, Chart, Ink, UNICODE_INK, sparkline},
     columns::{ChartWindow, highest},
 };
 use super::summary::{self, BOLD, Tally};
@@ -25,26 +25,26 @@ use crate::{
 
 /// Rows of the chart.
 const CHART_ROWS: usize = 10;
-/// In front of the chart: a figure such as `1023 MiB`, and the axis.
+/// The width in front of the chart: a figure such as `1023 MiB`, and the axis.
 const CHART_MARGIN: usize = 11;
-/// A limit is drawn where it is at most so many times what was held; beyond, what was held would be flat.
+/// The largest ratio of a limit to the peak at which the limit is drawn. Beyond it the line of the job would be flat.
 const MAX_LIMIT_TIMES_PEAK: u64 = 2;
 
-/// How to write it.
+/// The layout of the view.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ViewLayout {
     /// Columns of the terminal.
     pub(crate) width: usize,
-    /// How many processes and groups are listed.
+    /// The largest number of processes and of groups that are listed.
     pub(crate) top: usize,
-    /// Whether it shows more than ASCII.
+    /// True if it shows more than ASCII.
     pub(crate) is_utf8: bool,
 }
 
 /// Writes it; colour is the writer's business.
 pub(crate) fn write(record: &Record, layout: ViewLayout, out: &mut dyn Write) -> io::Result<()> {
     let mut text = Vec::new();
-    View { record, layout, ink: if layout.is_utf8 { &UNICODE } else { &ASCII } }.write(&mut text)?;
+    View { record, layout, ink: if layout.is_utf8 { &UNICODE_INK } else { &ASCII_INK } }.write(&mut text)?;
     if layout.is_utf8 {
         return out.write_all(&text);
     }
@@ -86,13 +86,13 @@ impl View<'_> {
         summary::line(out, width, "Measured:", &summary::measured(record))
     }
 
-    /// From the start to the end of the measurement, or to the last sample of one that tells less.
+    /// Returns the time from the start to the end of the measurement, or to the last sample if that is later.
     fn end(&self) -> f64 {
         let last = self.record.timeline.as_ref().and_then(|timeline| timeline.seconds.last());
         self.record.duration_seconds.max(last.copied().unwrap_or(self.record.duration_seconds))
     }
 
-    /// The line of the metric whose peak is the record's.
+    /// Returns the line of the record's primary metric.
     fn primary(&self) -> impl Iterator<Item = TimeSeries<'_>> {
         time_series(self.record).filter(|series| series.of == SeriesKind::Held(self.record.primary_metric))
     }
@@ -120,7 +120,7 @@ impl View<'_> {
         let chart = Chart { values: &values, top, rows: CHART_ROWS, peak: at.clone(), limit, ink: self.ink };
         self.rows(&chart, out)?;
         self.axis(out)?;
-        let what = said_of(peak, held, sampled);
+        let what = peak_phrase(peak, held, sampled);
         match at {
             Some(at) => self.mark(&at, &what, out),
             None => writeln!(out, "{:CHART_MARGIN$}{what}", ""),
@@ -148,7 +148,7 @@ impl View<'_> {
         Ok(())
     }
 
-    /// The line of time: its start, middle and end.
+    /// Draws the axis of time: its start, middle and end.
     fn axis(&self, out: &mut dyn Write) -> io::Result<()> {
         let columns = self.layout.width - CHART_MARGIN;
         let middle = columns / 2;
@@ -162,7 +162,7 @@ impl View<'_> {
         writeln!(out, "{:CHART_MARGIN$}{:<room$}{half}{end:>rest$}", "", "0 s")
     }
 
-    /// Points at the peak, with words on the side where there is room.
+    /// Points at the peak, with the text on the side that has room.
     fn mark(&self, at: &Range<usize>, what: &str, out: &mut dyn Write) -> io::Result<()> {
         let marks: String = at.clone().map(|_| self.ink.mark).collect();
         let words = what.chars().count() + 1;
@@ -227,12 +227,12 @@ impl View<'_> {
         Ok(())
     }
 
-    /// As the terminal shows it.
+    /// Returns the text as the terminal shows it.
     fn plain<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.layout.is_utf8 { text.into() } else { text::ascii(text).into() }
     }
 
-    /// Sizes, courses and names below each other.
+    /// Writes sizes, sparklines and names below each other.
     fn table(&self, title: &str, size_is: &str, lines: &[Line], out: &mut dyn Write) -> io::Result<()> {
         if lines.is_empty() {
             return Ok(());
@@ -256,8 +256,8 @@ impl View<'_> {
     }
 }
 
-/// The peak, when it was, and whether samples saw it.
-fn said_of(peak: Option<&PeakInterval>, held: u64, sampled: u64) -> String {
+/// Returns the peak, when it was, and whether samples saw it.
+fn peak_phrase(peak: Option<&PeakInterval>, held: u64, sampled: u64) -> String {
     let when = match peak.map(|peak| (peak.at_seconds, peak.between_seconds)) {
         Some((Some(at), _)) => format!(" at {}", text::moment(at)),
         Some((None, Some([from, to]))) => {
@@ -274,12 +274,12 @@ fn said_of(peak: Option<&PeakInterval>, held: u64, sampled: u64) -> String {
 struct Line {
     size: String,
     points: Option<Vec<SeriesPoint>>,
-    /// When it ended.
+    /// The time of its end.
     until: f64,
     name: String,
 }
 
-/// Where it ran.
+/// Returns the host of the run.
 fn host(record: &Record) -> String {
     let host = &record.host;
     let mut parts = vec![host.name.as_deref().unwrap_or("unknown name").to_owned()];

@@ -45,7 +45,7 @@ mod readers {
 
     use super::*;
 
-    /// A row of 4 KiB, which fills a piece of its own.
+    /// Returns a row of 4 KiB, which fills a piece of its own.
     fn long_row() -> String {
         "x".repeat(PIECE_BYTES - 1) + "\n"
     }
@@ -64,7 +64,7 @@ mod readers {
         timeline
     }
 
-    /// Opened without a writer.
+    /// Opens the pipe without a writer.
     fn reader(pipe: &Path) -> File {
         File::options().read(true).custom_flags(libc::O_NONBLOCK).open(pipe).unwrap()
     }
@@ -84,7 +84,7 @@ mod readers {
     }
 
     #[test]
-    fn a_named_pipe_that_is_not_read_is_given_up_and_the_loss_is_said() {
+    fn a_named_pipe_that_is_not_read_is_given_up_and_the_loss_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let name = named_pipe(&dir);
         let reader = reader(&name);

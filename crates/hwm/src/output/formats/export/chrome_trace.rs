@@ -40,7 +40,7 @@ struct TraceEvent<'a, A> {
     ts: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     dur: Option<f64>,
-    /// Whose an instant is: `p`, the process's.
+    /// The scope of an instant: `p` for the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     s: Option<&'static str>,
     args: A,
@@ -106,7 +106,7 @@ impl Events<'_> {
         write_line(event, self.out)
     }
 
-    /// What a track is called, and its place among the others.
+    /// Writes the name of a track, and its place among the others.
     fn name(&mut self, track: u64, name: &str, order: i64) -> io::Result<()> {
         self.put(&TraceEvent::new("M", "process_name", track, 0.0, json!({"name": name})))?;
         self.put(&TraceEvent::new("M", "thread_name", track, 0.0, json!({"name": "life"})))?;
@@ -153,7 +153,7 @@ impl Events<'_> {
                 last = point.at_seconds;
             }
         }
-        // Viewers draw a value on until the next one: who has ended holds nothing.
+        // Viewers draw a value until the next one: a process that has ended holds nothing.
         match (series.of, series.row(record).and_then(|process| process.end_seconds)) {
             (SeriesKind::Held(_), Some(end)) => self.put(&count(end.max(last), 0)),
             _ => Ok(()),
@@ -167,7 +167,7 @@ impl Events<'_> {
 struct Tracks {
     /// A number that no process has.
     job: u64,
-    /// In the order of the rows: the pid, where it is the first to have it.
+    /// The track of each row: its pid if the row is the first to have it, otherwise a free number.
     processes: Vec<u64>,
 }
 

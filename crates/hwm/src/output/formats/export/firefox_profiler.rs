@@ -21,7 +21,7 @@ use crate::{
     text,
 };
 
-/// Processes whose tracks are shown at first: those with the largest peaks.
+/// The number of processes whose tracks are shown at first: those with the largest peaks.
 const MAX_SHOWN_PROCESSES: usize = 20;
 
 /// Writes the profile.
@@ -60,7 +60,7 @@ struct Track {
 impl Drawing<'_> {
     fn draw(&mut self, command: &str) {
         let end = self.record.duration_seconds;
-        // Processes are told apart by pid and by the moment of birth; the job has pid 0, which no process of it has.
+        // Pid and birth identify a process; the job has pid 0, which none of its processes has.
         let job = self.track(&format!("whole job: {command}"), 0, 0.0, Some(end));
         self.profile.set_thread_show_markers_in_timeline(job.thread, true);
         self.profile.add_initial_visible_thread(job.thread);
@@ -98,7 +98,7 @@ impl Drawing<'_> {
         track
     }
 
-    /// What is known of the job as a whole: how it was measured, its peak, limits that were exceeded.
+    /// Adds markers about the job as a whole: how it was measured, its peak, limits that were exceeded.
     fn mark_job(&mut self, thread: ThreadHandle, command: &str) {
         let record = self.record;
         let whole = || MarkerTiming::Interval(moment(0.0), moment(record.duration_seconds));
@@ -136,7 +136,7 @@ impl Drawing<'_> {
         let process = match (own, series.scope) {
             (Some(own), _) => own.process,
             (None, Scope::Total) => job.process,
-            // All counters of memory are called the same: only their process's name tells them apart.
+            // All counters of memory have the same name; only the name of their process distinguishes them.
             (None, _) => self.track(&name, 0, 0.0, Some(self.record.duration_seconds)).process,
         };
         // The profiler knows how to draw each of these categories.
@@ -170,7 +170,7 @@ fn moment(seconds: f64) -> Timestamp {
     Timestamp::from_millis_since_reference(seconds * 1e3)
 }
 
-/// Indices of the processes with the largest peaks; those whose peak is unknown come last.
+/// Returns the indices of the processes with the largest peaks. Processes with an unknown peak come last.
 fn largest(processes: &[Process]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..processes.len()).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(processes[index].peak.rss.map(|peak| peak.bytes)));
@@ -187,7 +187,7 @@ const fn field(key: &'static str, label: &'static str) -> StaticSchemaMarkerFiel
     }
 }
 
-/// The life of a process. All fields are text: a number could not say that it is unknown.
+/// The life of a process. All fields are text, as a number could not express "unknown".
 #[derive(Debug, Clone, Copy)]
 struct LifeMarker {
     name: StringHandle,

@@ -44,7 +44,7 @@ impl ParquetTable {
         Self { name, columns }
     }
 
-    /// The file's content.
+    /// Returns the file's content.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let schema = Type::group_type_builder(self.name)
             .with_fields(self.columns.iter().map(|(name, column)| column.field(name)).collect::<Result<_>>()?)
@@ -127,7 +127,7 @@ impl ParquetColumn {
     }
 }
 
-/// The definition level of an OPTIONAL value tells whether it is there.
+/// Writes one column. The definition level of an OPTIONAL value is 1 if the value is there.
 fn put<T: DataType>(values: &[Option<T::T>], writer: &mut SerializedColumnWriter<'_>) -> Result<usize> {
     let levels: Vec<i16> = values.iter().map(|value| value.is_some().into()).collect();
     let known: Vec<T::T> = values.iter().flatten().cloned().collect();

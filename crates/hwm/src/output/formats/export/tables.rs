@@ -11,7 +11,7 @@ use super::{
 };
 use crate::series::{SeriesPoint, TimeSeries, time_series};
 
-/// Memory over time, one row a figure. `process` is the number of a row of `processes`.
+/// Returns memory over time, one row for each figure. `process` is the number of a row of `processes`.
 pub(crate) fn samples(record: &Record) -> ParquetTable {
     let points = || time_series(record).flat_map(TimeSeries::points);
     let figures = |of: fn(SeriesPoint) -> Option<u64>| ParquetColumn::integers(points().map(of));
@@ -42,7 +42,7 @@ pub(crate) fn samples(record: &Record) -> ParquetTable {
     )
 }
 
-/// What holds for a whole line, once for each of its points.
+/// Repeats a value of the whole line for each of its points.
 fn on_each_point<'a, T: Clone + 'a>(
     record: &'a Record,
     of: impl Fn(TimeSeries<'a>) -> T + 'a,
@@ -53,7 +53,7 @@ fn on_each_point<'a, T: Clone + 'a>(
     })
 }
 
-/// One row a process, numbered as in the record.
+/// Returns one row for each process, numbered as in the record.
 pub(crate) fn processes(record: &Record) -> ParquetTable {
     let rows = || record.processes.iter();
     let integers = |of: fn(&Process) -> Option<i64>| ParquetColumn::integers(rows().map(of));
@@ -104,7 +104,7 @@ pub(crate) fn processes(record: &Record) -> ParquetTable {
     )
 }
 
-/// The run itself, one row. What has parts is JSON.
+/// Returns the run itself in one row. A value with parts is JSON.
 pub(crate) fn run(record: &Record) -> ParquetTable {
     let (host, capture, exit) = (&record.host, &record.capture, record.exit.as_ref());
     let rss = record.peak.rss;

@@ -42,8 +42,8 @@ pub(crate) fn write(runs: &[Packed], out: &mut dyn Write) -> io::Result<()> {
     base64.finish().map(drop)
 }
 
-/// As one zlib stream. Readings that hardly repeat compress by a tenth better where short matches are left alone,
-/// and lines that stand still as well as ever.
+/// Compresses the parts into one zlib stream. Readings that hardly repeat compress by a tenth better if short matches
+/// are left alone, and lines that stand still as well as ever.
 fn compress<'a>(parts: impl Iterator<Item = &'a [u8]>, out: &mut dyn Write) -> io::Result<()> {
     let flags = create_comp_flags_from_zip_params(
         COMPRESSION_LEVEL,
@@ -190,7 +190,7 @@ impl Serialize for Texts {
     }
 }
 
-/// What the page can draw: what only a newer version knows is left out and counted.
+/// Packs the series that the page can draw. Series that only a newer version knows are left out and counted.
 fn pack_timeline(timeline: &Timeline, columns: &mut Vec<u8>) -> Value {
     let mut before = 0;
     for &seconds in &timeline.seconds {
@@ -258,7 +258,7 @@ fn pack_series(series: &Series, all: &[&Series], columns: &mut Vec<u8>) -> Value
     })
 }
 
-/// The sum of all processes' values, for each value of the total.
+/// Returns the sum of all processes' values, for each value of the total.
 fn sums(total: &Series, all: &[&Series]) -> Vec<u64> {
     let mut sums = vec![0_u64; total.bytes.len()];
     for part in all {
@@ -305,7 +305,7 @@ fn pack_values(values: impl Iterator<Item = Option<i64>>, unit: u64, columns: &m
     }
 }
 
-/// The largest number of which all values are multiples.
+/// Returns the largest number of which all values are multiples.
 fn unit_of(columns: &[&[Option<u64>]]) -> u64 {
     columns.iter().flat_map(|values| values.iter().flatten()).fold(0, |unit, &value| gcd(unit, value)).max(1)
 }

@@ -18,7 +18,7 @@ fn figure(reading: Reading, pool: Pool) -> Figure {
     Figure::new(reading, FigureScope::Process, pool, AmountKind::Resident, FigureSource::Fdinfo)
 }
 
-/// What a process holds on the one device.
+/// Returns a holding of a process on the one device.
 fn holding(pid: u32, vram: Reading, gtt: Reading) -> GpuHolding {
     let id = DeviceId::new("0000:03:00.0");
     let usage = GpuUsage::new(pid, id.clone(), figure(vram, Pool::Dedicated), figure(gtt, Pool::System));
@@ -96,7 +96,7 @@ fn narrow() {
 }
 
 #[test]
-fn what_must_be_said() {
+fn notes_explain_each_mark_and_gap() {
     let mut found = found();
     found.missing.push(7);
     found.gaps.push(MissingPart { what: "nvidia".into(), why: "the driver fails".into() });
@@ -117,17 +117,17 @@ nvidia: the driver fails
 fn one_line_for_every_case() {
     let mut found = found();
     let all = ProcessSelection::default();
-    let said = |found: &SelectedProcesses, selection: &ProcessSelection| summary(found, selection, USER);
-    let mut lines = vec![said(&found, &all)];
+    let line = |found: &SelectedProcesses, selection: &ProcessSelection| summary(found, selection, USER);
+    let mut lines = vec![line(&found, &all)];
     found.rows.truncate(1);
     found.refused = vec![1, 2];
-    lines.push(said(&found, &all));
+    lines.push(line(&found, &all));
     found.gaps.push(MissingPart { what: "nvidia".into(), why: "the driver fails".into() });
     lines.push(summary(&found, &all, ROOT));
     let mut narrow = ProcessSelection { min: Some(GIB), order: RowOrder::Pid, ..all };
     narrow.scope.pids = [99].into();
     narrow.scope.device = Some(0);
-    lines.push(said(&SelectedProcesses::default(), &narrow));
+    lines.push(line(&SelectedProcesses::default(), &narrow));
     assert_data_eq!(
         lines.join("\n"),
         str![[r#"

@@ -1,11 +1,11 @@
-//! One line on what the job held on a device.
+//! One line on the memory that the job held on a device.
 
 use highwater::record::{GpuFigure, GpuPeak, GpuScope};
 
 use super::lines::with_certainty;
 use crate::text;
 
-/// The peak, whose it is, and what is not known.
+/// Returns the peak, its scope, and the unknown parts.
 pub(super) fn sentence(device: &GpuPeak) -> String {
     let mut parts = Vec::new();
     match &device.vram {
@@ -17,7 +17,10 @@ pub(super) fn sentence(device: &GpuPeak) -> String {
         parts.push(format!("{} of system RAM mapped for it", peak(&gtt, device.other_users)));
     }
     if device.processes_unknown > 0 {
-        parts.push(format!("of {} processes the driver does not tell", device.processes_unknown));
+        parts.push(format!(
+            "unknown for {} processes: the driver does not report them",
+            device.processes_unknown
+        ));
     }
     if device.other_users > 0 {
         let processes = if device.other_users == 1 { "process" } else { "processes" };
@@ -37,9 +40,9 @@ fn peak(figure: &GpuFigure, others: u64) -> String {
     };
     match figure.scope {
         GpuScope::Device if others > 0 => format!(
-            "{size} (the device's rise, if others gave nothing back: its driver does not tell the job's part)"
+            "{size} (the device's rise, if others gave nothing back: its driver does not report the job's part)"
         ),
-        GpuScope::Device => format!("{size} (the device's rise: its driver does not tell the job's part)"),
+        GpuScope::Device => format!("{size} (the device's rise: its driver does not report the job's part)"),
         _ => size,
     }
 }

@@ -13,7 +13,7 @@ use crate::text;
 /// A tree of more lines than this is cut: `--json` has all of it.
 const MAX_TREE_LINES: usize = 200;
 
-/// The kinds that were asked for, each with its groups; by command where none was.
+/// Returns the kinds that were asked for, each with its groups; by command if none was.
 pub(crate) fn kinds<P>(record: &Record<P>) -> Vec<(GroupKey, Vec<&Group>)> {
     let mut kinds: Vec<GroupKey> = Vec::new();
     for group in &record.groups {
@@ -28,7 +28,7 @@ pub(crate) fn kinds<P>(record: &Record<P>) -> Vec<(GroupKey, Vec<&Group>)> {
     kinds.into_iter().map(|kind| (kind, groups(kind))).collect()
 }
 
-/// All that is said of groups.
+/// Writes the part of the summary about groups.
 pub(super) fn write<P>(
     record: &Record<P>,
     layout: &SummaryLayout<'_>,
@@ -73,7 +73,7 @@ fn write_list(
     if more > 0 { writeln!(out, "  ... and {more} more (see --json)") } else { Ok(()) }
 }
 
-/// What the key is.
+/// Returns the words for a key.
 pub(crate) fn by(kind: GroupKey) -> &'static str {
     match kind {
         GroupKey::Exe => "executable",
@@ -83,7 +83,7 @@ pub(crate) fn by(kind: GroupKey) -> &'static str {
     }
 }
 
-/// How many it has.
+/// Returns the number of processes of a group.
 pub(crate) fn processes(group: &Group) -> String {
     let plural = if group.processes == 1 { "process" } else { "processes" };
     format!("{} {plural}", group.processes)
@@ -97,8 +97,8 @@ struct PrintedTree<'a> {
     cut: bool,
 }
 
-/// Each process with the peak of all that descends from it; leaves of one command together. What is not listed is left
-/// out, unless it leads to something that is.
+/// Writes each process with the peak of all its descendants; leaves of one command together. A process that is not
+/// listed is left out, unless it leads to one that is.
 pub(crate) fn write_tree(
     groups: &[&Group],
     layout: &SummaryLayout<'_>,

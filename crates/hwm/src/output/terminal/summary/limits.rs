@@ -1,4 +1,4 @@
-//! What became of a limit, while the job runs and in the summary.
+//! The results of a limit, while the job runs and in the summary.
 
 use highwater::{
     job::{LimitNotice, UnjudgedLimit},
@@ -8,7 +8,7 @@ use highwater::{
 
 use crate::text;
 
-/// Said once, while the job runs.
+/// Returns the message that is printed once, while the job runs.
 pub(crate) fn notice(notice: &LimitNotice) -> String {
     let (what, limit) = (name(notice.of, here()), text::size(notice.limit_bytes));
     if notice.of == Limited::Cgroup {
@@ -17,17 +17,21 @@ pub(crate) fn notice(notice: &LimitNotice) -> String {
             ending(notice)
         );
     }
-    let who = notice.culprit.as_ref().map(|held| format!("; most has pid {}, {}", held.pid, held.command));
-    let who = who.unwrap_or_default();
+    let culprit =
+        notice.culprit.as_ref().map(|held| format!("; the largest is pid {}, {}", held.pid, held.command));
+    let culprit = culprit.unwrap_or_default();
     let bytes = text::size(notice.bytes);
     if notice.is_over {
-        let who = notice.culprit.as_ref().map(|held| format!("; it had pid {}, {}", held.pid, held.command));
-        let who = who.unwrap_or_default();
-        format!("{what} was {bytes}, over the limit of {limit}, which was noticed at the job's end only{who}")
+        let culprit =
+            notice.culprit.as_ref().map(|held| format!("; it was pid {}, {}", held.pid, held.command));
+        let culprit = culprit.unwrap_or_default();
+        format!(
+            "{what} was {bytes}, over the limit of {limit}, which was noticed at the job's end only{culprit}"
+        )
     } else if notice.is_exceeded {
-        format!("{what} is {bytes}, over the limit of {limit}{who}{}", ending(notice))
+        format!("{what} is {bytes}, over the limit of {limit}{culprit}{}", ending(notice))
     } else {
-        format!("{what} is {bytes}, near the limit of {limit}{who}")
+        format!("{what} is {bytes}, near the limit of {limit}{culprit}")
     }
 }
 
@@ -81,7 +85,7 @@ pub(crate) fn sentence<P>(limit: &Limit, record: &Record<P>) -> String {
     parts.join("; ")
 }
 
-/// The primary metric of this system.
+/// Returns the primary metric of this system.
 fn here() -> Metric {
     match PRIMARY {
         Primary::WorkingSet => Metric::WorkingSet,

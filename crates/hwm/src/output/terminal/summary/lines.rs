@@ -13,12 +13,12 @@ pub(super) const LABEL_WIDTH: usize = 18;
 /// The interval around the peak is shown when it is wider than this part of it; two metrics differ by more.
 pub(super) const NOTABLE_DIFFERENCE: f64 = 0.02;
 
-/// How to write a summary.
+/// The layout of a summary.
 #[derive(Debug)]
 pub(crate) struct SummaryLayout<'a> {
     /// Columns of the terminal.
     pub(crate) width: usize,
-    /// How many processes and groups are listed.
+    /// The largest number of processes and of groups that are listed.
     pub(crate) top: usize,
     /// Which of them.
     pub(crate) filter: &'a RowFilter,
@@ -28,7 +28,7 @@ pub(crate) struct SummaryLayout<'a> {
     pub(crate) csv: Option<String>,
 }
 
-/// A label and its value, which goes on below itself when it is long. The value may be of any text.
+/// Writes a label and its value, which goes on below itself if it is long. The value may be of any text.
 pub(crate) fn line(out: &mut dyn Write, width: usize, label: &str, value: &str) -> io::Result<()> {
     let mut lines = text::wrap(&text::printable(value), width.saturating_sub(LABEL_WIDTH)).into_iter();
     // Some labels are longer than their column.
@@ -40,7 +40,7 @@ pub(crate) fn line(out: &mut dyn Write, width: usize, label: &str, value: &str) 
     Ok(())
 }
 
-/// How the job ended, unless well.
+/// Returns how the job ended; `None` if it ended well.
 pub(super) fn bad_end(exit: &Exit) -> Option<String> {
     match (exit.code, exit.signal) {
         (Some(0), _) => None,
@@ -53,7 +53,7 @@ pub(super) fn bad_end(exit: &Exit) -> Option<String> {
     }
 }
 
-/// The estimate, its interval where it matters, and where it comes from.
+/// Returns the estimate, its interval if that matters, and its source.
 pub(crate) fn total_peak(peak: &PeakInterval) -> String {
     if peak.certainty == Certainty::AtMost {
         return with_certainty(peak.bytes, peak.certainty);
@@ -84,7 +84,7 @@ pub(crate) fn total_peak(peak: &PeakInterval) -> String {
     if notes.is_empty() { size } else { format!("{size} ({})", notes.join("; ")) }
 }
 
-/// `≥` and `≤` where the truth lies on one side.
+/// Returns the size, with `≥` or `≤` if the truth lies on one side.
 pub(super) fn with_certainty(bytes: u64, certainty: Certainty) -> String {
     let sign = match certainty {
         Certainty::AtLeast => "≥ ",

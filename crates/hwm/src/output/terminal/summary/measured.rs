@@ -4,7 +4,8 @@ use highwater::record::{Certainty, Lineage, PeaksFrom, Record};
 
 use crate::text;
 
-/// How births and deaths were learned, where the peaks come from, how many processes were seen, what is missing.
+/// Returns how starts and exits were learned, where the peaks come from, how many processes were seen, and what is
+/// missing.
 pub(crate) fn sentence<P>(record: &Record<P>) -> String {
     let capture = &record.capture;
     let mut parts = vec![

@@ -13,7 +13,7 @@ use crate::{
     text::{command_of, duration, leaks, metric as metric_name, shorten, size, size_or_unknown},
 };
 
-/// What one run used.
+/// Writes the figures of one run.
 pub(crate) fn one<P>(
     record: &Record<P>,
     number: u32,
@@ -92,13 +92,13 @@ fn spread(side: &Side, known: &[u64]) -> String {
     if side.bytes.is_none() {
         return "unknown".to_owned();
     }
-    let mut said = phrases::side(side);
+    let mut text = phrases::side(side);
     if let (Some(least), Some(most), 2..) = (known.iter().min(), known.iter().max(), known.len()) {
-        said = format!("{said}, {} to {}", size(*least), size(*most));
+        text = format!("{text}, {} to {}", size(*least), size(*most));
     }
     match side.runs - side.known {
-        0 => said,
-        unknown => format!("{said} (unknown in {unknown} of {})", side.runs),
+        0 => text,
+        unknown => format!("{text} (unknown in {unknown} of {})", side.runs),
     }
 }
 
@@ -114,7 +114,7 @@ fn course(times: &mut [f64]) -> Option<String> {
     Some(format!("{} ± {}, {range}", duration(median), duration(middle(&mut far)? * 1.4826)))
 }
 
-/// The median; the values are in order then.
+/// Returns the median; the values are in order then.
 fn middle(values: &mut [f64]) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
     let last = values.len().checked_sub(1)?;

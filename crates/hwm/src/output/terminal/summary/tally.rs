@@ -7,7 +7,7 @@ use highwater::record::{Certainty, Process};
 use super::lines::with_certainty;
 use crate::filter::RowFilter;
 
-/// How many processes that outlive the measurement are named.
+/// The largest number of processes that are named though they outlive the measurement.
 const MAX_NAMED_RUNNING: usize = 5;
 
 /// One process to be shown. Ordered by peak (an unknown one is the smallest), then the first seen first.
@@ -20,7 +20,7 @@ pub(crate) struct TallyRow {
     is: TallyLimit,
 }
 
-/// On which side of the figure the truth lies; [`Certainty`] has no order.
+/// The side of the figure on which the truth lies; [`Certainty`] has no order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum TallyLimit {
     Near,
@@ -40,7 +40,7 @@ impl TallyRow {
         Self { bytes, order: Reverse(order), pid: process.pid, command: process.command.clone(), is }
     }
 
-    /// The number of its row.
+    /// Returns the number of the process's row.
     pub(crate) fn index(&self) -> usize {
         usize::try_from(self.order.0).unwrap_or(usize::MAX)
     }
@@ -55,7 +55,7 @@ impl TallyRow {
     }
 }
 
-/// What the summary needs to know of all rows.
+/// The facts about all rows that the summary needs.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     /// The largest process of all, listed or not, if any size is known.
@@ -97,7 +97,7 @@ impl Tally {
         Ok(tally)
     }
 
-    /// The kept rows, largest first.
+    /// Returns the kept rows, largest first.
     pub(crate) fn rows(&self) -> Vec<&TallyRow> {
         let mut rows: Vec<_> = self.top.iter().map(|Reverse(row)| row).collect();
         rows.sort_by(|one, two| two.cmp(one));

@@ -5,7 +5,7 @@ use snapbox::{assert_data_eq, str};
 use super::*;
 use crate::filter::RowFilter;
 
-/// A record as a real run writes it, with an unknown peak, an odd name and a process that is still running.
+/// Returns a record as a real run writes it, with an unknown peak, an odd name and a process that is still running.
 pub(crate) fn fixture() -> Record {
     Record::from_json(include_bytes!("../../../../tests/fixtures/record.json")).unwrap()
 }
@@ -114,7 +114,7 @@ fn none_listed_still_counts_them() {
 }
 
 #[test]
-fn interval_is_shown_where_it_matters_and_says_which_end_is_sure() {
+fn interval_is_shown_where_it_matters_with_its_certain_end() {
     let mut peak = fixture().peak.rss.unwrap();
     (peak.bytes, peak.lower_bytes, peak.upper_bytes) = (100 << 20, 99 << 20, 101 << 20);
     peak.between_seconds = None;

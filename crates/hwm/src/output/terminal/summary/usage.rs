@@ -16,12 +16,13 @@ pub(super) fn cpu(cpu: &CpuTime) -> String {
     format!("{}{user} user, {system} system{}", sign(cpu.certainty), busy.unwrap_or_default())
 }
 
-/// Through calls, and from and to storage. A pair of which the system tells nothing is left out, if the other is told.
+/// Returns the bytes through calls, and from and to storage. A pair that the system does not report is left out if the
+/// other is reported.
 pub(super) fn io(io: &Io) -> String {
     let pair = |read: Option<u64>, written: Option<u64>, size: &dyn Fn(u64) -> String| {
         let or_unknown = |bytes: Option<u64>| bytes.map_or_else(|| "unknown".to_owned(), size);
-        let is_told = read.or(written).is_some();
-        is_told.then(|| format!("{} read, {} written", or_unknown(read), or_unknown(written)))
+        let is_known = read.or(written).is_some();
+        is_known.then(|| format!("{} read, {} written", or_unknown(read), or_unknown(written)))
     };
     let sized = |bytes| with_certainty(bytes, io.certainty);
     let calls = pair(io.read_bytes, io.written_bytes, &sized);
@@ -42,31 +43,31 @@ pub(super) fn faults(faults: &Faults) -> String {
     let total = faults.total.or_else(|| Some(faults.minor?.saturating_add(faults.major?)));
     match (total, faults.major) {
         (Some(total), Some(major)) => format!("{sign}{total}, {sign}{major} with I/O"),
-        (Some(total), None) => format!("{sign}{total}; with how many there was I/O is unknown"),
+        (Some(total), None) => format!("{sign}{total}; how many needed I/O is unknown"),
         (None, Some(major)) => format!("{sign}{major} with I/O, others unknown"),
         (None, None) => "unknown".to_owned(),
     }
 }
 
-/// How long tasks waited, and whose. `None` where that is not worth a line.
+/// Returns how long tasks waited for memory, and which tasks. `None` if that is not worth a line.
 pub(super) fn pressure(pressure: &Pressure, elapsed: f64) -> Option<String> {
     let worth_saying = pressure.some_seconds >= 0.1 || pressure.some_seconds > elapsed * 0.01;
     worth_saying.then(|| {
-        let whose = match pressure.of {
+        let tasks = match pressure.of {
             PressureOf::Job => "tasks of the job",
             PressureOf::Cgroup => "tasks of the cgroup around it",
             _ => "tasks of this machine",
         };
         let full = pressure.full_seconds.map(|full| format!(", all at once for {}", text::moment(full)));
         format!(
-            "{whose} waited {} for memory{}",
+            "{tasks} waited {} for memory{}",
             text::moment(pressure.some_seconds),
             full.unwrap_or_default()
         )
     })
 }
 
-/// Whom the kernel killed for want of memory. `None` where nobody of the job can have been meant.
+/// Returns the processes that the kernel killed for want of memory. `None` if none of the job can have been meant.
 pub(super) fn oom(kills: &OomKills) -> Option<String> {
     let names = |is: fn(&OomEvidence) -> bool| {
         let victims = kills.victims.iter().filter(|victim| is(&victim.evidence));
@@ -87,16 +88,19 @@ pub(super) fn oom(kills: &OomKills) -> Option<String> {
     if !possible.is_empty() {
         let where_else = match (kills.in_job, kills.around_is) {
             (Some(1..), _) => "",
-            (_, PressureOf::Cgroup) => ": the kernel killed somebody in the cgroup around the job meanwhile",
-            _ => ": the kernel killed somebody on this machine meanwhile",
+            (_, PressureOf::Cgroup) => {
+                ": the kernel killed a process in the cgroup around the job while it ran"
+            }
+            _ => ": the kernel killed a process on this machine while the job ran",
         };
         parts.push(format!("possibly {possible}{where_else}"));
     }
-    // On a whole machine that may be anybody's; a cgroup around the job is close by.
+    // On a whole machine it may be any process; a cgroup around the job is close by.
     let is_close = kills.in_job.is_none() && kills.around_is == PressureOf::Cgroup;
     if parts.is_empty() && is_close && kills.around.is_some_and(|count| count > 0) {
         parts.push(
-            "the kernel killed somebody in the cgroup around the job; whether of the job is not known".into(),
+            "the kernel killed a process in the cgroup around the job; whether it belonged to the job is unknown"
+                .into(),
         );
     }
     (!parts.is_empty()).then(|| parts.join("; "))
@@ -136,11 +140,11 @@ mod tests {
         .unwrap();
         assert_eq!(faults(&faulted), "12, 2 with I/O");
         (faulted.minor, faulted.major, faulted.total) = (None, None, Some(12));
-        assert_eq!(faults(&faulted), "12; with how many there was I/O is unknown");
+        assert_eq!(faults(&faulted), "12; how many needed I/O is unknown");
     }
 
     #[test]
-    fn who_was_killed_and_how_that_is_known() {
+    fn killed_processes_and_their_evidence() {
         let of = |in_job: Option<u64>, evidence: &[&str]| -> OomKills {
             let victims: Vec<_> = evidence
                 .iter()
@@ -155,22 +159,22 @@ mod tests {
         assert_eq!(oom(&of(Some(2), &[])).unwrap(), "the kernel killed 2 processes of the job");
         assert_eq!(
             oom(&of(None, &["possible"])).unwrap(),
-            "possibly cc1 (pid 7): the kernel killed somebody on this machine meanwhile"
+            "possibly cc1 (pid 7): the kernel killed a process on this machine while the job ran"
         );
-        assert_eq!(oom(&of(Some(0), &[])), None, "somebody else's trouble");
+        assert_eq!(oom(&of(Some(0), &[])), None, "not of the job");
         let mut close = of(None, &[]);
         close.around_is = PressureOf::Cgroup;
-        assert!(oom(&close).unwrap().ends_with("whether of the job is not known"));
+        assert!(oom(&close).unwrap().ends_with("whether it belonged to the job is unknown"));
     }
 
     #[test]
-    fn pressure_is_said_where_it_matters_and_whose_it_is() {
+    fn pressure_is_reported_with_its_scope_where_it_matters() {
         let of = |some: f64| -> Pressure {
             serde_json::from_value(json!({"of": "machine", "some_seconds": some, "full_seconds": 0.05}))
                 .unwrap()
         };
         assert_eq!(pressure(&of(0.001), 10.0), None);
-        let said = pressure(&of(0.5), 10.0).unwrap();
-        assert_eq!(said, "tasks of this machine waited 500.0 ms for memory, all at once for 50.0 ms");
+        let line = pressure(&of(0.5), 10.0).unwrap();
+        assert_eq!(line, "tasks of this machine waited 500.0 ms for memory, all at once for 50.0 ms");
     }
 }

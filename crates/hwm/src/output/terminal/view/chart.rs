@@ -7,14 +7,14 @@ use anstyle::{AnsiColor, Style};
 use super::columns::ColumnValue;
 
 /// The peak's columns.
-const PEAK: Style = AnsiColor::Red.on_default().bold();
+const PEAK_STYLE: Style = AnsiColor::Red.on_default().bold();
 /// The line of a limit.
-const LIMIT: Style = AnsiColor::Yellow.on_default();
+const LIMIT_STYLE: Style = AnsiColor::Yellow.on_default();
 
 /// The characters to draw with.
 #[derive(Debug)]
 pub(super) struct Ink {
-    /// From an eighth (or less) of a cell to all of it.
+    /// The levels from an eighth (or less) of a cell to all of it.
     levels: &'static [char],
     pub(super) tick: char,
     pub(super) side: char,
@@ -25,7 +25,7 @@ pub(super) struct Ink {
     pub(super) mark: char,
 }
 
-pub(super) const UNICODE: Ink = Ink {
+pub(super) const UNICODE_INK: Ink = Ink {
     levels: &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
     tick: '┤',
     side: '│',
@@ -36,7 +36,7 @@ pub(super) const UNICODE: Ink = Ink {
     mark: '▲',
 };
 
-pub(super) const ASCII: Ink = Ink {
+pub(super) const ASCII_INK: Ink = Ink {
     levels: &['.', ':', '#'],
     tick: '+',
     side: '|',
@@ -62,7 +62,7 @@ pub(super) struct Chart<'a> {
 }
 
 impl Chart<'_> {
-    /// The row in which a value's end lies, counted from the top.
+    /// Returns the row in which a value's end lies, counted from the top.
     pub(super) fn row(&self, value: u64) -> usize {
         let from_below = (value as f64 / self.top.max(1) as f64 * self.rows as f64).ceil();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -71,7 +71,7 @@ impl Chart<'_> {
         self.rows - from_below
     }
 
-    /// The cells of a row, counted from the top, with their styles.
+    /// Returns the cells of a row, counted from the top, with their styles.
     pub(super) fn draw(&self, row: usize) -> String {
         let is_limit = self.limit.is_some_and(|limit| self.row(limit) == row);
         let mut text = String::new();
@@ -79,9 +79,9 @@ impl Chart<'_> {
         for (column, slot) in self.values.iter().enumerate() {
             let cell = self.cell(*slot, row);
             let (cell, style) = match cell {
-                ' ' if is_limit => (self.ink.limit, LIMIT),
+                ' ' if is_limit => (self.ink.limit, LIMIT_STYLE),
                 ' ' => (' ', now),
-                cell if self.peak.as_ref().is_some_and(|peak| peak.contains(&column)) => (cell, PEAK),
+                cell if self.peak.as_ref().is_some_and(|peak| peak.contains(&column)) => (cell, PEAK_STYLE),
                 cell => (cell, Style::new()),
             };
             if style != now {
@@ -109,7 +109,7 @@ impl Chart<'_> {
     }
 }
 
-/// The values of a line in one row, on a scale of its own. What was held and is far below the highest still shows.
+/// Draws the values of a line in one row, on a scale of its own. A value far below the highest still shows.
 pub(super) fn sparkline(values: &[ColumnValue], highest: u64, ink: &Ink) -> String {
     let cell = |slot: &ColumnValue| match slot {
         ColumnValue::Known(value) => level(ink, *value as f64 / highest.max(1) as f64, *value > 0),
@@ -119,7 +119,7 @@ pub(super) fn sparkline(values: &[ColumnValue], highest: u64, ink: &Ink) -> Stri
     values.iter().map(cell).collect()
 }
 
-/// A cell that is filled to this part.
+/// Returns a cell that is filled to this part.
 fn level(ink: &Ink, part: f64, at_least_one: bool) -> char {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // casts saturate
     let level =
@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn charts() {
         let values = values();
-        let chart = Chart { values: &values, top: 80, rows: 4, peak: Some(7..8), limit: None, ink: &UNICODE };
+        let chart =
+            Chart { values: &values, top: 80, rows: 4, peak: Some(7..8), limit: None, ink: &UNICODE_INK };
         assert_data_eq!(
             drawn(&chart),
             str![[r#"
@@ -173,7 +174,7 @@ mod tests {
 "#]]
         );
         assert_data_eq!(
-            drawn(&Chart { ink: &ASCII, ..limited }),
+            drawn(&Chart { ink: &ASCII_INK, ..limited }),
             str![[r#"
 ------::------
      :###
@@ -187,14 +188,15 @@ mod tests {
     #[test]
     fn the_peak_has_a_colour() {
         let values = [ColumnValue::Known(1), ColumnValue::Known(2), ColumnValue::Known(1)];
-        let chart = Chart { values: &values, top: 2, rows: 1, peak: Some(1..2), limit: None, ink: &UNICODE };
-        assert_eq!(chart.draw(0), format!("▄{PEAK}█{PEAK:#}▄"));
+        let chart =
+            Chart { values: &values, top: 2, rows: 1, peak: Some(1..2), limit: None, ink: &UNICODE_INK };
+        assert_eq!(chart.draw(0), format!("▄{PEAK_STYLE}█{PEAK_STYLE:#}▄"));
     }
 
     #[test]
     fn sparklines() {
-        assert_eq!(sparkline(&values(), 80, &UNICODE), " ▁▁▂▄▆██▇▄▃ ▁?");
-        assert_eq!(sparkline(&values(), 80, &ASCII), " ...::###.. .?");
-        assert_eq!(sparkline(&[ColumnValue::Known(0)], 0, &UNICODE), " ");
+        assert_eq!(sparkline(&values(), 80, &UNICODE_INK), " ▁▁▂▄▆██▇▄▃ ▁?");
+        assert_eq!(sparkline(&values(), 80, &ASCII_INK), " ...::###.. .?");
+        assert_eq!(sparkline(&[ColumnValue::Known(0)], 0, &UNICODE_INK), " ");
     }
 }

@@ -1,4 +1,4 @@
-//! What a line was in each column of a chart.
+//! The value of a line in each column of a chart.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ pub(super) struct ChartWindow {
     columns: usize,
 }
 
-/// What is known of one column.
+/// The known values of one column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ColumnValue {
     /// Before it began, or after it ended.
@@ -22,7 +22,7 @@ pub(super) enum ColumnValue {
 }
 
 impl ChartWindow {
-    /// From the job's start on.
+    /// Returns the columns for a time that begins at the job's start.
     pub(super) fn new(end_seconds: f64, columns: usize) -> Self {
         Self { end_seconds, columns }
     }
@@ -31,21 +31,21 @@ impl ChartWindow {
         self.columns
     }
 
-    /// The column of a moment; those outside are of the nearest.
+    /// Returns the column of a moment; a moment outside belongs to the nearest column.
     pub(super) fn place(&self, seconds: f64) -> usize {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates; NaN, of 0 by 0, is 0
         let place = (seconds / self.end_seconds * self.columns as f64) as usize;
         place.min(self.columns.saturating_sub(1))
     }
 
-    /// The columns from one moment to another, at least one.
+    /// Returns the columns from one moment to another, at least one.
     pub(super) fn places(&self, from: f64, to: f64) -> Range<usize> {
         let from = self.place(from);
         from..self.place(to).max(from) + 1
     }
 
-    /// The values of a line that lasts until that moment. Each column has the highest of the values in it, so that no
-    /// peak is lost; where none was read, the last one still holds.
+    /// Returns the values of a line that lasts until that moment. Each column has its highest value, so that no peak
+    /// is lost. A column without a reading keeps the last value.
     pub(super) fn values(&self, points: impl Iterator<Item = SeriesPoint>, until: f64) -> Vec<ColumnValue> {
         let mut slots = vec![ColumnValue::Outside; self.columns];
         let (mut next, mut holds) = (0, ColumnValue::Outside);
@@ -71,7 +71,7 @@ impl ChartWindow {
     }
 }
 
-/// The highest of the values, if any is known.
+/// Returns the highest of the values, if any is known.
 pub(super) fn highest(values: &[ColumnValue]) -> Option<u64> {
     values
         .iter()

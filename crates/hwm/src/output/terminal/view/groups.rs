@@ -6,7 +6,7 @@ use highwater::record::{Group, GroupKey, Process, Record};
 
 use crate::series::{SeriesKind, SeriesPoint, TimeSeries, time_series};
 
-/// What a group held in one column.
+/// The memory of a group in one column.
 #[derive(Debug, Clone, Copy, Default)]
 struct GroupColumn {
     /// One of its processes was there.
@@ -17,8 +17,8 @@ struct GroupColumn {
     most: Option<u64>,
 }
 
-/// What the processes of each shown group held together, in the metric of the record; keyed as the record's groups are.
-/// Empty for keys that a row does not tell. A line has a value for each column, so only those are made that are shown.
+/// Returns the memory of each shown group in the record's metric, by the key of the group. The map is empty for a kind
+/// of key that a process row does not hold. A line has a value for each column, so only the shown lines are made.
 pub(super) fn courses(record: &Record, by: GroupKey, shown: &[&Group]) -> HashMap<String, Vec<SeriesPoint>> {
     let key: fn(&Process) -> Option<String> = match by {
         GroupKey::Command => |process| Some(process.command.clone()),
@@ -49,7 +49,7 @@ fn add(columns: &mut [GroupColumn], series: TimeSeries<'_>) {
     }
 }
 
-/// From its first process on. While none of them lives, a group holds nothing.
+/// Returns the points of a group, from its first process on. While none of its processes lives, a group holds nothing.
 fn points(seconds: &[f64], columns: &[GroupColumn]) -> Vec<SeriesPoint> {
     let lived = seconds.iter().zip(columns).skip_while(|(_, column)| !column.is_lived);
     lived

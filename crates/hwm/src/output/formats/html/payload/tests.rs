@@ -7,7 +7,7 @@ use super::*;
 
 const GOLDEN: &[u8] = include_bytes!("../../../../../tests/fixtures/record.json");
 
-/// What stands in the page, unpacked.
+/// Returns the contents of the page, unpacked.
 fn unpacked(runs: &[Packed]) -> (Value, Vec<u8>) {
     let mut text = Vec::new();
     write(runs, &mut text).unwrap();
