@@ -36,6 +36,7 @@ pub use self::job::{
     Capture, Certainty, Downgrade, Exit, ExitCause, Host, IntervalMode, Lineage, Metric, Overhead,
     PeakFigure, PeakInterval, Peaks, PeaksFrom, Record, Tool,
 };
+#[cfg(feature = "job")]
 pub(crate) use self::limit::UNJUDGED_PSS_LIMIT;
 pub use self::limit::{Exceeded, Limit, LimitAction, LimitEnd, LimitVerdict, Limited};
 pub use self::process::{Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks};

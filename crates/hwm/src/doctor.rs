@@ -67,8 +67,8 @@ fn table(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
     let width = examined.iter().map(|one| one.mechanism.len()).max().unwrap_or(0);
     for Examined { mechanism, gives, in_use, state, .. } in examined {
         let (style, word) = match state {
-            MechanismState::Works { .. } => (YES, "yes"),
-            MechanismState::Missing { .. } => (NO, "no "),
+            MechanismState::Works { .. } => (YES_STYLE, "yes"),
+            MechanismState::Missing { .. } => (NO_STYLE, "no "),
         };
         write!(to, "{style}{word}{style:#}  {mechanism:width$}  {gives}")?;
         match state {

@@ -112,7 +112,7 @@ impl SelectedProcesses {
         rows.retain(|row| selection.keeps(row));
         selection.sort(&mut rows);
         let unlisted =
-            unlisted.map(|error| MissingPart { what: LISTED_BY.to_owned(), why: error.to_string() });
+            unlisted.map(|error| MissingPart { what: LIST_SOURCE.to_owned(), why: error.to_string() });
         let gaps = gaps.iter().map(MissingPart::of).chain(unlisted).chain(unmatched).collect();
         Self { rows, refused, nameless, lacks_nameless, late, lacks_late, vanished, gaps, missing, devices }
     }
@@ -140,7 +140,7 @@ fn unmatched(rows: &[ProcessRow], selection: &ProcessSelection) -> Option<Missin
         1 => "the name of one process".to_owned(),
         count => format!("the names of {count} processes"),
     };
-    Some(MissingPart { what: LISTED_BY.to_owned(), why: format!("{names} could not be read: {why}") })
+    Some(MissingPart { what: LIST_SOURCE.to_owned(), why: format!("{names} could not be read: {why}") })
 }
 
 /// True if the process runs and its name may not be read.

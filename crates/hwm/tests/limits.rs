@@ -72,7 +72,7 @@ fn each_limit_ends_the_job_and_has_its_code() {
 fn a_thread_that_execs_after_its_leader_has_left_is_held_to_the_limit() {
     for lineage in ["--lineage=auto", "--lineage=sampling"] {
         let run = run(&["--max-total-rss=100M", lineage], &["{workload}", "leaderless-exec", "300"]);
-        assert_eq!(run.record["exit"]["cause"], "limit", "{lineage}: {}", run.said());
+        assert_eq!(run.record["exit"]["cause"], "limit", "{lineage}: {}", run.printed());
     }
 }
 
@@ -82,7 +82,7 @@ fn a_child_that_outlives_the_owner_of_its_memory_map_is_held_to_the_limit() {
         let options = ["--wait", "--max-total-rss=100M", lineage];
         let run_guest = |program: &[&str]| {
             let run = run(&options, &[&["{workload}", "guest", "300", "10000"], program].concat());
-            assert_eq!(run.record["exit"]["cause"], "limit", "{lineage}, {program:?}: {}", run.said());
+            assert_eq!(run.record["exit"]["cause"], "limit", "{lineage}, {program:?}: {}", run.printed());
         };
         run_guest(&[]);
         run_guest(&["true"]);
@@ -268,10 +268,10 @@ fn a_limit_on_pss_that_cannot_be_read_is_not_said_to_be_kept() {
     // The main thread of a process has ended, so the kernel shows no memory map of it.
     let job = ["sh", "-c", "{workload} leaderless 4 40 & {workload} hold 60 600; wait"];
     let quiet = run(&["--max-total-pss=100M"], &job);
-    assert_eq!(quiet.code(), Some(0), "what is not read is no evidence: {}", quiet.said());
+    assert_eq!(quiet.code(), Some(0), "what is not read is no evidence: {}", quiet.printed());
     let warning = "total PSS may exceed the limit of 100 MiB unseen: the PSS of";
-    assert_eq!(quiet.said().matches(warning).count(), 1, "{}", quiet.said());
-    assert!(quiet.said().contains("--max-total-rss"), "{}", quiet.said());
+    assert_eq!(quiet.printed().matches(warning).count(), 1, "{}", quiet.printed());
+    assert!(quiet.printed().contains("--max-total-rss"), "{}", quiet.printed());
     let downgrades = quiet.record["capture"]["downgrades"].as_array().expect("a list");
     assert!(downgrades.iter().any(|downgrade| downgrade["wanted"] == "the limit on total PSS"));
 }
@@ -281,7 +281,7 @@ fn the_kernel_keeps_the_limit_of_a_cgroup() {
     let run = run(&["--max-cgroup=100M"], &["{workload}", "leak", "300", "30"]);
     if run.code() == Some(125) {
         assert!(
-            run.said().contains("the limit cannot be kept: the job could not get a cgroup of its own: "),
+            run.printed().contains("the limit cannot be kept: the job could not get a cgroup of its own: "),
             "{}",
             run.printed()
         );
