@@ -17,11 +17,11 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A job that exceeds its limit of 50 MiB once it is let, and a record of what it did.
-struct Stage {
+struct BlockedStage {
     dir: tempfile::TempDir,
 }
 
-impl Stage {
+impl BlockedStage {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let alive = dir.path().join("alive");
@@ -87,7 +87,7 @@ fn wait(mut hwm: Child) -> i32 {
 
 #[test]
 fn a_pipe_of_the_timeline_that_is_not_read() {
-    let stage = Stage::new();
+    let stage = BlockedStage::new();
     let (read, full) = full_pipe();
     let mut hwm = stage.hwm(&["-q", "--timeline", "/dev/stdout"]);
     let hwm = hwm.stdout(full).stderr(Stdio::null()).spawn().expect("hwm starts");
@@ -99,7 +99,7 @@ fn a_pipe_of_the_timeline_that_is_not_read() {
 
 #[test]
 fn a_named_pipe_of_the_timeline_that_is_not_read() {
-    let stage = Stage::new();
+    let stage = BlockedStage::new();
     let pipe = stage.path("timeline");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("runs").success());
     // Linux opens it for reading and writing without waiting (fifo(7)).
@@ -112,7 +112,7 @@ fn a_named_pipe_of_the_timeline_that_is_not_read() {
 
 #[test]
 fn a_terminal_of_the_timeline_that_is_stopped() {
-    let stage = Stage::new();
+    let stage = BlockedStage::new();
     let (mut master, slave) = terminal();
     flow(&slave, libc::TCOOFF);
     let mut hwm = stage.hwm(&["-q", "--timeline", "/dev/stdout"]);
@@ -132,7 +132,7 @@ fn a_terminal_of_the_timeline_that_is_stopped() {
 
 #[test]
 fn a_line_of_live_on_a_terminal_that_is_stopped() {
-    let stage = Stage::new();
+    let stage = BlockedStage::new();
     let (mut master, slave) = terminal();
     let mut hwm = stage.hwm(&["-q", "--live=10ms"]);
     hwm.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(slave.try_clone().expect("cloned"));
@@ -154,7 +154,7 @@ fn a_line_of_live_on_a_terminal_that_is_stopped() {
 
 #[test]
 fn a_report_that_blocks_comes_after_the_files_and_ends_by_a_signal() {
-    let stage = Stage::new();
+    let stage = BlockedStage::new();
     let (read, full) = full_pipe();
     let mut hwm = stage.hwm(&["--live=10ms", "--json=record.json"]);
     let mut child = hwm.stderr(full).spawn().expect("hwm starts");

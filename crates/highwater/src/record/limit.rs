@@ -63,7 +63,7 @@ impl<P> Record<P> {
     }
 }
 
-/// What a limit is set for.
+/// Quantity that a limit is set for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

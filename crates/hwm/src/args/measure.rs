@@ -132,7 +132,7 @@ pub(crate) enum LimitResponse {
 /// The response to a limit that is exceeded, and its delay.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OverLimitArgs {
-    /// What to do when a limit is exceeded.
+    /// Action when a limit is exceeded.
     #[arg(long, value_name = "ACTION", value_enum, default_value_t = LimitResponse::Kill, help_heading = "Limits")]
     pub(crate) on_limit: LimitResponse,
 

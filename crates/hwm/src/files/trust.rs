@@ -125,7 +125,7 @@ fn is_own_or_root(entry: &Stat) -> bool {
     entry.st_uid == geteuid().as_raw() || entry.st_uid == 0
 }
 
-/// Whether the owner has no number in this user namespace. The root directory of the host belongs to such an owner there
+/// Returns whether the owner has no number in this user namespace. The root directory of the host belongs to such an owner there
 /// (`user_namespaces(7)`).
 #[cfg(target_os = "linux")]
 fn is_of_unknown_owner(entry: &Stat) -> bool {

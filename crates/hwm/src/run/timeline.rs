@@ -40,7 +40,7 @@ const MAX_PIECES: usize = 256;
 #[derive(Debug)]
 pub(crate) struct TimelineFile {
     destination: Arc<Destination>,
-    stage: Stage,
+    stage: TimelineStage,
     /// Rows that were not handed over yet, and their number.
     rows: Vec<u8>,
     row_count: u64,
@@ -52,7 +52,7 @@ pub(crate) struct TimelineFile {
 }
 
 #[derive(Debug)]
-enum Stage {
+enum TimelineStage {
     /// The job has not started; the former content is there.
     Checked(Out),
     Growing(BackgroundWriter<Vec<u8>>),
@@ -81,7 +81,7 @@ impl TimelineFile {
         let out = Out::open(&destination)?;
         Ok(Self {
             destination,
-            stage: Stage::Checked(out),
+            stage: TimelineStage::Checked(out),
             rows: Vec::new(),
             row_count: 0,
             lost_rows: 0,
@@ -93,10 +93,10 @@ impl TimelineFile {
     /// Replaces the former content by the header when the job has started. Returns a warning if that fails.
     #[must_use]
     pub(crate) fn begin(&mut self) -> Option<String> {
-        let stage = mem::replace(&mut self.stage, Stage::Stopped);
-        let Stage::Checked(out) = stage else { return None };
+        let stage = mem::replace(&mut self.stage, TimelineStage::Stopped);
+        let TimelineStage::Checked(out) = stage else { return None };
         match BackgroundWriter::start("timeline", out.writing(Arc::clone(&self.destination))) {
-            Ok(writer) => self.stage = Stage::Growing(writer),
+            Ok(writer) => self.stage = TimelineStage::Growing(writer),
             Err(error) => return Some(self.stops(&error)),
         }
         self.rows.extend_from_slice(TIMELINE_HEADER.as_bytes());
@@ -106,7 +106,7 @@ impl TimelineFile {
     /// Adds a row. Returns a warning if one before it could not be written.
     #[must_use]
     pub(crate) fn add(&mut self, progress: &Progress<'_>) -> Option<String> {
-        if !matches!(self.stage, Stage::Growing(_)) {
+        if !matches!(self.stage, TimelineStage::Growing(_)) {
             return None;
         }
         self.add_row(&row(Timestamp::from_system_time(progress.time), &Figures::of(progress)))
@@ -124,7 +124,7 @@ impl TimelineFile {
     #[must_use]
     pub(crate) fn finish(&mut self) -> Vec<String> {
         let mut warnings: Vec<String> = self.hand_over().into_iter().collect();
-        if let Stage::Growing(writer) = mem::replace(&mut self.stage, Stage::Stopped) {
+        if let TimelineStage::Growing(writer) = mem::replace(&mut self.stage, TimelineStage::Stopped) {
             let failure = match writer.finish(self.destination.reader_patience()) {
                 Finish::Done => writer.take_failure(),
                 Finish::GivenUp => Some(self.destination.why_given_up()),
@@ -142,14 +142,14 @@ impl TimelineFile {
     }
 
     fn hand_over(&mut self) -> Option<String> {
-        let Stage::Growing(writer) = &self.stage else { return None };
+        let TimelineStage::Growing(writer) = &self.stage else { return None };
         self.handed_over = Instant::now();
         let (rows, row_count) = (mem::take(&mut self.rows), mem::take(&mut self.row_count));
         if !writer.change(|queue| enqueue(queue, rows)) {
             self.lost_rows += row_count;
         }
         let failure = writer.take_failure()?;
-        self.stage = Stage::Stopped;
+        self.stage = TimelineStage::Stopped;
         Some(self.stops(&failure))
     }
 

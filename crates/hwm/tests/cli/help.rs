@@ -219,7 +219,7 @@ Limits:
           it reclaims what it can, then kills. Refused where no cgroup can be made
 
       --on-limit <ACTION>
-          What to do when a limit is exceeded
+          Action when a limit is exceeded
 
           Possible values:
           - kill: End the whole job: TERM, then KILL

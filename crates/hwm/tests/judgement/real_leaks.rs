@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// The results of a run.
-struct Ran {
+struct LeakRun {
     errors: String,
     record: Value,
 }
 
 /// Runs a workload for 8 s and looks for growth over 4 s.
-fn run(options: &[&str], job: &[&str]) -> Ran {
+fn run(options: &[&str], job: &[&str]) -> LeakRun {
     let place = Place::with(&[]);
     let workload: &Path = workload().expect("the workloads");
     let output = Command::new(HWM)
@@ -32,7 +32,7 @@ fn run(options: &[&str], job: &[&str]) -> Ran {
     assert!(output.status.success(), "{job:?}: {output:?}");
     let errors = String::from_utf8(output.stderr).expect("text");
     let record = serde_json::from_str(&place.text("record")).expect("JSON");
-    Ran { errors, record }
+    LeakRun { errors, record }
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn what_is_flagged_and_what_is_not() {
     thread::scope(|scope| {
         for course in flagged {
             scope.spawn(move || {
-                let Ran { errors, record } = run(&[], &["course", course, "80"]);
+                let LeakRun { errors, record } = run(&[], &["course", course, "80"]);
                 assert!(errors.contains("Leak:             the job's total: "), "{course}: {errors}");
                 let found = &record["findings"][0];
                 assert_eq!((&found["kind"], &found["scope"]), (&json!("leak"), &json!("total")), "{course}");
@@ -53,7 +53,7 @@ fn what_is_flagged_and_what_is_not() {
         }
         for course in not_flagged {
             scope.spawn(move || {
-                let Ran { errors, record } = run(&[], &["course", course, "80"]);
+                let LeakRun { errors, record } = run(&[], &["course", course, "80"]);
                 assert!(errors.contains("Leaks:            none found in 2 series"), "{course}: {errors}");
                 assert_eq!(record["findings"], json!([]), "{course}");
                 assert_eq!(record["leak_search"]["total_judged"], json!(true), "{course}");
@@ -64,7 +64,7 @@ fn what_is_flagged_and_what_is_not() {
 
 #[test]
 fn one_worker_of_many_is_named() {
-    let Ran { errors, record } = run(&["-q"], &["one-leaks", "8", "60"]);
+    let LeakRun { errors, record } = run(&["-q"], &["one-leaks", "8", "60"]);
     let found = record["findings"].as_array().expect("a list");
     let [leak] = &found[..] else { panic!("{found:?}") };
     assert_eq!(leak["scope"], "process");

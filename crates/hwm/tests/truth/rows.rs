@@ -19,7 +19,7 @@ pub(crate) struct Row {
     pub(crate) exit: i32,
     /// Processes alive together at the peak.
     processes: u64,
-    figure: Figure,
+    figure: TruthFigure,
     also: fn(&Run) -> Vec<String>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) enum Program {
 
 /// The figure that must come near the truth.
 #[derive(Clone, Copy, PartialEq)]
-enum Figure {
+enum TruthFigure {
     /// The RSS sum: 0.97-1.03 of it.
     Total,
     /// PSS: 0.97-1.05 of it; the RSS sum too where it can be right.
@@ -53,7 +53,7 @@ impl Row {
             wait: false,
             exit: 0,
             processes: 1,
-            figure: Figure::Total,
+            figure: TruthFigure::Total,
             also: |_| Vec::new(),
         }
     }
@@ -61,8 +61,10 @@ impl Row {
     /// Returns the reported figure over the true one, and its name.
     pub(crate) fn ratio(&self, run: &Run) -> (&'static str, Option<f64>) {
         match self.figure {
-            Figure::Pss { .. } => ("PSS", run.pss_ratio()),
-            Figure::Total | Figure::TotalOrBounded | Figure::TotalOfFewPages => ("RSS", run.rss_ratio()),
+            TruthFigure::Pss { .. } => ("PSS", run.pss_ratio()),
+            TruthFigure::Total | TruthFigure::TotalOrBounded | TruthFigure::TotalOfFewPages => {
+                ("RSS", run.rss_ratio())
+            }
         }
     }
 
@@ -76,13 +78,13 @@ impl Row {
         };
         let near = |ratio: Option<f64>, high: f64| ratio.is_some_and(|r| (0.97..=high).contains(&r));
         match self.figure {
-            Figure::Total => demand(near(run.rss_ratio(), 1.03), "RSS not within 0.97-1.03"),
-            Figure::TotalOfFewPages => demand(near(run.rss_ratio(), 1.1), "RSS not within 0.97-1.1"),
-            Figure::TotalOrBounded => demand(
+            TruthFigure::Total => demand(near(run.rss_ratio(), 1.03), "RSS not within 0.97-1.03"),
+            TruthFigure::TotalOfFewPages => demand(near(run.rss_ratio(), 1.1), "RSS not within 0.97-1.1"),
+            TruthFigure::TotalOrBounded => demand(
                 near(run.rss_ratio(), 1.03) || run.word("/peak/rss/certainty") == "bounded",
                 "RSS not within 0.97-1.03, and not marked as bounded",
             ),
-            Figure::Pss { and_total } => {
+            TruthFigure::Pss { and_total } => {
                 demand(near(run.pss_ratio(), 1.05), "PSS not within 0.97-1.05");
                 demand(!and_total || near(run.rss_ratio(), 1.03), "RSS not within 0.97-1.03");
             }
@@ -97,7 +99,7 @@ impl Row {
             demand(lower <= bytes && bytes <= upper, "the estimate lies outside its interval");
             // Between fork and exec a child shares all pages of its parent. docs/peak-of-a-job.md explains the RSS sum
             // there; no truth of it is demanded.
-            let meant = self.figure != Figure::Pss { and_total: false };
+            let meant = self.figure != TruthFigure::Pss { and_total: false };
             demand(!meant || lower <= truth + slack, "the truth lies below the interval");
             demand(!meant || truth <= upper + slack, "the truth lies above the interval");
         } else {
@@ -170,14 +172,14 @@ pub(crate) fn spikes_in_turn() -> Row {
 pub(crate) fn hand_over() -> Row {
     Row {
         processes: 2,
-        figure: Figure::TotalOrBounded,
+        figure: TruthFigure::TotalOrBounded,
         ..Row::of("two hold 100 MiB in turn, 60 ms each", &["hand-over", "100", "60", "10"])
     }
 }
 
 pub(crate) fn fork_and_exec_from_a_large_process() -> Row {
     Row {
-        figure: Figure::Pss { and_total: false },
+        figure: TruthFigure::Pss { and_total: false },
         also: |run| {
             // The first row is the large process itself.
             let tiny = run.processes().iter().skip(1);
@@ -200,7 +202,7 @@ pub(crate) fn fork_and_exec_from_a_large_process() -> Row {
 pub(crate) fn tiny_process() -> Row {
     Row {
         program: Program::Tiny(800),
-        figure: Figure::TotalOfFewPages,
+        figure: TruthFigure::TotalOfFewPages,
         also: |run| match run.number("/peak/rss/upper_bytes") {
             Some(bytes) if bytes <= MIB * 3 / 2 => Vec::new(),
             bytes => vec![format!("up to {bytes:?} bytes: more than 1.5 MiB")],
@@ -241,7 +243,7 @@ fn expect_processes(run: &Run, at_least: usize) -> Vec<String> {
 pub(crate) fn workers_sharing_copy_on_write() -> Row {
     Row {
         processes: 9,
-        figure: Figure::Pss { and_total: true },
+        figure: TruthFigure::Pss { and_total: true },
         ..Row::of("8 workers share 400 MiB, copy on write", &["shared-workers", "cow", "8", "400"])
     }
 }
@@ -249,7 +251,7 @@ pub(crate) fn workers_sharing_copy_on_write() -> Row {
 pub(crate) fn workers_sharing_a_mapping() -> Row {
     Row {
         processes: 9,
-        figure: Figure::Pss { and_total: true },
+        figure: TruthFigure::Pss { and_total: true },
         ..Row::of("8 workers share 400 MiB, MAP_SHARED", &["shared-workers", "shared", "8", "400"])
     }
 }
@@ -276,7 +278,7 @@ pub(crate) fn same_pid_twice() -> Row {
 pub(crate) fn storm() -> Row {
     Row {
         processes: 5,
-        figure: Figure::TotalOrBounded,
+        figure: TruthFigure::TotalOrBounded,
         also: |run| {
             let (seen, is) = (run.number("/capture/processes_seen"), run.word("/capture/processes_seen_is"));
             let mut wrong = Vec::new();
