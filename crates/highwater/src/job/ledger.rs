@@ -79,6 +79,15 @@ pub(crate) struct PssPass {
     pub(crate) unread_rss: u64,
 }
 
+/// Totals of the whole job as they were read last.
+#[derive(Debug, Clone, Copy, Default)]
+struct LastTotals {
+    /// Sum of the last sample; `None` if no member's memory could be read in it.
+    bytes: Option<u64>,
+    swap: Option<u64>,
+    used: Option<ResourceUse>,
+}
+
 /// The events and samples of one job so far.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -94,8 +103,6 @@ pub(crate) struct Ledger {
     usage: UsageFold,
     /// The highest sum of the members' swap in one sample.
     swap: Option<PeakFigure>,
-    last_swap: Option<u64>,
-    last_used: Option<ResourceUse>,
     pss: Option<PssPass>,
     pss_disturbed: u64,
     samples: u64,
@@ -106,7 +113,7 @@ pub(crate) struct Ledger {
     unknown_ends: u64,
     /// Closed rows whose peak is not exact.
     inexact: u64,
-    last_total: Option<u64>,
+    last: LastTotals,
     /// Members that run in the memory map of their parent: child, parent.
     guests: Vec<(MemberId, MemberId)>,
 }
@@ -116,8 +123,6 @@ impl Ledger {
         Self {
             usage: UsageFold::new(header.usage),
             swap: None,
-            last_swap: None,
-            last_used: None,
             living: BTreeMap::new(),
             by_pid: HashMap::new(),
             rows: Rows::default(),
@@ -134,14 +139,14 @@ impl Ledger {
             killed: Killed::default(),
             unknown_ends: 0,
             inexact: 0,
-            last_total: None,
+            last: LastTotals::default(),
             guests: Vec::new(),
         }
     }
 
     /// Returns the total of the last sample; `None` if no member's memory could be read in it.
     pub(crate) fn last_total(&self) -> Option<u64> {
-        self.last_total
+        self.last.bytes
     }
 
     /// Returns the best estimate of the total's peak so far.
@@ -281,7 +286,7 @@ impl Ledger {
         self.groups.sample(sample.at, sample.readings, |id| living.get(&id).map(|member| &member.groups));
         let windows = self.living.values_mut().map(|member| &mut member.window);
         let total = self.estimate.sampled(sample, windows);
-        self.last_total = sample.readings.iter().any(|reading| !reading.shares_map).then_some(total);
+        self.last.bytes = sample.readings.iter().any(|reading| !reading.shares_map).then_some(total);
         for reading in sample.uses {
             if let Some(member) = self.living.get_mut(&reading.id) {
                 let used_before = member.account().read(reading);
@@ -298,9 +303,9 @@ impl Ledger {
                 .filter_map(|reading| Some((reading.id, self.living.get(&reading.id)?.used().own())))
                 .collect(),
         });
-        self.last_used = used.as_ref().map(|used| used.total).or(self.last_used);
+        self.last.used = used.as_ref().map(|used| used.total).or(self.last.used);
         self.add_swap(sample);
-        self.timeline.add(sample, total, self.last_swap, used);
+        self.timeline.add(sample, total, self.last.swap, used);
     }
 
     /// Adds up swap, which is read only together with the high-water marks.
@@ -310,7 +315,7 @@ impl Ledger {
         if sample.readings.is_empty() {
             return;
         }
-        self.last_swap = Some(bytes);
+        self.last.swap = Some(bytes);
         if self.swap.is_none_or(|peak| bytes > peak.bytes) {
             let at_seconds = Some(rounded_seconds(sample.at));
             self.swap = Some(PeakFigure { bytes, certainty: Certainty::AtLeast, at_seconds });
@@ -319,12 +324,12 @@ impl Ledger {
 
     /// Returns the job's usage beside memory, as read last.
     pub(crate) fn last_used(&self) -> Option<ResourceUse> {
-        self.last_used
+        self.last.used
     }
 
     /// Returns the sum of the members' swap, as read last.
     pub(crate) fn last_swap(&self) -> Option<u64> {
-        self.last_swap
+        self.last.swap
     }
 
     /// Adds a sample of the GPUs.
