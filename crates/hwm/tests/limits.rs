@@ -255,7 +255,10 @@ fn no_job_starts_under_a_limit_on_samples_where_no_process_can_be_read() {
             let Some(output) = run_without_procfs(hide, &["-q", option], "echo started") else { continue };
             let said = String::from_utf8_lossy(&output.stderr);
             assert_eq!((output.status.code(), &*output.stdout), (Some(125), &b""[..]), "{option}: {said}");
-            assert!(said.contains("the limit cannot be enforced: no process can be read"), "{option}: {said}");
+            assert!(
+                said.contains("the limit cannot be enforced: no process can be read"),
+                "{option}: {said}"
+            );
         }
         // Without a limit the job runs.
         let Some(output) = run_without_procfs(hide, &["-q"], "echo started") else { continue };
@@ -281,7 +284,8 @@ fn the_kernel_keeps_the_limit_of_a_cgroup() {
     let run = run(&["--max-cgroup=100M"], &["{workload}", "leak", "300", "30"]);
     if run.code() == Some(125) {
         assert!(
-            run.printed().contains("the limit cannot be enforced: the job could not get a cgroup of its own: "),
+            run.printed()
+                .contains("the limit cannot be enforced: the job could not get a cgroup of its own: "),
             "{}",
             run.printed()
         );
