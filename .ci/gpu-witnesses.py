@@ -18,16 +18,16 @@ print(json.dumps([{
 """
 
 
-def told(scenario, *command):
+def output_of(scenario, *command):
     environment = {**os.environ, "FAKE_NVML": scenario}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60).stdout
 
 
 def hwm(scenario, *arguments):
-    return json.loads(told(scenario, os.environ["HWM"], *arguments, "--json"))
+    return json.loads(output_of(scenario, os.environ["HWM"], *arguments, "--json"))
 
 
-def ours(scenario):
+def hwm_figures(scenario):
     devices = [
         {"memory": [device[f"{name}_bytes"] for name in ("total", "used", "free")], "processes": {}}
         for device in hwm(scenario)["devices"]
@@ -40,19 +40,19 @@ def ours(scenario):
 
 compared = 0
 for scenario in ("normal", "not_available", "same_pid", "no_v3", "gb10", "no_memory_info"):
-    mine = ours(scenario)
-    nvitop = json.loads(told(scenario, sys.executable, "-c", NVITOP).splitlines()[-1])
-    assert len(mine) == len(nvitop), (scenario, mine, nvitop)
-    for device, witness in zip(mine, nvitop):
+    own = hwm_figures(scenario)
+    nvitop = json.loads(output_of(scenario, sys.executable, "-c", NVITOP).splitlines()[-1])
+    assert len(own) == len(nvitop), (scenario, own, nvitop)
+    for device, witness in zip(own, nvitop):
         # Where the driver has no such figures nvitop shows the system's RAM, and hwm that they are unknown.
         if device["memory"][0] is not None:
             assert device["memory"] == witness["memory"], (scenario, device, witness)
         # nvitop does not read the list of MPS clients.
-        for pid, held in witness["processes"].items():
-            assert device["processes"][pid] == held, (scenario, pid, device, witness)
+        for pid, amount in witness["processes"].items():
+            assert device["processes"][pid] == amount, (scenario, pid, device, witness)
             compared += 1
-    gpustat = json.loads(told(scenario, sys.argv[1], "--json"))["gpus"]
-    for device, witness in zip(mine, gpustat):
+    gpustat = json.loads(output_of(scenario, sys.argv[1], "--json"))["gpus"]
+    for device, witness in zip(own, gpustat):
         mib = [None if amount is None else amount // 2**20 for amount in device["memory"][:2]]
         assert mib == [witness["memory.total"], witness["memory.used"]], (scenario, device, witness)
         compared += 1

@@ -36,7 +36,7 @@ expected = {
     # A moment is the run's start and the seconds since then.
     "select count(*) from {samples} s, {run} r where abs(epoch_us(s.time) - epoch_us(r.start_time) - s.elapsed_seconds * 1e6) > 1":
         (0,),
-    # Each process's samples are told apart as in the table of processes.
+    # Each process's samples are distinguished as in the table of processes.
     "select count(*) from {samples} s join {processes} p on s.process = p.process where s.pid <> p.pid or s.command <> p.command":
         (0,),
 }

@@ -1,5 +1,5 @@
-/* Runs a program, and hands on how it ended in the 8 bits that a Unix process has: a crash (0xC0000005, 0x80000100) must
-   not read as 0. */
+/* Runs a program, and reports its exit in the 8 bits that a Unix process has. A crash (0xC0000005, 0x80000100) must not
+   read as 0. */
 #include <windows.h>
 
 int main(void)

@@ -9,6 +9,6 @@ int main(int count, char **arguments)
     if (!strncmp(question, "--query-gpu=", 12))
         puts("GPU-0, 00000000:3B:00.0, 570.133.20, 81920, 5626, 76294, 506, NVIDIA Fake 80GB");
     if (!strncmp(question, "--query-compute-apps=", 21))
-        puts("GPU-0, 4242, 2048\r\nGPU-0, 4300, [N/A]");
+        puts("GPU-0, 4184242, 2048\r\nGPU-0, 4184300, [N/A]");
     return 0;
 }

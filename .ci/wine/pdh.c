@@ -1,5 +1,5 @@
 /* Performance counters of GPU memory as Windows names them, with what tests/windows/fakes.rs expects. Two linked cards,
-   a process that is on an adapter nobody lists, an instance of no process, a value that is not valid. */
+   a process that is on an adapter that is not listed, an instance of no process, a value that is not valid. */
 #include <windows.h>
 #include <stdio.h>
 
