@@ -24,7 +24,10 @@ function random() {
   return (seed >>> 0) / 2 ** 32;
 }
 
-/** Memory as programs have it: in half of the samples it moved by up to 64 pages, mostly upwards, and now and then much is let go. */
+/**
+ * Returns memory as programs use it. In half of the samples it moves by up to 64 pages, mostly upwards. Now and then
+ * much of it is freed.
+ */
 function walk(samples) {
   let pages = 2_000 + Math.floor(random() * 20_000);
   return Array.from({ length: samples }, () => {

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 
 const child = (megabytes, milliseconds, code) => [
   "-e",
-  `const held = []; for (let at = 0; at < ${megabytes}; at += 5) held.push(Buffer.alloc(5e6, 1)); setTimeout(() => process.exit(${code}), ${milliseconds});`,
+  `const buffers = []; for (let at = 0; at < ${megabytes}; at += 5) buffers.push(Buffer.alloc(5e6, 1)); setTimeout(() => process.exit(${code}), ${milliseconds});`,
 ];
 const node = process.execPath;
 const ended = [child(20, 500, 0), child(60, 900, 0), child(40, 300, 3)].map(

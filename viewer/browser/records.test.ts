@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as format from "../src/format.ts";
 import { clean, dir, drawn, hash, launch, open, plot, run, view, type Json } from "./stage.ts";
 
 let browser: Browser;
@@ -34,7 +35,7 @@ describe("records that are not as usual", () => {
   const evil = "<script>alert(1)</script>";
   const worse = `"'></script><script>alert(2)</script><img src=x onerror=alert(3)>`;
 
-  test("names that look like markup are text, wherever they stand", async () => {
+  test("names that look like markup are text", async () => {
     const record = changed((record) => {
       record.command = ["sh", "-c", worse];
       record.host.name = evil;
@@ -67,7 +68,7 @@ describe("records that are not as usual", () => {
     });
   });
 
-  test("names that turn their neighbours, or show nothing, stand as they are", async () => {
+  test("names of right-to-left and hidden characters", async () => {
     const record = changed((record) => {
       record.command = ["sh", "a\u202eb"];
       record.processes.forEach((process: Json, place: number) => (process.command = place % 2 ? "שלום" : "x\u200by"));
@@ -85,6 +86,7 @@ describe("records that are not as usual", () => {
         record.processes = [];
         record.timeline = { seconds: [], series: [] };
         record.peak.rss = null;
+        record.peak.memory = null;
         record.max_total_rss_kib = null;
       })),
       "",
@@ -98,6 +100,7 @@ describe("records that are not as usual", () => {
     look(
       view("one", changed((record) => {
         record.processes = record.processes.slice(0, 1);
+        record.peak.memory.holders = null;
         record.timeline.series = record.timeline.series.filter((series: Json) => series.scope !== "process" || series.id === 0);
       })),
       "",
@@ -142,7 +145,7 @@ describe("records that are not as usual", () => {
       },
     ));
 
-  test("ten thousand processes scroll, and few rows are in the document", () =>
+  test("ten thousand processes make few rows", () =>
     look(
       view("many", changed((record) => {
         const [process] = record.processes;
@@ -176,7 +179,7 @@ describe("records that are not as usual", () => {
       },
     ));
 
-  test("a newer minor version says that something may be missing", () =>
+  test("a newer minor version is mentioned", () =>
     look(
       view("newer", changed((record) => {
         record.schema.minor = 99;
@@ -190,9 +193,10 @@ describe("records that are not as usual", () => {
       },
     ));
 
-  test("a peak that only a mark tells of has no sample: it is drawn over the time between two", () =>
+  test("a peak between two samples is a span", () =>
     look(
       view("mark", changed((record) => {
+        record.peak.memory = null;
         const at = record.peak.rss.at_seconds ?? 0.3;
         Object.assign(record.peak.rss, { at_seconds: null, between_seconds: [at - 0.05, at + 0.05], bytes: record.peak.rss.bytes * 2, upper_bytes: record.peak.rss.bytes * 3 });
         record.max_total_rss_kib = Math.floor(record.peak.rss.bytes / 1024);
@@ -200,6 +204,16 @@ describe("records that are not as usual", () => {
       "",
       async (page) => expect(await page.locator(".tile.hero .words").textContent()).toContain("between"),
     ));
+
+  test("the first card goes to the peak with each page counted once", () =>
+    look(view("memory", real), "", async (page) => {
+      const { memory } = real.peak;
+      if (!memory) return;
+      await page.locator(".tile.hero").click();
+      await drawn(page);
+      expect(await page.locator(".plot").getAttribute("aria-label")).toContain(`Memory over`);
+      expect(await page.locator(".plot").getAttribute("aria-label")).toContain(format.bytes(memory.bytes));
+    }));
 
   test("limits, findings and devices", () =>
     look(
@@ -220,7 +234,7 @@ describe("records that are not as usual", () => {
         await page.locator(".findings button").click();
         await drawn(page);
         expect((await hash(page)).get("only")).toBe("p0");
-        await page.getByRole("button", { name: "GPU memory" }).click();
+        await page.getByRole("button", { name: "VRAM" }).click();
         await drawn(page);
         expect(await page.locator(".legend").textContent()).toContain("device 0");
       },
@@ -243,6 +257,7 @@ describe("two runs", () => {
     look(
       view("two", real, changed((record) => {
         record.command = ["another"];
+        record.peak.memory = null;
         record.peak.rss.bytes += 50 * 1024 * 1024;
         record.peak.rss.upper_bytes += 50 * 1024 * 1024;
         record.max_total_rss_kib = Math.floor(record.peak.rss.bytes / 1024);

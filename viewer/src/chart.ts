@@ -148,8 +148,9 @@ export class Chart {
 
   describe(): void {
     const { peak, duration_seconds } = this.run.head;
-    const metric = format.metricName(this.picture?.metric ?? "rss");
-    const words = peak.rss ? `, peak ${format.bytes(peak.rss.bytes)}` : "";
+    const metric = format.metricTitle(this.picture?.metric ?? "rss");
+    const highest = this.picture?.metric === "memory" ? peak.memory : peak.rss;
+    const words = highest ? `, peak ${format.bytes(highest.bytes)}` : "";
     this.element.setAttribute(
       "aria-label",
       `${metric} over ${format.seconds(duration_seconds)}${words}. Arrow keys move the chosen moment, plus and minus zoom, ` +

@@ -30,7 +30,7 @@ export function controls(state: State, metrics: string[], groupings: readonly Gr
   };
   const metric = choose(
     "Show",
-    metrics.map((metric) => [metric, format.metricName(metric), format.metricMeaning(metric)]),
+    metrics.map((metric) => [metric, format.metricTitle(metric), format.metricMeaning(metric)]),
     () => state.view.metric,
     (metric) => state.set({ metric }),
   );

@@ -6,8 +6,9 @@
 import { firstAtLeast } from "./run.ts";
 
 /**
- * Columns to draw for the moments from `from` to `to`: of each of `buckets` equal spans of time the column with the
- * highest total and the one with the lowest, and one column beyond either end so that lines leave the picture.
+ * Returns the columns to draw for the moments from `from` to `to`. The time is split into `buckets` equal spans. Each
+ * gives its column with the highest total and the one with the lowest. One column beyond either end is added, so that
+ * lines leave the picture.
  */
 export function pick(
   moments: Float64Array,

@@ -72,22 +72,30 @@ export function certainty(word: string | null | undefined): string {
   }
 }
 
+/** The name of each metric, as `crates/hwm/src/text/metric.rs` has it (a test compares them), and its meaning. */
 const METRICS: Record<string, [string, string]> = {
+  memory: ["memory", "what processes hold in RAM, each page counted once"],
   rss: ["RSS", "resident memory: shared pages count in each process"],
   pss: ["PSS", "proportional memory: a page shared by n processes counts 1/n in each"],
-  swap: ["Swap", "swapped-out memory"],
-  working_set: ["Working set", "working set"],
-  phys_footprint: ["Footprint", "physical footprint"],
-  vram: ["GPU memory", "memory on GPUs, by device"],
-  cpu_time: ["CPU", "busy processors, on average since the sample before"],
-  read: ["Read", "what was read, from files, pipes and the page cache"],
-  written: ["Written", "what was written, to files and pipes"],
-  storage_read: ["Storage read", "what was fetched from storage"],
-  storage_written: ["Storage written", "pages made dirty that are to go to storage"],
+  swap: ["swap", "swapped-out memory"],
+  working_set: ["working set", "the figure of Windows that comes closest to RSS"],
+  phys_footprint: ["phys_footprint", "physical footprint"],
+  vram: ["VRAM", "GPU memory, by device"],
+  cpu_time: ["CPU time", "busy processors, on average since the sample before"],
+  read: ["read", "what was read, from files, pipes and the page cache"],
+  written: ["written", "what was written, to files and pipes"],
+  storage_read: ["read from storage", "what was fetched from storage"],
+  storage_written: ["written to storage", "pages made dirty that are to go to storage"],
 };
 
 export function metricName(metric: string): string {
   return METRICS[metric]?.[0] ?? metric;
+}
+
+/** Returns the name for the beginning of a label. A name of the system's own stays as it is. */
+export function metricTitle(metric: string): string {
+  const name = metricName(metric);
+  return name.includes("_") ? name : name.charAt(0).toUpperCase() + name.slice(1);
 }
 
 export function metricMeaning(metric: string): string {

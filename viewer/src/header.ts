@@ -58,8 +58,9 @@ function notes(run: Run): string[] {
 export function tiles(run: Run, actions: { peak: () => void; isolate: (row: number) => void }): HTMLElement {
   const { head } = run;
   const all: HTMLElement[] = [];
-  const { rss, pss, cgroup, gpu } = head.peak;
-  all.push(peakTile(rss, actions.peak));
+  const { memory, rss, pss, cgroup, gpu } = head.peak;
+  all.push(peakTile(memory ?? rss, memory ? COUNTED_ONCE : COUNTED_IN_EACH, actions.peak));
+  if (memory && rss) all.push(tile("Peak of the RSS sum", format.sign(rss.certainty) + format.bytes(rss.bytes), "shared pages counted in each process", format.certainty(rss.certainty)));
   const whenGpu = (at: number | null) => (at === null ? "" : `, at ${format.moment(at)}`);
   if (pss) all.push(tile("Peak PSS", format.sign(pss.certainty) + format.bytes(pss.bytes), "shared pages counted once", format.certainty(pss.certainty)));
   for (const { name, id, vram } of gpu) {
@@ -117,11 +118,14 @@ function clickable(element: HTMLElement, action: () => void): HTMLElement {
   return button;
 }
 
-function peakTile(peak: PeakInterval | null, action: () => void): HTMLElement {
+const COUNTED_ONCE = "What its processes held in RAM at one moment, each page counted once.";
+const COUNTED_IN_EACH = "Sum of all processes' RSS: shared pages count in each.";
+
+function peakTile(peak: PeakInterval | null, counts: string, action: () => void): HTMLElement {
   if (!peak) return tile("Peak memory", "?", "nothing could be read", "");
   const { at_seconds: at, between_seconds: between } = peak;
   const when = at !== null ? `at ${format.moment(at)}` : between ? `between ${format.moment(between[0])} and ${format.moment(between[1])}` : "";
-  const element = tile("Peak memory", format.sign(peak.certainty) + format.bytes(peak.bytes), when, `${format.certainty(peak.certainty)}. Sum of all processes' RSS: shared pages count in each.`);
+  const element = tile("Peak memory", format.sign(peak.certainty) + format.bytes(peak.bytes), when, `${format.certainty(peak.certainty)}. ${counts}`);
   element.classList.add("hero");
   // Bounds that print the same add nothing.
   if (format.bytes(peak.lower_bytes) !== format.bytes(peak.upper_bytes)) element.append(interval(peak));
@@ -147,6 +151,7 @@ function interval(peak: PeakInterval): HTMLElement {
 }
 
 const LIMITED: Record<string, string> = {
+  memory: "Limit, peak memory",
   total_rss: "Limit, total RSS",
   process_rss: "Limit, one process",
   total_pss: "Limit, total PSS",

@@ -48,7 +48,7 @@ export class Lanes {
     private readonly run: Run,
     private readonly state: State,
     private readonly gutter: () => number,
-    private readonly told: (words: Node | null, x: number, y: number, seconds: number | null) => void,
+    private readonly pointed: (words: Node | null, x: number, y: number, seconds: number | null) => void,
   ) {
     this.scroller.append(this.space, this.canvas);
     this.element = this.scroller;
@@ -56,7 +56,7 @@ export class Lanes {
     new ResizeObserver(() => this.draw()).observe(this.scroller);
     this.canvas.addEventListener("click", (event) => this.clicked(event));
     this.canvas.addEventListener("mousemove", (event) => this.moved(event));
-    this.canvas.addEventListener("mouseleave", () => this.told(null, 0, 0, null));
+    this.canvas.addEventListener("mouseleave", () => this.pointed(null, 0, 0, null));
   }
 
   show(picture: Picture, range: [number, number], rows: Set<number> | null): void {
@@ -342,7 +342,7 @@ export class Lanes {
   private moved(event: MouseEvent): void {
     const { lane, seconds } = this.at(event);
     this.canvas.style.cursor = seconds === null && lane ? "pointer" : "crosshair";
-    this.told(lane ? this.words(lane, seconds) : null, event.clientX, event.clientY, seconds);
+    this.pointed(lane ? this.words(lane, seconds) : null, event.clientX, event.clientY, seconds);
   }
 
   private words(lane: Lane, seconds: number | null): Node {

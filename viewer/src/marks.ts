@@ -18,6 +18,7 @@ export interface Mark {
 }
 
 const LIMITED: Record<string, [string, string]> = {
+  memory: ["memory", "limit on the peak memory"],
   total_rss: ["rss", "limit on the total RSS"],
   total_pss: ["pss", "limit on the total PSS"],
   process_rss: ["rss", "limit on each process"],
@@ -27,13 +28,14 @@ const LIMITED: Record<string, [string, string]> = {
 export function marksOf(run: Run, metric: string, only: Layer | null): Mark[] {
   const { peak, limits, findings } = run.head;
   const marks: Mark[] = [];
-  if (metric === "rss" && peak.rss && !only) {
-    const { bytes, at_seconds, between_seconds, certainty } = peak.rss;
+  const highest = metric === "rss" ? peak.rss : metric === "memory" ? peak.memory : null;
+  if (highest && !only) {
+    const { bytes, at_seconds, between_seconds, certainty } = highest;
     const words = `peak ${format.sign(certainty)}${format.bytes(bytes)}`;
     if (at_seconds !== null) marks.push({ kind: "peak", value: bytes, from: at_seconds, to: at_seconds, words });
     else if (between_seconds) {
       const [from, to] = between_seconds;
-      marks.push({ kind: "peak", value: bytes, from, to, words: `${words}, told by the kernel's marks` });
+      marks.push({ kind: "peak", value: bytes, from, to, words: `${words}, from the kernel's marks` });
     }
   }
   if (!only && metric === "pss" && peak.pss?.at_seconds != null) {

@@ -8,7 +8,7 @@ export interface Course {
   duration: number;
   moments: Float64Array;
   columnAt(seconds: number): number;
-  head: { peak: { rss: PeakInterval | null } };
+  head: { peak: { memory?: PeakInterval | null; rss: PeakInterval | null } };
 }
 
 export class Navigator {
@@ -68,10 +68,11 @@ export class Navigator {
   }
 
   /**
-   * Goes to the peak: its sample, or the middle of the time in which a high-water mark places it.
+   * Goes to the peak of what is shown: its sample, or the middle of the time in which a high-water mark places it.
    */
   peak(): void {
-    const peak = this.run.head.peak.rss;
+    const { memory, rss } = this.run.head.peak;
+    const peak = this.state.view.metric === "memory" ? memory : rss;
     const between = peak?.between_seconds;
     const at = peak?.at_seconds ?? (between ? (between[0] + between[1]) / 2 : null);
     if (at !== null && at !== undefined) this.go(at);

@@ -119,7 +119,9 @@ function tiles([first, second]: [Run, Run]): HTMLElement {
       : null;
   const [one, other] = [first.head, second.head];
   const all = [
-    sized("Peak memory", one.peak.rss, other.peak.rss),
+    ...(one.peak.memory && other.peak.memory
+      ? [sized("Peak memory", one.peak.memory, other.peak.memory), sized("Peak of the RSS sum", one.peak.rss, other.peak.rss)]
+      : [sized("Peak memory", one.peak.rss, other.peak.rss)]),
     sized("Peak PSS", one.peak.pss, other.peak.pss),
     ...one.peak.gpu.map((gpu) => sized(`GPU: ${gpu.name ?? gpu.id}`, gpu.vram, other.peak.gpu.find(({ id }) => id === gpu.id)?.vram ?? null)),
     sized("Cgroup peak", one.peak.cgroup, other.peak.cgroup),

@@ -40,7 +40,7 @@ export class PairChart {
     this.lines = lines;
     this.range = range;
     this.peaks = whole && metric === "rss";
-    this.element.setAttribute("aria-label", `${format.metricName(metric)} of both runs over time. The table below has the figures.`);
+    this.element.setAttribute("aria-label", `${format.metricTitle(metric)} of both runs over time. The table below has the figures.`);
     if (redo) this.make();
     else this.plot?.setData(this.data(), true);
   }
@@ -92,7 +92,7 @@ export class PairChart {
         if (value > most) most = value;
       }
     });
-    if (this.peaks) for (const run of this.runs) most = Math.max(most, run.head.peak.rss?.bytes ?? 0);
+    if (this.peaks) for (const run of this.runs) most = Math.max(most, run.head.peak.rss?.bytes ?? 0, run.head.peak.memory?.bytes ?? 0);
     return most > 0 ? most * 1.08 : 1;
   }
 

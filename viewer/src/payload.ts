@@ -119,6 +119,8 @@ export interface Head {
   primary_metric: string;
   max_total_rss_kib: number | null;
   peak: {
+    /** Each page counted once. Records of version 1.3 and before, and other systems than Linux, do not have it. */
+    memory?: PeakInterval | null;
     rss: PeakInterval | null;
     pss: Figure | null;
     cgroup: Figure | null;

@@ -163,8 +163,8 @@ export class Run {
 }
 
 /**
- * The rate of a counter over the last `span` seconds (more if samples are further apart); processor time
- * becomes busy processors. Between two readings the rate is that of the whole time between them.
+ * The rate of a counter over the last `span` seconds (more if samples are further apart). Processor time becomes busy
+ * processors. Between two readings the rate is that of the whole time between them.
  */
 function rate(series: Series, moments: Float64Array, span: number): Series {
   const { first, values, head } = series;

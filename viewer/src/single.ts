@@ -82,7 +82,10 @@ export function single(run: Run, app: HTMLElement): void {
   app.append(
     header(run, panel.theme, panel.keys),
     tiles(run, {
-      peak: () => navigator.peak(),
+      peak: () => {
+        if (metrics.includes("memory")) state.set({ metric: "memory" });
+        navigator.peak();
+      },
       isolate,
     }),
     findings(run, isolate) ?? "",

@@ -94,7 +94,7 @@ export class Table {
       { key: "pid", title: "PID", numeric: true, rank: ({ row }) => run.pid(row), text: ({ row }) => String(run.pid(row)) },
       {
         key: "value",
-        title: at === null ? `Highest ${name} in range` : `${name} then`,
+        title: at === null ? `Highest ${name} in range` : `${format.metricTitle(metric)} then`,
         numeric: true,
         rank: ({ value }) => (Number.isNaN(value) ? -1 : value),
         text: ({ value }) => (Number.isNaN(value) ? "not sampled" : format.value(metric, value)),
@@ -123,7 +123,7 @@ export class Table {
     if (processes.vram.some((value) => value !== null)) {
       columns.splice(4, 0, {
         key: "vram",
-        title: "Peak GPU memory",
+        title: "Peak VRAM",
         numeric: true,
         rank: ({ row }) => processes.vram[row] ?? -1,
         text: ({ row }) => (processes.vram[row] == null ? "" : format.bytes(processes.vram[row])),

@@ -12,9 +12,8 @@ function escape(character: string): string {
 }
 
 /**
- * Makes hidden characters visible. A text with right-to-left writing is isolated (FSI and PDI of Unicode's
- * bidirectional algorithm, which canvas, titles and elements all follow), so that it cannot turn the figures
- * beside it.
+ * Makes hidden characters visible. A text with right-to-left writing is isolated, so that it cannot turn the figures
+ * beside it. FSI and PDI of Unicode's bidirectional algorithm do so; canvas, titles and elements follow them.
  */
 export function visible(text: string): string {
   const shown = text.replace(HIDDEN, escape);

@@ -18,7 +18,7 @@ const rows = fc.array(
 );
 
 describe("tree", () => {
-  test("every process stands in it once, below a parent that was there before", () => {
+  test("every process stands below an earlier parent, once", () => {
     fc.assert(
       fc.property(rows, (rows) => {
         const { tree } = new Run(made(rows as Made[], 20));
@@ -67,7 +67,7 @@ describe("tree", () => {
 });
 
 describe("layers", () => {
-  test("however they are grouped, they and their pieces sum up to the same", () => {
+  test("groups and their pieces sum up to the same", () => {
     fc.assert(
       fc.property(rows, (rows) => {
         const run = new Run(made(rows as Made[], 20));
@@ -86,7 +86,7 @@ describe("layers", () => {
     );
   });
 
-  test("every process is in one group, also one that was never sampled", () => {
+  test("every process is in one group", () => {
     fc.assert(
       fc.property(rows, (rows) => {
         const run = new Run(made(rows as Made[], 20));
@@ -98,7 +98,7 @@ describe("layers", () => {
     );
   });
 
-  test("what is counted up becomes a rate, over the time between two readings", () => {
+  test("a counter becomes a rate", () => {
     const unpacked = made([{ pid: 1, ppid: 0, line: [2, [1_000_000, 1_500_000, NaN, 3_500_000]] }]);
     const series = unpacked.series[0];
     if (!series) throw new Error("made one");
@@ -132,7 +132,7 @@ describe("moments", () => {
 });
 
 describe("limits", () => {
-  test("on the total stand in the whole picture, on each process where one is shown alone", () => {
+  test("on the total in the whole picture, on a process alone", () => {
     const limits = ["total_rss", "process_rss", "total_pss"].map((of) => ({ of, limit_bytes: 7, action: "warn", exceeded: null }));
     const run = new Run(made([{ pid: 1, ppid: 0, line: [0, [5]] }], 10, { limits }));
     const [layer] = layersOf(run, "rss", "process");
