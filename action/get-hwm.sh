@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Gets hwm for action.yml, and writes `hwm=PATH` into GITHUB_OUTPUT: the hwm that HWM names, else the release that
-# action/release.txt names, else (while that names none) one that is built from SOURCE, the action's own files.
-# A download without the committed checksum is never unpacked or run. Runs on bash 3.2, which macOS has.
+# Gets hwm for action.yml, and writes `hwm=PATH` into GITHUB_OUTPUT. It is the hwm that HWM names, otherwise the release
+# that action/release.txt names. While that names none, it is built from SOURCE, the action's own files. A download
+# without the committed checksum is never unpacked or run. Runs on bash 3.2, which macOS has.
 set -euo pipefail
 
 fail() {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Measures a command three times, compares with a baseline of three runs, and keeps one where there is none.
-#   usage: check.sh DIR CMD [ARGS...]     DIR holds base-1.json to base-3.json
+# Measures a command three times, compares with a baseline of three runs, and keeps one if there is none. usage:
+# check.sh DIR CMD [ARGS...]     DIR holds base-1.json to base-3.json
 set -eu
 dir=${1:?usage: check.sh DIR CMD [ARGS...]}
 shift

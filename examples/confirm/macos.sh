@@ -1,5 +1,5 @@
 #!/bin/bash
-# Confirms on a real Mac what could only be compiled elsewhere: our figures beside Apple's own. Ten minutes, most of them
+# Confirms on a real Mac what could only be compiled elsewhere: the figures of hwm beside Apple's own. Ten minutes, most of them
 # building. Changes nothing outside target/ and a temporary folder. Ends with a table; anything but OK is worth an issue.
 set -u
 cd "$(dirname "$0")/../.." || exit
@@ -18,7 +18,7 @@ note() {
     fi
 }
 
-# near NAME OURS THEIRS PERCENT: both are numbers, and near each other.
+# near NAME MEASURED EXPECTED PERCENT: both are numbers, and near each other.
 near() {
     if awk -v a="$2" -v b="$3" -v p="$4" 'BEGIN {
         if (a !~ /^[0-9]+[.]?[0-9]*$/ || b !~ /^[0-9]+[.]?[0-9]*$/) exit 1
@@ -53,7 +53,7 @@ note "unit tests of the library" cargo test -q -p highwater --all-features --lib
 note "hwm --version" $hwm --version
 note "hwm doctor" $hwm doctor
 $hwm doctor
-# Without privilege other users' processes are refused, and a virtual machine may have no GPU; all else must work.
+# Without privilege other users' processes are refused, and a virtual machine may have no GPU. All else must work.
 for mechanism in footprint "lifetime maximum" "resident size" "task info" "parent numbers" kqueue "exit status" remains "graphics ledger"; do
     note "doctor: $mechanism" sh -c "$hwm doctor | grep -q '^yes  $mechanism '"
 done
@@ -61,25 +61,25 @@ if [ "$(id -u)" -eq 0 ]; then note "doctor, as root: processes of others" sh -c 
 
 # One process of 200 MiB: the kernel's own mark, beside what time -l prints of the same program.
 $hwm run --json="$work/hold.json" -- $workload hold 200 1000
-ours=$(value "$work/hold.json" max_total_rss_kib)
+measured=$(value "$work/hold.json" max_total_rss_kib)
 /usr/bin/time -l $workload hold 200 1000 2>"$work/time"
 theirs=$(awk '/peak memory footprint/ { print int($1 / 1024) }' "$work/time")
-near "peak footprint of 200 MiB, KiB" "$ours" "${theirs:-0}" 3
+near "peak footprint of 200 MiB, KiB" "$measured" "${theirs:-0}" 3
 note "it is called phys_footprint" test "$(value "$work/hold.json" primary_metric)" = phys_footprint
 note "and never RSS" sh -c "! $hwm run -- $workload hold 20 200 2>&1 | grep -qw RSS"
 
 # A living process, beside Apple's footprint(1) and ps(1).
 $workload hold 150 20000 &
-held=$!
+holder=$!
 sleep 2
 $hwm ps --all --json >"$work/ps.json" 2>/dev/null
-ours=$(tr ',{' '\n\n' <"$work/ps.json" | awk -F: -v pid=$held '/"pid"/ { here = $2 + 0 == pid } here && /"rss_bytes"|"memory_bytes"/ { print $2 + 0; exit }')
-theirs=$(footprint $held 2>/dev/null | awk '/phys_footprint:/ { print ($2 + 0) * ($3 == "GB" ? 1073741824 : $3 == "MB" ? 1048576 : 1024); exit }')
-near "footprint of a living process, bytes" "${ours:-0}" "${theirs:-0}" 5
-kill $held
+measured=$(tr ',{' '\n\n' <"$work/ps.json" | awk -F: -v pid=$holder '/"pid"/ { here = $2 + 0 == pid } here && /"rss_bytes"|"memory_bytes"/ { print $2 + 0; exit }')
+theirs=$(footprint $holder 2>/dev/null | awk '/phys_footprint:/ { print ($2 + 0) * ($3 == "GB" ? 1073741824 : $3 == "MB" ? 1048576 : 1024); exit }')
+near "footprint of a living process, bytes" "${measured:-0}" "${theirs:-0}" 5
+kill $holder
 
-# CPU time, page faults and bytes of storage, beside what time -l prints of the same program: a child computes for half a
-# second and writes 30 MiB, then its parent does.
+# CPU time, page faults and bytes of storage, beside what time -l prints of the same program. A child computes for half
+# a second and writes 30 MiB, then its parent does.
 $hwm run --with-cpu --with-io --json="$work/burn.json" -- $workload burn 500 "$work/data" 30
 /usr/bin/time -l $workload burn 500 "$work/data" 30 2>"$work/time"
 theirs=$(awk '/ user/ { for (i = 2; i <= NF; i++) if ($i == "user") print $(i - 1) * 1000 }' "$work/time")
@@ -94,11 +94,11 @@ note "a PSS limit is refused at the start" sh -c "$hwm run --max-total-pss 1G --
 
 # Attaching: an earlier peak stands apart, the end is known, and what cannot be attached to is refused.
 $workload hold 150 6000 7 &
-held=$!
+holder=$!
 sleep 2
-$hwm attach --json="$work/attach.json" $held
+$hwm attach --json="$work/attach.json" $holder
 note "attach ends with 0" test $? -eq 0
-wait $held
+wait $holder
 near "attached: footprint, KiB" "$(value "$work/attach.json" max_total_rss_kib)" $((150 * 1024)) 5
 near "attached: its mark before, bytes" "$(value "$work/attach.json" capture.attached.marks_bytes)" $((150 << 20)) 5
 note "attached: how it ended" test "$(value "$work/attach.json" exit.code)" = 7
@@ -122,7 +122,7 @@ sleep 1
 kill -TERM $job
 wait $job
 note "TERM is passed on: 143" test $? -eq 143
-note "nobody is left" sh -c "! pgrep -f '$workload endless'"
+note "no process is left" sh -c "! pgrep -f '$workload endless'"
 
 # Devices and who holds what on them, beside I/O Kit's own.
 $hwm --json >"$work/devices.json" && $hwm

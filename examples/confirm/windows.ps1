@@ -3,8 +3,8 @@
 # Needs Rust. Changes nothing but the folder target. Ends with a table; open an issue with all of it, good or bad.
 $ErrorActionPreference = 'Stop'
 $results = @()
-function Check($what, $held, $detail) {
-    $script:results += [pscustomobject]@{ What = $what; Held = $(if ($null -eq $held) { 'look' } elseif ($held) { 'yes' } else { 'NO' }); Detail = "$detail" }
+function Check($what, $passed, $detail) {
+    $script:results += [pscustomobject]@{ What = $what; Passed = $(if ($null -eq $passed) { 'look' } elseif ($passed) { 'yes' } else { 'NO' }); Detail = "$detail" }
 }
 function Job([string[]] $options, [string[]] $command) {
     $file = Join-Path $env:TEMP "hwm-confirm-$PID.json"
@@ -69,9 +69,9 @@ Check 'a second of CPU time, in two processes' ([Math]::Abs($cpu.user_seconds + 
 $sum = ($record.processes.usage.cpu | ForEach-Object { $_.user_seconds + $_.system_seconds } | Measure-Object -Sum).Sum
 Check 'the processes add up to the Job Object' ([Math]::Abs($sum - $cpu.user_seconds - $cpu.system_seconds) -lt 0.02) "$sum"
 Check '60 MiB written' ([Math]::Abs($record.usage.io.written_bytes / 60MB - 1) -lt 0.02) "$($record.usage.io.written_bytes), read $($record.usage.io.read_bytes)"
-Check 'page faults, the kinds not told apart' ($record.usage.faults.total -gt 0 -and $null -eq $record.usage.faults.major) "$($record.usage.faults.total)"
+Check 'page faults, the kinds not distinguished' ($record.usage.faults.total -gt 0 -and $null -eq $record.usage.faults.major) "$($record.usage.faults.total)"
 
-# Attaching: what was before is told apart, and the end is known. A console of its own brings a process a child, conhost.exe.
+# Attaching: what was before is distinguished, and the end is known. A console of its own brings a process a child, conhost.exe.
 function Workloads($record) { $record.processes | Where-Object { "$($_.exe)" -like '*\workload.exe' } }
 $child = Start-Process $workload -ArgumentList 'shrink', '200', '50' -PassThru -WindowStyle Hidden
 Start-Sleep 2
@@ -98,8 +98,8 @@ Check 'addresses by D3DKMT (no luid-...)' (-not ($devices.id -match '^luid-')) (
 try {
     $counted = (Get-Counter '\GPU Process Memory(*)\Dedicated Usage').CounterSamples |
         Where-Object CookedValue -GT 0 | ForEach-Object { if ($_.InstanceName -match '^pid_(\d+)_') { [int]$Matches[1] } } | Sort-Object -Unique
-    $ours = (& $hwm ps --json | ConvertFrom-Json).processes | Where-Object vram_bytes -GT 0 | ForEach-Object pid | Sort-Object -Unique
-    $missing = @($counted | Where-Object { $_ -notin $ours })
+    $listed = (& $hwm ps --json | ConvertFrom-Json).processes | Where-Object vram_bytes -GT 0 | ForEach-Object pid | Sort-Object -Unique
+    $missing = @($counted | Where-Object { $_ -notin $listed })
     Check 'processes as Get-Counter has them' ($missing.Count -le 1) "$($counted.Count) counted, missing here: $missing"
 } catch { Check 'processes as Get-Counter has them' ($null) "no such counters: $_" }
 
@@ -112,4 +112,4 @@ By hand, in a console window:
   target\release\hwm run -- cmd /c "start /b ping -t localhost & exit 0"    hwm names ping as still running, and ping goes on
   close the window while a job runs with --json=r.json    r.json is there
 '@
-if ($results | Where-Object Held -EQ 'NO') { exit 1 }
+if ($results | Where-Object Passed -EQ 'NO') { exit 1 }

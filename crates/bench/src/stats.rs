@@ -29,8 +29,8 @@ const T_95: [f64; 30] = [
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 ];
 
-/// Two-sided 95 % quantile of Student's t; beyond the table the first term of its expansion about the normal
-/// quantile z: z + (z^3 + z) / 4n (Abramowitz and Stegun 26.7.5).
+/// Returns the two-sided 95 % quantile of Student's t. Beyond the table it is the first term of its expansion about the
+/// normal quantile z: z + (z^3 + z) / 4n (Abramowitz and Stegun 26.7.5).
 fn t_95(degrees: usize) -> f64 {
     let Some(index) = degrees.checked_sub(1) else { return f64::INFINITY };
     T_95.get(index).copied().unwrap_or_else(|| {

@@ -108,10 +108,10 @@ fn pci(device: Handle, at: *mut Pci, is_third: bool) -> u32 {
     of(device, |place| {
         let Some(bus_id) = place.bus_id() else { return code::NOT_SUPPORTED };
         // The old field has 16 bytes, and a domain of four digits.
-        let told = put_text(&bus_id[4..], at.cast(), 16);
+        let status = put_text(&bus_id[4..], at.cast(), 16);
         let offset = std::mem::offset_of!(Pci, bus_id);
-        if told != code::SUCCESS || !is_third {
-            return told;
+        if status != code::SUCCESS || !is_third {
+            return status;
         }
         put_text(bus_id, at.cast::<c_char>().wrapping_add(offset), 32)
     })

@@ -137,6 +137,14 @@ pub(crate) enum RowList {
     Mps,
 }
 
+// Pids of made-up processes are close below Linux' PID_MAX_LIMIT (include/linux/threads.h: 4 x 1024 x 1024): a machine
+// gives them to its own processes only after four million others.
+const COMPUTE_PID: u32 = 4_184_242;
+const GRAPHICS_PID: u32 = 4_184_300;
+const MPS_PID: u32 = 4_184_400;
+const FIRST_PID_OF_MANY: u32 = 4_185_000;
+const HOST_PID: u32 = 4_190_000;
+
 /// A row: pid, bytes, GPU instance, compute instance.
 pub(crate) type Row = (u32, u64, u32, u32);
 
@@ -145,7 +153,7 @@ pub(crate) fn rows(list: RowList, place: PlayedDevice, own: u32) -> Result<Vec<R
     const NONE: u32 = u32::MAX;
     let whole = |rows: &[(u32, u64)]| Ok(rows.iter().map(|(pid, used)| (*pid, *used, NONE, NONE)).collect());
     if let ("rows", PlayedDevice::Gpu(0), RowList::Compute) = (name(), place, list) {
-        return whole(&told_rows());
+        return whole(&listed_rows());
     }
     match (name(), place, list) {
         ("rows", ..) => Ok(Vec::new()),
@@ -154,37 +162,39 @@ pub(crate) fn rows(list: RowList, place: PlayedDevice, own: u32) -> Result<Vec<R
         }
         // The list of the whole has the rows of its parts, and one of a part that this process may not use.
         ("mig_privileged", PlayedDevice::Gpu(_), RowList::Compute) => {
-            Ok(vec![(own, 2 * GIB, 1, 0), (4242, GIB, 3, 0), (4300, GIB, 5, 0)])
+            Ok(vec![(own, 2 * GIB, 1, 0), (COMPUTE_PID, GIB, 3, 0), (GRAPHICS_PID, GIB, 5, 0)])
         }
         (_, PlayedDevice::Part(0), RowList::Compute) => Ok(vec![(own, 2 * GIB, 1, 0)]),
-        (_, PlayedDevice::Part(2), RowList::Compute) => Ok(vec![(4242, GIB, 3, 0)]),
+        (_, PlayedDevice::Part(2), RowList::Compute) => Ok(vec![(COMPUTE_PID, GIB, 3, 0)]),
         ("not_available", PlayedDevice::Gpu(0), RowList::Compute) => {
-            whole(&[(own, NOT_AVAILABLE), (4242, NOT_AVAILABLE)])
+            whole(&[(own, NOT_AVAILABLE), (COMPUTE_PID, NOT_AVAILABLE)])
         }
-        ("host_pid", PlayedDevice::Gpu(0), RowList::Compute) => whole(&[(2, GIB), (4_000_000, 2 * GIB)]),
+        ("host_pid", PlayedDevice::Gpu(0), RowList::Compute) => whole(&[(2, GIB), (HOST_PID, 2 * GIB)]),
         ("used_gt_total", PlayedDevice::Gpu(0), RowList::Compute) => {
-            whole(&[(own, 3 * GIB), (4242, 81 * GIB)])
+            whole(&[(own, 3 * GIB), (COMPUTE_PID, 81 * GIB)])
         }
         ("pid0", PlayedDevice::Gpu(0), RowList::Compute) => whole(&[(0, GIB), (own, 3 * GIB)]),
         ("growing", PlayedDevice::Gpu(0), RowList::Compute) => {
-            Ok((0..300).map(|place| (5000 + place, MIB, NONE, NONE)).collect())
+            Ok((0..300).map(|place| (FIRST_PID_OF_MANY + place, MIB, NONE, NONE)).collect())
         }
         ("same_pid", PlayedDevice::Gpu(0), _) => whole(&[(own, 3 * GIB)]),
         ("same_pid_apart", PlayedDevice::Gpu(0), RowList::Compute) => {
-            whole(&[(own, 3 * GIB), (4242, NOT_AVAILABLE)])
+            whole(&[(own, 3 * GIB), (COMPUTE_PID, NOT_AVAILABLE)])
         }
-        ("same_pid_apart", PlayedDevice::Gpu(0), RowList::Graphics) => whole(&[(own, 4 * GIB), (4242, GIB)]),
+        ("same_pid_apart", PlayedDevice::Gpu(0), RowList::Graphics) => {
+            whole(&[(own, 4 * GIB), (COMPUTE_PID, GIB)])
+        }
         ("no_graphics_list", _, RowList::Graphics | RowList::Mps) => Err(code::NOT_SUPPORTED),
-        (_, PlayedDevice::Gpu(0), RowList::Compute) => whole(&[(own, 3 * GIB), (4242, 2 * GIB)]),
-        (_, PlayedDevice::Gpu(0), RowList::Graphics) => whole(&[(4300, 64 * MIB)]),
-        (_, PlayedDevice::Gpu(1), RowList::Mps) => whole(&[(4400, 512 * MIB)]),
+        (_, PlayedDevice::Gpu(0), RowList::Compute) => whole(&[(own, 3 * GIB), (COMPUTE_PID, 2 * GIB)]),
+        (_, PlayedDevice::Gpu(0), RowList::Graphics) => whole(&[(GRAPHICS_PID, 64 * MIB)]),
+        (_, PlayedDevice::Gpu(1), RowList::Mps) => whole(&[(MPS_PID, 512 * MIB)]),
         _ => Ok(Vec::new()),
     }
 }
 
 /// Returns the rows that a job wrote about itself, a line of pid and MiB each, in the file that
 /// `FAKE_NVML_ROWS` names.
-fn told_rows() -> Vec<(u32, u64)> {
+fn listed_rows() -> Vec<(u32, u64)> {
     let file = env::var_os("FAKE_NVML_ROWS").unwrap_or_default();
     let text = std::fs::read_to_string(file).unwrap_or_default();
     text.lines()
@@ -199,9 +209,9 @@ fn told_rows() -> Vec<(u32, u64)> {
 pub(crate) fn peak(pid: u32, own: u32) -> Option<(u64, bool)> {
     match pid {
         _ if pid == own => Some((6 * GIB, true)),
-        4242 => Some((NOT_AVAILABLE, true)),
+        COMPUTE_PID => Some((NOT_AVAILABLE, true)),
         // It is an earlier process's with that pid.
-        4300 => Some((70 * GIB, false)),
+        GRAPHICS_PID => Some((70 * GIB, false)),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use highwater::{MemoryReport, Snapshot};
 fn main() {
     let before = Snapshot::now(0).expect("RAM can be read");
     // Zeros would have no pages before they are written to.
-    let held = vec![1_u8; 50 << 20];
+    let buffer = vec![1_u8; 50 << 20];
     let after = Snapshot::now(0).expect("RAM can be read");
     let report = MemoryReport::new(before, after);
 
@@ -14,5 +14,5 @@ fn main() {
     // This is the same as text, for a log.
     print!("{}", report.format_delta("50 MiB more"));
     print!("{}", report.format_before_after("50 MiB more"));
-    drop(held);
+    drop(buffer);
 }

@@ -19,6 +19,9 @@ pub(crate) const MAX_ATTACHED_COMMAND_BYTES: usize = 2 << 20;
 /// Files of one process. The longest is `status`, in which 65,536 groups (`NGROUPS_MAX`) take 704 KiB.
 #[cfg(target_os = "linux")]
 pub(crate) const MAX_PROCESS_FILE_BYTES: usize = 1 << 20;
+/// `smaps`, which takes some 800 bytes for each of up to 65,530 mappings (`vm.max_map_count`).
+#[cfg(all(feature = "job", target_os = "linux"))]
+pub(crate) const MAX_SMAPS_BYTES: usize = 2 << 20;
 /// A length that files of one process seldom exceed.
 #[cfg(all(feature = "job", target_os = "linux"))]
 const USUAL_FILE_BYTES: usize = 4 << 10;
@@ -28,15 +31,17 @@ pub(crate) const MAX_PID_LIST_BYTES: usize = 32 << 20;
 /// `mountinfo`: 100,000 mounts (`fs.mount-max`) of 160 bytes.
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub(crate) const MAX_MOUNTS_BYTES: usize = 16 << 20;
-/// Single values and small tables of sysfs, cgroupfs and `/proc`; sysfs itself ends at a page of up to 64 KiB.
+/// Single values and small tables of sysfs, cgroupfs and `/proc`. A file of sysfs itself ends at a page of up to 64
+/// KiB.
 pub(crate) const MAX_VALUE_BYTES: usize = 64 << 10;
 
-/// Words of a command in a record: execve(2) takes 6 MiB of them at most (`bprm_stack_limits`, fs/exec.c), and an empty
-/// one takes 9 bytes of that.
+/// Words of a command in a record. A call of execve(2) takes 6 MiB of them at most (`bprm_stack_limits`, fs/exec.c). An
+/// empty one takes 9 bytes of that.
 #[cfg(feature = "record")]
 pub(crate) const MAX_RECORDED_WORDS: usize = 1 << 20;
 
 /// The name of a program, like that of any file (`NAME_MAX`).
+#[cfg(any(feature = "job", target_os = "linux"))]
 pub(crate) const MAX_NAME_BYTES: usize = 255;
 /// The path of a program (`PATH_MAX`).
 #[cfg(feature = "job")]
@@ -60,7 +65,10 @@ pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 }
 
 /// Reads a whole text in UTF-8; one that continues beyond `most` bytes is an error.
-#[cfg(any(feature = "record", feature = "nvml", feature = "nvidia-smi-fallback"))]
+#[cfg(any(
+    feature = "record",
+    all(target_os = "linux", any(feature = "nvml", feature = "nvidia-smi-fallback"))
+))]
 pub(crate) fn read_to_string(path: &Path, most: usize) -> io::Result<String> {
     String::from_utf8(read(path, most)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
@@ -104,6 +112,7 @@ pub(crate) fn too_long(most: usize) -> io::Error {
 }
 
 /// Cuts a text at the last character that ends within `most` bytes.
+#[cfg(any(feature = "job", target_os = "linux", all(test, unix)))]
 pub(crate) fn cut(mut text: String, most: usize) -> String {
     if text.len() > most {
         let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);

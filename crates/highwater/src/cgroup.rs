@@ -39,6 +39,22 @@ pub(crate) fn is_v1(roots: &Roots) -> bool {
     OwnGroup::find(roots, Version::V1).is_some()
 }
 
+/// Returns the directory of process `pid`'s group in the unified hierarchy, or the mount point if the mount does not show
+/// the group.
+#[cfg(feature = "job")]
+pub(crate) fn unified_group_of(roots: &Roots, pid: u32) -> Option<PathBuf> {
+    OwnGroup::find_of(roots, &pid.to_string(), Version::V2).map(|found| found.group)
+}
+
+/// Returns the path of the group with this directory, as `/proc/PID/cgroup` shows it to this process.
+#[cfg(feature = "job")]
+pub(crate) fn shown_path(roots: &Roots, version: Version, directory: &Path) -> Option<PathBuf> {
+    let mounts = bounded::read(&roots.proc.join("self/mountinfo"), MAX_MOUNTS_BYTES).ok()?;
+    let mount = mount_of(&mounts, version)?;
+    let below = directory.strip_prefix(at_roots(roots, &mount.point)).ok()?;
+    Some(mount.root.join(below))
+}
+
 /// One hierarchy as it is mounted.
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
@@ -57,7 +73,11 @@ pub(crate) struct OwnGroup {
 impl OwnGroup {
     /// Finds the group; `None` if there is no such hierarchy, or none that limits memory.
     pub(crate) fn find(roots: &Roots, version: Version) -> Option<Self> {
-        let groups = bounded::read(&roots.proc.join("self/cgroup"), MAX_PROCESS_FILE_BYTES).ok()?;
+        Self::find_of(roots, "self", version)
+    }
+
+    fn find_of(roots: &Roots, process: &str, version: Version) -> Option<Self> {
+        let groups = bounded::read(&roots.proc.join(process).join("cgroup"), MAX_PROCESS_FILE_BYTES).ok()?;
         let mounts = bounded::read(&roots.proc.join("self/mountinfo"), MAX_MOUNTS_BYTES).ok()?;
         let group = group_of(&groups, version)?;
         let mount = mount_of(&mounts, version)?;
@@ -95,7 +115,12 @@ pub(crate) fn memory_limit(roots: &Roots, physical_bytes: Option<u64>) -> Option
 /// Reads `oom_kill` of `memory.events`, `memory.oom_control` (Linux 4.13) or `/proc/vmstat`.
 #[cfg(feature = "job")]
 pub(crate) fn oom_kills(path: &Path) -> Option<u64> {
-    let text = bounded::read_to_string(path, MAX_VALUE_BYTES).ok()?;
+    oom_kills_in(&bounded::read_to_string(path, MAX_VALUE_BYTES).ok()?)
+}
+
+/// Finds the number of processes that the kernel killed for want of memory.
+#[cfg(feature = "job")]
+pub(crate) fn oom_kills_in(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
@@ -104,11 +129,11 @@ fn group_of(text: &[u8], version: Version) -> Option<PathBuf> {
     text.split(|&byte| byte == b'\n').find_map(|line| {
         let mut fields = line.splitn(3, |&byte| byte == b':');
         let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-        let ours = match version {
+        let is_wanted = match version {
             Version::V1 => lists(controllers, b"memory"),
             Version::V2 => id == b"0" && controllers.is_empty(),
         };
-        ours.then(|| path_from(path.to_vec()))
+        is_wanted.then(|| path_from(path.to_vec()))
     })
 }
 
@@ -121,11 +146,11 @@ fn mount_of(text: &[u8], version: Version) -> Option<Mount> {
         let (root, point) = (fields.nth(3)?, fields.next()?);
         fields.find(|&field| field == b"-")?;
         let (fstype, options) = (fields.next()?, fields.nth(1)?);
-        let ours = match version {
+        let is_wanted = match version {
             Version::V1 => fstype == b"cgroup" && lists(options, b"memory"),
             Version::V2 => fstype == b"cgroup2",
         };
-        ours.then(|| Mount { root: path_from(unescape(root)), point: path_from(unescape(point)) })
+        is_wanted.then(|| Mount { root: path_from(unescape(root)), point: path_from(unescape(point)) })
     })
 }
 

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use crate::Roots;
 
+pub use self::prospect::Prospect;
+
 #[cfg(any(target_os = "linux", windows))]
 mod gpu;
 #[cfg(target_os = "linux")]
@@ -14,6 +16,7 @@ mod linux;
 #[cfg(any(target_os = "macos", all(test, unix)))]
 #[cfg_attr(not(target_os = "macos"), allow(dead_code))] // Linux tests what the answers mean.
 mod macos;
+mod prospect;
 #[cfg(windows)]
 mod windows;
 #[cfg(target_os = "linux")]

@@ -49,13 +49,13 @@ mod usage;
 #[cfg_attr(not(windows), allow(dead_code))] // Elsewhere only its pure parts, for their tests.
 mod wddm;
 
-#[cfg(all(feature = "metal", target_os = "macos"))]
+#[cfg(all(feature = "metal", feature = "job", target_os = "macos"))]
 pub(crate) use self::metal::own_ledger;
 #[cfg(all(windows, feature = "job", any(feature = "nvml", feature = "nvidia-smi-fallback")))]
-pub(crate) use self::nvidia::told_by_nvml;
+pub(crate) use self::nvidia::nvml_devices;
 #[cfg(feature = "test-helpers")]
 #[doc(hidden)]
-pub use self::shared::while_held;
+pub use self::shared::while_locked;
 pub(crate) use self::shared::with_monitor;
 #[cfg(all(windows, feature = "job", any(feature = "dxgi", feature = "pdh")))]
 pub(crate) use self::wddm::{adapters, counted_holders};

@@ -87,7 +87,7 @@ pub fn system_directory() -> PathBuf {
     let room = u32::try_from(text.len()).unwrap_or(0);
     // SAFETY: the buffer is live and has as many letters as `room` says.
     let length = unsafe { GetSystemDirectoryW(text.as_mut_ptr(), room) };
-    // 0 is a failure; a length above the room, which no directory has, is the room that it would need.
+    // 0 is a failure. A length above the room, which no directory has, is the room that it would need.
     let letters = usize::try_from(length).ok().and_then(|length| text.get(..length));
     letters
         .filter(|letters| !letters.is_empty())

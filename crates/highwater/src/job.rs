@@ -11,9 +11,9 @@
 //! # Ok::<(), highwater::Error>(())
 //! ```
 //!
-//! While a job runs, this process reaps its orphans (`PR_SET_CHILD_SUBREAPER`, prctl(2)); the former setting
-//! is restored after the last job. No signal handler is installed, and only processes of the job are waited
-//! for. Jobs run on the thread that calls [`Job::run`]; several threads may each run one.
+//! While a job runs, this process reaps its orphans (`PR_SET_CHILD_SUBREAPER`, prctl(2)). The former setting is
+//! restored after the last job. No signal handler is installed, and only processes of the job are waited for. Jobs run
+//! on the thread that calls [`Job::run`]; several threads may each run one.
 //!
 //! # Platforms
 //! Linux, Windows (a Job Object), macOS (kqueue and the parents that the kernel records). `docs/platforms.md`
@@ -44,6 +44,7 @@ mod event_batch;
 mod events;
 mod follow;
 mod gpu;
+mod group_memory;
 mod grouping;
 mod identity;
 mod ledger;
@@ -53,10 +54,12 @@ mod linux;
 #[cfg(any(target_os = "macos", all(test, unix)))]
 #[cfg_attr(not(target_os = "macos"), allow(dead_code))] // Linux tests what is made of the kernel's answers.
 mod macos;
+mod mapped_files;
 mod moment;
 mod observer;
 mod options;
 mod pace;
+mod peak_memory;
 mod resource_use;
 mod rows;
 mod timeline;
@@ -77,7 +80,7 @@ pub(crate) use linux::{Connector, JobGroup, Taskstats};
 #[cfg(target_os = "macos")]
 use macos as os;
 pub use observer::{LargestProcess, Observer, Progress};
-pub use options::{CgroupUse, Inherited, LineageFrom, Pace};
+pub use options::{CgroupUse, InheritedState, LineageFrom, Pace};
 pub use resource_use::IoBytes;
 pub use rows::Rows;
 #[cfg(windows)]
@@ -128,8 +131,8 @@ pub struct Job {
     roots: Roots,
     pace: Pace,
     wait: bool,
-    sole_owner: bool,
-    inherited: Inherited,
+    owns_all_children: bool,
+    inherited_state: InheritedState,
     lineage: LineageFrom,
     exact: bool,
     cgroup: CgroupUse,
@@ -140,8 +143,10 @@ pub struct Job {
     group_by: Vec<GroupBy>,
     leaves_out_arguments: bool,
     limits: Limits,
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    takes_precedence: bool,
     #[cfg_attr(not(windows), allow(dead_code))]
-    ends_with_us: bool,
+    kill_on_caller_exit: bool,
     control: Control,
 }
 
@@ -157,8 +162,8 @@ impl Job {
             roots: Roots::default(),
             pace: Pace::default(),
             wait: false,
-            sole_owner: false,
-            inherited: Inherited::default(),
+            owns_all_children: false,
+            inherited_state: InheritedState::default(),
             lineage: LineageFrom::default(),
             exact: false,
             cgroup: CgroupUse::default(),
@@ -168,7 +173,8 @@ impl Job {
             group_by: Vec::new(),
             leaves_out_arguments: false,
             limits: Limits::default(),
-            ends_with_us: false,
+            takes_precedence: false,
+            kill_on_caller_exit: false,
             control: Control::new(),
         }
     }
@@ -247,20 +253,21 @@ impl Job {
         self
     }
 
-    /// Declares that this process starts nothing but this job, so that every unknown child reparented to it
-    /// is an orphan of the job. Without it (the default) an orphan that was never seen while its parent lived
-    /// is claimed only if it has a process group or session of the job. Other children of this process are
-    /// never touched.
+    /// Declares that this process starts nothing but this job, so that every unknown child reparented to it is an
+    /// orphan of the job. Without it (the default) an orphan not seen while its parent lived is claimed only by its
+    /// process group or session. Other children of this process are never touched.
+    #[doc(alias = "sole_owner")]
     #[must_use]
-    pub fn sole_owner(mut self, sole: bool) -> Self {
-        self.sole_owner = sole;
+    pub fn owns_all_children(mut self, owns: bool) -> Self {
+        self.owns_all_children = owns;
         self
     }
 
     /// Sets what the job inherits as it was before this process started.
+    #[doc(alias = "inherited")]
     #[must_use]
-    pub fn inherited(mut self, inherited: Inherited) -> Self {
-        self.inherited = inherited;
+    pub fn inherited_state(mut self, inherited_state: InheritedState) -> Self {
+        self.inherited_state = inherited_state;
         self
     }
 
@@ -341,11 +348,21 @@ impl Job {
         self
     }
 
+    /// Linux: raises the priority of this thread to the highest while limits are compared with samples, if it may
+    /// (`CAP_SYS_NICE`). Otherwise hundreds of busy processes may leave it no time to sample. The command and its
+    /// descendants keep theirs. The former priority is restored when the job is over.
+    #[must_use]
+    pub fn take_precedence(mut self, take: bool) -> Self {
+        self.takes_precedence = take;
+        self
+    }
+
     /// Windows: lets the system kill the whole job when this process ends for any reason
     /// (`JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE`). Without it the job continues, as on other systems.
+    #[doc(alias = "ends_with_us")]
     #[must_use]
-    pub fn ends_with_us(mut self, ends: bool) -> Self {
-        self.ends_with_us = ends;
+    pub fn kill_on_caller_exit(mut self, kill: bool) -> Self {
+        self.kill_on_caller_exit = kill;
         self
     }
 

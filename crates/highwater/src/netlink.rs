@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_tells_how_full_it_is() {
+    fn a_socket_reports_its_fill() {
         let socket = Socket::bound(libc::NETLINK_ROUTE, 0).unwrap();
         let Some(before) = socket.backlog() else { return println!("skipped: no SO_MEMINFO here") };
         socket.enlarge(4096);

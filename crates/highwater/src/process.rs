@@ -107,9 +107,8 @@ pub struct ProcessMemory {
     /// Proportional share of swap in bytes, shared memory included. Source: `SwapPss` of `smaps_rollup`.
     #[doc(alias = "SwapPss")]
     pub swap_pss_bytes: Result<u64, Unavailable>,
-    /// The highest resident set since the process's last exec, in bytes; a forked process starts with its
-    /// parent's size. It may read some 100 KiB low (the kernel counts in batches). Source: `VmHWM` of
-    /// `/proc/PID/status`.
+    /// The highest resident set since the process's last exec, in bytes. A forked process starts with its parent's
+    /// size. It may read some 100 KiB low (the kernel counts in batches). Source: `VmHWM` of `/proc/PID/status`.
     #[doc(alias = "VmHWM")]
     #[doc(alias = "ru_maxrss")]
     #[doc(alias = "maxrss")]

@@ -23,10 +23,12 @@ mod gpu;
 mod job;
 mod limit;
 mod memory;
+mod peak_memory;
 mod process;
 mod read;
 mod timeline;
 mod timestamp;
+mod tracer_stops;
 mod usage;
 mod words;
 
@@ -36,13 +38,16 @@ pub use self::job::{
     Capture, Certainty, Downgrade, Exit, ExitCause, Host, IntervalMode, Lineage, Metric, Overhead,
     PeakFigure, PeakInterval, Peaks, PeaksFrom, Record, Tool,
 };
-#[cfg(feature = "job")]
-pub(crate) use self::limit::UNJUDGED_PSS_LIMIT;
 pub use self::limit::{Exceeded, Limit, LimitAction, LimitEnd, LimitVerdict, Limited};
+#[cfg(feature = "job")]
+pub(crate) use self::limit::{UNJUDGED_MEMORY_LIMIT, UNJUDGED_PSS_LIMIT, UNSAMPLED_LIMITS};
+pub use self::peak_memory::{MemoryHolder, MemoryHolders, MemoryParts, MemorySource, PeakMemory};
 pub use self::process::{Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks};
 pub use self::read::{ReadError, SchemaVersion};
 pub use self::timeline::{Counter, CounterMetric, CounterUnit, Group, GroupKey, Scope, Series, Timeline};
 pub use self::timestamp::Timestamp;
+#[cfg(all(feature = "job", target_os = "linux"))]
+pub(crate) use self::tracer_stops::TRACER_STOPS;
 pub use self::usage::{
     Attached, CpuTime, Faults, Io, OomEvidence, OomKills, OomVictim, Pressure, PressureOf, ProcessUsage,
     Usage, UsageSource,

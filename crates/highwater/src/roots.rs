@@ -37,8 +37,8 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// Returns whether these are files of this machine, so that its drivers may be queried too: the usual
-    /// mount points, or others with the boot id of this kernel.
+    /// Returns whether these are files of this machine, so that its drivers may be queried too. They are so at the
+    /// usual mount points, and at others with the boot id of this kernel.
     #[must_use]
     pub fn is_this_machine(&self) -> bool {
         let own = Self::default();

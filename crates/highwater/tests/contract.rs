@@ -35,7 +35,7 @@ const COLUMN_OF_THIS_SYSTEM: usize = if cfg!(target_os = "linux") {
 };
 
 #[test]
-fn what_this_system_has_is_told_and_what_it_has_not_is_unknown() {
+fn figures_of_other_systems_are_unknown() {
     let own = ProcessMemory::of_self().unwrap();
     for (name, exists, of) in FIGURES {
         let figure = of(&own);

@@ -61,8 +61,8 @@ fn each_gives_a_value_or_a_reason() {
         }
         memories.insert(pid, memory);
     }
-    let ours = &memories[&std::process::id()];
-    assert!(ours.rss_bytes.as_ref().is_ok_and(|&bytes| bytes > 0));
+    let own = &memories[&std::process::id()];
+    assert!(own.rss_bytes.as_ref().is_ok_and(|&bytes| bytes > 0));
     assert!(process_rss().unwrap() > 0);
 }
 

@@ -1,5 +1,5 @@
-//! Tests `Snapshot` in forked children. There is one test only: a fork copies the one thread that calls it,
-//! and the test harness must not be in the middle of something else.
+//! Tests `Snapshot` in forked children. There is one test only. A fork copies the one thread that calls it, and the
+//! test harness must not be in the middle of something else.
 
 #![cfg(target_os = "linux")]
 #![cfg(feature = "test-helpers")]
@@ -26,7 +26,7 @@ fn snapshots_in_forked_children() {
     children_of_children();
     while_another_thread_holds_the_monitor();
     while_other_threads_ask_for_the_first_time_and_later();
-    while_a_thread_holds_the_monitor_of_a_process_with_the_childs_pid();
+    a_lock_of_a_process_with_the_childs_pid();
     a_monitor_that_is_inherited();
 }
 
@@ -34,11 +34,11 @@ fn a_child_has_figures_of_its_own() {
     let parent = Snapshot::now(0).unwrap();
     in_child(|| {
         let first = own();
-        let held = touched(96 * MIB);
+        let buffer = touched(96 * MIB);
         let second = own();
         assert!(second - first > 90 * MIB, "{first} {second}");
         assert!(second > process_rss().unwrap() / 2);
-        drop(held);
+        drop(buffer);
     });
     let grown = own().saturating_sub(parent.ram_bytes);
     assert!(grown < 16 * MIB, "the child's memory stands in the parent's figure: {grown}");
@@ -115,7 +115,7 @@ fn while_other_threads_ask_for_the_first_time_and_later() {
 }
 
 /// Makes two processes of one lineage with the same pid: each is the first of a pid namespace.
-fn while_a_thread_holds_the_monitor_of_a_process_with_the_childs_pid() {
+fn a_lock_of_a_process_with_the_childs_pid() {
     in_child(|| {
         // Without privilege a user namespace may allow it.
         // SAFETY: no pointers are passed; this process belongs to the test and has one thread.
@@ -132,11 +132,11 @@ fn while_a_thread_holds_the_monitor_of_a_process_with_the_childs_pid() {
                 assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWPID) }, 0);
                 in_child(|| {
                     assert_eq!(std::process::id(), 1);
-                    let held = touched(64 * MIB);
+                    let buffer = touched(64 * MIB);
                     // procfs is still the outer one, in which this process has another pid.
                     let ram = Snapshot::now(0).unwrap().ram_bytes;
                     assert!(ram > parents + 48 * MIB, "{ram} {parents}");
-                    drop(held);
+                    drop(buffer);
                 });
             });
         });
@@ -156,25 +156,25 @@ fn a_monitor_that_is_inherited() {
 
 /// Calls `what` while another thread is inside the process's monitor, and stays there.
 fn with_monitor_held_elsewhere(what: impl FnOnce()) {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let holder = thread::spawn(move || {
-        gpu::while_held(|| {
-            tell.send(()).unwrap();
+        gpu::while_locked(|| {
+            sender.send(()).unwrap();
             // This waits until the sender is dropped.
             let _ = released.recv();
         });
     });
-    told.recv().unwrap();
+    receiver.recv().unwrap();
     what();
     drop(release);
     holder.join().unwrap();
 }
 
 fn touched(bytes: u64) -> Vec<u8> {
-    let mut held = vec![0; usize::try_from(bytes).unwrap()];
-    held.chunks_mut(4096).for_each(|page| page[0] = 1);
-    std::hint::black_box(held)
+    let mut buffer = vec![0; usize::try_from(bytes).unwrap()];
+    buffer.chunks_mut(4096).for_each(|page| page[0] = 1);
+    std::hint::black_box(buffer)
 }
 
 /// Calls `what` in a forked child. A failure there fails the test.

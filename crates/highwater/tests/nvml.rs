@@ -36,11 +36,11 @@ fn expected() -> BTreeMap<&'static str, String> {
 
 /// Hides what a container changes: there the driver's pids are the host's. Tests of other subjects ignore
 /// that.
-fn past_the_container(told: &str) -> String {
+fn past_the_container(output: &str) -> String {
     if is_host() {
-        return told.to_owned();
+        return output.to_owned();
     }
-    let lines = told.lines().filter(|line| !line.contains("by the pids of the host"));
+    let lines = output.lines().filter(|line| !line.contains("by the pids of the host"));
     lines.map(|line| line.replace("host:", "") + "\n").collect()
 }
 
@@ -49,54 +49,54 @@ fn is_host() -> bool {
 }
 
 #[test]
-fn every_situation_is_told_as_the_table_has_it() {
+fn every_situation_as_in_the_table() {
     let mut wrong = Vec::new();
     for (name, lines) in expected() {
         // Other tests play these.
         if name.starts_with('(') {
             continue;
         }
-        let told = past_the_container(&FakeLibrary::new(name).tell("list"));
-        if told != lines {
-            wrong.push(format!("== {name}\n{told}-- but the table has\n{lines}"));
+        let output = past_the_container(&FakeLibrary::new(name).output_of("list"));
+        if output != lines {
+            wrong.push(format!("== {name}\n{output}-- but the table has\n{lines}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn in_a_container_no_pid_of_the_host_is_taken_for_ours() {
+fn a_container_rejects_pids_of_the_host() {
     let Some(mut fake) = FakeLibrary::new("host_pid").in_a_namespace() else {
         eprintln!("skipped: no new pid namespace can be made here");
         return;
     };
-    assert_eq!(fake.tell("list"), expected()["(host_pid, in a container)"]);
-    assert_eq!(fake.tell("own"), expected()["(host_pid, in a container, our own)"]);
+    assert_eq!(fake.output_of("list"), expected()["(host_pid, in a container)"]);
+    assert_eq!(fake.output_of("own"), expected()["(host_pid, in a container, itself)"]);
 }
 
 #[test]
 fn plain_numbers() {
     if is_host() {
-        assert_eq!(FakeLibrary::new("normal").tell("own"), expected()["(normal, our own)"]);
-        assert_eq!(FakeLibrary::new("not_available").tell("own"), expected()["(not_available, our own)"]);
+        assert_eq!(FakeLibrary::new("normal").output_of("own"), expected()["(normal, itself)"]);
+        assert_eq!(FakeLibrary::new("not_available").output_of("own"), expected()["(not_available, itself)"]);
     }
 }
 
 #[test]
 fn one_session_however_often_it_is_asked() {
     let mut fake = FakeLibrary::new("slow_init");
-    let told = fake.tell("often");
+    let output = fake.output_of("often");
     let log = fake.log();
     assert_eq!(log.matches("init").count(), 2, "one for the process, one for a monitor of its own: {log}");
     assert_eq!(log.matches("shutdown").count(), 1, "that of the monitor: {log}");
-    assert_eq!(told, "100 snapshots\n");
+    assert_eq!(output, "100 snapshots\n");
 }
 
 #[test]
 fn a_forked_child_neither_uses_nor_ends_its_parents_session() {
     let mut fake = FakeLibrary::new("normal");
-    let told = fake.tell("fork");
-    assert_eq!(told, expected()["(normal, in a forked child)"]);
+    let output = fake.output_of("fork");
+    assert_eq!(output, expected()["(normal, in a forked child)"]);
     let log = fake.log();
     let of = |what: &str| log.lines().filter(|line| line.starts_with(what)).collect::<Vec<_>>();
     let (inits, ends) = (of("init"), of("shutdown"));
@@ -113,15 +113,15 @@ fn a_forked_child_neither_uses_nor_ends_its_parents_session() {
 
 #[test]
 fn that_there_was_no_driver_is_remembered_until_a_refresh() {
-    let told = FakeLibrary::new("normal").tell("later");
-    assert_eq!(told, "not installed: 0, false\ninstalled: 0, false\nafter a refresh: 2, true\n");
+    let output = FakeLibrary::new("normal").output_of("later");
+    assert_eq!(output, "not installed: 0, false\ninstalled: 0, false\nafter a refresh: 2, true\n");
 }
 
 #[test]
 fn what_the_doctor_sees() {
-    let told = FakeLibrary::new("stride32").tell("raw");
-    assert!(told.contains("driver 570.133.20"), "{told}");
-    assert!(told.contains("Row { pid: 4242, used: Some(2147483648), instance: None }"), "{told}");
+    let output = FakeLibrary::new("stride32").output_of("raw");
+    assert!(output.contains("driver 570.133.20"), "{output}");
+    assert!(output.contains("Row { pid: 4184242, used: Some(2147483648), instance: None }"), "{output}");
 }
 
 /// A driver's library that aborts ends its process: a program that must survive needs a separate process for

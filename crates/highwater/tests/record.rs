@@ -249,7 +249,7 @@ fn foreign_documents_are_no_records() {
     field_gone.as_object_mut().unwrap().remove("capture");
     let foreign = [
         json!({"results": []}),
-        json!({"schema": {"name": "somebody.else", "major": 1, "minor": 0}}),
+        json!({"schema": {"name": "another.program", "major": 1, "minor": 0}}),
         json!({"schema": "highwater.record"}),
         json!([]),
         json!(null),
@@ -319,7 +319,37 @@ fn a_record_that_contradicts_itself_is_refused() {
     assert!(error.ends_with("is there twice"), "{error}");
 }
 
-/// Where one of two figures is not known, nothing contradicts the other.
+#[test]
+fn a_peak_of_memory_that_contradicts_itself_is_refused() {
+    let memory = |[lower, best, upper]: [u64; 3], process: u64| {
+        let mut document = document();
+        document["peak"]["memory"] = json!({
+            "bytes": best, "lower_bytes": lower, "upper_bytes": upper, "lower_rigorous": true,
+            "upper_rigorous": true, "certainty": "bounded", "source": "cgroup", "at_seconds": null,
+            "between_seconds": null,
+            "parts": {"anon_bytes": null, "shmem_bytes": null, "file_bytes": null, "hugetlb_bytes": null},
+            "holders": {
+                "largest": [{"process": process, "bytes": 1}], "others": 0, "others_bytes": 0,
+                "shared_counted_in_each": false,
+            },
+        });
+        read(&document)
+    };
+    assert!(memory([1, 2, 3], 2).is_ok());
+    let cases = [
+        ([3, 2, 3], 2, "peak.memory.lower_bytes"),
+        ([1, 4, 3], 2, "peak.memory.bytes"),
+        ([1, 2, 3], 3, "peak.memory.holders.largest[0].process"),
+    ];
+    for (ends, process, field) in cases {
+        match memory(ends, process) {
+            Err(ReadError::Inconsistent { field: found, .. }) => assert_eq!(found, field),
+            other => panic!("{field}: {other:?}"),
+        }
+    }
+}
+
+/// If one of two figures is not known, nothing contradicts the other.
 #[test]
 fn a_figure_alone_contradicts_nothing() {
     for path in ["/max_total_rss_kib", "/peak/rss", "/processes/1/max_rss_kib", "/processes/1/peak/rss"] {

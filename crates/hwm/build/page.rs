@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How to get the page where there is none; a build without it is no error.
+/// Advice on how to get a page that is missing; a build without it is no error.
 const HOW_TO_GET_IT: &str = "`npm ci --ignore-scripts && npm run build` in viewer/ makes it, and so does HWM_PAGE=build (with the network)";
 
 /// The page that `HWM_PAGE` asks for.

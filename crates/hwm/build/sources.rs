@@ -10,7 +10,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-/// Files and directories of `viewer/` that the page is made from; a directory counts with all files in it.
+/// Files and directories of `viewer/` that the page is made from. A directory counts with all files in it.
 pub(crate) const PAGE_SOURCES: [&str; 6] =
     ["index.html", "package-lock.json", "package.json", "src", "tsconfig.json", "vite.config.ts"];
 

@@ -19,8 +19,8 @@ use crate::{
             json, markdown, process_csv,
         },
         terminal::{
-            comparison,
-            summary::{self, Tally},
+            comparison, explain,
+            summary::{self, NextStep, SummaryDetail, SummaryLayout, Tally},
             view,
         },
     },
@@ -58,9 +58,14 @@ impl EveryOutput<'_> {
     fn for_people(&mut self) -> io::Result<()> {
         let record = self.record;
         let filter = RowFilter::default();
-        let tally = Tally::of(record.processes.iter().map(Ok), 5, &filter)?;
-        let layout = summary::SummaryLayout { width: 80, top: 5, filter: &filter, with_cpu: true, csv: None };
-        summary::write(record, &tally, &layout, self.next())?;
+        let tally = Tally::of(record.processes.iter().map(Ok), 5, &filter, record.peak.memory.as_ref())?;
+        for detail in [SummaryDetail::Answer(NextStep::NoRecord), SummaryDetail::All] {
+            let layout =
+                SummaryLayout { width: 80, top: 5, filter: &filter, with_cpu: true, csv: None, detail };
+            summary::write(record, &tally, &layout, self.next())?;
+            self.is_visible();
+        }
+        explain::write(record, 40, self.next())?;
         self.is_visible();
         for is_utf8 in [true, false] {
             view::write(record, view::ViewLayout { width: 40, top: 3, is_utf8 }, self.next())?;

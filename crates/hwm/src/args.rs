@@ -7,6 +7,7 @@ mod cell;
 mod ci_check;
 mod compare;
 mod doctor;
+mod explain;
 mod export;
 mod fits;
 mod generate;
@@ -27,6 +28,7 @@ pub(crate) use self::{
     ci_check::{CheckOutputArgs, CiCheckArgs},
     compare::CompareArgs,
     doctor::DoctorArgs,
+    explain::ExplainArgs,
     export::{ExportArgs, ExportFormat},
     fits::FitsArgs,
     generate::{CompletionsArgs, ManArgs},
@@ -67,6 +69,7 @@ pub(crate) enum Verb {
     Watch(WatchArgs),
     Fits(FitsArgs),
     View(ViewArgs),
+    Explain(ExplainArgs),
     Export(ExportArgs),
     Compare(CompareArgs),
     CiCheck(CiCheckArgs),
@@ -84,6 +87,7 @@ Examples:
   hwm run --json=mem.json -- make -j8     keep the record for scripts
   hwm run --json -- cargo test > mem.json
   hwm view mem.json                       look at it in the terminal; --open: charts in the browser
+  hwm explain mem.json                    how sure is its peak memory?
   hwm compare base.json mem.json          what grew since then?
   hwm export mem.json --format csv        for other tools: traces, CSV, Parquet
   hwm attach 4321                         follow a process that runs already

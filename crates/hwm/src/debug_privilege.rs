@@ -3,7 +3,7 @@
 
 use crate::args::Verb;
 
-/// Returns whether this verb looks into processes that it did not start. Verbs that run commands are left out: a child
+/// Returns whether this verb looks into processes that it did not start. Verbs that run commands are left out. A child
 /// inherits the privilege in its present state (`CreateProcess`), and a job must find it as without hwm.
 pub(crate) fn is_wanted(verb: &Verb) -> bool {
     matches!(verb, Verb::Ps(_) | Verb::Watch(_) | Verb::Attach(_) | Verb::Doctor(_))
@@ -46,7 +46,7 @@ mod os {
 
     fn own_token(access: TOKEN_ACCESS_MASK) -> Option<OwnedHandle> {
         let mut token = null_mut();
-        // SAFETY: the first handle stands for this process; the second is written if the call works, and nothing else
+        // SAFETY: the first handle stands for this process. The second is written if the call works, and nothing else
         // owns it.
         unsafe {
             (OpenProcessToken(GetCurrentProcess(), access, &raw mut token) != 0)

@@ -8,7 +8,7 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use highwater::{
     Roots,
-    doctor::{Examined, MechanismState, examine, examine_without_drivers},
+    doctor::{Examined, MechanismState, Prospect, examine, examine_without_drivers},
     gpu::Monitor,
 };
 
@@ -16,7 +16,8 @@ use crate::{
     args::DoctorArgs,
     console::print,
     gpu_guard::{self, DriverWait},
-    text,
+    output::terminal::summary::line,
+    terminal, text,
 };
 
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
@@ -29,7 +30,12 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         Err(why) => examine_without_drivers(&Roots::default(), &why),
     };
     let mut stdout = anstream::stdout().lock();
-    let written = if args.json { json(&mut stdout, &examined) } else { table(&mut stdout, &examined) };
+    let written = if args.json {
+        json(&mut stdout, &examined)
+    } else {
+        prospect(&mut stdout, &Prospect::of(&examined), terminal::wanted_width())
+            .and_then(|()| table(&mut stdout, &examined))
+    };
     match written.and_then(|()| stdout.flush()) {
         // The reader has seen enough: `hwm doctor | head -1`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
@@ -52,6 +58,20 @@ fn raw() -> anyhow::Result<ExitCode> {
 fn json(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *to, examined)?;
     writeln!(to)
+}
+
+/// Writes what measurements yield here, before the evidence.
+fn prospect(to: &mut impl Write, prospect: &Prospect, width: usize) -> io::Result<()> {
+    let Prospect { gets, better_with, missing, .. } = prospect;
+    let mut is_any = false;
+    for (label, phrases) in [("You will get:", gets), ("Better with:", better_with), ("Not here:", missing)] {
+        let mut label = label;
+        for phrase in phrases {
+            line(to, width, label, phrase)?;
+            (label, is_any) = ("", true);
+        }
+    }
+    if is_any { writeln!(to) } else { Ok(()) }
 }
 
 fn table(to: &mut impl Write, examined: &[Examined]) -> io::Result<()> {
@@ -113,5 +133,17 @@ mod tests {
             assert_eq!(object["mechanism"], one.mechanism);
             assert!(object["state"] == "works" || object["why"].is_string());
         }
+    }
+
+    #[test]
+    fn results_come_before_the_evidence() {
+        let examined = examine(&Roots::default());
+        let mut text = Vec::new();
+        prospect(&mut text, &Prospect::of(&examined), 80).unwrap();
+        let text = anstream::adapter::strip_bytes(&text).into_vec();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.starts_with("You will get:     "), "{text}");
+        assert!(text.ends_with("\n\n"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 }

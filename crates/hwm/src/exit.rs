@@ -6,8 +6,8 @@
 //! | 128 + n | `run` | signal n ended the job |
 //! | 10 | `run` | a limit on the job's total, or of its cgroup, ended it |
 //! | 11 | `run` | the limit on single processes ended it |
-//!  125 | `run` | bad usage, or a failure of hwm itself, before the job started |
-//!  126 | `run` | the command is there but cannot be executed (as with `env` and `timeout`) |
+//! | 125 | `run` | bad usage, or a failure of hwm itself, before the job started |
+//! | 126 | `run` | the command is there but cannot be executed (as with `env` and `timeout`) |
 //! | 127 | `run` | the command was not found |
 //! | 0 | `attach` | it was measured, however it ended |
 //! | 10, 11 | `attach` | a limit ended it (`--on-limit kill`), as with `run` |
@@ -20,7 +20,7 @@
 //! | 2 | others | bad usage |
 //! | 1 | `compare`, `ci-check` | a regression or a leak |
 //! | 2 | `compare`, `ci-check` | bad usage, or it could not be compared |
-//!  0, 1, 2 | `leaks` | none, a leak, unknown; or bad usage (2) |
+//! | 0, 1, 2 | `leaks` | none, a leak, unknown; or bad usage (2) |
 //! | the job's own | `ci-check` | unless it is 0 |
 //!
 //! 10 and 11 can be changed by options, since a job may use them itself. They also stand for a limit that was found

@@ -52,8 +52,8 @@ mod linux {
         thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities},
     };
 
-    /// Taskstats, and the proc connector before Linux 6.6, take the first; perf events where `perf_event_paranoid` is
-    /// above 2, and memory queries of i915 and xe, the second.
+    /// The capabilities that are kept. Taskstats, and the proc connector before Linux 6.6, take the first. Perf events
+    /// where `perf_event_paranoid` is above 2, and memory queries of i915 and xe, take the second.
     pub(super) const KEPT_CAPABILITIES: CapabilitySet =
         CapabilitySet::NET_ADMIN.union(CapabilitySet::PERFMON);
 

@@ -48,7 +48,7 @@ and hwm run without --gpu uses none\n";
     }
 
     for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT] {
-        // SAFETY: both are plain structs that may be zeroed, and live beyond the calls; the handler does nothing but
+        // SAFETY: both are plain structs that may be zeroed, and live beyond the calls. The handler does nothing but
         // write. What is ignored stays so, for a job inherits that.
         unsafe {
             let mut before: libc::sigaction = std::mem::zeroed();

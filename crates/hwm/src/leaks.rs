@@ -52,8 +52,8 @@ pub(crate) fn run(args: &LeaksArgs) -> anyhow::Result<ExitCode> {
         print(in_words(&judged).as_bytes())?;
     }
     let found = judged.iter().any(|judged| !judged.report.leaks.is_empty());
-    let untold = judged.iter().any(|judged| !judged.report.search.total_judged);
-    Ok(ExitCode::from(match (found, untold) {
+    let unjudged = judged.iter().any(|judged| !judged.report.search.total_judged);
+    Ok(ExitCode::from(match (found, unjudged) {
         (true, _) => exit::REGRESSION,
         (false, true) => exit::NOT_COMPARED,
         (false, false) => 0,

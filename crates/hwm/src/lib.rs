@@ -12,6 +12,7 @@ mod debug_privilege;
 mod devices;
 mod doctor;
 mod exit;
+mod explain;
 mod export;
 mod file_privileges;
 mod files;
@@ -95,6 +96,7 @@ pub fn main() -> ExitCode {
             fits::run(&args)
         }
         Some(Verb::View(args)) => view::run(&args),
+        Some(Verb::Explain(args)) => explain::run(&args),
         Some(Verb::Export(args)) => export::run(&args),
         Some(Verb::Doctor(args)) => doctor::run(&args),
         Some(Verb::Man(args)) => generate::man(&args),

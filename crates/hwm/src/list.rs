@@ -60,7 +60,8 @@ fn remove(kept: &RecordStore, references: &[RecordReference]) -> anyhow::Result<
         set.remove(&root, reference.run).with_context(|| reference.to_string())?;
         let runs = if reference.run.is_some() { 1 } else { set.runs.len() };
         let plural = if runs == 1 { "run" } else { "runs" };
-        print(format!("removed {reference} ({runs} {plural} of {})\n", set.time).as_bytes())?;
+        let time = text::printable(&set.time);
+        print(format!("removed {reference} ({runs} {plural} of {time})\n").as_bytes())?;
     }
     Ok(())
 }
@@ -163,7 +164,7 @@ fn row(listed: &ListedRunSet<'_>) -> Vec<String> {
     };
     vec![
         listed.reference.clone(),
-        listed.time.replace('T', " ").trim_end_matches('Z').to_owned(),
+        text::printable(listed.time.replace('T', " ").trim_end_matches('Z')),
         listed.runs.len().to_string(),
         peak(&lines),
         median(lines.iter().map(|line| line.duration_seconds)).map_or_else(|| "?".to_owned(), text::duration),

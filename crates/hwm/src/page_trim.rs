@@ -109,7 +109,7 @@ mod linux {
         tracer.is_some_and(|pid| pid.trim() != "0")
     }
 
-    /// Returns whether the file `name` of a loaded object lies on this machine; the program itself has no name.
+    /// Returns whether the file `name` of a loaded object lies on this machine. The program itself has no name.
     pub(super) fn is_local(name: &CStr) -> bool {
         let file = if name.is_empty() { c"/proc/self/exe" } else { name };
         statfs(file).is_ok_and(|system| {

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_late_process_that_a_name_may_match_leaves_the_list_incomplete() {
+    fn a_late_process_leaves_the_list_incomplete() {
         let found = |filter: Option<&str>| {
             let mut row = ProcessRow::new(88);
             row.name = Ok("a-kernels-name".to_owned());

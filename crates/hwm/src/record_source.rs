@@ -81,8 +81,9 @@ pub(crate) struct RecordSource {
     pub(crate) name: PathBuf,
 }
 
-/// Returns the records that an argument names: a file, `-`, or a record that `hwm run --save` keeps (`@last`,
-/// `@last~1`, `@NAME`, and `NAME` if there is no such file). There is more than one if `--repeat` made several runs.
+/// Returns the records that an argument names: a file, `-`, or a record that `hwm run --save` keeps. Such a record is
+/// `@last`, `@last~1`, `@NAME`, and `NAME` if there is no such file. There is more than one if `--repeat` made several
+/// runs.
 pub(crate) fn find(argument: &Path) -> Result<Vec<RecordSource>, CannotRead> {
     let itself = || vec![RecordSource { file: argument.to_owned(), name: argument.to_owned() }];
     let text = argument.to_str().unwrap_or_default();

@@ -16,5 +16,5 @@ impl Schema {
     pub(crate) const COMPARISON: Self = Self { name: "highwater.comparison", major: 1, minor: 0 };
     pub(crate) const LEAKS: Self = Self { name: "highwater.leaks", major: 1, minor: 0 };
     pub(crate) const LIST: Self = Self { name: "highwater.list", major: 1, minor: 0 };
-    pub(crate) const WATCH: Self = Self { name: "highwater.watch", major: 1, minor: 0 };
+    pub(crate) const WATCH: Self = Self { name: "highwater.watch", major: 1, minor: 1 };
 }

@@ -21,7 +21,7 @@ pub(crate) struct TimeSeries<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SeriesKind {
     /// Memory at each moment, in bytes.
-    Held(Metric),
+    Memory(Metric),
     /// The use up to each moment.
     Used(CounterMetric, CounterUnit),
 }
@@ -38,12 +38,12 @@ pub(crate) struct SeriesPoint {
 
 /// Returns all lines of a record; none if it has no timeline.
 pub(crate) fn time_series(record: &Record) -> impl Iterator<Item = TimeSeries<'_>> {
-    record.timeline.iter().flat_map(|timeline| held(timeline).chain(used(timeline)))
+    record.timeline.iter().flat_map(|timeline| memory_series(timeline).chain(used(timeline)))
 }
 
-fn held(timeline: &Timeline) -> impl Iterator<Item = TimeSeries<'_>> {
+fn memory_series(timeline: &Timeline) -> impl Iterator<Item = TimeSeries<'_>> {
     timeline.series.iter().map(|series| TimeSeries {
-        of: SeriesKind::Held(series.metric),
+        of: SeriesKind::Memory(series.metric),
         scope: series.scope,
         id: series.id,
         first: series.first,

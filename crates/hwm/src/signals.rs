@@ -2,7 +2,7 @@
 //!
 //! INT, QUIT, TERM, HUP, USR1, USR2 and ALRM are taken over before any other thread starts. A thread of its own reads
 //! them, so hwm outlives them and reports. A signal from the terminal reached the job already, as it is in the same
-//! process group; a signal that a process sent is passed on. A command that is called after the job stands in its
+//! process group. A signal that a process sent is passed on. A command that is called after the job stands in its
 //! place.
 //!
 //! On Windows the console reports Ctrl-C and Ctrl-Break to every attached process, the job too. Nothing is passed on,

@@ -4,7 +4,7 @@
 //! (`library/std/src/sys/pal/unix/mod.rs`, `init`). A job must find both as they were, so a function in
 //! `.init_array`, which the C runtime calls earlier, notes them down.
 
-use highwater::job::Inherited;
+use highwater::job::InheritedState;
 
 /// The largest soft limit of open files that hwm sets for itself.
 #[cfg(unix)]
@@ -12,28 +12,28 @@ const MAX_OPEN_FILES: u64 = 1 << 20;
 
 /// Returns the state that the job must find unchanged. Raises this process's own limit of open files, as each process
 /// that is followed takes a few descriptors.
-pub(crate) fn inherited() -> Inherited {
+pub(crate) fn inherited_state() -> InheritedState {
     #[allow(unused_mut)]
-    let mut inherited = Inherited::default();
+    let mut state = InheritedState::default();
     #[cfg(target_os = "linux")]
     {
-        linux::fill(&mut inherited);
+        linux::fill(&mut state);
         linux::keep_children();
     }
     #[cfg(unix)]
     {
-        inherited.open_files_soft_limit = raise_open_files();
+        state.open_files_soft_limit = raise_open_files();
     }
-    inherited
+    state
 }
 
 /// Returns whether standard output was closed when this process started.
 pub(crate) fn inherited_closed_stdout() -> bool {
     #[cfg(target_os = "linux")]
     {
-        let mut inherited = Inherited::default();
-        linux::fill(&mut inherited);
-        inherited.closed_stdio[1]
+        let mut state = InheritedState::default();
+        linux::fill(&mut state);
+        state.closed_stdio[1]
     }
     #[cfg(not(target_os = "linux"))]
     false
@@ -57,15 +57,15 @@ mod linux {
         sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     };
 
-    use highwater::job::Inherited;
+    use highwater::job::InheritedState;
 
     static CAPTURED: AtomicBool = AtomicBool::new(false);
     static IGNORED: AtomicU64 = AtomicU64::new(0);
     static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
     static MASK: AtomicU64 = AtomicU64::new(0);
 
-    // SAFETY: `.init_array` holds pointers to functions of this signature that the C runtime calls once before
-    // `main` (ELF gABI, "Initialization and Termination Functions"); extra arguments are passed over by the C ABI.
+    // SAFETY: `.init_array` holds pointers to functions of this signature. The C runtime calls each once before `main`
+    // (ELF gABI, "Initialization and Termination Functions"). The C ABI ignores extra arguments.
     #[used]
     #[unsafe(link_section = ".init_array")]
     static CAPTURE: extern "C" fn() = capture;
@@ -79,7 +79,7 @@ mod linux {
             closed.store(unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1, Relaxed);
         }
         let mut mask = 0_u64;
-        // SAFETY: a null set only asks; the kernel writes the 8 bytes that are passed as the size (rt_sigprocmask(2)).
+        // SAFETY: a null set only asks. The kernel writes the 8 bytes that are passed as the size (rt_sigprocmask(2)).
         // The raw call is used because C libraries hide their internal signals 32 and 33.
         let status = unsafe {
             libc::syscall(
@@ -121,13 +121,13 @@ mod linux {
         }
     }
 
-    pub(super) fn fill(inherited: &mut Inherited) {
+    pub(super) fn fill(state: &mut InheritedState) {
         if !CAPTURED.load(Relaxed) {
             return;
         }
-        inherited.ignored_signals = IGNORED.load(Relaxed);
-        inherited.signal_mask = Some(MASK.load(Relaxed));
-        inherited.closed_stdio = CLOSED.each_ref().map(|closed| closed.load(Relaxed));
+        state.ignored_signals = IGNORED.load(Relaxed);
+        state.signal_mask = Some(MASK.load(Relaxed));
+        state.closed_stdio = CLOSED.each_ref().map(|closed| closed.load(Relaxed));
     }
 }
 
@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn is_captured_before_main() {
-        let mut inherited = Inherited::default();
-        linux::fill(&mut inherited);
-        assert!(inherited.signal_mask.is_some(), "the function in .init_array did not run");
+        let mut state = InheritedState::default();
+        linux::fill(&mut state);
+        assert!(state.signal_mask.is_some(), "the function in .init_array did not run");
     }
 }

@@ -4,12 +4,14 @@ mod advice;
 pub(crate) mod cell;
 pub(crate) mod gpu_figure;
 pub(crate) mod leaks;
+mod metric;
 pub(crate) mod visible;
 
 use std::fmt::Write as _;
 
 pub(crate) use advice::advice;
-use highwater::record::{CounterMetric, Metric, Record};
+use highwater::record::Record;
+pub(crate) use metric::{counter_metric, metric};
 
 /// Returns a size, 1024-based, with three significant digits: `534 MiB`, `6.40 GiB`.
 pub(crate) fn size(bytes: u64) -> String {
@@ -38,43 +40,6 @@ pub(crate) fn size_or_unknown(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "unknown".to_owned(), size)
 }
 
-/// Returns the common name of a metric.
-pub(crate) fn metric(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Rss => "RSS",
-        Metric::Pss => "PSS",
-        Metric::Swap => "swap",
-        Metric::WorkingSet => "working set",
-        Metric::PhysFootprint => "phys_footprint",
-        Metric::Vram => "VRAM",
-        _ => "memory",
-    }
-}
-
-/// Returns the name as [`metric`] does, in words for whole sentences.
-pub(crate) fn metric_name(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Rss => "RSS",
-        Metric::Pss => "PSS",
-        Metric::WorkingSet => "working set",
-        Metric::PhysFootprint => "phys_footprint",
-        Metric::Vram => "GPU memory",
-        _ => "memory",
-    }
-}
-
-/// Returns the common name of a metric that is counted up.
-pub(crate) fn counter_metric(metric: CounterMetric) -> &'static str {
-    match metric {
-        CounterMetric::CpuTime => "CPU time",
-        CounterMetric::Read => "read",
-        CounterMetric::Written => "written",
-        CounterMetric::StorageRead => "read from storage",
-        CounterMetric::StorageWritten => "written to storage",
-        _ => "used",
-    }
-}
-
 /// Returns KiB as MiB with two decimals, as the CSV files have it.
 pub(crate) fn mib(kib: u64) -> String {
     format!("{:.2}", kib as f64 / 1024.0)
@@ -100,10 +65,10 @@ pub(crate) fn moment(seconds: f64) -> String {
 
 /// Makes a text harmless that is not the program's own: a process may call itself `\x1b[31m` or `::add-mask::0`.
 ///
-/// Hidden characters become visible, and nothing in it can be a command to a CI system that reads it in a log:
-/// GitHub takes `::name::` where a line's first word begins and `##[name]` anywhere (actions/runner, `ActionCommand.cs`),
-/// Azure Pipelines `##vso[` and `TeamCity` `##teamcity[` anywhere. Lines are broken at spaces later on, so any word may
-/// come to be the first.
+/// Hidden characters become visible, and nothing in it can be a command to a CI system that reads it in a log. GitHub
+/// takes `::name::` where a line's first word begins and `##[name]` anywhere (actions/runner, `ActionCommand.cs`).
+/// Azure Pipelines takes `##vso[` anywhere, and `TeamCity` takes `##teamcity[`. Lines are broken at spaces later on, so
+/// any word may become the first.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let (mut before_last, mut last) = (' ', ' ');

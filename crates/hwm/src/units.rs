@@ -33,6 +33,19 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     whole(number, base.powi(power)).ok_or_else(|| "that is more than 64 bits can count".to_owned())
 }
 
+/// Parses an amount of memory as [`parse_size`] does, but for numbers of bytes so small that a unit was forgotten.
+pub(crate) fn parse_memory(text: &str) -> Result<u64, String> {
+    const LEAST_BARE_BYTES: u64 = 1 << 20;
+    let bytes = parse_size(text)?;
+    let is_bare = text.trim().bytes().all(|byte| byte.is_ascii_digit());
+    if is_bare && (1..LEAST_BARE_BYTES).contains(&bytes) {
+        return Err(format!(
+            "{bytes} alone counts bytes; did you mean {bytes}M? With a unit any size is taken: {bytes}B"
+        ));
+    }
+    Ok(bytes)
+}
+
 /// Parses a time: `5s`, `500ms`, `2m`, `1.5h`; a bare number counts seconds.
 pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let wrong = || "give a time such as 500ms, 5s, 10m or 2h".to_owned();
@@ -98,6 +111,13 @@ fn whole(number: &str, factor: f64) -> Option<u64> {
     (value < 18_446_744_073_709_551_616.0).then_some(value.round() as u64)
 }
 
+/// Returns so many percent of `bytes`; at most 100.
+pub(crate) fn share(bytes: u64, percent: f64) -> u64 {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and `bytes`
+    let share = (bytes as f64 * percent.clamp(0.0, 100.0) / 100.0) as u64;
+    share
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +151,15 @@ mod tests {
         }
         for text in ["", "G", "8X", "8Gb/s", "-1", "1..2", "1e3", "99999999999P", "8 bytes", "8BB", "8é"] {
             assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_forgotten_unit_is_asked_for() {
+        let error = parse_memory("600").unwrap_err();
+        assert!(error.contains("600 alone counts bytes") && error.contains("600M"), "{error}");
+        for (text, bytes) in [("0", 0), ("600B", 600), ("1048576", 1 << 20), ("600M", 600 << 20)] {
+            assert_eq!(parse_memory(text), Ok(bytes), "{text}");
         }
     }
 

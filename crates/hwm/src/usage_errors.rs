@@ -60,6 +60,7 @@ pub(crate) fn check_front(verb: &Verb, json: bool, roots: &RootsArgs) -> Option<
         Verb::Watch(_) => ("watch", true),
         Verb::Fits(_) => ("fits", true),
         Verb::View(_) => ("view", false),
+        Verb::Explain(_) => ("explain", false),
         Verb::Compare(_) => ("compare", false),
         Verb::CiCheck(_) => ("ci-check", false),
         Verb::Leaks(_) => ("leaks", false),

@@ -120,6 +120,13 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         }
         found = lister.list();
     };
+    peaks.leave_out_ended();
+    if peaks.left_out() > 0 {
+        complain(format_args!(
+            "the summary leaves out {} rows of ended processes, as others are larger",
+            peaks.left_out()
+        ));
+    }
     let summary = WatchEvent::Summary {
         time: documents::now(),
         elapsed_seconds: thousandths(begun.elapsed()),

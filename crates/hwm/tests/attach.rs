@@ -18,7 +18,7 @@ use serde_json::Value;
 
 const MIB: u64 = 1 << 20;
 /// A time far longer than any step here takes.
-const FAILURE_TIMEOUT: Duration = Duration::from_secs(60);
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A job of its own, ended with the value.
 struct Other(Child);
@@ -102,7 +102,7 @@ fn a_process_that_runs_already_is_measured_from_then_on() {
 }
 
 #[test]
-fn a_peak_that_is_over_counts_as_before_and_growth_counts_as_now() {
+fn an_earlier_peak_and_later_growth() {
     let dir = tempfile::tempdir().unwrap();
     // A spike of 150 MiB for 20 ms in the middle of its life: attached to before it, and after it.
     let other = Other::start(&["spike", "150", "20", "1600"]);

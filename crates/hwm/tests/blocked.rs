@@ -153,7 +153,7 @@ fn a_line_of_live_on_a_terminal_that_is_stopped() {
 }
 
 #[test]
-fn a_report_that_blocks_comes_after_the_files_and_ends_by_a_signal() {
+fn a_blocked_report_comes_last_and_ends_by_a_signal() {
     let stage = BlockedStage::new();
     let (read, full) = full_pipe();
     let mut hwm = stage.hwm(&["--live=10ms", "--json=record.json"]);

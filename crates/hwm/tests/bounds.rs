@@ -137,7 +137,7 @@ const DENSE_RECORD_BYTES: usize = 12 << 20;
 const MAX_HWM_RSS_FOR_DENSE_RECORD: u64 = (12 + 2 * (4 * 12 + 64)) * MIB + MAX_HWM_RSS;
 
 #[test]
-fn a_record_of_small_values_takes_no_more_memory_than_its_length_allows() {
+fn memory_for_small_values_follows_the_length() {
     let dir = tempfile::tempdir().unwrap();
     let (file, good) = (dir.path().join("r.json"), dir.path().join("good.json"));
     fs::write(&good, include_str!("fixtures/record.json")).unwrap();

@@ -24,7 +24,7 @@ fn chains_that_fork_and_exit_at_once_are_ended() {
         let dir = tempfile::tempdir().expect("a directory");
         let at = |name: &str| dir.path().join(name);
         let job = Job::new(workload).arg("fork-chains").arg(dir.path());
-        let job = job.arg(CHAINS.to_string()).arg(CHAIN_LENGTH.to_string()).sole_owner(true);
+        let job = job.arg(CHAINS.to_string()).arg(CHAIN_LENGTH.to_string()).owns_all_children(true);
         let job = job.lineage(lineage).cgroup(CgroupUse::Never);
         let (control, begun) = (job.control(), at("begun"));
         let killer = thread::spawn(move || {

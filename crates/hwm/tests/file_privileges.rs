@@ -18,7 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A time far longer than any step here takes, so that a failure ends.
-const FAILURE_TIMEOUT: Duration = Duration::from_secs(60);
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(600);
 const ORDINARY_UID: u32 = 65_534;
 
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
@@ -137,7 +137,7 @@ fn setuid_and_setgid_are_refused() {
 }
 
 #[test]
-fn few_file_capabilities_are_kept_none_is_in_effect_and_the_job_has_none() {
+fn few_file_capabilities_are_kept() {
     let given = CAP_DAC_OVERRIDE | CAP_DAC_READ_SEARCH | CAP_NET_ADMIN | CAP_SYS_PTRACE | CAP_PERFMON;
     let Some(installed) = Installed::with_capabilities(given) else { return };
     let script = "cat /proc/self/status > job; cat /proc/$PPID/status > hwm-itself";

@@ -6,7 +6,6 @@ mod tree;
 
 use std::{
     process::Output,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -218,19 +217,16 @@ fn a_protected_process_is_counted() {
 fn engines_between_two_looks() {
     let tree = machine();
     tree.is_this_machine();
-    let is_over = AtomicBool::new(false);
     let document = thread::scope(|scope| {
+        let mut hwm = tree.hwm(&["ps", "--json", "--pid", "102"]);
+        let runner = scope.spawn(move || hwm.output().unwrap());
         // The engine works half of the time, as far as the scheduler allows.
-        scope.spawn(|| {
-            let begun = Instant::now();
-            while !is_over.load(Relaxed) {
-                tree.engine_time(102, 6, begun.elapsed() / 2);
-                thread::sleep(Duration::from_millis(5));
-            }
-        });
-        let output = tree.hwm(&["ps", "--json", "--pid", "102"]).output().unwrap();
-        is_over.store(true, Relaxed);
-        json(&output)
+        let begun = Instant::now();
+        while !runner.is_finished() {
+            tree.engine_time(102, 6, begun.elapsed() / 2);
+            thread::sleep(Duration::from_millis(5));
+        }
+        json(&runner.join().unwrap())
     });
     let rows = document["processes"].as_array().unwrap();
     let engines = |pci| &rows.iter().find(|row| row["device"]["pci"] == pci).expect("a row")["engines"][0];

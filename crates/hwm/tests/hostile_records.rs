@@ -27,6 +27,14 @@ fn record() -> Value {
         "series": [line("total", None, 0, json!([1024, 4096, 2048])), line("process", Some(0), 1, json!([4096]))],
         "counters": [],
     });
+    record["peak"]["memory"] = json!({
+        "bytes": 4096, "lower_bytes": 2048, "upper_bytes": 8192, "lower_rigorous": true, "upper_rigorous": false,
+        "certainty": "bounded", "source": "cgroup", "at_seconds": 1.0, "between_seconds": null,
+        "parts": {"anon_bytes": 1024, "shmem_bytes": 0, "file_bytes": 3072, "hugetlb_bytes": null},
+        "holders": {
+            "largest": [{"process": 0, "bytes": 4096}], "others": 1, "others_bytes": 0, "shared_counted_in_each": false
+        },
+    });
     record["groups"] =
         json!([{"key": "make", "by": "command", "processes": 1, "peak_bytes": 4096, "at_seconds": 1.0}]);
     record
@@ -85,6 +93,32 @@ fn records() -> Vec<(&'static str, String, Expected)> {
         ),
         ("ring of groups", with("/groups", ring), Refusal("groups[0].parent")),
         ("group beyond", with("/groups", json!([node(u64::MAX, None)])), Refusal("groups[0].id")),
+        (
+            "a holder that is not there",
+            with("/peak/memory/holders/largest/0/process", json!(u64::MAX)),
+            Refusal("peak.memory.holders.largest[0].process"),
+        ),
+        (
+            "very many holders",
+            with(
+                "/peak/memory/holders/largest",
+                json!(vec![json!({"process": 0, "bytes": u64::MAX}); 1 << 17]),
+            ),
+            Fine,
+        ),
+        (
+            "memory below its lower end",
+            with("/peak/memory/bytes", json!(1)),
+            Refusal("peak.memory.lower_bytes"),
+        ),
+        (
+            "a moment of memory before the start",
+            with("/peak/memory/at_seconds", json!(-1e308)),
+            Refusal("peak.memory.at_seconds"),
+        ),
+        ("the most others", with("/peak/memory/holders/others", json!(u64::MAX)), Fine),
+        ("the most memory of others", with("/peak/memory/holders/others_bytes", json!(u64::MAX)), Fine),
+        ("the largest part", with("/peak/memory/parts/anon_bytes", json!(u64::MAX)), Fine),
         ("negative column", with("/timeline/seconds/0", json!(-1e308)), Refusal("timeline.seconds[0]")),
         (
             "negative start",
@@ -123,6 +157,7 @@ fn records() -> Vec<(&'static str, String, Expected)> {
 /// Calls with a record `r.json` beside `good.json`. `out` is a file that may be written.
 const VERB_CALLS: &[&[&str]] = &[
     &["view", "r.json"],
+    &["explain", "r.json"],
     &["view", "good.json", "r.json"],
     &["view", "r.json", "--html", "out"],
     &["compare", "good.json", "r.json", "--groups", "--detect-leaks"],

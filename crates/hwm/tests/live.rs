@@ -28,9 +28,11 @@ fn in_a_log_it_is_a_line_now_and_then() {
     let lines: Vec<&str> = printed.lines().collect();
     assert!((1..=16).contains(&lines.len()), "{printed}");
     assert!(lines.iter().all(|line| line.starts_with("hwm: ") && line.contains(" peak, ")), "{printed}");
-    let full = lines.last().unwrap();
+    // The last line may be written after the job's last process has ended: it then names none.
     assert!(
-        full.contains("most in workload (pid ") && full.contains(" % of the limit of 1.00 GiB"),
+        lines.iter().any(|line| {
+            line.contains("most in workload (pid ") && line.contains(" % of the limit of 1.00 GiB")
+        }),
         "{printed}"
     );
 }

@@ -24,7 +24,7 @@ fn digest(dir: &Path) -> String {
 }
 
 #[test]
-fn each_source_counts_with_its_name_and_content_and_nothing_else_does() {
+fn the_hash_covers_names_and_contents() {
     let dir = tempfile::tempdir().expect("a directory");
     let dir = dir.path();
     made_up_viewer(dir);

@@ -96,7 +96,7 @@ fn all_processes_of_a_tree_by_ram() {
 }
 
 #[test]
-fn a_process_that_cannot_be_read_is_neither_small_nor_without_a_name() {
+fn an_unreadable_process_is_unknown() {
     let mut tree = Tree::new();
     tree.process(7, "small", 1 << 20).kernel_thread(8, "kworker");
     for pid in [20, 21] {
@@ -253,6 +253,7 @@ fn watch_samples_and_sums_up() {
     let highest = samples.iter().map(|sample| sample["processes"][0]["rss_bytes"].as_u64()).max().unwrap();
     assert_eq!(summary["peaks"][0]["max_rss_bytes"].as_u64(), highest);
     assert_eq!(summary["peaks"][0]["max_vram_bytes"], Value::Null, "unknown is never 0");
+    assert_eq!((&lines[0]["schema"]["minor"], &summary["peaks_left_out"]), (&1.into(), &0.into()));
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn cpu_time_of_each_process_is_its_own() {
     for way in LINEAGE_OPTIONS {
         let dir = tempfile::tempdir().unwrap();
         let (record, printed) = run(dir.path(), &[&["--with-cpu"], way].concat(), &["burn", "400"]);
-        // The program stops at 0.4 s by its own clock, twice; a tick of the kernel is 10 ms.
+        // The program stops at 0.4 s by its own clock, twice. A tick of the kernel is 10 ms.
         let total = seconds(&record["usage"]["cpu"]);
         assert!((0.8..1.0).contains(&total), "{way:?}: {}", record["usage"]);
         assert!(printed.contains("CPU time:") && printed.contains("Page faults:"), "{printed}");
@@ -113,7 +113,7 @@ fn each_touched_page_is_a_fault() {
 }
 
 #[test]
-fn what_was_not_asked_for_is_unknown_and_the_total_of_cpu_time_costs_nothing() {
+fn unrequested_usage_is_unknown() {
     let dir = tempfile::tempdir().unwrap();
     let (record, printed) = run(dir.path(), &[], &["burn", "50"]);
     assert!(seconds(&record["usage"]["cpu"]) >= 0.1, "{}", record["usage"]);

@@ -157,7 +157,7 @@ fn a_run_writes_its_page_and_keeps_the_jobs_code() {
 #[test]
 #[cfg_attr(not(page), ignore = "hwm was built without its page: .ci/page makes it, or HWM_PAGE=build")]
 #[cfg(target_os = "linux")]
-fn opening_is_tried_with_xdg_open_and_its_failure_is_reported() {
+fn a_failing_xdg_open_is_reported() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().expect("a directory");
     let (file, opener, argument_file) =

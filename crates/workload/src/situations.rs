@@ -1,9 +1,11 @@
 //! The situations by name (Linux).
 
 mod arguments;
+mod beside_rss;
 mod clones;
 mod courses;
 mod family;
+mod groups;
 mod images;
 mod memory;
 mod meter;
@@ -15,6 +17,7 @@ mod single;
 mod storm;
 mod threads;
 mod tiny;
+mod tracer;
 mod usage;
 
 use process::ms;
@@ -22,6 +25,8 @@ use process::ms;
 const USAGE: &str = "\
 usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are shown)
   hold 200 1000                hold that much for that long
+  undumpable 200 1000          as hold, and only root may read its memory map (PR_SET_DUMPABLE)
+  crowded 200 1000             fork until that is refused (needs RLIMIT_NPROC), then hold it, and so does a child
   spike 500 20 3000            a spike of so much and so long inside a run of so long
   leak 300 30                  grow to that much in that many steps of 20 ms
   course steady 100 6000       a course over so long, up to that much: steady, rising-teeth, flat-teeth, warm-up, cache,
@@ -34,11 +39,20 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   orphan 120 100               the middle process dies after so long, then its child grows
   daemon 100                   double fork and setsid, grows after the command has exited
   threads 64 2                 threads that hold so much each
-  leaderless 4 40              the main thread leaves, then the others grow to so much each
+  leaderless 4 40 1000         the main thread leaves, then the others hold so much each for so long
   leaderless-exec 300          the main thread leaves, then another one execs a program that holds so much for 10 s
   exec 300 10                  hold the first, exec, hold the second
   fork-exec 300 400 [PROGRAM]  hold it, fork and exec a tiny program so many times
-  shared-workers cow|shared 8 400   workers that share one set of pages
+  shared-workers cow|shared|memfd|shm 8 400   workers that share one set of pages
+  pool 4 200 [rewrite|late]    workers of 20 to 150 MiB over pages of their parent, which may write all of them anew, at
+                               once or after a while
+  late-copies 4 100 700        workers that inherit it stand still for so long, then write all of it and stand still
+  grow-exec 100 400 [PROGRAM]  a child holds it for so long, then execs a tiny program
+  closed-family copies|guests 3 100 700   children that share it, and only root may look into them
+  unmapped 60 500              a file in memory (memfd) of that size, written and not mapped
+  page-tables 30 500           page tables of that size, and as much memory
+  huge-pages 40 500            pages of hugetlbfs, shared with a child
+  map FILE 1000                map all of it for that long
   same-pid 20 40               two processes with one pid, one after the other (needs root)
   storm 2000 5 4 10            so many processes of so many ms, so many at a time, of so much each
   exec-storm PROGRAM 2000 4    fork and exec PROGRAM so many times, so many at a time
@@ -51,9 +65,11 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   burn 300                     a child uses so much CPU time, then the same by itself
   copy FILE 20                 a child writes it and reads it back, then half of it by itself
   fault 64                     touch so much, a page fault a page
+  tracer PROGRAM               trace PROGRAM by a filter on its execs; the exit code is the number of stops
   named-thread                 exit at once, beside a thread with a name of its own
   vast-arguments 1024 1000 0   so much is its arguments; say \"ready\", start so many children, stay for that long
   long-names 200 120000 1000   so many programs at a time, with names of so many bytes, for that long
+  groups 65536 300 200 1000    so many supplementary groups, so many idle children, then hold it (needs root)
   nothing                      exit at once";
 
 /// The arguments after the situation's name.
@@ -101,6 +117,7 @@ pub(crate) fn main() {
             let dir = a.text(0).unwrap_or_else(|| usage("fork-chains needs a DIR"));
             return storm::fork_chains(dir.as_ref(), a.number(1, 30), a.number(2, 600));
         }
+        "tracer" => tracer::trace(a.program()),
         "vfork-storm" => return storm::vfork_storm(a.program(), a.number(1, 50_000)),
         "sibling" => clones::sibling(a.mib(0, 200), a.time(1, 300)),
         "guest" => clones::guest(a.mib(0, 200), a.time(1, 300), a.text(2)),
@@ -115,7 +132,10 @@ pub(crate) fn main() {
         _ => meter::start(),
     }
     match situation.as_str() {
+        "groups" => groups::hold(a.number(0, 65_536), a.number(1, 300), a.mib(2, 200), a.time(3, 1000)),
         "hold" => single::hold(a.mib(0, 200), a.time(1, 1000)),
+        "undumpable" => single::undumpable(a.mib(0, 200), a.time(1, 1000)),
+        "crowded" => single::crowded(a.mib(0, 200), a.time(1, 1000)),
         "spike" => single::spike(a.mib(0, 500), a.time(1, 20), a.time(2, 3000)),
         "leak" => single::leak(a.mib(0, 300), a.number(1, 30)),
         "course" => {
@@ -132,14 +152,40 @@ pub(crate) fn main() {
         "daemon" => family::daemon(a.mib(0, 100)),
         "threads" => threads::crowd(a.number(0, 64), a.mib(1, 2)),
         "leaderless-exec" => threads::leaderless_exec(a.mib(0, 300)),
-        "leaderless" => threads::leaderless(a.number(0, 4), a.mib(1, 40)),
+        "leaderless" => threads::leaderless(a.number(0, 4), a.mib(1, 40), a.time(2, 1000)),
         "exec" => images::exec(a.mib(0, 300), a.number(1, 10)),
         "fork-exec" => images::fork_exec(a.mib(0, 300), a.number(1, 400), a.text(2).unwrap_or("/bin/true")),
         "shared-workers" => match a.text(0) {
             Some("cow") => shared::workers(shared::Pages::Cow, a.number(1, 8), a.mib(2, 400)),
             Some("shared") => shared::workers(shared::Pages::Shared, a.number(1, 8), a.mib(2, 400)),
-            _ => usage("shared-workers needs cow or shared"),
+            Some("memfd") => shared::workers(shared::Pages::Memfd, a.number(1, 8), a.mib(2, 400)),
+            Some("shm") => shared::workers(shared::Pages::Shm, a.number(1, 8), a.mib(2, 400)),
+            _ => usage("shared-workers needs cow, shared, memfd or shm"),
         },
+        "pool" => {
+            let rewriting = match a.text(2) {
+                None => shared::Rewriting::Never,
+                Some("rewrite") => shared::Rewriting::Soon,
+                Some("late") => shared::Rewriting::Late,
+                Some(_) => usage("pool needs rewrite, late or nothing more"),
+            };
+            shared::pool(a.number(0, 4), a.mib(1, 200), rewriting);
+        }
+        "late-copies" => beside_rss::late_copies(a.number(0, 4), a.mib(1, 100), a.time(2, 700)),
+        "grow-exec" => {
+            beside_rss::grow_exec(a.mib(0, 100), a.time(1, 400), a.text(2).unwrap_or("/bin/true"));
+        }
+        "closed-family" => {
+            let are_guests = a.text(0) == Some("guests");
+            beside_rss::closed_family(are_guests, a.number(1, 3), a.mib(2, 100), a.time(3, 700));
+        }
+        "unmapped" => beside_rss::unmapped(a.mib(0, 60), a.time(1, 500)),
+        "page-tables" => beside_rss::page_tables(a.mib(0, 30), a.time(1, 500)),
+        "huge-pages" => beside_rss::huge_pages(a.mib(0, 40), a.time(1, 500)),
+        "map" => {
+            let file = a.text(0).unwrap_or_else(|| usage("map needs a FILE"));
+            single::map(file.as_ref(), a.time(1, 1000));
+        }
         "same-pid" => same_pid::twice(a.mib(0, 20), a.mib(1, 40)),
         "burn" => usage::burn_family(a.time(0, 300)),
         "copy" => {

@@ -120,11 +120,10 @@ fn check(args: &[&str], charged: u64, resident: u64, processes: u64) {
         rss as f64 / MIB as f64
     );
     let (charged, resident) = (charged * MIB, resident * MIB);
-    // Beyond what was built, the group is charged for each process: its page tables (1/512 of what it maps),
-    // its stack, heap and kernel memory. It is charged once for 64 pages a CPU taken in advance
-    // (mm/memcontrol.c, MEMCG_CHARGE_BATCH) and for the page cache of files read for the first time. Kernel
-    // memory of ended processes is freed a while later (RCU): 50 quick forks of 300 MiB were seen to leave 5
-    // MiB.
+    // Beyond what was built, the group is charged for each process: its page tables (1/512 of what it maps), its stack,
+    // heap and kernel memory. It is charged once for 64 pages a CPU taken in advance (mm/memcontrol.c,
+    // `MEMCG_CHARGE_BATCH`). It is charged too for the page cache of files read for the first time. Kernel memory of
+    // ended processes is freed a while later (RCU): 50 quick forks of 300 MiB were seen to leave 5 MiB.
     let own = processes * (MIB + charged / 512);
     let once = 4 * MIB + 64 * 4096 * thread::available_parallelism().map_or(1, |n| n.get() as u64);
     assert!(charge >= charged, "{args:?}: charged {charge} bytes, built {charged}");
@@ -168,6 +167,11 @@ fn families() {
 fn shared_pages_are_charged_once() {
     check(&["shared-workers", "cow"], 400, 9 * 400, 9);
     check(&["shared-workers", "shared"], 400, 9 * 400, 9);
+    check(&["shared-workers", "memfd"], 400, 9 * 400, 9);
+    check(&["shared-workers", "shm"], 400, 9 * 400, 9);
+    // Workers of 20 to 150 MiB of their own (340 in all), and the 200 MiB that each of the five maps.
+    check(&["pool"], 540, 1340, 5);
+    check(&["pool", "4", "200", "rewrite"], 740, 1340, 5);
     check(&["fork-exec", "300", "50"], 300, 600, 2);
 }
 
@@ -196,6 +200,6 @@ fn the_tiny_program_is_what_it_touches() {
     assert!(ended.is_ok_and(|status| status.success()));
     let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it has a mark");
     let kib: u64 = mark.trim().trim_end_matches(" kB").parse().expect("a number");
-    // Code, stack and vdso take a few pages more than what it touches; a libc would add far more.
+    // Code, stack and vdso take a few pages more than what it touches. A libc would add far more.
     assert!((800..=860).contains(&kib), "{kib} KiB");
 }

@@ -2,10 +2,9 @@
 //! CPU is that of the job and of hwm together, with the kernel's work for hwm inside the job's forks and
 //! exits.
 //!
-//! Asked: at most 1.06 times the bare job's, 1.12 as root (with exit records and a cgroup), 1.10 with
-//! `--exact`. The lower end of the interval is judged, because bare against bare scatters by 5 to 10 %; that
-//! scatter is measured in the same run, and reported too.
-//! scatter is measured in the same run, and stands beside.
+//! Asked: at most 1.06 times the bare job's, 1.12 as root (with exit records and a cgroup), 1.10 with `--exact`. The
+//! lower end of the interval is judged, because bare against bare scatters by 5 to 10 %. That scatter is measured in
+//! the same run, and reported too.
 
 use anyhow::Result;
 

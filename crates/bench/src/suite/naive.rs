@@ -1,5 +1,5 @@
-//! Naive ways to sample a job, for comparison with `hwm`. Files are opened, read and closed each time;
-//! members are found either through `children` files or by a scan of all of `/proc`.
+//! Naive ways to sample a job, for comparison with `hwm`. Files are opened, read and closed each time. Members are
+//! found either through `children` files or by a scan of all of `/proc`.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -125,8 +125,8 @@ mod tests {
         let mut shell = shell.spawn().unwrap();
         // The empty line means that the grandchild exists.
         std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut [0]).unwrap();
-        let us = std::process::id();
-        let (children, scan) = (by_children(us), by_scan(us));
+        let own_pid = std::process::id();
+        let (children, scan) = (by_children(own_pid), by_scan(own_pid));
         let grandchild = *by_children(shell.id()).get(1).unwrap();
         assert!(children.contains(&shell.id()) && children.contains(&grandchild), "{children:?}");
         assert!(scan.contains(&shell.id()) && scan.contains(&grandchild), "{scan:?}");

@@ -1,6 +1,6 @@
-//! The size of hwm itself while it writes a record (`-q --json=FILE`): its high-water mark (`VmHWM`), read
-//! every half millisecond until its exit, the writing of the record included. Asked: at most 6 MiB for jobs
-//! of up to 1,000 processes, at most 16 MiB at any size and length.
+//! The size of hwm itself while it writes a record (`-q --json=FILE`). It is its high-water mark (`VmHWM`), read every
+//! half millisecond until its exit, the writing of the record included. Asked: at most 6 MiB for jobs of up to 1,000
+//! processes, at most 16 MiB at any size and length.
 //!
 //! It is not `ru_maxrss`, which would cover the job's processes, for which hwm waited, too.
 

@@ -140,13 +140,13 @@ fn fork_many(count: usize, body: fn()) -> Result<Vec<Pid>> {
 
 /// Forks a child that runs `body` and exits, and that dies with this process in any case.
 fn fork(body: impl FnOnce()) -> io::Result<Pid> {
-    let us = rustix::process::getpid();
+    let own_pid = rustix::process::getpid();
     // SAFETY: the jobs have one thread, so the child finds every lock free.
     match unsafe { libc::fork() } {
         0 => {
             let tied = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
             // The parent may have died before the line above.
-            if tied.is_ok() && rustix::process::getppid() == Some(us) {
+            if tied.is_ok() && rustix::process::getppid() == Some(own_pid) {
                 body();
             }
             // SAFETY: this ends the child without running the parent's exit handlers.

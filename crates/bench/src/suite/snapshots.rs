@@ -1,6 +1,5 @@
-//! The cost of `Snapshot::now` for a program without a GPU, and with one whose driver takes 10 ms to open (an
-//! NVML that only plays one). A monitor opened for each call is measured too, as a library that keeps nothing
-//! would do.
+//! The cost of `Snapshot::now` for a program without a GPU, and with one whose driver takes 10 ms to open. That driver
+//! is a made-up NVML. A monitor opened for each call is measured too, as a library that keeps nothing would do.
 
 use std::{hint::black_box, path::Path, process::Command, time::Instant};
 

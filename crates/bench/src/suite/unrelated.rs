@@ -1,6 +1,6 @@
-//! Checks that hwm's cost follows the job and not the machine: the same job (10 idle processes, one second)
-//! with 100 and with 5,000 unrelated idle processes alive. Asked: own CPU at most 1.5 times as much with
-//! 5,000. The naive way, which scans `/proc` for each sample, is measured too.
+//! Checks that hwm's cost follows the job and not the machine. The same job (10 idle processes, one second) runs beside
+//! 100 and beside 5,000 unrelated idle processes. Asked: own CPU at most 1.5 times as much with 5,000. The naive way,
+//! which scans `/proc` for each sample, is measured too.
 
 use std::{thread, time::Duration};
 

@@ -10,13 +10,15 @@ use super::{
     judge::{Reason, Rules, Side, Verdict, judge, judge_new},
     warning,
 };
-use crate::record::{Certainty, GpuFigure, GpuPeak, GpuScope, GroupKey, Metric, Record};
+use crate::record::{Certainty, GpuFigure, GpuPeak, GpuScope, GroupKey, MemorySource, Metric, Record};
 
 /// The quantity of one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Quantity {
+    /// The job's memory, each page counted once.
+    Memory,
     /// The job's total.
     Total {
         /// The metric.
@@ -75,7 +77,7 @@ pub struct Comparison {
     pub verdict: Verdict,
     /// The rules that were applied.
     pub rules: Rules,
-    /// The totals; the primary metric first.
+    /// The totals; the one that decides first.
     pub totals: Vec<ComparisonRow>,
     /// The groups, those that changed most first.
     pub groups: Vec<ComparisonRow>,
@@ -84,7 +86,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Returns the total in the primary metric.
+    /// Returns the total that decides: peak memory, or the total in the primary metric where a record lacks that.
     pub fn primary(&self) -> Option<&ComparisonRow> {
         self.totals.first()
     }
@@ -104,8 +106,8 @@ pub fn compare<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: Rules) 
     Comparison { verdict, rules, totals, groups, warnings: warning::all(base, candidate) }
 }
 
-/// Returns median and spread of each total that is known in any of several runs of one job. The primary
-/// metric comes first, known or not.
+/// Returns median and spread of each total that is known in any of several runs of one job. Peak memory comes first if all
+/// have it, then the primary metric, known or not.
 pub fn totals_of_runs<P>(runs: &[Record<P>]) -> Vec<(Quantity, Side)> {
     let (nothing, rules) = (<&[Record<P>]>::default(), Rules::default());
     let rows = totals(nothing, runs, &rules).into_iter().chain(devices(nothing, runs, &rules));
@@ -114,13 +116,13 @@ pub fn totals_of_runs<P>(runs: &[Record<P>]) -> Vec<(Quantity, Side)> {
 
 fn overall(totals: &[ComparisonRow], groups: &[ComparisonRow]) -> Verdict {
     let deciding = || totals.iter().chain(groups).filter(|row| row.decides);
-    let cannot_tell = |(place, row): (usize, &ComparisonRow)| {
+    let is_undecided = |(place, row): (usize, &ComparisonRow)| {
         let lost = matches!(row.what, Quantity::Vram { .. }) && row.base.bytes.is_some();
         row.verdict == Verdict::Unknown && (place == 0 || lost)
     };
     if deciding().any(|row| row.verdict == Verdict::Regression) {
         Verdict::Regression
-    } else if totals.is_empty() || totals.iter().enumerate().any(cannot_tell) {
+    } else if totals.is_empty() || totals.iter().enumerate().any(is_undecided) {
         Verdict::Unknown
     } else if deciding().any(|row| row.verdict == Verdict::NoEvidence) {
         Verdict::NoEvidence
@@ -179,16 +181,22 @@ fn totals<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> V
     let metrics = || base.iter().map(|r| r.primary_metric).chain(candidate.iter().map(|r| r.primary_metric));
     let metric = metrics().next().unwrap_or(Metric::Rss);
     let what = Quantity::Total { metric };
-    let mut rows = vec![ComparisonRow::judged(
+    let mut rows = Vec::new();
+    // Where all records have it, it decides: the sums count a page as often as it is mapped.
+    let of_memory = memory(base, candidate, rules);
+    let sums_decide = of_memory.is_none();
+    rows.extend(of_memory);
+    let mut total = ComparisonRow::judged(
         what,
         &read(base, figure::total),
         &read(candidate, figure::total),
         rules,
-        true,
-    )];
+        sums_decide,
+    );
     if metrics().any(|other| other != metric) {
-        rows.iter_mut().for_each(ComparisonRow::not_the_same);
+        total.not_the_same();
     }
+    rows.push(total);
     let mut add = |what, base: Vec<FigureReading>, candidate: Vec<FigureReading>, decides| {
         let row = ComparisonRow::judged(what, &base, &candidate, rules, decides);
         // A quantity that no side measured is left out.
@@ -197,10 +205,22 @@ fn totals<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> V
         }
     };
     let pss = Quantity::Total { metric: Metric::Pss };
-    add(pss, read(base, figure::pss), read(candidate, figure::pss), true);
+    add(pss, read(base, figure::pss), read(candidate, figure::pss), sums_decide);
     // It includes page cache, which depends on earlier programs: it explains and does not decide.
     add(Quantity::Cgroup, read(base, figure::cgroup), read(candidate, figure::cgroup), false);
     rows
+}
+
+/// Compares the memory with each page counted once; `None` if a record does not have it.
+fn memory<P, Q>(base: &[Record<P>], candidate: &[Record<Q>], rules: &Rules) -> Option<ComparisonRow> {
+    let all =
+        base.iter().map(|r| r.peak.memory.as_ref()).chain(candidate.iter().map(|r| r.peak.memory.as_ref()));
+    let sources: Vec<MemorySource> = all.map(|memory| Some(memory?.source)).collect::<Option<_>>()?;
+    let first = sources.first()?;
+    let are_alike = sources.iter().all(|source| source == first);
+    let (base, candidate) =
+        (read(base, |r| figure::memory(r, are_alike)), read(candidate, |r| figure::memory(r, are_alike)));
+    Some(ComparisonRow::judged(Quantity::Memory, &base, &candidate, rules, true))
 }
 
 /// Matches the devices of the two sides, by id or else by position in the list.

@@ -1,6 +1,6 @@
 //! The figures of one record, as intervals.
 
-use crate::record::{Certainty, GpuFigure, GpuPeak, PeakFigure, Record};
+use crate::record::{Certainty, GpuFigure, GpuPeak, MemorySource, PeakFigure, Record};
 
 /// A figure and the interval of its true value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,16 @@ pub(super) fn total<P>(record: &Record<P>) -> Option<FigureInterval> {
         });
     }
     record.total_peak_bytes().map(FigureInterval::point)
+}
+
+/// Returns the memory with each page counted once. `are_alike`: all figures that it is compared with have the same source,
+/// and so the same bias; the upper end of a group includes page cache, which says nothing about them.
+pub(super) fn memory<P>(record: &Record<P>, are_alike: bool) -> Option<FigureInterval> {
+    let memory = record.peak.memory.as_ref()?;
+    let lower = memory.lower_bytes.min(memory.bytes);
+    let is_measured = matches!(memory.source, MemorySource::Cgroup | MemorySource::Pss);
+    let upper = if are_alike && is_measured { memory.bytes } else { memory.upper_bytes.max(memory.bytes) };
+    Some(FigureInterval { bytes: memory.bytes, lower, upper: Some(upper) })
 }
 
 /// Returns the total in PSS. No page counts more in PSS than in RSS, so the upper bound of RSS bounds it.

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::floor::{self, FloorPoint};
-use crate::record::{Confidence, Finding, Leak, LeakSearch, Process, Record, Scope, Series, Timeline};
+use crate::record::{
+    Confidence, Finding, Leak, LeakSearch, Metric, Process, Record, Scope, Series, Timeline,
+};
 
 /// The rules for a leak.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -66,7 +68,11 @@ pub fn find_leaks_in<P>(
     };
     let mut leaks = Vec::new();
     let Some(timeline) = &record.timeline else { return LeakReport { search, leaks } };
-    let judged = |series: &&Series| matches!(series.scope, Scope::Total | Scope::Process | Scope::Device);
+    let judged = |series: &&Series| {
+        let is_judged = matches!(series.scope, Scope::Total | Scope::Process | Scope::Device);
+        // Memory with each page counted once grows as the sum of RSS does: one leak would be found twice.
+        is_judged && series.metric != Metric::Memory
+    };
     for series in timeline.series.iter().filter(judged) {
         let points = without_teardown(points(timeline, series));
         let Some(course) = Course::of(&points, &rules) else {

@@ -2,8 +2,20 @@
 
 use crate::{
     Roots,
-    doctor::MechanismState,
+    doctor::{
+        MechanismState,
+        prospect::{Way, Wish},
+    },
     gpu::{Device, Gap, Monitor},
+};
+
+/// Memory of GPUs, for users.
+pub(super) const MEMORY_WISH: Wish = Wish {
+    name: "GPU memory",
+    ways: &[
+        Way { mechanism: "gpu processes", gives: "GPU memory of each process", option: None },
+        Way { mechanism: "gpu devices", gives: "GPU memory of each device", option: None },
+    ],
 };
 
 const TO_SEE_THEM: &str = if cfg!(windows) {

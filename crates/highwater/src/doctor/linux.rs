@@ -1,6 +1,10 @@
 //! The mechanisms of Linux, in the order in which the report lists them.
 
-use super::{Mechanism, gpu, of_driver, used};
+use super::{
+    Mechanism, gpu, of_driver,
+    prospect::{Way, Wish},
+    used,
+};
 
 mod cgroup;
 mod child;
@@ -31,4 +35,57 @@ pub(super) const MECHANISMS: &[Mechanism] = &[
     used("cgroup", "the kernel's own peak of the whole job", cgroup::examine),
     of_driver("gpu devices", "memory of each GPU", gpu::devices),
     of_driver("gpu processes", "what each process holds on GPUs", gpu::processes),
+];
+
+/// Results that users look for first.
+pub(super) const WISHES: &[Wish] = &[
+    Wish {
+        name: "the kernel's own count of a job's memory",
+        ways: &[
+            Way {
+                mechanism: "cgroup",
+                gives: "the peak memory of a job, each page counted once, as the kernel counts it",
+                option: None,
+            },
+            Way {
+                mechanism: "pss",
+                gives: "a good estimate of a job's peak memory, each page counted once",
+                option: None,
+            },
+            Way {
+                mechanism: "rss",
+                gives: "the highest sum of the memory of a job's processes, where shared pages count several times",
+                option: None,
+            },
+        ],
+    },
+    Wish {
+        name: "every process, however short it lives",
+        ways: &[
+            Way { mechanism: "perf events", gives: "every process, however short it lives", option: None },
+            Way { mechanism: "proc connector", gives: "every process, however short it lives", option: None },
+            Way {
+                mechanism: "children files",
+                gives: "processes that live for some milliseconds",
+                option: None,
+            },
+        ],
+    },
+    Wish {
+        name: "exact peaks of processes",
+        ways: &[
+            Way { mechanism: "taskstats", gives: "exact peaks of processes", option: None },
+            Way {
+                mechanism: "seccomp notification",
+                gives: "exact peaks of processes",
+                option: Some("--exact"),
+            },
+            Way {
+                mechanism: "high-water marks",
+                gives: "peaks of processes, those of short ones as estimates",
+                option: None,
+            },
+        ],
+    },
+    gpu::MEMORY_WISH,
 ];

@@ -1,6 +1,10 @@
 //! The mechanisms of Windows.
 
-use super::{Mechanism, gpu, of_driver, used};
+use super::{
+    Mechanism, gpu, of_driver,
+    prospect::{Way, Wish},
+    used,
+};
 
 mod graphics;
 mod jobs;
@@ -27,4 +31,47 @@ pub(super) const MECHANISMS: &[Mechanism] = &[
     of_driver("nvml", "NVIDIA's own account", graphics::nvml),
     of_driver("gpu devices", "memory of each GPU", gpu::devices),
     of_driver("gpu processes", "memory of each process on GPUs, from all sources", gpu::processes),
+];
+
+/// Results that users look for first.
+pub(super) const WISHES: &[Wish] = &[
+    Wish {
+        name: "the memory of a job",
+        ways: &[Way {
+            mechanism: "working set",
+            gives: "the highest sum of the working sets of a job's processes",
+            option: None,
+        }],
+    },
+    Wish {
+        name: "the peak of a job's commit charge",
+        ways: &[Way {
+            mechanism: "peak commit of a job",
+            gives: "the kernel's own peak of the job's commit charge",
+            option: None,
+        }],
+    },
+    Wish {
+        name: "every process of a job",
+        ways: &[
+            Way { mechanism: "job object", gives: "every process, however short it lives", option: None },
+            Way {
+                mechanism: "process list",
+                gives: "processes that live for some milliseconds",
+                option: None,
+            },
+        ],
+    },
+    Wish {
+        name: "exact peaks of processes",
+        ways: &[
+            Way { mechanism: "marks after the end", gives: "exact peaks of processes", option: None },
+            Way {
+                mechanism: "peak working set",
+                gives: "peaks of processes, those of short ones as estimates",
+                option: None,
+            },
+        ],
+    },
+    gpu::MEMORY_WISH,
 ];

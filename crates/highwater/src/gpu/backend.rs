@@ -49,8 +49,8 @@ pub(crate) trait GpuBackend: Debug + Send {
     /// Reads the memory of one device that [`find`](Self::find) returned.
     fn read(&mut self, roots: &Roots, device: &mut Device);
 
-    /// Appends the memory of processes on `devices` (all or some of those that this backend found), the pids
-    /// that could not be read, and the gaps.
+    /// Appends the memory of processes on `devices`, the pids that could not be read, and the gaps. The devices are all
+    /// or some of those that this backend found.
     fn usages(&mut self, roots: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing);
 
     /// Adds what it knows of devices that other sources found too, after those sources have reported.

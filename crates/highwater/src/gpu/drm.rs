@@ -1,9 +1,9 @@
 //! The kernel's account of DRM clients: AMD, Intel, Arm and all others whose drivers write fdinfo (Linux).
 //!
-//! One sweep over `/proc` serves all drivers ([`sweep`]). A pure parser reads the texts ([`fdinfo`]), and a
-//! table classifies their regions ([`regions`]). sysfs lists the devices ([`cards`]) and the figures of some
-//! of them ([`totals`]). Files of a recorded tree are never mixed with those of this machine: drivers are
-//! queried only if the tree is this machine's.
+//! One sweep over `/proc` serves all drivers ([`sweep`]). A pure parser reads the texts ([`fdinfo`]), and a table
+//! classifies their regions ([`regions`]). Files of sysfs list the devices ([`cards`]) and the figures of some of them
+//! ([`totals`]). Files of a recorded tree are never mixed with those of this machine: drivers are queried only if the
+//! tree is this machine's.
 //!
 //! - A client that several processes hold (an inherited or passed descriptor) is in the figures of each.
 //!   [`GpuUsage::shared_with`] names the others, as far as they were asked for.
@@ -74,7 +74,7 @@ impl GpuBackend for Drm {
         // A device that another backend knows better is reported there, so it is left out here.
         let cards: Vec<_> =
             self.cards.listed.iter().map(|card| devices.iter().find(|device| device.id == card.id)).collect();
-        let mut is_told = false;
+        let mut is_reported = false;
         for (card, device) in self.cards.listed.iter().zip(&cards) {
             match device {
                 Some(device) if card.is_nvidia() => {
@@ -82,11 +82,11 @@ impl GpuBackend for Drm {
                         Unavailable::NoBackend("NVIDIA's driver reports only to its own library".into());
                     into.gaps.push(Gap::of_device(GpuQuerySource::Drm, &device.id, device.label(), why));
                 }
-                Some(_) => is_told = true,
+                Some(_) => is_reported = true,
                 None => {}
             }
         }
-        if !is_told {
+        if !is_reported {
             return;
         }
 
@@ -149,9 +149,9 @@ impl GpuBackend for Drm {
             let (refused, vanished) = (listing.refused.len(), listing.vanished);
             lines.push(format!("refused {refused}, vanished {vanished}, gaps {:?}", listing.gaps));
         }
-        for held in kfd::held(roots, &self.cards.listed) {
-            let id = &self.cards.listed[held.card].id;
-            lines.push(format!("{id} kfd pid {} vram_{} {}", held.pid, held.gpu, held.bytes));
+        for row in kfd::memory(roots, &self.cards.listed) {
+            let id = &self.cards.listed[row.card].id;
+            lines.push(format!("{id} kfd pid {} vram_{} {}", row.pid, row.gpu, row.bytes));
         }
         let own = dmem::own_group(roots);
         for group in [Some(roots.cgroup.clone()), own].into_iter().flatten() {
@@ -175,15 +175,15 @@ impl Drm {
         refused: &[u32],
         usages: &mut Vec<GpuUsage>,
     ) {
-        if !kfd::has_our_pids(roots) {
+        if !kfd::has_host_pids(roots) {
             return;
         }
         // Partitions of a device are one device here.
         let mut sums = HashMap::<(u32, usize), u64>::new();
-        for held in kfd::held(roots, &self.cards.listed) {
-            if whose.holds(held.pid) {
-                let sum = sums.entry((held.pid, held.card)).or_default();
-                *sum = sum.saturating_add(held.bytes);
+        for row in kfd::memory(roots, &self.cards.listed) {
+            if whose.holds(row.pid) {
+                let sum = sums.entry((row.pid, row.card)).or_default();
+                *sum = sum.saturating_add(row.bytes);
             }
         }
         for ((pid, card), bytes) in sums {

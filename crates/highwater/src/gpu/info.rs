@@ -95,10 +95,10 @@ pub struct GpuProcessEntry {
 impl GpuProcessEntry {
     pub(super) fn of(roots: &Roots, usage: &GpuUsage) -> Self {
         // A pid of the host is not the pid of a process here.
-        let is_ours = usage.pid_space == PidSpace::Own;
+        let is_local = usage.pid_space == PidSpace::Own;
         Self {
             pid: usage.pid,
-            name: is_ours.then(|| crate::process::name(roots, usage.pid)).flatten(),
+            name: is_local.then(|| crate::process::name(roots, usage.pid)).flatten(),
             used_bytes: usage.vram.reading.to_the_mib(),
             source: GpuQuerySource::of(usage.vram.source),
         }

@@ -15,7 +15,7 @@ mod ledger;
 
 #[cfg(target_os = "macos")]
 pub(super) use self::of_the_system::Metal;
-#[cfg(target_os = "macos")]
+#[cfg(all(feature = "job", target_os = "macos"))]
 pub(crate) use self::of_the_system::own_ledger;
 
 #[cfg(target_os = "macos")]
@@ -35,6 +35,7 @@ mod of_the_system {
     };
 
     /// Returns the graphics memory in this process's ledger.
+    #[cfg(feature = "job")]
     pub(crate) fn own_ledger() -> Result<i64, Unavailable> {
         ledger::system::balance(std::process::id(), &ledger::system::template()?)
     }

@@ -182,7 +182,7 @@ impl Nvidia {
 
 /// Returns the devices that NVML itself reports, through a new session.
 #[cfg(all(windows, feature = "job"))]
-pub(crate) fn told_by_nvml() -> Result<Vec<Device>, Unavailable> {
+pub(crate) fn nvml_devices() -> Result<Vec<Device>, Unavailable> {
     Nvidia::new(false).find_by_nvml()
 }
 
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_that_is_not_loaded_is_a_fault_where_there_is_a_device() {
+    fn an_unloaded_driver_with_a_device_is_a_fault() {
         let (_dir, with) = roots(&CARD);
         assert_eq!(settled(not_loaded(), &with), not_loaded());
         let other = [("sys/bus/pci/devices/0000:01:00.0/vendor", "0x1002\n"), CARD[1]];

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_holds_no_more_than_there_is_but_may_have_asked_for_more() {
+    fn usage_is_capped_by_the_device_but_requests_are_not() {
         let of = |kind, bytes| {
             let vram = Figure::new(
                 Reading::Known(bytes),

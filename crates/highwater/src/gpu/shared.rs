@@ -53,6 +53,6 @@ fn own() -> &'static OwnMonitor {
 /// Calls `what` while this process's monitor is locked, for tests of other callers. A query for GPU figures
 /// inside `what` waits for ever.
 #[cfg(feature = "test-helpers")]
-pub fn while_held(what: impl FnOnce()) {
+pub fn while_locked(what: impl FnOnce()) {
     with_monitor(|_| what());
 }

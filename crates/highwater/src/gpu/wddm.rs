@@ -25,10 +25,12 @@ mod backend {
         counters::{CounterAmounts, Holder},
         figures::{self, Adapter},
     };
+    #[cfg(feature = "dxgi")]
+    use crate::gpu::GpuUsage;
     use crate::{
         Roots, Unavailable,
         gpu::{
-            Device, Gap, GpuQuerySource, GpuUsage, Listing,
+            Device, Gap, GpuQuerySource, Listing,
             backend::{GpuBackend, PidFilter},
         },
     };
@@ -46,7 +48,7 @@ mod backend {
     impl Wddm {
         /// Returns the memory of each process on each adapter, from the performance counters.
         #[cfg(feature = "pdh")]
-        fn held(&mut self) -> Result<BTreeMap<Holder, CounterAmounts>, Unavailable> {
+        fn process_memory(&mut self) -> Result<BTreeMap<Holder, CounterAmounts>, Unavailable> {
             match self.counters.get_or_insert_with(super::pdh::GpuCounters::open) {
                 Ok(counters) => counters.processes(),
                 Err(why) => Err(why.clone()),
@@ -55,7 +57,7 @@ mod backend {
 
         #[cfg(not(feature = "pdh"))]
         #[allow(clippy::unused_self)]
-        fn held(&mut self) -> Result<BTreeMap<Holder, CounterAmounts>, Unavailable> {
+        fn process_memory(&mut self) -> Result<BTreeMap<Holder, CounterAmounts>, Unavailable> {
             Err(Unavailable::NoBackend("built without performance counters".to_owned()))
         }
 
@@ -74,14 +76,13 @@ mod backend {
             Err(Unavailable::NoBackend("built without performance counters".to_owned()))
         }
 
-        /// Returns this process's memory, from DXGI.
-        fn own(&self) -> Vec<GpuUsage> {
-            #[cfg(feature = "dxgi")]
-            if let Some(factory) = &self.factory {
+        /// Iterates over this process's memory on each adapter, from DXGI.
+        #[cfg(feature = "dxgi")]
+        fn own(&self) -> impl Iterator<Item = GpuUsage> + '_ {
+            self.factory.iter().flat_map(|factory| {
                 let own = |adapter: &Adapter| figures::own_usage(adapter, factory.own_memory(adapter.place)?);
-                return self.adapters.iter().filter_map(own).collect();
-            }
-            Vec::new()
+                self.adapters.iter().filter_map(own)
+            })
         }
     }
 
@@ -94,7 +95,7 @@ mod backend {
     /// Returns how many processes have memory in the performance counters.
     #[cfg(feature = "job")]
     pub(crate) fn counted_holders() -> Result<usize, Unavailable> {
-        Ok(super::counters::holding(&Wddm::default().held()?))
+        Ok(super::counters::holder_count(&Wddm::default().process_memory()?))
     }
 
     impl GpuBackend for Wddm {
@@ -131,17 +132,21 @@ mod backend {
         }
 
         fn complete(&mut self, _: &Roots, devices: &[Device], whose: PidFilter<'_>, into: &mut Listing) {
-            let here = |usage: &GpuUsage| devices.iter().any(|device| device.id == usage.device);
-            for usage in self.own().into_iter().filter(|usage| whose.holds(usage.pid) && here(usage)) {
-                figures::complete(into, usage);
+            #[cfg(feature = "dxgi")]
+            {
+                let here = |usage: &GpuUsage| devices.iter().any(|device| device.id == usage.device);
+                for usage in self.own().filter(|usage| whose.holds(usage.pid) && here(usage)) {
+                    figures::complete(into, usage);
+                }
             }
             if whose.is_only(std::process::id()) {
                 return;
             }
-            match self.held() {
-                Ok(held) => {
-                    let usages =
-                        held.iter().map(|(holder, held)| figures::usage(&self.adapters, *holder, *held));
+            match self.process_memory() {
+                Ok(memory) => {
+                    let usages = memory
+                        .iter()
+                        .map(|(holder, amounts)| figures::usage(&self.adapters, *holder, *amounts));
                     for usage in usages.flatten().filter(|usage| whose.holds(usage.pid)) {
                         figures::complete(into, usage);
                     }
@@ -160,8 +165,10 @@ mod backend {
 
         fn raw(&mut self, _: &Roots) -> Vec<String> {
             let mut lines: Vec<String> = self.adapters.iter().map(|adapter| format!("{adapter:?}")).collect();
-            match self.held() {
-                Ok(held) => lines.extend(held.iter().map(|(holder, held)| format!("{holder:?} {held:?}"))),
+            match self.process_memory() {
+                Ok(memory) => {
+                    lines.extend(memory.iter().map(|(holder, amounts)| format!("{holder:?} {amounts:?}")));
+                }
                 Err(why) => lines.push(why.to_string()),
             }
             lines

@@ -13,10 +13,10 @@ pub(super) fn ram() -> Ram {
     let mut status = MEMORYSTATUSEX::default();
     status.dwLength = u32::try_from(size_of_val(&status)).unwrap_or(u32::MAX);
     // SAFETY: `status` is a local value and contains its size.
-    let told = unsafe { GlobalMemoryStatusEx(&raw mut status) } != 0;
+    let is_known = unsafe { GlobalMemoryStatusEx(&raw mut status) } != 0;
     Ram {
-        total_bytes: told.then_some(status.ullTotalPhys),
-        available_bytes: told.then_some(status.ullAvailPhys),
+        total_bytes: is_known.then_some(status.ullTotalPhys),
+        available_bytes: is_known.then_some(status.ullAvailPhys),
         container_limit_bytes: None,
     }
 }

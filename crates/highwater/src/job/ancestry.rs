@@ -1,5 +1,5 @@
-//! Descent of processes on a system that names a parent by pid alone (Windows): the parent is the process that had this
-//! pid when the child was born. Knows no system call.
+//! Descent of processes on a system that names a parent by pid alone (Windows). The parent is the process that had this
+//! pid when the child was born. This module knows no system call.
 //!
 //! The system never clears the pid of a parent that has exited, and reuses it later ("About Processes and Threads",
 //! `PROCESS_BASIC_INFORMATION`). So the pid identifies a parent only together with the times of birth. Times are those

@@ -6,8 +6,10 @@ use super::{
     Job, Start,
     event_batch::Polled,
     events::{MemoryReading, TimedEvent},
+    group_memory::GroupReading,
     identity::MemberId,
     ledger::{FigureOrigin, KernelTotals, PssPass},
+    mapped_files::FilesRead,
     os::Wake,
     resource_use::UsedBy,
 };
@@ -23,7 +25,7 @@ pub(crate) trait JobBackend: Sized {
     /// Starts the command, or attaches to the process, that `job` names.
     ///
     /// # Errors
-    /// The command cannot be started, the process cannot be attached to, or a limit cannot be kept.
+    /// The command cannot be started, the process cannot be attached to, or a limit cannot be enforced.
     fn start(job: &Job) -> Result<(Self, Start), Error>;
 
     /// Returns the pid of the command.
@@ -59,6 +61,11 @@ pub(crate) trait JobBackend: Sized {
     /// Returns what the last poll read beside memory, in the order of ids; nothing if it did not.
     fn uses(&self) -> &[UsedBy];
 
+    /// Returns the memory of the job as a whole at the last poll, if a source beside its processes reports it.
+    fn group_reading(&self) -> Option<GroupReading> {
+        None
+    }
+
     /// Returns the time up to which all events have arrived, in a poll begun `at`.
     fn complete_until(&self, at: Duration) -> Duration {
         at
@@ -83,9 +90,22 @@ pub(crate) trait JobBackend: Sized {
         None
     }
 
-    /// Records that the pass at `total` bytes counted.
-    fn pss_counted(&mut self, total: u64) {
-        let _ = total;
+    /// Returns the PSS that the job held at least in the last such pass, whatever changed during it. The job was polled
+    /// since.
+    fn pss_lower_bound(&mut self) -> u64 {
+        0
+    }
+
+    /// Records that the pass at `total` bytes, which was made `at` that time, counted.
+    fn pss_counted(&mut self, at: Duration, total: u64) {
+        let _ = (at, total);
+    }
+
+    /// Reads the files that a member maps one by one, if its price fits the time since the start of the job. No member came
+    /// or went in the last poll.
+    fn mapped_files(&mut self, at: Duration, id: MemberId) -> FilesRead {
+        let _ = (at, id);
+        FilesRead::NotNow
     }
 
     /// Waits for `pause`, or until an awaited process exits or an order comes. Returns whether it was woken before.

@@ -159,7 +159,7 @@ impl PeakEstimate {
             self.unmarked += u64::from(!is_final);
             self.any = true;
         } else {
-            self.unmarked += 1;
+            self.unmarked += u64::from(!image.is_read_to_its_end(unread));
             let reached = if image.at.is_some() {
                 image.high_at_end(unread, moment.latest)
             } else if image.forked {
@@ -285,6 +285,16 @@ impl PeakEstimate {
     pub(crate) fn finish<'a>(&mut self, at: Duration, images: impl Iterator<Item = &'a mut ImageWindow>) {
         let mut members: Vec<&mut ImageWindow> = images.filter(|image| !image.is_shared()).collect();
         self.close_window(at, &mut members, |_| false);
+    }
+
+    /// Returns whether memory of any member was read.
+    pub(crate) fn was_read(&self) -> bool {
+        self.any
+    }
+
+    /// Returns the highest mark of one process.
+    pub(crate) fn highest_mark(&self) -> u64 {
+        self.mark
     }
 
     /// Returns the number of images that ended without a final mark.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    group_memory::GroupReading,
     identity::{MemberId, ProgramName},
     moment::Moment,
     resource_use::{Completeness, ResourceUse, UsedBy},
@@ -85,8 +86,29 @@ pub(crate) struct MemoryReading {
     pub(crate) mark: Option<u64>,
     /// `VmSwap` in bytes, read together with the mark.
     pub(crate) swap: Option<u64>,
+    /// Files in `rss`, read together with the mark; `None` if the system does not tell them apart.
+    pub(crate) file: Option<u64>,
+    /// Files and shared memory in `rss`; 0 if the system does not tell them apart.
+    pub(crate) shared: u64,
+    /// Memory that is not in `rss`.
+    pub(crate) beside: BesideRss,
     /// True if it shares its memory map with its parent (vfork, not yet exec'ed): it is counted there, not here.
     pub(crate) shares_map: bool,
+}
+
+/// Memory of a member that no RSS counts, in bytes. It is read together with the mark.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct BesideRss {
+    /// Pages of hugetlbfs.
+    pub(crate) hugetlb: Option<u64>,
+    pub(crate) page_tables: Option<u64>,
+}
+
+impl MemoryReading {
+    /// Returns whether the mark was read. One from before the attachment says nothing, and is not in the reading.
+    pub(crate) fn has_read_mark(&self) -> bool {
+        self.mark.is_some() || self.swap.is_some()
+    }
 }
 
 /// The whole job at one moment, readings in the order of their ids.
@@ -96,6 +118,8 @@ pub(crate) struct Sample<'a> {
     pub(crate) readings: &'a [MemoryReading],
     /// Usage of the members, if it was read, in the order of their ids.
     pub(crate) uses: &'a [UsedBy],
+    /// Memory of the job as a whole, if a source beside its processes reports it.
+    pub(crate) group: Option<GroupReading>,
     /// True if this sample was to read every member's mark.
     pub(crate) marks: bool,
     /// Time up to which every event has been reported.
@@ -129,6 +153,9 @@ mod tests {
             rss: mib * MIB,
             mark: None,
             swap: None,
+            file: None,
+            shared: 0,
+            beside: BesideRss::default(),
             shares_map: false,
         };
         let before = [reading(0, 100), reading(1, 1)];

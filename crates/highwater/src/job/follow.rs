@@ -17,6 +17,7 @@ use super::{
     gpu::GpuWatch,
     ledger::{ClosingFacts, JobHeader, KernelTotals, Ledger},
     limits::{self, LimitWatch},
+    mapped_files::FilesRead,
     os::{OsJob, thread_cpu},
     pace::SamplingPace,
     resource_use::CpuUse,
@@ -31,15 +32,19 @@ const MARKS_COST_DIVISOR: u32 = 300;
 /// Longest time for which SIGKILL is repeated for processes that do not exit (in an uninterruptible wait).
 const MAX_KILLING_TIME: Duration = Duration::from_secs(5);
 
-/// Number of polls at the end that wait for the events of exits already seen, and the pause between them.
-const MAX_FINAL_POLLS: u32 = 8;
-const FINAL_POLL_PAUSE: Duration = Duration::from_micros(250);
+/// Longest time at the end for the events of exits already seen: tasks that exit may wait for a processor.
+const MAX_FINAL_POLL_TIME: Duration = Duration::from_millis(250);
+/// Pauses between polls in that time: each is twice the one before.
+const FIRST_FINAL_POLL_PAUSE: Duration = Duration::from_micros(250);
+const MAX_FINAL_POLL_PAUSE: Duration = Duration::from_millis(8);
 
 /// Runs `job` to its end.
 pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Rows>, Error> {
     // The devices are read before the high-water mark of this process, and before the command starts: their use without
     // the job must be known.
     let gpu = job.gpu.then(|| GpuWatch::start(&job.roots, job.pace));
+    // A privileged job may mount another file system over `/proc`.
+    let host = crate::host::host(&job.roots);
     let (mut os_job, start) = OsJob::start(job)?;
     let first = start.clock.elapsed();
     os_job.poll(first, true);
@@ -54,7 +59,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     };
     let header = JobHeader {
         tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned(), target: target() },
-        host: crate::host::host(&job.roots),
+        host,
         command,
         arguments_left_out: job.leaves_out_arguments,
         attached,
@@ -68,7 +73,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
         group_by: job.group_by.clone(),
     };
     let exact = origin.peaks != PeaksFrom::Marks;
-    let sampling_pace = SamplingPace::new(job.pace, origin.lineage.is_told_by_the_kernel(), exact);
+    let sampling_pace = SamplingPace::new(job.pace, origin.lineage.is_reported_by_kernel(), exact);
     let mut following = Following {
         ledger: Ledger::new(header),
         os_job,
@@ -100,7 +105,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     }
     let unjudged = limits::unjudged(&record);
     unjudged
-        .filter(|limit| limit.of != Limited::TotalPss || !reported_pss)
+        .filter(|limit| !matches!(limit.of, Limited::TotalPss | Limited::Memory) || !reported_pss)
         .for_each(|limit| observer.limit_unjudged(&limit));
     Ok(record)
 }
@@ -149,20 +154,25 @@ impl Following {
             let ending = self.killing_since.is_some() || self.limits.is_ending();
             let given_up = self.killing_since.is_some_and(|since| at > since + MAX_KILLING_TIME);
             if self.is_left || given_up || !(waiting || ending && !self.os_job.is_empty()) {
+                self.limits.end(self.clock.elapsed());
                 break;
             }
             let cost = thread_cpu().saturating_sub(begin);
+            if !changes.any() {
+                self.read_mapped_files(at);
+            }
             self.pss(at, total);
             let moved = total.abs_diff(self.previous_total) > pace_tolerance_bytes(self.previous_total);
             self.previous_total = total;
             let mut pause = self.sampling_pace.next(at, changes.any() || moved, cost);
             if matches!(job.pace, Pace::Adaptive) || self.limits.is_ending() {
-                pause = self.limits.longest_pause(&seen).map_or(pause, |longest| pause.min(longest));
+                pause = self.limits.longest_pause(&seen, cost).map_or(pause, |longest| pause.min(longest));
             }
             if self.killing_since.is_some() {
                 self.os_job.kill();
                 pause = pause.min(Duration::from_millis(2));
             }
+            self.limits.plan(pause);
             let left = pause.saturating_sub(self.clock.elapsed().saturating_sub(at));
             if self.os_job.wait(left, job.control.wake()) {
                 self.next_marks = Duration::ZERO;
@@ -187,12 +197,15 @@ impl Following {
     }
 
     fn last_polls(&mut self) {
-        for _ in 0..MAX_FINAL_POLLS {
+        let until = self.clock.elapsed() + MAX_FINAL_POLL_TIME;
+        let mut pause = FIRST_FINAL_POLL_PAUSE;
+        loop {
             self.poll(self.clock.elapsed(), true);
-            if !self.os_job.expects_events() {
+            if !self.os_job.expects_events() || self.clock.elapsed() >= until {
                 break;
             }
-            thread::sleep(FINAL_POLL_PAUSE);
+            thread::sleep(pause);
+            pause = (pause * 2).min(MAX_FINAL_POLL_PAUSE);
         }
         let at = self.clock.elapsed();
         self.os_job.last_poll(at);
@@ -206,7 +219,19 @@ impl Following {
         }
         let complete_until = self.os_job.complete_until(at);
         let (readings, uses) = (self.os_job.readings(), self.os_job.uses());
-        self.ledger.sample(&Sample { at, readings, uses, marks, complete_until });
+        let group = self.os_job.group_reading();
+        self.ledger.sample(&Sample { at, readings, uses, group, marks, complete_until });
+    }
+
+    /// Reads the files of programs that the job runs by now, as far as they matter.
+    fn read_mapped_files(&mut self, at: Duration) {
+        while let Some(id) = self.ledger.next_files_to_read() {
+            match self.os_job.mapped_files(at, id) {
+                FilesRead::Read(files) => self.ledger.add_files(id, Some(files)),
+                FilesRead::Unreadable => self.ledger.add_files(id, None),
+                FilesRead::NotNow => break,
+            }
+        }
     }
 
     /// Makes a pass over PSS if one is due. It counts only if the poll after it shows the same members with the same
@@ -220,8 +245,10 @@ impl Following {
         let changes = self.poll(self.clock.elapsed(), false);
         if changes.any() || !events::stood_still(&before, self.os_job.readings()) {
             self.ledger.pss_disturbed();
+            let at_least = self.os_job.pss_lower_bound();
+            self.ledger.pss_at_least(at_least);
         } else {
-            self.os_job.pss_counted(total);
+            self.os_job.pss_counted(at, total);
             self.ledger.pss(pass);
         }
     }
@@ -244,7 +271,7 @@ impl Following {
         ClosingFacts {
             elapsed,
             exit: self.os_job.exit(self.killing_since.is_some(), self.limits.is_ending()),
-            downgrades: self.os_job.downgrades().into_iter().chain(self.limits.missing()).collect(),
+            downgrades: self.os_job.downgrades().into_iter().chain(self.limits.downgrades()).collect(),
             lost_events: self.os_job.lost(),
             all_reported: self.os_job.all_reported(),
             kernel_totals: self.kernel_totals.clone(),
@@ -259,6 +286,7 @@ impl Following {
         Progress {
             elapsed: at,
             time: SystemTime::now(),
+            memory_bytes: self.ledger.last_memory(),
             total_rss_bytes: self.ledger.last_total(),
             process_count: self.ledger.living(),
             vram_bytes: self.ledger.last_vram(),
@@ -267,6 +295,10 @@ impl Following {
             io_bytes: used.io.unwrap_or_default(),
             following: self,
         }
+    }
+
+    pub(super) fn memory_peak_so_far(&self) -> Option<u64> {
+        self.ledger.memory_peak_so_far()
     }
 
     pub(super) fn peak_so_far(&self) -> Option<u64> {

@@ -31,8 +31,8 @@ pub enum GroupBy {
     Tree,
 }
 
-/// Finds a group's name in a command line (arguments with a space between them); `None` puts the process into the
-/// group of those in which nothing was found.
+/// A function that finds a group's name in a command line (arguments with a space between them). `None` puts the
+/// process into the group of those in which nothing was found.
 #[derive(Clone)]
 pub struct CommandLineKey(Arc<Find>);
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -14,14 +15,16 @@ use super::{
     identity::{MemberId, ProgramName},
     moment::Moment,
     moment::rounded_seconds,
+    peak_memory::{GroupPeak, SampleHolders, SampledPeak},
     resource_use::{ResourceUse, UsageWanted},
     rows::Rows,
-    timeline::{TimelineFold, UsedAt},
+    timeline::{BesideTotal, TimelineFold, UsedAt},
 };
 use crate::record::{Attached, Certainty, Host, Lineage, Metric, PeakFigure, PeaksFrom, Process, Tool};
 
 mod closing;
 mod groups;
+mod job_memory;
 mod member;
 mod oom;
 mod so_far;
@@ -68,15 +71,27 @@ pub(crate) struct FigureOrigin {
 }
 
 /// One pass over the members' PSS in which no process started, exec'ed or exited.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct PssPass {
     pub(crate) at: Duration,
     /// Sum over the members that were read.
     pub(crate) bytes: u64,
     /// Members that could not be read, or not in time.
-    pub(crate) unread: u64,
+    pub(crate) unread: Vec<MemberId>,
     /// Their RSS.
     pub(crate) unread_rss: u64,
+    /// Part of `bytes` that is files; 0 together with the next before Linux 5.4, which does not tell it.
+    pub(crate) file_bytes: u64,
+    /// Files of the member that maps most.
+    pub(crate) largest_file_bytes: u64,
+}
+
+impl PssPass {
+    /// Returns the memory of the members that were read. Files count in full though processes outside the job may map them,
+    /// too: as much as one member maps, at least.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.bytes + self.largest_file_bytes.saturating_sub(self.file_bytes)
+    }
 }
 
 /// Totals of the whole job as they were read last.
@@ -86,6 +101,12 @@ struct LastTotals {
     bytes: Option<u64>,
     swap: Option<u64>,
     used: Option<ResourceUse>,
+    /// Memory with each page counted once, as its group reported it.
+    group_memory: Option<u64>,
+    /// The same from the best source.
+    memory: Option<u64>,
+    /// Pages of hugetlbfs of the member that holds most.
+    hugetlb: u64,
 }
 
 /// The events and samples of one job so far.
@@ -103,6 +124,8 @@ pub(crate) struct Ledger {
     usage: UsageFold,
     /// The highest sum of the members' swap in one sample.
     swap: Option<PeakFigure>,
+    group_peak: GroupPeak,
+    sampled_peak: SampledPeak,
     pss: Option<PssPass>,
     pss_disturbed: u64,
     samples: u64,
@@ -131,6 +154,8 @@ impl Ledger {
             timeline: TimelineFold::new(header.usage),
             header,
             gpu: GpuPeaks::default(),
+            group_peak: GroupPeak::default(),
+            sampled_peak: SampledPeak::default(),
             pss: None,
             pss_disturbed: 0,
             samples: 0,
@@ -170,9 +195,12 @@ impl Ledger {
                 let name = name.or_else(|| parent.map(|parent| parent.name.clone()));
                 let name = name.unwrap_or_else(ProgramName::unknown);
                 let groups = self.groups.of(&name, ppid);
-                let mut member = LedgerMember::new(pid, ppid, name, groups, forked, moment.latest);
+                let mut member = LedgerMember::new(id, pid, ppid, name, groups, forked, moment.latest);
                 member.window = window;
                 member.parent = self.by_pid.get(&ppid).copied();
+                if let Some(parent) = member.parent.filter(|_| forked).and_then(|id| self.living.get(&id)) {
+                    member.family = parent.family;
+                }
                 self.groups.born(id, member.parent);
                 self.living.insert(id, Box::new(member));
                 self.by_pid.insert(pid, id);
@@ -189,14 +217,7 @@ impl Ledger {
                     self.guests.extend(member.parent.filter(|_| shares).map(|parent| (id, parent)));
                 }
             }
-            JobEvent::Exec { id, name } => {
-                if let Some(member) = self.living.get_mut(&id) {
-                    let unread = member.unread(&self.groups);
-                    self.estimate.exec(&mut member.window, moment, unread);
-                    member.exec(name.unwrap_or_else(ProgramName::unknown), &mut self.groups, moment);
-                }
-                self.leave_map(id);
-            }
+            JobEvent::Exec { id, name } => self.exec(id, name, moment),
             JobEvent::FinalMark { id, mark } => {
                 if let Some(member) = self.living.get_mut(&id) {
                     member.set_last(mark);
@@ -264,6 +285,16 @@ impl Ledger {
         }
     }
 
+    fn exec(&mut self, id: MemberId, name: Option<Arc<ProgramName>>, moment: Moment) {
+        if let Some(member) = self.living.get_mut(&id) {
+            let unread = member.unread(&self.groups);
+            self.estimate.exec(&mut member.window, moment, unread);
+            member.exec(name.unwrap_or_else(ProgramName::unknown), &mut self.groups, moment);
+            member.family = id;
+        }
+        self.leave_map(id);
+    }
+
     /// Records that a member has left its memory map: a vfork child that shared the map has it alone from now on.
     fn leave_map(&mut self, id: MemberId) {
         self.guests.retain(|&(guest, host)| {
@@ -279,9 +310,17 @@ impl Ledger {
     pub(crate) fn sample(&mut self, sample: &Sample<'_>) {
         self.samples += 1;
         for reading in sample.readings {
-            let Some(member) = self.living.get_mut(&reading.id) else { continue };
-            member.read(sample.at, reading);
+            // A parent comes before its children, so its reading is of the same sample.
+            let parent = self.inherited_memory(reading.id);
+            if let Some(member) = self.living.get_mut(&reading.id) {
+                member.read(sample.at, reading, parent);
+            }
         }
+        let holders = SampleHolders::of(sample.readings);
+        let hugetlb = self.hugetlb_pages(sample);
+        self.last.hugetlb = hugetlb.lower;
+        let memory = self.sampled_memory(sample, hugetlb);
+        let sampled = self.sampled_peak.add(sample.at, memory, Arc::clone(&holders));
         let living = &self.living;
         self.groups.sample(sample.at, sample.readings, |id| living.get(&id).map(|member| &member.groups));
         let windows = self.living.values_mut().map(|member| &mut member.window);
@@ -305,16 +344,20 @@ impl Ledger {
         });
         self.last.used = used.as_ref().map(|used| used.total).or(self.last.used);
         self.add_swap(sample);
-        self.timeline.add(sample, total, self.last.swap, used);
+        let by_group = self.add_group(sample, holders, hugetlb);
+        self.last.group_memory = by_group.map(|memory| memory.highest);
+        let is_sampled = self.header.origin.metric == Metric::Rss && self.last.bytes.is_some();
+        // The counters of small processes may read 0 (Linux 6.1).
+        let sampled = Some(sampled).filter(|memory| is_sampled && memory.now > 0);
+        let memory = by_group.or(sampled);
+        self.last.memory = memory.map(|memory| memory.now);
+        self.timeline.add(sample, total, BesideTotal { memory, swap: self.last.swap, used });
     }
 
-    /// Adds up swap, which is read only together with the high-water marks.
+    /// Adds up swap: that of the group, or that of the members, which is read only together with the high-water marks.
     fn add_swap(&mut self, sample: &Sample<'_>) {
-        let own = sample.readings.iter().filter(|reading| !reading.shares_map);
-        let Some(bytes) = own.map(|reading| reading.swap).sum::<Option<u64>>() else { return };
-        if sample.readings.is_empty() {
-            return;
-        }
+        let of_group = sample.group.and_then(|group| group.swap);
+        let Some(bytes) = of_group.or_else(|| self.swap_of_families(sample)) else { return };
         self.last.swap = Some(bytes);
         if self.swap.is_none_or(|peak| bytes > peak.bytes) {
             let at_seconds = Some(rounded_seconds(sample.at));
@@ -353,21 +396,8 @@ impl Ledger {
         self.gpu.last_total()
     }
 
-    /// Adds a pass over all members' PSS.
-    pub(crate) fn pss(&mut self, pass: PssPass) {
-        // A first pass is kept even if it read no process: its reason is reported.
-        if self.pss.is_none_or(|best| pass.bytes > best.bytes) {
-            self.pss = Some(pass);
-        }
-    }
-
-    /// Counts a pass that is void because members started, exec'ed or exited during it.
-    pub(crate) fn pss_disturbed(&mut self) {
-        self.pss_disturbed += 1;
-    }
-
     fn close(&mut self, id: MemberId, member: &LedgerMember, end: Option<Moment>) {
-        if !self.header.origin.lineage.is_told_by_the_kernel() && member.showed_only_its_parent() {
+        if !self.header.origin.lineage.is_reported_by_kernel() && member.showed_only_its_parent() {
             self.seen -= 1;
             self.seen_dead += 1;
             self.groups.forget(id);

@@ -3,6 +3,7 @@
 
 mod post_run;
 mod pss_passes;
+mod sample_gaps;
 mod watch;
 
 use std::time::Duration;
@@ -18,12 +19,15 @@ use crate::record::Limited;
 #[allow(clippy::struct_field_names)] // The unit belongs to the name.
 #[non_exhaustive]
 pub struct Limits {
+    /// Most bytes of the job's memory, each page counted once: the figure of
+    /// [`Peaks::memory`](crate::record::Peaks::memory). Without a cgroup it is compared as `total_pss_bytes` is.
+    pub memory_bytes: Option<u64>,
     /// Most bytes of the sum of all members' RSS.
     pub total_rss_bytes: Option<u64>,
     /// Most bytes of the RSS of each process.
     pub process_rss_bytes: Option<u64>,
     /// Most bytes of the sum of all members' PSS: shared pages count once. It is read only once the RSS sum exceeds it,
-    /// as it is expensive, and only while no member starts or exits.
+    /// as it is expensive. A member whose PSS is refused is compared by its anonymous memory, by itself.
     pub total_pss_bytes: Option<u64>,
     /// Most bytes charged to the job's cgroup. The kernel enforces this one: it reclaims memory, and then kills.
     pub cgroup_bytes: Option<u64>,
@@ -37,13 +41,19 @@ pub struct Limits {
 impl Limits {
     /// Returns whether a limit is compared with samples. The kernel enforces that of the cgroup by itself.
     pub(crate) fn are_sampled(&self) -> bool {
-        self.total_rss_bytes.or(self.process_rss_bytes).or(self.total_pss_bytes).is_some()
+        self.total_rss_bytes.or(self.process_rss_bytes).is_some() || self.may_need_pss()
+    }
+
+    /// Returns whether a limit may be compared with PSS.
+    pub(crate) fn may_need_pss(&self) -> bool {
+        self.total_pss_bytes.or(self.memory_bytes).is_some()
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            memory_bytes: None,
             total_rss_bytes: None,
             process_rss_bytes: None,
             total_pss_bytes: None,
@@ -83,6 +93,8 @@ pub struct LimitNotice {
     pub is_over: bool,
     /// The process that holds most.
     pub culprit: Option<LimitCulprit>,
+    /// Memory of the job at that moment, each page counted once; `None` if it is not known.
+    pub memory_bytes: Option<u64>,
 }
 
 /// A limit that could not be judged, or only in part: it may be exceeded unseen. A figure that could not be read is no

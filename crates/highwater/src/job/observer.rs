@@ -48,7 +48,7 @@ pub trait Observer {
 
 impl Observer for () {}
 
-/// The process that held most in a sample.
+/// The largest process in a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LargestProcess {
@@ -67,6 +67,10 @@ pub struct Progress<'a> {
     pub elapsed: Duration,
     /// Wall clock time.
     pub time: SystemTime,
+    /// Memory of the job in this sample in bytes, each page counted once: the figure of
+    /// [`PeakMemory`](crate::record::PeakMemory), by the readings so far. `None` where it is not known, and on other systems
+    /// than Linux.
+    pub memory_bytes: Option<u64>,
     /// Sum of the members' RSS in this sample; `None` when none could be read.
     pub total_rss_bytes: Option<u64>,
     /// Members alive in this sample.
@@ -84,10 +88,15 @@ pub struct Progress<'a> {
 
 impl Progress<'_> {
     /// Returns the record so far: `complete` is false, and it has no groups and no timeline. Of a job of very many
-    /// processes it holds only the first rows; `capture.processes_left_out` is the number of the others. Rows are made
+    /// processes it has only the first rows; `capture.processes_left_out` is the number of the others. Rows are made
     /// while they are read or written; [`Record::into_memory`] makes them all.
     pub fn record(&self) -> Record<RowsSoFar<'_>> {
         self.following.checkpoint(self.elapsed)
+    }
+
+    /// Returns the best estimate of the peak of [`Self::memory_bytes`] so far, in bytes.
+    pub fn peak_memory_bytes(&self) -> Option<u64> {
+        self.following.memory_peak_so_far()
     }
 
     /// Returns the best estimate of the total's peak so far, in bytes.
@@ -95,7 +104,7 @@ impl Progress<'_> {
         self.following.peak_so_far()
     }
 
-    /// Returns the process that held most in this sample.
+    /// Returns the largest process in this sample.
     pub fn largest(&self) -> Option<LargestProcess> {
         self.following.largest()
     }

@@ -24,7 +24,9 @@ pub enum CgroupUse {
     /// Own cgroup if one can be made: cgroup v2 with the memory controller delegated to this user, or v1 as root.
     #[default]
     Auto,
-    /// Own cgroup, also with cgroup v1 as an ordinary user; the record states the reason if none can be made.
+    /// Own cgroup, also with cgroup v1 as an ordinary user; the record states the reason if none can be made. If this process
+    /// may make none, systemd is asked for a scope, which ends some seconds after the last logout of a user without
+    /// lingering.
     Always,
     /// No own cgroup.
     Never,
@@ -51,7 +53,7 @@ pub enum Pace {
 /// SIGPIPE and SIGXFSZ at their default unless `ignored_signals` names them.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct Inherited {
+pub struct InheritedState {
     /// Signals that the job must find ignored (bit n-1 = signal n) although this process may have changed them since it
     /// started. SIGPIPE, which Rust's runtime always ignores, and SIGXFSZ are ignored in the job only if they are named
     /// here. SIGCHLD must not be ignored in this process, which needs the job's exit status. Signal 33 gets a handler

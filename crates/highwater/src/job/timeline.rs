@@ -5,14 +5,17 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{events::Sample, identity::MemberId, moment::rounded_seconds, resource_use::UsageWanted};
+use super::{
+    events::Sample, identity::MemberId, moment::rounded_seconds, peak_memory::MemoryNow,
+    resource_use::UsageWanted,
+};
 use crate::record;
 
 mod counters;
 
 pub(crate) use self::counters::UsedAt;
 
-/// Most cells (one member in one column); each takes 24 bytes here and about 40 while the record is made.
+/// Most cells (one member in one column). Each takes 24 bytes here and about 40 while the record is made.
 const MAX_CELLS: usize = 32_000;
 /// Most columns.
 const MAX_COLUMNS: usize = 2_000;
@@ -40,18 +43,33 @@ struct TimelineColumn {
     max_total: u64,
     cells: Vec<Cell>,
     gpus: Vec<OnGpu>,
-    /// The last reading, and the lowest and highest in this column.
-    swap: Option<Swapped>,
+    /// Memory with each page counted once.
+    memory: Option<ColumnAmount>,
+    swap: Option<ColumnAmount>,
     /// Usage, if it was read in the sample that is shown.
     used: Option<UsedAt>,
 }
 
-/// The sum of the members' swap.
+/// An amount of the whole job: at the column's own moment, and the lowest and highest in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Swapped {
+struct ColumnAmount {
     bytes: u64,
     min: u64,
     max: u64,
+}
+
+impl ColumnAmount {
+    /// Merges a later amount into an earlier one.
+    fn absorb(earlier: &mut Option<Self>, later: Option<Self>, later_is_shown: bool) {
+        *earlier = match (*earlier, later) {
+            (Some(one), Some(two)) => Some(Self {
+                bytes: if later_is_shown { two.bytes } else { one.bytes },
+                min: one.min.min(two.min),
+                max: one.max.max(two.max),
+            }),
+            (one, two) => one.or(two),
+        };
+    }
 }
 
 /// Memory of the job on one device.
@@ -61,6 +79,17 @@ struct OnGpu {
     bytes: u64,
     min: u64,
     max: u64,
+}
+
+/// Amounts of the whole job in a sample, beside its total.
+#[derive(Debug, Default)]
+pub(crate) struct BesideTotal {
+    /// Memory with each page counted once.
+    pub(crate) memory: Option<MemoryNow>,
+    /// The last reading of swap.
+    pub(crate) swap: Option<u64>,
+    /// Usage, if it was read in this sample.
+    pub(crate) used: Option<UsedAt>,
 }
 
 /// Memory over time, in a fixed amount of memory.
@@ -82,9 +111,9 @@ impl TimelineFold {
         Self { wanted, ..Self::default() }
     }
 
-    /// Adds a sample whose counted readings sum up to `total` bytes. `swap` is the last reading; `used` is set if it
-    /// was read in this sample.
-    pub(crate) fn add(&mut self, sample: &Sample<'_>, total: u64, swap: Option<u64>, used: Option<UsedAt>) {
+    /// Adds a sample whose counted readings sum up to `total` bytes.
+    pub(crate) fn add(&mut self, sample: &Sample<'_>, total: u64, beside: BesideTotal) {
+        let BesideTotal { memory, swap, used } = beside;
         let cells: Vec<Cell> = sample
             .readings
             .iter()
@@ -101,7 +130,12 @@ impl TimelineFold {
             max_total: total,
             cells,
             gpus: self.gpus.clone(),
-            swap: swap.map(|bytes| Swapped { bytes, min: bytes, max: bytes }),
+            memory: memory.map(|memory| ColumnAmount {
+                bytes: memory.now,
+                min: memory.now,
+                max: memory.highest.max(memory.now),
+            }),
+            swap: swap.map(|bytes| ColumnAmount { bytes, min: bytes, max: bytes }),
             used,
         };
         self.stride = self.stride.max(1);
@@ -149,9 +183,10 @@ impl TimelineFold {
     }
 
     /// Returns the timeline in the form of the record. `peak_of` gives each member's peak, by which the series are
-    /// chosen.
+    /// chosen. `memory_peak` is the peak of memory: an estimate from before a reading that lowered it may exceed that.
     pub(crate) fn finish(
         &self,
+        memory_peak: Option<u64>,
         peak_of: impl Fn(MemberId) -> u64,
         row_of: impl Fn(MemberId) -> Option<u64>,
     ) -> record::Timeline {
@@ -182,7 +217,7 @@ impl TimelineFold {
                 } else {
                     let line = other.get_or_insert_with(|| series_from(record::Scope::Other, None, index));
                     line.fill_to(index + 1);
-                    // Minima and maxima of different processes do not add up; only the sum at the column's moment is
+                    // Minima and maxima of different processes do not add up. Only the sum at the column's moment is
                     // valid.
                     if let (Some(kib), Some(slot)) = (cell.kib, line.bytes.get_mut(index - line.first)) {
                         *slot = Some(slot.unwrap_or(0) + bytes(kib));
@@ -190,6 +225,7 @@ impl TimelineFold {
                 }
             }
         }
+        series.extend(self.memory_series(memory_peak));
         series.extend(self.swap_series());
         series.extend(self.gpu_series());
         series.extend(members.into_values());
@@ -199,19 +235,38 @@ impl TimelineFold {
         record::Timeline { seconds, series, counters }
     }
 
+    /// Returns the series of memory with each page counted once, if it is known.
+    fn memory_series(&self, peak: Option<u64>) -> Option<record::Series> {
+        let peak = peak?;
+        self.columns.iter().find(|column| column.memory.is_some())?;
+        Some(self.series_of(record::Metric::Memory, |column| {
+            let ColumnAmount { bytes, min, max } = column.memory?;
+            Some(ColumnAmount { bytes: bytes.min(peak), min: min.min(peak), max: max.min(peak) })
+        }))
+    }
+
     /// Returns the series of swap, if any was used.
     fn swap_series(&self) -> Option<record::Series> {
         self.columns.iter().find(|column| column.swap.is_some_and(|swap| swap.max > 0))?;
-        let values = |value: fn(Swapped) -> u64| {
-            self.columns.iter().map(|column| column.swap.map(value)).collect::<Vec<_>>()
+        Some(self.series_of(record::Metric::Swap, |column| column.swap))
+    }
+
+    /// Returns the series of an amount of the whole job.
+    fn series_of(
+        &self,
+        metric: record::Metric,
+        amount: impl Fn(&TimelineColumn) -> Option<ColumnAmount>,
+    ) -> record::Series {
+        let values = |value: fn(ColumnAmount) -> u64| {
+            self.columns.iter().map(|column| amount(column).map(value)).collect::<Vec<_>>()
         };
-        Some(record::Series {
-            metric: record::Metric::Swap,
-            bytes: values(|swap| swap.bytes),
-            min: values(|swap| swap.min),
-            max: values(|swap| swap.max),
+        record::Series {
+            metric,
+            bytes: values(|amount| amount.bytes),
+            min: values(|amount| amount.min),
+            max: values(|amount| amount.max),
             ..series_from(record::Scope::Total, None, 0)
-        })
+        }
     }
 
     fn gpu_series(&self) -> impl Iterator<Item = record::Series> {
@@ -339,12 +394,8 @@ impl TimelineColumn {
         cells.shrink_to_fit();
         self.cells = cells;
         absorb_gpus(&mut self.gpus, &later.gpus, later_is_higher);
-        if let (Some(swap), Some(other)) = (&mut self.swap, later.swap) {
-            (swap.min, swap.max) = (swap.min.min(other.min), swap.max.max(other.max));
-            swap.bytes = if later_is_higher { other.bytes } else { swap.bytes };
-        } else {
-            self.swap = self.swap.or(later.swap);
-        }
+        ColumnAmount::absorb(&mut self.memory, later.memory, later_is_higher);
+        ColumnAmount::absorb(&mut self.swap, later.swap, later_is_higher);
         self.min_total = self.min_total.min(later.min_total);
         self.max_total = self.max_total.max(later.max_total);
         if later_is_higher {

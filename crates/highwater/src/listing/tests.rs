@@ -73,7 +73,7 @@ mod linux {
     }
 
     #[test]
-    fn only_the_pids_of_the_scope_are_listed_and_those_without_a_process_are_missing() {
+    fn only_pids_of_the_scope_are_listed() {
         let (_tree, mut lister) = procfs(&["one", "two"]);
         let scope = ListScope { pids: [11, 99].into(), ..ListScope::all() };
         let list = lister.join(&scope, holders(vec![usage(10, "a", 1), usage(98, "a", 1)]));

@@ -40,12 +40,14 @@ impl Counters {
     }
 
     /// Returns working set and peak working set of a living process.
+    #[cfg(any(test, feature = "job"))]
     pub(crate) fn working_sets(&self) -> Option<(u64, u64)> {
         (self.peak_working_set > 0).then_some((self.working_set, self.peak_working_set))
     }
 
     /// Returns the peaks of working set and commit charge of a process that has ended. Windows keeps them as
     /// long as a handle is open. A system that does not keep them shows zeros, which are no peaks.
+    #[cfg(any(test, feature = "job"))]
     pub(crate) fn last_marks(&self) -> (Option<u64>, Option<u64>) {
         (
             Some(self.peak_working_set).filter(|&mark| mark > 0),
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_counts_is_unknown() {
+    fn an_uncounted_figure_is_unknown() {
         // Wine 8.0 shows this for a living process.
         let wine = Counters { private: 0, ..LIVING };
         assert!(matches!(wine.figures(ID).private_bytes, Err(Unavailable::Implausible(_))));

@@ -27,8 +27,8 @@ pub struct ProcessFacts {
     pub name: Result<String, Unavailable>,
     /// True if it is a kernel thread, which has no memory of its own.
     pub is_kernel_thread: bool,
-    /// One letter, as in ps: `R` runs, `S` sleeps, `D` waits for a device, `T` is stopped, `Z` is a zombie;
-    /// `?` if the system does not report it (Windows).
+    /// One letter, as in ps: `R` runs, `S` sleeps, `D` waits for a device, `T` is stopped, `Z` is a zombie. It is `?`
+    /// if the system does not report it (Windows).
     pub state: char,
     /// The real user id, in the numbering of this user namespace; `None` if unreadable.
     pub uid: Option<u32>,

@@ -3,12 +3,14 @@
 pub(crate) mod batch;
 pub(crate) mod children;
 pub(crate) mod cmdline;
-mod decimal;
+pub(crate) mod decimal;
 mod directory;
 pub(crate) mod facts;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz_entry;
 pub(crate) mod io;
+#[cfg(feature = "job")]
+pub(crate) mod smaps;
 pub(crate) mod smaps_rollup;
 pub(crate) mod stat;
 pub(crate) mod statm;
@@ -36,10 +38,13 @@ pub(super) fn id(roots: &Roots, pid: Option<u32>) -> Result<ProcessId, Error> {
     Ok(id)
 }
 
-/// Refuses the id of a thread. `/proc/TID` exists for each thread, though it is not listed (proc(5)), and
-/// shows the memory that all of them share.
+/// Refuses the id of a thread, and a process that is gone.
+///
+/// `/proc/TID` exists for each thread, though it is not listed (proc(5)), and shows the memory that all of them share.
 fn no_thread(id: ProcessId, status: &Status) -> Result<(), Error> {
     match status.tgid {
+        // Its parent reaps it at this moment: it has no ids any more (`__unhash_process` in kernel/exit.c).
+        Some(0) => Err(Error::NoSuchProcess { pid: id.pid }),
         Some(pid) if pid != id.pid => Err(Error::Thread { tid: id.pid, pid }),
         _ => Ok(()),
     }

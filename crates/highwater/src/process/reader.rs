@@ -7,10 +7,10 @@ use crate::{Error, Roots};
 
 /// Reads many processes, repeatedly.
 ///
-/// A process may hold the lock of its memory map for any time (Linux: an `mmap` of a file on FUSE or NFS
-/// waits for the server), and reading its arguments waits for that lock. So a thread reads, and is abandoned
-/// if a process does not answer within a second. The time shrinks the more of them do not answer. Such a
-/// process gets the kernel's name.
+/// A process may hold the lock of its memory map for any time, and reading its arguments waits for that lock. On Linux
+/// an `mmap` of a file on FUSE or NFS holds it until the server answers. So a thread reads, and is abandoned if a
+/// process does not answer within a second. The time shrinks the more of them do not answer. Such a process gets the
+/// kernel's name.
 ///
 /// ```
 /// use highwater::{Roots, process::{Arguments, ProcessReader}};

@@ -67,12 +67,14 @@ pub(super) fn check(record: &Record) -> Checked {
 fn check_lengths(record: &Record) -> Checked {
     let lines =
         record.timeline.as_ref().map_or(0, |timeline| timeline.series.len() + timeline.counters.len());
+    let holders = record.peak.memory.as_ref().and_then(|memory| memory.holders.as_ref());
     let lists = [
         ("processes", record.processes.len()),
         ("groups", record.groups.len()),
         ("limits", record.limits.len()),
         ("findings", record.findings.len()),
         ("peak.gpu", record.peak.gpu.len()),
+        ("peak.memory.holders.largest", holders.map_or(0, |holders| holders.largest.len())),
         ("oom.victims", record.oom.as_ref().map_or(0, |oom| oom.victims.len())),
         ("capture.downgrades", record.capture.downgrades.len()),
         ("timeline", lines),
@@ -91,6 +93,20 @@ fn check_peaks(record: &Record) -> Checked {
         check_moment("peak.rss.at_seconds", rss.at_seconds.unwrap_or_default())?;
         for end in rss.between_seconds.into_iter().flatten() {
             check_moment("peak.rss.between_seconds", end)?;
+        }
+    }
+    if let Some(memory) = &peak.memory {
+        check_at_most(memory.lower_bytes, memory.bytes, || "peak.memory.lower_bytes".to_owned())?;
+        check_at_most(memory.bytes, memory.upper_bytes, || "peak.memory.bytes".to_owned())?;
+        check_moment("peak.memory.at_seconds", memory.at_seconds.unwrap_or_default())?;
+        for end in memory.between_seconds.into_iter().flatten() {
+            check_moment("peak.memory.between_seconds", end)?;
+        }
+        let rows = record.processes.len();
+        for (place, holder) in memory.holders.iter().flat_map(|holders| &holders.largest).enumerate() {
+            check_row(Some(holder.process), rows, || {
+                format!("peak.memory.holders.largest[{place}].process")
+            })?;
         }
     }
     let figures = [("pss", peak.pss), ("cgroup", peak.cgroup), ("commit", peak.commit), ("swap", peak.swap)];

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attached, Finding, GpuPeak, Group, LeakSearch, Limit, OomKills, Process, SchemaVersion, Timeline,
-    Timestamp, Usage,
+    Attached, Finding, GpuPeak, Group, LeakSearch, Limit, OomKills, PeakMemory, Process, SchemaVersion,
+    Timeline, Timestamp, Usage,
 };
 
 /// The record of one run of a job.
@@ -220,6 +220,8 @@ pub enum Metric {
     PhysFootprint,
     /// Memory on a GPU. Since 1.2.
     Vram,
+    /// Memory of the job with each page counted once, as [`PeakMemory`] counts it (Linux). Since 1.4.
+    Memory,
     /// A value of a newer version that this one does not know.
     #[serde(other)]
     Other,
@@ -248,6 +250,11 @@ pub enum Certainty {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Peaks {
+    /// The most memory that the job held at one instant, each page counted once; `null` where no source tells it. Since
+    /// 1.4.
+    #[doc(alias = "peak memory")]
+    #[serde(default)]
+    pub memory: Option<PeakMemory>,
     /// Peak of the sum of all members' RSS.
     #[doc(alias = "peak rss")]
     #[doc(alias = "maxrss")]
@@ -372,7 +379,8 @@ pub enum Lineage {
 impl Lineage {
     /// Returns whether the kernel reports each fork, exec and exit, so that no process is too short to be
     /// seen.
-    pub fn is_told_by_the_kernel(self) -> bool {
+    #[doc(alias = "is_told_by_the_kernel")]
+    pub fn is_reported_by_kernel(self) -> bool {
         matches!(self, Self::Perf | Self::ProcConnector | Self::JobObject)
     }
 }

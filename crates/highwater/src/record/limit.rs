@@ -7,6 +7,12 @@ use super::Record;
 /// Name of the limit on PSS in `capture.downgrades`, where it could not be judged, or only in part.
 pub(crate) const UNJUDGED_PSS_LIMIT: &str = "the limit on total PSS";
 
+/// The same for the limit on peak memory.
+pub(crate) const UNJUDGED_MEMORY_LIMIT: &str = "the limit on peak memory";
+
+/// Name of the limits that are compared with samples in `capture.downgrades`, where no sample was taken for some time.
+pub(crate) const UNSAMPLED_LIMITS: &str = "samples to judge the limits without a gap";
+
 /// A limit, and whether it was exceeded. Since 1.2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -31,7 +37,7 @@ pub enum LimitVerdict<'a> {
     Exceeded(&'a Exceeded),
     /// No figure above it was read, and figures were read.
     Kept,
-    /// No figure above it was read, and some could not be read. The text is the reason.
+    /// No figure above it was read, and some could not be read, or were not for some time. The text is the reason.
     JudgedInPart(&'a str),
     /// No figure was read to compare it with.
     NotJudged,
@@ -44,13 +50,13 @@ impl<P> Record<P> {
         if let Some(exceeded) = &limit.exceeded {
             return LimitVerdict::Exceeded(exceeded);
         }
+        if let Some(reason) = self.doubt(limit) {
+            return LimitVerdict::JudgedInPart(reason);
+        }
         let is_known = match limit.of {
             Limited::TotalRss | Limited::ProcessRss => self.total_peak_bytes().is_some(),
+            Limited::Memory => self.peak.memory.is_some(),
             Limited::TotalPss => {
-                let mut downgrades = self.capture.downgrades.iter();
-                if let Some(found) = downgrades.find(|downgrade| downgrade.wanted == UNJUDGED_PSS_LIMIT) {
-                    return LimitVerdict::JudgedInPart(&found.reason);
-                }
                 // PSS cannot exceed RSS.
                 let rss = self.total_peak_bytes();
                 rss.is_some_and(|rss| rss <= limit.limit_bytes || self.peak.pss.is_some())
@@ -61,6 +67,32 @@ impl<P> Record<P> {
         };
         if is_known { LimitVerdict::Kept } else { LimitVerdict::NotJudged }
     }
+
+    /// Returns the reason why a limit may have been exceeded unseen.
+    fn doubt(&self, limit: &Limit) -> Option<&str> {
+        let unsampled = || self.downgraded(&[UNSAMPLED_LIMITS]);
+        match limit.of {
+            Limited::Memory | Limited::TotalPss => {
+                self.downgraded(&[UNJUDGED_PSS_LIMIT, UNJUDGED_MEMORY_LIMIT]).or_else(unsampled)
+            }
+            Limited::TotalRss | Limited::ProcessRss if !self.is_surely_kept(limit) => unsampled(),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the job's RSS stayed within a limit by the kernel's high-water marks, which need no sample.
+    fn is_surely_kept(&self, limit: &Limit) -> bool {
+        let rss = self.peak.rss.as_ref();
+        rss.is_some_and(|rss| rss.upper_rigorous && rss.upper_bytes <= limit.limit_bytes)
+    }
+
+    /// Returns the reason for which one of these was not to be had.
+    fn downgraded(&self, wanted: &[&str]) -> Option<&str> {
+        let mut downgrades = self.capture.downgrades.iter();
+        downgrades
+            .find(|downgrade| wanted.contains(&downgrade.wanted.as_str()))
+            .map(|found| found.reason.as_str())
+    }
 }
 
 /// Quantity that a limit is set for.
@@ -69,6 +101,8 @@ impl<P> Record<P> {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Limited {
+    /// The job's memory, each page counted once. Since 1.4.
+    Memory,
     /// The sum of all members' RSS.
     TotalRss,
     /// The RSS of each process by itself.

@@ -29,7 +29,7 @@ impl SchemaVersion {
     /// The major version written and read.
     pub const MAJOR: u32 = 1;
     /// The minor version written.
-    pub const MINOR: u32 = 3;
+    pub const MINOR: u32 = 4;
 
     /// The version that this library writes.
     pub fn current() -> Self {

@@ -41,8 +41,8 @@ pub struct CpuTime {
     pub user_seconds: f64,
     /// Seconds in the kernel on its behalf.
     pub system_seconds: f64,
-    /// Utilisation: the mean number of processors kept busy over the measured life (2.0 is two of them all
-    /// the time); `null` if that life is too short to divide by.
+    /// Utilisation: the mean number of processors kept busy over the measured life. It is 2.0 for two of them all the
+    /// time, and `null` if that life is too short to divide by.
     pub mean_processors: Option<f64>,
     /// The source of the figure.
     pub source: UsageSource,

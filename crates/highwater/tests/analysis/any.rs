@@ -121,7 +121,7 @@ proptest! {
         lows in prop::collection::vec(100.0..140.0_f64, 2..20),
         highs in prop::collection::vec(150.0..2000.0_f64, 400),
     ) {
-        // The heights are arbitrary, but every so often the series returns nearly to the same; at the end to
+        // The heights are arbitrary, but every so often the series returns nearly to the same. At the end it returns to
         // its lowest.
         let mib: Vec<f64> = highs.iter().enumerate().map(|(second, high)| {
             if second % 20 == 19 { lows[second % lows.len()] } else { *high }

@@ -12,7 +12,7 @@ use highwater::{
 #[ignore = "runs as the child of the other tests"]
 fn as_a_child() {
     let Ok(what) = env::var("CHILD") else { return };
-    let told = match what.as_str() {
+    let output = match what.as_str() {
         "list" => list(),
         "own" => own(),
         "often" => often(),
@@ -21,44 +21,48 @@ fn as_a_child() {
         "raw" => Monitor::new().raw().join("\n"),
         other => panic!("{other}"),
     };
-    tell(&told);
+    write_output(&output);
 }
 
-fn tell(told: &str) {
-    fs::write(env::var_os("TOLD").unwrap(), told).unwrap();
+fn write_output(output: &str) {
+    fs::write(env::var_os("OUTPUT").unwrap(), output).unwrap();
 }
 
 fn list() -> String {
     let mut monitor = Monitor::new();
-    let mut told = String::new();
+    let mut output = String::new();
     for device in monitor.devices() {
-        told += &device_line(&device);
+        output += &device_line(&device);
     }
-    told + &listing_lines(&monitor.usages())
+    output + &listing_lines(&monitor.usages())
 }
 
 /// Returns the answers about this process alone: in full, and in plain numbers.
 fn own() -> String {
-    let mut told = listing_lines(&Monitor::new().usages_of(&HashSet::from([process::id()])));
+    let mut output = listing_lines(&Monitor::new().usages_of(&HashSet::from([process::id()])));
     let snapshot = Snapshot::now(0).unwrap();
     let numbers = snapshot.gpu.map(|gpu| gpu.used_bytes);
-    writeln!(told, "snapshot {numbers:?}, device {:?}", snapshot.gpu_device.map(|device| device.used_bytes))
-        .unwrap();
+    writeln!(
+        output,
+        "snapshot {numbers:?}, device {:?}",
+        snapshot.gpu_device.map(|device| device.used_bytes)
+    )
+    .unwrap();
     match gpu::process_gpu_info(0) {
-        Ok(info) => writeln!(told, "process {} {:?}", info.used_bytes, info.source).unwrap(),
-        Err(error) => writeln!(told, "process: {error}").unwrap(),
+        Ok(info) => writeln!(output, "process {} {:?}", info.used_bytes, info.source).unwrap(),
+        Err(error) => writeln!(output, "process: {error}").unwrap(),
     }
     for index in [1, 7] {
         match gpu::device_info(index) {
-            Ok(info) => writeln!(told, "device {index}: {} free", info.free_bytes).unwrap(),
-            Err(error) => writeln!(told, "device {index}: {error}").unwrap(),
+            Ok(info) => writeln!(output, "device {index}: {} free", info.free_bytes).unwrap(),
+            Err(error) => writeln!(output, "device {index}: {error}").unwrap(),
         }
     }
     let mut entries = gpu::gpu_processes(0).unwrap();
     entries.sort_by_key(|entry| entry.pid == process::id());
     let rows = entries.iter().map(|entry| format!("{} {:?}", pid(entry.pid), entry.used_bytes));
-    writeln!(told, "processes {}", rows.collect::<Vec<_>>().join(", ")).unwrap();
-    told
+    writeln!(output, "processes {}", rows.collect::<Vec<_>>().join(", ")).unwrap();
+    output
 }
 
 fn often() -> String {
@@ -75,11 +79,11 @@ fn often() -> String {
 fn later() -> String {
     let library = PathBuf::from(env::var_os("LD_LIBRARY_PATH").unwrap()).join("libnvidia-ml.so.1");
     let aside = library.with_extension("aside");
-    let mut told = String::new();
+    let mut output = String::new();
     let mut ask = |when: &str| {
         let snapshot = Snapshot::now(0).unwrap();
         let count = gpu::device_count().unwrap();
-        writeln!(told, "{when}: {count}, {}", snapshot.device.is_some()).unwrap();
+        writeln!(output, "{when}: {count}, {}", snapshot.device.is_some()).unwrap();
     };
     fs::rename(&library, &aside).unwrap();
     ask("not installed");
@@ -87,7 +91,7 @@ fn later() -> String {
     ask("installed");
     gpu::refresh();
     ask("after a refresh");
-    told
+    output
 }
 
 /// Uses the parent's monitor and the shared one in a forked child.
@@ -98,11 +102,11 @@ fn fork() {
     // SAFETY: no other thread does anything; the child ends without unwinding into the test's harness.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let mut told = format!("inherited monitor: {}", device_line(&monitor.devices()[0]));
+        let mut output = format!("inherited monitor: {}", device_line(&monitor.devices()[0]));
         drop(monitor);
         let device = Snapshot::now(0).unwrap().device.unwrap();
-        write!(told, "shared monitor: {}", device_line(&device)).unwrap();
-        tell(&told);
+        write!(output, "shared monitor: {}", device_line(&device)).unwrap();
+        write_output(&output);
         // SAFETY: this ends the process.
         unsafe { libc::_exit(0) };
     }
@@ -138,17 +142,17 @@ fn device_line(device: &Device) -> String {
 
 fn listing_lines(listing: &Listing) -> String {
     // Rows are in the order of pids, and this process's may be any: the table has it last on each device.
-    let mut told = String::new();
+    let mut output = String::new();
     for rows in listing.usages.chunk_by(|one, other| one.device == other.device) {
         assert!(rows.is_sorted_by_key(|usage| usage.pid));
         let (own, others): (Vec<_>, Vec<_>) = rows.iter().partition(|usage| usage.pid == process::id());
-        told.extend(others.into_iter().chain(own).map(usage_line));
+        output.extend(others.into_iter().chain(own).map(usage_line));
     }
     for Gap { what, why, .. } in &listing.gaps {
-        writeln!(told, "gap {what}: {why}").unwrap();
+        writeln!(output, "gap {what}: {why}").unwrap();
     }
     assert_eq!((listing.vanished, listing.refused.len()), (0, 0));
-    told
+    output
 }
 
 fn usage_line(usage: &GpuUsage) -> String {

@@ -71,11 +71,11 @@ impl FakeLibrary {
     }
 
     /// Returns the output of the test's child for `what` (see `child.rs`).
-    pub(crate) fn tell(&mut self, what: &str) -> String {
+    pub(crate) fn output_of(&mut self, what: &str) -> String {
         let status = self.status(what);
         assert!(status.success(), "{}, {what}: {status:?}", self.scenario);
-        let told = fs::read_to_string(self.dir.path().join("told")).unwrap();
-        told.replace(&self.dir.path().display().to_string(), "DIR")
+        let output = fs::read_to_string(self.dir.path().join("output")).unwrap();
+        output.replace(&self.dir.path().display().to_string(), "DIR")
     }
 
     pub(crate) fn status(&mut self, what: &str) -> ExitStatus {
@@ -84,7 +84,7 @@ impl FakeLibrary {
         let mut program = Command::new(command.next().unwrap());
         program.args(command).args(["--ignored", "--exact", "child::as_a_child", "--test-threads=1"]);
         let dir = self.dir.path();
-        program.env("CHILD", what).env("TOLD", dir.join("told"));
+        program.env("CHILD", what).env("OUTPUT", dir.join("output"));
         program.env("FAKE_NVML", &self.scenario).env("FAKE_NVML_LOG", dir.join("log"));
         // A real nvidia-smi must not answer.
         program.env("LD_LIBRARY_PATH", dir).env("HWM_NVIDIA_SMI", dir.join("nvidia-smi"));
@@ -101,8 +101,8 @@ impl FakeLibrary {
     }
 }
 
-/// Returns the library without these functions: their names are spoilt in a copy, so that looking them up
-/// fails as with a driver that never had them.
+/// Returns the library without these functions. Their names are spoilt in a copy, so that looking them up fails as with
+/// a driver that never had them.
 fn without(names: &[&str]) -> Vec<u8> {
     let mut bytes = fs::read(library()).unwrap();
     for name in names {
@@ -119,7 +119,7 @@ fn without(names: &[&str]) -> Vec<u8> {
     bytes
 }
 
-/// Returns the path of the fake; Cargo builds no libraries of other crates for a test, so it is called.
+/// Returns the path of the fake. Cargo builds no libraries of other crates for a test, so it is called.
 fn library() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {

@@ -20,8 +20,8 @@ smi_broken*)
     echo "GPU-1, 00000000:AF:00.0, 570.133.20, 81920, 1024, 80390, 506, NVIDIA Fake 80GB"
     ;;
 *--query-compute-apps=*)
-    echo "GPU-0, 4242, 2048"
-    echo "GPU-0, 4300, [N/A]"
-    echo "GPU-1, 4242, [Not Supported]"
+    echo "GPU-0, 4184242, 2048"
+    echo "GPU-0, 4184300, [N/A]"
+    echo "GPU-1, 4184242, [Not Supported]"
     ;;
 esac

@@ -11,7 +11,7 @@ use super::{
 /// Follow a process that runs already, with all its descendants, until it ends or Ctrl-C comes.
 ///
 /// It is only looked at: Ctrl-C and a kill of hwm leave it running. The report is the same as that of hwm run, about
-/// the time from the moment it was attached to: what happened before is not known.
+/// the time since it was attached to. What happened before is not known.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[command(mut_args(for_attach))]
@@ -72,9 +72,11 @@ Exit codes: 0 it was measured; 10 and 11 it exceeded a limit and was ended for i
 /// Words the options about limits for a process that hwm did not start: it is not ended unless that is asked for.
 fn for_attach(arg: Arg) -> Arg {
     match arg.get_id().as_str() {
-        "max_total_rss" => arg.help(
-            "Warn when the sum of the processes' RSS exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based)",
+        "max_memory" => arg.help(
+            "Warn when their memory exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based; 50%: of the RAM), each page \
+             counted once",
         ),
+        "max_total_rss" => arg.help("Warn when the sum of the processes' RSS exceeds SIZE"),
         "max_per_proc_rss" => arg.help("Warn when the RSS of one of the processes exceeds SIZE"),
         "max_total_pss" => arg.help("Warn when the sum of the PSS exceeds SIZE: shared pages count once"),
         "on_limit" => {

@@ -13,7 +13,7 @@ use crate::units;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct FitsArgs {
     /// How much: 8G, 500M, 2GiB (1024-based), 8GB (1000-based).
-    #[arg(value_name = "SIZE", value_parser = units::parse_size)]
+    #[arg(value_name = "SIZE", value_parser = units::parse_memory)]
     pub(crate) size: u64,
 
     /// Only on the device with this index (`hwm` lists them).

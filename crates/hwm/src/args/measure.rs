@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use highwater::{
-    Job,
+    Job, Ram, Roots,
     job::{Limits, LineageFrom, OnLimit, Pace},
 };
 
@@ -98,7 +98,12 @@ impl From<LineageSource> for LineageFrom {
 #[derive(Debug, Clone, Args)]
 #[allow(clippy::struct_field_names)] // The fields are named as the options.
 pub(crate) struct LimitArgs {
-    /// End the job when the sum of its processes' RSS exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based).
+    /// End the job when its memory exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based), each page counted once, however
+    /// many of its processes share it. 50% is half of the RAM, or of the container's limit. Linux only.
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory_limit, help_heading = "Limits")]
+    pub(crate) max_memory: Option<u64>,
+
+    /// End the job when the sum of its processes' RSS exceeds SIZE: a page counts in each process that maps it.
     #[arg(long, value_name = "SIZE", value_parser = parse_limit_size, help_heading = "Limits")]
     pub(crate) max_total_rss: Option<u64>,
 
@@ -107,17 +112,32 @@ pub(crate) struct LimitArgs {
     pub(crate) max_per_proc_rss: Option<u64>,
 
     /// End the job when the sum of its PSS exceeds SIZE: shared pages count once. PSS is read once the RSS sum is over
-    /// SIZE, and at moments when no process comes or goes.
+    /// SIZE. A process whose PSS is refused (not dumpable, or a program that you may not read) is held to SIZE by its
+    /// anonymous memory, each process by itself; --max-total-rss has no such gap.
     #[arg(long, value_name = "SIZE", value_parser = parse_limit_size, help_heading = "Limits")]
     pub(crate) max_total_pss: Option<u64>,
 }
 
 /// Parses the size of a limit. 0 is refused: it would end every job.
 pub(super) fn parse_limit_size(text: &str) -> Result<u64, String> {
-    match units::parse_size(text)? {
+    match units::parse_memory(text)? {
         0 => Err("a limit of 0 ends every job; give a size such as 8G".to_owned()),
         bytes => Ok(bytes),
     }
+}
+
+/// Parses the limit on the job's memory: a size, or a share of the RAM that the job may use.
+fn parse_memory_limit(text: &str) -> Result<u64, String> {
+    let Some(share) = text.trim().strip_suffix('%') else { return parse_limit_size(text) };
+    let percent = units::parse_percent(share)?;
+    if !(percent > 0.0 && percent <= 100.0) {
+        return Err("give more than 0% and at most 100%".to_owned());
+    }
+    let ram =
+        Ram::read(&Roots::default()).map_err(|error| format!("the size of the RAM is unknown: {error}"))?;
+    let most = ram.container_limit_bytes.or(ram.total_bytes);
+    let most = most.ok_or_else(|| "the size of the RAM is unknown; give a size such as 8G".to_owned())?;
+    Ok(units::share(most, percent))
 }
 
 /// The response to a limit that is exceeded.
@@ -136,8 +156,8 @@ pub(crate) struct OverLimitArgs {
     #[arg(long, value_name = "ACTION", value_enum, default_value_t = LimitResponse::Kill, help_heading = "Limits")]
     pub(crate) on_limit: LimitResponse,
 
-    /// Time between TERM and KILL for a job that is over a limit; one that grows past 1.2 times the limit meanwhile is
-    /// killed at once.
+    /// Time between TERM and KILL for a job that is over a limit. If it grows past 1.2 times the limit in that time, it
+    /// is killed at once.
     #[arg(long, value_name = "TIME", value_parser = units::parse_time, default_value = "5s", help_heading = "Limits")]
     pub(crate) grace: Duration,
 }
@@ -146,6 +166,7 @@ impl LimitArgs {
     /// Returns the limits, and what to do about a job over one.
     pub(crate) fn limits(&self, over: &OverLimitArgs) -> Limits {
         let mut limits = Limits::default();
+        limits.memory_bytes = self.max_memory;
         limits.total_rss_bytes = self.max_total_rss;
         limits.process_rss_bytes = self.max_per_proc_rss;
         limits.total_pss_bytes = self.max_total_pss;
@@ -161,6 +182,17 @@ impl LimitArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_of_the_ram() {
+        let half = parse_memory_limit("50%").unwrap();
+        let all = parse_memory_limit("100 %").unwrap();
+        assert!(half > 0 && all.abs_diff(2 * half) <= 1, "{half} of {all}");
+        for wrong in ["0%", "101%", "-5%", "%", "half"] {
+            assert!(parse_memory_limit(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parse_memory_limit("8G"), Ok(8 << 30));
+    }
 
     #[test]
     fn intervals() {

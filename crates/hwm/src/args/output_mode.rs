@@ -6,8 +6,8 @@ use crate::files::{NewFileMode, parse_mode};
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct OutputModeArgs {
     /// Give output files these permission bits, an octal number such as 644. Without it only you can read a new file
-    /// (600), since command lines may hold passwords, and a file of yours that is replaced keeps its bits where no other
-    /// user may write to its directory. No effect on Windows.
+    /// (600), since command lines may hold passwords. A file of yours that is replaced keeps its bits if no other user
+    /// may write to its directory. No effect on Windows.
     #[arg(long, value_name = "MODE", value_parser = parse_mode)]
     output_mode: Option<NewFileMode>,
 }

@@ -8,9 +8,9 @@ use crate::{process_selection::RowOrder, units};
 
 /// List the processes that hold GPU memory, on every vendor's devices.
 ///
-/// One row for each process and device: memory on the card (VRAM), system RAM mapped for the GPU (GTT; part of it may
-/// be in RSS too, so never add them), user and name. An unknown value is shown as ? and explained on standard error,
-/// where one line always gives the number of processes and whether the list is complete.
+/// One row for each process and device: memory on the card (VRAM), system RAM mapped for the GPU (GTT), user and name.
+/// Part of the mapped RAM may be in RSS too, so never add them. An unknown value is shown as ? and explained on
+/// standard error. One line there always gives the number of processes and whether the list is complete.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PsArgs {
@@ -45,7 +45,7 @@ pub(crate) struct SelectArgs {
     pub(crate) device: Option<u32>,
 
     /// Only what holds SIZE or more, or may: 500M, 2GiB (1024-based), 2GB (1000-based).
-    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_memory)]
     pub(crate) min: Option<u64>,
 
     /// Only processes whose name matches.

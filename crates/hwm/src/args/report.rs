@@ -12,8 +12,8 @@ use crate::{store::RecordName, units};
 /// Files that are written, and the rows in them.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ReportArgs {
-    /// Write the record as JSON to FILE; without FILE to standard output, and the job's own standard
-    /// output then goes to standard error.
+    /// Write the record as JSON to FILE. Without FILE it goes to standard output, and the job's own standard output
+    /// then goes to standard error.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     pub(crate) json: Option<PathBuf>,
 
@@ -44,11 +44,15 @@ pub(crate) struct ReportArgs {
     pub(crate) save: Option<Save>,
 
     /// Print no summary.
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
-    /// Show the job's present memory on standard error while it runs: on a terminal one line, redrawn; elsewhere a
-    /// line every 30 seconds. TIME sets another pace. It stands below what the job writes to the same terminal.
+    /// Print all figures with their evidence: RSS, PSS, the peaks of processes and groups, and how they were measured.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
+    /// Show the job's present memory on standard error while it runs. On a terminal it is one line, redrawn; elsewhere
+    /// a line every 30 seconds. TIME sets another pace. It stands below what the job writes to the same terminal.
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = parse_live)]
     pub(crate) live: Option<LivePace>,
 
@@ -66,14 +70,14 @@ pub(crate) struct ReportArgs {
     pub(crate) exclude: Vec<Regex>,
 
     /// Group processes also by KEY: command, exe, ppid, tree (a process with all its descendants), or
-    /// cmdline-regex=REGEX, by what REGEX finds in the command line (its first group in parentheses, if it has one).
-    /// May be given several times. The summary shows these groups; CSV and JSON have those by command, too.
+    /// cmdline-regex=REGEX. The last takes what REGEX finds in the command line: its first group in parentheses, if it
+    /// has one. May be given several times. The summary shows these groups; CSV and JSON have those by command, too.
     #[arg(long, value_name = "KEY", value_parser = GroupChoice::parse)]
     pub(crate) group_by: Vec<GroupChoice>,
 
-    /// Leave arguments out of all that is written, for they may hold secrets: the record has the program of the command
-    /// alone, and processes are called as the kernel calls them (Linux: at most 15 bytes), not by their first argument.
-    /// The names of programs and the paths of their files stay, and so does what a program calls itself.
+    /// Leave arguments out of all that is written, for they may hold secrets. The record has the program of the command
+    /// alone. A process has the kernel's name (Linux: at most 15 bytes) in place of its first argument. The names of
+    /// programs and the paths of their files stay, and so does what a program calls itself.
     #[arg(long)]
     pub(crate) no_args: bool,
 

@@ -14,7 +14,7 @@ pub(crate) struct RuleArgs {
 
     /// Growth that is allowed, in bytes: 10M and 10MiB are 1024-based, 10MB is 1000-based. With 0 here and 0% there
     /// every growth counts that the intervals and the spread of the runs prove.
-    #[arg(long, value_name = "SIZE", value_parser = units::parse_size, default_value = "10M", allow_hyphen_values = true)]
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_memory, default_value = "10M", allow_hyphen_values = true)]
     floor: u64,
 
     /// Let groups of processes decide too; without it they explain, and the totals decide.

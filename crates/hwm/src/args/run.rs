@@ -25,8 +25,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) report: ReportArgs,
 
-    /// Wait also for descendants that outlive the command; without it they are left alone and named as
-    /// still running.
+    /// Wait also for descendants that outlive the command. Without it they are left alone and named as still running.
     #[arg(long)]
     pub(crate) wait: bool,
 
@@ -35,8 +34,9 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) exact: bool,
 
-    /// Give the job a cgroup of its own and report the kernel's peak of it; without this option it gets one where
-    /// that costs little (cgroup v2, or as root).
+    /// Give the job a cgroup of its own and report the kernel's peak of it. Without this option it gets one if that
+    /// costs little (cgroup v2, or as root). If hwm can make none, it asks systemd for a scope: what the job leaves
+    /// running there ends with the user's last session, unless the user lingers (loginctl enable-linger).
     #[arg(long)]
     pub(crate) cgroup: bool,
 
@@ -105,7 +105,8 @@ impl RunArgs {
     }
 }
 
-/// clap breaks the line at `{n}`; a style that changes nothing keeps the braces apart, and is taken out where it is not shown.
+/// clap breaks the line at `{n}`. A style that changes nothing keeps the braces apart, and is taken out where it is not
+/// shown.
 const EXAMPLES: &str = "\
 Examples:
   hwm run -- cargo build --release          a summary on standard error when the build ends
@@ -132,7 +133,8 @@ names are filled in. \
 They are checked before the job starts; later trouble with them costs a warning, never the job's exit code.
 
 --post-run-cmd gets these variables (an unknown one is not set): HWM_RECORD, HWM_EXIT_CODE, HWM_EXIT_SIGNAL, HWM_RUN, HWM_RUNS, \
-HWM_DURATION_SECONDS, HWM_PROCESSES, HWM_METRIC, HWM_PEAK_BYTES, HWM_PEAK_LOWER_BYTES, HWM_PEAK_UPPER_BYTES, \
+HWM_DURATION_SECONDS, HWM_PROCESSES, HWM_METRIC, HWM_PEAK_MEMORY_BYTES, HWM_PEAK_MEMORY_LOWER_BYTES, \
+HWM_PEAK_MEMORY_UPPER_BYTES, HWM_PEAK_BYTES, HWM_PEAK_LOWER_BYTES, HWM_PEAK_UPPER_BYTES, \
 HWM_PEAK_RSS_BYTES, HWM_PEAK_PSS_BYTES, HWM_PEAK_CGROUP_BYTES, HWM_PEAK_GPU_0_BYTES and so on, HWM_LEAKS, \
 HWM_LIMIT_EXCEEDED. HWM_RECORD is the file of --json or --save; without them a temporary one. The measurement is over \
 then: the memory of CMD is not the job's.
@@ -142,7 +144,9 @@ exec and exit. It stays until the job is over, even if hwm is killed. Never kill
 fail to start others, and to exit properly. Unless hwm runs as root the job is also under no_new_privs: sudo and other \
 setuid programs run without their privileges. \
 A program that wants a seccomp listener of its own (a container runtime, another hwm run --exact) is refused one \
-with EBUSY. A signal that comes right at an exec may make it fail with EINTR, which execve(2) never does otherwise.
+with EBUSY. A tracer in the job that goes by seccomp filters (strace --seccomp-bpf, rr, proot) may not see its execs and \
+exits: hwm warns of it, and such a job is to be run without --exact. A signal that comes right at an exec may make \
+it fail with EINTR, which execve(2) never does otherwise.
 
 Exit codes: the job's own (with --repeat of the first run that failed), or 128+n when signal n ended it; 10 and 11 when a limit on the total, or on a process, \
 ended it; 127 command not found; 126 command cannot be \
@@ -155,8 +159,8 @@ to the job; a second TERM or HUP, half a second later or more, kills all of it.
 /// A command that is called after a run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct HookArgs {
-    /// Call CMD (a line for sh; on Windows for cmd) after each run, with the record's path in `HWM_RECORD`, and the
-    /// exit code, peaks and others in further variables (see below). If it fails, hwm prints a warning and changes
+    /// Call CMD (a line for sh; on Windows for cmd) after each run, with the record's path in `HWM_RECORD`. Further
+    /// variables have the exit code, peaks and others (see below). If it fails, hwm prints a warning and changes
     /// nothing.
     #[arg(long, value_name = "CMD", value_parser = parse_command, help_heading = "Afterwards")]
     pub(crate) post_run_cmd: Option<OsString>,

@@ -7,8 +7,8 @@ use super::output_mode::OutputModeArgs;
 /// Look at a record: in the terminal, or as a page of charts for the browser.
 ///
 /// The terminal shows the summary, and draws the memory over time: the total, the largest processes, and the groups.
-/// The page is one file that needs no network: memory over time by process or group, a lane for each process, and a
-/// table that follows the moment or the range that is chosen.
+/// The page is one file that needs no network. It has memory over time by process or group, a lane for each process,
+/// and a table of the chosen moment or range.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ViewArgs {

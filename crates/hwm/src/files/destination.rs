@@ -254,8 +254,8 @@ pub(super) fn duplicate(number: i32) -> io::Result<File> {
     use std::os::fd::BorrowedFd;
 
     use rustix::fs::{OFlags, fcntl_getfl};
-    // SAFETY: used only for the two calls below while nothing closes descriptors; the kernel answers EBADF for a
-    // number that is not open, and the standard ones are always open in Rust programs.
+    // SAFETY: it is used only for the two calls below, while nothing closes descriptors. The kernel answers EBADF for a
+    // number that is not open. The standard ones are always open in Rust programs.
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
     if fcntl_getfl(fd)?.intersection(OFlags::RWMODE) == OFlags::RDONLY {
         return Err(rustix::io::Errno::BADF.into());

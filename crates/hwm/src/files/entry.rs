@@ -17,8 +17,8 @@ pub(super) struct EntryStatus {
 #[derive(Debug, Clone)]
 pub(super) struct PinnedEntry {
     pub(super) status: EntryStatus,
-    /// The open inode, so that its number is given to no other file. macOS has no `O_PATH`, and its file system APFS
-    /// gives no number twice; Windows reports no number.
+    /// The open inode, so that its number is given to no other file. On macOS there is no `O_PATH`, and its file system
+    /// APFS gives no number twice. Windows reports no number.
     pub(super) _inode: Option<Arc<File>>,
 }
 

@@ -66,7 +66,7 @@ impl<'a> Link<'a> {
     /// Reads the text of this link.
     ///
     /// # Errors
-    /// Where its name was given to another link meanwhile. macOS has no `O_PATH`.
+    /// Its name was given to another link in the meantime: macOS has no `O_PATH`.
     #[cfg(not(target_os = "linux"))]
     pub(super) fn target(&self) -> io::Result<OsString> {
         let target = readlinkat(self.directory, self.name, Vec::new())?;

@@ -79,8 +79,8 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
-/// A file that is opened in its place and not replaced: a device, a named pipe, or a file in a directory that takes no
-/// new file.
+/// A file that is opened in its place and not replaced. It is a device, a named pipe, or a file in a directory that
+/// takes no new file.
 #[derive(Debug, Clone)]
 pub(crate) struct ExistingFile {
     pub(super) location: Location,

@@ -124,7 +124,7 @@ impl PatientReader {
 impl Read for PatientReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            // A pipe that has had no writer yet is not ready; one whose last writer has gone is (poll(2), POLLHUP).
+            // A pipe that has had no writer yet is not ready. One whose last writer has gone is (poll(2), POLLHUP).
             wait_for(&self.pipe, PollFlags::IN, self.patience, no_writer)?;
             match self.pipe.read(into) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

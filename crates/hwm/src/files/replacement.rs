@@ -92,8 +92,8 @@ impl Replacement {
         self.put_in_place()
     }
 
-    /// Puts the last content of a job in place. Where the name is taken by now, the content stays under its temporary name:
-    /// another user may have made a file of that name in a sticky directory while the job ran.
+    /// Puts the last content of a job in place. If the name is taken by now, the content stays under its temporary
+    /// name. Another user may have made a file of that name in a sticky directory while the job ran.
     pub(super) fn put_in_place_or_keep(mut self) -> io::Result<()> {
         self.sync()?;
         let error = match self.put_in_place() {

@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 /// Creates a file in the directory for temporary files, for its owner alone. It is removed on drop.
 ///
 /// # Errors
-/// Where another user could replace it, so that its reader would get the content of another file.
+/// Another user could replace it, so that its reader would get the content of another file.
 pub(crate) fn create_temporary(suffix: &str) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix("hwm-").suffix(suffix).tempfile_in(trusted_directory()?)
 }

@@ -148,7 +148,7 @@ mod unix {
     }
 
     #[test]
-    fn a_link_that_comes_after_the_check_is_replaced_and_not_followed() {
+    fn a_late_link_is_replaced_and_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let (file, other) = (dir.path().join("file"), dir.path().join("other"));
         fs::write(&other, "keep").unwrap();
@@ -160,7 +160,7 @@ mod unix {
     }
 
     #[test]
-    fn a_directory_that_is_swapped_after_the_check_is_not_followed() {
+    fn a_directory_swapped_after_the_check_is_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let (outputs, moved, other) =
             (dir.path().join("outputs"), dir.path().join("moved"), dir.path().join("other"));
@@ -187,7 +187,7 @@ mod unix {
     }
 
     #[test]
-    fn what_is_written_in_place_leaves_its_inode_number_to_no_other_file() {
+    fn a_file_written_in_place_keeps_its_inode() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         make_pipe(&pipe);
@@ -264,7 +264,7 @@ mod unix {
     }
 
     #[test]
-    fn a_directory_behind_a_link_of_proc_is_the_one_that_the_kernel_knows() {
+    fn a_link_of_proc_leads_to_its_directory() {
         if !Path::new("/proc/self/cwd").exists() {
             return;
         }
@@ -330,26 +330,22 @@ mod unix {
         #[test]
         #[cfg(target_os = "linux")]
         fn a_pipe_that_takes_the_place_of_a_file_is_not_waited_for() {
-            use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
             use rustix::fs::{CWD, RenameFlags, renameat_with};
 
             let (dir, pipe) = made();
             let file = dir.path().join("file");
             fs::write(&file, "").unwrap();
-            let done = AtomicBool::new(false);
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    while !done.load(Relaxed) {
-                        renameat_with(CWD, &pipe, CWD, &file, RenameFlags::EXCHANGE).unwrap();
-                    }
+            let pipes = thread::scope(|scope| {
+                let opener = scope.spawn(|| {
+                    let opened = (0..50_000).map(|_| InputFile::open(&file).unwrap());
+                    opened.filter(|opened| matches!(opened, InputFile::Pipe(_))).count()
                 });
-                let pipes =
-                    (0..50_000).filter(|_| matches!(InputFile::open(&file).unwrap(), InputFile::Pipe(_)));
-                let pipes = pipes.count();
-                done.store(true, Relaxed);
-                assert!(pipes > 0);
+                while !opener.is_finished() {
+                    renameat_with(CWD, &pipe, CWD, &file, RenameFlags::EXCHANGE).unwrap();
+                }
+                opener.join().unwrap()
             });
+            assert!(pipes > 0);
         }
 
         #[test]

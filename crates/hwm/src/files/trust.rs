@@ -10,8 +10,8 @@ use rustix::{
 /// Which symbolic links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinkTrust {
-    /// The rule of `fs.protected_symlinks` (`proc_sys_fs(5)`), whether the kernel applies it or not: in a sticky directory
-    /// that all may write to, a link must belong to this user or to the owner of the directory.
+    /// The rule of `fs.protected_symlinks` (`proc_sys_fs(5)`), whether the kernel applies it or not. In a sticky
+    /// directory that all may write to, a link must belong to this user or to the directory's owner.
     StickyRule,
     /// Links of this user and of root. For places that hwm chooses itself below a home directory.
     OwnOrRoot,
@@ -113,8 +113,8 @@ pub(super) fn check_keeps_entries(directory: &Stat, path: &Path) -> io::Result<(
     ))
 }
 
-/// Returns whether an entry may be used as it is: in a sticky directory that all may write to, it must belong to this user or to
-/// the owner of the directory.
+/// Returns whether an entry may be used as it is. In a sticky directory that all may write to, it must belong to this
+/// user or to the directory's owner.
 fn passes_sticky_rule(directory: &Stat, entry: &Stat) -> bool {
     let shared = bits(libc::S_ISVTX) | bits(libc::S_IWOTH);
     let is_shared = directory.st_mode & shared == shared;

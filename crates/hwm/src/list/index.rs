@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The version of the index. An index of another version is made again.
-const INDEX_VERSION: u32 = 2;
+const INDEX_VERSION: u32 = 3;
 const INDEX_FILE: &str = "index.json";
 /// A line takes some hundred bytes, so this is enough for 100,000 records.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
@@ -32,7 +32,7 @@ const MAX_INDEX_BYTES: u64 = 64 << 20;
 pub(crate) struct IndexLine {
     pub(crate) command: Vec<String>,
     pub(crate) duration_seconds: f64,
-    /// Peak of the total in the primary metric.
+    /// Peak memory; without it the peak of the total in the primary metric.
     pub(crate) peak_bytes: Option<u64>,
     pub(crate) peak_certainty: Option<Certainty>,
     pub(crate) exit: Option<Exit>,
@@ -95,16 +95,32 @@ fn write(kept: &RecordStore, index: &Index) -> io::Result<()> {
     replacement.put_in_place()
 }
 
-/// Reads the last index, if there is one that can be used. A named pipe in its place would wait for a writer.
+/// Reads the last index, if there is one that can be used. A named pipe in its place would wait for a writer, and that of
+/// another user could say anything about the records beside it.
 fn read_index(file: &Path) -> Option<Index> {
     if !fs::symlink_metadata(file).ok()?.is_file() {
         return None;
     }
     let index = InputFile::open(file).ok()?.unless_pipe()?;
+    if !is_own(&index) {
+        return None;
+    }
     let mut text = Vec::new();
     index.take(MAX_INDEX_BYTES + 1).read_to_end(&mut text).ok()?;
     let is_whole = u64::try_from(text.len()).is_ok_and(|length| length <= MAX_INDEX_BYTES);
     is_whole.then(|| serde_json::from_slice(&text).ok()).flatten()
+}
+
+#[cfg(unix)]
+fn is_own(file: &fs::File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw())
+}
+
+/// Windows keeps the records of a user where other users may not write.
+#[cfg(not(unix))]
+fn is_own(_: &fs::File) -> bool {
+    true
 }
 
 fn state(file: &Path) -> Option<(u64, u64)> {
@@ -116,11 +132,13 @@ fn state(file: &Path) -> Option<(u64, u64)> {
 
 fn read(file: &Path) -> IndexEntry {
     let record = record_source::read_file(file).map_err(|error| error.reason())?;
+    let memory = record.peak.memory.as_ref();
     let leaks = record.findings.iter().filter(|finding| matches!(finding, Finding::Leak(_))).count();
     Ok(IndexLine {
         duration_seconds: record.duration_seconds,
-        peak_bytes: record.total_peak_bytes(),
-        peak_certainty: record.peak.rss.map(|peak| peak.certainty),
+        peak_bytes: memory.map(|memory| memory.bytes).or(record.total_peak_bytes()),
+        peak_certainty: memory
+            .map_or(record.peak.rss.map(|peak| peak.certainty), |memory| Some(memory.certainty)),
         exit: record.exit,
         leaks: record.leak_search.map(|_| leaks),
         command: record.command,

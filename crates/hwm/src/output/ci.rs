@@ -9,7 +9,7 @@ pub(crate) mod text;
 use std::path::PathBuf;
 
 use highwater::{
-    analysis::Verdict,
+    analysis::{Quantity, Verdict},
     record::{Certainty, Metric, Record},
 };
 
@@ -129,7 +129,7 @@ impl CheckFigure {
     }
 }
 
-/// Returns the peaks of a record; the total in the primary metric first.
+/// Returns the peaks of a record; the one that decides first.
 pub(crate) fn figures(record: &Record) -> Vec<CheckFigure> {
     let figure = |name: String, slug: String, bytes: u64, lower: u64, certainty: Certainty| CheckFigure {
         name,
@@ -139,13 +139,22 @@ pub(crate) fn figures(record: &Record) -> Vec<CheckFigure> {
         upper: (certainty != Certainty::AtLeast).then_some(bytes),
     };
     let peak = record.peak.rss;
-    let mut figures = vec![CheckFigure {
-        name: phrases::total(record.primary_metric),
+    let memory = record.peak.memory.as_ref().map(|memory| CheckFigure {
+        name: phrases::name(&Quantity::Memory),
         slug: "peak-memory".to_owned(),
+        bytes: Some(memory.bytes),
+        lower: Some(memory.lower_bytes),
+        upper: Some(memory.upper_bytes),
+    });
+    let total_slug = if memory.is_some() { "peak-total" } else { "peak-memory" };
+    let mut figures: Vec<CheckFigure> = memory.into_iter().collect();
+    figures.push(CheckFigure {
+        name: phrases::total(record.primary_metric),
+        slug: total_slug.to_owned(),
         bytes: record.total_peak_bytes(),
         lower: peak.map(|peak| peak.lower_bytes),
         upper: peak.map(|peak| peak.upper_bytes),
-    }];
+    });
     if let Some(pss) = record.peak.pss {
         let name = phrases::total(Metric::Pss);
         figures.push(figure(name, "peak-pss".to_owned(), pss.bytes, pss.bytes, pss.certainty));

@@ -5,12 +5,12 @@ use highwater::{
     record::Metric,
 };
 
-use crate::text::metric_name;
 use crate::{judgement::Judgement, text};
 
 /// Returns the name of the quantity in a row.
 pub(crate) fn name(what: &Quantity) -> String {
     match what {
+        Quantity::Memory => "Peak memory".to_owned(),
         Quantity::Total { metric } => total(*metric),
         Quantity::Cgroup => "cgroup peak (page cache too)".to_owned(),
         Quantity::Vram { index, .. } => format!("GPU {index} memory"),
@@ -22,7 +22,7 @@ pub(crate) fn name(what: &Quantity) -> String {
 
 /// Returns the job's total in a metric.
 pub(crate) fn total(metric: Metric) -> String {
-    format!("Peak {}", metric_name(metric))
+    format!("Peak {}", text::metric(metric))
 }
 
 /// Returns the figure of a side: its median, its certainty, and its spread.

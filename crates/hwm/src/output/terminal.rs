@@ -2,6 +2,7 @@
 
 pub(crate) mod comparison;
 pub(crate) mod devices;
+pub(crate) mod explain;
 pub(crate) mod privilege;
 pub(crate) mod processes;
 pub(crate) mod summary;

@@ -48,6 +48,11 @@ impl Hook {
         let temporary = if ran.file.is_none() { temporary(ran.record) } else { None };
         let file = ran.file.or(temporary.as_ref().map(tempfile::NamedTempFile::path));
         let mut shell = shell(&self.line);
+        // Those of an hwm around this one may name other devices.
+        let of_devices = std::env::vars_os().map(|(name, _)| name);
+        for name in of_devices.filter(|name| name.to_string_lossy().starts_with("HWM_PEAK_GPU_")) {
+            shell.env_remove(name);
+        }
         for (name, value) in variables(ran, file) {
             match value {
                 Some(value) => shell.env(name, value),
@@ -136,6 +141,7 @@ fn variables(ran: &Ran<'_>, file: Option<&Path>) -> Vec<(String, Option<OsString
     // The command may change its directory before it opens the file.
     let file =
         file.map(|file| absolute(file).unwrap_or_else(|_| file.to_owned())).map(PathBuf::into_os_string);
+    let memory = record.peak.memory.as_ref();
     let mut variables: Vec<(String, Option<OsString>)> = [
         ("HWM_RECORD", file),
         ("HWM_EXIT_CODE", Some(ran.code.to_string().into())),
@@ -145,6 +151,9 @@ fn variables(ran: &Ran<'_>, file: Option<&Path>) -> Vec<(String, Option<OsString
         ("HWM_DURATION_SECONDS", Some(record.duration_seconds.to_string().into())),
         ("HWM_PROCESSES", Some(record.capture.processes_seen.to_string().into())),
         ("HWM_METRIC", metric),
+        ("HWM_PEAK_MEMORY_BYTES", number(memory.map(|memory| memory.bytes))),
+        ("HWM_PEAK_MEMORY_LOWER_BYTES", number(memory.map(|memory| memory.lower_bytes))),
+        ("HWM_PEAK_MEMORY_UPPER_BYTES", number(memory.map(|memory| memory.upper_bytes))),
         ("HWM_PEAK_BYTES", number(total)),
         ("HWM_PEAK_LOWER_BYTES", number(peak.map(|peak| peak.lower_bytes))),
         ("HWM_PEAK_UPPER_BYTES", number(peak.map(|peak| peak.upper_bytes))),

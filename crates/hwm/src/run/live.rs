@@ -1,9 +1,9 @@
 //! `--live`: one line on standard error with the job's present memory.
 //!
-//! The job may write to the same terminal, and its place in the line there is not known. So the line is drawn below
-//! the cursor, and the cursor is put back: a prompt or a line that the job has begun stays as it is. The next output
-//! of the job moves down over it. If the job writes several lines within one tick, one may keep the rest of hwm's line
-//! at its end.
+//! The job may write to the same terminal, and its place in the line there is not known. So the line is drawn below the
+//! cursor, and the cursor is put back. A prompt or a line that the job has begun stays as it is. The next output of the
+//! job moves down over it. If the job writes several lines within one tick, one may keep the rest of hwm's line at its
+//! end.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -30,8 +30,10 @@ const DEFAULT_TERMINAL_WIDTH: usize = 80;
 #[derive(Debug, Default)]
 pub(super) struct LiveFigures {
     elapsed: Duration,
+    memory: Option<u64>,
+    memory_peak: Option<u64>,
+    /// The sum of RSS.
     total: Option<u64>,
-    peak: Option<u64>,
     processes: u64,
     /// The process that holds most: pid, name, bytes.
     top: Option<(u32, String, u64)>,
@@ -62,8 +64,9 @@ impl LiveLine {
         self.due = at + self.every;
         Some(LiveFigures {
             elapsed: progress.elapsed,
+            memory: progress.memory_bytes.or(progress.total_rss_bytes),
+            memory_peak: progress.peak_memory_bytes().or_else(|| progress.peak_rss_bytes()),
             total: progress.total_rss_bytes,
-            peak: progress.peak_rss_bytes(),
             processes: progress.process_count,
             top: progress.largest().map(|top| (top.pid, top.name, top.rss_bytes)),
         })
@@ -109,8 +112,8 @@ impl LiveDrawing {
 fn sentence(now: &LiveFigures, limits: &Limits) -> String {
     let mut parts = vec![
         elapsed(now.elapsed.as_secs()),
-        format!("{} now", text::size_or_unknown(now.total)),
-        format!("{} peak", text::size_or_unknown(now.peak)),
+        format!("{} now", text::size_or_unknown(now.memory)),
+        format!("{} peak", text::size_or_unknown(now.memory_peak)),
     ];
     parts.extend(limit(now, limits));
     let plural = if now.processes == 1 { "process" } else { "processes" };
@@ -128,7 +131,11 @@ fn elapsed(seconds: u64) -> String {
 /// Returns the limit of which most is used up, among those that a sample can judge.
 fn limit(now: &LiveFigures, limits: &Limits) -> Option<String> {
     let largest = now.top.as_ref().map(|(_, _, bytes)| *bytes);
-    let shares = [(now.total, limits.total_rss_bytes), (largest, limits.process_rss_bytes)];
+    let shares = [
+        (now.memory, limits.memory_bytes),
+        (now.total, limits.total_rss_bytes),
+        (largest, limits.process_rss_bytes),
+    ];
     let shares = shares.into_iter().filter_map(|(used, limit)| {
         let (used, limit) = (used?, limit?);
         Some((used as f64 / limit as f64 * 100.0, limit))
@@ -145,8 +152,9 @@ mod tests {
     fn sentences() {
         let mut now = LiveFigures {
             elapsed: Duration::from_millis(72_900),
+            memory: Some(412 << 20),
+            memory_peak: Some(506 << 20),
             total: Some(412 << 20),
-            peak: Some(506 << 20),
             processes: 12,
             top: Some((7212, "rustc\n".to_owned(), 220 << 20)),
         };
@@ -158,7 +166,9 @@ mod tests {
         limits.total_rss_bytes = Some(1 << 30);
         limits.process_rss_bytes = Some(256 << 20);
         assert!(sentence(&now, &limits).contains(", 86 % of the limit of 256 MiB, 12 processes"));
-        (now.total, now.peak, now.top) = (None, None, None);
+        limits.memory_bytes = Some(413 << 20);
+        assert!(sentence(&now, &limits).contains(", 100 % of the limit of 413 MiB, 12 processes"));
+        now = LiveFigures { elapsed: now.elapsed, processes: now.processes, ..LiveFigures::default() };
         assert_eq!(sentence(&now, &limits), "00:01:12, unknown now, unknown peak, 12 processes");
     }
 }

@@ -16,7 +16,13 @@ use super::{
     session::{NotRun, RunSession},
     watcher::Watcher,
 };
-use crate::{console::warn, exit, gpu_guard, output::formats::json, page_trim, text::advice};
+use crate::{
+    console::warn,
+    exit, gpu_guard,
+    output::{formats::json, terminal::summary::NextStep},
+    page_trim,
+    text::advice,
+};
 
 /// The number of processes up to which the report's pages fit beside those of the measurement. Giving pages back would
 /// then cost 0.2 ms for nothing.
@@ -35,7 +41,7 @@ pub(super) fn measure(
     let is_attached = job.get_attached().is_some();
     let program = job.get_program().to_owned();
     let limits = job.get_limits().clone();
-    let mut job = job.inherited(session.inherited.clone());
+    let mut job = job.inherited_state(session.inherited_state.clone());
     if reports.record_on_stdout && !is_attached {
         job = redirect_to_stderr(job).context("standard error")?;
     }
@@ -66,7 +72,12 @@ pub(super) fn measure(
     });
     // From here on a reader or a terminal may be waited for: all files are written.
     timeline.map(|mut timeline| timeline.finish()).into_iter().flatten().for_each(warn);
-    reports.summary.print(&record, turn);
+    let next = match (&written, &kept) {
+        (Some(file), _) => NextStep::Record(file.display().to_string()),
+        (None, Some(_)) => NextStep::Record("@last".to_owned()),
+        (None, None) => NextStep::NoRecord,
+    };
+    reports.summary.print(&record, turn, next);
     let code = exit_code(&record, limit_codes, is_attached);
     let file = written.or(kept);
     let code = match hook {

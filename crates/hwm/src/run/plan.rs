@@ -45,7 +45,7 @@ impl RunPlan {
         limits.cgroup_bytes = args.max_cgroup;
         let job = Job::new(program)
             .args(words)
-            .sole_owner(true)
+            .owns_all_children(true)
             .wait_for_descendants(args.wait)
             .exact(args.exact)
             .cgroup(args.cgroup_use())
@@ -80,7 +80,7 @@ impl RunPlan {
         turn: Turn,
     ) -> anyhow::Result<Self> {
         let groups = report.groups();
-        let mut job = job.pace(pace.pace()?).leave_out_arguments(report.no_args);
+        let mut job = job.pace(pace.pace()?).take_precedence(true).leave_out_arguments(report.no_args);
         if report.no_args && groups.iter().any(|by| matches!(by, GroupBy::CommandLine(_))) {
             bail!(
                 "--group-by cmdline-regex writes what it finds in arguments, and --no-args leaves them out; give one of the two"
@@ -103,7 +103,8 @@ impl RunPlan {
 
     /// Returns whether samples decide about a limit.
     pub(super) fn has_limits(&self) -> bool {
-        let Limits { total_rss_bytes, process_rss_bytes, total_pss_bytes, .. } = self.job.get_limits();
-        total_rss_bytes.or(*process_rss_bytes).or(*total_pss_bytes).is_some()
+        let Limits { memory_bytes, total_rss_bytes, process_rss_bytes, total_pss_bytes, .. } =
+            self.job.get_limits();
+        memory_bytes.or(*total_rss_bytes).or(*process_rss_bytes).or(*total_pss_bytes).is_some()
     }
 }

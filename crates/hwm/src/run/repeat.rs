@@ -14,7 +14,7 @@ use super::{
 use crate::{
     args::RunArgs,
     console::{complain, print_to_stderr, warn},
-    output::terminal::summary,
+    output::terminal::summary::{self, runs::RunQuantities},
 };
 
 /// Makes a plan for each run; all are checked before the first run starts.
@@ -64,13 +64,13 @@ pub(super) fn run(
 ) -> Result<crate::exit::AnyExitCode, NotRun> {
     let (mut well, mut failed) = (Vec::new(), 0);
     let mut first_failure = None;
-    let quiet = plans.iter().any(|plan| plan.reports.summary.is_quiet);
+    let quantities = plans.first().and_then(|plan| plan.reports.summary.quantities_of_runs());
     for plan in plans {
         let turn = plan.turn;
         let (code, record) = match measure(plan, session) {
             Ok(ran) => ran,
             Err(failure) => {
-                conclude(&well, failed, quiet);
+                conclude(&well, failed, quantities);
                 return Err(failure);
             }
         };
@@ -96,7 +96,7 @@ pub(super) fn run(
             break;
         }
     }
-    conclude(&well, failed, quiet);
+    conclude(&well, failed, quantities);
     Ok(first_failure.unwrap_or(0))
 }
 
@@ -108,11 +108,10 @@ fn figures_of(mut record: Record<Rows>) -> Record<Rows> {
     record
 }
 
-fn conclude(well: &[Record<Rows>], failed: usize, quiet: bool) {
-    if quiet || well.len() + failed < 2 {
-        return;
-    }
-    if let Err(error) = print_to_stderr(|width, out| summary::runs::write(well, failed, width, out)) {
+fn conclude(well: &[Record<Rows>], failed: usize, quantities: Option<RunQuantities>) {
+    let Some(quantities) = quantities.filter(|_| well.len() + failed > 1) else { return };
+    let printed = print_to_stderr(|width, out| summary::runs::write(well, failed, quantities, width, out));
+    if let Err(error) = printed {
         warn(format_args!("the summary is not complete: {error}"));
     }
 }

@@ -23,7 +23,7 @@ use crate::{
         formats::{
             group_csv::GroupCsv, html::HtmlReport, json::JsonReport, process_csv::ProcessCsv, report::Report,
         },
-        terminal::summary,
+        terminal::summary::{self, NextStep, SummaryDetail, runs::RunQuantities},
     },
     paths, startup,
     text::leaks,
@@ -55,10 +55,18 @@ enum Content {
     Timeline,
 }
 
+/// How much of a summary is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SummaryAmount {
+    Nothing,
+    Answer,
+    All,
+}
+
 /// The summary on standard error.
 #[derive(Debug)]
 pub(super) struct SummaryStyle {
-    pub(super) is_quiet: bool,
+    amount: SummaryAmount,
     top: usize,
     filter: RowFilter,
     with_cpu: bool,
@@ -111,7 +119,12 @@ impl Reports {
                 bail!("{} and {option} both write to {}; give them different files", other.option, to.name());
             }
         }
-        let summary = SummaryStyle { is_quiet: args.quiet, top: args.top, filter, with_cpu, csv: csv_name };
+        let amount = match (args.quiet, args.verbose) {
+            (true, _) => SummaryAmount::Nothing,
+            (false, false) => SummaryAmount::Answer,
+            (false, true) => SummaryAmount::All,
+        };
+        let summary = SummaryStyle { amount, top: args.top, filter, with_cpu, csv: csv_name };
         Ok(Self { files, record_on_stdout, summary })
     }
 
@@ -161,27 +174,45 @@ impl Reports {
 }
 
 impl SummaryStyle {
-    /// Prints the summary of a run.
-    pub(super) fn print(&self, record: &Record<Rows>, turn: Turn) {
-        if self.is_quiet {
+    /// Returns whether no summary is printed.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.amount == SummaryAmount::Nothing
+    }
+
+    /// Returns what is printed of several runs, if anything is.
+    pub(super) fn quantities_of_runs(&self) -> Option<RunQuantities> {
+        match self.amount {
+            SummaryAmount::Nothing => None,
+            SummaryAmount::Answer => Some(RunQuantities::Answer),
+            SummaryAmount::All => Some(RunQuantities::All),
+        }
+    }
+
+    /// Prints the summary of a run. `next` is what the user may look at next.
+    pub(super) fn print(&self, record: &Record<Rows>, turn: Turn, next: NextStep) {
+        if let Some(why) = record.capture.tracer_doubt() {
+            warn(why);
+        }
+        if self.is_quiet() {
             // A leak that was looked for is reported all the same.
             for leak in leaks::among(&record.findings) {
                 warn(format_args!("leak: {}", leaks::sentence(leak)));
             }
-        } else if let Err(error) = self.try_print(record, turn)
+        } else if let Err(error) = self.try_print(record, turn, next)
             && error.kind() != io::ErrorKind::BrokenPipe
         {
             warn(format_args!("the summary is not complete: {error}"));
         }
     }
 
-    fn try_print(&self, record: &Record<Rows>, turn: Turn) -> io::Result<()> {
+    fn try_print(&self, record: &Record<Rows>, turn: Turn, next: NextStep) -> io::Result<()> {
         if !turn.is_alone() {
             return print_to_stderr(|width, out| {
                 summary::runs::one(record, turn.number, turn.of, width, out)
             });
         }
-        let tally = summary::Tally::of(record.processes.iter(), self.top, &self.filter)?;
+        let tally =
+            summary::Tally::of(record.processes.iter(), self.top, &self.filter, record.peak.memory.as_ref())?;
         print_to_stderr(|width, out| {
             let layout = summary::SummaryLayout {
                 width,
@@ -189,6 +220,10 @@ impl SummaryStyle {
                 filter: &self.filter,
                 with_cpu: self.with_cpu,
                 csv: self.csv.clone(),
+                detail: match self.amount {
+                    SummaryAmount::All => SummaryDetail::All,
+                    SummaryAmount::Nothing | SummaryAmount::Answer => SummaryDetail::Answer(next),
+                },
             };
             summary::write(record, &tally, &layout, out)
         })

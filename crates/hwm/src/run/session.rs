@@ -1,7 +1,7 @@
 //! Set-up that this process makes once for all runs of a job.
 
 use anyhow::Context;
-use highwater::job::Inherited;
+use highwater::job::InheritedState;
 
 use crate::{
     args::Save, console::complain, exit, signals::Signals, startup, store::RecordSaver, text::advice,
@@ -24,7 +24,7 @@ impl From<anyhow::Error> for NotRun {
 pub(super) struct RunSession {
     pub(super) signals: Signals,
     /// The state of this process before the first run changed it.
-    pub(super) inherited: Inherited,
+    pub(super) inherited_state: InheritedState,
     /// Keeps the records of `--save`.
     pub(super) saver: Option<RecordSaver>,
 }
@@ -33,9 +33,9 @@ impl RunSession {
     /// Takes over the signals, and finds out where the records are kept.
     pub(super) fn begin(save: Option<Save>) -> Result<Self, NotRun> {
         let signals = Signals::block().context("cannot take over the signals")?;
-        let inherited = startup::inherited();
+        let inherited_state = startup::inherited_state();
         let saver = save.map(RecordSaver::new).transpose().context("--save")?;
-        Ok(Self { signals, inherited, saver })
+        Ok(Self { signals, inherited_state, saver })
     }
 
     /// Names the records that were kept.

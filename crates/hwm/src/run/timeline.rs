@@ -26,7 +26,7 @@ use crate::{
 /// counts from the start of the measurement.
 const TIMELINE_HEADER: &str = "timestamp,elapsed_seconds,total_rss_kib,total_rss_mib,process_count,total_vram_kib,\
     total_swap_kib,total_cpu_seconds,total_read_bytes,total_written_bytes,total_storage_read_bytes,\
-    total_storage_written_bytes\n";
+    total_storage_written_bytes,memory_kib\n";
 
 /// The time between two writes. If hwm is killed, at most the rows of this time and of the sample after it are lost.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
@@ -228,6 +228,8 @@ struct Figures {
     swap: Option<u64>,
     cpu: Option<Duration>,
     io: [Option<u64>; 4],
+    /// Memory with each page counted once.
+    memory: Option<u64>,
 }
 
 impl Figures {
@@ -241,6 +243,7 @@ impl Figures {
             swap: progress.swap_bytes,
             cpu: progress.cpu_time,
             io: [io.read, io.written, io.storage_read, io.storage_written],
+            memory: progress.memory_bytes,
         }
     }
 }
@@ -254,11 +257,12 @@ fn row(time: Timestamp, figures: &Figures) -> String {
     let cpu = figures.cpu.map(|time| format!("{:.3}", time.as_secs_f64())).unwrap_or_default();
     let io: Vec<String> = figures.io.into_iter().map(text).collect();
     format!(
-        "{time},{elapsed:.3},{},{mib},{},{},{},{cpu},{}\n",
+        "{time},{elapsed:.3},{},{mib},{},{},{},{cpu},{},{}\n",
         kib(figures.rss),
         figures.processes,
         kib(figures.vram),
         kib(figures.swap),
         io.join(","),
+        kib(figures.memory),
     )
 }

@@ -12,8 +12,8 @@ use super::received::ReceivedSignal;
 
 pub(super) fn take_over(watched: &[i32]) -> io::Result<File> {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigemptyset initialises the set; the others read it or add valid signal numbers to it. signalfd returns
-    // a new descriptor that nothing else owns, or -1 (signalfd(2)).
+    // SAFETY: `sigemptyset` initialises the set; the others read it or add valid signal numbers to it. `signalfd`
+    // returns a new descriptor that nothing else owns, or -1 (signalfd(2)).
     let source = unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         for &signal in watched {

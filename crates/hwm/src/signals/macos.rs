@@ -27,7 +27,7 @@ pub(super) fn take_over(watched: &[i32]) -> io::Result<File> {
     ioctl_fionbio(&write, true)?;
     PIPE.store(write.into_raw_fd(), Relaxed);
     for &signal in watched {
-        // SAFETY: an all-zero sigaction is a valid value; the handler calls what signal-safety(7) allows; system calls
+        // SAFETY: an all-zero sigaction is a valid value. The handler calls what signal-safety(7) allows. System calls
         // that it interrupts are started again.
         let result = unsafe {
             let mut action: libc::sigaction = mem::zeroed();
@@ -71,12 +71,12 @@ pub(super) fn next(source: &mut File) -> Option<ReceivedSignal> {
 /// of this session, while shells and scripts are.
 fn is_of_the_terminal(signal: i32, sender: i32) -> bool {
     // SAFETY: numbers in, numbers out; a terminal that is none is an error and no more.
-    let (in_foreground, in_our_session) = unsafe {
+    let (in_foreground, in_own_session) = unsafe {
         let foreground = (0..3)
             .map(|fd| libc::tcgetpgrp(fd))
             .find(|&group| group > 0)
             .is_some_and(|group| group == libc::getpgrp());
         (foreground, sender > 0 && libc::getsid(sender) == libc::getsid(0))
     };
-    matches!(signal, libc::SIGINT | libc::SIGQUIT) && in_foreground && !in_our_session
+    matches!(signal, libc::SIGINT | libc::SIGQUIT) && in_foreground && !in_own_session
 }

@@ -3,7 +3,7 @@ use std::cell::Cell;
 use super::*;
 
 #[test]
-fn a_record_is_kept_although_its_directory_is_emptied_meanwhile() {
+fn a_record_survives_the_emptying_of_its_directory() {
     let place = tempfile::tempdir().unwrap();
     let kept = RecordStore { root: place.path().join("records") };
     let mut saver = RecordSaver { place: kept.clone(), name: None, set: None };

@@ -3,8 +3,8 @@
 use crate::text;
 use highwater::gpu::{Figure, Reading};
 
-/// Returns the figure for a table: `≥` and `≤` if the truth lies on one side, `~` between two bounds that would be
-/// shown differently, `?` for unknown.
+/// Returns the figure for a table. Its mark is `≥` or `≤` if the truth lies on one side, `~` between two bounds that
+/// would be shown differently. An unknown figure is `?`.
 pub(crate) fn shown(figure: &Figure) -> String {
     match figure.reading {
         Reading::Known(bytes) => text::size(bytes),

@@ -2,7 +2,6 @@
 
 use highwater::record::{Confidence, Finding, Leak, LeakSearch, Scope};
 
-use super::metric_name;
 use crate::text;
 
 /// Returns the sentence about one leak.
@@ -25,7 +24,7 @@ pub(crate) fn sentence(leak: &Leak) -> String {
         text::duration(leak.began_seconds),
         text::size(leak.to_bytes),
         text::duration(leak.until_seconds),
-        metric_name(leak.metric)
+        text::metric(leak.metric)
     )
 }
 

@@ -14,7 +14,7 @@ use highwater::helper;
 
 use crate::files::create_temporary;
 
-/// How long to wait for the opener to say that it failed; some stay as long as the browser.
+/// The time in which the opener may report that it failed; some stay as long as the browser.
 const BROWSER_START_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Creates a file for a page without a name. It stays, as the browser may read it at any time.

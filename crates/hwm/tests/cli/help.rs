@@ -25,6 +25,8 @@ Commands:
   watch        Follow what processes hold on GPUs over time, as JSON lines
   fits         Check whether SIZE is free on a GPU now
   view         Look at a record: in the terminal, or as a page of charts for the browser
+  explain      Explain the peak memory of a record: how it was measured, how sure it is, and what
+               would make it surer
   export       Write a record in a format that another tool reads
   compare      Show what grew from one record to another: the job's total, and group by group
   ci-check     Run a command, or take a record, compare it with a baseline, and report the result to
@@ -57,6 +59,7 @@ Examples:
   hwm run --json=mem.json -- make -j8     keep the record for scripts
   hwm run --json -- cargo test > mem.json
   hwm view mem.json                       look at it in the terminal; --open: charts in the browser
+  hwm explain mem.json                    how sure is its peak memory?
   hwm compare base.json mem.json          what grew since then?
   hwm export mem.json --format csv        for other tools: traces, CSV, Parquet
   hwm attach 4321                         follow a process that runs already
@@ -97,8 +100,8 @@ Options:
           With --interval: sample quickly during the first quarter of a second all the same
 
       --json[=<FILE>]
-          Write the record as JSON to FILE; without FILE to standard output, and the job's own
-          standard output then goes to standard error
+          Write the record as JSON to FILE. Without FILE it goes to standard output, and the job's
+          own standard output then goes to standard error
 
       --csv <FILE>
           Write one row a process as CSV
@@ -118,9 +121,8 @@ Options:
 
       --output-mode <MODE>
           Give output files these permission bits, an octal number such as 644. Without it only you
-          can read a new file (600), since command lines may hold passwords, and a file of yours
-          that is replaced keeps its bits where no other user may write to its directory. No effect
-          on Windows
+          can read a new file (600), since command lines may hold passwords. A file of yours that is
+          replaced keeps its bits if no other user may write to its directory. No effect on Windows
 
       --save[=<NAME>]
           Keep the record, under NAME if one is given: hwm list shows what is kept, and other verbs
@@ -129,10 +131,14 @@ Options:
   -q, --quiet
           Print no summary
 
+  -v, --verbose
+          Print all figures with their evidence: RSS, PSS, the peaks of processes and groups, and
+          how they were measured
+
       --live[=<TIME>]
-          Show the job's present memory on standard error while it runs: on a terminal one line,
-          redrawn; elsewhere a line every 30 seconds. TIME sets another pace. It stands below what
-          the job writes to the same terminal
+          Show the job's present memory on standard error while it runs. On a terminal it is one
+          line, redrawn; elsewhere a line every 30 seconds. TIME sets another pace. It stands below
+          what the job writes to the same terminal
 
       --top <N>
           List at most N processes and N groups in the summary
@@ -148,22 +154,22 @@ Options:
 
       --group-by <KEY>
           Group processes also by KEY: command, exe, ppid, tree (a process with all its
-          descendants), or cmdline-regex=REGEX, by what REGEX finds in the command line (its first
-          group in parentheses, if it has one). May be given several times. The summary shows these
-          groups; CSV and JSON have those by command, too
+          descendants), or cmdline-regex=REGEX. The last takes what REGEX finds in the command line:
+          its first group in parentheses, if it has one. May be given several times. The summary
+          shows these groups; CSV and JSON have those by command, too
 
       --no-args
-          Leave arguments out of all that is written, for they may hold secrets: the record has the
-          program of the command alone, and processes are called as the kernel calls them (Linux: at
-          most 15 bytes), not by their first argument. The names of programs and the paths of their
-          files stay, and so does what a program calls itself
+          Leave arguments out of all that is written, for they may hold secrets. The record has the
+          program of the command alone. A process has the kernel's name (Linux: at most 15 bytes) in
+          place of its first argument. The names of programs and the paths of their files stay, and
+          so does what a program calls itself
 
       --tree
           Show the job as a tree of processes, each with the peak of all that descends from it (as
           --group-by tree)
 
       --wait
-          Wait also for descendants that outlive the command; without it they are left alone and
+          Wait also for descendants that outlive the command. Without it they are left alone and
           named as still running
 
       --exact
@@ -172,8 +178,10 @@ Options:
           their privileges then
 
       --cgroup
-          Give the job a cgroup of its own and report the kernel's peak of it; without this option
-          it gets one where that costs little (cgroup v2, or as root)
+          Give the job a cgroup of its own and report the kernel's peak of it. Without this option
+          it gets one if that costs little (cgroup v2, or as root). If hwm can make none, it asks
+          systemd for a scope: what the job leaves running there ends with the user's last session,
+          unless the user lingers (loginctl enable-linger)
 
       --no-cgroup
           Give the job no cgroup of its own
@@ -203,16 +211,23 @@ Options:
           Print help (see a summary with '-h')
 
 Limits:
+      --max-memory <SIZE>
+          End the job when its memory exceeds SIZE (8G, 512M: 1024-based; 8GB: 1000-based), each
+          page counted once, however many of its processes share it. 50% is half of the RAM, or of
+          the container's limit. Linux only
+
       --max-total-rss <SIZE>
-          End the job when the sum of its processes' RSS exceeds SIZE (8G, 512M: 1024-based; 8GB:
-          1000-based)
+          End the job when the sum of its processes' RSS exceeds SIZE: a page counts in each process
+          that maps it
 
       --max-per-proc-rss <SIZE>
           End the job when the RSS of one of its processes exceeds SIZE
 
       --max-total-pss <SIZE>
           End the job when the sum of its PSS exceeds SIZE: shared pages count once. PSS is read
-          once the RSS sum is over SIZE, and at moments when no process comes or goes
+          once the RSS sum is over SIZE. A process whose PSS is refused (not dumpable, or a program
+          that you may not read) is held to SIZE by its anonymous memory, each process by itself;
+          --max-total-rss has no such gap
 
       --max-cgroup <SIZE>
           Let the kernel keep the job's cgroup below SIZE (page cache and kernel memory count, too):
@@ -228,8 +243,8 @@ Limits:
           [default: kill]
 
       --grace <TIME>
-          Time between TERM and KILL for a job that is over a limit; one that grows past 1.2 times
-          the limit meanwhile is killed at once
+          Time between TERM and KILL for a job that is over a limit. If it grows past 1.2 times the
+          limit in that time, it is killed at once
           
           [default: 5s]
 
@@ -267,7 +282,7 @@ Repeating:
 Afterwards:
       --post-run-cmd <CMD>
           Call CMD (a line for sh; on Windows for cmd) after each run, with the record's path in
-          `HWM_RECORD`, and the exit code, peaks and others in further variables (see below). If it
+          `HWM_RECORD`. Further variables have the exit code, peaks and others (see below). If it
           fails, hwm prints a warning and changes nothing
 
       --post-run-fail
@@ -298,7 +313,8 @@ run) in their names are filled in. They are checked before the job starts; later
 costs a warning, never the job's exit code.
 
 --post-run-cmd gets these variables (an unknown one is not set): HWM_RECORD, HWM_EXIT_CODE,
-HWM_EXIT_SIGNAL, HWM_RUN, HWM_RUNS, HWM_DURATION_SECONDS, HWM_PROCESSES, HWM_METRIC, HWM_PEAK_BYTES,
+HWM_EXIT_SIGNAL, HWM_RUN, HWM_RUNS, HWM_DURATION_SECONDS, HWM_PROCESSES, HWM_METRIC,
+HWM_PEAK_MEMORY_BYTES, HWM_PEAK_MEMORY_LOWER_BYTES, HWM_PEAK_MEMORY_UPPER_BYTES, HWM_PEAK_BYTES,
 HWM_PEAK_LOWER_BYTES, HWM_PEAK_UPPER_BYTES, HWM_PEAK_RSS_BYTES, HWM_PEAK_PSS_BYTES,
 HWM_PEAK_CGROUP_BYTES, HWM_PEAK_GPU_0_BYTES and so on, HWM_LEAKS, HWM_LIMIT_EXCEEDED. HWM_RECORD is
 the file of --json or --save; without them a temporary one. The measurement is over then: the memory
@@ -309,8 +325,9 @@ exec and exit. It stays until the job is over, even if hwm is killed. Never kill
 job would then fail to start others, and to exit properly. Unless hwm runs as root the job is also
 under no_new_privs: sudo and other setuid programs run without their privileges. A program that
 wants a seccomp listener of its own (a container runtime, another hwm run --exact) is refused one
-with EBUSY. A signal that comes right at an exec may make it fail with EINTR, which execve(2) never
-does otherwise.
+with EBUSY. A tracer in the job that goes by seccomp filters (strace --seccomp-bpf, rr, proot) may
+not see its execs and exits: hwm warns of it, and such a job is to be run without --exact. A signal
+that comes right at an exec may make it fail with EINTR, which execve(2) never does otherwise.
 
 Exit codes: the job's own (with --repeat of the first run that failed), or 128+n when signal n ended
 it; 10 and 11 when a limit on the total, or on a process, ended it; 127 command not found; 126

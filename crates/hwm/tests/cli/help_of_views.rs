@@ -11,10 +11,10 @@ fn help_of_ps() {
         str![[r#"
 List the processes that hold GPU memory, on every vendor's devices.
 
-One row for each process and device: memory on the card (VRAM), system RAM mapped for the GPU (GTT;
-part of it may be in RSS too, so never add them), user and name. An unknown value is shown as ? and
-explained on standard error, where one line always gives the number of processes and whether the
-list is complete.
+One row for each process and device: memory on the card (VRAM), system RAM mapped for the GPU (GTT),
+user and name. Part of the mapped RAM may be in RSS too, so never add them. An unknown value is
+shown as ? and explained on standard error. One line there always gives the number of processes and
+whether the list is complete.
 
 Usage: hwm ps [OPTIONS]
 
@@ -195,8 +195,8 @@ fn help_of_view() {
 Look at a record: in the terminal, or as a page of charts for the browser.
 
 The terminal shows the summary, and draws the memory over time: the total, the largest processes,
-and the groups. The page is one file that needs no network: memory over time by process or group, a
-lane for each process, and a table that follows the moment or the range that is chosen.
+and the groups. The page is one file that needs no network. It has memory over time by process or
+group, a lane for each process, and a table of the chosen moment or range.
 
 Usage: hwm view [OPTIONS] <RECORD> [OTHER]
 
@@ -213,9 +213,8 @@ Options:
 
       --output-mode <MODE>
           Give output files these permission bits, an octal number such as 644. Without it only you
-          can read a new file (600), since command lines may hold passwords, and a file of yours
-          that is replaced keeps its bits where no other user may write to its directory. No effect
-          on Windows
+          can read a new file (600), since command lines may hold passwords. A file of yours that is
+          replaced keeps its bits if no other user may write to its directory. No effect on Windows
 
       --open
           Show the page in the browser; without --html it is a temporary file

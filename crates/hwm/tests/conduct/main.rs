@@ -21,7 +21,7 @@ use std::{
 use default_signals::with_default_signals;
 
 /// A time far longer than any step here takes, so that a failure ends.
-const FAILURE_TIMEOUT: Duration = Duration::from_secs(30);
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Returns `hwm run OPTIONS -- sh -c SCRIPT`.
 fn hwm(options: &[&str], script: &str) -> Command {

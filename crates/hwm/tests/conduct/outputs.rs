@@ -62,7 +62,7 @@ fn a_file_size_limit_is_an_error_where_no_job_runs() {
 }
 
 #[test]
-fn the_file_size_limit_ends_commands_after_the_run_as_without_hwm() {
+fn the_file_size_limit_applies_to_the_hook() {
     let options = ["-q", "--post-run-cmd", "grep SigIgn /proc/self/status"];
     let output = output(&mut hwm(&options, "true"));
     let ignored = String::from_utf8(output.stdout).unwrap();

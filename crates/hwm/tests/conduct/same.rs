@@ -10,7 +10,8 @@ for n in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
     readlink /proc/$$/fd/$n >> "$STATE"
 done
 cat /proc/self/limits >> "$STATE"
-cut -d' ' -f5-8,18,19 /proc/$$/stat >> "$STATE"
+cut -d' ' -f5-8,18,19,40,41 /proc/$$/stat >> "$STATE"
+cat /proc/$$/autogroup >> "$STATE"
 cat /proc/$$/oom_score_adj /proc/$$/timerslack_ns /proc/$$/cgroup >> "$STATE"
 umask >> "$STATE"
 pwd -P >> "$STATE"
@@ -183,6 +184,18 @@ fn open_descriptors() {
             libc::dup2(1, 7);
             libc::dup2(0, 12);
         }
+        Ok(())
+    });
+}
+
+/// As root, hwm raises its own priority for these.
+#[test]
+fn limits_that_are_sampled() {
+    let options = ["-q", "--max-total-rss=1G", "--max-memory=1G"];
+    same(&options, || Ok(()));
+    same(&options, || {
+        // SAFETY: a plain call.
+        unsafe { libc::nice(3) };
         Ok(())
     });
 }

@@ -72,7 +72,7 @@ fn ctrl_c_reaches_the_job_once_and_is_reported() {
     let shown = reader.join().unwrap();
     assert_eq!(status.code(), Some(7), "{shown}");
     assert_eq!(lines(&dir.path().join("caught")), 1, "{shown}");
-    assert!(shown.contains("RSS"), "no report: {shown}");
+    assert!(shown.contains("Peak memory:"), "no report: {shown}");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn term_and_hup_are_forwarded_once_and_reported() {
         child.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
         assert_eq!(status.code(), Some(7), "{name}: {printed}");
         assert_eq!(lines(&dir.path().join("caught")), 1, "{name}: {printed}");
-        assert!(printed.contains("RSS"), "{name}: no report: {printed}");
+        assert!(printed.contains("Peak memory:"), "{name}: no report: {printed}");
         let record = record(&json);
         assert_eq!(record["complete"], true);
         assert_eq!(record["exit"]["code"], 7);

@@ -64,6 +64,18 @@ fn a_peak_that_a_sample_gave_is_an_instant() {
 }
 
 #[test]
+fn the_peak_of_memory_is_marked_beside_it() {
+    let mut record = record();
+    record["peak"]["memory"] = json!({
+        "bytes": 3 * MIB, "lower_bytes": 3 * MIB, "upper_bytes": 4 * MIB, "lower_rigorous": false,
+        "upper_rigorous": false, "certainty": "bounded", "source": "pss", "at_seconds": 1.25, "parts": {},
+    });
+    let trace = trace(&record);
+    let peak = events(&trace, "i").find(|event| event["name"] == "peak memory").expect("marked");
+    assert_eq!((peak["ts"].as_f64(), peak["args"]["bytes"].as_u64()), (Some(1.25e6), Some(3 * MIB)));
+}
+
+#[test]
 fn unknown_is_left_out_and_the_dead_hold_nothing() {
     let trace = trace(&record());
     let make = track(&trace, "make");

@@ -9,7 +9,7 @@ use crate::made::{
 
 const SCHEMA: &str = include_str!("firefox-profile.schema.json");
 
-/// Returns the profile of a record, which keeps to the schema; in each table all columns have its length.
+/// Returns the profile of a record, which keeps to the schema. In each table all columns have its length.
 fn profile(record: &Value) -> Value {
     let text = export(record, "firefox-profiler");
     assert!(!text.contains(['\u{1b}', '\u{202e}']), "a terminal would obey");

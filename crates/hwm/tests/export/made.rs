@@ -16,8 +16,8 @@ pub(crate) const PEAK_BYTES: u64 = 310 * MIB;
 /// A name that would do harm in HTML, on a terminal and in CSV.
 pub(crate) const HOSTILE_COMMAND: &str = "<script>alert(\"1\")</script>\u{1b}[31m,=1+1\u{202e}";
 
-/// Returns a record with cases that formats get wrong: two processes with one pid, a hostile command, unknown figures,
-/// a process that is still running, a device, small processes that are counted together.
+/// Returns a record with cases that formats get wrong: two processes with one pid, a hostile command, unknown figures.
+/// It has a process that is still running, a device, and small processes that are counted together.
 pub(crate) fn record() -> Value {
     let mib = |values: &[Option<u64>]| -> Vec<Option<u64>> {
         values.iter().map(|value| value.map(|mib| mib * MIB)).collect()

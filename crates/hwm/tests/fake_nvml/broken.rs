@@ -34,7 +34,7 @@ fn the_doctor_outlives_it() {
 }
 
 #[test]
-fn a_driver_that_does_not_answer_is_named_as_what_is_waited_for() {
+fn a_silent_driver_is_named() {
     let fake = Fake::new();
     let mut hwm = Command::new(HWM)
         .env("LD_LIBRARY_PATH", fake.0.path())

@@ -58,7 +58,7 @@ fn the_mode_of_another_users_file_is_not_taken_over() {
 }
 
 #[test]
-fn the_mode_of_a_file_that_another_user_can_have_moved_is_not_taken_over() {
+fn a_movable_file_does_not_pass_on_its_mode() {
     let Some(stage) = Stage::set() else { return };
     let home = stage.directory("home", User::Attacker, 0o755);
     for (directory, user) in [("home", User::Root), ("sticky", User::Root), ("sticky", User::Victim)] {
@@ -166,7 +166,7 @@ fn own_links_are_followed() {
 }
 
 #[test]
-fn a_link_that_is_put_there_while_the_job_runs_is_not_followed() {
+fn a_link_made_during_the_job_is_not_followed() {
     let Some(stage) = Stage::set() else { return };
     let target = stage.file("private/target", User::Root, 0o600, "keep");
     for option in outputs(&stage) {
@@ -180,7 +180,7 @@ fn a_link_that_is_put_there_while_the_job_runs_is_not_followed() {
 }
 
 #[test]
-fn a_directory_that_is_swapped_while_the_job_runs_is_not_entered() {
+fn a_directory_swapped_during_the_job_is_not_entered() {
     let Some(stage) = Stage::set() else { return };
     for option in outputs(&stage) {
         let directory = stage.directory("outputs", User::Attacker, 0o755);
@@ -195,7 +195,7 @@ fn a_directory_that_is_swapped_while_the_job_runs_is_not_entered() {
 }
 
 #[test]
-fn what_a_sticky_directory_will_refuse_is_refused_before_the_job() {
+fn a_sticky_refusal_comes_before_the_job() {
     let Some(stage) = Stage::set() else { return };
     stage.file("sticky/taken.json", User::Attacker, 0o666, "{}");
     let args = ["run", "-q", "--json=sticky/taken.json", "--", "touch", "sticky/ran"];

@@ -6,7 +6,7 @@ use std::{fs, process::Command};
 use crate::stage::{Stage, User, chmod};
 
 #[test]
-fn a_named_pipe_of_another_user_in_a_sticky_directory_gets_nothing() {
+fn a_foreign_pipe_in_a_sticky_directory_gets_nothing() {
     let Some(stage) = Stage::set() else { return };
     for user in [User::Root, User::Victim] {
         let name = format!("sticky/pipe{}", user.id());
@@ -59,7 +59,7 @@ fn files_of_the_ci_are_not_those_of_another_user() {
 }
 
 #[test]
-fn a_file_of_another_user_is_not_written_through_where_no_inode_is_left() {
+fn a_foreign_file_survives_a_lack_of_inodes() {
     let Some(stage) = Stage::set() else { return };
     stage.directory("full", User::Root, 0o755);
     // Two inodes: those of the directory and of the file.

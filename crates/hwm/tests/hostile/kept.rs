@@ -57,6 +57,27 @@ fn records_of_another_user_are_listed_and_not_touched() {
     assert!(set.join("1.json").is_file());
 }
 
+/// Its lines are made from the records instead.
+#[test]
+fn an_index_of_another_user_says_nothing() {
+    let Some(stage) = Stage::set() else { return };
+    let home = stage.directory("home", User::Victim, 0o755);
+    let mut hwm = stage.hwm(User::Victim, &["run", "-q", "--save=base", "--", "true"]);
+    assert!(hwm.env("HOME", &home).status().expect("runs").success());
+    // The victim's own list writes the index.
+    let list = |user| {
+        let output = stage.hwm(user, &["list"]).env("HOME", &home).output().expect("runs");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert!(list(User::Victim).contains("true"));
+    let index = home.join(".local/share/highwater/records/index.json");
+    let text = fs::read_to_string(&index).expect("an index").replace("\"true\"", "\"forged\"");
+    fs::write(&index, text).expect("written");
+    assert!(list(User::Victim).contains("forged"), "the index is read");
+    let listed = list(User::Root);
+    assert!(listed.contains("true") && !listed.contains("forged"), "{listed}");
+}
+
 #[test]
 fn a_directory_that_is_swapped_after_the_check_loses_nothing() {
     let Some(stage) = Stage::set() else { return };

@@ -12,7 +12,7 @@ fn run(stage: &Stage, user: User, directory: &str) -> Output {
 }
 
 #[test]
-fn no_record_for_the_command_after_a_run_where_another_user_can_replace_it() {
+fn the_hook_gets_no_record_that_others_can_replace() {
     let Some(stage) = Stage::set() else { return };
     stage.directory("attackers", User::Attacker, 0o755);
     // The sticky bit binds no owner, and the owner of a directory can rename what is in it.
@@ -38,7 +38,7 @@ fn no_record_for_the_command_after_a_run_where_another_user_can_replace_it() {
 }
 
 #[test]
-fn a_record_for_the_command_after_a_run_where_no_other_user_can_replace_it() {
+fn the_hook_gets_a_record_in_a_safe_directory() {
     let Some(stage) = Stage::set() else { return };
     stage.directory("victims", User::Victim, 0o700);
     // Its group is the user's own.

@@ -34,8 +34,19 @@ fn a_job_that_grew_is_one() {
     measure(&place, "base", &["hold", "60", "300"]);
     measure(&place, "new", &["hold", "100", "300"]);
     let text = place.prints(1, &["compare", "base", "new"]);
-    assert!(text.contains("Regression: Peak RSS grew by "), "{text}");
+    assert!(text.contains("Regression: Peak memory grew by "), "{text}");
     place.prints(0, &["compare", "new", "base"]);
+}
+
+/// Eight workers that share 100 MiB have a sum of RSS of 900 MiB, and hold less than one process of 200 MiB.
+#[test]
+fn shared_memory_counts_once() {
+    let place = Place::with(&[]);
+    measure(&place, "shared", &["shared-workers", "cow", "8", "100"]);
+    measure(&place, "alone", &["hold", "200", "300"]);
+    let text = place.prints(1, &["compare", "shared", "alone"]);
+    assert!(text.contains("Regression: Peak memory grew by "), "{text}");
+    place.prints(0, &["compare", "alone", "shared"]);
 }
 
 #[test]

@@ -1,12 +1,6 @@
 //! A real build, beside an independent sampler of 1 ms.
 
-use std::{
-    collections::HashMap,
-    fs, process,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::Duration,
-};
+use std::{collections::HashMap, fs, process, thread, time::Duration};
 
 use crate::{
     run::{Place, User, bounds, kernel_reports_events},
@@ -60,19 +54,14 @@ fn the_reference_lies_in_the_interval() {
     let build: Vec<&str> = build.into_iter().chain([target.to_str().unwrap()]).collect();
     for options in [&["--no-cgroup"][..], &["--no-cgroup", "--exact"]] {
         let _ = fs::remove_dir_all(&target);
-        let stop = AtomicBool::new(false);
         let (run, reference) = thread::scope(|scope| {
-            let sampler = scope.spawn(|| {
-                let mut highest = 0;
-                while !stop.load(Ordering::Relaxed) {
-                    highest = job_rss().max(highest);
-                    thread::sleep(Duration::from_millis(1));
-                }
-                highest
-            });
-            let run = place.run(User::Same, options, &build);
-            stop.store(true, Ordering::Relaxed);
-            (run, sampler.join().unwrap())
+            let runner = scope.spawn(|| place.run(User::Same, options, &build));
+            let mut highest = 0;
+            while !runner.is_finished() {
+                highest = job_rss().max(highest);
+                thread::sleep(Duration::from_millis(1));
+            }
+            (runner.join().unwrap(), highest)
         });
         run.check();
         assert_eq!(run.status.code(), Some(0));
@@ -95,7 +84,7 @@ fn the_reference_lies_in_the_interval() {
         if kernel_reports_events(&run) {
             assert_eq!(run.seen().1, "exact", "{}", run.record["capture"]);
         }
-        // Otherwise the forks of rustc that start the linker (2 ms, up to 250 MiB) have no high-water mark, or the
+        // Otherwise the forks of rustc that start the linker (2 ms, up to 250 MiB) have no high-water mark. Or the
         // moments at which memory was freed are guessed.
         if bounds(&run) {
             // The measured values were 6 to 10 %.

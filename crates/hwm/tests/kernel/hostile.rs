@@ -6,7 +6,7 @@ use crate::run::{Place, User, holds};
 
 /// Every process of the same user may open a pipe of another through `/proc/PID/fd`, for reading and for writing.
 #[test]
-fn output_of_the_job_in_the_memory_keepers_pipe_counts_for_nothing() {
+fn job_output_in_the_notice_pipe_is_ignored() {
     let attack = "
         for fd in /proc/$PPID/fd/*; do
             case ${fd##*/} in 0|1|2) continue;; esac

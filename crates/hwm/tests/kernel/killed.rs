@@ -14,7 +14,7 @@ const JOB_PROCESSES: usize = 40;
 
 /// Returns the number of living memory-keepers of this place's hwm. The files of a zombie hold nothing to read.
 fn living_memory_keepers(place: &Place) -> usize {
-    // Only root may read the link `exe` of a process that is not dumpable; its command line is that of hwm.
+    // Only root may read the link `exe` of a process that is not dumpable. Its command line is that of hwm.
     let hwm = place.path("hwm").into_os_string().into_encoded_bytes();
     let Ok(processes) = fs::read_dir("/proc") else { return 0 };
     processes
@@ -117,5 +117,21 @@ fn a_pipe_behind_hwm_ends_with_hwm() {
             "the memory-keeper left before the daemon"
         );
         until("the memory-keeper has gone with the daemon", || living_memory_keepers(&place) == 0);
+    }
+}
+
+#[test]
+fn a_process_that_was_just_killed_is_not_left_running() {
+    let _turn = turn();
+    let place = Place::new();
+    for user in User::all() {
+        for lineage in ["auto", "sampling"] {
+            // The shell ends before the kernel has freed what it killed.
+            let script = "./workload hold 100 60000 & sleep 0.3; kill -KILL $!";
+            let run = place.run(user, &["--lineage", lineage], &["sh", "-c", script]);
+            assert_eq!(run.number("/capture/processes_still_running"), Some(0), "{user:?}, {lineage}");
+            let left = place.run(user, &["--lineage", lineage], &["sh", "-c", "exec sleep 2 & sleep 0.2"]);
+            assert_eq!(left.number("/capture/processes_still_running"), Some(1), "{user:?}, {lineage}");
+        }
     }
 }

@@ -7,14 +7,17 @@ mod hostile;
 #[path = "../programs/install.rs"]
 mod install;
 mod killed;
+mod peak_memory;
 #[path = "../programs/mod.rs"]
 mod programs;
+mod pss_limit;
 mod refusals;
 mod run;
 mod situations;
 mod storms;
 #[path = "../programs/tiny.rs"]
 mod tiny;
+mod tracer;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::{install::install, programs};
 
 /// A time far longer than any step here takes, so that a failure ends.
-const FAILURE_TIMEOUT: Duration = Duration::from_secs(120);
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(600);
 const ORDINARY_UID: u32 = 65_534;
 
 /// The user that runs hwm.

@@ -47,7 +47,7 @@ fn in_modes(modes: &[&[&str]], command: &[&str], code: i32, judge: impl Fn(&Run,
     }
 }
 
-/// Short ones, so that only the kernel's exit records may name them; the last is that of the other thread.
+/// Short ones, so that only the kernel's exit records may name them. The last is that of the other thread.
 #[test]
 fn a_process_is_called_as_its_first_thread() {
     let script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do {workload} named-thread; done; exit 3";
@@ -172,9 +172,41 @@ fn children_from_before_are_not_the_jobs() {
     }
 }
 
+/// Each orphan of the job becomes a child of hwm, and so does each of an inherited child. Without events it is not known
+/// which is which, and hwm alone can reap either.
+#[test]
+fn orphans_beside_an_inherited_child_are_reaped_when_sampled() {
+    let place = Place::new();
+    // It waits until hwm has no other exited child than the one that it has inherited.
+    let job = r#"
+        exited() { case $(cat /proc/$1/stat 2>/dev/null) in *") Z "*) true;; *) false;; esac; }
+        exited_children() {
+            for pid in $(cat /proc/$PPID/task/*/children); do ! exited $pid || echo $pid; done
+        }
+        until exited $1; do sleep 0.01; done
+        for i in $(seq 200); do (: &); done
+        for i in $(seq 500); do
+            [ "$(exited_children)" != $1 ] || exit 0
+            sleep 0.05
+        done
+        exited_children | wc -l >&2
+        exit 1"#;
+    fs::write(place.path("job"), job).unwrap();
+    let script = format!(
+        "sleep 0.1 & exec {} run -q --no-cgroup --lineage=sampling --json={} -- sh {} $!",
+        place.path("hwm").display(),
+        place.path("record.json").display(),
+        place.path("job").display(),
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let run = Run { status: output.status, record: place.record() };
+    run.check();
+    assert_eq!(run.status.code(), Some(0), "exited children: {}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// The files of a zombie belong to root: a process of another user must have opened them before.
 #[test]
-fn bytes_of_a_process_that_has_just_ended_are_known_to_every_user() {
+fn final_bytes_are_known_to_every_user() {
     let _turn = turn();
     let place = Place::new();
     let (workload, data) = (place.path("workload"), place.path("data"));
@@ -215,7 +247,7 @@ fn few_descriptors() {
 
 #[test]
 fn a_double_forked_daemon_and_the_process_in_the_middle() {
-    let script = "(sh -c 'sleep 0.05; exit 3' &) ; exit 4";
+    let script = "(sh -c 'sleep 20; exit 3' &) ; exit 4";
     each(&["sh", "-c", script], 4, |run, what| {
         if kernel_reports_events(run) {
             // The command, the middle one, the daemon, and what it runs.
@@ -400,7 +432,7 @@ fn a_setuid_program() {
 
 #[test]
 fn a_process_whose_memory_takes_long_to_free_is_one_process() {
-    // perf reports its end some 0.1 s before the memory is gone; it still stands in its parent's list of children.
+    // perf reports its end some 0.1 s before the memory is gone. It still stands in its parent's list of children.
     in_modes(&EVENT_SOURCES, &["sh", "-c", "{workload} hold 1500 10; exit 3"], 3, |run, what| {
         assert_eq!(run.processes().len(), 2, "{what}");
     });

@@ -35,6 +35,10 @@ fn its_variables_agree_with_the_record() {
     let same = |name: &str, value: &Value| assert_eq!(set[name], value.to_string(), "{name}");
     let rss = &record["peak"]["rss"];
     same("HWM_PEAK_BYTES", &rss["bytes"]);
+    let memory = &record["peak"]["memory"];
+    same("HWM_PEAK_MEMORY_BYTES", &memory["bytes"]);
+    same("HWM_PEAK_MEMORY_LOWER_BYTES", &memory["lower_bytes"]);
+    same("HWM_PEAK_MEMORY_UPPER_BYTES", &memory["upper_bytes"]);
     same("HWM_PEAK_RSS_BYTES", &rss["bytes"]);
     same("HWM_PEAK_LOWER_BYTES", &rss["lower_bytes"]);
     same("HWM_PEAK_UPPER_BYTES", &rss["upper_bytes"]);
@@ -43,17 +47,20 @@ fn its_variables_agree_with_the_record() {
     assert_eq!(set["HWM_METRIC"], "rss");
 }
 
+const UNKNOWN: [&str; 5] =
+    ["HWM_LEAKS", "HWM_PEAK_CGROUP_BYTES", "HWM_EXIT_SIGNAL", "HWM_LIMIT_EXCEEDED", "HWM_PEAK_GPU_7_BYTES"];
+
 #[test]
 fn an_unknown_variable_is_not_set_and_not_inherited() {
     let place = Place::new();
     let mut hwm = place.command(&["run", "-q", "--no-cgroup", "--post-run-cmd", "env", "--", "true"]);
-    for name in ["HWM_LEAKS", "HWM_PEAK_CGROUP_BYTES", "HWM_EXIT_SIGNAL", "HWM_LIMIT_EXCEEDED"] {
+    for name in UNKNOWN {
         hwm.env(name, "0");
     }
     let output = hwm.output().expect("runs");
     let stdout = String::from_utf8(output.stdout).expect("text");
     let set = variables(&stdout);
-    for name in ["HWM_LEAKS", "HWM_PEAK_CGROUP_BYTES", "HWM_EXIT_SIGNAL", "HWM_LIMIT_EXCEEDED"] {
+    for name in UNKNOWN {
         assert!(!set.contains_key(name), "{name}: {set:?}");
     }
     // Too short to judge: no leak found means nothing.
@@ -75,7 +82,7 @@ fn how_the_job_ended() {
             .0
     };
     assert_eq!(prints(137, &[], "kill -9 $$"), "137 SIGKILL\n");
-    let ended = prints(10, &["--max-total-rss=1"], "sleep 5");
+    let ended = prints(10, &["--max-total-rss=1B"], "sleep 5");
     assert!(ended.starts_with("10 SIG") && ended.ends_with(" total_rss\n"), "{ended}");
 }
 

@@ -5,8 +5,8 @@ use crate::run::Run;
 const MIB: u64 = 1 << 20;
 
 /// The distance, for each process alive at the peak, by which the truth may lie outside the interval. The kernel's
-/// marks read low by up to 212 KiB (counters batched per CPU). The truth's own base misses the pages of code that a
-/// process first ran after its page tables were walked (64 KiB a fault, mm/memory.c, `do_fault_around`).
+/// marks read low by up to 212 KiB (counters batched per CPU). The truth's own base misses pages of code that were
+/// first run after the walk of the page tables (64 KiB a fault, mm/memory.c, `do_fault_around`).
 const SLACK_BYTES_PER_PROCESS: u64 = 256 << 10;
 
 /// One situation of the table.
@@ -98,7 +98,7 @@ impl Row {
             let (truth, slack) = (run.truth.rss, self.processes * SLACK_BYTES_PER_PROCESS);
             demand(lower <= bytes && bytes <= upper, "the estimate lies outside its interval");
             // Between fork and exec a child shares all pages of its parent. docs/peak-of-a-job.md explains the RSS sum
-            // there; no truth of it is demanded.
+            // there. No truth of it is demanded.
             let meant = self.figure != TruthFigure::Pss { and_total: false };
             demand(!meant || lower <= truth + slack, "the truth lies below the interval");
             demand(!meant || truth <= upper + slack, "the truth lies above the interval");

@@ -39,7 +39,7 @@ impl Other {
     fn reaches(&self, bytes: u64) {
         for _ in 0..600 {
             let memory = ProcessMemory::of(self.0.id()).expect("it lives");
-            if memory.working_set_bytes.is_ok_and(|held| held > bytes) {
+            if memory.working_set_bytes.is_ok_and(|size| size > bytes) {
                 return;
             }
             sleep(Duration::from_millis(50));
@@ -191,5 +191,9 @@ fn a_process_that_cannot_be_attached_to_is_reported() {
     ended.0.wait().expect("it ends");
     refused(&ended.pid(), "it has exited");
     let limited = hwm(&["attach", &std::process::id().to_string(), "--max-total-pss=1G"]);
-    assert!(text(&limited.stderr).contains("proportional set size"), "{}", text(&limited.stderr));
+    assert!(
+        text(&limited.stderr).contains("counts shared memory in each process"),
+        "{}",
+        text(&limited.stderr)
+    );
 }

@@ -34,14 +34,14 @@ fn rows(listing: &Value, pid: u64) -> Vec<Value> {
 #[ignore = "needs the fakes in System32"]
 fn drivers_nvml() {
     let listing = ps("normal");
-    let row = &rows(&listing, 4242)[0];
+    let row = &rows(&listing, 4_184_242)[0];
     assert_eq!(
         (row["vram_bytes"].as_u64(), &row["vram_certainty"]),
         (Some(2 * GIB), &"exact".into()),
         "{row}"
     );
     let listing = ps("not_available");
-    let row = &rows(&listing, 4242)[0];
+    let row = &rows(&listing, 4_184_242)[0];
     assert!(row["vram_bytes"].is_null(), "what NVML does not know is not 0: {row}");
 }
 
@@ -90,10 +90,10 @@ fn program_is_not_the_library() {
 #[ignore = "needs the fakes in System32"]
 fn program_nvidia_smi() {
     let listing = ps("normal");
-    let row = &rows(&listing, 4242)[0];
+    let row = &rows(&listing, 4_184_242)[0];
     // The figure is in whole MiB, rounded in an undocumented way.
     let bytes = row["vram_bytes"].as_u64().expect("bounds");
     assert!(bytes.abs_diff(2 * GIB) <= 1 << 20 && row["vram_certainty"] != "exact", "{row}");
-    let row = &rows(&listing, 4300)[0];
+    let row = &rows(&listing, 4_184_300)[0];
     assert!(row["vram_bytes"].is_null(), "{row}");
 }

@@ -1,5 +1,5 @@
-//! `hwm.exe` on real processes, run on Windows or under Wine. Wine keeps no peak of a Job Object and none of a process that
-//! has ended, and counts no private bytes: what it shows as 0 must come out as unknown.
+//! `hwm.exe` on real processes, run on Windows or under Wine. Wine keeps no peak of a Job Object and none of a process
+//! that has ended, and counts no private bytes. What it shows as 0 must come out as unknown.
 #![cfg(windows)]
 
 mod attach;

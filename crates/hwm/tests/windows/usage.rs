@@ -18,7 +18,7 @@ fn of_a_child_and_of_the_command() {
     let rows: Vec<_> = record.processes.iter().filter_map(|process| process.usage).collect();
     assert_eq!(rows.len(), 2);
     if let Some(cpu) = record.usage.cpu {
-        // The clock by which it is charged ticks 64 times a second; the machine may have been busy with others.
+        // The clock by which it is charged ticks 64 times a second. The machine may have been busy with others.
         let of = |cpu: highwater::record::CpuTime| cpu.user_seconds + cpu.system_seconds;
         assert!((0.1..3.0).contains(&of(cpu)), "{cpu:?}");
         assert_eq!((cpu.source, cpu.certainty), (UsageSource::JobObject, Certainty::Exact), "{cpu:?}");

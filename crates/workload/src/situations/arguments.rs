@@ -103,7 +103,7 @@ fn replace_arguments(size: usize) -> io::Result<()> {
 
 /// Runs this many programs of 1 MiB at a time, each under a different name of `length` bytes.
 pub(crate) fn long_names(count: usize, length: usize, time: Duration) {
-    let program = env::current_exe().expect("our own path");
+    let program = env::current_exe().expect("the path of this program");
     let start = |number: usize| {
         let name = format!("{number}-{}", "n".repeat(length));
         let hold = ["hold".to_owned(), "1".to_owned(), time.as_millis().to_string()];
@@ -111,6 +111,6 @@ pub(crate) fn long_names(count: usize, length: usize, time: Duration) {
     };
     let children: Vec<_> = (0..count).map(start).collect();
     for mut child in children {
-        child.wait().expect("ours");
+        child.wait().expect("a child of this process");
     }
 }

@@ -40,21 +40,21 @@ const PIECE_BYTES: usize = 128 << 10;
 
 /// Follows the course up to `size`, for `time`.
 pub(crate) fn follow(course: Course, size: usize, time: Duration) {
-    let mut held: Vec<Block> = Vec::with_capacity(size / PIECE_BYTES + 1);
+    let mut blocks: Vec<Block> = Vec::with_capacity(size / PIECE_BYTES + 1);
     let begun = Instant::now();
     meter::settle();
     loop {
         let part = begun.elapsed().as_secs_f64() / time.as_secs_f64();
         if part >= 1.0 {
             // The memory stays mapped, as in most programs that exit: the kernel frees it at once.
-            std::mem::forget(held);
+            std::mem::forget(blocks);
             return;
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let pieces = (size as f64 * course(part)) as usize / PIECE_BYTES;
-        held.truncate(pieces);
-        while held.len() < pieces {
-            held.push(Block::new(PIECE_BYTES));
+        blocks.truncate(pieces);
+        while blocks.len() < pieces {
+            blocks.push(Block::new(PIECE_BYTES));
         }
         sleep(ms(10));
     }

@@ -15,7 +15,7 @@ pub(crate) fn exec(size: usize, then: usize) {
     meter::settle();
     meter::write();
     sleep(ms(300));
-    let error = Command::new(env::current_exe().expect("our own path"))
+    let error = Command::new(env::current_exe().expect("the path of this program"))
         .args(["hold", &then.to_string(), "500"])
         .env_remove("WORKLOAD_TRUTH")
         .exec();
@@ -43,7 +43,7 @@ pub(crate) fn fork_exec(size: usize, times: usize, program: &str) {
             exit_now(127);
         }
         wait(child);
-        meter::buried(mine);
+        meter::take_back(mine);
     }
     drop(block);
 }

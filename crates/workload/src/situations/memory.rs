@@ -1,5 +1,7 @@
 //! Memory of exactly known size.
 
+use std::{fs::File, os::fd::AsRawFd};
+
 use super::{
     meter,
     own_pages::{PAGE, map_pages},
@@ -35,6 +37,29 @@ impl Block {
         Self::map(size, libc::MAP_SHARED)
     }
 
+    /// Maps `size` bytes of `file`, which become as long, as [`shared`](Self::shared) does.
+    pub(crate) fn of_file(file: &File, size: usize) -> Self {
+        file.set_len(size as u64).expect("a file of that length");
+        Self { start: map_file(file, size, libc::PROT_READ | libc::PROT_WRITE), size }
+    }
+
+    /// Maps a whole file that others may map too, and reads each page of it.
+    pub(crate) fn reading(file: &File) -> Self {
+        let size = usize::try_from(file.metadata().expect("its length").len()).expect("it fits");
+        let block = Self { start: map_file(file, size, libc::PROT_READ), size };
+        for offset in (0..size).step_by(PAGE) {
+            // SAFETY: offset < size, inside the mapping.
+            unsafe { block.start.add(offset).read_volatile() };
+        }
+        meter::grew(size);
+        block
+    }
+
+    /// Writes each page anew: a child that shares it keeps the old one.
+    pub(crate) fn rewrite(&self) {
+        self.write_pages();
+    }
+
     fn map(size: usize, sharing: libc::c_int) -> Self {
         let start = map_pages(size, sharing);
         // A huge page would make 4 KiB touched read as 2 MiB. Kernels without huge pages return EINVAL, which
@@ -61,6 +86,14 @@ impl Block {
             unsafe { self.start.add(offset).write_volatile(1) };
         }
     }
+}
+
+fn map_file(file: &File, size: usize, protection: libc::c_int) -> *mut u8 {
+    // SAFETY: this is a fresh mapping of an open file; no existing memory is touched.
+    let start =
+        unsafe { libc::mmap(std::ptr::null_mut(), size, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+    assert!(start != libc::MAP_FAILED, "mmap of {size} bytes: {}", std::io::Error::last_os_error());
+    start.cast()
 }
 
 impl Drop for Block {

@@ -1,7 +1,7 @@
 //! The truth: the sum of all memory of a workload's processes, and its peak.
 //!
-//! Each process adds what it built (sizes known by construction) and its own base (code, libc, stack: found
-//! by walking its page tables) to one shared counter, and subtracts it again. The peak of that counter is the
+//! Each process adds its memory to one shared counter, and subtracts it again. Sizes of what it built are known by
+//! construction. Its own base (code, libc, stack) is found by walking its page tables. The peak of that counter is the
 //! true peak of the job's RSS sum, whatever the scheduler does.
 
 use std::{
@@ -34,6 +34,9 @@ static TRUTH_FILE: OnceLock<Option<std::ffi::OsString>> = OnceLock::new();
 /// Makes the meter; this process is its first.
 pub(crate) fn start() {
     TRUTH_FILE.get_or_init(|| env::var_os("WORKLOAD_TRUTH"));
+    // A huge page in a stack or a heap would be part of a base that nothing touched (PR_SET_THP_DISABLE(2const)).
+    // SAFETY: a plain call; a kernel without huge pages refuses it, which does no harm.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
     METER.store(shared_page().cast(), SeqCst);
     settle();
 }
@@ -105,7 +108,7 @@ pub(crate) fn lend(bytes: usize) {
 }
 
 /// Subtracts the memory of a process that could not do it itself.
-pub(crate) fn buried(bytes: usize) {
+pub(crate) fn take_back(bytes: usize) {
     take(bytes);
 }
 

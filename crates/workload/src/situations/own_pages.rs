@@ -36,8 +36,7 @@ impl PageWalk {
     pub(crate) fn now() -> Self {
         let mut text = [0_u8; 2048];
         let mut length = 0;
-        // SAFETY: the name is a C string, and the descriptor lives until the end of this block; reads stay in
-        // `text`.
+        // SAFETY: the name is a C string, and the descriptor lives until the end of this block. Reads stay in `text`.
         unsafe {
             let fd = libc::open(c"/proc/self/smaps_rollup".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
             assert!(fd >= 0, "smaps_rollup: {}", std::io::Error::last_os_error());

@@ -12,7 +12,7 @@ pub(crate) fn sleep(time: Duration) {
     thread::sleep(time);
 }
 
-/// Forks a child that runs `body` and exits with 0; it is on the meter from its first line to its last.
+/// Forks a child that runs `body` and exits with 0. It is on the meter from its first line to its last.
 pub(crate) fn fork(body: impl FnOnce()) -> libc::pid_t {
     fork_with(0, body)
 }

@@ -6,6 +6,7 @@ use std::{
     process::Command,
     sync::{Arc, Barrier},
     thread,
+    time::Duration,
 };
 
 use super::{
@@ -66,8 +67,8 @@ pub(crate) fn named_otherwise() {
     together.wait();
 }
 
-/// Exits the main thread as `pthread_exit` does; 100 ms later the others grow, and stay for 1 s.
-pub(crate) fn leaderless(count: usize, size: usize) -> ! {
+/// Exits the main thread as `pthread_exit` does; 100 ms later the others grow, and stay for `time`.
+pub(crate) fn leaderless(count: usize, size: usize, time: Duration) -> ! {
     let together = Arc::new(Barrier::new(count));
     for _ in 0..count {
         let together = Arc::clone(&together);
@@ -75,7 +76,7 @@ pub(crate) fn leaderless(count: usize, size: usize) -> ! {
             sleep(ms(100));
             let block = Block::new(size);
             together.wait();
-            sleep(ms(1000));
+            sleep(time);
             if together.wait().is_leader() {
                 drop(block);
                 meter::write();

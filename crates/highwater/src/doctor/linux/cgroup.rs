@@ -3,9 +3,9 @@
 use crate::{Roots, doctor::MechanismState, job::JobGroup};
 
 pub(super) fn examine(roots: &Roots) -> MechanismState {
-    const REMEDY: &str =
-        "run under a delegated group: systemd-run --user --scope -p Delegate=yes hwm run ...";
-    let made = JobGroup::make(roots).and_then(|group| {
+    const REMEDY: &str = "let hwm ask systemd for a scope: hwm run --cgroup ..., or run under a delegated group: \
+        systemd-run --user --scope -p Delegate=yes hwm run ...";
+    let made = JobGroup::make(roots, None).and_then(|group| {
         let parent = group.path().parent().unwrap_or(group.path()).display().to_string();
         group.remove().map(|()| parent).map_err(|error| format!("the group cannot be removed again: {error}"))
     });

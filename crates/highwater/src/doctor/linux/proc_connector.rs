@@ -5,8 +5,8 @@ use std::io;
 use crate::{Roots, doctor::MechanismState, job::Connector};
 
 pub(super) fn examine(_: &Roots) -> MechanismState {
-    let why = match Connector::listen() {
-        Ok(_) => return MechanismState::works(),
+    let why = match Connector::probe() {
+        Ok(()) => return MechanismState::works(),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => "the kernel sends no events here".to_owned(),
         Err(error) => format!("PROC_CN_MCAST_LISTEN: {error}"),
     };

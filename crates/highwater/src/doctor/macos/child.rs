@@ -22,7 +22,7 @@ const CHILD_EVENTS_TIMEOUT: Duration = Duration::from_secs(5);
 const CHILD_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 struct Tried {
-    told: Vec<KqueueReport>,
+    reports: Vec<KqueueReport>,
     /// Its unique ids, read while it lived.
     ids: Result<UniqueIds, Unavailable>,
     /// Its usage, read after its exit and before it was reaped.
@@ -32,7 +32,7 @@ struct Tried {
 fn tried() -> io::Result<Tried> {
     let queue = Queue::new()?;
     // The shell waits until its input is closed.
-    let script = format!("read held; /usr/bin/true; exit {CHILD_EXIT_CODE}");
+    let script = format!("read line; /usr/bin/true; exit {CHILD_EXIT_CODE}");
     let mut child = Command::new("/bin/sh")
         .args(["-c", &script])
         .stdin(Stdio::piped())
@@ -43,14 +43,14 @@ fn tried() -> io::Result<Tried> {
     let ids = calls::unique_ids(pid).map_err(|error| why(&error));
     let watched = queue.watch(pid, MemberId(0));
     drop(child.stdin.take());
-    let mut told = Vec::new();
+    let mut reports = Vec::new();
     let mut remains = calls::rusage(pid).map_err(|error| why(&error));
     while began.elapsed() < CHILD_EVENTS_TIMEOUT {
-        told.extend(queue.drain());
+        reports.extend(queue.drain());
         remains = calls::rusage(pid).map_err(|error| why(&error));
-        let is_told = told.iter().any(|told: &KqueueReport| told.ended) || watched.is_err();
+        let is_reported = reports.iter().any(|report: &KqueueReport| report.ended) || watched.is_err();
         let has_ended = remains.as_ref().map_or(true, |usage| usage.has_ended);
-        if is_told && has_ended {
+        if is_reported && has_ended {
             break;
         }
         // The exit event may never come, so the state is checked, too.
@@ -60,7 +60,7 @@ fn tried() -> io::Result<Tried> {
     let _ = child.kill();
     child.wait()?;
     watched?;
-    Ok(Tried { told, ids, remains })
+    Ok(Tried { reports, ids, remains })
 }
 
 fn of(judge: impl FnOnce(&Tried) -> MechanismState) -> MechanismState {
@@ -70,15 +70,15 @@ fn of(judge: impl FnOnce(&Tried) -> MechanismState) -> MechanismState {
     }
 }
 
-pub(super) fn news(_: &Roots) -> MechanismState {
+pub(super) fn fork_and_exit(_: &Roots) -> MechanismState {
     of(|tried| {
-        let has = |what: fn(&KqueueReport) -> bool| tried.told.iter().any(what);
-        verdict::news(has(|told| told.forked), has(|told| told.ended))
+        let has = |what: fn(&KqueueReport) -> bool| tried.reports.iter().any(what);
+        verdict::fork_and_exit(has(|report| report.forked), has(|report| report.ended))
     })
 }
 
 pub(super) fn exit(_: &Roots) -> MechanismState {
-    of(|tried| verdict::exit(tried.told.iter().find_map(|told| told.exit)))
+    of(|tried| verdict::exit(tried.reports.iter().find_map(|report| report.exit)))
 }
 
 pub(super) fn remains(_: &Roots) -> MechanismState {

@@ -70,7 +70,7 @@ pub(super) fn parents(own: Result<u64, Unavailable>, made_by: Result<u64, Unavai
 }
 
 /// Judges whether a child's fork and exit were reported.
-pub(super) fn news(forked: bool, ended: bool) -> MechanismState {
+pub(super) fn fork_and_exit(forked: bool, ended: bool) -> MechanismState {
     match (forked, ended) {
         (true, true) => MechanismState::works(),
         (false, true) => MechanismState::missing("no NOTE_FORK event came for a child that forked"),
@@ -79,8 +79,8 @@ pub(super) fn news(forked: bool, ended: bool) -> MechanismState {
     }
 }
 
-pub(super) fn exit(told: Option<ProcessExit>) -> MechanismState {
-    match told {
+pub(super) fn exit(reported: Option<ProcessExit>) -> MechanismState {
+    match reported {
         Some(ProcessExit { code: Some(CHILD_EXIT_CODE), .. }) => MechanismState::works(),
         Some(ProcessExit { code, signal }) => MechanismState::missing(format!(
             "NOTE_EXITSTATUS of a child that ended with {CHILD_EXIT_CODE} says code {code:?}, signal {signal:?}"
@@ -118,6 +118,7 @@ pub(super) fn statistics(devices: usize, known: usize) -> MechanismState {
     }
 }
 
+#[cfg(any(test, feature = "metal"))]
 pub(super) fn ledger(balance: Result<i64, Unavailable>) -> MechanismState {
     match balance {
         Ok(0..) => MechanismState::works(),
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_is_ours_and_says_so() {
+    fn a_child_reports_its_parent() {
         assert!(works(&parents(Ok(41), Ok(41))));
         assert!(missing(parents(Ok(41), Ok(1))).0.contains("reports 1 as its parent"));
         missing(parents(Ok(0), Ok(0)));
@@ -183,12 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn each_piece_of_news_counts_by_itself() {
-        assert!(works(&news(true, true)));
+    fn each_event_counts_by_itself() {
+        assert!(works(&fork_and_exit(true, true)));
         for (forked, ended, why) in [(false, true, "NOTE_FORK"), (true, false, "NOTE_EXIT")] {
-            assert!(missing(news(forked, ended)).0.contains(why));
+            assert!(missing(fork_and_exit(forked, ended)).0.contains(why));
         }
-        missing(news(false, false));
+        missing(fork_and_exit(false, false));
         let ended = |code, signal| Some(ProcessExit { code, signal });
         assert!(works(&exit(ended(Some(CHILD_EXIT_CODE), None))));
         assert!(missing(exit(ended(Some(0), None))).0.contains("Some(0)"), "a shifted status");
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_gpu_tells() {
+    fn gpu_figures() {
         assert!(works(&statistics(1, 1)) && works(&statistics(2, 1)));
         missing(statistics(0, 0));
         assert!(missing(statistics(1, 0)).1.unwrap().contains("ioreg"));

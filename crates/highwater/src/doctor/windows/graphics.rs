@@ -17,7 +17,7 @@ pub(super) fn dxgi(_: &Roots) -> MechanismState {
 /// Tries the library alone: if it fails, devices that `nvidia-smi` reports are among the GPU devices.
 #[cfg(any(feature = "nvml", feature = "nvidia-smi-fallback"))]
 pub(super) fn nvml(_: &Roots) -> MechanismState {
-    named(crate::gpu::told_by_nvml(), "it reports no device")
+    named(crate::gpu::nvml_devices(), "it reports no device")
         .or("install NVIDIA's driver, if there is such a card")
 }
 
@@ -28,8 +28,8 @@ pub(super) fn nvml(_: &Roots) -> MechanismState {
 
 /// Reports the devices' names, or the failure.
 #[allow(dead_code)] // Each source can be compiled out.
-fn named(told: Result<Vec<Device>, Unavailable>, nothing: &str) -> MechanismState {
-    match told {
+fn named(found: Result<Vec<Device>, Unavailable>, nothing: &str) -> MechanismState {
+    match found {
         Ok(devices) if devices.is_empty() => MechanismState::missing(nothing),
         Ok(devices) => {
             MechanismState::works_with(devices.iter().map(Device::label).collect::<Vec<_>>().join(", "))

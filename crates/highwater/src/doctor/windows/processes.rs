@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_that_nobody_may_open_are_no_fault() {
+    fn a_few_unreadable_processes_are_no_fault() {
         assert_eq!(of_others(200, 0), MechanismState::works_with("all of 200"));
         assert_eq!(of_others(196, 4), MechanismState::works_with("196 of 200 could be opened"));
         assert!(

@@ -107,11 +107,11 @@ impl DrmClient {
         ];
         let (name, unit, field) =
             keys.iter().find_map(|(prefix, unit, field)| Some((key.strip_prefix(*prefix)?, unit, field)))?;
-        let told = number_with_unit(value).filter(|(_, found)| found == unit);
-        let (Some((told, _)), Some(engine)) = (told, entry(&mut self.engines, name)) else {
+        let amount = number_with_unit(value).filter(|(_, found)| found == unit);
+        let (Some((amount, _)), Some(engine)) = (amount, entry(&mut self.engines, name)) else {
             return Some(false);
         };
-        raise(field(engine), told);
+        raise(field(engine), amount);
         Some(true)
     }
 

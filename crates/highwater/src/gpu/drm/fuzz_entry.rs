@@ -14,7 +14,7 @@ pub(crate) fn parse(text: &[u8]) {
         let (first, second) = match Holding::of(&client, driver) {
             Holding::Card { card, system } => (card, system),
             Holding::Unified(amount) => (Some(amount), None),
-            Holding::Untold => (None, None),
+            Holding::Unreported => (None, None),
         };
         for Amount { bytes, private, .. } in [first, second].into_iter().flatten() {
             assert!(private <= bytes, "{private} of {bytes} are private");

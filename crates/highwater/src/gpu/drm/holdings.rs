@@ -12,9 +12,9 @@ use crate::{
 /// Returns the memory of `pid` on `device` through `clients`, each of which is listed once. `Err` in place of
 /// a client means that its text could not be read or has no amount, so its memory is unknown.
 pub(super) fn usage(pid: u32, device: &Device, clients: &[Result<DrmClient, Unavailable>]) -> GpuUsage {
-    let told = |client: &DrmClient| Holding::of(client, device.driver.as_deref());
+    let reported = |client: &DrmClient| Holding::of(client, device.driver.as_deref());
     let holdings: Vec<Holding> =
-        clients.iter().map(|client| client.as_ref().map_or(Holding::Untold, told)).collect();
+        clients.iter().map(|client| client.as_ref().map_or(Holding::Unreported, reported)).collect();
     // Two texts without a client id may describe one client.
     let anonymous = clients.iter().flatten().filter(|client| client.id.is_none()).count() > 0;
     let sum_up = |pool, of: fn(&Holding) -> Option<Amount>| {

@@ -20,14 +20,14 @@ pub(super) struct KfdMemory {
 }
 
 /// Returns whether the pids of `roots` are the host's, which are the only ones that KFD uses.
-pub(super) fn has_our_pids(roots: &Roots) -> bool {
+pub(super) fn has_host_pids(roots: &Roots) -> bool {
     // A recorded tree may have no `self`; it was recorded as a whole.
     std::fs::read_link(roots.proc.join("self/ns/pid"))
         .map_or(!roots.is_this_machine(), |namespace| namespace == Path::new(INITIAL_PID_NAMESPACE))
 }
 
 /// Returns all that KFD reports of devices among `cards`; nothing if there is no KFD.
-pub(super) fn held(roots: &Roots, cards: &[Card]) -> Vec<KfdMemory> {
+pub(super) fn memory(roots: &Roots, cards: &[Card]) -> Vec<KfdMemory> {
     let kfd = roots.sys.join("class/kfd/kfd");
     let processes = kfd.join("proc");
     let pids: Vec<u32> =
@@ -36,16 +36,16 @@ pub(super) fn held(roots: &Roots, cards: &[Card]) -> Vec<KfdMemory> {
         return Vec::new();
     }
     let gpus = gpus(&kfd.join("topology/nodes"), cards);
-    let mut held = Vec::<KfdMemory>::new();
+    let mut rows = Vec::<KfdMemory>::new();
     for pid in pids {
         let process = processes.join(pid.to_string());
         for &(gpu, card) in &gpus {
             // The process has ended, or does not use this device.
             let Ok(bytes) = sysfs::number(&process.join(format!("vram_{gpu}"))) else { continue };
-            held.push(KfdMemory { pid, card, gpu, bytes });
+            rows.push(KfdMemory { pid, card, gpu, bytes });
         }
     }
-    held
+    rows
 }
 
 /// Returns KFD's numbers of the cards.

@@ -1,6 +1,5 @@
-//! Memory of a whole device from the query ioctls of i915 and xe (`i915_drm.h` and `xe_drm.h` of
-//! include/uapi/drm). The device node is opened for the moment of the query; while it is open, this process
-//! is a client itself.
+//! Memory of a whole device from the query ioctls of i915 and xe (`i915_drm.h` and `xe_drm.h` of include/uapi/drm). The
+//! device node is opened for the moment of the query. While it is open, this process is a client itself.
 //!
 //! Opening needs the group `render`. Without `CAP_PERFMON` both drivers answer as if nothing were used: i915
 //! reports all memory free, xe reports 0 used. Neither is taken for a figure. xe wakes the device to answer.
@@ -134,8 +133,8 @@ fn ask_i915(fd: impl AsFd) -> Result<Vec<u8>, Errno> {
             data_ptr: if answer.is_empty() { 0 } else { answer.as_mut_ptr() as u64 },
         };
         let mut query = I915Query { num_items: 1, flags: 0, items_ptr: (&raw mut item) as u64 };
-        // SAFETY: the call reads and writes one `drm_i915_query`, the one item that it points to, and, where that has
-        // a length, as many bytes of `answer`, which is that long. All live beyond the call.
+        // SAFETY: the call reads and writes one `drm_i915_query` and the one item that it points to. If that has a
+        // length, the call writes as many bytes of `answer`, which is that long. All live beyond the call.
         unsafe { ioctl(&fd, Updater::<QUERY, I915Query>::new(&mut query)) }?;
         // A negative length is the item's error: the query is unknown.
         let length = usize::try_from(item.length).map_err(|_| Errno::INVAL)?;
@@ -247,10 +246,10 @@ mod tests {
 
     #[test]
     fn i915_with_and_without_the_right() {
-        let told =
+        let sizes =
             parse(Driver::I915, &answer(16, &[(0, 64 * GIB, 64 * GIB), (1, 16 * GIB, 10 * GIB)])).unwrap();
-        assert_eq!(told.card, Some(Size { total: 16 * GIB, used: Some(6 * GIB) }));
-        assert_eq!(told.system, Some(Size { total: 64 * GIB, used: None }));
+        assert_eq!(sizes.card, Some(Size { total: 16 * GIB, used: Some(6 * GIB) }));
+        assert_eq!(sizes.system, Some(Size { total: 64 * GIB, used: None }));
         let hidden = parse(Driver::I915, &answer(16, &[(1, 16 * GIB, 16 * GIB)])).unwrap();
         assert_eq!(hidden.card, Some(Size { total: 16 * GIB, used: None }));
         let integrated = parse(Driver::I915, &answer(16, &[(0, 64 * GIB, 64 * GIB)])).unwrap();
@@ -259,10 +258,10 @@ mod tests {
 
     #[test]
     fn xe_adds_its_tiles() {
-        let told =
+        let sizes =
             parse(Driver::Xe, &answer(8, &[(0, 9, 4), (1, 16 * GIB, GIB), (1, 16 * GIB, 2 * GIB)])).unwrap();
-        assert_eq!(told.card, Some(Size { total: 32 * GIB, used: Some(3 * GIB) }));
-        assert_eq!(told.system, Some(Size { total: 9, used: Some(4) }));
+        assert_eq!(sizes.card, Some(Size { total: 32 * GIB, used: Some(3 * GIB) }));
+        assert_eq!(sizes.system, Some(Size { total: 9, used: Some(4) }));
         let hidden = parse(Driver::Xe, &answer(8, &[(1, 16 * GIB, 0), (1, 16 * GIB, 2 * GIB)])).unwrap();
         assert_eq!(hidden.card, Some(Size { total: 32 * GIB, used: None }));
     }

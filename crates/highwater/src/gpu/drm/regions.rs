@@ -102,7 +102,7 @@ pub(super) enum Holding {
     /// On a device that uses the system's RAM.
     Unified(Amount),
     /// The driver reports no memory.
-    Untold,
+    Unreported,
 }
 
 impl Holding {
@@ -122,7 +122,8 @@ impl Holding {
             let card = amount(&in_place(&[RegionPlace::Card, RegionPlace::CarveOut]));
             return Self::Card { card, system: amount(&in_place(&[RegionPlace::System])) };
         }
-        amount(&in_place(&[RegionPlace::System, RegionPlace::CarveOut])).map_or(Self::Untold, Self::Unified)
+        amount(&in_place(&[RegionPlace::System, RegionPlace::CarveOut]))
+            .map_or(Self::Unreported, Self::Unified)
     }
 }
 
@@ -181,15 +182,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_told_to_be_resident_is_allocated() {
-        let told = Region { total: Some(10), resident: Some(4), shared: Some(1), ..Region::default() };
-        let untold = Region { total: Some(10), ..Region::default() };
+    fn without_a_resident_figure_it_is_allocated() {
+        let reported = Region { total: Some(10), resident: Some(4), shared: Some(1), ..Region::default() };
+        let unreported = Region { total: Some(10), ..Region::default() };
         let empty = Region { total: Some(0), ..Region::default() };
         let amount = |regions: &[Region]| super::amount(&regions.iter());
         let expected = |bytes, private, kind| Some(Amount { bytes, private, kind });
-        assert_eq!(amount(&[told]), expected(4, 3, AmountKind::Resident));
-        assert_eq!(amount(&[told, empty]), expected(4, 3, AmountKind::Resident));
-        assert_eq!(amount(&[told, untold]), expected(20, 9, AmountKind::Allocated));
+        assert_eq!(amount(&[reported]), expected(4, 3, AmountKind::Resident));
+        assert_eq!(amount(&[reported, empty]), expected(4, 3, AmountKind::Resident));
+        assert_eq!(amount(&[reported, unreported]), expected(20, 9, AmountKind::Allocated));
         assert_eq!(amount(&[empty]), expected(0, 0, AmountKind::Allocated));
         assert_eq!(amount(&[]), None);
         assert_eq!(amount(&[Region { shared: Some(3), ..Region::default() }]), None);

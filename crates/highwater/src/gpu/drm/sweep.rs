@@ -1,8 +1,8 @@
 //! One walk over `/proc/PID/fd` finds the clients of all drivers.
 //!
-//! The link of a descriptor says what it is (`/dev/dri/renderD128`). No file is opened by its name, so a tree
-//! that was recorded elsewhere reads the same. fdinfo is read only for descriptors of listed devices: it
-//! costs the driver work and may wake the device. Nothing is stored for other descriptors and processes.
+//! The link of a descriptor says what it is (`/dev/dri/renderD128`). No file is opened by its name, so a tree that was
+//! recorded elsewhere reads the same. `fdinfo` is read only for descriptors of listed devices: it costs the driver work
+//! and may wake the device. Nothing is stored for other descriptors and processes.
 
 use std::mem::MaybeUninit;
 
@@ -136,9 +136,8 @@ impl<'a> Walk<'a> {
         found: &mut Vec<FoundClients>,
     ) -> Result<usize, Errno> {
         let task = format!("{pid}/task");
-        // The links are `.`, `..` and one for each thread (`proc_task_getattr` in fs/proc/base.c); file
-        // systems that do not count say 1. Most processes without a descriptor are kernel threads, and
-        // single.
+        // The links are `.`, `..` and one for each thread (`proc_task_getattr` in fs/proc/base.c). File systems that do
+        // not count say 1. Most processes without a descriptor are kernel threads, and single.
         match statat(proc, &task, AtFlags::empty()).map(|stat| stat.st_nlink) {
             Ok(2 | 3) | Err(_) => return Ok(0),
             Ok(_) => {}
@@ -219,10 +218,10 @@ impl<'a> Walk<'a> {
     /// have another name.
     fn card_of(&self, node: &str, client: Option<&DrmClient>) -> Option<usize> {
         let pdev = client.and_then(|client| client.pdev.as_deref()).map(DeviceId::new);
-        let is_told = |card: &Card| Some(&card.id) == pdev.as_ref();
+        let has_pdev = |card: &Card| Some(&card.id) == pdev.as_ref();
         let is_named = |card: &Card| card.nodes.iter().any(|known| known.path == node);
         let listed = &self.cards.listed;
-        listed.iter().position(is_told).or_else(|| listed.iter().position(is_named))
+        listed.iter().position(has_pdev).or_else(|| listed.iter().position(is_named))
     }
 
     /// Reads the fdinfo of a descriptor through the open directory, so that it cannot be another process's.
@@ -337,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_is_told() {
+    fn each_failure_is_reported() {
         let (cards, mut listing) = (Cards::default(), Listing::default());
         let mut walk = Walk::new(&cards);
         for (pid, errno) in

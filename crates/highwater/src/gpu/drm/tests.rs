@@ -83,7 +83,7 @@ fn descriptors_of_one_client_count_once() {
 }
 
 #[test]
-fn a_process_whose_main_thread_has_left_still_holds_what_it_held() {
+fn a_process_without_main_thread_keeps_its_memory() {
     let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "xe");
     tree.fd(40, 3, "/dev/dri/renderD128", &xe(1, 10));
@@ -138,9 +138,9 @@ fn more_than_there_is_is_no_figure() {
     for (file, mib) in [("vram_total", 8), ("vram_used", 9), ("gtt_total", 8), ("gtt_used", 1)] {
         tree.of_device("0000:03:00.0", &format!("mem_info_{file}"), &format!("{}\n", mib * MIB));
     }
-    let held = |resident| format!("drm-total-vram:\t20 MiB\ndrm-resident-vram:\t{resident} MiB\n");
-    tree.fd(40, 3, "/dev/dri/renderD128", &client("amdgpu", 1, &held(8)));
-    tree.fd(50, 3, "/dev/dri/renderD128", &client("amdgpu", 2, &held(9)));
+    let regions = |resident| format!("drm-total-vram:\t20 MiB\ndrm-resident-vram:\t{resident} MiB\n");
+    tree.fd(40, 3, "/dev/dri/renderD128", &client("amdgpu", 1, &regions(8)));
+    tree.fd(50, 3, "/dev/dri/renderD128", &client("amdgpu", 2, &regions(9)));
     let mut monitor = tree.monitor();
     let device = &monitor.devices()[0];
     for figure in [&device.used, &device.free] {
@@ -313,7 +313,7 @@ fn what_is_no_client() {
 }
 
 #[test]
-fn a_driver_that_tells_nothing_has_rows_all_the_same() {
+fn a_driver_without_figures_has_rows() {
     let tree = MachineTree::new();
     tree.card(0, "0000:03:00.0", "nouveau");
     tree.fd(40, 3, "/dev/dri/renderD128", "pos:\t0\nflags:\t02100002\nmnt_id:\t24\n");
@@ -325,7 +325,7 @@ fn a_driver_that_tells_nothing_has_rows_all_the_same() {
 }
 
 #[test]
-fn a_card_of_nvidia_is_listed_and_said_to_be_untold() {
+fn a_card_of_nvidia_is_listed_as_unreported() {
     let tree = MachineTree::new();
     tree.card(0, "0000:01:00.0", "nvidia");
     tree.fd(40, 3, "/dev/dri/card0", "pos:\t0\n");

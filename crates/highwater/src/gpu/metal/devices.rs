@@ -53,15 +53,15 @@ impl MetalDevice {
     }
 
     pub(super) fn statistics(&self) -> Statistics {
-        let Some(told) = property(self.identity.registry_id, "PerformanceStatistics") else {
+        let Some(found) = property(self.identity.registry_id, "PerformanceStatistics") else {
             return Statistics::default();
         };
-        let Ok(told) = told.downcast::<CFDictionary>() else { return Statistics::default() };
+        let Ok(found) = found.downcast::<CFDictionary>() else { return Statistics::default() };
         // SAFETY: the registry consists of property lists, whose keys are strings and whose values are Core
         // Foundation objects.
-        let told = unsafe { CFRetained::cast_unchecked::<CFDictionary<CFString, CFType>>(told) };
+        let found = unsafe { CFRetained::cast_unchecked::<CFDictionary<CFString, CFType>>(found) };
         let bytes = |key: &str| {
-            let number = told.get(&CFString::from_str(key))?.downcast::<CFNumber>().ok()?;
+            let number = found.get(&CFString::from_str(key))?.downcast::<CFNumber>().ok()?;
             u64::try_from(number.as_i64()?).ok()
         };
         Statistics {

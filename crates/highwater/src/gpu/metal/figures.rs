@@ -61,18 +61,18 @@ pub(super) fn device(identity: &Identity) -> Device {
 /// Sets the figures that change. `ram` is the size of the RAM; `budget` is what Metal recommends not to
 /// exceed.
 pub(super) fn read(statistics: &Statistics, ram: Option<u64>, budget: u64, device: &mut Device) {
-    let told = |bytes: Option<u64>| Reading::from(bytes.ok_or(Unavailable::NotProvided));
+    let known = |bytes: Option<u64>| Reading::from(bytes.ok_or(Unavailable::NotProvided));
     if device.unified == Some(true) {
-        device.total.reading = told(ram);
-        device.used.reading = told(statistics.in_use_system);
+        device.total.reading = known(ram);
+        device.used.reading = known(statistics.in_use_system);
         // The rest of the RAM is shared with all other uses: no source says how much of it the GPU may have.
         device.free.reading = Reading::Unknown(Unavailable::NotProvided);
     } else {
-        device.used.reading = told(statistics.vram_used);
-        device.free.reading = told(statistics.vram_free);
+        device.used.reading = known(statistics.vram_used);
+        device.free.reading = known(statistics.vram_free);
         let total = statistics.vram_used.zip(statistics.vram_free);
-        device.total.reading = told(total.and_then(|(used, free)| used.checked_add(free)));
-        device.system_used.reading = told(statistics.in_use_system);
+        device.total.reading = known(total.and_then(|(used, free)| used.checked_add(free)));
+        device.system_used.reading = known(statistics.in_use_system);
     }
     device.budget = (budget > 0).then(|| {
         Figure::new(
@@ -106,7 +106,7 @@ pub(super) fn of_ledger(pid: u32, devices: &[Device], balance: i64) -> Vec<GpuUs
     let row = |device: &Device| {
         // The ledger is charged for system memory alone, even if the device is a card.
         let pool = if device.unified == Some(true) { Pool::Unified } else { Pool::System };
-        let told = Figure::new(
+        let reported = Figure::new(
             reading.clone(),
             FigureScope::Process,
             pool,
@@ -118,9 +118,9 @@ pub(super) fn of_ledger(pid: u32, devices: &[Device], balance: i64) -> Vec<GpuUs
             Figure::new(reading, FigureScope::Process, pool, AmountKind::Resident, FigureSource::Metal)
         };
         let (vram, system) = if pool == Pool::Unified {
-            (told, unknown(Pool::System))
+            (reported, unknown(Pool::System))
         } else {
-            (unknown(Pool::Dedicated), told)
+            (unknown(Pool::Dedicated), reported)
         };
         GpuUsage::new(pid, device.id.clone(), vram, system)
     };

@@ -121,7 +121,7 @@ fn a_broken_driver_is_not_the_absence_of_devices() {
     let broken = MadeBackend { name: "broken", devices: Err(why.clone()), asked: Arc::default() };
     let mut monitor = monitor([broken]);
     assert_eq!(monitor.gaps(), [Gap::of_source(GpuQuerySource::Drm, "broken", why.clone())]);
-    assert!(matches!(monitor.device(0), Err(Error::Gpu { why: told, .. }) if told == why));
+    assert!(matches!(monitor.device(0), Err(Error::Gpu { why: given, .. }) if given == why));
     assert_eq!(monitor.usages().gaps.len(), 1);
 }
 

@@ -101,9 +101,9 @@ impl NvmlSession {
 
     /// Reads the memory of one device.
     pub(super) fn read(&self, device: &mut Device) {
-        let told = self.nvml().and_then(|library| library.memory(self.handle(&device.id)?));
-        trace(|| format!("{}: memory {told:?}", device.id));
-        amounts(told).store(device, FigureSource::Nvml);
+        let answer = self.nvml().and_then(|library| library.memory(self.handle(&device.id)?));
+        trace(|| format!("{}: memory {answer:?}", device.id));
+        amounts(answer).store(device, FigureSource::Nvml);
     }
 
     fn handle(&self, id: &DeviceId) -> Result<Handle, Code> {
@@ -180,7 +180,7 @@ impl NvmlSession {
         let Ok(library) = self.nvml() else {
             return vec!["opened by a process that this one was forked from".to_owned()];
         };
-        let text = |told: Result<String, Code>| told.unwrap_or_else(|code| format!("{code:?}"));
+        let text = |answer: Result<String, Code>| answer.unwrap_or_else(|code| format!("{code:?}"));
         let (driver, nvml) = (text(library.driver_version()), text(library.nvml_version()));
         let mut lines = vec![format!("{}: NVML {nvml}, driver {driver}", library.name)];
         for Known { id, handle, part } in &self.devices {
@@ -273,8 +273,8 @@ fn unknown(why: Unavailable, scope: FigureScope) -> Figure {
     Figure::new(Reading::Unknown(why), scope, Pool::Dedicated, AmountKind::Resident, FigureSource::Nvml)
 }
 
-fn amounts(told: Result<Memory, Code>) -> MemoryAmounts {
-    match told {
+fn amounts(answer: Result<Memory, Code>) -> MemoryAmounts {
+    match answer {
         Ok(Memory { total, used, free, reserved }) => MemoryAmounts {
             total: amount(total),
             used: amount(used),

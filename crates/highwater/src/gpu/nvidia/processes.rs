@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_unknown_memory_stays_and_takes_what_another_list_knows() {
+    fn an_unknown_row_is_completed_by_other_lists() {
         let unknown = Reading::Unknown(Unavailable::DriverSaysNotAvailable);
         let (rows, gaps) = finish(&[(5, unknown.clone(), COMPUTE)]);
         assert_eq!((rows, gaps.len()), (vec![(5, unknown.clone(), COMPUTE)], 0));

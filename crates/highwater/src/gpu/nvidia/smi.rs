@@ -51,8 +51,8 @@ impl Smi {
             }
             self.at = Instant::now();
         }
-        let told = self.gpus.iter().find(|gpu| id(gpu) == device.id);
-        let amounts = match (&self.failure, told) {
+        let listed = self.gpus.iter().find(|gpu| id(gpu) == device.id);
+        let amounts = match (&self.failure, listed) {
             (Some(why), _) => MemoryAmounts::unknown(why),
             (None, None) => {
                 MemoryAmounts::unknown(&Unavailable::Failed("nvidia-smi no longer lists it".into()))
@@ -96,8 +96,8 @@ impl Smi {
     pub(super) fn raw() -> Vec<String> {
         let mut lines = Vec::new();
         for query in [&table::GPUS[..], &table::APPS] {
-            let told = run::nvidia_smi(query);
-            let text = told.unwrap_or_else(|why| why.to_string());
+            let output = run::nvidia_smi(query);
+            let text = output.unwrap_or_else(|why| why.to_string());
             lines.extend(text.lines().map(|line| format!("{}: {line}", query[0])));
         }
         lines
@@ -110,7 +110,7 @@ fn gpus() -> Result<Vec<Gpu>, Unavailable> {
         Err(Unavailable::DriverBroken { code: 2, .. }) => {
             table::gpus(&run::nvidia_smi(&table::GPUS_BEFORE_R510)?, false)?
         }
-        told => table::gpus(&told?, true)?,
+        text => table::gpus(&text?, true)?,
     };
     trace(|| format!("nvidia-smi: devices {gpus:?}"));
     Ok(gpus)

@@ -1,6 +1,9 @@
 //! Parses the instance names of `\GPU Process Memory(*)` and `\GPU Adapter Memory(*)`, and sums over them.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[cfg(any(test, feature = "job", feature = "pdh"))]
+use std::collections::BTreeMap;
+#[cfg(any(test, feature = "job"))]
+use std::collections::BTreeSet;
 
 /// A process on an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +21,7 @@ pub(super) struct CounterAmounts {
 }
 
 /// The pool of a value.
+#[cfg(any(test, feature = "pdh"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CounterPool {
     Dedicated,
@@ -26,12 +30,14 @@ pub(super) enum CounterPool {
 
 /// Parses `pid_6448_luid_0x00000000_0x0000D1F3_phys_0`: high and low half of the LUID, then the linked card.
 /// A repeated name ends in `#1`.
+#[cfg(any(test, feature = "pdh"))]
 pub(super) fn holder(instance: &str) -> Option<Holder> {
     let (pid, rest) = instance.strip_prefix("pid_")?.split_once('_')?;
     Some(Holder { pid: pid.parse().ok()?, luid: luid(rest)? })
 }
 
 /// Parses `luid_0x00000000_0x0000D1F3_phys_0`.
+#[cfg(any(test, feature = "pdh"))]
 pub(super) fn luid(instance: &str) -> Option<u64> {
     let (high, rest) = instance.strip_prefix("luid_0x")?.split_once("_0x")?;
     let (low, card) = rest.split_once("_phys_")?;
@@ -42,6 +48,7 @@ pub(super) fn luid(instance: &str) -> Option<u64> {
 }
 
 /// Adds a value to the sum: linked cards are one adapter. A negative value is no amount.
+#[cfg(any(test, feature = "pdh"))]
 pub(super) fn add<K: Ord>(sums: &mut BTreeMap<K, CounterAmounts>, key: K, pool: CounterPool, value: i64) {
     let Ok(bytes) = u64::try_from(value) else { return };
     let amounts = sums.entry(key).or_default();
@@ -54,12 +61,12 @@ pub(super) fn add<K: Ord>(sums: &mut BTreeMap<K, CounterAmounts>, key: K, pool: 
 
 /// Returns how many processes have memory on any adapter.
 #[cfg(any(test, feature = "job"))]
-pub(super) fn holding(held: &BTreeMap<Holder, CounterAmounts>) -> usize {
+pub(super) fn holder_count(memory: &BTreeMap<Holder, CounterAmounts>) -> usize {
     let is_some = |amounts: &CounterAmounts| {
         [amounts.dedicated, amounts.shared].into_iter().flatten().any(|bytes| bytes > 0)
     };
     let pids: BTreeSet<u32> =
-        held.iter().filter(|(_, amounts)| is_some(amounts)).map(|(holder, _)| holder.pid).collect();
+        memory.iter().filter(|(_, amounts)| is_some(amounts)).map(|(holder, _)| holder.pid).collect();
     pids.len()
 }
 
@@ -79,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_nobody() {
+    fn other_names_are_no_holder() {
         for name in [
             "",
             "_Total",
@@ -110,16 +117,16 @@ mod tests {
 
     #[test]
     fn who_holds_some_counts_once() {
-        let held =
+        let counted =
             |pid, luid, dedicated, shared| (Holder { pid, luid }, CounterAmounts { dedicated, shared });
         let listed = [
-            held(1, 7, Some(100), Some(0)),
-            held(1, 8, None, Some(5)),
-            held(2, 7, Some(0), Some(3)),
-            held(3, 7, Some(0), None),
-            held(4, 7, None, None),
+            counted(1, 7, Some(100), Some(0)),
+            counted(1, 8, None, Some(5)),
+            counted(2, 7, Some(0), Some(3)),
+            counted(3, 7, Some(0), None),
+            counted(4, 7, None, None),
         ];
-        assert_eq!(holding(&listed.into()), 2);
+        assert_eq!(holder_count(&listed.into()), 2);
     }
 
     proptest! {

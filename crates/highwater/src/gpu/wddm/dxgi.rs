@@ -32,7 +32,7 @@ const MAX_ADAPTERS: u32 = 256;
 pub(super) struct Factory(IDXGIFactory1);
 
 // SAFETY: DXGI's objects may be used from any thread, one call after the other ("DXGI Overview", multithread
-// considerations); this one is owned by one value at a time.
+// considerations). This one is owned by one value at a time.
 unsafe impl Send for Factory {}
 
 impl Factory {
@@ -49,8 +49,8 @@ impl Factory {
         let create = unsafe { library.get::<CreateFactory>(b"CreateDXGIFactory1") };
         let create = create.map_err(|error| none(&error))?;
         let mut factory = null_mut();
-        // SAFETY: the arguments are the id of an interface and a place for one; the result is that interface,
-        // owned here.
+        // SAFETY: the arguments are the id of an interface and a place for one. The result is that interface, owned
+        // here.
         unsafe {
             create(from_ref(&IDXGIFactory1::IID), &raw mut factory)
                 .ok()
@@ -90,19 +90,19 @@ impl Factory {
 
 fn described((place, adapter): (u32, IDXGIAdapter1)) -> Option<Adapter> {
     // SAFETY: the call returns a plain structure.
-    let told = unsafe { adapter.GetDesc1() }.ok()?;
-    let name: Vec<u16> = told.Description.iter().copied().take_while(|&unit| unit != 0).collect();
-    let luid =
-        u64::from(told.AdapterLuid.HighPart.cast_unsigned()) << 32 | u64::from(told.AdapterLuid.LowPart);
+    let description = unsafe { adapter.GetDesc1() }.ok()?;
+    let name: Vec<u16> = description.Description.iter().copied().take_while(|&unit| unit != 0).collect();
+    let luid = u64::from(description.AdapterLuid.HighPart.cast_unsigned()) << 32
+        | u64::from(description.AdapterLuid.LowPart);
     Some(Adapter {
         place,
         luid,
         pci: address::of(luid),
         name: String::from_utf16_lossy(&name).trim().to_owned(),
-        vendor: told.VendorId,
-        device: told.DeviceId,
-        dedicated: told.DedicatedVideoMemory as u64,
-        shared: told.SharedSystemMemory as u64,
-        has_software_flag: told.Flags & DXGI_ADAPTER_FLAG_SOFTWARE.0.cast_unsigned() != 0,
+        vendor: description.VendorId,
+        device: description.DeviceId,
+        dedicated: description.DedicatedVideoMemory as u64,
+        shared: description.SharedSystemMemory as u64,
+        has_software_flag: description.Flags & DXGI_ADAPTER_FLAG_SOFTWARE.0.cast_unsigned() != 0,
     })
 }

@@ -28,6 +28,7 @@ pub(super) struct Adapter {
 }
 
 /// This process's use of both segments, from `QueryVideoMemoryInfo`.
+#[cfg(any(test, feature = "dxgi"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OwnMemory {
     pub(super) local: u64,
@@ -113,6 +114,7 @@ pub(super) fn set_used(device: &mut Device, in_use: &Result<CounterAmounts, Unav
 }
 
 /// Returns this process's memory on an adapter; `None` if it uses none.
+#[cfg(any(test, feature = "dxgi"))]
 pub(super) fn own_usage(adapter: &Adapter, own: OwnMemory) -> Option<GpuUsage> {
     if own.local == 0 && own.non_local == 0 {
         return None;
@@ -140,8 +142,8 @@ pub(super) fn own_usage(adapter: &Adapter, own: OwnMemory) -> Option<GpuUsage> {
 }
 
 /// Returns the memory that a process has committed; `None` on an adapter that is no device.
-pub(super) fn usage(adapters: &[Adapter], holder: Holder, held: CounterAmounts) -> Option<GpuUsage> {
-    if held.dedicated.unwrap_or(0) == 0 && held.shared.unwrap_or(0) == 0 {
+pub(super) fn usage(adapters: &[Adapter], holder: Holder, amounts: CounterAmounts) -> Option<GpuUsage> {
+    if amounts.dedicated.unwrap_or(0) == 0 && amounts.shared.unwrap_or(0) == 0 {
         // Every process that ever opened the adapter has an instance.
         return None;
     }
@@ -151,9 +153,9 @@ pub(super) fn usage(adapters: &[Adapter], holder: Holder, held: CounterAmounts) 
         Figure::new(reading, FigureScope::Process, pool, AmountKind::Committed, FigureSource::Pdh)
     };
     let (vram, system) = if adapter.has_memory() {
-        (figure(held.dedicated, Pool::Dedicated), figure(held.shared, Pool::System))
+        (figure(amounts.dedicated, Pool::Dedicated), figure(amounts.shared, Pool::System))
     } else {
-        let both = held.dedicated.zip(held.shared).map(|(own, shared)| own.saturating_add(shared));
+        let both = amounts.dedicated.zip(amounts.shared).map(|(own, shared)| own.saturating_add(shared));
         (figure(both, Pool::Unified), not_apart(FigureSource::Pdh, AmountKind::Committed))
     };
     Some(GpuUsage::new(holder.pid, adapter.id(), vram, system))
@@ -228,11 +230,11 @@ mod tests {
 
     #[test]
     fn committed_may_be_more_than_the_card_has() {
-        let held = CounterAmounts { dedicated: Some(14 * GIB), shared: Some(1) };
-        let row = usage(&[card()], Holder { pid: 9, luid: 0xd1f3 }, held).unwrap();
+        let amounts = CounterAmounts { dedicated: Some(14 * GIB), shared: Some(1) };
+        let row = usage(&[card()], Holder { pid: 9, luid: 0xd1f3 }, amounts).unwrap();
         assert_eq!((row.vram.bytes(), row.vram.kind), (Some(14 * GIB), AmountKind::Committed));
         assert_eq!((row.system.bytes(), row.vram.source), (Some(1), FigureSource::Pdh));
-        assert_eq!(usage(&[card()], Holder { pid: 9, luid: 1 }, held), None, "of the Basic Render Driver");
+        assert_eq!(usage(&[card()], Holder { pid: 9, luid: 1 }, amounts), None, "of the Basic Render Driver");
         let nothing = CounterAmounts { dedicated: Some(0), shared: Some(0) };
         assert_eq!(usage(&[card()], Holder { pid: 9, luid: 0xd1f3 }, nothing), None);
         let half = CounterAmounts { dedicated: Some(5), shared: None };
@@ -264,8 +266,8 @@ mod tests {
             )
         };
         let unknown = nvml(Reading::Unknown(Unavailable::DriverSaysNotAvailable));
-        let held = CounterAmounts { dedicated: Some(GIB), shared: Some(5) };
-        let row = usage(&[card()], Holder { pid: 9, luid: 0xd1f3 }, held).unwrap();
+        let amounts = CounterAmounts { dedicated: Some(GIB), shared: Some(5) };
+        let row = usage(&[card()], Holder { pid: 9, luid: 0xd1f3 }, amounts).unwrap();
 
         let mut listing = Listing::default();
         listing.usages.push(GpuUsage::new(9, card().id(), unknown.clone(), unknown.clone()));

@@ -69,6 +69,16 @@ impl ImageWindow {
         }
     }
 
+    /// Records that its mark was read, whatever it says of this window.
+    pub(crate) fn see_mark(&mut self, at: Duration) {
+        self.mark_read_at = Some(at);
+    }
+
+    /// Returns whether its readings have reached the most that it can have held.
+    pub(super) fn is_read_to_its_end(&self, unread: UnreadImage) -> bool {
+        self.at.is_some() && unread.rusage_cap.is_some_and(|cap| cap <= self.highest)
+    }
+
     /// Sets whether it is known to run in its parent's memory map.
     pub(crate) fn set_shares(&mut self, shares: bool) {
         self.shares = Some(shares);

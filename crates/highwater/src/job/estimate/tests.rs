@@ -6,7 +6,7 @@ use super::*;
 use crate::record::PeakSource;
 
 fn sample(at: Duration, marks: bool) -> Sample<'static> {
-    Sample { at, readings: &[], uses: &[], marks, complete_until: at }
+    Sample { at, readings: &[], uses: &[], group: None, marks, complete_until: at }
 }
 
 const MIB: u64 = 1 << 20;

@@ -6,6 +6,7 @@ use super::Following;
 use crate::job::{
     Observer,
     backend::JobBackend as _,
+    events,
     limits::{LimitCulprit, LimitNotice, LimitReadings, LimitStep},
 };
 
@@ -15,12 +16,16 @@ impl Following {
         let largest = self.os_job.readings().iter().filter(|reading| !reading.shares_map);
         let largest = largest.max_by_key(|reading| reading.rss).map(|reading| (reading.id, reading.rss));
         let total_rss = self.ledger.last_total();
-        let over_pss = self.limits.wants_pss(at, total_rss);
+        let memory = self.ledger.last_group_memory();
+        let hugetlb = self.ledger.last_hugetlb();
+        let over_pss = self.limits.wants_pss(at, total_rss.map(|rss| rss + hugetlb), memory);
         let seen = LimitReadings {
             at,
             total_rss,
+            memory,
             largest,
             total_pss: over_pss.then(|| self.pss_for_limit(at)).flatten(),
+            hugetlb,
             oom_killed: self.limits.watches_cgroup() && self.os_job.kernel_enforced(),
         };
         let mut steps = Vec::new();
@@ -43,6 +48,7 @@ impl Following {
                         ends_the_job: is_exceeded && self.limits.is_ending(),
                         is_over: false,
                         culprit,
+                        memory_bytes: self.ledger.last_memory(),
                     });
                 }
                 LimitStep::SayUnjudged(unjudged) => observer.limit_unjudged(&unjudged),
@@ -56,20 +62,28 @@ impl Following {
         seen
     }
 
-    /// Returns the PSS that the whole job holds at least. It is `None` if a process started or exited meanwhile, as
-    /// pages may then be counted twice.
+    /// Returns the PSS that the whole job holds at least.
     fn pss_for_limit(&mut self, at: Duration) -> Option<u64> {
         let begin = Instant::now();
-        let pass = self.os_job.pss_of_all(at)?;
+        let mut pass = self.os_job.pss_of_all(at)?;
+        let before = self.os_job.readings().to_vec();
         let changes = self.poll(self.clock.elapsed(), false);
+        let at_least = self.os_job.pss_lower_bound();
+        self.ledger.pss_at_least(at_least);
         self.limits.pss_cost(self.clock.elapsed(), begin.elapsed());
         if changes.any() {
+            // Memory of processes that came or went may be counted twice in the sum.
             self.limits.pss_disturbed();
             self.ledger.pss_disturbed();
-            return None;
+            return Some(at_least);
         }
-        self.limits.pss_counted(pass.unread);
+        if !events::stood_still(&before, self.os_job.readings()) {
+            // So may memory that changed hands.
+            pass.bytes = pass.bytes.min(at_least);
+        }
+        self.limits.pss_counted(pass.unread.len() as u64);
+        let bytes = pass.bytes.max(at_least);
         self.ledger.pss(pass);
-        Some(pass.bytes)
+        Some(bytes)
     }
 }

@@ -57,8 +57,8 @@ impl GpuPeaks {
             if let Some(job) = device.add(at, on) {
                 total = Some(u64::saturating_add(total.unwrap_or(0), job));
             }
-            for held in &on.rows {
-                by_member.entry(held.id).or_default().add(held);
+            for row in &on.rows {
+                by_member.entry(row.id).or_default().add(row);
             }
         }
         self.last_total = total;
@@ -122,13 +122,13 @@ struct OfMember {
 }
 
 impl OfMember {
-    fn add(&mut self, held: &MemberGpuUse) {
-        match held.vram.bytes() {
+    fn add(&mut self, row: &MemberGpuUse) {
+        match row.vram.bytes() {
             Some(bytes) => self.known = Some(self.known.map_or(bytes, |known| known.saturating_add(bytes))),
             None => self.is_open = true,
         }
-        self.is_open |= held.vram.upper().is_none();
-        self.kept = self.kept.max(held.peak);
+        self.is_open |= row.vram.upper().is_none();
+        self.kept = self.kept.max(row.peak);
     }
 
     fn peak(&self) -> Option<ProcessPeak> {
@@ -164,9 +164,9 @@ impl OfDevice {
     /// Returns the job's memory on this device, as far as it is known.
     fn add(&mut self, at: Duration, on: &OnDevice) -> Option<u64> {
         self.others = self.others.max(on.others);
-        self.members.extend(on.rows.iter().map(|held| held.id));
-        let unknown = on.rows.iter().filter(|held| held.vram.bytes().is_none());
-        self.unknown.extend(unknown.map(|held| held.id));
+        self.members.extend(on.rows.iter().map(|row| row.id));
+        let unknown = on.rows.iter().filter(|row| row.vram.bytes().is_none());
+        self.unknown.extend(unknown.map(|row| row.id));
         if on.names_host_pids && on.rows.is_empty() {
             let rise = self.used_before.zip(on.device.used.reading.known());
             self.now = rise.map(|(before, now)| now.saturating_sub(before));
@@ -181,11 +181,11 @@ impl OfDevice {
             keep_higher(&mut self.vram, figure);
             return None;
         }
-        let job = figure(at, on, |held| &held.vram);
+        let job = figure(at, on, |row| &row.vram);
         if let Some(figure) = job {
             keep_higher(&mut self.vram, figure);
         }
-        if let Some(figure) = figure(at, on, |held| &held.system) {
+        if let Some(figure) = figure(at, on, |row| &row.system) {
             keep_higher(&mut self.gtt, figure);
         }
         // No process of the job on the device is a known 0.
@@ -234,18 +234,14 @@ fn figure<'a>(
     of: impl Fn(&'a MemberGpuUse) -> &'a Reading,
 ) -> Option<GpuFigure> {
     let add = |sum: u64, bytes| sum.saturating_add(bytes);
-    let known: Vec<(&MemberGpuUse, &Reading)> = on
-        .rows
-        .iter()
-        .map(|held| (held, of(held)))
-        .filter(|(_, reading)| reading.bytes().is_some())
-        .collect();
+    let known: Vec<(&MemberGpuUse, &Reading)> =
+        on.rows.iter().map(|row| (row, of(row))).filter(|(_, reading)| reading.bytes().is_some()).collect();
     if known.is_empty() {
         return None;
     }
     let upper = known.iter().filter_map(|(_, reading)| reading.bytes()).fold(0, add);
     // Memory of a single process counts in full. Clients shared by several processes may be the same memory in each.
-    let lower = |shares| known.iter().filter(move |(held, _)| held.shares == shares);
+    let lower = |shares| known.iter().filter(move |(row, _)| row.shares == shares);
     let alone = lower(false).filter_map(|(_, reading)| reading.lower()).fold(0, add);
     let sharing = lower(true).filter_map(|(_, reading)| reading.lower()).max();
     // A process that may hold more leaves the sum open upwards.

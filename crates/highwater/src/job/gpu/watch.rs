@@ -137,7 +137,7 @@ fn read(roots: &Roots, pace: Pace, shared: &WatchShared, samples: &Sender<GpuSam
     }
 }
 
-/// Takes a sample. `with_others` reads all users of the devices, which costs a walk over the whole machine; otherwise
+/// Takes a sample. `with_others` reads all users of the devices, which costs a walk over the whole machine. Otherwise
 /// only the members are read.
 fn sample(monitor: &mut Monitor, members: &HashMap<u32, MemberId>, with_others: bool) -> GpuSample {
     let devices = monitor.devices();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_hides_users_of_its_own_device_or_of_all_devices_of_its_source() {
+    fn a_gap_covers_its_device_or_source() {
         let whole = device("GPU-1", FigureSource::Nvml);
         let part = device("GPU-1/0", FigureSource::Nvml);
         let other = device("0000:03:00.0", FigureSource::Fdinfo);

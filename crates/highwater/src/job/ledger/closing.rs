@@ -6,8 +6,9 @@ use super::{FigureOrigin, JobHeader, Ledger, OomSeen};
 use crate::{
     job::{RowsSoFar, moment::rounded_seconds, rows::Rows},
     record::{
-        Capture, Certainty, Downgrade, Exit, Group, IntervalMode, Limit, Lineage, Metric, Overhead,
-        PeakFigure, Peaks, Pressure, Record, SchemaVersion, Timestamp, Usage,
+        Capture, Certainty, Downgrade, Exit, Group, IntervalMode, Limit, Lineage, MemorySource, Metric,
+        Overhead, PeakFigure, PeakInterval, PeakMemory, Peaks, Pressure, Record, SchemaVersion, Timestamp,
+        Usage,
     },
 };
 
@@ -66,7 +67,6 @@ impl Ledger {
         let rows = std::mem::take(&mut self.rows);
         let are_gathered = self.groups.are_gathered();
         let groups = self.groups.finish(|id| rows.position(id));
-        let timeline = self.timeline.finish(|id| rows.peak_kib(id), |id| rows.position(id));
         let left_out = rows.left_out();
         let mut closing = closing.clone();
         if let Some(reason) = rows.failed() {
@@ -82,9 +82,22 @@ impl Ledger {
             });
         }
         let mut record = self.record(&closing, rows, groups, still_running);
+        if let Some(memory) = &mut record.peak.memory {
+            let holders = match memory.source {
+                MemorySource::Cgroup => self.group_peak.holders(),
+                _ => self.sampled_peak.holders(),
+            };
+            memory.holders = holders
+                .and_then(|holders| holders.in_record(memory.bytes, |id| record.processes.position(id)));
+        }
         record.complete = true;
         record.capture.processes_left_out = left_out;
-        record.timeline = Some(timeline);
+        let (rows, memory) = (&record.processes, record.peak.memory.as_ref());
+        record.timeline = Some(self.timeline.finish(
+            memory.map(|memory| memory.bytes),
+            |id| rows.peak_kib(id),
+            |id| rows.position(id),
+        ));
         record
     }
 
@@ -132,6 +145,17 @@ impl Ledger {
                 reason: format!("{} of them had ended before they could be read", self.seen_dead),
             });
         }
+        let memory = self.peak_memory(rss.as_ref(), closing.kernel_totals.cgroup.as_ref());
+        if memory.is_none() && rss.is_some() && metric == Metric::Rss {
+            downgrades.push(Downgrade {
+                wanted: "memory of the job with each page counted once".to_owned(),
+                reason: if self.estimate.was_read() {
+                    "the kernel's counters of its processes read 0".to_owned()
+                } else {
+                    "none of its processes was read in time".to_owned()
+                },
+            });
+        }
         Record {
             schema: SchemaVersion::current(),
             complete: false,
@@ -153,6 +177,7 @@ impl Ledger {
             primary_metric: metric,
             max_total_rss_kib: rss.map(|peak| peak.bytes / 1024),
             peak: Peaks {
+                memory,
                 rss,
                 pss: self.pss_figure(),
                 cgroup: closing.kernel_totals.cgroup,
@@ -187,10 +212,28 @@ impl Ledger {
         }
     }
 
+    /// Returns the peak with each page counted once. Other systems than Linux have no source for it.
+    ///
+    /// `charge` is known at the end. It is a lower bound if processes have left the group, which then counts only the others.
+    pub(super) fn peak_memory(
+        &self,
+        rss: Option<&PeakInterval>,
+        charge: Option<&PeakFigure>,
+    ) -> Option<PeakMemory> {
+        let highest_mark = self.estimate.highest_mark();
+        let sampled = rss.filter(|_| self.header.origin.metric == Metric::Rss && self.estimate.was_read());
+        let has_strays = charge.is_some_and(|charge| charge.certainty != Certainty::Exact);
+        let pass = self.pss.as_ref().filter(|pass| pass.unread.is_empty()).map(super::PssPass::memory_bytes);
+        let by_group = self.group_peak.peak(highest_mark, pass).filter(|_| !has_strays);
+        let by_samples = || sampled.map(|rss| self.sampled_peak.peak(highest_mark, rss));
+        // No process holds nothing: on Linux 6.1 the counters of a small one may read 0.
+        by_group.or_else(by_samples).filter(|memory| memory.bytes > 0)
+    }
+
     /// Returns the highest pass. PSS has no high-water mark, so the job reached at least that. A pass that missed most
     /// of the job is left out, as it misleads.
     fn pss_figure(&self) -> Option<PeakFigure> {
-        self.pss.filter(|pass| pass.bytes > pass.unread_rss).map(|pass| PeakFigure {
+        self.pss.as_ref().filter(|pass| pass.bytes > pass.unread_rss).map(|pass| PeakFigure {
             bytes: pass.bytes,
             certainty: Certainty::AtLeast,
             at_seconds: Some(rounded_seconds(pass.at)),
@@ -198,7 +241,7 @@ impl Ledger {
     }
 
     fn pss_downgrade(&self) -> Option<Downgrade> {
-        let reason = match self.pss {
+        let reason = match self.pss.as_ref().map(|pass| pass.unread.len()) {
             // There is no such figure on other systems.
             None if self.header.origin.metric != Metric::Rss => return None,
             None if self.pss_disturbed > 0 => format!(
@@ -206,13 +249,11 @@ impl Ledger {
                 self.pss_disturbed
             ),
             None => "the job ended before a first pass".to_owned(),
-            Some(pass) if pass.unread == 1 => {
-                "one process could not be read, or not in time; it is not counted".to_owned()
+            Some(0) => return None,
+            Some(1) => "one process could not be read, or not in time; it is not counted".to_owned(),
+            Some(unread) => {
+                format!("{unread} processes could not be read, or not in time; they are not counted")
             }
-            Some(pass) if pass.unread > 1 => {
-                format!("{} processes could not be read, or not in time; they are not counted", pass.unread)
-            }
-            Some(_) => return None,
         };
         Some(Downgrade { wanted: "PSS of the whole job".to_owned(), reason })
     }

@@ -82,6 +82,13 @@ impl LedgerGroups {
         }
     }
 
+    /// Records that a member has left these groups for others, by an exec or by a new name. It reached `peak` in them.
+    pub(super) fn leave(&mut self, membership: &Membership, peak: Option<ProcessPeak>) {
+        for (kind, &index) in self.kinds.iter_mut().zip(&membership.0) {
+            kind.folds[index].add_own(peak);
+        }
+    }
+
     /// Counts an exited process. Its own high-water mark may exceed every sample of the group.
     pub(super) fn close(&mut self, id: MemberId, membership: &Membership, row: &Process) {
         let last_image = row.images.last().map_or(row.peak.rss, |image| image.peak);
@@ -126,10 +133,33 @@ struct GroupKind {
 struct GroupFold {
     now: u64,
     peak: Option<u64>,
+    /// The sum of the peaks of the processes that were read in it.
+    own_peaks: u64,
     /// The largest peak of a single process.
     largest: u64,
     at: Option<Duration>,
     processes: u64,
+}
+
+impl GroupFold {
+    fn add_own(&mut self, peak: Option<ProcessPeak>) {
+        self.own_peaks = self.own_peaks.saturating_add(own_bytes(peak));
+    }
+}
+
+/// Returns what a process that was read in a group reached there.
+fn own_bytes(peak: Option<ProcessPeak>) -> u64 {
+    // A process with an upper bound alone was in no sample.
+    peak.filter(|peak| peak.certainty != Certainty::AtMost).map_or(0, |peak| peak.bytes)
+}
+
+/// Returns the peak of a group and its time. A sample may hold a child between fork and exec, which shows the pages of its
+/// parent once more. The processes together never held more than the sum of their own peaks.
+fn capped_peak(peak: Option<u64>, own_peaks: u64, at: Option<Duration>) -> (Option<u64>, Option<Duration>) {
+    match peak {
+        Some(peak) if own_peaks < peak => ((own_peaks > 0).then_some(own_peaks), None),
+        peak => (peak, at),
+    }
 }
 
 impl GroupKind {
@@ -185,6 +215,7 @@ impl GroupKind {
     fn count(&mut self, index: usize, peak: Option<ProcessPeak>) {
         let group = &mut self.folds[index];
         group.processes += 1;
+        group.add_own(peak);
         // An upper bound need not have been reached.
         let Some(peak) = peak.filter(|peak| peak.certainty != Certainty::AtMost) else { return };
         group.largest = group.largest.max(peak.bytes);
@@ -198,12 +229,13 @@ impl GroupKind {
             .into_iter()
             .map(|(key, index)| {
                 let group = &self.folds[index];
+                let (peak, at) = capped_peak(group.peak, group.own_peaks, group.at);
                 Group {
                     key,
                     by: self.by.key(),
                     processes: group.processes,
-                    peak_bytes: group.peak,
-                    at_seconds: group.at.map(rounded_seconds),
+                    peak_bytes: peak,
+                    at_seconds: at.map(rounded_seconds),
                     id: None,
                     parent: None,
                 }
@@ -219,6 +251,8 @@ impl GroupKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::events::BesideRss;
+    use crate::record::PeakSource;
 
     #[test]
     fn groups_beyond_the_bound_are_one() {
@@ -235,12 +269,17 @@ mod tests {
             rss: 100,
             mark: None,
             swap: None,
+            file: None,
+            shared: 0,
+            beside: BesideRss::default(),
             shares_map: false,
         };
         let readings: Vec<MemoryReading> = (0..members.len()).map(reading).collect();
         groups.sample(Duration::from_secs(1), &readings, |id| members.get(id.0 as usize));
+        let certainty = Certainty::AtLeast;
+        let peak = ProcessPeak { bytes: 100, source: PeakSource::Sampled, certainty };
         for membership in &members {
-            groups.kinds[0].count(membership.0[0], None);
+            groups.kinds[0].count(membership.0[0], Some(peak));
         }
         let made = groups.finish(|_| None);
         assert_eq!(made.len(), MAX_NAMED_GROUPS + 1);

@@ -21,12 +21,21 @@ use crate::{
     record::{Certainty, Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks, Timestamp},
 };
 
-/// Longest life without an exec after which a process may have exec'ed unseen; one that lives longer is a worker. It is
+/// Longest life without an exec after which a process may have exec'ed unseen. One that lives longer is a worker. It is
 /// longer than the tracker's `FORK_TO_FIRST_HOLD`, as a busy machine may delay an exec.
 const MAX_FORK_TO_UNSEEN_EXEC: Duration = Duration::from_millis(50);
 
 /// Most images of a process that have entries of their own, beside its last one.
 const MAX_IMAGES_PER_PROCESS: usize = 1_000;
+
+/// Memory of a parent when its child was first read, in bytes: the child was born with that at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InheritedMemory {
+    /// Highest RSS.
+    rss: u64,
+    /// Anonymous memory.
+    anon: u64,
+}
 
 #[derive(Debug)]
 pub(super) struct LedgerMember {
@@ -34,6 +43,8 @@ pub(super) struct LedgerMember {
     pub(super) ppid: u32,
     /// The parent, if it is a member.
     pub(super) parent: Option<MemberId>,
+    /// The process whose program it runs, or whose copy it is: fork(2) shares anonymous memory with these alone.
+    pub(super) family: MemberId,
     pub(super) name: Arc<ProgramName>,
     pub(super) groups: Membership,
     pub(super) forked: bool,
@@ -42,8 +53,20 @@ pub(super) struct LedgerMember {
     pub(super) window: ImageWindow,
     /// Its high-water mark when it was first read.
     born_with: Option<u64>,
+    /// Memory that it shared with its parent when it was first read.
+    inherited: Option<InheritedMemory>,
+    /// Its anonymous memory in the last reading.
+    anon: u64,
+    /// Anonymous memory that it added to the job then, and its files and shared memory.
+    added_anon: u64,
+    shared: u64,
+    /// Its pages of hugetlbfs when they were last read; `None` until then.
+    pub(super) hugetlb: Option<u64>,
     /// Highest reading of the current image, and its source.
     high: Option<(u64, PeakSource)>,
+    /// The same before the last reading, which was made then.
+    high_before: Option<(u64, PeakSource)>,
+    read_at: Duration,
     /// The final mark of the current image.
     last_mark: Option<LastMark>,
     images: Vec<Image>,
@@ -61,6 +84,7 @@ pub(super) struct LedgerMember {
 
 impl LedgerMember {
     pub(super) fn new(
+        id: MemberId,
         pid: u32,
         parent: u32,
         name: Arc<ProgramName>,
@@ -72,6 +96,7 @@ impl LedgerMember {
             pid,
             ppid: parent,
             parent: None,
+            family: id,
             name,
             groups,
             forked,
@@ -79,7 +104,14 @@ impl LedgerMember {
             last: first,
             window: ImageWindow::default(),
             born_with: None,
+            inherited: None,
+            anon: 0,
+            added_anon: 0,
+            shared: 0,
+            hugetlb: None,
             high: None,
+            high_before: None,
+            read_at: Duration::ZERO,
             last_mark: None,
             images: Vec::new(),
             exit: None,
@@ -114,14 +146,39 @@ impl LedgerMember {
         self.forked = false;
     }
 
-    pub(super) fn read(&mut self, at: Duration, reading: &MemoryReading) {
+    /// Returns whether the memory of its parent is to be given to [`Self::read`].
+    pub(super) fn needs_inherited(&self) -> bool {
+        self.forked && self.inherited.is_none()
+    }
+
+    /// Returns what a child shares with it that is first read now; `None` if its present image was not read.
+    pub(super) fn memory_to_inherit(&self) -> Option<InheritedMemory> {
+        self.high.map(|(rss, _)| InheritedMemory { rss, anon: self.anon })
+    }
+
+    /// Adds a reading. `parent` is what its parent holds, if it [needs](Self::needs_inherited) that and the parent lives.
+    pub(super) fn read(&mut self, at: Duration, reading: &MemoryReading, parent: Option<InheritedMemory>) {
         self.last = at;
         self.window.read(at, reading.rss, reading.mark, reading.shares_map);
+        if reading.has_read_mark() {
+            self.window.see_mark(at);
+        }
         if reading.shares_map {
+            (self.added_anon, self.shared) = (0, 0);
             return;
         }
         self.swap = self.swap.max(reading.swap);
-        self.born_with.get_or_insert(reading.mark.unwrap_or(reading.rss));
+        self.hugetlb = reading.beside.hugetlb.or(self.hugetlb);
+        let first_mark = *self.born_with.get_or_insert(reading.mark.unwrap_or(reading.rss));
+        self.anon = reading.rss.saturating_sub(reading.shared);
+        if self.forked && self.inherited.is_none() {
+            // A child that is first read once it has grown was born with less than it has then.
+            let parent = parent.unwrap_or(InheritedMemory { rss: u64::MAX, anon: u64::MAX });
+            self.inherited =
+                Some(InheritedMemory { rss: parent.rss.min(first_mark), anon: parent.anon.min(self.anon) });
+        }
+        (self.added_anon, self.shared) = (self.added_anon_bytes(reading), reading.shared);
+        (self.high_before, self.read_at) = (self.high, at);
         for (bytes, source) in
             [(Some(reading.rss), PeakSource::Sampled), (reading.mark, PeakSource::MarkSampled)]
         {
@@ -130,6 +187,36 @@ impl LedgerMember {
             {
                 self.high = Some((bytes, source));
             }
+        }
+    }
+
+    /// Returns the anonymous memory that it added to the job in the last reading.
+    pub(super) fn added_anon(&self) -> u64 {
+        self.added_anon
+    }
+
+    /// Returns its files and shared memory in the last reading.
+    pub(super) fn shared(&self) -> u64 {
+        self.shared
+    }
+
+    /// Returns the memory that it adds to the job in a reading: between fork and exec its rise since birth, as it shares
+    /// the rest with its parent.
+    pub(super) fn added_bytes(&self, reading: &MemoryReading) -> u64 {
+        match self.inherited {
+            _ if reading.shares_map => 0,
+            Some(inherited) if self.forked => reading.rss.saturating_sub(inherited.rss),
+            _ => reading.rss,
+        }
+    }
+
+    /// Returns the anonymous memory that it adds to the job in a reading, as [`Self::added_bytes`] does.
+    pub(super) fn added_anon_bytes(&self, reading: &MemoryReading) -> u64 {
+        let anon = reading.rss.saturating_sub(reading.shared);
+        match self.inherited {
+            _ if reading.shares_map => 0,
+            Some(inherited) if self.forked => anon.saturating_sub(inherited.anon),
+            _ => anon,
         }
     }
 
@@ -143,19 +230,39 @@ impl LedgerMember {
     }
 
     pub(super) fn exec(&mut self, name: Arc<ProgramName>, groups: &mut LedgerGroups, moment: Moment) {
-        if !self.forked {
-            let image = self.image();
+        let image = if self.forked { self.grown_copy(moment) } else { Some(self.image()) };
+        if let Some(image) = image {
+            groups.leave(&self.groups, image.peak);
             add_image(&mut self.images, image);
         }
         self.forked = false;
-        (self.high, self.last_mark) = (None, None);
+        (self.high, self.high_before, self.last_mark, self.hugetlb) = (None, None, None, None);
         self.last = self.last.max(moment.latest);
-        self.rename(name, groups);
+        self.groups = groups.of(&name, self.ppid);
+        self.name = name;
     }
 
     pub(super) fn rename(&mut self, name: Arc<ProgramName>, groups: &mut LedgerGroups) {
-        self.groups = groups.of(&name, self.ppid);
-        self.name = name;
+        let now = groups.of(&name, self.ppid);
+        if now != self.groups {
+            groups.leave(&self.groups, self.image().peak);
+        }
+        (self.groups, self.name) = (now, name);
+    }
+
+    /// Returns the image that fork made, if the process has grown beyond it before its exec: its own peak is its rise. What
+    /// it shares with its parent is no memory of the child.
+    ///
+    /// The event of an exec may come after readings of the next image. A reading is surely of this one if another began
+    /// after it, and not after the exec.
+    fn grown_copy(&self, exec: Moment) -> Option<Image> {
+        let born_with = self.born_with?;
+        let (bytes, source) = self.high_before.filter(|_| self.read_at <= exec.earliest)?;
+        let inherited = self.inherited.map_or(born_with, |inherited| inherited.rss);
+        let has_grown = bytes > born_with + copy_tolerance_bytes(born_with);
+        let peak =
+            ProcessPeak { bytes: bytes.saturating_sub(inherited), source, certainty: Certainty::AtLeast };
+        has_grown.then(|| Image { command: self.name.command.clone(), peak: Some(peak) })
     }
 
     /// Returns the bounds of its image, in case that ends without a final mark.

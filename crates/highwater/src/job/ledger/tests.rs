@@ -11,7 +11,7 @@ use super::{ClosingFacts, FigureOrigin, JobHeader, Ledger, PssPass};
 use crate::{
     job::{
         Rows,
-        events::{JobEvent, LastMark, MemoryReading, Sample, TimedEvent},
+        events::{BesideRss, JobEvent, LastMark, MemoryReading, Sample, TimedEvent},
         identity::{MemberId, ProgramName},
         moment::Moment,
         resource_use::UsageWanted,
@@ -19,6 +19,7 @@ use crate::{
     record::{Certainty, Host, Lineage, Metric, PeakSource, PeaksFrom, Process, ProcessExit, Record, Tool},
 };
 
+mod own_memory;
 mod usage;
 
 const MIB: u64 = 1 << 20;
@@ -54,6 +55,10 @@ fn ledger_with(lineage: Lineage) -> Ledger {
     })
 }
 
+fn members(count: u64) -> Vec<MemberId> {
+    (0..count).map(|id| MemberId(u32::try_from(id).unwrap())).collect()
+}
+
 fn name(command: &str) -> Arc<ProgramName> {
     Arc::new(ProgramName { command: command.into(), comm: command.into(), exe: None, line: None })
 }
@@ -77,11 +82,27 @@ fn exactly(ledger: &mut Ledger, at: u64, event: JobEvent) {
 }
 
 fn reading(id: u32, rss: u64, mark: u64) -> MemoryReading {
-    MemoryReading { id: MemberId(id), rss: rss * MIB, mark: Some(mark * MIB), swap: None, shares_map: false }
+    MemoryReading {
+        id: MemberId(id),
+        rss: rss * MIB,
+        mark: Some(mark * MIB),
+        swap: None,
+        file: None,
+        shared: 0,
+        beside: BesideRss::default(),
+        shares_map: false,
+    }
 }
 
 fn sample(ledger: &mut Ledger, at: u64, readings: &[MemoryReading]) {
-    ledger.sample(&Sample { at: ms(at), readings, uses: &[], marks: true, complete_until: ms(at) });
+    ledger.sample(&Sample {
+        at: ms(at),
+        readings,
+        uses: &[],
+        group: None,
+        marks: true,
+        complete_until: ms(at),
+    });
 }
 
 fn finish(ledger: Ledger, at: u64) -> (Record<Rows>, Vec<Process>) {
@@ -250,7 +271,7 @@ fn complete_reports_give_exact_peaks_and_a_rigorous_bound() {
 }
 
 #[test]
-fn one_image_without_a_last_mark_and_the_bound_is_not_rigorous() {
+fn an_unknown_last_mark_makes_the_bound_not_rigorous() {
     let mut ledger = ledger_with(Lineage::ProcConnector);
     exactly(&mut ledger, 0, born(0, 10, 1, "sh", false));
     sample(&mut ledger, 0, &[reading(0, 2, 2)]);
@@ -265,7 +286,7 @@ fn one_image_without_a_last_mark_and_the_bound_is_not_rigorous() {
 }
 
 #[test]
-fn memory_that_is_being_freed_counts_and_perf_does_not_report_how_long() {
+fn memory_being_freed_counts() {
     let mut ledger = ledger_with(Lineage::Perf);
     exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
     sample(&mut ledger, 0, &[reading(0, 100, 100)]);
@@ -301,7 +322,7 @@ fn a_window_waits_for_the_final_mark_of_an_exiting_member() {
 fn pss_keeps_the_highest_pass_or_says_why_there_is_none() {
     let mut best = ledger();
     for (at, bytes) in [(1, 10 * MIB), (2, 30 * MIB), (3, 20 * MIB)] {
-        best.pss(PssPass { at: ms(at), bytes, unread: 0, unread_rss: 0 });
+        best.pss(PssPass { at: ms(at), bytes, ..PssPass::default() });
     }
     let pss = finish(best, 4).0.peak.pss.unwrap();
     assert_eq!((pss.bytes, pss.certainty, pss.at_seconds), (30 * MIB, Certainty::AtLeast, Some(0.002)));
@@ -314,11 +335,24 @@ fn pss_keeps_the_highest_pass_or_says_why_there_is_none() {
 }
 
 #[test]
-fn a_pass_that_read_few_is_a_lower_bound_and_replaces_no_better_one() {
+fn files_that_are_mapped_outside_the_job_count_in_full() {
+    let pass = PssPass { bytes: 100, file_bytes: 20, largest_file_bytes: 50, ..PssPass::default() };
+    assert_eq!(pass.memory_bytes(), 130);
+    assert_eq!(PssPass { file_bytes: 60, ..pass }.memory_bytes(), 100);
+}
+
+#[test]
+fn a_partial_pass_replaces_no_better_one() {
     let passes = |each: &[(u64, u64)]| {
         let mut ledger = ledger();
         for &(bytes, unread) in each {
-            ledger.pss(PssPass { at: ms(1), bytes, unread, unread_rss: unread * 4 * MIB });
+            ledger.pss(PssPass {
+                at: ms(1),
+                bytes,
+                unread: members(unread),
+                unread_rss: unread * 4 * MIB,
+                ..PssPass::default()
+            });
         }
         let record = finish(ledger, 4).0;
         let downgrade =
@@ -376,13 +410,13 @@ proptest! {
                     event(&mut ledger, at, JobEvent::FinalMark { id: MemberId(id), mark });
                 }
                 5 => event(&mut ledger, at, JobEvent::ReapedMaxRss { bytes: rss, may_be_inherited: flag }),
-                6 => ledger.pss(PssPass { at, bytes: rss, unread: more % 2, unread_rss: 0 }),
+                6 => ledger.pss(PssPass { at, bytes: rss, unread: members(more % 2), ..PssPass::default() }),
                 7 | 11.. => {
                     let readings: Vec<MemoryReading> = (0..next)
                         .map(|id| MemoryReading { shares_map: flag && id % 2 == 1, ..reading(id, rss, rss + more) })
                         .collect();
                     let complete_until = at.saturating_sub(ms(more % 2));
-                    ledger.sample(&Sample { at, readings: &readings, uses: &[], marks: flag, complete_until });
+                    ledger.sample(&Sample { at, readings: &readings, uses: &[], group: None, marks: flag, complete_until });
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! Usage of the job beside memory.
 //!
-//! The job's total has two parts: the usage of its living members, each with the descendants that it has waited for,
-//! and the usage that the waits of this process reported. A process that was too short to be read is counted in its
-//! parent, which waited for it.
+//! The job's total has two parts. One is the usage of its living members, each with the descendants that it has waited
+//! for. The other is the usage that the waits of this process reported. A process that was too short to be read is
+//! counted in its parent, which waited for it.
 
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ impl UsageFold {
         seen: u64,
         all_seen: bool,
     ) -> Usage {
-        let nobody_lives = !self.has_survivors && living.clone().next().is_none();
+        let all_have_exited = !self.has_survivors && living.clone().next().is_none();
         let rows = living.clone().map(|member| member.used().own()).fold(self.rows, ResourceUse::plus);
         let waited = self.total(living);
         // Page faults, which no clock tick rounds, show whether the waits miss a process that was read. It then had no
@@ -142,13 +142,13 @@ impl UsageFold {
                 || more(rows.mixed_faults, waited.mixed_faults)
         };
         let is_missing = waited.cpu.zip(rows.cpu).is_some_and(|(waited, rows)| missing(waited, rows));
-        let all_ended = nobody_lives && waited.cpu.is_some() && !is_missing;
+        let all_ended = all_have_exited && waited.cpu.is_some() && !is_missing;
         let used = if all_ended {
             ResourceUse { io: waited.or_more(rows).io, ..waited }
         } else {
             waited.or_more(rows).or_more(self.highest)
         };
-        let is_whole = all_seen && nobody_lives && self.before == ResourceUse::default();
+        let is_whole = all_seen && all_have_exited && self.before == ResourceUse::default();
         let all_waited_for = match (waited.cpu, rows.cpu) {
             // No other process can be missing in the result of the wait.
             _ if seen == 1 => self.waited,

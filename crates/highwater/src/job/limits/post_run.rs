@@ -3,7 +3,7 @@
 use super::{LimitCulprit, LimitNotice, UnjudgedLimit};
 use crate::{
     job::Rows,
-    record::{Certainty, Exceeded, Limit, LimitVerdict, Limited, Record},
+    record::{Certainty, Exceeded, Limit, LimitVerdict, Limited, MemorySource, Record},
 };
 
 /// A peak, its time, and its process.
@@ -16,7 +16,12 @@ struct Peak {
 /// Corrects the limits of the record of a finished job, and returns a notice for each that was exceeded unseen.
 pub(crate) fn check_post_run(record: &mut Record<Rows>) -> Vec<LimitNotice> {
     let mut limits = std::mem::take(&mut record.limits);
-    let notices = limits.iter_mut().filter_map(|limit| check_limit(limit, peak(record, limit.of)?)).collect();
+    let memory_bytes = record.peak.memory.as_ref().map(|memory| memory.bytes);
+    let check = |limit: &mut Limit| {
+        let notice = check_limit(limit, peak(record, limit.of)?)?;
+        Some(LimitNotice { memory_bytes, ..notice })
+    };
+    let notices = limits.iter_mut().filter_map(check).collect();
     record.limits = limits;
     notices
 }
@@ -58,6 +63,7 @@ fn check_limit(limit: &mut Limit, Peak { bytes, at_seconds, of }: Peak) -> Optio
         ends_the_job: false,
         is_over: true,
         culprit: of,
+        memory_bytes: None,
     })
 }
 
@@ -65,6 +71,13 @@ fn check_limit(limit: &mut Limit, Peak { bytes, at_seconds, of }: Peak) -> Optio
 /// is above.
 fn peak(record: &Record<Rows>, of: Limited) -> Option<Peak> {
     match of {
+        Limited::Memory => {
+            let memory = record.peak.memory.as_ref()?;
+            // Without a group the best estimate may count shared pages more than once.
+            let is_counted_once = memory.source == MemorySource::Cgroup;
+            let bytes = if is_counted_once { memory.bytes } else { memory.lower_bytes };
+            Some(Peak { bytes, at_seconds: memory.at_seconds.filter(|_| bytes == memory.bytes), of: None })
+        }
         Limited::TotalRss => {
             let rss = record.peak.rss.as_ref()?;
             let at_seconds = rss.at_seconds.filter(|_| rss.lower_bytes == rss.bytes);

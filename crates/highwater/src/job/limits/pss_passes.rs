@@ -35,7 +35,10 @@ impl PssPassCounts {
     pub(super) fn doubt(&self) -> Option<String> {
         match self.unread {
             0 if self.longest_void < MAX_VOID_PASSES => None,
-            0 => Some(format!("processes started or exited during {} readings in a row", self.longest_void)),
+            0 => Some(format!(
+                "processes started or exited during {} readings in a row; they were not counted",
+                self.longest_void
+            )),
             1 => Some("the PSS of one process could not be read and was not counted".to_owned()),
             unread => Some(format!("the PSS of {unread} processes could not be read and was not counted")),
         }
@@ -48,8 +51,12 @@ impl PssPassCounts {
         }
         match self.disturbed {
             0 => None,
-            1 => Some("processes started or exited during the only reading".to_owned()),
-            times => Some(format!("processes started or exited during each of the {times} readings")),
+            1 => {
+                Some("processes started or exited during the only reading; they were not counted".to_owned())
+            }
+            times => Some(format!(
+                "processes started or exited during each of the {times} readings; they were not counted"
+            )),
         }
     }
 }
@@ -68,7 +75,10 @@ mod tests {
         assert_eq!((passes.doubt(), passes.final_doubt()), (None, None));
         (0..MAX_VOID_PASSES).for_each(|_| passes.disturbed());
         let doubt = passes.doubt();
-        assert_eq!(doubt.as_deref(), Some("processes started or exited during 8 readings in a row"));
+        assert_eq!(
+            doubt.as_deref(),
+            Some("processes started or exited during 8 readings in a row; they were not counted")
+        );
         passes.counted(0);
         assert_eq!(passes.final_doubt(), doubt, "the limit may have been exceeded in that time");
     }
@@ -79,6 +89,9 @@ mod tests {
         passes.disturbed();
         assert_eq!(passes.doubt(), None, "the next pass may count");
         let doubt = passes.final_doubt();
-        assert_eq!(doubt.as_deref(), Some("processes started or exited during the only reading"));
+        assert_eq!(
+            doubt.as_deref(),
+            Some("processes started or exited during the only reading; they were not counted")
+        );
     }
 }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Limits, OnLimit, UnjudgedLimit, pss_passes::PssPassCounts};
+use super::{Limits, OnLimit, UnjudgedLimit, pss_passes::PssPassCounts, sample_gaps::SampleGaps};
 use crate::{
     job::{identity::MemberId, moment::rounded_seconds},
-    record::{Downgrade, Exceeded, Limit, LimitAction, LimitEnd, Limited, UNJUDGED_PSS_LIMIT},
+    record::{
+        Downgrade, Exceeded, Limit, LimitAction, LimitEnd, Limited, UNJUDGED_MEMORY_LIMIT,
+        UNJUDGED_PSS_LIMIT, UNSAMPLED_LIMITS,
+    },
 };
 
 /// Share of a limit at which it is nearly reached.
@@ -18,6 +21,9 @@ const MAX_GROWTH_PER_SECOND: u64 = 2 << 30;
 const MIN_PAUSE_NEAR_LIMIT: Duration = Duration::from_millis(5);
 /// Longest pause while the job is ending.
 const MAX_PAUSE_WHILE_ENDING: Duration = Duration::from_millis(2);
+/// Times that a pause near a limit is at least as long as a sample costs: half of a processor is left to others, however many
+/// processes the job has. As root this program runs before them.
+const MIN_PAUSE_IN_COSTS: u32 = 2;
 /// Divisor of the time: passes over PSS may take this share of it.
 const PSS_COST_DIVISOR: u32 = 10;
 
@@ -26,10 +32,14 @@ const PSS_COST_DIVISOR: u32 = 10;
 pub(crate) struct LimitReadings {
     pub(crate) at: Duration,
     pub(crate) total_rss: Option<u64>,
+    /// Memory with each page counted once, where a source beside the processes reports it.
+    pub(crate) memory: Option<u64>,
     /// The member that holds most, and its RSS.
     pub(crate) largest: Option<(MemberId, u64)>,
     /// The PSS sum, if it was just read.
     pub(crate) total_pss: Option<u64>,
+    /// Pages of hugetlbfs, which PSS lacks.
+    pub(crate) hugetlb: u64,
     /// True if the kernel has killed a process for the limit of the job's cgroup.
     pub(crate) oom_killed: bool,
 }
@@ -57,6 +67,7 @@ pub(crate) struct LimitWatch {
     next_pss: Duration,
     pss: PssPassCounts,
     has_reported_pss: bool,
+    gaps: SampleGaps,
 }
 
 #[derive(Debug)]
@@ -77,6 +88,7 @@ struct LimitEnding {
 impl LimitWatch {
     pub(crate) fn new(limits: &Limits) -> Self {
         let all = [
+            (Limited::Memory, limits.memory_bytes),
             (Limited::TotalRss, limits.total_rss_bytes),
             (Limited::ProcessRss, limits.process_rss_bytes),
             (Limited::TotalPss, limits.total_pss_bytes),
@@ -93,6 +105,7 @@ impl LimitWatch {
             next_pss: Duration::ZERO,
             pss: PssPassCounts::default(),
             has_reported_pss: false,
+            gaps: SampleGaps::default(),
         }
     }
 
@@ -106,13 +119,14 @@ impl LimitWatch {
         self.watched.iter().any(|watched| watched.of == Limited::Cgroup)
     }
 
-    /// Returns whether PSS is to be read now.
-    pub(crate) fn wants_pss(&self, at: Duration, total_rss: Option<u64>) -> bool {
-        let limit = self.watched.iter().find(|watched| watched.of == Limited::TotalPss);
-        let over = limit.zip(total_rss).is_some_and(|(watched, rss)| rss > watched.limit);
+    /// Returns whether PSS is to be read now. `memory` is known where a source beside the processes reports it.
+    pub(crate) fn wants_pss(&self, at: Duration, total_rss: Option<u64>, memory: Option<u64>) -> bool {
+        let needs = |of| of == Limited::TotalPss || of == Limited::Memory && memory.is_none();
+        let limit =
+            self.watched.iter().filter(|watched| needs(watched.of)).map(|watched| watched.limit).min();
+        let over = limit.zip(total_rss).is_some_and(|(limit, rss)| rss > limit);
         // A job that is ending for another limit needs no such pass. One that ends for this limit may grow too far.
-        let matters =
-            self.ending.as_ref().is_none_or(|ending| ending.of == Limited::TotalPss && !ending.killed);
+        let matters = self.ending.as_ref().is_none_or(|ending| needs(ending.of) && !ending.killed);
         over && matters && at >= self.next_pss
     }
 
@@ -131,10 +145,33 @@ impl LimitWatch {
         self.pss.disturbed();
     }
 
-    /// Returns the limit that could not be enforced, and the reason.
-    pub(crate) fn missing(&self) -> Option<Downgrade> {
+    /// Sets the pause until the next sample.
+    pub(crate) fn plan(&mut self, pause: Duration) {
+        self.gaps.plan(pause);
+    }
+
+    /// Records that no sample follows the last one.
+    pub(crate) fn end(&mut self, at: Duration) {
+        self.gaps.end(at);
+    }
+
+    /// Lists the limits that could not be enforced as a whole, and the reasons.
+    pub(crate) fn downgrades(&self) -> impl Iterator<Item = Downgrade> {
+        self.unjudged_pss().into_iter().chain(self.unsampled())
+    }
+
+    /// Returns that limits were not compared with samples for some time, and for how long.
+    fn unsampled(&self) -> Option<Downgrade> {
+        self.watched.iter().find(|watched| watched.of != Limited::Cgroup)?;
+        Some(Downgrade { wanted: UNSAMPLED_LIMITS.to_owned(), reason: self.gaps.doubt()? })
+    }
+
+    /// Returns the limit on PSS that could not be enforced, and the reason.
+    fn unjudged_pss(&self) -> Option<Downgrade> {
         let reason = self.pss.final_doubt()?;
-        Some(Downgrade { wanted: UNJUDGED_PSS_LIMIT.to_owned(), reason })
+        let is_of_pss = self.watched.iter().any(|watched| watched.of == Limited::TotalPss);
+        let wanted = if is_of_pss { UNJUDGED_PSS_LIMIT } else { UNJUDGED_MEMORY_LIMIT };
+        Some(Downgrade { wanted: wanted.to_owned(), reason })
     }
 
     /// Returns whether a step has reported that the limit on PSS cannot be judged as a whole.
@@ -148,7 +185,8 @@ impl LimitWatch {
             return;
         }
         let Some(reason) = self.pss.doubt() else { return };
-        let is_open = |watched: &&Watched| watched.of == Limited::TotalPss && watched.exceeded.is_none();
+        let is_of_pss = |of| matches!(of, Limited::TotalPss | Limited::Memory);
+        let is_open = |watched: &&Watched| is_of_pss(watched.of) && watched.exceeded.is_none();
         let Some(&Watched { of, limit, .. }) = self.watched.iter().find(is_open) else { return };
         self.has_reported_pss = true;
         steps.push(LimitStep::SayUnjudged(UnjudgedLimit { of, limit_bytes: limit, reason }));
@@ -156,6 +194,7 @@ impl LimitWatch {
 
     /// Compares a poll with the limits.
     pub(crate) fn check(&mut self, seen: &LimitReadings, steps: &mut Vec<LimitStep>) {
+        self.gaps.sampled(seen.at);
         for watched in &mut self.watched {
             let Some(bytes) = seen.of(watched.of) else { continue };
             let limit = watched.limit;
@@ -226,11 +265,18 @@ impl LimitWatch {
         }
     }
 
-    /// Returns the longest pause until the next poll.
-    pub(crate) fn longest_pause(&self, seen: &LimitReadings) -> Option<Duration> {
-        if self.ending.is_some() {
-            return Some(MAX_PAUSE_WHILE_ENDING);
-        }
+    /// Returns the longest time from this poll to the next, after a poll that cost so much processor time.
+    pub(crate) fn longest_pause(&self, seen: &LimitReadings, cost: Duration) -> Option<Duration> {
+        let longest = if self.ending.is_some() {
+            Some(MAX_PAUSE_WHILE_ENDING)
+        } else {
+            self.time_to_fill_headroom(seen)
+        };
+        longest.map(|pause| pause.max(cost * MIN_PAUSE_IN_COSTS))
+    }
+
+    /// Returns the time in which the fastest job could reach a limit.
+    fn time_to_fill_headroom(&self, seen: &LimitReadings) -> Option<Duration> {
         self.watched
             .iter()
             .filter(|watched| watched.exceeded.is_none())
@@ -238,6 +284,7 @@ impl LimitWatch {
                 let held = match watched.of {
                     // PSS cannot exceed RSS.
                     Limited::TotalPss => seen.total_rss,
+                    Limited::Memory => seen.memory.or(seen.total_rss.map(|rss| rss + seen.hugetlb)),
                     of => seen.of(of),
                 };
                 let headroom = watched.limit.saturating_sub(held?);
@@ -279,6 +326,7 @@ impl LimitWatch {
 impl LimitReadings {
     fn of(&self, of: Limited) -> Option<u64> {
         match of {
+            Limited::Memory => self.memory.or(self.total_pss.map(|pss| pss + self.hugetlb)),
             Limited::TotalRss => self.total_rss,
             Limited::ProcessRss => self.largest.map(|(_, bytes)| bytes),
             Limited::TotalPss => self.total_pss,

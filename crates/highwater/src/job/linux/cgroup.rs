@@ -16,6 +16,7 @@
 //! `/proc/self/cgroup` names the group, and groups that the job itself makes lie below it.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io,
     os::{
@@ -27,25 +28,37 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-pub(crate) use self::entry::{CgroupEntry, clone_into, enter};
+pub(crate) use self::{
+    entry::{CgroupEntry, clone_into, enter},
+    memory::GroupMemory,
+};
 use self::{leaf::Stay, place::CgroupPlace};
+use super::{
+    proc_dir::{ProcDir, ProcPath},
+    scope::SystemdScope,
+};
 use crate::{
     Roots,
-    bounded::{self, MAX_PROCESS_FILE_BYTES, MAX_VALUE_BYTES},
-    cgroup::{Version, oom_kills},
+    bounded::{self, MAX_VALUE_BYTES},
+    cgroup::{Version, oom_kills, shown_path},
 };
 
 mod entry;
+mod group_removal;
 mod leaf;
 mod left_over;
+mod memory;
 mod place;
 mod procs;
+mod touched;
 
 /// The group. It is also ended when dropped.
 #[derive(Debug)]
 pub(crate) struct JobGroup {
     path: PathBuf,
     version: Version,
+    /// Its path in the hierarchy, as `/proc/PID/cgroup` shows it; `None` if it is not known.
+    shown_path: Option<PathBuf>,
     /// The group of this process: remaining processes of the job are moved there at the end, where they would have been
     /// without it.
     home: PathBuf,
@@ -56,17 +69,31 @@ pub(crate) struct JobGroup {
     ended: bool,
     /// The leaf to which this process had to move for the group, until all groups there have ended.
     _stay: Option<Stay>,
+    /// The scope of the service manager in which it lies.
+    scope: Option<SystemdScope>,
 }
 
 impl JobGroup {
     /// Makes an empty group with the memory controller, or returns why none can be made. Groups that killed owners left
-    /// behind in the same place are removed.
-    pub(crate) fn make(roots: &Roots) -> Result<Self, String> {
-        let CgroupPlace { version, parent, home, stay } = CgroupPlace::find(roots)?;
+    /// behind in the same place are removed. If there is no place for it and `scope_for`, the program of the job, is given,
+    /// the service manager is asked for a scope.
+    pub(crate) fn make(roots: &Roots, scope_for: Option<&OsStr>) -> Result<Self, String> {
+        let CgroupPlace { version, parent, home, stay, scope } =
+            CgroupPlace::find_or_request(roots, scope_for)?;
         left_over::sweep(&parent);
         let refused = |error| format!("{}: no group can be made there: {error}", parent.display());
         let (path, directory) = make_locked(&parent).map_err(refused)?;
-        let mut group = Self { path, version, home, directory, tasks: None, ended: false, _stay: stay };
+        let mut group = Self {
+            shown_path: shown_path(roots, version, &path),
+            path,
+            version,
+            home,
+            directory,
+            tasks: None,
+            ended: false,
+            _stay: stay,
+            scope,
+        };
         if group.peak_bytes().is_none() {
             return Err(group.without_peak());
         }
@@ -78,9 +105,22 @@ impl JobGroup {
     }
 
     /// Moves the waiting child `pid` into the group if it was to start there and does not ([`clone_into`] was refused).
-    pub(crate) fn let_in(&self, pid: u32) -> io::Result<()> {
+    pub(crate) fn let_in(&self, pid: u32) -> Result<(), String> {
         let is_in = || procs::list(&self.path).is_ok_and(|members| members.contains(&pid));
-        if self.version == Version::V1 || is_in() { Ok(()) } else { self.admit(pid) }
+        if self.version == Version::V1 || is_in() {
+            return Ok(());
+        }
+        let refused = match self.admit(pid) {
+            Ok(()) => return Ok(()),
+            Err(error) => error.to_string(),
+        };
+        let (Some(scope), Some(name)) = (&self.scope, self.path.file_name()) else { return Err(refused) };
+        scope.admit(name, pid).map_err(|why| format!("{refused}; systemd did not move it: {why}"))
+    }
+
+    /// Returns the pid of a child of this process that keeps the group and is not part of the job.
+    pub(crate) fn holder_pid(&self) -> Option<u32> {
+        self.scope.as_ref().map(SystemdScope::holder_pid)
     }
 
     /// Moves process `pid` with all its threads into the group. The kernel waits for all of its CPUs meanwhile
@@ -109,10 +149,11 @@ impl JobGroup {
 
     /// Returns whether process `pid` was moved to a group that does not lie in this one, and so is charged elsewhere.
     /// `None` if that is not known.
-    pub(crate) fn has_left(&self, roots: &Roots, pid: u32) -> Option<bool> {
-        let name = self.path.file_name()?.to_str()?;
-        let text = bounded::read_to_string(&roots.proc.join(format!("{pid}/cgroup")), MAX_PROCESS_FILE_BYTES)
-            .ok()?;
+    pub(crate) fn has_left(&self, proc: &ProcDir, pid: u32) -> Option<bool> {
+        let own = self.shown_path.as_deref()?;
+        let mut text = Vec::new();
+        let is_read = proc.read_into(ProcPath::of(pid, "cgroup"), &mut text);
+        let text = str::from_utf8(&text).ok().filter(|_| is_read)?;
         // proc_cgroup(5): hierarchy:controllers:path
         let path = text.lines().find_map(|line| {
             let mut fields = line.splitn(3, ':');
@@ -123,7 +164,8 @@ impl JobGroup {
             };
             has_memory.then_some(path)
         })?;
-        Some(!path.split('/').any(|part| part == name))
+        // Anywhere else a job may make a group of the same name.
+        Some(!Path::new(path).starts_with(own))
     }
 
     /// Makes the kernel keep the charge below `bytes`.
@@ -161,8 +203,14 @@ impl JobGroup {
         bounded::read_to_string(&self.path.join(file), MAX_VALUE_BYTES).ok()?.trim().parse().ok()
     }
 
+    /// Opens the files by which its memory is read while the job runs.
+    pub(crate) fn memory(&self, proc: &ProcDir, sys: &Path) -> io::Result<GroupMemory> {
+        GroupMemory::open(&self.path, self.version, proc, sys)
+    }
+
     /// Ends the group: survivors go to the group of this process, then it is removed. Empty groups that the job made
-    /// inside are removed, too. If one of them still holds processes, everything stays for the next owner's sweep.
+    /// inside are removed, too. If one of them still holds processes, everything stays for the next owner's sweep. Survivors
+    /// in a scope stay there if this user may not move them, and the scope ends with them.
     pub(crate) fn remove(mut self) -> io::Result<()> {
         self.end()
     }
@@ -171,7 +219,9 @@ impl JobGroup {
         if std::mem::replace(&mut self.ended, true) {
             return Ok(());
         }
-        left_over::end(&self.path, &self.home)
+        let ended = left_over::end(&self.path, &self.home);
+        // The manager removes what is left of a scope.
+        if self.scope.is_some() { Ok(()) } else { ended }
     }
 
     /// Returns why a new group has no peak.

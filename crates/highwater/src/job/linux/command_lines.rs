@@ -1,10 +1,13 @@
 //! Command lines of members: for their names, and for a pattern.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use super::map_reader::{MapOutcome, MapReader};
+use super::{
+    map_reader::{MapOutcome, MapReader},
+    proc_dir::{ProcDir, ProcPath},
+};
 use crate::{
-    bounded::{self, Extent, MAX_COMMAND_LINE_BYTES},
+    bounded::{Extent, MAX_COMMAND_LINE_BYTES},
     job::{GroupBy, Job},
     record::Downgrade,
 };
@@ -66,14 +69,17 @@ impl CommandLines {
     }
 
     /// Reads the beginning of a command line into `text`; `None` if that fails, or if none is to be read.
-    pub(super) fn read(&mut self, path: PathBuf, text: &mut Vec<u8>) -> Option<Extent> {
+    pub(super) fn read(&mut self, proc: &ProcDir, path: ProcPath, text: &mut Vec<u8>) -> Option<Extent> {
         if self.line_use == LineUse::LeftOut {
             return None;
         }
         let outcome = match &mut self.source {
-            LineSource::Direct => bounded::read_start(&path, MAX_COMMAND_LINE_BYTES, text)
+            LineSource::Direct => proc
+                .read_start(path, MAX_COMMAND_LINE_BYTES, text)
                 .map_or(MapOutcome::Failed, MapOutcome::Read),
-            LineSource::Bounded(reader) => reader.read(path, MAX_COMMAND_LINE_BYTES, text, self.timeout),
+            LineSource::Bounded(reader) => {
+                reader.read(proc, path, MAX_COMMAND_LINE_BYTES, text, self.timeout)
+            }
         };
         match outcome {
             MapOutcome::Read(extent) => {

@@ -1,16 +1,16 @@
 //! Descent of processes: `/proc/PID/task/TID/children` (proc(5), `CONFIG_PROC_CHILDREN`), or a scan of `/proc` on
 //! kernels without such files. The cost of the first depends on the job, that of the second on the machine.
 
-use std::{
-    collections::HashMap,
-    fs::{self, File},
-    os::unix::fs::FileExt,
-    path::Path,
+use std::{collections::HashMap, fs::File, os::unix::fs::FileExt};
+
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, pidfd_open},
 };
 
+use super::proc_dir::{ProcDir, ProcPath, is_on_procfs};
 use crate::{
-    Roots,
-    bounded::{self, Extent, MAX_PID_LIST_BYTES, MAX_PROCESS_FILE_BYTES},
+    bounded::MAX_PID_LIST_BYTES,
     process::linux::{children, stat::Stat},
     record::Lineage,
 };
@@ -18,7 +18,7 @@ use crate::{
 /// A finder of the children of processes.
 #[derive(Debug)]
 pub(crate) struct Descendants {
-    roots: Roots,
+    proc: ProcDir,
     lineage: Lineage,
     /// Children by parent, from the last scan.
     scanned: HashMap<u32, Vec<u32>>,
@@ -27,14 +27,14 @@ pub(crate) struct Descendants {
 }
 
 impl Descendants {
-    pub(crate) fn new(roots: &Roots) -> Self {
-        let own = rustix::thread::gettid().as_raw_nonzero();
-        let has_children_files = roots.proc.join(format!("self/task/{own}/children")).exists();
+    pub(crate) fn new(proc: &ProcDir) -> Self {
+        let own = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
+        let has_children_files = proc.exists(ProcPath::of_own_thread(own, "children"));
         Self {
-            roots: roots.clone(),
+            proc: proc.clone(),
             lineage: if has_children_files { Lineage::Children } else { Lineage::Scan },
             scanned: HashMap::new(),
-            cursor: PidCursor::open(roots),
+            cursor: PidCursor::open(proc),
             text: Vec::new(),
         }
     }
@@ -51,14 +51,24 @@ impl Descendants {
 
     /// Returns whether `/proc` shows this pid, as a process or a thread.
     pub(crate) fn is_visible(&self, pid: u32) -> bool {
-        rustix::fs::access(self.roots.proc.join(pid.to_string()), rustix::fs::Access::EXISTS).is_ok()
+        self.proc.exists(ProcPath::of(pid, ""))
     }
 
     /// Returns whether this is the pid of a process, and not the id of one of its threads (`/proc/TID` opens for both).
     pub(crate) fn is_process(&mut self, pid: u32) -> bool {
+        let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+        match pidfd_open(raw, PidfdFlags::empty()) {
+            Ok(_) => true,
+            // It is gone, or it leads no thread group; the error for a thread differs between kernels (pidfd_open(2)).
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => false,
+            Err(_) => self.names_itself_as_group(pid),
+        }
+    }
+
+    /// Returns whether `status` names this id as that of the thread group: for kernels before 5.3, and for sandboxes.
+    fn names_itself_as_group(&mut self, pid: u32) -> bool {
         // `status` of a process names its own number as thread group; that of another thread names another number.
-        let path = self.roots.proc.join(format!("{pid}/status"));
-        read_into(&path, &mut self.text)
+        self.proc.read_into(ProcPath::of(pid, "status"), &mut self.text)
             && self.text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Tgid:\t"))
                 == Some(pid.to_string().as_bytes())
     }
@@ -76,11 +86,10 @@ impl Descendants {
             found.extend(self.scanned.get(&pid).into_iter().flatten());
             return;
         }
-        let tasks = self.roots.proc.join(format!("{pid}/task"));
-        let Ok(threads) = fs::read_dir(&tasks) else { return };
-        for thread in threads.flatten() {
-            let path = thread.path().join("children");
-            if bounded::read_start(&path, MAX_PID_LIST_BYTES, &mut self.text).is_ok() {
+        let Ok(threads) = self.proc.ids(ProcPath::of(pid, "task")) else { return };
+        for tid in threads {
+            let path = ProcPath::of_thread(pid, tid, "children");
+            if self.proc.read_start(path, MAX_PID_LIST_BYTES, &mut self.text).is_ok() {
                 found.extend(children::parse(&self.text));
             }
         }
@@ -88,12 +97,9 @@ impl Descendants {
 
     fn scan(&mut self) {
         self.scanned.clear();
-        let Ok(entries) = fs::read_dir(&self.roots.proc) else { return };
-        for entry in entries.flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-                continue;
-            };
-            if let Some(stat) = read_stat(&self.roots, pid, &mut self.text) {
+        let Ok(pids) = self.proc.ids(ProcPath::ROOT) else { return };
+        for pid in pids {
+            if let Some(stat) = read_stat(&self.proc, pid, &mut self.text) {
                 self.scanned.entry(stat.ppid).or_default().push(pid);
             }
         }
@@ -101,13 +107,8 @@ impl Descendants {
 }
 
 /// Reads `/proc/PID/stat`.
-pub(crate) fn read_stat(roots: &Roots, pid: u32, text: &mut Vec<u8>) -> Option<Stat> {
-    read_into(&roots.proc.join(format!("{pid}/stat")), text).then(|| Stat::parse(text)).flatten()
-}
-
-/// Reads a whole file of a process into `text`; `false` if that fails.
-pub(crate) fn read_into(path: &Path, text: &mut Vec<u8>) -> bool {
-    bounded::read_start(path, MAX_PROCESS_FILE_BYTES, text).is_ok_and(|extent| extent == Extent::Whole)
+pub(crate) fn read_stat(proc: &ProcDir, pid: u32, text: &mut Vec<u8>) -> Option<Stat> {
+    proc.read_into(ProcPath::of(pid, "stat"), text).then(|| Stat::parse(text)).flatten()
 }
 
 /// The last pid of the pid namespace (`kernel/pid.c`): `/proc/sys/kernel/ns_last_pid` (`CONFIG_CHECKPOINT_RESTORE`),
@@ -118,14 +119,13 @@ struct PidCursor {
 }
 
 impl PidCursor {
-    fn open(roots: &Roots) -> Option<Self> {
-        // lxcfs mounts its own file over /proc/loadavg, with another last field.
-        const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+    fn open(proc: &ProcDir) -> Option<Self> {
         ["sys/kernel/ns_last_pid", "loadavg"].into_iter().find_map(|name| {
-            let file = File::open(roots.proc.join(name)).ok()?;
-            let magic = u64::try_from(rustix::fs::fstatfs(&file).ok()?.f_type).ok()?;
+            let file = proc.open_file(ProcPath::named(name)).ok()?;
+            // lxcfs mounts its own file over /proc/loadavg, with another last field.
+            let is_the_kernels = is_on_procfs(&file);
             let cursor = Self { file };
-            (magic == PROC_SUPER_MAGIC && cursor.read().is_some()).then_some(cursor)
+            (is_the_kernels && cursor.read().is_some()).then_some(cursor)
         })
     }
 
@@ -145,7 +145,7 @@ mod tests {
     fn both_ways_find_a_child_of_this_process() {
         let mut child = std::process::Command::new("sleep").arg("5").spawn().unwrap();
         for lineage in [Lineage::Children, Lineage::Scan] {
-            let mut descendants = Descendants::new(&Roots::default());
+            let mut descendants = Descendants::new(&ProcDir::of_this_machine());
             descendants.lineage = lineage;
             descendants.begin();
             let mut found = Vec::new();
@@ -157,8 +157,25 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_is_no_process() {
+        let mut descendants = Descendants::new(&ProcDir::of_this_machine());
+        let own = std::process::id();
+        let ask = move |descendants: &mut Descendants, id| {
+            (descendants.is_process(id), descendants.names_itself_as_group(id))
+        };
+        assert_eq!(ask(&mut descendants, own), (true, true));
+        assert_eq!(ask(&mut descendants, u32::MAX), (false, false));
+        std::thread::spawn(move || {
+            let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
+            assert_eq!(ask(&mut descendants, thread), (false, false));
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
     fn a_birth_moves_the_cursor() {
-        let descendants = Descendants::new(&Roots::default());
+        let descendants = Descendants::new(&ProcDir::of_this_machine());
         let before = descendants.cursor();
         assert!(std::process::Command::new("true").status().unwrap().success());
         assert_ne!(before, descendants.cursor());
@@ -166,9 +183,7 @@ mod tests {
 
     #[test]
     fn nothing_is_found_without_proc() {
-        let empty = tempfile::tempdir().unwrap();
-        let roots = Roots { proc: empty.path().into(), ..Roots::default() };
-        let mut descendants = Descendants::new(&roots);
+        let mut descendants = Descendants::new(&ProcDir::absent());
         assert_eq!((descendants.lineage(), descendants.cursor()), (Lineage::Scan, None));
         descendants.begin();
         let mut found = Vec::new();

@@ -64,8 +64,8 @@ impl EventQueue {
 
     /// Takes in what came since the last round. `is_ordered`: events of several processors have to be put in order.
     ///
-    /// Each processor has its own buffer, and they are emptied one after another. An event that came after the first was
-    /// emptied may have a cause that is not here yet: events younger than the horizon wait for the next round.
+    /// Each processor has its own buffer, and they are emptied one after another. An event that came after the first
+    /// was emptied may have a cause that is not here yet. So events younger than the horizon wait for the next round.
     pub(super) fn collect(&mut self, feed: &mut impl EventFeed, is_ordered: bool, round: Round) -> Collected {
         let waits = is_ordered && round == Round::Regular;
         self.horizon = if waits { monotonic().saturating_sub(EVENT_ORDERING_DELAY) } else { Duration::MAX };

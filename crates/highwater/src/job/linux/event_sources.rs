@@ -1,7 +1,7 @@
-//! The kernel's mechanisms that report on a job: each is tried, the best one that works is used, and each refusal is
+//! The kernel's mechanisms that report on a job. Each is tried, the best one that works is used, and each refusal is
 //! kept with its reason.
 
-use std::{collections::HashSet, io, rc::Rc};
+use std::{collections::HashSet, ffi::OsStr, io, rc::Rc};
 
 use super::{
     cgroup::JobGroup,
@@ -11,12 +11,13 @@ use super::{
     exec_hold::{ExecHold, HandOver, HeldTask},
     kernel_event::{KernelEvent, TimedKernelEvent},
     lifetimes::{connector::Connector, perf::Perf},
+    proc_dir::ProcDir,
     taskstats::{TaskEnd, Taskstats},
 };
 use crate::{
     Roots,
     job::{CgroupUse, LineageFrom},
-    record::{Certainty, Downgrade, Lineage, PeakFigure, PeaksFrom},
+    record::{Certainty, Downgrade, Lineage, PeakFigure, PeaksFrom, TRACER_STOPS},
 };
 
 /// The figure that needs a cgroup.
@@ -29,12 +30,14 @@ pub(crate) struct EventSources {
     hold: Option<ExecHold>,
     taskstats: Option<Taskstats>,
     group: Option<Rc<JobGroup>>,
+    /// The reason why the command could not be moved into it.
+    entry_refusal: Option<String>,
     /// Members that were found in another group.
     strays: HashSet<u32>,
     downgrades: Vec<Downgrade>,
     lineage: LineageFrom,
     /// Buffer for [`ExecHold::drain`].
-    held: Vec<HeldTask>,
+    held_tasks: Vec<HeldTask>,
 }
 
 /// The source of forks, execs and exits.
@@ -46,27 +49,30 @@ enum LifetimeFeed {
 
 /// The caller's choice of mechanisms.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct WantedSources {
+pub(crate) struct WantedSources<'a> {
     pub(crate) lineage: LineageFrom,
     pub(crate) exact: bool,
     pub(crate) cgroup: CgroupUse,
+    /// The program of the job, if the service manager may be asked for a scope.
+    pub(crate) scope_for: Option<&'a OsStr>,
 }
 
 impl EventSources {
     /// Opens the mechanisms that must exist before the command is forked.
-    pub(crate) fn prepare(wanted: WantedSources, roots: &Roots) -> Self {
+    pub(crate) fn prepare(wanted: WantedSources<'_>, roots: &Roots, proc: &ProcDir) -> Self {
         let mut sources = Self {
             lifetimes: None,
             hold: None,
             taskstats: None,
             group: None,
+            entry_refusal: None,
             strays: HashSet::new(),
             downgrades: Vec::new(),
             lineage: wanted.lineage,
-            held: Vec::new(),
+            held_tasks: Vec::new(),
         };
         if wanted.exact {
-            match ExecHold::start() {
+            match ExecHold::start(proc) {
                 Ok(hold) => sources.hold = Some(hold),
                 Err(error) => {
                     sources.downgrade(
@@ -93,7 +99,7 @@ impl EventSources {
             CgroupUse::Never => false,
         };
         if with_group {
-            match JobGroup::make(roots) {
+            match JobGroup::make(roots, wanted.scope_for) {
                 Ok(group) => sources.group = Some(Rc::new(group)),
                 Err(reason) if is_root || wanted.cgroup == CgroupUse::Always => {
                     sources.downgrade(CGROUP_PEAK, reason);
@@ -114,16 +120,21 @@ impl EventSources {
         self.group.clone()
     }
 
+    /// Returns whether there is such a cgroup.
+    pub(crate) fn has_group(&self) -> bool {
+        self.group.is_some()
+    }
+
     /// Watches `child`, which waits between its fork and its exec.
-    pub(crate) fn attach(&mut self, child: u32, roots: &Roots) {
-        self.listen(child, roots);
+    pub(crate) fn attach(&mut self, child: u32, roots: &Roots, proc: &ProcDir) {
+        self.listen(child, roots, proc);
         if let Some(group) = &self.group {
             // If it fails, nothing is charged, which is reported at the end.
-            let _ = group.let_in(child);
+            self.entry_refusal = group.let_in(child).err();
         }
     }
 
-    fn listen(&mut self, child: u32, roots: &Roots) {
+    fn listen(&mut self, child: u32, roots: &Roots, proc: &ProcDir) {
         let mut refusals = Vec::new();
         let first: &[Lineage] = match self.lineage {
             LineageFrom::Perf => &[Lineage::Perf],
@@ -138,11 +149,13 @@ impl EventSources {
                 Lineage::Perf => Perf::attach(child, roots)
                     .map(LifetimeFeed::Perf)
                     .map_err(|why| format!("perf events: {why}")),
-                _ => Connector::listen().map(LifetimeFeed::Connector).map_err(|why| match why.kind() {
-                    io::ErrorKind::TimedOut => {
-                        "proc connector: the kernel sends no events in this namespace".to_owned()
+                _ => Connector::listen(proc, child).map(LifetimeFeed::Connector).map_err(|why| {
+                    match why.kind() {
+                        io::ErrorKind::TimedOut => {
+                            "proc connector: the kernel sends no events in this namespace".to_owned()
+                        }
+                        _ => format!("proc connector: {why}"),
                     }
-                    _ => format!("proc connector: {why}"),
                 }),
             };
             match opened {
@@ -197,7 +210,15 @@ impl EventSources {
                  its data was ignored"
             ),
         });
-        self.downgrades.iter().cloned().chain(killed).chain(disturbed)
+        let hidden = self.hold.as_ref().map_or(0, ExecHold::hidden_from_tracers);
+        let hidden = (hidden > 0).then(|| Downgrade {
+            wanted: TRACER_STOPS.to_owned(),
+            reason: format!(
+                "--exact may have hidden execs and exits ({hidden}) from a tracer in the job, as strace --seccomp-bpf, \
+                 rr and proot are; the job may have behaved differently: run it without --exact"
+            ),
+        });
+        self.downgrades.iter().cloned().chain(killed).chain(disturbed).chain(hidden)
     }
 
     /// Returns the source of starts and exits; `None`: polling.
@@ -218,9 +239,10 @@ impl EventSources {
         }
     }
 
-    /// Returns the pid of a child of this process that is not part of the job.
-    pub(crate) fn hold_pid(&self) -> Option<u32> {
-        self.hold.as_ref().map(ExecHold::pid)
+    /// Iterates over the pids of children of this process that are not part of the job.
+    pub(crate) fn helper_pids(&self) -> impl Iterator<Item = u32> + '_ {
+        let hold = self.hold.as_ref().map(ExecHold::pid);
+        hold.into_iter().chain(self.group.as_ref().and_then(|group| group.holder_pid()))
     }
 
     /// Returns which of them report events.
@@ -254,32 +276,42 @@ impl EventSources {
         self.group.as_ref().and_then(|group| group.oom_kills()).is_some_and(|kills| kills > 0)
     }
 
-    /// Checks whether living members have left the job's cgroup; up to `MAX_CHECKED_MEMBERS` at a time.
-    pub(crate) fn check_for_strays(&mut self, roots: &Roots, members: impl Iterator<Item = u32>) {
-        const MAX_CHECKED_MEMBERS: usize = 16;
+    /// Checks whether these members, which live, have left the job's cgroup.
+    pub(crate) fn check_for_strays(&mut self, proc: &ProcDir, members: impl Iterator<Item = u32>) {
         let Some(group) = &self.group else { return };
         let mut text = Vec::new();
         // A process that is exiting has left every group of v1 (`cgroup_exit`, kernel/cgroup/cgroup.c), so this is
         // checked last.
-        let have_left = members.take(MAX_CHECKED_MEMBERS).filter(|&pid| {
-            group.has_left(roots, pid) == Some(true)
-                && read_stat(roots, pid, &mut text)
+        let have_left = members.filter(|&pid| {
+            group.has_left(proc, pid) == Some(true)
+                && read_stat(proc, pid, &mut text)
                     .is_some_and(|stat| !stat.is_exiting() && !matches!(stat.state, b'Z' | b'X'))
         });
         self.strays.extend(have_left);
     }
 
-    /// Ends the job's cgroup, and returns the peak that the kernel kept.
-    pub(crate) fn charge(&mut self) -> Option<PeakFigure> {
+    /// Returns whether members were found in another group.
+    pub(crate) fn has_strays(&self) -> bool {
+        !self.strays.is_empty()
+    }
+
+    /// Ends the job's cgroup, and returns the peak that the kernel kept. `highest_mark` is that of the marks which were begun
+    /// anew.
+    pub(crate) fn charge(&mut self, highest_mark: u64) -> Option<PeakFigure> {
         let group = Rc::into_inner(self.group.take()?)?;
-        let (bytes, path) = (group.peak_bytes(), group.path().to_owned());
+        let bytes = group.peak_bytes().map(|bytes| bytes.max(highest_mark));
+        let path = group.path().to_owned();
         if let Err(error) = group.remove() {
             self.downgrade("removal of the job's cgroup", format!("{}: {error}", path.display()));
         }
         // Every process is charged for its stacks, so 0 means that the command could not enter.
         match bytes {
             Some(0) => {
-                self.downgrade(CGROUP_PEAK, "the command could not enter the group made for it".to_owned());
+                let why = self.entry_refusal.take().map_or(String::new(), |why| format!(": {why}"));
+                self.downgrade(
+                    CGROUP_PEAK,
+                    format!("the command could not enter the group made for it{why}"),
+                );
             }
             None => self.downgrade(CGROUP_PEAK, "it could not be read at the end".to_owned()),
             Some(bytes) => {
@@ -308,13 +340,14 @@ impl EventFeed for EventSources {
             None => {}
         }
         if let Some(hold) = &mut self.hold {
-            hold.drain(&mut self.held);
+            hold.drain(&mut self.held_tasks);
         }
         if let Some(taskstats) = &mut self.taskstats {
             taskstats.drain(exit_record);
         }
-        let held = self.held.drain(..);
-        events.extend(held.map(|task| TimedKernelEvent { at: task.at, event: KernelEvent::Held(task) }));
+        let held_tasks = self.held_tasks.drain(..);
+        events
+            .extend(held_tasks.map(|task| TimedKernelEvent { at: task.at, event: KernelEvent::Held(task) }));
     }
 
     fn lost(&self, round: Round) -> u64 {

@@ -3,21 +3,20 @@
 //!
 //! A held task waits for an answer of its listener. If this process were the listener and were killed before the
 //! answer, the task would wait for ever. Without any listener every exec and exit of the job would fail with ENOSYS. So
-//! a separate process, the *keeper*, receives and answers. It lives in its own session, has no descriptor of this
-//! process but one pipe, and exits after the last task of the job. This process only reads its notices.
+//! a separate process, the *keeper*, receives and answers. It lives in its own session, has no descriptors of this
+//! process but one pipe and procfs, and exits after the last task of the job. This process only reads its notices.
 
 mod filter;
 mod hand_over;
 mod notice;
 mod seal;
 mod serve;
+mod tracer_watch;
 
 use std::{
-    fmt, io, mem,
+    fmt, io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    ptr,
     rc::Rc,
-    sync::Mutex,
     time::Duration,
 };
 
@@ -36,6 +35,7 @@ use self::{
     seal::{NoticeReader, Seal},
 };
 pub(super) use super::memory_map::same_memory_map;
+use super::{helper_process, proc_dir::ProcDir};
 
 /// Bytes of the pipe: 8,000 notices, and the most that ordinary users may ask for (`fs.pipe-max-size`).
 const NOTICE_PIPE_BYTES: usize = 1 << 20;
@@ -53,6 +53,8 @@ pub(crate) struct ExecHold {
     notices: NoticeReader,
     dropped: u64,
     unread: u64,
+    /// Number of calls that the filter may have hidden from a tracer.
+    hidden: u64,
     over: bool,
     gone: bool,
 }
@@ -86,31 +88,28 @@ impl ExecHold {
     ///
     /// # Errors
     /// No process, pipe or socket can be made.
-    pub(crate) fn start() -> io::Result<Self> {
-        reap_left_keepers();
+    pub(crate) fn start(proc: &ProcDir) -> io::Result<Self> {
+        helper_process::reap_left();
         let (notice_pipe, notice_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // A smaller pipe drops more notices, which are counted.
         let _ = fcntl_setpipe_size(&notice_pipe, NOTICE_PIPE_BYTES);
         let (keeper_end, child_end) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let seal = Seal::new();
-        // clone(2) with all arguments 0 is fork without an exit signal: no SIGCHLD reaches the host program, and its
-        // own wait(-1) never sees the keeper. Only `__WALL` finds it.
-        // SAFETY: the child runs on a copy of this process's memory, and `serve` does only what is allowed there.
-        let pid = with_signals_blocked(|| unsafe {
-            let pid = libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0);
-            if pid == 0 {
-                serve::serve(notice_end.as_raw_fd(), keeper_end.as_raw_fd(), &seal)
-            }
-            if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
-        })?;
+        // SAFETY: `serve` does only what is allowed there; the descriptors are open.
+        let pid = unsafe {
+            helper_process::fork(|| {
+                serve::serve(notice_end.as_raw_fd(), keeper_end.as_raw_fd(), proc.as_raw_fd(), &seal)
+            })
+        }?;
         Ok(Self {
-            pid: libc::pid_t::try_from(pid).map_err(io::Error::other)?,
+            pid,
             notice_pipe,
             hand_over: Some(Rc::new(HandOver::new(child_end))),
             notices: NoticeReader::new(seal),
             dropped: 0,
             unread: 0,
+            hidden: 0,
             over: false,
             gone: false,
         })
@@ -157,6 +156,7 @@ impl ExecHold {
             while let Some(notice) = self.notices.next() {
                 self.dropped = self.dropped.max(notice.dropped);
                 self.unread += u64::from(notice.kind == NoticeKind::Unread);
+                self.hidden += u64::from(notice.may_be_hidden);
                 self.over |= notice.kind == NoticeKind::Over;
                 into.extend(notice.held());
             }
@@ -170,8 +170,8 @@ impl ExecHold {
         }
     }
 
-    /// Returns the number of tasks without a notice: notices that did not fit into the pipe or were disturbed by
-    /// another process, and tasks that could not be read.
+    /// Returns the number of tasks without a notice. A notice did not fit into the pipe, another process disturbed it,
+    /// or the task could not be read.
     pub(crate) fn lost(&self) -> u64 {
         self.dropped + self.unread + self.disturbed()
     }
@@ -179,6 +179,11 @@ impl ExecHold {
     /// Returns whether the keeper ended before the job did.
     pub(crate) fn was_killed(&self) -> bool {
         self.gone && !self.over
+    }
+
+    /// Returns the number of execs and exits that the filter may have hidden from a tracer in the job.
+    pub(crate) fn hidden_from_tracers(&self) -> u64 {
+        self.hidden
     }
 
     /// Returns the number of notices that another process took out of the pipe, and of foreign byte sequences in it.
@@ -200,53 +205,18 @@ impl Drop for ExecHold {
     fn drop(&mut self) {
         self.hand_over = None;
         self.drain(&mut Vec::new());
-        // The pipe's other end is closed when the keeper exits, which follows its final notice at once. A keeper of a
-        // job that lives on lives on, too.
+        // The pipe's other end is closed when the keeper exits, which follows its final notice at once.
         let timeout = Timespec::try_from(if self.over { KEEPER_TIMEOUT } else { Duration::ZERO }).ok();
         let mut notice_pipe = [PollFd::new(&self.notice_pipe, PollFlags::empty())];
         let _ = poll(&mut notice_pipe, timeout.as_ref());
         let ended = self.gone || notice_pipe[0].revents().contains(PollFlags::HUP);
         if ended {
-            let _ = reap(self.pid, 0);
-        } else if let Ok(mut left) = LEFT_KEEPERS.lock() {
-            left.push(self.pid);
+            let _ = helper_process::reap(self.pid, 0);
+        } else {
+            // A keeper of a job that lives on lives on, too.
+            helper_process::leave(self.pid);
         }
-        reap_left_keepers();
-    }
-}
-
-/// Keepers of jobs that live on after the measurement.
-static LEFT_KEEPERS: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
-
-/// Reaps keepers that have exited. Only this code can, as no other waits for a process without an exit signal.
-fn reap_left_keepers() {
-    if let Ok(mut left) = LEFT_KEEPERS.lock() {
-        left.retain(|&pid| reap(pid, libc::WNOHANG) == 0);
-    }
-}
-
-/// Reaps the keeper `pid`; returns the result of waitpid(2), 0 while it lives (with `WNOHANG`).
-fn reap(pid: libc::pid_t, options: libc::c_int) -> libc::pid_t {
-    loop {
-        // SAFETY: no status is asked for.
-        let reaped = unsafe { libc::waitpid(pid, ptr::null_mut(), libc::__WALL | options) };
-        if reaped >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-            return reaped;
-        }
-    }
-}
-
-/// Calls `call` with all signals blocked. No handler of the host program may run in the keeper, nor may a Ctrl-C end it
-/// between its fork and its exit.
-fn with_signals_blocked<T>(call: impl FnOnce() -> T) -> T {
-    // SAFETY: zero is a valid set, and all pointers are to live sets.
-    unsafe {
-        let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = (mem::zeroed(), mem::zeroed());
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-        let result = call();
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
-        result
+        helper_process::reap_left();
     }
 }
 

@@ -10,6 +10,8 @@ const MAX_EXEC_CHECK_DISTANCE: u16 = 64;
 /// Facts about the image that a member runs.
 #[derive(Debug)]
 pub(super) struct ProcessImage {
+    /// Number of execs before it.
+    pub(super) number: u32,
     pub(super) origin: ImageOrigin,
     pub(super) memory_map: MapOwner,
     /// Identity of its memory map (`Stat::image`).
@@ -66,6 +68,7 @@ impl ProcessImage {
     /// Returns an image of which nothing was read.
     pub(super) fn new(origin: ImageOrigin) -> Self {
         Self {
+            number: 0,
             origin,
             memory_map: MapOwner::Own,
             identity: None,
@@ -99,7 +102,7 @@ impl ProcessImage {
     /// Starts anew, as an exec does.
     pub(super) fn exec(&mut self) {
         *self = Self {
-            origin: ImageOrigin::Executed,
+            number: self.number.wrapping_add(1),
             identity: self.identity,
             held_at: self.held_at,
             executed_at: self.executed_at,

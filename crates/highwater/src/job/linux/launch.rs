@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Error,
     job::{
-        Inherited,
+        InheritedState,
         unix::{Arrays, ExecReport, Gate, PreparedProgram, errno, open_files_limit, wait_for},
     },
 };
@@ -33,7 +33,7 @@ pub(crate) struct Command<'a> {
     pub(crate) env: &'a [(OsString, Option<OsString>)],
     pub(crate) current_dir: Option<&'a PathBuf>,
     pub(crate) stdout: Option<OwnedFd>,
-    pub(crate) inherited: &'a Inherited,
+    pub(crate) inherited_state: &'a InheritedState,
     /// The way to hand over the child's seccomp listener, if its tasks are to be held at their exec and exit.
     pub(crate) hand_over: Option<Rc<HandOver>>,
     /// The cgroup in which it starts.
@@ -105,14 +105,14 @@ fn open_pidfd(pid: libc::pid_t) -> Result<OwnedFd, Error> {
 impl LaunchPlan {
     fn new(command: Command<'_>) -> Result<Self, Error> {
         let program = PreparedProgram::new(command.program, command.args, command.env, command.current_dir)?;
-        let inherited = command.inherited;
+        let inherited_state = command.inherited_state;
         Ok(Self {
             program,
             stdout: command.stdout,
-            mask: inherited.signal_mask.unwrap_or_else(|| set_signal_mask(None)),
-            ignored_signals: inherited.ignored_signals,
-            closed_stdio: inherited.closed_stdio,
-            open_files: inherited.open_files_soft_limit.and_then(open_files_limit),
+            mask: inherited_state.signal_mask.unwrap_or_else(|| set_signal_mask(None)),
+            ignored_signals: inherited_state.ignored_signals,
+            closed_stdio: inherited_state.closed_stdio,
+            open_files: inherited_state.open_files_soft_limit.and_then(open_files_limit),
             hand_over: command.hand_over,
             group: command.group,
         })
@@ -224,7 +224,7 @@ fn signal_action(signal: i32) -> libc::sighandler_t {
 /// Sets `signal` to be ignored or to its default.
 fn set_signal_action(signal: i32, handler: libc::sighandler_t) {
     let action: SignalAction = [handler, 0, 0, 0, 0, 0, 0, 0];
-    // SAFETY: the kernel reads its struct, which is smaller, from a live local; neither handler is code of this
+    // SAFETY: the kernel reads its struct, which is smaller, from a live local. Neither handler is code of this
     // program. SIGKILL and SIGSTOP are refused, which is right.
     unsafe {
         libc::syscall(libc::SYS_rt_sigaction, signal, &raw const action, ptr::null_mut::<SignalAction>(), 8);

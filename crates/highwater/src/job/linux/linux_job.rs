@@ -12,35 +12,46 @@ use rustix::{
 };
 
 use super::{
+    cgroup::GroupMemory,
     clock::monotonic,
+    counter_slack::counter_slack,
     event_queue::{EventFeed as _, Round},
     event_sources::{EventSources, WantedSources},
     launch::{self, Child, Command},
+    map_reader::MapReader,
+    mapped_files::MappedFilesReader,
+    memory_notes::MemoryNotes,
     observation::Observation,
+    precedence::Precedence,
+    proc_dir::ProcDir,
     pss::PssPasses,
     sampler::SampleDepth,
     shortage::Shortage,
+    stray_turns::StrayTurns,
     subreaper::Subreaper,
     wake::Wake,
 };
 use crate::{
-    Error, Roots,
-    bounded::{self, MAX_PROCESS_FILE_BYTES},
+    Error,
     job::{
         CgroupUse, Job, Start,
         backend::JobBackend,
         event_batch::{EventBatch, Polled},
         events::{MemoryReading, TimedEvent},
+        group_memory::GroupReading,
         identity::MemberId,
         ledger::{FigureOrigin, KernelTotals, PssPass},
+        mapped_files::FilesRead,
         resource_use::UsedBy,
         unix::{thread_cpu, wait},
     },
-    process::linux::status::Status,
     record::{Downgrade, Exit, Metric},
 };
 
 mod attach;
+mod procfs;
+
+use procfs::{open_proc, own_hwm_bytes};
 
 /// Most survivors of the command whose exits are watched one by one.
 const MAX_WATCHED_SURVIVORS: usize = 256;
@@ -55,12 +66,20 @@ const OUTSTANDING_EXIT_PAUSE: Duration = Duration::from_micros(250);
 /// A job that runs on Linux.
 #[derive(Debug)]
 pub(crate) struct LinuxJob {
-    roots: Roots,
+    proc: ProcDir,
     child: Child,
     observation: Observation,
     sources: EventSources,
     passes: PssPasses,
+    mapped_files: MappedFilesReader,
+    /// The one reader of maps, so that one thread does for all: each has a stack and an arena of the allocator.
+    map_reader: MapReader,
     batch: EventBatch,
+    group_memory: Option<GroupMemory>,
+    /// The group at the last poll.
+    group_reading: Option<GroupReading>,
+    stray_turns: StrayTurns,
+    notes: MemoryNotes,
     downgrades: Vec<Downgrade>,
     /// Time at which CPU time and I/O are read next, if they are wanted.
     next_usage: Duration,
@@ -68,6 +87,8 @@ pub(crate) struct LinuxJob {
     shortage: Shortage,
     /// While it lives, orphans of the job become children of this process.
     subreaper: Option<Subreaper>,
+    /// While it lives, samples come before the job's own work.
+    precedence: Option<Precedence>,
 }
 
 impl LinuxJob {
@@ -84,6 +105,25 @@ impl LinuxJob {
         let timeout = Timespec::try_from(pause).ok();
         // If it is interrupted or fails, the next poll comes early, which does no harm.
         poll(&mut polled, timeout.as_ref()).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Checks whether members have left the job's cgroup, so that `reading` does not count them.
+    fn check_for_strays(&mut self, reading: Option<GroupReading>, marks: bool) {
+        if !self.sources.has_group() {
+            return;
+        }
+        let is_whole_so_far = !self.sources.has_strays();
+        let counted_anon = reading.filter(|_| is_whole_so_far).map(|reading| reading.anon);
+        let asked = self.stray_turns.choose(self.observation.readings(), counted_anon, marks);
+        if !asked.is_empty() {
+            let members = self.observation.pids_and_ids().filter(|(_, id)| asked.contains(id));
+            self.sources.check_for_strays(&self.proc, members.map(|(pid, _)| pid));
+        }
+    }
+
+    fn set_group_reading(&mut self, reading: Option<GroupReading>) {
+        // Processes that have left the group are charged elsewhere.
+        self.group_reading = reading.filter(|_| !self.sources.has_strays());
     }
 
     /// Opens descriptors of the processes that survived the command.
@@ -115,8 +155,8 @@ impl JobBackend for LinuxJob {
         if let Some(pid) = job.attach {
             return attach::attach(job, pid);
         }
-        let mut downgrades = Vec::new();
-        downgrades.extend(check_proc(job)?);
+        let (proc, downgrade) = open_proc(job)?;
+        let mut downgrades: Vec<Downgrade> = downgrade.into_iter().collect();
         let subreaper = Subreaper::set();
         if let Err(errno) = &subreaper {
             downgrades.push(Downgrade {
@@ -124,10 +164,15 @@ impl JobBackend for LinuxJob {
                 reason: format!("this process could not become their subreaper: {errno}"),
             });
         }
-        let own_hwm_bytes = own_hwm_bytes(&job.roots).unwrap_or(u64::MAX);
+        let passes = PssPasses::new(job, &proc);
+        let map_reader = map_reader(job)?;
+        let own_hwm_bytes = own_hwm_bytes(&proc).unwrap_or(u64::MAX);
         let cgroup = if job.limits.cgroup_bytes.is_some() { CgroupUse::Always } else { job.cgroup };
-        let wanted = WantedSources { lineage: job.lineage, exact: job.exact, cgroup };
-        let mut sources = EventSources::prepare(wanted, &job.roots);
+        // A limit must hold from the begin, and the command might not get into a scope.
+        let may_ask = job.cgroup == CgroupUse::Always && job.limits.cgroup_bytes.is_none();
+        let scope_for = may_ask.then_some(job.program.as_os_str());
+        let wanted = WantedSources { lineage: job.lineage, exact: job.exact, cgroup, scope_for };
+        let mut sources = EventSources::prepare(wanted, &job.roots, &proc);
         if let Some(bytes) = job.limits.cgroup_bytes {
             sources.limit_charge(bytes).map_err(|why| Error::Limit {
                 reason: format!("the job could not get a cgroup of its own: {why}"),
@@ -139,16 +184,29 @@ impl JobBackend for LinuxJob {
             env: &job.env,
             current_dir: job.current_dir.as_ref(),
             stdout: job.stdout.as_ref().and_then(|stdout| stdout.try_clone().ok()).map(OwnedFd::from),
-            inherited: &job.inherited,
+            inherited_state: &job.inherited_state,
             hand_over: sources.hand_over(),
             group: sources.group(),
         };
-        let shortage = Shortage::watch(&job.roots, sources.group().as_deref());
-        let mut observation = Observation::new(&job.roots, job.sole_owner, own_hwm_bytes, job);
-        observation.note_foreign_children(sources.hold_pid());
+        let group_memory = match sources.group().map(|group| group.memory(&proc, &job.roots.sys)).transpose()
+        {
+            Ok(memory) => memory,
+            Err(error) => {
+                downgrades.push(Downgrade {
+                    wanted: "memory of the job with each page counted once".to_owned(),
+                    reason: format!("the files of its cgroup: {error}"),
+                });
+                None
+            }
+        };
+        let shortage = Shortage::watch(&job.roots, &proc, sources.group().as_deref());
+        let notes = MemoryNotes::begin(&proc, group_memory.is_some());
+        let mut observation = Observation::new(&proc, job.owns_all_children, own_hwm_bytes, job);
+        let helpers: Vec<u32> = sources.helper_pids().collect();
+        observation.note_foreign_children(&helpers);
         let mut start = None;
         let child = launch::launch(command, |pid| {
-            sources.attach(pid, &job.roots);
+            sources.attach(pid, &job.roots, &proc);
             // The job's time begins when it may run.
             start = Some((Start::now(), monotonic()));
         })?;
@@ -159,16 +217,24 @@ impl JobBackend for LinuxJob {
         sources.started();
         observation.started(sources.mechanisms());
         let job = Self {
-            roots: job.roots.clone(),
+            proc: proc.clone(),
             child,
             observation,
             sources,
-            passes: PssPasses::new(&job.roots),
+            passes,
+            mapped_files: MappedFilesReader::new(&proc),
+            map_reader,
             batch,
+            group_memory,
+            group_reading: None,
+            stray_turns: StrayTurns::new(),
+            notes,
             downgrades,
             next_usage: Duration::ZERO,
             shortage,
             subreaper: subreaper.ok(),
+            // It comes after the fork: the job keeps the priority that it would have by itself.
+            precedence: precedence(job),
         };
         Ok((job, start))
     }
@@ -202,21 +268,28 @@ impl JobBackend for LinuxJob {
         let begin = thread_cpu();
         let depth = SampleDepth { marks, usage: at >= self.next_usage };
         let polled = self.observation.poll(at, depth, &mut self.sources, &mut self.batch);
+        let reading = self.group_memory.as_mut().and_then(|memory| {
+            memory.read_if_moved(self.observation.readings().iter().map(|reading| reading.rss).sum())
+        });
+        self.check_for_strays(reading, polled.marks);
+        self.set_group_reading(reading);
         if depth.usage {
             self.next_usage = at + thread_cpu().saturating_sub(begin) * USAGE_COST_DIVISOR;
         }
         if polled.marks {
-            self.sources.check_for_strays(&self.roots, self.observation.pids());
+            self.notes.add(at, self.observation.readings(), self.group_reading.as_ref());
         }
         polled
     }
 
     fn last_poll(&mut self, at: Duration) {
         self.observation.last_poll(at, &mut self.sources, &mut self.batch);
+        let reading = self.group_memory.as_mut().and_then(GroupMemory::read);
+        self.set_group_reading(reading);
     }
 
     fn expects_events(&self) -> bool {
-        self.observation.expects_exit_events()
+        self.observation.expects_exits()
     }
 
     fn take_events(&mut self) -> impl Iterator<Item = TimedEvent> + '_ {
@@ -231,28 +304,47 @@ impl JobBackend for LinuxJob {
         self.observation.uses()
     }
 
+    fn group_reading(&self) -> Option<GroupReading> {
+        self.group_reading
+    }
+
     fn complete_until(&self, at: Duration) -> Duration {
         self.observation.complete_until(at)
     }
 
     fn pss_is_due(&mut self, at: Duration, total: u64) -> bool {
-        self.passes.due(at, total)
+        // The group counts each page once at all times.
+        let members = self.observation.maps().filter(|_| self.group_memory.is_none());
+        self.passes.due(at, total, members.map(|(member, _)| member))
     }
 
     fn pss(&mut self, at: Duration) -> Option<PssPass> {
-        Some(self.passes.pass(at, &self.observation))
+        Some(self.passes.pass(at, &self.observation, &mut self.map_reader))
     }
 
     fn pss_of_all(&mut self, at: Duration) -> Option<PssPass> {
-        Some(self.passes.pass_over_all(at, &self.observation))
+        Some(self.passes.pass_over_all(at, &self.observation, &mut self.map_reader))
     }
 
-    fn pss_counted(&mut self, total: u64) {
-        self.passes.counted(total);
+    fn pss_lower_bound(&mut self) -> u64 {
+        self.passes.lower_bound(&self.observation)
+    }
+
+    fn pss_counted(&mut self, at: Duration, total: u64) {
+        self.passes.counted(at, total);
+    }
+
+    fn mapped_files(&mut self, at: Duration, id: MemberId) -> FilesRead {
+        match self.observation.maps().find(|(member, _)| member.id == id) {
+            Some((member, rss)) => self.mapped_files.read(at, member, rss, &mut self.map_reader),
+            None => FilesRead::NotNow,
+        }
     }
 
     fn wait(&mut self, mut pause: Duration, wake: &Wake) -> bool {
-        if self.root_lives() && self.observation.is_root_exit_outstanding() {
+        // Without procfs it looks as if it had exited.
+        if self.root_lives() && self.observation.is_root_exit_outstanding() && attach::has_ended(&self.child)
+        {
             // Its descriptor shows the exit, too, and would end the wait at once.
             thread::sleep(pause.min(OUTSTANDING_EXIT_PAUSE));
             return false;
@@ -302,11 +394,15 @@ impl JobBackend for LinuxJob {
 
     fn downgrades(&self) -> Vec<Downgrade> {
         let known = self.downgrades.iter().cloned();
-        known.chain(self.sources.downgrades()).chain(self.observation.unread_lines()).collect()
+        known
+            .chain(self.sources.downgrades())
+            .chain(self.observation.downgrades())
+            .chain(self.notes.notes())
+            .collect()
     }
 
     fn reader_cpu(&self) -> Duration {
-        self.passes.reader_cpu() + self.observation.reader_cpu()
+        self.map_reader.cpu() + self.observation.reader_cpu()
     }
 
     fn lost(&self) -> u64 {
@@ -322,51 +418,29 @@ impl JobBackend for LinuxJob {
         let pressure = self.shortage.pressure();
         let oom = self.shortage.kills(group.as_deref());
         drop(group);
-        let kept = KernelTotals { cgroup: self.sources.charge(), commit: None, pressure, oom };
+        let highest_mark = self.group_memory.take().map_or(0, |memory| memory.highest_mark());
+        let kept = KernelTotals { cgroup: self.sources.charge(highest_mark), commit: None, pressure, oom };
         self.subreaper = None;
+        self.precedence = None;
         kept
     }
 }
 
-/// Checks that procfs shows the processes that this one starts. A procfs of another pid namespace would show others in
-/// their place. Without procfs there are no samples, and a limit on them cannot be enforced.
-fn check_proc(job: &Job) -> Result<Option<Downgrade>, Error> {
-    let (roots, own) = (&job.roots, std::process::id());
-    match std::fs::read_link(roots.proc.join("self")) {
-        Ok(link) if link.as_os_str() == own.to_string().as_str() => Ok(None),
-        Ok(link) => {
-            let found = link.display().to_string();
-            Err(Error::ForeignProc { path: roots.proc.clone(), own, found })
-        }
-        Err(error) if job.limits.are_sampled() => Err(Error::Limit {
-            reason: format!(
-                "no process can be read without procfs ({}: {error}); mount it: mount -t proc proc /proc",
-                roots.proc.join("self").display()
-            ),
-        }),
-        Err(error) => Ok(Some(Downgrade {
-            wanted: "memory of the job's processes".to_owned(),
-            reason: format!("{}: {error}", roots.proc.join("self").display()),
-        })),
+/// Makes the reader of maps.
+///
+/// # Errors
+/// PSS is limited, and the thread that reads it cannot be started.
+fn map_reader(job: &Job) -> Result<MapReader, Error> {
+    let mut reader = MapReader::default();
+    if job.limits.may_need_pss() {
+        reader.start_thread().map_err(|error| Error::Limit {
+            reason: format!("no thread could be started to read PSS: {error}; raise ulimit -u"),
+        })?;
     }
+    Ok(reader)
 }
 
-/// Returns the high-water mark of this process. The command starts as a copy of it and inherits it in its `ru_maxrss`.
-fn own_hwm_bytes(roots: &Roots) -> Option<u64> {
-    let status = bounded::read(&roots.proc.join("self/status"), MAX_PROCESS_FILE_BYTES).ok()?;
-    Status::parse(&status)?.vm_hwm_bytes
-}
-
-/// Returns the bytes by which the counters of a process's RSS and mark may read low. Since Linux 6.2 they are batched
-/// per CPU (`mm_counter`, `percpu_counter_batch` in `lib/percpu_counter.c`): three kinds of pages, up to a batch on
-/// each CPU.
-fn counter_slack() -> Option<u64> {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let mut numbers =
-        release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u64>().ok());
-    let version = (numbers.next()?, numbers.next()?);
-    // SAFETY: sysconf takes a name and returns a number.
-    let cpus = u64::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).ok()?;
-    let batch = (2 * cpus).max(32);
-    (version >= (6, 2)).then(|| 3 * cpus * batch * rustix::param::page_size() as u64)
+/// Raises the priority of this thread if the job's limits are to be judged on time.
+fn precedence(job: &Job) -> Option<Precedence> {
+    (job.takes_precedence && job.limits.are_sampled()).then(Precedence::take)
 }

@@ -1,5 +1,5 @@
 //! Reading files of `/proc` that take the lock of a process's memory map: `cmdline` (`get_mm_cmdline`,
-//! `fs/proc/base.c`) and `smaps_rollup` (`fs/proc/task_mmu.c`).
+//! `fs/proc/base.c`), `smaps` and `smaps_rollup` (`fs/proc/task_mmu.c`).
 //!
 //! A process can hold that lock for any time: an `mmap` of a file on FUSE or NFS waits under it for the server. Only
 //! SIGKILL ends the wait of a reader. So a thread reads, and is left behind if it is late; the next file is read by
@@ -7,20 +7,17 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicI32, Ordering::Relaxed},
+        atomic::{AtomicU32, Ordering::Relaxed},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     time::Duration,
 };
 
+use super::proc_dir::{ProcDir, ProcPath};
 use crate::{
-    bounded::{self, Extent, MAX_PROCESS_FILE_BYTES},
-    job::unix::thread_cpu,
-    process::linux::stat::Stat,
-    thread_with_signals_blocked,
+    bounded::Extent, job::unix::thread_cpu, process::linux::stat::Stat, thread_with_signals_blocked,
 };
 
 /// Most threads, late ones included. Nothing is read while all of them are late.
@@ -39,11 +36,11 @@ pub(super) struct MapReader {
     cpu: Duration,
 }
 
-type Read = fn(&Path, usize, &mut Vec<u8>) -> io::Result<Extent>;
+type Read = fn(&ProcDir, ProcPath, usize, &mut Vec<u8>) -> io::Result<Extent>;
 
 impl Default for MapReader {
     fn default() -> Self {
-        Self { read: bounded::read_start, threads: Vec::new(), cpu: Duration::ZERO }
+        Self { read: ProcDir::read_start, threads: Vec::new(), cpu: Duration::ZERO }
     }
 }
 
@@ -61,14 +58,15 @@ struct Thread {
     requests: Sender<Request>,
     answers: Receiver<MapAnswer>,
     /// The file on which it is late.
-    late: Option<PathBuf>,
+    late: Option<ProcPath>,
     /// Thread id; 0 before it has started.
-    tid: Arc<AtomicI32>,
+    tid: Arc<AtomicU32>,
 }
 
 #[derive(Debug)]
 struct Request {
-    path: PathBuf,
+    proc: ProcDir,
+    path: ProcPath,
     most: usize,
     text: Vec<u8>,
 }
@@ -85,13 +83,14 @@ impl MapReader {
     /// thread may also wait for a processor, up to `MAX_WAITS_FOR_PROCESSOR` times as long.
     pub(super) fn read(
         &mut self,
-        path: PathBuf,
+        proc: &ProcDir,
+        path: ProcPath,
         most: usize,
         text: &mut Vec<u8>,
         timeout: Duration,
     ) -> MapOutcome {
         self.take_back_late_threads();
-        if self.is_late_on(&path) {
+        if self.is_late_on(path) {
             return MapOutcome::Late;
         }
         let thread = match self.threads.iter().position(|thread| thread.late.is_none()) {
@@ -104,7 +103,7 @@ impl MapReader {
                 &mut self.threads[last]
             }
         };
-        let request = Request { path: path.clone(), most, text: std::mem::take(text) };
+        let request = Request { proc: proc.clone(), path, most, text: std::mem::take(text) };
         if thread.requests.send(request).is_err() {
             return MapOutcome::Failed;
         }
@@ -115,7 +114,7 @@ impl MapReader {
                     *text = answer.text;
                     return answer.read.map_or(MapOutcome::Failed, MapOutcome::Read);
                 }
-                Err(RecvTimeoutError::Timeout) if thread.is_runnable() => {}
+                Err(RecvTimeoutError::Timeout) if thread.is_runnable(proc) => {}
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => return MapOutcome::Failed,
             }
@@ -124,13 +123,22 @@ impl MapReader {
         MapOutcome::Late
     }
 
+    /// Starts the first thread now. A job may use up the processes that its user may have (`RLIMIT_NPROC`, setrlimit(2)),
+    /// and threads count as processes.
+    pub(super) fn start_thread(&mut self) -> io::Result<()> {
+        if self.threads.is_empty() {
+            self.threads.push(Thread::start(self.read)?);
+        }
+        Ok(())
+    }
+
     /// Returns the CPU time of the threads so far.
     pub(super) fn cpu(&self) -> Duration {
         self.cpu
     }
 
-    fn is_late_on(&self, path: &Path) -> bool {
-        self.threads.iter().any(|thread| thread.late.as_deref() == Some(path))
+    fn is_late_on(&self, path: ProcPath) -> bool {
+        self.threads.iter().any(|thread| thread.late == Some(path))
     }
 
     /// Takes late threads back that have answered. Their answers are too old to count.
@@ -148,13 +156,13 @@ impl Thread {
     fn start(read: Read) -> io::Result<Self> {
         let (requests, received) = channel::<Request>();
         let (sender, answers) = channel();
-        let tid = Arc::new(AtomicI32::new(0));
+        let tid = Arc::new(AtomicU32::new(0));
         let own_tid = Arc::clone(&tid);
         thread_with_signals_blocked::start("hw-map-reader", READER_STACK_BYTES, move || {
-            own_tid.store(rustix::thread::gettid().as_raw_nonzero().get(), Relaxed);
-            for Request { path, most, mut text } in received {
+            own_tid.store(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs(), Relaxed);
+            for Request { proc, path, most, mut text } in received {
                 let begin = thread_cpu();
-                let read = read(&path, most, &mut text).ok();
+                let read = read(&proc, path, most, &mut text).ok();
                 let cpu = thread_cpu().saturating_sub(begin);
                 if sender.send(MapAnswer { read, text, cpu }).is_err() {
                     break;
@@ -165,18 +173,18 @@ impl Thread {
     }
 
     /// Returns whether it runs or waits for a processor (state `R` of `proc_pid_stat(5)`): it waits for no lock then.
-    fn is_runnable(&self) -> bool {
-        let tid = self.tid.load(Relaxed);
-        let path = PathBuf::from(format!("/proc/self/task/{tid}/stat"));
-        let text = bounded::read(&path, MAX_PROCESS_FILE_BYTES);
+    fn is_runnable(&self, proc: &ProcDir) -> bool {
+        let (tid, mut text) = (self.tid.load(Relaxed), Vec::new());
         // Before its first instruction its id is not known.
-        tid == 0 || text.is_ok_and(|text| Stat::parse_bytes(&text).is_some_and(|stat| stat.state == b'R'))
+        tid == 0
+            || proc.read_into(ProcPath::of_own_thread(tid, "stat"), &mut text)
+                && Stat::parse_bytes(&text).is_some_and(|stat| stat.state == b'R')
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, sync::atomic::AtomicBool, thread};
+    use std::{fs, io::Read as _, sync::atomic::AtomicBool, thread};
 
     use rustix::fs::{CWD, FileType, mknodat};
 
@@ -185,49 +193,65 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     /// Reads a file without a bound: opening a FIFO waits for its writer, as a reader waits for the lock.
-    fn read_all(path: &Path, _: usize, text: &mut Vec<u8>) -> io::Result<Extent> {
-        *text = fs::read(path)?;
+    fn read_all(tree: &ProcDir, path: ProcPath, _: usize, text: &mut Vec<u8>) -> io::Result<Extent> {
+        text.clear();
+        tree.open_waiting(path)?.read_to_end(text)?;
         Ok(Extent::Whole)
     }
 
-    fn fifo(tree: &tempfile::TempDir, name: &str) -> PathBuf {
-        let path = tree.path().join(name);
-        mknodat(CWD, &path, FileType::Fifo, 0o600.into(), 0).unwrap();
-        path
+    /// A made-up procfs with FIFOs of these names, which stand for locked files.
+    struct LockedTree {
+        tree: tempfile::TempDir,
+        proc: ProcDir,
+    }
+
+    impl LockedTree {
+        fn new(names: &[&str]) -> Self {
+            let tree = tempfile::tempdir().unwrap();
+            for name in names {
+                mknodat(CWD, tree.path().join(name), FileType::Fifo, 0o600.into(), 0).unwrap();
+            }
+            Self { proc: ProcDir::made_up(tree.path()), tree }
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.tree.path().join(name), text).unwrap();
+        }
     }
 
     #[test]
     fn a_file_is_read_up_to_its_bound() {
         let (mut reader, mut text) = (MapReader::default(), Vec::new());
-        let own = PathBuf::from("/proc/self/cmdline");
-        assert_eq!(reader.read(own.clone(), 1 << 20, &mut text, LONG), MapOutcome::Read(Extent::Whole));
-        assert_eq!(text, fs::read(&own).unwrap());
-        assert_eq!(reader.read("/dev/zero".into(), 9, &mut text, LONG), MapOutcome::Read(Extent::Cut));
-        assert_eq!(text, [0; 9]);
-        assert_eq!(reader.read("/nonexistent".into(), 9, &mut text, LONG), MapOutcome::Failed);
+        let proc = ProcDir::of_this_machine();
+        let mut read = |path, most| (reader.read(&proc, path, most, &mut text, LONG), text.clone());
+        let own = ProcPath::of(std::process::id(), "cmdline");
+        let whole = fs::read("/proc/self/cmdline").unwrap();
+        assert_eq!(read(own, 1 << 20), (MapOutcome::Read(Extent::Whole), whole.clone()));
+        assert_eq!(read(own, 9), (MapOutcome::Read(Extent::Cut), whole[..9].to_vec()));
+        assert_eq!(read(ProcPath::of(u32::MAX, "cmdline"), 9).0, MapOutcome::Failed);
         assert_eq!(reader.threads.len(), 1);
     }
 
     #[test]
     fn a_late_file_does_not_delay_the_next() {
-        let tree = tempfile::tempdir().unwrap();
-        let (locked, free) = (fifo(&tree, "locked"), tree.path().join("free"));
-        fs::write(&free, "text").unwrap();
+        let tree = LockedTree::new(&["locked"]);
+        let (locked, free) = (ProcPath::named("locked"), ProcPath::named("free"));
+        tree.write("free", "text");
         let (mut reader, mut text) = (MapReader { read: read_all, ..MapReader::default() }, Vec::new());
-        assert_eq!(reader.read(locked.clone(), 9, &mut text, Duration::ZERO), MapOutcome::Late);
-        assert_eq!(reader.read(free.clone(), 9, &mut text, LONG), MapOutcome::Read(Extent::Whole));
+        assert_eq!(reader.read(&tree.proc, locked, 9, &mut text, Duration::ZERO), MapOutcome::Late);
+        assert_eq!(reader.read(&tree.proc, free, 9, &mut text, LONG), MapOutcome::Read(Extent::Whole));
         assert_eq!(text, b"text");
         assert_eq!(
-            reader.read(locked.clone(), 9, &mut text, LONG),
+            reader.read(&tree.proc, locked, 9, &mut text, LONG),
             MapOutcome::Late,
             "it is not waited for again"
         );
-        fs::write(&locked, "too late").unwrap();
-        while reader.is_late_on(&locked) {
+        tree.write("locked", "too late");
+        while reader.is_late_on(locked) {
             thread::yield_now();
             reader.take_back_late_threads();
         }
-        assert_eq!(reader.read(free, 9, &mut text, LONG), MapOutcome::Read(Extent::Whole));
+        assert_eq!(reader.read(&tree.proc, free, 9, &mut text, LONG), MapOutcome::Read(Extent::Whole));
         assert_eq!((text.as_slice(), reader.threads.len()), (&b"text"[..], 2), "not the late text");
     }
 
@@ -236,7 +260,7 @@ mod tests {
 
     /// Keeps a processor busy until it may end.
     #[allow(clippy::unnecessary_wraps)] // The signature of a read.
-    fn spin(_: &Path, _: usize, _: &mut Vec<u8>) -> io::Result<Extent> {
+    fn spin(_: &ProcDir, _: ProcPath, _: usize, _: &mut Vec<u8>) -> io::Result<Extent> {
         IS_SPINNING.store(true, Relaxed);
         while !MAY_END.load(Relaxed) {
             std::hint::spin_loop();
@@ -246,37 +270,38 @@ mod tests {
 
     #[test]
     fn waiting_for_a_processor_differs_from_waiting_for_a_lock() {
-        let request = |path: PathBuf| Request { path, most: 9, text: Vec::new() };
+        let (tree, proc) = (LockedTree::new(&["locked"]), ProcDir::of_this_machine());
+        let path = ProcPath::named("locked");
+        let request = || Request { proc: tree.proc.clone(), path, most: 9, text: Vec::new() };
         let busy = Thread::start(spin).unwrap();
-        busy.requests.send(request("/".into())).unwrap();
+        busy.requests.send(request()).unwrap();
         while !IS_SPINNING.load(Relaxed) {
             thread::yield_now();
         }
-        assert!(busy.is_runnable());
+        assert!(busy.is_runnable(&proc));
         MAY_END.store(true, Relaxed);
-        let tree = tempfile::tempdir().unwrap();
-        let locked = fifo(&tree, "locked");
         let blocked = Thread::start(read_all).unwrap();
-        blocked.requests.send(request(locked.clone())).unwrap();
-        while blocked.is_runnable() {
+        blocked.requests.send(request()).unwrap();
+        while blocked.is_runnable(&proc) {
             thread::yield_now();
         }
-        fs::write(&locked, "").unwrap();
+        tree.write("locked", "");
     }
 
     #[test]
     fn a_limited_number_of_threads_is_left_behind() {
-        let tree = tempfile::tempdir().unwrap();
+        const LOCKED: [&str; MAX_READER_THREADS] = ["0", "1", "2", "3"];
+        let tree = LockedTree::new(&LOCKED);
+        tree.write("free", "text");
         let (mut reader, mut text) = (MapReader { read: read_all, ..MapReader::default() }, Vec::new());
-        let locked: Vec<PathBuf> =
-            (0..MAX_READER_THREADS).map(|number| fifo(&tree, &number.to_string())).collect();
-        for path in &locked {
-            assert_eq!(reader.read(path.clone(), 9, &mut text, Duration::ZERO), MapOutcome::Late);
+        let mut read = |name, timeout| reader.read(&tree.proc, ProcPath::named(name), 9, &mut text, timeout);
+        for name in LOCKED {
+            assert_eq!(read(name, Duration::ZERO), MapOutcome::Late);
         }
-        assert_eq!(reader.read("/proc/self/cmdline".into(), 9, &mut text, LONG), MapOutcome::Late);
+        assert_eq!(read("free", LONG), MapOutcome::Late);
         assert_eq!(reader.threads.len(), MAX_READER_THREADS);
-        for path in &locked {
-            fs::write(path, "").unwrap();
+        for name in LOCKED {
+            tree.write(name, "");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{image::ProcessImage, member_files::MemberFiles, taskstats::TasksUsed};
+use super::{image::ProcessImage, member_files::MemberFiles, proc_dir::ProcPath, taskstats::TasksUsed};
 use crate::job::identity::{MemberId, ProgramName};
 
 /// Number of polls in which a member without arguments is asked for its name again.
@@ -146,6 +146,15 @@ impl MemberNameState {
 }
 
 impl Member {
+    /// Returns the path of a file about its memory map.
+    pub(super) fn map_file(&self, name: &str) -> ProcPath {
+        // A leader that has left by pthread_exit(3) has no memory map, unlike its threads.
+        match self.files.thread() {
+            Some(thread) => ProcPath::of_thread(self.pid, thread, name),
+            None => ProcPath::of(self.pid, name),
+        }
+    }
+
     /// Returns a member of which nothing has been read.
     pub(super) fn new(id: MemberId, pid: u32, image: ProcessImage, known_until: Duration) -> Self {
         Self {

@@ -3,15 +3,18 @@
 //! A kept `/proc/PID/statm` or `status` belongs to that one process: it survives exec and fails with ESRCH once the
 //! process is gone, so a reused pid cannot be mistaken for it (`fs/proc/base.c`).
 
-use std::fs::{self, File};
+use std::fs::File;
 
 use super::{
-    descendants::{read_into, read_stat},
+    descendants::read_stat,
     kept_file::open_to_keep,
+    proc_dir::{ProcDir, ProcPath},
+    status_turns::LONG_STATUS_BYTES,
     usage_files::UsageFiles,
 };
 use crate::{
-    Roots, bounded,
+    bounded,
+    job::events::BesideRss,
     process::linux::{statm::Statm, status::Status},
 };
 
@@ -23,6 +26,8 @@ pub(super) struct MemberFiles {
     /// `None` if no descriptor could be spared: opened at each reading.
     statm: Option<File>,
     status: Option<File>,
+    /// Length of `status` when it was last read; 0 before.
+    status_bytes: u32,
     /// Live thread that is read instead, once the leader has left by `pthread_exit`.
     thread: Option<u32>,
     pub(super) usage: UsageFiles,
@@ -67,16 +72,38 @@ pub(super) struct MemoryFigures {
     /// High-water mark, if it was read.
     pub(super) hwm: Option<u64>,
     pub(super) swap: Option<u64>,
+    /// Files in it, if they were read.
+    pub(super) file: Option<u64>,
+    /// Files and shared memory in it.
+    pub(super) shared: u64,
+    pub(super) beside: BesideRss,
     pub(super) text_pages: u64,
+}
+
+impl MemoryFigures {
+    /// Returns what `statm` tells, and `status` if it was read beside it.
+    fn of(statm: Statm, status: Option<&Status>, page_size: u64) -> Self {
+        Self {
+            rss: statm.resident_pages * page_size,
+            hwm: status.and_then(|status| status.vm_hwm_bytes),
+            swap: status.and_then(|status| status.vm_swap_bytes),
+            file: status.and_then(|status| status.rss_file_bytes),
+            shared: statm.shared_pages.min(statm.resident_pages) * page_size,
+            beside: BesideRss {
+                hugetlb: status.and_then(|status| status.hugetlb_bytes),
+                page_tables: status.and_then(|status| status.page_table_bytes),
+            },
+            text_pages: statm.text_pages,
+        }
+    }
 }
 
 impl MemberFiles {
     /// Opens the files of `pid`, whose `stat` was just read.
-    pub(super) fn open(&mut self, roots: &Roots, pid: u32) {
-        let directory = roots.proc.join(pid.to_string());
+    pub(super) fn open(&mut self, proc: &ProcDir, pid: u32) {
         self.is_open = true;
-        self.statm = open_to_keep(&directory.join("statm"));
-        self.status = open_to_keep(&directory.join("status"));
+        self.statm = open_to_keep(proc, ProcPath::of(pid, "statm"));
+        self.status = open_to_keep(proc, ProcPath::of(pid, "status"));
     }
 
     /// Returns whether [`Self::open`] was called.
@@ -84,36 +111,50 @@ impl MemberFiles {
         self.is_open
     }
 
+    /// Returns the length of `status` when it was last read; 0 before.
+    pub(super) fn status_bytes(&self) -> usize {
+        self.status_bytes as usize
+    }
+
+    /// Returns the live thread that stands for a leader that has left.
+    pub(super) fn thread(&self) -> Option<u32> {
+        self.thread
+    }
+
+    /// Reads the anonymous memory of the process. Every user may read it, unlike its PSS.
+    pub(super) fn read_anonymous_bytes(
+        &self,
+        proc: &ProcDir,
+        process: ProcessKey,
+        text: &mut Vec<u8>,
+    ) -> Option<u64> {
+        self.read_file(proc, process, MemoryFile::Status, text)?;
+        Status::parse(text)?.rss_anon_bytes
+    }
+
     /// Reads the memory of the process, with its high-water mark if `with_hwm`.
     pub(super) fn read(
         &mut self,
-        roots: &Roots,
+        proc: &ProcDir,
         process: ProcessKey,
         page_size: u64,
         with_hwm: bool,
         text: &mut Vec<u8>,
     ) -> MemoryRead {
-        let Some(statm) = self.read_statm(roots, process, text) else {
+        let Some(statm) = self.read_statm(proc, process, text) else {
             // The thread that stood for a leaderless process may have ended before the others.
             return if self.thread.is_some() {
-                self.read_without_leader(roots, process, page_size, text)
+                self.read_without_leader(proc, process, page_size, text)
             } else {
                 MemoryRead::Exited
             };
         };
         if statm.has_no_memory() {
-            return self.read_without_leader(roots, process, page_size, text);
+            return self.read_without_leader(proc, process, page_size, text);
         }
-        let mut figures = MemoryFigures {
-            rss: statm.resident_pages * page_size,
-            hwm: None,
-            swap: None,
-            text_pages: statm.text_pages,
-        };
+        let status = with_hwm.then(|| self.read_status(proc, process, text)).flatten();
+        let mut figures = MemoryFigures::of(statm, status.as_ref(), page_size);
         if with_hwm {
-            let status = self.read_status(roots, process, text);
-            figures.hwm = status.as_ref().and_then(|status| status.vm_hwm_bytes);
-            figures.swap = status.as_ref().and_then(|status| status.vm_swap_bytes);
             // It is read later than statm: what it shows beyond that was reached, too.
             let rss = status.and_then(|status| status.vm_rss_bytes).unwrap_or(0);
             figures.rss = figures.rss.max(rss);
@@ -124,45 +165,33 @@ impl MemberFiles {
     /// Reads a process whose `statm` is all zeros: it has exited, is exiting, or its leader has left other threads behind.
     fn read_without_leader(
         &mut self,
-        roots: &Roots,
+        proc: &ProcDir,
         process: ProcessKey,
         page_size: u64,
         text: &mut Vec<u8>,
     ) -> MemoryRead {
-        let path = roots.proc.join(format!("{}/status", process.pid));
-        let Some(status) = read_into(&path, text).then(|| Status::parse(text)).flatten() else {
-            return MemoryRead::Exited;
-        };
-        let is_zombie = matches!(status.state, b'Z' | b'X');
-        if !is_zombie {
-            return self.read_new_leader(roots, process, page_size, text);
-        }
-        if status.threads.unwrap_or(0) <= 1 {
+        let Some(stat) = read_stat(proc, process.pid, text) else { return MemoryRead::Exited };
+        if stat.has_exited() {
             return MemoryRead::Exited;
         }
-        let Ok(threads) = fs::read_dir(roots.proc.join(format!("{}/task", process.pid))) else {
-            return MemoryRead::Exited;
-        };
-        for thread in threads.flatten() {
-            let Some(tid) = thread.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        if !stat.is_zombie() {
+            return self.read_new_leader(proc, process, page_size, text);
+        }
+        let Ok(threads) = proc.ids(ProcPath::of(process.pid, "task")) else { return MemoryRead::Exited };
+        for tid in threads {
             if tid == process.pid || Some(tid) == self.thread {
                 continue;
             }
-            let statm = File::open(thread.path().join("statm"));
-            let status = File::open(thread.path().join("status"));
+            let statm = proc.open_file(ProcPath::of_thread(process.pid, tid, "statm"));
+            let status = proc.open_file(ProcPath::of_thread(process.pid, tid, "status"));
             let (Ok(statm), Ok(status)) = (statm, status) else { continue };
             self.thread = Some(tid);
             self.statm = Some(statm);
             self.status = Some(status);
-            let statm = self.read_statm(roots, process, text).filter(|statm| !statm.has_no_memory());
+            let statm = self.read_statm(proc, process, text).filter(|statm| !statm.has_no_memory());
             if let Some(statm) = statm {
-                let status = self.read_status(roots, process, text);
-                return MemoryRead::Alive(MemoryFigures {
-                    rss: statm.resident_pages * page_size,
-                    hwm: status.as_ref().and_then(|status| status.vm_hwm_bytes),
-                    swap: status.and_then(|status| status.vm_swap_bytes),
-                    text_pages: statm.text_pages,
-                });
+                let status = self.read_status(proc, process, text);
+                return MemoryRead::Alive(MemoryFigures::of(statm, status.as_ref(), page_size));
             }
         }
         MemoryRead::NoMemory
@@ -172,7 +201,7 @@ impl MemberFiles {
     /// (`de_thread`, fs/exec.c). Its files replace those of the thread that stood for it.
     fn read_new_leader(
         &mut self,
-        roots: &Roots,
+        proc: &ProcDir,
         process: ProcessKey,
         page_size: u64,
         text: &mut Vec<u8>,
@@ -180,37 +209,37 @@ impl MemberFiles {
         if self.thread.take().is_none() {
             return MemoryRead::NoMemory;
         }
-        let start_ticks = read_stat(roots, process.pid, text).map(|stat| stat.start_ticks);
+        let start_ticks = read_stat(proc, process.pid, text).map(|stat| stat.start_ticks);
         if start_ticks.is_none() || process.start_ticks.is_some() && start_ticks != process.start_ticks {
             return MemoryRead::Exited;
         }
-        self.open(roots, process.pid);
+        self.open(proc, process.pid);
         // It has no memory in the midst of an exec; the next sample reads it.
-        let statm = self.read_statm(roots, process, text).filter(|statm| !statm.has_no_memory());
+        let statm = self.read_statm(proc, process, text).filter(|statm| !statm.has_no_memory());
         let Some(statm) = statm else { return MemoryRead::NoMemory };
-        let status = self.read_status(roots, process, text);
-        MemoryRead::Alive(MemoryFigures {
-            rss: statm.resident_pages * page_size,
-            hwm: status.as_ref().and_then(|status| status.vm_hwm_bytes),
-            swap: status.and_then(|status| status.vm_swap_bytes),
-            text_pages: statm.text_pages,
-        })
+        let status = self.read_status(proc, process, text);
+        MemoryRead::Alive(MemoryFigures::of(statm, status.as_ref(), page_size))
     }
 
-    fn read_statm(&self, roots: &Roots, process: ProcessKey, text: &mut Vec<u8>) -> Option<Statm> {
-        self.read_file(roots, process, MemoryFile::Statm, text)?;
+    fn read_statm(&self, proc: &ProcDir, process: ProcessKey, text: &mut Vec<u8>) -> Option<Statm> {
+        self.read_file(proc, process, MemoryFile::Statm, text)?;
         Statm::parse(text)
     }
 
-    fn read_status(&self, roots: &Roots, process: ProcessKey, text: &mut Vec<u8>) -> Option<Status> {
-        self.read_file(roots, process, MemoryFile::Status, text)?;
+    fn read_status(&mut self, proc: &ProcDir, process: ProcessKey, text: &mut Vec<u8>) -> Option<Status> {
+        self.read_file(proc, process, MemoryFile::Status, text)?;
+        self.status_bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        if text.len() >= LONG_STATUS_BYTES && self.thread.is_none() {
+            // The kernel keeps a buffer of that size for as long as the file is open.
+            self.status = None;
+        }
         Status::parse(text)
     }
 
     /// Reads one file into `text`; `None` once the process is gone.
     fn read_file(
         &self,
-        roots: &Roots,
+        proc: &ProcDir,
         process: ProcessKey,
         file: MemoryFile,
         text: &mut Vec<u8>,
@@ -223,8 +252,8 @@ impl MemberFiles {
             return bounded::read_kept(kept, text);
         }
         // Without a kept descriptor, the pid may belong to another process by now.
-        let stat = read_stat(roots, process.pid, text)?;
-        let path = roots.proc.join(format!("{}/{}", process.pid, file.name()));
-        (Some(stat.start_ticks) == process.start_ticks && read_into(&path, text)).then_some(())
+        let stat = read_stat(proc, process.pid, text)?;
+        let path = ProcPath::of(process.pid, file.name());
+        (Some(stat.start_ticks) == process.start_ticks && proc.read_into(path, text)).then_some(())
     }
 }

@@ -13,22 +13,24 @@ use super::{
     command_lines::CommandLines,
     coverage::Mechanisms,
     discovery::Discovery,
+    dying::is_dying,
     event_queue::{Collected, EventFeed, EventQueue, Round},
     kernel_event::KernelEvent,
+    member::Member,
     orphan_killer::OrphanKiller,
+    proc_dir::ProcDir,
     proc_view::Proc,
     reaper::Reaper,
-    roster::{OwnChildren, Roster},
+    roster::{OwnChildren, Roster, UnknownChildren},
     sampler::{SampleDepth, Sampled, Sampler},
     signals,
     tracker::{Adoption, FoundIn, SearchReason, Tracker},
 };
 use crate::{
-    Roots,
     job::{
         Job,
         event_batch::{EventBatch, Polled},
-        events::MemoryReading,
+        events::{JobEvent, MemoryReading},
         identity::MemberId,
         moment::Moment,
         resource_use::UsedBy,
@@ -59,10 +61,10 @@ pub(crate) struct Observation {
 impl Observation {
     /// Returns the state before the command is started. `own_hwm_bytes`: high-water mark of this process when the command
     /// is forked.
-    pub(crate) fn new(roots: &Roots, sole_owner: bool, own_hwm_bytes: u64, wanted: &Job) -> Self {
+    pub(crate) fn new(proc: &ProcDir, owns_all_children: bool, own_hwm_bytes: u64, wanted: &Job) -> Self {
         let own_children = OwnChildren {
             own_pid: std::process::id(),
-            sole_owner,
+            unknown: if owns_all_children { UnknownChildren::JobOrphans } else { UnknownChildren::AnyOrigin },
             foreign: std::collections::HashSet::new(),
         };
         let lines = CommandLines::new(wanted);
@@ -70,10 +72,10 @@ impl Observation {
             queue: EventQueue::default(),
             tracker: Tracker::new(Roster::new(own_children)),
             discovery: Discovery::new(),
-            sampler: Sampler::new(roots, wanted.usage),
-            reaper: Reaper::new(roots, wanted.usage, own_hwm_bytes),
+            sampler: Sampler::new(proc, wanted.usage),
+            reaper: Reaper::new(proc, wanted.usage, own_hwm_bytes),
             killer: OrphanKiller::new(wanted.control()),
-            proc: Proc::new(roots, lines),
+            proc: Proc::new(proc, lines),
             is_deferred: false,
             found_orphans: false,
         }
@@ -81,15 +83,17 @@ impl Observation {
 
     /// Notes the children of this process from before the command is started: `make & exec hwm run` leaves it those of the
     /// shell. They are not waited for, so their pids stay theirs. But what descends from them may become its child, too.
-    pub(crate) fn note_foreign_children(&mut self, hold_process: Option<u32>) {
+    pub(crate) fn note_foreign_children(&mut self, helpers: &[u32]) {
         let own = self.tracker.roster.own_children_mut();
-        own.foreign.extend(hold_process);
-        if own.sole_owner {
+        own.foreign.extend(helpers);
+        if own.are_all_of_job() {
             let mut found = Vec::new();
             self.proc.descendants.begin();
             self.proc.descendants.children(own.own_pid, &mut found);
-            found.retain(|&pid| Some(pid) != hold_process);
-            own.sole_owner = found.is_empty();
+            found.retain(|pid| !helpers.contains(pid));
+            if !found.is_empty() {
+                own.unknown = UnknownChildren::OrphansBesideForeign;
+            }
             own.foreign.extend(found);
         }
     }
@@ -156,10 +160,19 @@ impl Observation {
         is_seen(roster.root()) || self.reaper.is_pending(roster.root())
     }
 
-    /// Returns whether the event of any exit is outstanding.
-    pub(crate) fn expects_exit_events(&self) -> bool {
+    /// Returns whether the event of any exit is outstanding, or an exit itself that is certain.
+    pub(crate) fn expects_exits(&self) -> bool {
         self.reaper.has_pending()
             || self.tracker.roster.iter().any(|member| member.phase.is_exit_outstanding())
+            || self.dying().next().is_some()
+    }
+
+    /// Returns the members of the last poll whose end is certain.
+    fn dying(&self) -> impl Iterator<Item = MemberId> + '_ {
+        let mut text = Vec::new();
+        let members = self.tracker.roster.iter();
+        let dying = members.filter(move |member| is_dying(self.proc.directory(), member, &mut text));
+        dying.map(|member| member.id)
     }
 
     /// Iterates over the members alive at the last poll.
@@ -182,9 +195,9 @@ impl Observation {
         self.proc.lines.reader_cpu()
     }
 
-    /// Lists what could not be read of members' command lines.
-    pub(crate) fn unread_lines(&self) -> impl Iterator<Item = Downgrade> {
-        self.proc.lines.unread()
+    /// Lists what could not be read of members' command lines and memory maps.
+    pub(crate) fn downgrades(&self) -> impl Iterator<Item = Downgrade> {
+        self.proc.lines.unread().chain(self.proc.unknown_sharing())
     }
 
     /// Returns what the last poll read, in the order of ids.
@@ -198,11 +211,19 @@ impl Observation {
     }
 
     /// Iterates over the members with a memory map of their own, with the RSS of the last poll.
-    pub(crate) fn maps(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+    pub(super) fn maps(&self) -> impl Iterator<Item = (&Member, u64)> + Clone + '_ {
         self.readings().iter().filter(|reading| !reading.shares_map).filter_map(|reading| {
             let index = self.tracker.roster.index_of(reading.id)?;
-            Some((self.tracker.roster.at(index)?.pid, reading.rss))
+            Some((self.tracker.roster.at(index)?, reading.rss))
         })
+    }
+
+    /// Returns the RSS of a member in the last poll, if it still runs this image in a memory map of its own.
+    pub(super) fn rss_of_image(&self, id: MemberId, image: u32) -> Option<u64> {
+        let readings = self.readings();
+        let reading = &readings[readings.binary_search_by_key(&id, |reading| reading.id).ok()?];
+        let member = self.tracker.roster.at(self.tracker.roster.index_of(id)?)?;
+        (!reading.shares_map && member.image.number == image).then_some(reading.rss)
     }
 
     /// Returns whether no member is left, nor is exiting: a killed process holds its memory until it has given it back.
@@ -236,6 +257,10 @@ impl Observation {
         self.poll_round(at, depth, Round::Last, feed, batch);
         self.reaper.flush_unmatched_waits(at, batch);
         self.tracker.end_round(batch);
+        // They have taken too long to exit, but are not left running.
+        for id in self.dying() {
+            batch.push(Moment::exactly(at), JobEvent::Ended { id, freed: at });
+        }
     }
 
     fn poll_round(

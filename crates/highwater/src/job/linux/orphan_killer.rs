@@ -1,11 +1,12 @@
-//! Ending a job that forks faster than it can be polled: a process that is seen has forked and exited before a signal for
-//! it is sent.
+//! Ending a job that forks faster than it can be polled. A process that is seen has forked and exited before a signal
+//! for it is sent.
 //!
-//! Each orphan of the job becomes a child of this process (`subreaper.rs`). So a process that forks and exits leaves its
-//! child here, and so does each one that is killed. A process with a SIGKILL forks no more (`copy_process`, kernel/fork.c,
-//! asks `fatal_signal_pending` under the lock that sending it takes). Killing these children until no new one appears thus
-//! ends all of the job, whatever its tree. One sweep has a bound; others follow until one finds no process. On few
-//! processors this takes the privilege to run before the job; without it the job may come to its own end first.
+//! Each orphan of the job becomes a child of this process (`subreaper.rs`). So a process that forks and exits leaves
+//! its child here, and so does each one that is killed. A process with a SIGKILL forks no more (`copy_process`,
+//! kernel/fork.c, asks `fatal_signal_pending` under the lock that sending it takes). Killing these children until no
+//! new one appears thus ends all of the job, whatever its tree. One sweep has a bound; others follow until one finds no
+//! process. On few processors this takes the privilege to run before the job. Without it the job may come to its own
+//! end first.
 
 use std::{
     collections::HashSet,
@@ -13,9 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, getpriority_process, kill_process, setpriority_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
+    precedence::Precedence,
     proc_view::{Proc, ProcView as _},
     reaper::Reaper,
     tracker::Tracker,
@@ -26,8 +28,8 @@ use crate::job::{Control, event_batch::EventBatch, events::JobEvent, moment::Mom
 const QUIET_PASSES: u32 = 8;
 /// Pause between two passes that find no new child.
 const QUIET_PAUSE: Duration = Duration::from_micros(100);
-/// Number of children at the end of the list that one pass looks at. The live ones are the newest, which are last; thousands
-/// may stand before them that have exited and were not waited for yet.
+/// Number of children at the end of the list that one pass looks at. The live ones are the newest, which are last.
+/// Thousands may stand before them that have exited and were not waited for yet.
 const NEWEST_CHILDREN: usize = 256;
 /// Processor time that one sweep takes at most; another one comes after the next poll.
 const MAX_SWEEP_CPU: Duration = Duration::from_millis(20);
@@ -64,7 +66,7 @@ impl OrphanKiller {
     }
 
     /// Sweeps if the job is to be killed and a sweep is due. A poll that has begun may take long, and the job forks on
-    /// meanwhile; half of the time is left to the poll.
+    /// in that time. Half of the time is left to the poll.
     pub(super) fn kill_if_due(
         &mut self,
         tracker: &mut Tracker,
@@ -90,10 +92,10 @@ impl OrphanKiller {
         proc: &mut Proc,
         batch: &mut EventBatch,
     ) -> bool {
-        if !tracker.roster.own_children().sole_owner {
+        if !tracker.roster.own_children().are_all_of_job() {
             return false;
         }
-        let _boost = PriorityBoost::raise();
+        let _precedence = Precedence::take();
         let began = Instant::now();
         let cpu = thread_cpu();
         let mut killed = HashSet::new();
@@ -160,28 +162,5 @@ fn kill(pid: u32) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // A setuid program may not be signalled: nothing more can be done.
         let _ = kill_process(pid, Signal::KILL);
-    }
-}
-
-/// While it lives, this thread runs before the processes that it is to end, if it may (`CAP_SYS_NICE`, setpriority(2)):
-/// they are many, and it would get one share among theirs.
-struct PriorityBoost {
-    before: Option<i32>,
-}
-
-impl PriorityBoost {
-    fn raise() -> Self {
-        let before = getpriority_process(None).ok();
-        let raised = before.is_some() && setpriority_process(None, -20).is_ok();
-        Self { before: before.filter(|_| raised) }
-    }
-}
-
-impl Drop for PriorityBoost {
-    fn drop(&mut self) {
-        if let Some(before) = self.before {
-            // Lowering the priority is never refused.
-            let _ = setpriority_process(None, before);
-        }
     }
 }

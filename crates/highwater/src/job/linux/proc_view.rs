@@ -1,17 +1,17 @@
 //! The questions of the tracker about processes: a trait, so that the tracker is tested over a made-up kernel.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use super::{
     clock::JobClock,
     command_lines::{CommandLines, LineUse},
-    descendants::{Descendants, read_into, read_stat},
-    memory_map::same_memory_map,
+    descendants::{Descendants, read_stat},
+    memory_map::compare_memory_maps,
+    proc_dir::{ProcDir, ProcPath},
 };
 use crate::{
-    Roots,
     process::linux::{cmdline, stat::Stat, statm::Statm, status::Status},
-    record::Lineage,
+    record::{Downgrade, Lineage},
 };
 
 /// Number of readings after which a `stat` counts as settled: some processes do nothing but start threads.
@@ -67,28 +67,48 @@ pub(super) struct ProcessArguments {
 /// `/proc` of this machine.
 #[derive(Debug)]
 pub(super) struct Proc {
-    pub(super) roots: Roots,
+    directory: ProcDir,
     clock: JobClock,
     pub(super) descendants: Descendants,
     pub(super) lines: CommandLines,
+    /// Number of times that memory maps could not be compared, and the last reason.
+    uncompared_maps: u64,
+    refusal: Option<String>,
     text: Vec<u8>,
 }
 
 impl Proc {
-    /// Returns a view of the procfs in `roots`.
-    pub(super) fn new(roots: &Roots, lines: CommandLines) -> Self {
+    /// Returns a view of a procfs.
+    pub(super) fn new(directory: &ProcDir, lines: CommandLines) -> Self {
         Self {
-            roots: roots.clone(),
+            directory: directory.clone(),
             clock: JobClock::default(),
-            descendants: Descendants::new(roots),
+            descendants: Descendants::new(directory),
             lines,
+            uncompared_maps: 0,
+            refusal: None,
             text: Vec::new(),
         }
+    }
+
+    /// Returns the procfs.
+    pub(super) fn directory(&self) -> &ProcDir {
+        &self.directory
     }
 
     /// Sets the clock of the job.
     pub(super) fn begin(&mut self, clock: JobClock) {
         self.clock = clock;
+    }
+
+    /// Returns that it is not known whether some children run in the memory map of their parent.
+    pub(super) fn unknown_sharing(&self) -> Option<Downgrade> {
+        let refusal = self.refusal.as_ref()?;
+        let reason = format!(
+            "kcmp: {refusal} ({} times); RSS counts such a child in full until it execs",
+            self.uncompared_maps
+        );
+        Some(Downgrade { wanted: "children in the memory map of their parent".to_owned(), reason })
     }
 
     /// Returns how descendants are found in `/proc`.
@@ -103,33 +123,37 @@ impl ProcView for Proc {
     }
 
     fn stat(&mut self, pid: u32) -> Option<Stat> {
-        read_stat(&self.roots, pid, &mut self.text)
+        read_stat(&self.directory, pid, &mut self.text)
     }
 
     fn has_memory(&mut self, pid: u32) -> bool {
-        let path = self.roots.proc.join(format!("{pid}/statm"));
-        read_into(&path, &mut self.text)
+        self.directory.read_into(ProcPath::of(pid, "statm"), &mut self.text)
             && Statm::parse(&self.text).is_some_and(|statm| !statm.has_no_memory())
     }
 
     fn high_water_mark(&mut self, pid: u32) -> Option<u64> {
-        let path = self.roots.proc.join(format!("{pid}/status"));
-        let status = read_into(&path, &mut self.text).then(|| Status::parse(&self.text)).flatten();
-        status.and_then(|status| status.vm_hwm_bytes)
+        let is_read = self.directory.read_into(ProcPath::of(pid, "status"), &mut self.text);
+        is_read.then(|| Status::parse(&self.text)).flatten()?.vm_hwm_bytes
     }
 
     fn same_memory_map(&mut self, a: u32, b: u32) -> Option<bool> {
-        same_memory_map(a, b)
+        let compared = compare_memory_maps(a, b);
+        // A process that is gone is none that was refused.
+        let refused = compared.as_ref().err().filter(|error| error.raw_os_error() != Some(libc::ESRCH));
+        if let Some(error) = refused {
+            self.uncompared_maps += 1;
+            self.refusal = Some(error.to_string());
+        }
+        compared.ok()
     }
 
     fn arguments(&mut self, pid: u32) -> ProcessArguments {
-        let directory = self.roots.proc.join(pid.to_string());
-        let extent = self.lines.read(directory.join("cmdline"), &mut self.text);
+        let extent = self.lines.read(&self.directory, ProcPath::of(pid, "cmdline"), &mut self.text);
         let line = extent
             .filter(|_| self.lines.line_use == LineUse::Pattern)
             .and_then(|_| cmdline::line(&self.text));
         let command = extent.and_then(|extent| cmdline::name_at_start(&self.text, extent));
-        let exe = fs::read_link(directory.join("exe")).ok();
+        let exe = self.directory.read_link(ProcPath::of(pid, "exe")).ok();
         let exe = exe.map(|path| path.to_string_lossy().into_owned());
         ProcessArguments { command, line, exe, are_left_out: self.lines.line_use == LineUse::LeftOut }
     }

@@ -3,26 +3,42 @@
 //! A pass counts only if no process started, exec'ed or exited during it. Otherwise pages that move between processes
 //! would be counted twice or not at all. It is expensive: about 9 us per MiB of 4 KiB pages, and it holds the process's
 //! `mmap_lock`. So passes have a budget.
+//!
+//! A limit is compared with a lower bound, which every pass yields (`pss_bound.rs`).
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
     map_reader::{MapOutcome, MapReader},
+    member::Member,
+    member_files::ProcessKey,
     observation::Observation,
+    proc_dir::{ProcDir, ProcPath},
+    pss_bound::{MemberPss, pss_lower_bound},
+    status_turns::StatusTurns,
+    touched_pages::TouchedPages,
 };
 use crate::{
-    Roots,
-    bounded::{Extent, MAX_PROCESS_FILE_BYTES},
-    job::{events::pss_pass_tolerance_bytes, ledger::PssPass, unix::thread_cpu},
+    bounded::{self, Extent, MAX_PROCESS_FILE_BYTES, MAX_VALUE_BYTES},
+    job::{Job, events::pss_pass_tolerance_bytes, identity::MemberId, ledger::PssPass, unix::thread_cpu},
     process::linux::smaps_rollup::SmapsRollup,
 };
 
 /// Share of the elapsed time that passes may take.
 const PASS_TIME_SHARE: f64 = 0.01;
+/// The same once a job stands still whose memory has changed without a new height: no sample shows what it holds then.
+const STANDSTILL_TIME_SHARE: f64 = PASS_TIME_SHARE * 2.0;
+/// The same after a fall of RSS, while the job does not stand still. The rest is left for heights.
+const FALL_TIME_SHARE: f64 = PASS_TIME_SHARE / 2.0;
 /// Time for passes that do not count, each time the job has doubled.
 const VOID_PASS_BUDGET: Duration = Duration::from_millis(50);
-/// Longest expected read of one process; a process that would take longer is left out.
-const MAX_PROCESS_READ_TIME: Duration = Duration::from_millis(50);
+/// Longest expected read of one process; a process that would take longer is left out. While it is read, it cannot change
+/// its mappings, before Linux 5.10 (`mmap_lock_is_contended` in `fs/proc/task_mmu.c`).
+const MAX_PROCESS_READ_TIME: Duration = Duration::from_millis(250);
 /// Longest wait for a process that holds its memory map locked, or that is read while the machine is busy.
 const MAP_LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 /// The same for a pass by which a limit is enforced, beside the time of the reading itself.
@@ -31,124 +47,303 @@ const MAP_LOCK_TIMEOUT_FOR_LIMIT: Duration = Duration::from_secs(1);
 const INITIAL_PASS_BUDGET: Duration = Duration::from_millis(15);
 /// Shortest time for which the RSS sum must have been stable before a pass, however cheap that is.
 const MIN_STABLE_TIME: Duration = Duration::from_millis(3);
-/// Costs of a pass for which a job must have been stable to get one pass beyond the budget, until it has doubled.
-const STABLE_COSTS_FOR_EXTRA_PASS: f64 = 10.0;
+/// Costs of passes that may be spent beyond the share once members have written to shared pages.
+const COSTS_FOR_WRITES: f64 = 3.0;
+/// Costs of a pass for which a job must have been stable to count as one that stands still.
+const STANDSTILL_COSTS: f64 = 10.0;
 /// First guess of the cost, until passes have been timed.
 const SECONDS_PER_BYTE: f64 = 9e-6 / (1024.0 * 1024.0);
 
 /// The schedule of passes, and their reader.
 #[derive(Debug)]
 pub(crate) struct PssPasses {
-    roots: Roots,
+    proc: ProcDir,
+    sys: PathBuf,
     spent: Duration,
     /// Time spent since the last pass that counted.
     in_vain: Duration,
     seconds_per_byte: f64,
     /// RSS sum at the best pass that counted.
     best_rss: Option<u64>,
+    /// The last pass that counted.
+    last: Option<CountedPass>,
+    /// The highest PSS of all passes that counted.
+    highest_pss: u64,
+    /// PSS that the last pass read, and the RSS of members that it could not read.
+    read_bytes: u64,
+    touched: TouchedPages,
+    /// True if writes to shared pages are a reason for a pass.
+    watches_writes: bool,
     /// Time since which the RSS sum has been stable, and its value.
     still: (Duration, u64),
     /// True if a pass beyond the budget may be made.
     has_extra_pass: bool,
-    reader: MapReader,
+    /// True if anonymous memory of a member is shared with other members alone: fork(2) shares it with relatives.
+    relatives_are_members: bool,
+    /// Members that the last pass has read.
+    members: Vec<MemberPss>,
+    status_turns: StatusTurns,
     text: Vec<u8>,
 }
 
+/// Sums of a pass that counted, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct CountedPass {
+    pss: u64,
+    rss: u64,
+}
+
+/// Reason for a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PassReason {
+    /// RSS is higher than at any pass before.
+    NewHeight,
+    /// Members have written to pages that they shared.
+    Writes,
+    /// RSS has fallen since the last pass, or members have gone. It does not show whether what was given back was shared.
+    Fall,
+}
+
+/// A memory map to read in a pass.
+#[derive(Debug)]
+struct MapToRead {
+    id: MemberId,
+    image: u32,
+    /// Its `smaps_rollup`.
+    path: ProcPath,
+    rss: u64,
+}
+
+impl MapToRead {
+    fn of((member, rss): (&Member, u64)) -> Self {
+        Self { id: member.id, image: member.image.number, path: member.map_file("smaps_rollup"), rss }
+    }
+}
+
 impl PssPasses {
-    pub(crate) fn new(roots: &Roots) -> Self {
+    /// Returns the schedule for a job that is about to start, or that runs already.
+    pub(crate) fn new(job: &Job, proc: &ProcDir) -> Self {
+        Self::of_files(proc, &job.roots.sys, job.attach.is_none())
+    }
+
+    fn of_files(proc: &ProcDir, sys: &Path, relatives_are_members: bool) -> Self {
         Self {
-            roots: roots.clone(),
+            proc: proc.clone(),
+            sys: sys.to_owned(),
             spent: Duration::ZERO,
             in_vain: Duration::ZERO,
             seconds_per_byte: SECONDS_PER_BYTE,
             best_rss: None,
+            last: None,
+            highest_pss: 0,
+            read_bytes: 0,
+            touched: TouchedPages::new(proc),
+            watches_writes: false,
             still: (Duration::ZERO, 0),
             has_extra_pass: true,
-            reader: MapReader::default(),
+            relatives_are_members,
+            members: Vec::new(),
+            status_turns: StatusTurns::new(),
             text: Vec::new(),
         }
     }
 
-    /// Returns whether to make a pass now, at a sample of `rss` bytes.
-    pub(crate) fn due(&mut self, at: Duration, rss: u64) -> bool {
+    /// Returns whether to make a pass now, at a sample of `rss` bytes. Writes to shared pages are looked for among
+    /// `members`: none if another source counts each page once.
+    pub(crate) fn due<'a>(
+        &mut self,
+        at: Duration,
+        rss: u64,
+        members: impl Iterator<Item = &'a Member> + Clone,
+    ) -> bool {
+        self.watches_writes = members.clone().next().is_some();
         if rss.abs_diff(self.still.1) > pss_pass_tolerance_bytes(rss) {
             self.still = (at, rss);
         }
-        let new_height = self.best_rss.is_none_or(|best| rss > best + best / 32 + (1 << 20));
-        if rss == 0 || !new_height {
-            return false;
-        }
+        let Some(reason) = self.reason(at, rss, members) else { return false };
         let cost = rss as f64 * self.seconds_per_byte;
-        let still_for = at.saturating_sub(self.still.0).as_secs_f64();
+        let still_since = match reason {
+            PassReason::NewHeight | PassReason::Fall => self.still.0,
+            PassReason::Writes => self.still.0.max(self.touched.still_since()),
+        };
+        let still_for = at.saturating_sub(still_since).as_secs_f64();
         // A change during a pass voids it, so the job must have been stable for as long as a pass takes.
         if still_for < cost.max(MIN_STABLE_TIME.as_secs_f64()) {
             return false;
         }
-        // A job that has doubled is worth a pass, and a second one if the first was void. Otherwise the budget decides.
-        let doubled = self.best_rss.is_none_or(|best| rss >= 2 * best);
-        let has_credit = self.in_vain.as_secs_f64() + cost <= VOID_PASS_BUDGET.as_secs_f64().max(2.0 * cost);
-        let share = at.as_secs_f64() * PASS_TIME_SHARE;
-        if (doubled && has_credit)
-            || self.spent.as_secs_f64() + cost <= share + INITIAL_PASS_BUDGET.as_secs_f64()
-        {
-            return true;
+        let stands_still = still_for >= STANDSTILL_COSTS * cost;
+        let is_within =
+            |share: f64, initial: f64| self.spent.as_secs_f64() + cost <= at.as_secs_f64() * share + initial;
+        let initial = INITIAL_PASS_BUDGET.as_secs_f64();
+        match reason {
+            PassReason::NewHeight => {
+                let is_cheap = is_within(PASS_TIME_SHARE, initial);
+                is_cheap || self.is_worth_more_than_its_share(rss, cost, stands_still)
+            }
+            PassReason::Writes => {
+                let initial = initial.max(COSTS_FOR_WRITES * cost);
+                is_within(PASS_TIME_SHARE, initial)
+                    || stands_still && is_within(STANDSTILL_TIME_SHARE, initial)
+            }
+            PassReason::Fall => {
+                is_within(FALL_TIME_SHARE, 0.0) || stands_still && is_within(STANDSTILL_TIME_SHARE, initial)
+            }
         }
+    }
+
+    /// Returns whether a new height gets a pass beyond the budget. A job that has doubled is worth a pass, and a second one if
+    /// the first was void.
+    fn is_worth_more_than_its_share(&mut self, rss: u64, cost: f64, stands_still: bool) -> bool {
+        if self.best_rss.is_some_and(|best| rss < 2 * best) {
+            return false;
+        }
+        let has_credit = self.in_vain.as_secs_f64() + cost <= VOID_PASS_BUDGET.as_secs_f64().max(2.0 * cost);
         // A busy machine voids passes over a growing job. Once the job is stable for long, it is worth one more.
-        let takes_extra_pass =
-            doubled && self.has_extra_pass && still_for >= STABLE_COSTS_FOR_EXTRA_PASS * cost;
+        let takes_extra_pass = !has_credit && self.has_extra_pass && stands_still;
         self.has_extra_pass &= !takes_extra_pass;
-        takes_extra_pass
+        has_credit || takes_extra_pass
+    }
+
+    fn reason<'a>(
+        &mut self,
+        at: Duration,
+        rss: u64,
+        members: impl Iterator<Item = &'a Member> + Clone,
+    ) -> Option<PassReason> {
+        if rss == 0 {
+            return None;
+        }
+        if self.best_rss.is_none_or(|best| is_higher(rss, best)) {
+            return Some(PassReason::NewHeight);
+        }
+        // A page that a member shares may have become its own since the last pass.
+        let CountedPass { pss, rss: rss_at_pass } = self.last?;
+        members.clone().nth(1)?;
+        if is_higher(rss, self.highest_pss) {
+            self.touched.count_if_due(at, rss, members.clone());
+            // A page fault that raised RSS has copied no shared page.
+            let copied = self.touched.bytes().saturating_sub(rss.saturating_sub(rss_at_pass));
+            if is_higher((pss + copied).min(rss), self.highest_pss) {
+                return Some(PassReason::Writes);
+            }
+        }
+        let has_fallen = is_higher(rss_at_pass, rss) || is_higher(self.departed_bytes(members), 0);
+        has_fallen.then_some(PassReason::Fall)
+    }
+
+    /// Returns the PSS that the last pass has read of images that no member runs any more. New members may hide in RSS that
+    /// these have gone.
+    fn departed_bytes<'a>(&self, members: impl Iterator<Item = &'a Member>) -> u64 {
+        let living: HashSet<_> = members.map(|member| (member.id, member.image.number)).collect();
+        let departed = self.members.iter().filter(|read| !living.contains(&(read.id, read.image)));
+        departed.map(|read| read.pss).sum()
     }
 
     /// Reads all members that are read quickly. The caller polls the job again afterwards, and reports whether the pass
     /// counts.
-    pub(crate) fn pass(&mut self, at: Duration, observation: &Observation) -> PssPass {
-        self.read(at, observation.maps(), MAX_PROCESS_READ_TIME, MAP_LOCK_TIMEOUT)
+    pub(crate) fn pass(
+        &mut self,
+        at: Duration,
+        observation: &Observation,
+        reader: &mut MapReader,
+    ) -> PssPass {
+        if self.watches_writes {
+            self.touched.count(observation.maps().map(|(member, _)| member));
+        }
+        let maps = observation.maps().map(MapToRead::of);
+        // A long job may be held up for longer by one process, within the same share of its time.
+        let longest = MAX_PROCESS_READ_TIME.max(at.mul_f64(PASS_TIME_SHARE));
+        self.read(at, maps, reader, longest, MAP_LOCK_TIMEOUT)
     }
 
     /// Reads all members, however long that takes: a limit may be enforced by the result.
-    pub(crate) fn pass_over_all(&mut self, at: Duration, observation: &Observation) -> PssPass {
-        self.read(at, observation.maps(), Duration::MAX, MAP_LOCK_TIMEOUT_FOR_LIMIT)
+    pub(crate) fn pass_over_all(
+        &mut self,
+        at: Duration,
+        observation: &Observation,
+        reader: &mut MapReader,
+    ) -> PssPass {
+        let maps = observation.maps().map(MapToRead::of);
+        self.read(at, maps, reader, Duration::MAX, MAP_LOCK_TIMEOUT_FOR_LIMIT)
     }
 
-    /// Reads the PSS of `maps`: pids, and their RSS.
+    /// Returns the PSS that the job held at least since the last pass began, once it was polled again.
+    pub(crate) fn lower_bound(&mut self, observation: &Observation) -> u64 {
+        let read = pss_lower_bound(&self.members, |id, image| observation.rss_of_image(id, image));
+        if self.relatives_are_members { self.largest_anonymous(observation, read) } else { read }
+    }
+
+    /// Returns the anonymous memory of one member if that exceeds `bytes`, or else `bytes`. Its pages are shared with
+    /// members at most, so they count in full in the PSS of the job, even if the PSS of no process can be read.
+    fn largest_anonymous(&mut self, observation: &Observation, bytes: u64) -> u64 {
+        let mut largest = bytes;
+        self.status_turns.begin();
+        for (member, rss) in observation.maps() {
+            if rss <= largest || !self.status_turns.take(member.id, member.files.status_bytes()) {
+                continue;
+            }
+            let process = ProcessKey { pid: member.pid, start_ticks: member.start_ticks };
+            let anonymous = member.files.read_anonymous_bytes(&self.proc, process, &mut self.text);
+            self.status_turns.count(self.text.len());
+            let anonymous = anonymous.map(|anonymous| anonymous.saturating_sub(self.merged_bytes()));
+            largest = largest.max(anonymous.unwrap_or(0));
+        }
+        largest
+    }
+
+    /// Returns the anonymous memory of all processes that KSM has replaced by pages shared with others
+    /// (Documentation/admin-guide/mm/ksm.rst).
+    fn merged_bytes(&self) -> u64 {
+        let text = bounded::read(&self.sys.join("kernel/mm/ksm/pages_sharing"), MAX_VALUE_BYTES);
+        // Without KSM there is no such file.
+        let pages = text.ok().and_then(|text| std::str::from_utf8(&text).ok()?.trim().parse::<u64>().ok());
+        pages.unwrap_or(0).saturating_mul(rustix::param::page_size() as u64)
+    }
+
+    /// Reads the PSS of `maps`.
     fn read(
         &mut self,
         at: Duration,
-        maps: impl Iterator<Item = (u32, u64)>,
+        maps: impl Iterator<Item = MapToRead>,
+        reader: &mut MapReader,
         longest: Duration,
         patience: Duration,
     ) -> PssPass {
         // The cost is processor time, as on a busy machine the clock runs on while other processes run.
-        let begin = thread_cpu() + self.reader.cpu();
+        let begin = thread_cpu() + reader.cpu();
         let mut waited = Duration::ZERO;
-        let (mut bytes, mut read, mut unread, mut unread_rss) = (0, 0, 0, 0);
-        for (pid, rss) in maps {
+        let mut pass = PssPass { at, ..PssPass::default() };
+        let mut read = 0;
+        self.members.clear();
+        for MapToRead { id, image, path, rss } in maps {
             let cost = rss as f64 * self.seconds_per_byte;
             let patience = patience + Duration::from_secs_f64(cost * 4.0);
             let outcome = if cost > longest.as_secs_f64() {
                 MapOutcome::Failed
             } else {
-                let path = self.roots.proc.join(format!("{pid}/smaps_rollup"));
-                self.reader.read(path, MAX_PROCESS_FILE_BYTES, &mut self.text, patience)
+                reader.read(&self.proc, path, MAX_PROCESS_FILE_BYTES, &mut self.text, patience)
             };
-            let pss = match outcome {
-                MapOutcome::Read(Extent::Whole) => {
-                    SmapsRollup::parse(&self.text).and_then(|rollup| rollup.pss_bytes)
-                }
+            let sums = match outcome {
+                MapOutcome::Read(Extent::Whole) => SmapsRollup::parse(&self.text)
+                    .and_then(|rollup| Some((rollup, rollup.pss_bytes?, rollup.rss_bytes?))),
                 MapOutcome::Read(Extent::Cut) | MapOutcome::Failed => None,
                 MapOutcome::Late => {
                     waited += patience;
                     None
                 }
             };
-            if let Some(pss) = pss {
-                (read, bytes) = (read + rss, bytes + pss);
+            if let Some((rollup, pss, rss_in_pass)) = sums {
+                read += rss;
+                pass.bytes += pss;
+                pass.file_bytes += rollup.pss_file_bytes.unwrap_or(0);
+                pass.largest_file_bytes = pass.largest_file_bytes.max(rollup.file_bytes());
+                self.members.push(MemberPss { id, image, rss_before: rss, rss: rss_in_pass, pss });
             } else {
-                (unread, unread_rss) = (unread + 1, unread_rss + rss);
+                pass.unread.push(id);
+                pass.unread_rss += rss;
             }
         }
-        let took = (thread_cpu() + self.reader.cpu()).saturating_sub(begin);
+        let took = (thread_cpu() + reader.cpu()).saturating_sub(begin);
         // Members were not polled meanwhile, so a wait without result has its cost, too.
         self.spent += waited;
         self.in_vain += waited;
@@ -159,75 +354,25 @@ impl PssPasses {
             let measured = took.as_secs_f64() / read as f64;
             self.seconds_per_byte = f64::midpoint(self.seconds_per_byte, measured);
         }
-        PssPass { at, bytes, unread, unread_rss }
+        self.read_bytes = pass.bytes + pass.unread_rss;
+        pass
     }
 
-    /// Returns the CPU time of separate reading threads.
-    pub(crate) fn reader_cpu(&self) -> Duration {
-        self.reader.cpu()
-    }
-
-    /// Records that the pass at `rss` bytes counted.
-    pub(crate) fn counted(&mut self, rss: u64) {
-        self.best_rss = Some(rss);
+    /// Records that the pass at `rss` bytes, which was made `at` that time, counted.
+    pub(crate) fn counted(&mut self, at: Duration, rss: u64) {
+        self.best_rss = self.best_rss.max(Some(rss));
+        self.last = Some(CountedPass { pss: self.read_bytes, rss });
+        self.highest_pss = self.highest_pss.max(self.read_bytes);
+        self.touched.begin_anew(at);
         self.has_extra_pass = true;
         self.in_vain = Duration::ZERO;
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_for_the_top_of_a_rise() {
-        let mut passes = PssPasses::new(&Roots::default());
-        let ms = Duration::from_millis;
-        let gib = 1 << 30;
-        assert!(!passes.due(ms(10), gib));
-        assert!(!passes.due(ms(20), 2 * gib));
-        assert!(!passes.due(ms(30), 2 * gib), "a pass takes 18 ms");
-        assert!(passes.due(ms(40), 2 * gib));
-        passes.counted(2 * gib);
-        assert!(!passes.due(ms(50), 2 * gib));
-    }
-
-    #[test]
-    fn unread_processes_are_not_evidence_against_a_job() {
-        let mut passes = PssPasses::new(&Roots::default());
-        let maps = || [(std::process::id(), 1 << 40), (u32::MAX, 1 << 30)].into_iter();
-        let quick = passes.read(Duration::ZERO, maps(), MAX_PROCESS_READ_TIME, MAP_LOCK_TIMEOUT);
-        assert_eq!((quick.bytes, quick.unread, quick.unread_rss), (0, 2, (1 << 40) + (1 << 30)));
-        let all = passes.read(Duration::ZERO, maps(), Duration::MAX, Duration::from_secs(60));
-        assert_eq!(all.unread, 1, "the second process does not exist");
-        assert!((1..1 << 40).contains(&all.bytes), "{all:?}");
-    }
-
-    #[test]
-    fn a_job_that_stands_still_gets_one_pass_beyond_the_budget() {
-        let mut passes = PssPasses::new(&Roots::default());
-        let bytes = 4 << 30;
-        // Passes over the growing job were void.
-        passes.in_vain = Duration::from_secs(1);
-        passes.spent = Duration::from_secs(1);
-        let ms = Duration::from_millis;
-        assert!(!passes.due(ms(1_000), bytes));
-        assert!(!passes.due(ms(1_300), bytes), "a pass takes 37 ms");
-        assert!(passes.due(ms(1_400), bytes));
-        assert!(!passes.due(ms(3_000), bytes), "one such pass, also if it was void");
-        passes.counted(bytes);
-        assert!(!passes.due(ms(4_000), 2 * bytes));
-        assert!(passes.due(ms(5_000), 2 * bytes), "it has doubled");
-    }
-
-    #[test]
-    fn keeps_to_its_budget() {
-        let mut passes = PssPasses::new(&Roots::default());
-        let gib = 4 << 30;
-        passes.counted(3 << 30);
-        passes.spent = Duration::from_millis(10);
-        passes.due(Duration::from_millis(200), gib);
-        assert!(!passes.due(Duration::from_millis(300), gib), "one pass takes 37 ms, the share is 18 ms");
-        assert!(passes.due(Duration::from_secs(4), gib));
-    }
+/// Returns whether a sum exceeds the highest one so far by as much as is worth a pass.
+fn is_higher(bytes: u64, highest: u64) -> bool {
+    bytes > highest + highest / 32 + (1 << 20)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,8 @@ use std::{
     time::Duration,
 };
 
-use super::{roster::Departed, usage_files::UsageFiles};
+use super::{proc_dir::ProcDir, roster::Departed, usage_files::UsageFiles};
 use crate::{
-    Roots,
     job::{
         event_batch::EventBatch,
         events::JobEvent,
@@ -23,7 +22,7 @@ use crate::{
 /// Reaps what has exited.
 #[derive(Debug)]
 pub(super) struct Reaper {
-    roots: Roots,
+    proc: ProcDir,
     usage: UsageWanted,
     /// Exited children of this process that could not be waited for yet.
     pending: Vec<Departed>,
@@ -38,9 +37,9 @@ pub(super) struct Reaper {
 
 impl Reaper {
     /// Returns a reaper; `own_hwm_bytes`: high-water mark of this process when the command was forked.
-    pub(super) fn new(roots: &Roots, usage: UsageWanted, own_hwm_bytes: u64) -> Self {
+    pub(super) fn new(proc: &ProcDir, usage: UsageWanted, own_hwm_bytes: u64) -> Self {
         Self {
-            roots: roots.clone(),
+            proc: proc.clone(),
             usage,
             pending: Vec::new(),
             waited_early: HashMap::new(),
@@ -131,7 +130,7 @@ impl Reaper {
         batch: &mut EventBatch,
     ) -> WaitResult {
         let read = if self.usage.any() && (start_ticks.is_some() || id.is_none()) {
-            let read = files.read(&self.roots, pid, start_ticks, self.usage, &mut self.text);
+            let read = files.read(&self.proc, pid, start_ticks, self.usage, &mut self.text);
             read.filter(|read| read.is_final)
         } else {
             None
@@ -161,6 +160,12 @@ impl Reaper {
         let Some(waited) = wait::try_wait(pid).waited() else { return false };
         self.waited_early.entry(pid).or_default().push_back(waited);
         true
+    }
+
+    /// Waits for an exited child that may belong to the job or not: what it used counts nowhere. It would keep its pid
+    /// otherwise until this process exits.
+    pub(super) fn discard(pid: u32) {
+        let _ = wait::try_wait(pid);
     }
 
     fn take_early_wait(&mut self, pid: u32) -> Option<Waited> {

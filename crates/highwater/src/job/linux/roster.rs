@@ -36,10 +36,33 @@ pub(super) struct Roster {
 pub(super) struct OwnChildren {
     /// Pid of this process.
     pub(super) own_pid: u32,
-    /// Every child is the job's, but the foreign ones.
-    pub(super) sole_owner: bool,
+    /// Origin of the children that are neither members nor foreign.
+    pub(super) unknown: UnknownChildren,
     /// Children that do not belong to the job.
     pub(super) foreign: HashSet<u32>,
+}
+
+/// Origin of the unknown children of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UnknownChildren {
+    /// They are orphans of the job.
+    JobOrphans,
+    /// They are orphans of the job, or of a foreign child. No other code of this process waits for them.
+    OrphansBesideForeign,
+    /// Other code of this process may have started them, and waits for them.
+    AnyOrigin,
+}
+
+impl OwnChildren {
+    /// Returns whether every child is the job's, but the foreign ones.
+    pub(super) fn are_all_of_job(&self) -> bool {
+        self.unknown == UnknownChildren::JobOrphans
+    }
+
+    /// Returns whether this child is an orphan for which no other code waits.
+    pub(super) fn is_orphan(&self, pid: u32) -> bool {
+        self.unknown != UnknownChildren::AnyOrigin && !self.foreign.contains(&pid)
+    }
 }
 
 /// A member that has exited and left the roster.
@@ -224,7 +247,7 @@ impl Roster {
         self.zombies.len() > self.walk_at_zombies
     }
 
-    /// Gives each member its own memory map whose parent has exec'ed or exited after its fork: a child of vfork(2) has
+    /// Gives each member its own memory map whose parent has exec'ed or exited after its fork. A child of vfork(2) has
     /// the map for itself then. `events`: what happened since the last call, in order.
     pub(super) fn unshare_memory_maps(&mut self, events: &[TimedEvent]) {
         if !self.members.iter().any(|member| member.image.shares_map()) {

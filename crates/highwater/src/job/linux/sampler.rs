@@ -4,17 +4,16 @@ use super::{
     event_queue::Round,
     member::Member,
     member_files::{MemoryFigures, MemoryRead, ProcessKey},
+    proc_dir::ProcDir,
     proc_view::Proc,
     roster::Roster,
+    status_turns::StatusTurns,
     tracker::{ExecShown, ExitShown, FirstReading, Tracker},
 };
-use crate::{
-    Roots,
-    job::{
-        event_batch::EventBatch,
-        events::MemoryReading,
-        resource_use::{UsageWanted, UsedBy},
-    },
+use crate::job::{
+    event_batch::EventBatch,
+    events::MemoryReading,
+    resource_use::{UsageWanted, UsedBy},
 };
 
 /// A fall of the high-water mark by more than the counters' own slack means a new memory map: an exec.
@@ -41,22 +40,24 @@ pub(super) enum Sampled {
 /// Reads members.
 #[derive(Debug)]
 pub(super) struct Sampler {
-    roots: Roots,
+    proc: ProcDir,
     page_size: u64,
     /// Amounts that are read beside memory.
     usage: UsageWanted,
+    status_turns: StatusTurns,
     readings: Vec<MemoryReading>,
     uses: Vec<UsedBy>,
     text: Vec<u8>,
 }
 
 impl Sampler {
-    /// Returns a sampler of the processes in `roots`.
-    pub(super) fn new(roots: &Roots, usage: UsageWanted) -> Self {
+    /// Returns a sampler of the processes in `proc`.
+    pub(super) fn new(proc: &ProcDir, usage: UsageWanted) -> Self {
         Self {
-            roots: roots.clone(),
+            proc: proc.clone(),
             page_size: rustix::param::page_size() as u64,
             usage,
+            status_turns: StatusTurns::new(),
             readings: Vec::new(),
             uses: Vec::new(),
             text: Vec::new(),
@@ -75,7 +76,7 @@ impl Sampler {
 
     /// Opens the files of a member that was just found in `/proc`.
     pub(super) fn open_files(&self, member: &mut Member) {
-        member.files.open(&self.roots, member.pid);
+        member.files.open(&self.proc, member.pid);
     }
 
     /// Reads all members. Those that have exited leave the roster.
@@ -89,6 +90,7 @@ impl Sampler {
     ) -> Sampled {
         self.readings.clear();
         self.uses.clear();
+        self.status_turns.begin();
         tracker.roster.remove_exited();
         let mut sampled = Sampled::Settled;
         let mut departed_any = false;
@@ -129,7 +131,7 @@ impl Sampler {
             return;
         }
         let (pid, start_ticks) = (member.pid, member.start_ticks);
-        let read = member.files.usage.read(&self.roots, pid, start_ticks, self.usage, &mut self.text);
+        let read = member.files.usage.read(&self.proc, pid, start_ticks, self.usage, &mut self.text);
         if let Some(read) = read {
             self.uses.push(UsedBy { id: member.id, own: read.own, with_waited: read.with_waited });
         }
@@ -182,8 +184,13 @@ impl Sampler {
     fn read_memory(&mut self, index: usize, marks: bool, tracker: &mut Tracker) -> MemoryRead {
         let Some(member) = tracker.roster.at_mut(index) else { return MemoryRead::Exited };
         let process = ProcessKey { pid: member.pid, start_ticks: member.start_ticks };
-        let with_hwm = marks || member.image.hwm_bytes == 0;
-        member.files.read(&self.roots, process, self.page_size, with_hwm, &mut self.text)
+        let wants_hwm = marks || member.image.hwm_bytes == 0;
+        let with_hwm = wants_hwm && self.status_turns.take(member.id, member.files.status_bytes());
+        let read = member.files.read(&self.proc, process, self.page_size, with_hwm, &mut self.text);
+        if with_hwm {
+            self.status_turns.count(member.files.status_bytes());
+        }
+        read
     }
 }
 
@@ -201,11 +208,11 @@ fn asks_for_exec(index: usize, figures: MemoryFigures, tracker: &mut Tracker) ->
 
 /// Records what a member held, and returns it as a reading.
 fn record_figures(member: &mut Member, figures: MemoryFigures) -> MemoryReading {
-    let MemoryFigures { rss, hwm, swap, text_pages } = figures;
+    let MemoryFigures { rss, hwm, swap, file, shared, beside, text_pages } = figures;
     member.phase.see_alive();
     member.image.text_pages = text_pages;
     member.image.hwm_bytes = hwm.unwrap_or(member.image.hwm_bytes);
     let shares_map = member.image.shares_map();
     let mark = hwm.filter(|&bytes| member.image.is_since_attach(bytes));
-    MemoryReading { id: member.id, rss, mark, swap, shares_map }
+    MemoryReading { id: member.id, rss, mark, swap, file, shared, beside, shares_map }
 }

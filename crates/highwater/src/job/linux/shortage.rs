@@ -5,15 +5,19 @@ use std::{
     fs,
     io::{self, Read},
     os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::{cgroup::JobGroup, clock::monotonic};
+use super::{
+    cgroup::JobGroup,
+    clock::monotonic,
+    proc_dir::{ProcDir, ProcPath},
+};
 use crate::{
     Roots,
-    bounded::{self, MAX_VALUE_BYTES},
-    cgroup::{OwnGroup, oom_kills},
+    bounded::{self, Extent, MAX_VALUE_BYTES},
+    cgroup::{OwnGroup, oom_kills_in},
     job::ledger::OomSeen,
     process::INITIAL_PID_NAMESPACE,
     record::{Pressure, PressureOf},
@@ -22,11 +26,33 @@ use crate::{
 /// The counters at the start of the job.
 #[derive(Debug)]
 pub(super) struct Shortage {
-    pressure: Option<(PathBuf, PressureOf, Stalled)>,
+    pressure: Option<(CounterFile, PressureOf, Stalled)>,
     /// Kills in the cgroup around this process, or on the machine.
-    around: Option<(PathBuf, PressureOf, u64)>,
+    around: Option<(CounterFile, PressureOf, u64)>,
     /// `CLOCK_MONOTONIC`, which the kernel's log uses, too.
     began: Duration,
+    proc: ProcDir,
+}
+
+/// A file that is read at the start of the job and at its end.
+#[derive(Debug)]
+enum CounterFile {
+    /// File of a cgroup.
+    Group(PathBuf),
+    /// File of the machine, below procfs.
+    Machine(ProcDir, ProcPath),
+}
+
+impl CounterFile {
+    fn read(&self) -> Option<String> {
+        let mut text = Vec::new();
+        let extent = match self {
+            Self::Group(path) => bounded::read_start(path, MAX_VALUE_BYTES, &mut text),
+            Self::Machine(proc, path) => proc.read_start(*path, MAX_VALUE_BYTES, &mut text),
+        };
+        extent.ok().filter(|extent| *extent == Extent::Whole)?;
+        String::from_utf8(text).ok()
+    }
 }
 
 /// Time in which tasks waited for memory.
@@ -37,34 +63,38 @@ struct Stalled {
 }
 
 impl Shortage {
-    pub(super) fn watch(roots: &Roots, group: Option<&JobGroup>) -> Self {
+    pub(super) fn watch(roots: &Roots, proc: &ProcDir, group: Option<&JobGroup>) -> Self {
         // The topmost group is the machine, which has its own files.
         let own = OwnGroup::with_memory(roots)
             .map(|(own, _)| own)
             .filter(|own| own.with_parents().nth(1).is_some());
         let own = own.map(|own| own.group().to_owned());
-        let of_job = group.map(|group| (group.path().join("memory.pressure"), PressureOf::Job));
-        let of_cgroup = own.as_ref().map(|own| (own.join("memory.pressure"), PressureOf::Cgroup));
-        let of_machine = Some((roots.proc.join("pressure/memory"), PressureOf::Machine));
-        let pressure = [of_job, of_cgroup, of_machine].into_iter().flatten().find_map(|(path, of)| {
-            let stalled = stalled(&bounded::read_to_string(&path, MAX_VALUE_BYTES).ok()?)?;
-            Some((path, of, stalled))
-        });
-        let in_group = own.iter().flat_map(|own| [own.join("memory.events"), own.join("memory.oom_control")]);
-        let around = in_group
-            .map(|path| (path, PressureOf::Cgroup))
-            .chain([(roots.proc.join("vmstat"), PressureOf::Machine)])
-            .find_map(|(path, of)| {
-                let kills = oom_kills(&path)?;
-                Some((path, of, kills))
+        let of_group = |group: &Path, name: &str| CounterFile::Group(group.join(name));
+        let of_machine = |name: &str| CounterFile::Machine(proc.clone(), ProcPath::named(name));
+        let pressure_of_job = group.map(|group| (of_group(group.path(), "memory.pressure"), PressureOf::Job));
+        let around = own.as_ref().map(|own| (of_group(own, "memory.pressure"), PressureOf::Cgroup));
+        let pressure_of_machine = Some((of_machine("pressure/memory"), PressureOf::Machine));
+        let pressure =
+            [pressure_of_job, around, pressure_of_machine].into_iter().flatten().find_map(|(file, of)| {
+                let stalled = stalled(&file.read()?)?;
+                Some((file, of, stalled))
             });
-        Self { pressure, around, began: monotonic() }
+        let in_group =
+            own.iter().flat_map(|own| [of_group(own, "memory.events"), of_group(own, "memory.oom_control")]);
+        let around = in_group
+            .map(|file| (file, PressureOf::Cgroup))
+            .chain([(of_machine("vmstat"), PressureOf::Machine)])
+            .find_map(|(file, of)| {
+                let kills = oom_kills_in(&file.read()?)?;
+                Some((file, of, kills))
+            });
+        Self { pressure, around, began: monotonic(), proc: proc.clone() }
     }
 
     /// Returns the time that tasks have waited since the start.
     pub(super) fn pressure(&self) -> Option<Pressure> {
-        let (path, of, before) = self.pressure.as_ref()?;
-        let now = stalled(&bounded::read_to_string(path, MAX_VALUE_BYTES).ok()?)?;
+        let (file, of, before) = self.pressure.as_ref()?;
+        let now = stalled(&file.read()?)?;
         let since = |now: Duration, before: Duration| now.saturating_sub(before).as_secs_f64();
         Some(Pressure {
             of: *of,
@@ -76,12 +106,20 @@ impl Shortage {
     /// Returns the kills since the start; `None` if there was none, or none is reported.
     pub(super) fn kills(&self, group: Option<&JobGroup>) -> Option<OomSeen> {
         let in_job = group.and_then(JobGroup::oom_kills);
-        let around = self.around.as_ref().and_then(|(path, _, before)| oom_kills(path)?.checked_sub(*before));
+        let around = self
+            .around
+            .as_ref()
+            .and_then(|(file, _, before)| oom_kills_in(&file.read()?)?.checked_sub(*before));
         let around_is = self.around.as_ref().map_or(PressureOf::Machine, |(_, of, _)| *of);
         if in_job.unwrap_or(0) == 0 && around.unwrap_or(0) == 0 {
             return None;
         }
-        Some(OomSeen { in_job, around, around_is, logged: logged(self.began).unwrap_or_default() })
+        Some(OomSeen {
+            in_job,
+            around,
+            around_is,
+            logged: logged(self.began, &self.proc).unwrap_or_default(),
+        })
     }
 }
 
@@ -96,10 +134,10 @@ fn stalled(text: &str) -> Option<Stalled> {
 
 /// Returns the pids that the kernel's log names as killed since `began`. It is read only if its pids are those of this
 /// namespace, and not every user may read it (`dmesg_restrict`).
-fn logged(began: Duration) -> io::Result<Vec<u32>> {
+fn logged(began: Duration, proc: &ProcDir) -> io::Result<Vec<u32>> {
     /// More records than a log holds.
     const MAX_LOG_RECORDS: usize = 200_000;
-    if fs::read_link("/proc/self/ns/pid")?.as_os_str() != INITIAL_PID_NAMESPACE {
+    if proc.read_link(ProcPath::named("self/ns/pid"))?.as_os_str() != INITIAL_PID_NAMESPACE {
         return Ok(Vec::new());
     }
     let mut log = fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg")?;
@@ -159,7 +197,7 @@ mod tests {
     fn a_machine_without_such_files_has_no_pressure() {
         let empty = tempfile::tempdir().unwrap();
         let roots = Roots { proc: empty.path().into(), cgroup: empty.path().into(), ..Roots::default() };
-        let shortage = Shortage::watch(&roots, None);
+        let shortage = Shortage::watch(&roots, &ProcDir::absent(), None);
         assert!(shortage.pressure().is_none() && shortage.kills(None).is_none());
     }
 }

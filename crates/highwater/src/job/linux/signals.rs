@@ -10,7 +10,7 @@ pub(super) fn signal_descendants(roster: &Roster, proc: &mut impl ProcView, sign
     for member in roster.iter().filter(|member| member.pid != roster.root()) {
         let Some(pid) = i32::try_from(member.pid).ok().and_then(Pid::from_raw) else { continue };
         let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
-        // The descriptor refers to the process that has the pid now; its start time shows whether that is the member.
+        // The descriptor refers to the process that has the pid now. Its start time shows whether that is the member.
         let Some(stat) = proc.stat(member.pid) else { continue };
         let is_member = match member.start_ticks {
             Some(ticks) => stat.start_ticks == ticks,

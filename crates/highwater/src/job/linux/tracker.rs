@@ -30,8 +30,12 @@ use crate::{
     record::ProcessExit,
 };
 
-/// The exit of a process is reported within this time after `/proc` shows it.
-const MAX_EXIT_EVENT_DELAY: Duration = Duration::from_millis(20);
+/// The exit of a process is reported within this time after `/proc` shows it. The kernel does so at once
+/// (`proc_exit_connector` after `exit_notify` in `do_exit`, kernel/exit.c). On a busy machine the exiting task may lose its
+/// processor in between.
+const MAX_EXIT_EVENT_DELAY: Duration = Duration::from_millis(250);
+/// The notice of a hold is read within this time after `/proc` shows what came after the hold: it was written before.
+const MAX_HOLD_NOTICE_DELAY: Duration = Duration::from_millis(20);
 
 /// Time of this poll and of the one before it, since the start of the job.
 #[derive(Debug, Clone, Copy, Default)]
@@ -144,7 +148,7 @@ impl Tracker {
         // A member may create a child of this process (`CLONE_PARENT`, clone(2)). So may this process itself.
         let own = self.roster.own_children();
         let is_own_child = parent == own.own_pid && !own.foreign.contains(&pid);
-        if is_own_child && !own.sole_owner {
+        if is_own_child && !own.are_all_of_job() {
             self.coverage.record_loss();
             return;
         }

@@ -2,13 +2,16 @@
 //!
 //! Both count a process with all its threads, exited ones included. But `io` also counts its children that were waited
 //! for, which `stat` counts apart (`wait_task_zombie`, kernel/exit.c). No child runs without a page fault. So a process
-//! without faults of waited-for children has waited for none; for any other, the `io` of its threads is added up.
+//! without faults of waited-for children has waited for none. For any other, the `io` of its threads is added up.
 
-use std::{fs::File, path::PathBuf};
+use std::fs::File;
 
-use super::{descendants::read_into, kept_file::open_to_keep};
+use super::{
+    kept_file::open_to_keep,
+    proc_dir::{ProcDir, ProcPath},
+};
 use crate::{
-    Roots, bounded,
+    bounded,
     job::resource_use::{CpuUse, IoBytes, ResourceUse, UsageWanted},
     process::linux::{
         facts::cpu_time,
@@ -43,22 +46,23 @@ impl UsageFiles {
     /// Reads them; `None` if the process is gone. `start_ticks` identifies the process.
     pub(super) fn read(
         &mut self,
-        roots: &Roots,
+        proc: &ProcDir,
         pid: u32,
         start_ticks: Option<u64>,
         wanted: UsageWanted,
         text: &mut Vec<u8>,
     ) -> Option<UsageReading> {
-        let path = |name: &str| roots.proc.join(format!("{pid}/{name}"));
+        let (of_process, of_leader) =
+            (|name: &str| ProcPath::of(pid, name), |name: &str| ProcPath::of_thread(pid, pid, name));
         if !self.opened {
             self.opened = true;
-            self.stat = open_to_keep(&path("stat"));
+            self.stat = open_to_keep(proc, of_process("stat"));
             if wanted.io {
-                self.io = open_to_keep(&path("io"));
-                self.task_io = open_to_keep(&path(&format!("task/{pid}/io")));
+                self.io = open_to_keep(proc, of_process("io"));
+                self.task_io = open_to_keep(proc, of_leader("io"));
             }
         }
-        get(self.stat.as_ref(), || path("stat"), text)?;
+        get(self.stat.as_ref(), proc, || of_process("stat"), text)?;
         let stat = Stat::parse_bytes(text)?;
         if start_ticks.is_some_and(|ticks| ticks != stat.start_ticks) {
             return None;
@@ -75,32 +79,39 @@ impl UsageFiles {
         if !wanted.io {
             return Some(reading);
         }
-        reading.with_waited.io =
-            get(self.io.as_ref(), || path("io"), text).and_then(|()| ProcIo::parse(text)).map(moved);
+        reading.with_waited.io = get(self.io.as_ref(), proc, || of_process("io"), text)
+            .and_then(|()| ProcIo::parse(text))
+            .map(moved);
         reading.own.io = if !has_waited {
             reading.with_waited.io
         } else if threads <= 1 {
-            get(self.task_io.as_ref(), || path(&format!("task/{pid}/io")), text)
+            get(self.task_io.as_ref(), proc, || of_leader("io"), text)
                 .and_then(|()| ProcIo::parse(text))
                 .map(moved)
         } else {
-            threads_io(&path("task"), text)
+            threads_io(proc, pid, text)
         };
         Some(reading)
     }
 }
 
 /// Reads a kept file, or one that could not be kept.
-fn get(kept: Option<&File>, path: impl FnOnce() -> PathBuf, text: &mut Vec<u8>) -> Option<()> {
-    let Some(file) = kept else { return read_into(&path(), text).then_some(()) };
+fn get(
+    kept: Option<&File>,
+    proc: &ProcDir,
+    path: impl FnOnce() -> ProcPath,
+    text: &mut Vec<u8>,
+) -> Option<()> {
+    let Some(file) = kept else { return proc.read_into(path(), text).then_some(()) };
     bounded::read_kept(file, text)
 }
 
 /// Returns the sum over the living threads.
-fn threads_io(tasks: &PathBuf, text: &mut Vec<u8>) -> Option<IoBytes> {
-    let threads = std::fs::read_dir(tasks).ok()?;
-    let each = threads.flatten().filter_map(|thread| {
-        read_into(&thread.path().join("io"), text).then(|| ProcIo::parse(text)).flatten().map(moved)
+fn threads_io(proc: &ProcDir, pid: u32, text: &mut Vec<u8>) -> Option<IoBytes> {
+    let threads = proc.ids(ProcPath::of(pid, "task")).ok()?;
+    let each = threads.filter_map(|tid| {
+        let is_read = proc.read_into(ProcPath::of_thread(pid, tid, "io"), text);
+        is_read.then(|| ProcIo::parse(text)).flatten().map(moved)
     });
     each.reduce(|sum, one| sum + one)
 }

@@ -18,11 +18,11 @@ const MAX_SIGNAL: i32 = 31;
 pub(super) fn launch(job: &Job, watch: impl FnOnce(u32)) -> Result<u32, Error> {
     let program = PreparedProgram::new(&job.program, &job.args, &job.env, job.current_dir.as_ref())?;
     let mut arrays = program.arrays();
-    let open_files = job.inherited.open_files_soft_limit.and_then(open_files_limit);
+    let open_files = job.inherited_state.open_files_soft_limit.and_then(open_files_limit);
     let (report, gate) = (ExecReport::new()?, Gate::new()?);
     // No handler of this program may run in the child; all signals are unblocked again right before its exec.
     let before = set_signal_mask(&all_signals());
-    let mask = job.inherited.signal_mask.map_or(before, signals_of);
+    let mask = job.inherited_state.signal_mask.map_or(before, signals_of);
     // SAFETY: the child calls only async-signal-safe functions (sigaction(2)) on memory prepared above.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
@@ -60,13 +60,13 @@ unsafe fn prepare(
     open_files: Option<&libc::rlimit>,
     mask: &libc::sigset_t,
 ) -> Result<(), i32> {
-    let inherited = &job.inherited;
+    let inherited_state = &job.inherited_state;
     // SAFETY: async-signal-safe system calls on live memory.
     unsafe {
         // Handlers of this program would run between unblocking and exec. Ignored signals stay ignored except SIGPIPE,
         // which Rust's runtime ignores, and SIGXFSZ, which a caller may ignore for its own files.
         for signal in 1..=MAX_SIGNAL {
-            if inherited.ignored_signals >> (signal - 1) & 1 == 1 {
+            if inherited_state.ignored_signals >> (signal - 1) & 1 == 1 {
                 libc::signal(signal, libc::SIG_IGN);
             } else if matches!(signal, libc::SIGPIPE | libc::SIGXFSZ) || action(signal) != libc::SIG_IGN {
                 libc::signal(signal, libc::SIG_DFL);
@@ -77,7 +77,7 @@ unsafe fn prepare(
         {
             return Err(errno());
         }
-        for (fd, closed) in (0..).zip(inherited.closed_stdio) {
+        for (fd, closed) in (0..).zip(inherited_state.closed_stdio) {
             if closed && !(fd == libc::STDOUT_FILENO && job.stdout.is_some()) {
                 libc::close(fd);
             }
@@ -105,7 +105,7 @@ fn all_signals() -> libc::sigset_t {
     signals_of(u64::MAX)
 }
 
-/// Returns a set of signals: bit n-1 is signal n, as in `Inherited`.
+/// Returns a set of signals: bit n-1 is signal n, as in `InheritedState`.
 fn signals_of(bits: u64) -> libc::sigset_t {
     // SAFETY: sigset_t is a plain number, which sigemptyset sets; the others add existing signals.
     unsafe {

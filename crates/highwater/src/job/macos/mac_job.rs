@@ -258,8 +258,8 @@ fn refuse_limits(job: &Job) -> Result<(), Error> {
     if job.limits.cgroup_bytes.is_some() {
         return refused("macOS has neither cgroups nor another limit on a job's memory");
     }
-    if job.limits.total_pss_bytes.is_some() {
-        return refused("macOS has no proportional set size (PSS) of processes");
+    if job.limits.memory_bytes.or(job.limits.total_pss_bytes).is_some() {
+        return refused("macOS counts shared memory in each process; use the limit on the total");
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::{
     Unavailable,
     job::{
         event_batch::EventBatch,
-        events::{JobEvent, LastMark, MemoryReading},
+        events::{BesideRss, JobEvent, LastMark, MemoryReading},
         identity::{MemberId, ProgramName},
         moment::Moment,
         resource_use::Completeness,
@@ -336,6 +336,9 @@ impl<K: Kernel> MacMembers<K> {
                         rss,
                         mark,
                         swap: None,
+                        file: None,
+                        shared: 0,
+                        beside: BesideRss::default(),
                         shares_map: false,
                     });
                     return true;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::job::events::MemoryReading;
+use crate::job::events::{BesideRss, MemoryReading};
 
 fn fold(samples: &[Vec<(u32, u64)>]) -> TimelineFold {
     let mut fold = TimelineFold::default();
@@ -15,19 +15,44 @@ fn fold(samples: &[Vec<(u32, u64)>]) -> TimelineFold {
                 rss: kib * 1024,
                 mark: None,
                 swap: None,
+                file: None,
+                shared: 0,
+                beside: BesideRss::default(),
                 shares_map: false,
             })
             .collect();
         let total = readings.iter().map(|reading| reading.rss).sum();
         let at = Duration::from_millis(index as u64 * 10);
         fold.add(
-            &Sample { at, readings: &readings, uses: &[], marks: false, complete_until: at },
+            &Sample { at, readings: &readings, uses: &[], group: None, marks: false, complete_until: at },
             total,
-            None,
-            None,
+            BesideTotal::default(),
         );
     }
     fold
+}
+
+#[test]
+fn memory_never_exceeds_its_peak_and_keeps_its_spikes() {
+    let mut fold = TimelineFold::default();
+    for index in 0..(MAX_COLUMNS as u64 * 3) {
+        let at = Duration::from_millis(index * 10);
+        let sample = Sample { at, readings: &[], uses: &[], group: None, marks: false, complete_until: at };
+        let (now, highest) = match index {
+            0 => (900, 900),
+            777 => (100, 200),
+            _ => (100, 100),
+        };
+        let memory = Some(MemoryNow { now, highest });
+        fold.add(&sample, 1000, BesideTotal { memory, ..BesideTotal::default() });
+    }
+    let timeline = fold.finish(Some(200), |_| 0, |_| None);
+    let memory = timeline.series.iter().find(|series| series.metric == record::Metric::Memory).unwrap();
+    let above = |values: &[Option<u64>]| values.iter().filter(|value| value.unwrap() > 100).count();
+    assert_eq!(above(&memory.max), 2, "the first estimate, and the spike");
+    assert_eq!(memory.max.iter().max().unwrap(), &Some(200));
+    let none = fold.finish(None, |_| 0, |_| None);
+    assert!(none.series.iter().all(|series| series.metric != record::Metric::Memory), "no such figure");
 }
 
 #[test]
@@ -35,7 +60,7 @@ fn the_peak_and_troughs_survive_merging() {
     let mut samples = vec![vec![(0, 100), (1, 50)]; 30_000];
     samples[17_001] = vec![(0, 900), (1, 50)];
     samples[23_000] = vec![(0, 3), (1, 50)];
-    let timeline = fold(&samples).finish(|_| 0, |id| Some(u64::from(id.0)));
+    let timeline = fold(&samples).finish(None, |_| 0, |id| Some(u64::from(id.0)));
     assert!(timeline.seconds.len() <= MAX_COLUMNS, "{}", timeline.seconds.len());
     let total = &timeline.series[0];
     let peak = total.bytes.iter().max().unwrap().unwrap();
@@ -50,7 +75,7 @@ fn the_peak_and_troughs_survive_merging() {
 #[test]
 fn a_process_has_values_only_while_it_lives() {
     let samples = vec![vec![(0, 10)], vec![(0, 10), (1, 5)], vec![(0, 10), (1, 6)], vec![(0, 10)]];
-    let timeline = fold(&samples).finish(|_| 0, |id| Some(u64::from(id.0)));
+    let timeline = fold(&samples).finish(None, |_| 0, |id| Some(u64::from(id.0)));
     let child = timeline.series.iter().find(|series| series.id == Some(1)).unwrap();
     assert_eq!((child.first, child.bytes.as_slice()), (1, [Some(5 * 1024), Some(6 * 1024)].as_slice()));
 }
@@ -59,7 +84,7 @@ fn a_process_has_values_only_while_it_lives() {
 fn very_many_processes_stay_within_the_budget() {
     let samples: Vec<_> = (0..50_000u32).map(|index| vec![(0, 7), (index + 1, 3)]).collect();
     let fold = fold(&samples);
-    let timeline = fold.finish(|id| u64::from(id.0 == 0), |id| Some(u64::from(id.0)));
+    let timeline = fold.finish(None, |id| u64::from(id.0 == 0), |id| Some(u64::from(id.0)));
     assert!(timeline.series.len() <= MAX_PROCESS_SERIES + 2, "{}", timeline.series.len());
     assert_eq!(timeline.series.last().unwrap().scope, record::Scope::Other);
     assert_eq!(timeline.series[1].id, Some(0));
@@ -73,7 +98,7 @@ fn the_largest_members_absent_at_a_columns_moment_stay() {
     samples[31_111] = vec![(70_000, 900)];
     let fold = fold(&samples);
     assert!(fold.columns.iter().all(|column| column.cells.len() <= MAX_ABSENT_CELLS + 2));
-    let timeline = fold.finish(|id| u64::from(id.0), |id| Some(u64::from(id.0)));
+    let timeline = fold.finish(None, |id| u64::from(id.0), |id| Some(u64::from(id.0)));
     let once = timeline.series.iter().find(|series| series.id == Some(70_000)).expect("the largest");
     assert_eq!(
         (once.bytes.as_slice(), once.max.as_slice()),
@@ -88,7 +113,7 @@ proptest! {
         let samples: Vec<Vec<_>> = samples.into_iter().map(|sample| sample.into_iter().collect()).collect();
         let mut fold = fold(&samples);
         fold.halve();
-        let timeline = fold.finish(|_| 0, |id| Some(u64::from(id.0)));
+        let timeline = fold.finish(None, |_| 0, |id| Some(u64::from(id.0)));
         let total = &timeline.series[0];
         for column in 0..timeline.seconds.len() {
             let stack: u64 = timeline.series[1..].iter()

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     job::{
         event_batch::{EventBatch, Polled},
-        events::{JobEvent, LastMark, MemoryReading},
+        events::{BesideRss, JobEvent, LastMark, MemoryReading},
         identity::{MemberId, ProgramName},
         moment::Moment,
         resource_use::Completeness,
@@ -290,6 +290,9 @@ impl WindowsMembers {
                     rss: working_set,
                     mark: risen(Some(mark), member.before.working_set),
                     swap: None,
+                    file: None,
+                    shared: 0,
+                    beside: BesideRss::default(),
                     shares_map: false,
                 };
                 self.readings.push(reading);

@@ -48,8 +48,12 @@ pub(super) struct Account {
 
 impl JobObject {
     /// Makes a job whose messages go to `port`. Processes may leave it if their parent asks for that, as without it.
-    /// With `ends_with_us` the system ends the job when this process ends in any way.
-    pub(super) fn new(port: HANDLE, commit_limit: Option<u64>, ends_with_us: bool) -> Result<Self, Error> {
+    /// With `kill_on_caller_exit` the system ends the job when this process ends in any way.
+    pub(super) fn new(
+        port: HANDLE,
+        commit_limit: Option<u64>,
+        kill_on_caller_exit: bool,
+    ) -> Result<Self, Error> {
         // SAFETY: no name and no attributes; the new handle belongs to this code alone.
         let job = unsafe { CreateJobObjectW(null(), null()) };
         if job.is_null() {
@@ -63,7 +67,7 @@ impl JobObject {
         };
         job.set(JobObjectAssociateCompletionPortInformation, &completions)
             .map_err(|source| Error::System { doing: "asking for the events of a Job Object", source })?;
-        job.limit(commit_limit, ends_with_us).map_err(|source| match commit_limit {
+        job.limit(commit_limit, kill_on_caller_exit).map_err(|source| match commit_limit {
             Some(bytes) => Error::Limit {
                 reason: format!(
                     "the Job Object refuses a limit of {bytes} bytes of committed memory: {source}"
@@ -75,11 +79,11 @@ impl JobObject {
     }
 
     /// Limits the memory that the job commits to `commit_limit`.
-    pub(super) fn limit(&self, commit_limit: Option<u64>, ends_with_us: bool) -> io::Result<()> {
+    pub(super) fn limit(&self, commit_limit: Option<u64>, kill_on_caller_exit: bool) -> io::Result<()> {
         let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
         let flags = &mut limits.BasicLimitInformation.LimitFlags;
         *flags = JOB_OBJECT_LIMIT_BREAKAWAY_OK;
-        if ends_with_us {
+        if kill_on_caller_exit {
             *flags |= JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
         }
         if let Some(bytes) = commit_limit {

@@ -49,13 +49,13 @@ enum ProcessSet {
 
 #[derive(Debug)]
 pub(crate) struct WindowsJob {
-    held: ProcessSet,
+    processes: ProcessSet,
     wake: Wake,
     members: WindowsMembers,
     batch: EventBatch,
     clock: Instant,
     commit_is_limited: bool,
-    ends_with_us: bool,
+    kill_on_caller_exit: bool,
     downgrades: Vec<Downgrade>,
 }
 
@@ -70,13 +70,13 @@ impl WindowsJob {
         }
         let (family, members, batch, start) = Family::attach(pid, job.usage, &wake)?;
         let tree = Self {
-            held: ProcessSet::Family(Box::new(family)),
+            processes: ProcessSet::Family(Box::new(family)),
             wake,
             members,
             batch,
             clock: start.clock,
             commit_is_limited: false,
-            ends_with_us: false,
+            kill_on_caller_exit: false,
             downgrades: Vec::new(),
         };
         Ok((tree, start))
@@ -85,9 +85,9 @@ impl WindowsJob {
 
 impl JobBackend for WindowsJob {
     fn start(job: &Job) -> Result<(Self, Start), Error> {
-        if job.limits.total_pss_bytes.is_some() {
+        if job.limits.memory_bytes.or(job.limits.total_pss_bytes).is_some() {
             return Err(Error::Limit {
-                reason: "Windows has no proportional set size (PSS) of processes".to_owned(),
+                reason: "Windows counts shared memory in each process; use the limit on the total".to_owned(),
             });
         }
         let wake = job.control.wake().clone();
@@ -98,7 +98,7 @@ impl JobBackend for WindowsJob {
         if let Some(pid) = job.attach {
             return Self::attach(job, pid, wake);
         }
-        let object = JobObject::new(port, job.limits.cgroup_bytes, job.ends_with_us)?;
+        let object = JobObject::new(port, job.limits.cgroup_bytes, job.kill_on_caller_exit)?;
         let mut start = None;
         let root = launch(job, &object, || start = Some((Start::now(), wall_clock())))?;
         let (start, epoch) = start.unwrap_or_else(|| (Start::now(), wall_clock()));
@@ -106,27 +106,27 @@ impl JobBackend for WindowsJob {
         let mut batch = EventBatch::default();
         members.add_if_new(root.id(), &object, Duration::ZERO, &mut batch);
         let tree = Self {
-            held: ProcessSet::Job { root, object },
+            processes: ProcessSet::Job { root, object },
             wake,
             members,
             batch,
             clock: start.clock,
             commit_is_limited: job.limits.cgroup_bytes.is_some(),
-            ends_with_us: job.ends_with_us,
+            kill_on_caller_exit: job.kill_on_caller_exit,
             downgrades: Vec::new(),
         };
         Ok((tree, start))
     }
 
     fn root(&self) -> u32 {
-        match &self.held {
+        match &self.processes {
             ProcessSet::Job { root, .. } => root.id(),
             ProcessSet::Family(family) => family.root(),
         }
     }
 
     fn origin(&self) -> FigureOrigin {
-        let lineage = match self.held {
+        let lineage = match self.processes {
             ProcessSet::Job { .. } => Lineage::JobObject,
             ProcessSet::Family(_) => Lineage::Scan,
         };
@@ -147,7 +147,7 @@ impl JobBackend for WindowsJob {
 
     /// Polls the job; the marks come with each reading.
     fn poll(&mut self, at: Duration, _: bool) -> Polled {
-        match &mut self.held {
+        match &mut self.processes {
             ProcessSet::Job { object, .. } => self.members.poll(at, &self.wake, object, &mut self.batch),
             ProcessSet::Family(family) => {
                 family.find(&mut self.members, at, &mut self.batch);
@@ -163,7 +163,7 @@ impl JobBackend for WindowsJob {
 
     fn last_poll(&mut self, at: Duration) {
         self.poll(at, true);
-        if let ProcessSet::Job { object, .. } = &self.held
+        if let ProcessSet::Job { object, .. } = &self.processes
             && let Some(account) = object.account()
         {
             let event = JobEvent::UsedByJob { used: Box::new(account.used), is_final: account.now == 0 };
@@ -189,7 +189,7 @@ impl JobBackend for WindowsJob {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let Some(message) = wake.next(left) else { return false };
-            let awaited = match &self.held {
+            let awaited = match &self.processes {
                 ProcessSet::Job { object, .. } => {
                     self.members.apply(message, object, self.clock.elapsed(), &mut self.batch)
                 }
@@ -207,7 +207,7 @@ impl JobBackend for WindowsJob {
         if !matches!(number, SIGKILL | SIGTERM) {
             return;
         }
-        match &mut self.held {
+        match &mut self.processes {
             // It may have exited just now.
             ProcessSet::Job { root, .. } if self.members.root_lives() => drop(root.kill()),
             ProcessSet::Family(family) if self.members.root_lives() => end_process(family.root()),
@@ -221,7 +221,7 @@ impl JobBackend for WindowsJob {
     }
 
     fn kill(&mut self) {
-        match &mut self.held {
+        match &mut self.processes {
             ProcessSet::Job { object, .. } => object.terminate(),
             ProcessSet::Family(family) => {
                 family.find(&mut self.members, self.clock.elapsed(), &mut self.batch);
@@ -250,7 +250,7 @@ impl JobBackend for WindowsJob {
 
     fn downgrades(&self) -> Vec<Downgrade> {
         let mut downgrades = self.downgrades.clone();
-        if let ProcessSet::Family(family) = &self.held {
+        if let ProcessSet::Family(family) = &self.processes {
             downgrades.extend(family.downgrades());
         }
         downgrades
@@ -262,15 +262,15 @@ impl JobBackend for WindowsJob {
 
     /// Returns whether every start was reported. In an attached family processes between two polls are not.
     fn all_reported(&self) -> bool {
-        matches!(self.held, ProcessSet::Job { .. }) && self.members.unreported() == 0
+        matches!(self.processes, ProcessSet::Job { .. }) && self.members.unreported() == 0
     }
 
     /// Lets survivors live on, without a limit.
     fn end(&mut self) -> KernelTotals {
-        let ProcessSet::Job { object, .. } = &self.held else { return KernelTotals::default() };
+        let ProcessSet::Job { object, .. } = &self.processes else { return KernelTotals::default() };
         if self.commit_is_limited {
             // This process was allowed to set it, so it is allowed to remove it.
-            let _ = object.limit(None, self.ends_with_us);
+            let _ = object.limit(None, self.kill_on_caller_exit);
         }
         let commit = object.peak_commit();
         if commit.is_none() {

@@ -3,7 +3,7 @@
 /// Returns the number at the start of `text` and the rest. `None` if there is no digit or the number exceeds
 /// 64 bits.
 #[inline]
-pub(super) fn leading(text: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn leading(text: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0_u64;
     let mut rest = text;
     while let [digit @ b'0'..=b'9', after @ ..] = rest {
@@ -15,7 +15,7 @@ pub(super) fn leading(text: &[u8]) -> Option<(u64, &[u8])> {
 
 /// Returns the bytes in a value such as `\t    1234 kB` (the kernel's `kB` are 1024 bytes).
 #[inline]
-pub(super) fn kib_as_bytes(value: &[u8]) -> Option<u64> {
+pub(crate) fn kib_as_bytes(value: &[u8]) -> Option<u64> {
     let (kib, unit) = leading(value.trim_ascii_start())?;
     (unit == b" kB").then(|| kib.checked_mul(1024)).flatten()
 }
@@ -23,7 +23,7 @@ pub(super) fn kib_as_bytes(value: &[u8]) -> Option<u64> {
 /// Returns the lines that end in a newline. A last line that was cut is left out, as its number may be cut
 /// too.
 #[inline]
-pub(super) fn complete_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn complete_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"))
 }
 

@@ -14,6 +14,10 @@ pub(crate) fn parse(text: &[u8]) {
         assert_ne!(sums, SmapsRollup::default(), "nothing found is no value");
     }
     Status::parse(text);
+    #[cfg(feature = "job")]
+    for mapping in super::smaps::file_mappings(text) {
+        assert_ne!(mapping.inode, 0, "memory without a file");
+    }
     assert!(children::parse(text).count() <= text.len());
     if let Some(name) = cmdline::command_name(text) {
         assert!(!name.is_empty() && !name.contains(['/', '\0']), "{name:?}");
@@ -39,6 +43,9 @@ mod tests {
                     "Pss:",
                     "Private_Clean:",
                     "Private_Dirty:",
+                    "7f00-7f01 r--p 00 08:01 ",
+                    "Rss:",
+                    "Anonymous:",
                     " kB",
                     "\n",
                     " ",

@@ -12,6 +12,12 @@ pub(crate) struct SmapsRollup {
     pub rss_bytes: Option<u64>,
     /// Proportional set: a page that n processes map counts 1/n.
     pub pss_bytes: Option<u64>,
+    /// Part of `pss_bytes` that is files (Linux 5.4).
+    pub pss_file_bytes: Option<u64>,
+    /// Part of `pss_bytes` that is shared memory (Linux 5.4).
+    pub pss_shmem_bytes: Option<u64>,
+    /// Part of `rss_bytes` that is anonymous.
+    pub anonymous_bytes: Option<u64>,
     /// Unique set: pages that no other process maps, `Private_Clean` + `Private_Dirty`.
     pub uss_bytes: Option<u64>,
     /// In swap, shared swap in full.
@@ -30,6 +36,9 @@ impl SmapsRollup {
             let field = match &line[..colon] {
                 b"Rss" => &mut sums.rss_bytes,
                 b"Pss" => &mut sums.pss_bytes,
+                b"Pss_File" => &mut sums.pss_file_bytes,
+                b"Pss_Shmem" => &mut sums.pss_shmem_bytes,
+                b"Anonymous" => &mut sums.anonymous_bytes,
                 b"Private_Clean" => &mut clean,
                 b"Private_Dirty" => &mut dirty,
                 b"Swap" => &mut sums.swap_bytes,
@@ -40,6 +49,17 @@ impl SmapsRollup {
         }
         sums.uss_bytes = clean.zip(dirty).and_then(|(clean, dirty): (u64, u64)| clean.checked_add(dirty));
         (sums != Self::default()).then_some(sums)
+    }
+}
+
+impl SmapsRollup {
+    /// Returns the resident files that it maps; their proportional part if shared memory hides them.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        let pss_file = self.pss_file_bytes.unwrap_or(0);
+        match (self.rss_bytes, self.anonymous_bytes, self.pss_shmem_bytes) {
+            (Some(rss), Some(anonymous), Some(0)) => rss.saturating_sub(anonymous).max(pss_file),
+            _ => pss_file,
+        }
     }
 }
 
@@ -63,11 +83,22 @@ mod tests {
             Some(SmapsRollup {
                 rss_bytes: Some(3392 * 1024),
                 pss_bytes: Some(701 * 1024),
+                pss_file_bytes: Some(317 * 1024),
+                pss_shmem_bytes: Some(0),
+                anonymous_bytes: Some(384 * 1024),
                 uss_bytes: Some(492 * 1024),
                 swap_bytes: Some(16 * 1024),
                 swap_pss_bytes: Some(8 * 1024),
             })
         );
+    }
+
+    #[test]
+    fn files_that_others_map_too_are_in_rss() {
+        assert_eq!(SmapsRollup::parse(CAPTURED).unwrap().file_bytes(), 3008 * 1024);
+        let with_shmem = b"Rss: 90 kB\nPss: 40 kB\nPss_File: 10 kB\nPss_Shmem: 20 kB\nAnonymous: 10 kB\n";
+        assert_eq!(SmapsRollup::parse(with_shmem).unwrap().file_bytes(), 10 * 1024);
+        assert_eq!(SmapsRollup::parse(b"Rss: 90 kB\nPss: 40 kB\n").unwrap().file_bytes(), 0, "Linux 5.3");
     }
 
     #[test]

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_outside_our_pid_namespace_is_nobodys() {
+    fn a_session_outside_the_pid_namespace_is_unknown() {
         // The first process of `unshare --pid --fork` is shown like this there.
         let stat = Stat::parse(b"1 (sh) S 0 0 0 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 55 1 1 \n").unwrap();
         assert_eq!((stat.ppid, stat.group, stat.session), (0, None, None));

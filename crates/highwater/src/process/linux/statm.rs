@@ -2,7 +2,7 @@
 
 use super::decimal;
 
-/// The meaningful fields of `statm`: size, resident, (shared,) text.
+/// The meaningful fields of `statm`: size, resident, shared, text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::struct_field_names)] // The unit belongs to the name.
 pub(crate) struct Statm {
@@ -10,6 +10,8 @@ pub(crate) struct Statm {
     pub size_pages: u64,
     /// Resident set, the same count as `VmRSS` (on kernels 6.2 to 6.15 both lag by per-CPU batches).
     pub resident_pages: u64,
+    /// Files and shared memory in the resident set.
+    pub shared_pages: u64,
     /// Code.
     pub text_pages: u64,
 }
@@ -19,10 +21,10 @@ impl Statm {
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let (size_pages, rest) = decimal::leading(text)?;
         let (resident_pages, rest) = decimal::leading(rest.strip_prefix(b" ")?)?;
-        let (_shared, rest) = decimal::leading(rest.strip_prefix(b" ")?)?;
+        let (shared_pages, rest) = decimal::leading(rest.strip_prefix(b" ")?)?;
         let (text_pages, rest) = decimal::leading(rest.strip_prefix(b" ")?)?;
         // Three more fields follow; a number at the very end may have been cut.
-        rest.starts_with(b" ").then_some(Self { size_pages, resident_pages, text_pages })
+        rest.starts_with(b" ").then_some(Self { size_pages, resident_pages, shared_pages, text_pages })
     }
 
     /// Returns whether all are zero: a zombie, a kernel thread, or a process whose main thread has exited
@@ -39,7 +41,10 @@ mod tests {
     #[test]
     fn captured() {
         let statm = Statm::parse(b"3163 1434 824 1212 0 405 0\n").unwrap();
-        assert_eq!(statm, Statm { size_pages: 3163, resident_pages: 1434, text_pages: 1212 });
+        assert_eq!(
+            statm,
+            Statm { size_pages: 3163, resident_pages: 1434, shared_pages: 824, text_pages: 1212 }
+        );
         assert!(!statm.has_no_memory());
     }
 

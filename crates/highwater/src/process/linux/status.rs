@@ -4,7 +4,7 @@
 use super::decimal::{self, complete_lines, kib_as_bytes};
 
 /// The fields of `status` that a sample needs. The `vm_` fields are absent for a task without an mm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Status {
     /// One letter, as in `State:\tS (sleeping)`.
     pub state: u8,
@@ -12,16 +12,48 @@ pub(crate) struct Status {
     pub tgid: Option<u32>,
     /// Parent; 0 if it lies outside this pid namespace.
     pub ppid: Option<u32>,
+    /// Tracer; 0 if there is none, or if it lies outside this pid namespace.
+    pub tracer: Option<u32>,
     /// Threads of the process.
     pub threads: Option<u64>,
+    /// Filters of seccomp(2) on it (Linux 5.9), if all lines are read.
+    pub seccomp_filters: Option<u64>,
     /// Real user id.
     pub uid: Option<u32>,
     /// Resident set.
     pub vm_rss_bytes: Option<u64>,
     /// High-water mark of the resident set; belongs to the mm, so it restarts at exec.
     pub vm_hwm_bytes: Option<u64>,
+    /// Anonymous pages in the resident set (`RssAnon`, Linux 4.5).
+    pub rss_anon_bytes: Option<u64>,
+    /// Pages of files in the resident set (`RssFile`, Linux 4.5).
+    pub rss_file_bytes: Option<u64>,
     /// Anonymous memory in swap (shmem is not counted).
     pub vm_swap_bytes: Option<u64>,
+    /// Page tables.
+    pub page_table_bytes: Option<u64>,
+    /// Pages of hugetlbfs, which are in no resident set (`HugetlbPages`, Linux 4.4).
+    pub hugetlb_bytes: Option<u64>,
+}
+
+/// A reader of a `status` that arrives in parts.
+#[derive(Debug, Default)]
+pub(crate) struct StatusLines {
+    status: Status,
+    has_state: bool,
+    last: LastLine,
+    /// The last line of interest was parsed.
+    pub(crate) is_over: bool,
+}
+
+/// The last line that is parsed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum LastLine {
+    /// A sample needs no line after it.
+    #[default]
+    Threads,
+    /// Signals and capabilities come before it.
+    SeccompFilters,
 }
 
 impl Status {
@@ -31,41 +63,68 @@ impl Status {
     /// A program chooses its `Name:`, yet cannot forge a line: the kernel writes a newline there as `\n`
     /// (`proc_task_name` in fs/proc/array.c).
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let mut state = None;
-        let mut status = Self {
-            state: 0,
-            tgid: None,
-            ppid: None,
-            threads: None,
-            uid: None,
-            vm_rss_bytes: None,
-            vm_hwm_bytes: None,
-            vm_swap_bytes: None,
-        };
+        let mut lines = StatusLines::default();
+        lines.add(text);
+        lines.finish()
+    }
+}
+
+impl StatusLines {
+    /// Returns a reader of all lines up to the number of filters.
+    pub(crate) fn with_filters() -> Self {
+        Self { last: LastLine::SeccompFilters, ..Self::default() }
+    }
+
+    /// Parses the complete lines at the start of a part. Returns their length.
+    pub(crate) fn add(&mut self, text: &[u8]) -> usize {
+        let status = &mut self.status;
+        let mut parsed = 0;
         for line in complete_lines(text) {
+            parsed += line.len() + 1;
             // First letters are enough to skip most lines.
             match line.first() {
-                Some(b'S') if state.is_none() => {
-                    state = line.strip_prefix(b"State:\t").and_then(|value| value.first().copied());
+                Some(b'S') if !self.has_state => {
+                    let state = line.strip_prefix(b"State:\t").and_then(|value| value.first());
+                    (status.state, self.has_state) = (state.copied().unwrap_or(0), state.is_some());
+                }
+                Some(b'S') if self.last == LastLine::SeccompFilters => {
+                    set(&mut status.seccomp_filters, line, b"Seccomp_filters:\t", count);
+                    if status.seccomp_filters.is_some() {
+                        self.is_over = true;
+                        break;
+                    }
                 }
                 Some(b'P') => set(&mut status.ppid, line, b"PPid:\t", id),
                 Some(b'U') => set(&mut status.uid, line, b"Uid:\t", id),
+                Some(b'R') => {
+                    set(&mut status.rss_anon_bytes, line, b"RssAnon:", kib_as_bytes);
+                    set(&mut status.rss_file_bytes, line, b"RssFile:", kib_as_bytes);
+                }
                 Some(b'V') => {
                     set(&mut status.vm_hwm_bytes, line, b"VmHWM:", kib_as_bytes);
                     set(&mut status.vm_rss_bytes, line, b"VmRSS:", kib_as_bytes);
                     set(&mut status.vm_swap_bytes, line, b"VmSwap:", kib_as_bytes);
+                    set(&mut status.page_table_bytes, line, b"VmPTE:", kib_as_bytes);
                 }
+                Some(b'H') => set(&mut status.hugetlb_bytes, line, b"HugetlbPages:", kib_as_bytes),
                 Some(b'T') if line.starts_with(b"Tgid:\t") => set(&mut status.tgid, line, b"Tgid:\t", id),
                 Some(b'T') if line.starts_with(b"Threads:\t") => {
                     set(&mut status.threads, line, b"Threads:\t", count);
-                    // The last line of interest: signals, capabilities and seccomp follow.
-                    break;
+                    if self.last == LastLine::Threads {
+                        self.is_over = true;
+                        break;
+                    }
                 }
+                Some(b'T') => set(&mut status.tracer, line, b"TracerPid:\t", id),
                 _ => {}
             }
         }
-        status.state = state?;
-        Some(status)
+        parsed
+    }
+
+    /// Returns the fields of all parts; `None` if not even the state was complete.
+    pub(crate) fn finish(self) -> Option<Status> {
+        self.has_state.then_some(self.status)
     }
 }
 
@@ -94,7 +153,31 @@ mod tests {
         RssAnon:\t     384 kB\nRssFile:\t    3008 kB\nRssShmem:\t       0 kB\nVmData:\t     432 kB\n\
         VmStk:\t     132 kB\nVmExe:\t     748 kB\nVmLib:\t    1720 kB\nVmPTE:\t      52 kB\nVmSwap:\t     128 kB\n\
         HugetlbPages:\t       0 kB\nCoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n\
-        Threads:\t1\nSigQ:\t1/31371\nSigPnd:\t0000000000000000\n";
+        Threads:\t1\nSigQ:\t1/31371\nSigPnd:\t0000000000000000\nSeccomp:\t2\nSeccomp_filters:\t3\n\
+        Speculation_Store_Bypass:\tvulnerable\n";
+
+    #[test]
+    fn parts_give_what_the_whole_gives() {
+        let groups = "1000000 ".repeat(3000);
+        let text = String::from_utf8(BASH.to_vec()).unwrap().replace("0 1000 \n", &format!("{groups}\n"));
+        let text = text.as_bytes();
+        let whole = Status::parse(text).unwrap();
+        assert_eq!((whole.vm_hwm_bytes, whole.threads), (Some(3456 * 1024), Some(1)));
+        for size in [1, 100, 4096] {
+            let parsed = |mut lines: StatusLines| {
+                let mut part = Vec::new();
+                for bytes in text.chunks(size) {
+                    part.extend(bytes);
+                    let parsed = lines.add(&part);
+                    part.drain(..parsed);
+                }
+                lines.finish()
+            };
+            assert_eq!(parsed(StatusLines::default()), Some(whole), "{size}");
+            let with_filters = Status { seccomp_filters: Some(3), ..whole };
+            assert_eq!(parsed(StatusLines::with_filters()), Some(with_filters), "{size}");
+        }
+    }
 
     const ZOMBIE: &[u8] = b"Name:\ttrue\nState:\tZ (zombie)\nTgid:\t77\nNgid:\t0\nPid:\t77\nPPid:\t70\n\
         TracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t0\nGroups:\t0 \nKthread:\t0\nThreads:\t1\n";
@@ -107,11 +190,17 @@ mod tests {
                 state: b'S',
                 tgid: Some(2125),
                 ppid: Some(2110),
+                tracer: Some(0),
                 threads: Some(1),
+                seccomp_filters: None,
                 uid: Some(1000),
                 vm_rss_bytes: Some(3392 * 1024),
+                rss_anon_bytes: Some(384 * 1024),
                 vm_hwm_bytes: Some(3456 * 1024),
+                rss_file_bytes: Some(3008 * 1024),
                 vm_swap_bytes: Some(128 * 1024),
+                page_table_bytes: Some(52 * 1024),
+                hugetlb_bytes: Some(0),
             })
         );
     }
@@ -132,7 +221,12 @@ mod tests {
             let Some(cut) = Status::parse(&BASH[..end]) else { continue };
             assert!(cut.vm_hwm_bytes.is_none_or(|bytes| Some(bytes) == whole.vm_hwm_bytes), "cut at {end}");
             assert!(cut.vm_rss_bytes.is_none_or(|bytes| Some(bytes) == whole.vm_rss_bytes), "cut at {end}");
+            assert!(
+                cut.rss_anon_bytes.is_none_or(|bytes| Some(bytes) == whole.rss_anon_bytes),
+                "cut at {end}"
+            );
             assert!(cut.ppid.is_none_or(|ppid| Some(ppid) == whole.ppid), "cut at {end}");
+            assert!(cut.tracer.is_none_or(|tracer| Some(tracer) == whole.tracer), "cut at {end}");
         }
         let line = b"VmHWM:\t    3456 kB\n";
         let hwm = BASH.windows(line.len()).position(|window| window == line).unwrap();

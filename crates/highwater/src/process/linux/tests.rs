@@ -27,20 +27,20 @@ fn figures_agree() {
 }
 
 #[test]
-fn held_memory_shows() {
+fn used_memory_shows() {
     const SIZE: usize = 64 << 20;
     let before = rss_of(of_self()).unwrap();
-    let mut held = vec![0_u8; SIZE];
-    for page in held.chunks_mut(4096) {
+    let mut buffer = vec![0_u8; SIZE];
+    for page in buffer.chunks_mut(4096) {
         page[0] = 1;
     }
     let grown = rss_of(of_self()).unwrap() - before;
-    std::hint::black_box(&held);
+    std::hint::black_box(&buffer);
     assert!(grown > (SIZE as u64) * 9 / 10, "{grown}");
 }
 
 #[test]
-fn the_short_way_to_our_own_size_says_the_same() {
+fn own_size_is_the_same_by_both_ways() {
     let (own, other) = (process_rss().unwrap(), rss_of(of_self()).unwrap());
     assert!(own.abs_diff(other) < 32 << 20, "{own} {other}");
 }
@@ -80,6 +80,26 @@ fn a_thread_is_no_process() {
         }
     });
     of_thread.join().unwrap();
+}
+
+/// `status` of a process at the moment at which it is reaped: its ids read 0.
+#[test]
+fn a_process_that_is_being_reaped_is_gone_and_no_thread() {
+    let tree = tempfile::tempdir().unwrap();
+    let roots = Roots { proc: tree.path().to_owned(), ..Roots::default() };
+    let process = tree.path().join("7");
+    fs::create_dir(&process).unwrap();
+    let stat = "7 (true) X 0 -1 -1 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 1 0 900 0 0 0\n";
+    fs::write(process.join("stat"), stat).unwrap();
+    fs::write(process.join("status"), "Name:\ttrue\nState:\tX (dead)\nTgid:\t0\nPid:\t0\nThreads:\t0\n").unwrap();
+    let errors = [
+        ProcessMemory::read(&roots, 7).unwrap_err(),
+        ProcessId::read(&roots, 7).unwrap_err(),
+        ProcessFacts::read(&roots, 7).unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, Error::NoSuchProcess { pid: 7 }), "{error}");
+    }
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn info<T>(pid: u32, flavor: c_int) -> io::Result<T> {
     if written < size {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the type is a plain C struct of integers, of which every value is valid; all of it was written.
+    // SAFETY: the type is a plain C struct of integers, of which every value is valid. All of it was written.
     Ok(unsafe { info.assume_init() })
 }
 
@@ -149,8 +149,8 @@ pub(crate) fn children(pid: u32) -> io::Result<Vec<u32>> {
     listed(|buffer, size| unsafe { libc::proc_listchildpids(pid, buffer, size) })
 }
 
-/// Collects pids. `list` writes them to a buffer of this many bytes and returns how many; without a buffer,
-/// how many there may be.
+/// Collects pids. `list` writes them to a buffer of this many bytes and returns how many. Without a buffer, how many
+/// there may be.
 fn listed(list: impl Fn(*mut c_void, c_int) -> c_int) -> io::Result<Vec<u32>> {
     let mut room = list(ptr::null_mut(), 0);
     // A full buffer may have cut the list; more processes than this cannot start in between.

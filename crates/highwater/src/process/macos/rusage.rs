@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_not_below_what_is_held() {
+    fn a_mark_is_not_below_the_present_size() {
         let behind = Rusage { footprint_bytes: 6 << 20, ..LIVING };
         assert_eq!(behind.max_footprint(), Ok(6 << 20));
         assert_eq!(

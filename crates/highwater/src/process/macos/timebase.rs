@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_where_nobody_says_it() {
+    fn unknown_if_not_reported() {
         assert_eq!(time(APPLE, None, false, None), None);
         assert_eq!(time(APPLE, None, true, None), None);
         assert_eq!(time(APPLE, Some(0), false, Some((1, 0))), None);

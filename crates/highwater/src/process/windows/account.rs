@@ -79,7 +79,7 @@ fn sid_of(process: &Opened, buffer: &mut [u64]) -> Result<PSID, Error> {
     let size = u32::try_from(size_of_val(buffer)).unwrap_or(0);
     let mut length = 0;
     // SAFETY: `buffer` has the size that is given, and is aligned for what is written.
-    let told = unsafe {
+    let succeeded = unsafe {
         GetTokenInformation(
             token.as_raw_handle(),
             TokenUser,
@@ -88,7 +88,7 @@ fn sid_of(process: &Opened, buffer: &mut [u64]) -> Result<PSID, Error> {
             &raw mut length,
         )
     };
-    if told == 0 {
+    if succeeded == 0 {
         return Err(last("asking for the user of a process"));
     }
     // SAFETY: a `TOKEN_USER` has been written there.
@@ -101,7 +101,7 @@ fn look_up(sid: PSID) -> Result<String, Unavailable> {
     let (mut name_length, mut domain_length) = (MAX_ACCOUNT_NAME_UNITS, MAX_ACCOUNT_NAME_UNITS);
     let mut kind: SID_NAME_USE = 0;
     // SAFETY: the SID is live; both buffers have the lengths that are given.
-    let told = unsafe {
+    let succeeded = unsafe {
         LookupAccountSidW(
             null(),
             sid,
@@ -112,7 +112,7 @@ fn look_up(sid: PSID) -> Result<String, Unavailable> {
             &raw mut kind,
         )
     };
-    if told == 0 {
+    if succeeded == 0 {
         let error = io::Error::last_os_error();
         return Err(Unavailable::Failed(format!("its user has no name on this machine: {error}")));
     }
@@ -128,17 +128,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_looked_for_once_and_again_later() {
+    fn an_unknown_account_is_looked_up_once_and_again_later() {
         // No SID begins like this: its first byte is a version (1).
         let (sid, start) = (vec![255, 1], Instant::now());
-        let nobody = || Err(Unavailable::Failed("nobody".to_owned()));
-        assert_eq!(known(sid.clone(), start, nobody), nobody());
-        assert_eq!(known(sid.clone(), start, || panic!("asked again")), nobody());
+        let failed = || Err(Unavailable::Failed("failed".to_owned()));
+        assert_eq!(known(sid.clone(), start, failed), failed());
+        assert_eq!(known(sid.clone(), start, || panic!("asked again")), failed());
         assert_eq!(
             known(sid.clone(), start + FAILURE_LIFETIME, || Ok("late".to_owned())),
             Ok("late".to_owned())
         );
-        assert_eq!(known(sid, start + 2 * FAILURE_LIFETIME, nobody), Ok("late".to_owned()));
+        assert_eq!(known(sid, start + 2 * FAILURE_LIFETIME, failed), Ok("late".to_owned()));
     }
 
     #[test]

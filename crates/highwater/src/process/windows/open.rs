@@ -12,19 +12,16 @@ use std::{
     time::Duration,
 };
 
-use windows_sys::{
-    Wdk::System::Threading::{NtQueryInformationProcess, ProcessBasicInformation},
-    Win32::{
-        Foundation::{FILETIME, HANDLE, WAIT_OBJECT_0},
-        System::{
-            ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS_EX},
-            Threading::{
-                GetCurrentProcess, GetExitCodeProcess, GetProcessTimes, OpenProcess,
-                PROCESS_BASIC_INFORMATION, PROCESS_NAME_WIN32, PROCESS_QUERY_LIMITED_INFORMATION,
-                PROCESS_SYNCHRONIZE, QueryFullProcessImageNameW, WaitForSingleObject,
-            },
-            WindowsProgramming::QueryProcessCycleTime,
+use windows_sys::Win32::{
+    Foundation::{FILETIME, HANDLE, WAIT_OBJECT_0},
+    System::{
+        ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS_EX},
+        Threading::{
+            GetCurrentProcess, GetProcessTimes, OpenProcess, PROCESS_NAME_WIN32,
+            PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, QueryFullProcessImageNameW,
+            WaitForSingleObject,
         },
+        WindowsProgramming::QueryProcessCycleTime,
     },
 };
 
@@ -132,11 +129,14 @@ impl Opened {
     }
 
     /// Returns its exit code; `None` while it lives.
+    #[cfg(feature = "job")]
     pub(crate) fn exit_code(&self) -> Option<u32> {
+        use windows_sys::Win32::System::Threading::GetExitCodeProcess;
+
         let mut code = 0;
         // SAFETY: `code` is a local value.
-        let told = self.has_ended() && unsafe { GetExitCodeProcess(self.raw(), &raw mut code) } != 0;
-        told.then_some(code)
+        let succeeded = self.has_ended() && unsafe { GetExitCodeProcess(self.raw(), &raw mut code) } != 0;
+        succeeded.then_some(code)
     }
 
     /// Returns the path of its file, of any length.
@@ -155,10 +155,10 @@ impl Opened {
             let mut name = vec![0_u16; room];
             let mut length = u32::try_from(room).unwrap_or(u32::MAX);
             // SAFETY: `name` has room for `length` units.
-            let told = unsafe {
+            let succeeded = unsafe {
                 QueryFullProcessImageNameW(self.raw(), PROCESS_NAME_WIN32, name.as_mut_ptr(), &raw mut length)
             };
-            if told != 0 {
+            if succeeded != 0 {
                 name.truncate(length as usize);
                 return Ok(OsString::from_wide(&name).into());
             }
@@ -171,7 +171,13 @@ impl Opened {
     }
 
     /// Returns the pid of the process that started it; another process may have that pid by now.
+    #[cfg(feature = "job")]
     pub(crate) fn parent(&self) -> Option<u32> {
+        use windows_sys::{
+            Wdk::System::Threading::{NtQueryInformationProcess, ProcessBasicInformation},
+            Win32::System::Threading::PROCESS_BASIC_INFORMATION,
+        };
+
         let mut basic = PROCESS_BASIC_INFORMATION::default();
         let size = u32::try_from(size_of_val(&basic)).ok()?;
         // SAFETY: `basic` has the size that is given.
@@ -195,8 +201,8 @@ pub(crate) fn are_cycles_counted() -> bool {
     *COUNTED.get_or_init(|| {
         let mut cycles = 0;
         // SAFETY: the handle stands for this process, and `cycles` is a local value.
-        let told = unsafe { QueryProcessCycleTime(GetCurrentProcess(), &raw mut cycles) } != 0;
-        told && cycles > 0
+        let succeeded = unsafe { QueryProcessCycleTime(GetCurrentProcess(), &raw mut cycles) } != 0;
+        succeeded && cycles > 0
     })
 }
 

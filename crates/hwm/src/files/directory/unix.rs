@@ -183,7 +183,7 @@ impl Directory {
         link.target()
     }
 
-    /// Returns why the entry cannot be replaced although files can be made in this directory: the sticky bit keeps the
+    /// Returns why the entry cannot be replaced although files can be made in this directory. The sticky bit keeps the
     /// files of other users (unlink(2), EPERM).
     pub(in crate::files) fn refuses_to_replace(&self, name: &OsStr) -> io::Result<Option<String>> {
         let directory = fstat(&self.fd)?;

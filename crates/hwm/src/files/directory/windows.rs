@@ -1,7 +1,7 @@
 //! Directories of Windows.
 //!
-//! There are no sticky directories here, and making a symbolic link takes a privilege. A directory is known by its final
-//! path, which has no links in it; before each use the path is resolved again and must lead to itself.
+//! There are no sticky directories here, and making a symbolic link takes a privilege. A directory is known by its
+//! final path, which has no links in it. Before each use the path is resolved again and must lead to itself.
 
 use std::{
     ffi::{OsStr, OsString},

@@ -1,5 +1,5 @@
-//! The JSON documents about devices and processes. Fields are only ever added within a major version; amounts are
-//! bytes; what is unknown is null, with its reason in `unknown`.
+//! The JSON documents about devices and processes. Fields are only ever added within a major version. Amounts are
+//! bytes. What is unknown is null, with its reason in `unknown`.
 
 use std::time::SystemTime;
 

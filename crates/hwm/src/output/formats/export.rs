@@ -80,7 +80,7 @@ fn word(name: &impl Serialize) -> Option<String> {
 /// Returns the name of a line, without the name of its process.
 fn line_name(series: TimeSeries<'_>) -> String {
     let what = match series.of {
-        SeriesKind::Held(metric) => text::metric(metric),
+        SeriesKind::Memory(metric) => text::metric(metric),
         SeriesKind::Used(metric, _) => text::counter_metric(metric),
     };
     match (series.scope, series.device()) {
@@ -94,7 +94,7 @@ fn line_name(series: TimeSeries<'_>) -> String {
 /// Returns the record's word for what a line is of.
 fn metric_word(of: SeriesKind) -> Option<String> {
     match of {
-        SeriesKind::Held(metric) => word(&metric),
+        SeriesKind::Memory(metric) => word(&metric),
         SeriesKind::Used(metric, _) => word(&metric),
     }
 }
@@ -102,7 +102,7 @@ fn metric_word(of: SeriesKind) -> Option<String> {
 /// Returns the unit of a line's values.
 fn unit(of: SeriesKind) -> Option<String> {
     match of {
-        SeriesKind::Held(_) => Some("bytes".to_owned()),
+        SeriesKind::Memory(_) => Some("bytes".to_owned()),
         SeriesKind::Used(_, unit) => word(&unit),
     }
 }

@@ -44,7 +44,7 @@ const PROCESS_CSV_HEADER: [&str; 24] = [
     "io_certainty",
 ];
 
-/// Fields in the order of [`HEADER`]; what is unknown becomes an empty field.
+/// Fields in the order of [`PROCESS_CSV_HEADER`]; what is unknown becomes an empty field.
 #[derive(Serialize)]
 struct ProcessCsvRow {
     pid: u32,

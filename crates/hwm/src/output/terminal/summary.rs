@@ -1,5 +1,7 @@
-//! The summary for people: what the job used, which processes used it, and how well that is known.
+//! The summary for people: the answer first, and with all details what the job used, which processes used it, and how
+//! well that is known.
 
+mod answer;
 mod gpu;
 pub(crate) mod groups;
 pub(crate) mod limits;
@@ -14,7 +16,8 @@ use std::io::{self, Write};
 use highwater::record::{Attached, Certainty, IntervalMode, Metric, Record};
 
 use crate::text::{self, leaks};
-pub(crate) use lines::{BOLD, SummaryLayout, line, total_peak};
+pub(crate) use answer::NextStep;
+pub(crate) use lines::{BOLD, SummaryDetail, SummaryLayout, line, peak_memory, rss_sum, total_peak};
 use lines::{LABEL_WIDTH, NOTABLE_DIFFERENCE, bad_end, with_certainty};
 pub(crate) use measured::sentence as measured;
 pub(crate) use tally::Tally;
@@ -26,10 +29,25 @@ pub(crate) fn write<P>(
     layout: &SummaryLayout<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    match &layout.detail {
+        SummaryDetail::Answer(next) => answer::write(record, tally, layout, next, out),
+        SummaryDetail::All => write_all(record, tally, layout, out),
+    }
+}
+
+fn write_all<P>(
+    record: &Record<P>,
+    tally: &Tally,
+    layout: &SummaryLayout<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     write_job(record, layout, out)?;
     write_figures(record, tally, layout, out)?;
-    write_processes(record, tally, layout, out)?;
+    write_listed_processes(record, tally, layout, out)?;
     groups::write(record, layout, out)?;
+    if record.capture.processes_still_running > 0 {
+        writeln!(out)?;
+    }
     write_still_running(record, tally, layout, out)?;
     writeln!(out)?;
     line(out, layout.width, "Measured:", &measured(record))
@@ -43,6 +61,16 @@ pub(crate) fn write_figures<P>(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     write_peaks(record, tally, layout, out)?;
+    write_beside_peaks(record, layout, out)?;
+    write_findings(record, layout, out)
+}
+
+/// Writes the devices, the figures beside memory, and the results of limits.
+fn write_beside_peaks<P>(
+    record: &Record<P>,
+    layout: &SummaryLayout<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     for device in &record.peak.gpu {
         line(out, layout.width, &format!("GPU {}:", device.index), &gpu::sentence(device))?;
     }
@@ -50,7 +78,7 @@ pub(crate) fn write_figures<P>(
     for limit in &record.limits {
         line(out, layout.width, "Limit:", &limits::sentence(limit, record))?;
     }
-    write_findings(record, layout, out)
+    Ok(())
 }
 
 /// Writes what ran, for how long, how it ended, and how many samples were taken.
@@ -99,6 +127,9 @@ fn write_peaks<P>(
     layout: &SummaryLayout<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    if let Some(memory) = &record.peak.memory {
+        line(out, layout.width, "Peak memory:", &peak_memory(memory, record.peak.rss.as_ref()))?;
+    }
     let label = format!("Max total {}:", text::metric(record.primary_metric));
     match &record.peak.rss {
         Some(peak) => line(out, layout.width, &label, &total_peak(peak))?,
@@ -174,15 +205,15 @@ fn write_findings<P>(record: &Record<P>, layout: &SummaryLayout<'_>, out: &mut d
     }
 }
 
-fn write_processes<P>(
+fn write_listed_processes<P>(
     record: &Record<P>,
     tally: &Tally,
     layout: &SummaryLayout<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let rows = tally.rows();
-    let more = tally.matching.saturating_sub(rows.len() as u64);
-    if rows.is_empty() && more == 0 {
+    let more = tally.matching.saturating_sub(rows.len() as u64 + tally.unread);
+    if tally.matching == 0 {
         return Ok(());
     }
     let only = if layout.filter.is_all() { "" } else { " (only those asked for; totals count all)" };
@@ -197,6 +228,11 @@ fn write_processes<P>(
     if more > 0 {
         let place = layout.csv.as_deref().unwrap_or("--csv");
         writeln!(out, "  ... and {more} more (see {})", text::printable(place))?;
+    }
+    match tally.unread {
+        0 => {}
+        1 => writeln!(out, "  1 process could not be read in time")?,
+        unread => writeln!(out, "  {unread} processes could not be read in time")?,
     }
     let left_out = record.capture.processes_left_out;
     if left_out > 0 {
@@ -225,7 +261,6 @@ pub(crate) fn write_still_running<P>(
     if unnamed > 0 {
         names.push(format!("{unnamed} more"));
     }
-    writeln!(out)?;
     let names = names.join(", ");
     // An attached process that was left is no straggler.
     let was_left = record.exit.is_none() && record.capture.attached.is_some();

@@ -10,13 +10,13 @@ use std::{
     ops::Range,
 };
 
-use highwater::record::{GroupKey, Limited, PeakInterval, Record, Scope};
+use highwater::record::{GroupKey, Limited, Metric, PeakInterval, PeakMemory, Record, Scope};
 
 use self::{
     chart::{ASCII_INK, Chart, Ink, UNICODE_INK, sparkline},
     columns::{ChartWindow, highest},
 };
-use super::summary::{self, BOLD, Tally};
+use super::summary::{self, BOLD, SummaryDetail, Tally};
 use crate::{
     filter::RowFilter,
     series::{SeriesKind, SeriesPoint, TimeSeries, time_series},
@@ -51,6 +51,35 @@ pub(crate) fn write(record: &Record, layout: ViewLayout, out: &mut dyn Write) ->
     out.write_all(text::ascii(&String::from_utf8_lossy(&text)).as_bytes())
 }
 
+/// The content of the chart.
+struct Charted<'a> {
+    title: String,
+    series: Option<TimeSeries<'a>>,
+    peak: Option<ChartPeak>,
+    /// The limit that is drawn beside it.
+    limited: Limited,
+}
+
+/// The peak of a chart, and its time.
+#[derive(Debug, Clone, Copy)]
+struct ChartPeak {
+    bytes: u64,
+    at_seconds: Option<f64>,
+    between_seconds: Option<[f64; 2]>,
+}
+
+impl ChartPeak {
+    fn of_memory(peak: &PeakMemory) -> Self {
+        let &PeakMemory { bytes, at_seconds, between_seconds, .. } = peak;
+        Self { bytes, at_seconds, between_seconds }
+    }
+
+    fn of_total(peak: &PeakInterval) -> Self {
+        let &PeakInterval { bytes, at_seconds, between_seconds, .. } = peak;
+        Self { bytes, at_seconds, between_seconds }
+    }
+}
+
 struct View<'a> {
     record: &'a Record,
     layout: ViewLayout,
@@ -61,13 +90,19 @@ impl View<'_> {
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let (record, width) = (self.record, self.layout.width);
         let listed = RowFilter::default();
-        let tally = Tally::of(record.processes.iter().map(Ok), self.layout.top, &listed)?;
+        let tally = Tally::of(
+            record.processes.iter().map(Ok),
+            self.layout.top,
+            &listed,
+            record.peak.memory.as_ref(),
+        )?;
         let layout = summary::SummaryLayout {
             width,
             top: self.layout.top,
             filter: &listed,
             with_cpu: record.usage.cpu.is_some(),
             csv: None,
+            detail: SummaryDetail::All,
         };
         summary::write_job(record, &layout, out)?;
         summary::line(out, width, "Host:", &host(record))?;
@@ -81,6 +116,9 @@ impl View<'_> {
         self.chart(out)?;
         self.processes(&tally, out)?;
         self.groups(&layout, out)?;
+        if record.capture.processes_still_running > 0 {
+            writeln!(out)?;
+        }
         summary::write_still_running(record, &tally, &layout, out)?;
         writeln!(out)?;
         summary::line(out, width, "Measured:", &summary::measured(record))
@@ -94,41 +132,65 @@ impl View<'_> {
 
     /// Returns the line of the record's primary metric.
     fn primary(&self) -> impl Iterator<Item = TimeSeries<'_>> {
-        time_series(self.record).filter(|series| series.of == SeriesKind::Held(self.record.primary_metric))
+        time_series(self.record).filter(|series| series.of == SeriesKind::Memory(self.record.primary_metric))
+    }
+
+    /// Returns what the chart shows: memory with each page counted once where it is known, else the total of the primary
+    /// metric.
+    fn charted(&self) -> Charted<'_> {
+        let record = self.record;
+        let series = |metric| {
+            let is_total = move |series: &TimeSeries<'_>| {
+                series.scope == Scope::Total && series.of == SeriesKind::Memory(metric)
+            };
+            time_series(record).find(is_total)
+        };
+        match (&record.peak.memory, series(Metric::Memory)) {
+            (Some(memory), Some(of_memory)) => Charted {
+                title: "Memory over time".to_owned(),
+                series: Some(of_memory),
+                peak: Some(ChartPeak::of_memory(memory)),
+                limited: Limited::Memory,
+            },
+            _ => Charted {
+                title: format!("Total {} over time", text::metric(record.primary_metric)),
+                series: series(record.primary_metric),
+                peak: record.peak.rss.as_ref().map(ChartPeak::of_total),
+                limited: Limited::TotalRss,
+            },
+        }
     }
 
     fn chart(&self, out: &mut dyn Write) -> io::Result<()> {
-        let metric = text::metric(self.record.primary_metric);
-        writeln!(out, "\n{BOLD}Total {metric} over time{BOLD:#}")?;
+        let Charted { title, series, peak, limited } = self.charted();
+        writeln!(out, "\n{BOLD}{title}{BOLD:#}")?;
         let window = ChartWindow::new(self.end(), self.layout.width - CHART_MARGIN);
-        let total = self.primary().find(|series| series.scope == Scope::Total);
-        let values = total.map(|series| window.values(series.points(), self.end()));
+        let values = series.map(|series| window.values(series.points(), self.end()));
         let Some((values, sampled)) =
             values.and_then(|values| highest(&values).map(|highest| (values, highest)))
         else {
             return writeln!(out, "  not known: the record has no samples of it");
         };
-        let peak = self.record.peak.rss.as_ref();
         let at = peak.and_then(|peak| match (peak.at_seconds, peak.between_seconds) {
             (Some(at), _) => Some(window.places(at, at)),
             (None, Some([from, to])) => Some(window.places(from, to)),
             (None, None) => None,
         });
-        let held = peak.map_or(sampled, |peak| peak.bytes.max(sampled));
-        let limit = self.limit().filter(|limit| *limit / MAX_LIMIT_TIMES_PEAK <= held);
-        let top = held.max(limit.unwrap_or(held));
+        let highest = peak.map_or(sampled, |peak| peak.bytes.max(sampled));
+        let limit = self.limit(limited).filter(|limit| *limit / MAX_LIMIT_TIMES_PEAK <= highest);
+        let top = highest.max(limit.unwrap_or(highest));
         let chart = Chart { values: &values, top, rows: CHART_ROWS, peak: at.clone(), limit, ink: self.ink };
         self.rows(&chart, out)?;
         self.axis(out)?;
-        let what = peak_phrase(peak, held, sampled);
+        let what = peak_phrase(peak, highest, sampled);
         match at {
             Some(at) => self.mark(&at, &what, out),
             None => writeln!(out, "{:CHART_MARGIN$}{what}", ""),
         }
     }
 
-    fn limit(&self) -> Option<u64> {
-        let limits = self.record.limits.iter().filter(|limit| limit.of == Limited::TotalRss);
+    fn limit(&self, of: Limited) -> Option<u64> {
+        let limits = self.record.limits.iter().filter(|limit| limit.of == of);
         limits.map(|limit| limit.limit_bytes).min()
     }
 
@@ -257,7 +319,7 @@ impl View<'_> {
 }
 
 /// Returns the peak, when it was, and whether samples saw it.
-fn peak_phrase(peak: Option<&PeakInterval>, held: u64, sampled: u64) -> String {
+fn peak_phrase(peak: Option<ChartPeak>, highest: u64, sampled: u64) -> String {
     let when = match peak.map(|peak| (peak.at_seconds, peak.between_seconds)) {
         Some((Some(at), _)) => format!(" at {}", text::moment(at)),
         Some((None, Some([from, to]))) => {
@@ -265,9 +327,9 @@ fn peak_phrase(peak: Option<&PeakInterval>, held: u64, sampled: u64) -> String {
         }
         _ => ", its moment is not known".to_owned(),
     };
-    let (held, sampled) = (text::size(held), text::size(sampled));
-    let seen = if held == sampled { String::new() } else { format!(" (samples saw {sampled})") };
-    format!("peak {held}{when}{seen}")
+    let (highest, sampled) = (text::size(highest), text::size(sampled));
+    let seen = if highest == sampled { String::new() } else { format!(" (samples saw {sampled})") };
+    format!("peak {highest}{when}{seen}")
 }
 
 /// A line of a table.

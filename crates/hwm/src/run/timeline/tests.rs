@@ -5,18 +5,19 @@ use crate::files::NewFileMode;
 fn rows_are_as_memwatch_wrote_them() {
     let time: Timestamp = "2025-11-20T18:02:34Z".parse().unwrap();
     let figures = Figures { rss: Some(50 << 20), processes: 4, vram: Some(3 << 20), ..Figures::default() };
-    assert_eq!(row(time, &figures), "2025-11-20T18:02:34Z,0.000,51200,50.00,4,3072,,,,,,\n");
+    assert_eq!(row(time, &figures), "2025-11-20T18:02:34Z,0.000,51200,50.00,4,3072,,,,,,,\n");
     let unknown = Figures { elapsed: Duration::from_millis(1500), processes: 1, ..Figures::default() };
-    assert_eq!(row(time, &unknown), "2025-11-20T18:02:34Z,1.500,,,1,,,,,,,\n");
+    assert_eq!(row(time, &unknown), "2025-11-20T18:02:34Z,1.500,,,1,,,,,,,,\n");
     let more = Figures {
         rss: Some(1 << 20),
         processes: 1,
         swap: Some(8 << 10),
         cpu: Some(Duration::from_micros(2_500_400)),
         io: [Some(1), Some(2), None, Some(4)],
+        memory: Some(512 << 10),
         ..Figures::default()
     };
-    assert_eq!(row(time, &more), "2025-11-20T18:02:34Z,0.000,1024,1.00,1,,8,2.500,1,2,,4\n");
+    assert_eq!(row(time, &more), "2025-11-20T18:02:34Z,0.000,1024,1.00,1,,8,2.500,1,2,,4,512\n");
     assert_eq!(row(time, &more).matches(',').count(), TIMELINE_HEADER.matches(',').count());
 }
 
@@ -84,7 +85,7 @@ mod readers {
     }
 
     #[test]
-    fn a_named_pipe_that_is_not_read_is_given_up_and_the_loss_is_reported() {
+    fn an_unread_pipe_is_given_up_and_reported() {
         let dir = tempfile::tempdir().unwrap();
         let name = named_pipe(&dir);
         let reader = reader(&name);
@@ -101,7 +102,7 @@ mod readers {
     }
 
     #[test]
-    fn a_descriptor_whose_reader_is_late_loses_only_what_finds_no_room() {
+    fn a_late_reader_loses_only_what_finds_no_room() {
         let (mut read, write) = pipe().unwrap();
         let mut timeline = {
             use std::os::fd::AsRawFd;

@@ -149,7 +149,7 @@ fn what_own_clients_share_has_bounds() {
 }
 
 #[test]
-fn sharing_that_is_not_told_may_be_all() {
+fn unreported_sharing_may_be_all() {
     let legacy = |id| format!("drm-client-id: {id}\ndrm-memory-vram: 1000\ndrm-memory-gtt: 0\n");
     let usage = of("amdgpu", &[&legacy(1), &legacy(2)]);
     assert_eq!(usage.vram.reading, Reading::Between { lower: 1000, upper: 2000 });
@@ -175,19 +175,19 @@ fn an_apu_without_any_vram_is_unified() {
 }
 
 #[test]
-fn clients_that_nothing_tells_apart_may_be_one() {
+fn indistinguishable_clients_may_be_one() {
     let text = "drm-driver: v3d\ndrm-total-memory: 10\ndrm-resident-memory: 10\ndrm-shared-memory: 0\n";
     assert_eq!(of("v3d", &[text]).vram.reading, Reading::Known(10));
     assert_eq!(of("v3d", &[text, text]).vram.reading, Reading::Between { lower: 10, upper: 20 });
 }
 
 #[test]
-fn a_client_that_tells_nothing_leaves_a_lower_bound() {
-    let (told, untold) =
+fn a_client_without_figures_leaves_a_lower_bound() {
+    let (reported, unreported) =
         ("drm-client-id: 1\ndrm-total-vram0: 10\ndrm-resident-vram0: 10\n", "drm-client-id: 2\n");
-    let usage = of("xe", &[told, untold]);
+    let usage = of("xe", &[reported, unreported]);
     assert_eq!((usage.vram.reading, usage.vram.kind), (Reading::AtLeast(10), AmountKind::Resident));
-    let mixed = of("xe", &[told, "drm-client-id: 3\ndrm-total-vram0: 5\n"]);
+    let mixed = of("xe", &[reported, "drm-client-id: 3\ndrm-total-vram0: 5\n"]);
     assert_eq!((mixed.vram.reading, mixed.vram.kind), (Reading::AtLeast(10), AmountKind::Allocated));
 }
 

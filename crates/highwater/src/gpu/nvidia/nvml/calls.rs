@@ -185,9 +185,9 @@ impl Library {
         let [second, first] = self.functions.memory;
         let mut v2 = NvmlMemoryV2 { version: version_of::<NvmlMemoryV2>(2), ..NvmlMemoryV2::default() };
         // SAFETY: `v2` is the struct that this function writes.
-        let told = present(second)
+        let answer = present(second)
             .and_then(|get| Code::check(unsafe { get(device, (&raw mut v2).cast::<c_void>()) }));
-        match told {
+        match answer {
             Ok(()) => {
                 let NvmlMemoryV2 { total, reserved, free, used, .. } = v2;
                 return Ok(Memory { total, free, used, reserved: Some(reserved) });
@@ -213,14 +213,14 @@ impl Library {
         for _ in 0..MAX_LIST_READS {
             let (mut room, capacity) = rows::room(wanted);
             let mut count = 0;
-            let told = newest(versions, |_, get| {
+            let answer = newest(versions, |_, get| {
                 room.fill(u64::from_ne_bytes([rows::SENTINEL; 8]));
                 count = u32::try_from(capacity).unwrap_or(u32::MAX);
                 // SAFETY: there is room for `count` rows of any known size, and more.
                 unsafe { get(device, &raw mut count, room.as_mut_ptr().cast()) }
             });
             let count = usize::try_from(count).unwrap_or(usize::MAX);
-            match told {
+            match answer {
                 Ok(place) => {
                     let layout = if place < 2 { RowLayout::V2 } else { RowLayout::V1 };
                     let bytes: Vec<u8> = room.iter().flat_map(|word| word.to_ne_bytes()).collect();
@@ -253,7 +253,7 @@ impl Library {
         match Code::check(unsafe { get(device, pid, (&raw mut stats).cast()) }) {
             // The process is not accounted.
             Err(Code::NOT_FOUND) => return Err(Code::NO_DATA),
-            told => told?,
+            answer => answer?,
         }
         // Statistics of an ended process belong to an earlier process with this pid.
         if stats.is_running == 0 {

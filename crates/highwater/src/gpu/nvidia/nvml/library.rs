@@ -13,8 +13,8 @@ use crate::Unavailable;
 #[repr(transparent)]
 pub(super) struct Handle(pub(super) *mut c_void);
 
-// SAFETY: NVML is thread-safe, and a handle is not tied to the thread that asked for it (its reference, "API
-// Reference": "safe to make simultaneous NVML calls from multiple threads").
+// SAFETY: NVML is thread-safe (its reference, "API Reference": "safe to make simultaneous NVML calls from multiple
+// threads"). A handle is not tied to the thread that asked for it.
 unsafe impl Send for Handle {}
 
 pub(super) type Plain = unsafe extern "C" fn() -> u32;

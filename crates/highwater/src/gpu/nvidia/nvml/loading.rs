@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_inherited_keeps_us_out() {
+    fn an_inherited_loading_is_not_entered() {
         assert_eq!(after(0, 7), Some(1));
         assert_eq!(after(7 << 32 | 1, 7), Some(2));
         assert_eq!(after(6 << 32, 7), Some(1), "no thread was inside at the fork");

@@ -64,15 +64,15 @@ fn output(program: &mut Command, patience: Duration) -> Result<String, Unavailab
 /// Returns the whole output; `None` if it takes too long.
 fn read(child: &mut Child, patience: Duration) -> Option<String> {
     let output = child.stdout.take()?;
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let reader = thread::Builder::new().name("nvidia-smi".into()).spawn(move || {
         let mut bytes = Vec::new();
         let _ = output.take(MAX_OUTPUT_BYTES).read_to_end(&mut bytes);
         // After the timeout no receiver is left.
-        let _ = tell.send(String::from_utf8_lossy(&bytes).into_owned());
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
     });
     reader.ok()?;
-    told.recv_timeout(patience).ok()
+    receiver.recv_timeout(patience).ok()
 }
 
 #[cfg(all(test, unix))]
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn one_that_hangs_is_not_waited_for() {
-        let told = shell("exec sleep 100", Duration::from_millis(50));
-        assert!(matches!(told, Err(Unavailable::Failed(text)) if text.contains("did not answer")));
+        let answer = shell("exec sleep 100", Duration::from_millis(50));
+        assert!(matches!(answer, Err(Unavailable::Failed(text)) if text.contains("did not answer")));
     }
 }

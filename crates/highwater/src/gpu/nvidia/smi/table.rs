@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(found[0], App { uuid: "GPU-1".into(), pid: 4242, used: about(612) });
         assert_eq!(found[1].used, Reading::Unknown(Unavailable::DriverSaysNotAvailable));
         assert_eq!(apps("\nNo running processes found\n"), Ok(Vec::new()));
-        assert_eq!(apps("GPU-1, somebody, 5"), Err(Unavailable::LayoutUnknown));
+        assert_eq!(apps("GPU-1, unreadable, 5"), Err(Unavailable::LayoutUnknown));
     }
 
     proptest! {

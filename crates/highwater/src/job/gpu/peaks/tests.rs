@@ -23,7 +23,7 @@ fn device(used: Option<u64>) -> Device {
     device
 }
 
-fn held(id: u32, mib: Option<u64>) -> MemberGpuUse {
+fn member_use(id: u32, mib: Option<u64>) -> MemberGpuUse {
     let vram =
         mib.map_or(Reading::Unknown(Unavailable::DriverSaysNotAvailable), |mib| Reading::Known(mib * MIB));
     MemberGpuUse {
@@ -52,8 +52,8 @@ fn peaks(samples: &[GpuSample]) -> GpuPeaks {
 #[test]
 fn the_peak_is_a_sum_at_one_instant() {
     let peaks = peaks(&[
-        sample(None, vec![held(0, Some(100)), held(1, Some(10))]),
-        sample(None, vec![held(0, Some(10)), held(1, Some(100))]),
+        sample(None, vec![member_use(0, Some(100)), member_use(1, Some(10))]),
+        sample(None, vec![member_use(0, Some(10)), member_use(1, Some(100))]),
     ]);
     let vram = peaks.peaks()[0].vram.unwrap();
     assert_eq!((vram.bytes, vram.lower_bytes, vram.certainty), (110 * MIB, 110 * MIB, Certainty::Sampled));
@@ -63,7 +63,7 @@ fn the_peak_is_a_sum_at_one_instant() {
 
 #[test]
 fn an_unknown_process_makes_the_sum_a_lower_bound() {
-    let peaks = peaks(&[sample(None, vec![held(0, Some(100)), held(1, None)])]);
+    let peaks = peaks(&[sample(None, vec![member_use(0, Some(100)), member_use(1, None)])]);
     let peak = &peaks.peaks()[0];
     assert_eq!(peak.vram.unwrap().certainty, Certainty::AtLeast);
     assert_eq!((peak.processes_unknown, peaks.peak_of(MemberId(1))), (1, None));
@@ -72,8 +72,8 @@ fn an_unknown_process_makes_the_sum_a_lower_bound() {
 
 #[test]
 fn at_least_stays_at_least() {
-    let half_told = MemberGpuUse { vram: Reading::AtLeast(100 * MIB), ..held(0, None) };
-    let half = peaks(&[sample(None, vec![half_told, held(1, Some(10))])]);
+    let partly_known = MemberGpuUse { vram: Reading::AtLeast(100 * MIB), ..member_use(0, None) };
+    let half = peaks(&[sample(None, vec![partly_known, member_use(1, Some(10))])]);
     let vram = half.peaks()[0].vram.unwrap();
     assert_eq!((vram.bytes, vram.certainty), (110 * MIB, Certainty::AtLeast));
     assert_eq!(half.peak_of(MemberId(0)).unwrap().certainty, Certainty::AtLeast);
@@ -82,7 +82,7 @@ fn at_least_stays_at_least() {
 
 #[test]
 fn an_unread_list_is_not_an_empty_one() {
-    let mut partial = sample(None, vec![held(0, Some(100))]);
+    let mut partial = sample(None, vec![member_use(0, Some(100))]);
     partial.devices[0].is_partial = true;
     assert_eq!(peaks(&[partial.clone()]).peaks()[0].vram.unwrap().certainty, Certainty::AtLeast);
     partial.devices[0].rows.clear();
@@ -98,28 +98,28 @@ fn memory_in_use_before_is_not_read_late() {
     peaks.add(Duration::from_secs(1), &late);
     late.devices[0].device.used.reading = Reading::Known(1000 * MIB);
     peaks.add(Duration::from_secs(2), &late);
-    assert_eq!(peaks.peaks()[0].vram, None, "the job may have held most of it");
+    assert_eq!(peaks.peaks()[0].vram, None, "the job may have member_use most of it");
     assert!(peaks.missing().any(|missing| missing.reason.contains("before the job began")));
 }
 
 #[test]
 fn nonsense_does_not_overflow() {
-    let huge = |id| MemberGpuUse { vram: Reading::Known(u64::MAX), shares: true, ..held(id, None) };
-    let sum = peaks(&[sample(None, vec![huge(0), huge(1), held(0, Some(1))])]);
+    let huge = |id| MemberGpuUse { vram: Reading::Known(u64::MAX), shares: true, ..member_use(id, None) };
+    let sum = peaks(&[sample(None, vec![huge(0), huge(1), member_use(0, Some(1))])]);
     assert_eq!(sum.peaks()[0].vram.unwrap().bytes, u64::MAX);
 }
 
 #[test]
 fn nothing_known_is_no_figure() {
-    let peaks = peaks(&[sample(None, vec![held(0, None)])]);
+    let peaks = peaks(&[sample(None, vec![member_use(0, None)])]);
     assert_eq!((peaks.peaks()[0].vram, peaks.last_total()), (None, None));
 }
 
 #[test]
 fn memory_held_together_is_bounded() {
     let rows = vec![
-        MemberGpuUse { shares: true, ..held(0, Some(100)) },
-        MemberGpuUse { shares: true, ..held(1, Some(100)) },
+        MemberGpuUse { shares: true, ..member_use(0, Some(100)) },
+        MemberGpuUse { shares: true, ..member_use(1, Some(100)) },
     ];
     let vram = peaks(&[sample(None, rows)]).peaks()[0].vram.unwrap();
     assert_eq!((vram.lower_bytes, vram.bytes), (100 * MIB, 200 * MIB));
@@ -140,7 +140,7 @@ fn in_a_container_the_rise_of_the_device_is_an_upper_bound() {
 
 #[test]
 fn the_drivers_own_peak_is_a_processs_peak() {
-    let rows = vec![MemberGpuUse { peak: Some(700 * MIB), ..held(0, Some(100)) }];
+    let rows = vec![MemberGpuUse { peak: Some(700 * MIB), ..member_use(0, Some(100)) }];
     let peak = peaks(&[sample(None, rows)]).peak_of(MemberId(0)).unwrap();
     assert_eq!(
         (peak.bytes, peak.source, peak.certainty),

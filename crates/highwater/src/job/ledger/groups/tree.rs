@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use super::capped_peak;
 use crate::{
     job::{events::MemoryReading, identity::MemberId, moment::rounded_seconds},
     record::{Certainty, Group, GroupKey, Process},
@@ -19,6 +20,8 @@ struct GroupNode {
     /// Number of processes: itself and its descendants.
     processes: u64,
     peak: Option<u64>,
+    /// The sum of the peaks of these processes.
+    own_peaks: u64,
     at: Option<Duration>,
 }
 
@@ -78,6 +81,7 @@ impl TreeFold {
         let Some(peak) = row.peak.rss.filter(|peak| peak.certainty != Certainty::AtMost) else { return };
         let mut next = Some(id);
         while let Some(node) = next.and_then(|id| self.nodes.get_mut(&id)) {
+            node.own_peaks = node.own_peaks.saturating_add(peak.bytes);
             if node.peak.is_none_or(|known| peak.bytes > known) {
                 (node.peak, node.at) = (Some(peak.bytes), None);
             }
@@ -89,12 +93,13 @@ impl TreeFold {
     pub(super) fn finish(&self, row_of: impl Fn(MemberId) -> Option<u64>) -> Vec<Group> {
         let groups = self.nodes.iter().filter_map(|(&id, node)| {
             let ancestors = std::iter::successors(node.parent, |id| self.nodes.get(id)?.parent);
+            let (peak, at) = capped_peak(node.peak, node.own_peaks, node.at);
             Some(Group {
                 key: node.command.clone(),
                 by: GroupKey::Tree,
                 processes: node.processes,
-                peak_bytes: node.peak,
-                at_seconds: node.at.map(rounded_seconds),
+                peak_bytes: peak,
+                at_seconds: at.map(rounded_seconds),
                 id: Some(row_of(id)?),
                 parent: ancestors.into_iter().find_map(&row_of),
             })
@@ -108,9 +113,19 @@ impl TreeFold {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::events::BesideRss;
 
     fn reading(id: u32, rss: u64) -> MemoryReading {
-        MemoryReading { id: MemberId(id), rss, mark: None, swap: None, shares_map: false }
+        MemoryReading {
+            id: MemberId(id),
+            rss,
+            mark: None,
+            swap: None,
+            file: None,
+            shared: 0,
+            beside: BesideRss::default(),
+            shares_map: false,
+        }
     }
 
     #[test]
@@ -123,6 +138,12 @@ mod tests {
         tree.sample(at(1), &[reading(0, 10), reading(1, 20), reading(2, 30), reading(3, 5)]);
         // The middle one has exited; its child has grown.
         tree.sample(at(2), &[reading(0, 10), reading(2, 90), reading(3, 1)]);
+        for (id, own) in [(0, 10), (1, 20), (2, 90), (3, 5)] {
+            tree.nodes.get_mut(&MemberId(id)).unwrap().own_peaks = own;
+        }
+        for (id, below) in [(0, 115), (1, 90)] {
+            tree.nodes.get_mut(&MemberId(id)).unwrap().own_peaks += below;
+        }
         let groups = tree.finish(|id| Some(u64::from(id.0)));
         let of = |id| groups.iter().find(|group| group.id == Some(id)).unwrap();
         let figures = |id: u64| (of(id).peak_bytes, of(id).processes, of(id).at_seconds, of(id).parent);

@@ -30,7 +30,14 @@ fn uses(ledger: &mut Ledger, at: u64, uses: &[(u32, u64, u64)]) {
             with_waited: cpu(with_waited, with_waited),
         })
         .collect();
-    ledger.sample(&Sample { at: ms(at), readings: &[], uses: &uses, marks: false, complete_until: ms(at) });
+    ledger.sample(&Sample {
+        at: ms(at),
+        readings: &[],
+        uses: &uses,
+        group: None,
+        marks: false,
+        complete_until: ms(at),
+    });
 }
 
 fn total_cpu(record: &Record<Rows>) -> (f64, Certainty) {
@@ -105,6 +112,7 @@ fn bytes_that_no_parent_inherits_stay_in_the_total() {
             at: ms(at),
             readings: &[],
             uses: &uses,
+            group: None,
             marks: false,
             complete_until: ms(at),
         });
@@ -169,6 +177,7 @@ fn usage_unknown_at_an_attachment_stays_unknown() {
             at: ms(at),
             readings: &[],
             uses: &uses,
+            group: None,
             marks: false,
             complete_until: ms(at),
         });
@@ -238,7 +247,14 @@ fn without_a_job_object_a_child_is_not_lost_in_its_parent() {
     );
     exactly(&mut ledger, 10, gone(1, 10));
     let own = [UsedBy { id: MemberId(0), own: used(10, 50, 1), with_waited: used(10, 50, 1) }];
-    ledger.sample(&Sample { at: ms(20), readings: &[], uses: &own, marks: false, complete_until: ms(20) });
+    ledger.sample(&Sample {
+        at: ms(20),
+        readings: &[],
+        uses: &own,
+        group: None,
+        marks: false,
+        complete_until: ms(20),
+    });
     assert_eq!(ledger.last_used().unwrap().cpu.unwrap().user, ms(510));
     let (record, _) = finish(ledger, 40);
     assert_eq!(total_cpu(&record), (0.51, Certainty::AtLeast), "the first lives on");

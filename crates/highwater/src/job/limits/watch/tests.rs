@@ -13,9 +13,11 @@ fn watch(change: impl FnOnce(&mut Limits)) -> LimitWatch {
 fn seen(ms: u64, total: u64, largest: u64) -> LimitReadings {
     LimitReadings {
         at: Duration::from_millis(ms),
+        memory: None,
         total_rss: Some(total * MIB),
         largest: Some((MemberId(0), largest * MIB)),
         total_pss: None,
+        hugetlb: 0,
         oom_killed: false,
     }
 }
@@ -84,66 +86,79 @@ fn unknown_exceeds_nothing() {
     let mut watch = watch(|limits| limits.total_rss_bytes = Some(1));
     let nothing = LimitReadings {
         at: Duration::ZERO,
+        memory: None,
         total_rss: None,
         largest: None,
         total_pss: None,
+        hugetlb: 0,
         oom_killed: false,
     };
     assert_eq!(steps(&mut watch, &nothing), []);
-    assert_eq!(watch.longest_pause(&nothing), None);
+    assert_eq!(watch.longest_pause(&nothing, Duration::from_millis(1)), None);
 }
 
 #[test]
 fn pss_is_read_only_over_its_limit_and_seldom() {
     let mut watch = watch(|limits| limits.total_pss_bytes = Some(100 * MIB));
     let second = Duration::from_secs(1);
-    assert!(!watch.wants_pss(second, Some(100 * MIB)));
-    assert!(watch.wants_pss(second, Some(101 * MIB)));
+    assert!(!watch.wants_pss(second, Some(100 * MIB), None));
+    assert!(watch.wants_pss(second, Some(101 * MIB), None));
     watch.pss_cost(second, Duration::from_millis(10));
-    assert!(!watch.wants_pss(second + Duration::from_millis(99), Some(101 * MIB)));
-    assert!(watch.wants_pss(second + Duration::from_millis(100), Some(101 * MIB)));
+    assert!(!watch.wants_pss(second + Duration::from_millis(99), Some(101 * MIB), None));
+    assert!(watch.wants_pss(second + Duration::from_millis(100), Some(101 * MIB), None));
     assert_eq!(steps(&mut watch, &seen(0, 500, 500)), [], "RSS over a limit on PSS is none");
     let over = LimitReadings { total_pss: Some(101 * MIB), ..seen(1, 500, 500) };
     assert_eq!(steps(&mut watch, &over).len(), 2);
-    assert!(watch.wants_pss(second * 2, Some(500 * MIB)), "it may grow on while it ends");
+    assert!(watch.wants_pss(second * 2, Some(500 * MIB), None), "it may grow on while it ends");
     let far = LimitReadings { total_pss: Some(121 * MIB), ..seen(2, 500, 500) };
     assert_eq!(steps(&mut watch, &far), [LimitStep::Kill]);
-    assert!(!watch.wants_pss(second * 3, Some(500 * MIB)));
+    assert!(!watch.wants_pss(second * 3, Some(500 * MIB), None));
 }
 
 #[test]
 fn a_pss_that_was_never_known_is_reported() {
     let mut watch = watch(|limits| limits.total_pss_bytes = Some(MIB));
-    assert_eq!(watch.missing(), None);
+    assert_eq!(watch.unjudged_pss(), None);
     watch.pss_disturbed();
-    assert!(watch.missing().is_some_and(|missing| missing.reason.contains("started or exited")));
+    assert!(watch.unjudged_pss().is_some_and(|missing| missing.reason.contains("started or exited")));
     watch.pss_counted(0);
-    assert_eq!(watch.missing(), None);
+    assert_eq!(watch.unjudged_pss(), None);
     watch.pss_counted(3);
-    assert!(watch.missing().is_some_and(|missing| missing.reason.contains("3 processes")));
+    assert!(watch.unjudged_pss().is_some_and(|missing| missing.reason.contains("3 processes")));
 }
 
 #[test]
 fn polls_come_sooner_as_the_headroom_shrinks() {
     let watch = watch(|limits| limits.total_rss_bytes = Some(1024 * MIB));
-    assert_eq!(watch.longest_pause(&seen(0, 0, 0)), Some(Duration::from_millis(500)));
-    assert_eq!(watch.longest_pause(&seen(0, 1023, 0)), Some(MIN_PAUSE_NEAR_LIMIT));
+    let cheap = Duration::from_micros(5);
+    assert_eq!(watch.longest_pause(&seen(0, 0, 0), cheap), Some(Duration::from_millis(500)));
+    assert_eq!(watch.longest_pause(&seen(0, 1023, 0), cheap), Some(MIN_PAUSE_NEAR_LIMIT));
 }
 
 #[test]
-fn a_limit_on_pss_that_cannot_be_judged_is_reported_once_and_ends_no_job() {
+fn a_dear_poll_leaves_as_much_time_to_others() {
+    let mut watch = watch(|limits| limits.total_rss_bytes = Some(1024 * MIB));
+    let dear = Duration::from_millis(40);
+    assert_eq!(watch.longest_pause(&seen(0, 1023, 0), dear), Some(2 * dear));
+    assert_eq!(steps(&mut watch, &seen(1, 1025, 0)).len(), 2);
+    assert_eq!(watch.longest_pause(&seen(1, 1025, 0), dear), Some(2 * dear), "also while it ends");
+    assert_eq!(watch.longest_pause(&seen(1, 1025, 0), Duration::ZERO), Some(MAX_PAUSE_WHILE_ENDING));
+}
+
+#[test]
+fn an_unjudged_pss_limit_is_reported_once() {
     let mut watch = watch(|limits| limits.total_pss_bytes = Some(100 * MIB));
     watch.pss_counted(2);
     let reported = steps(&mut watch, &LimitReadings { total_pss: Some(10 * MIB), ..seen(0, 200, 100) });
     let [LimitStep::SayUnjudged(unjudged)] = &reported[..] else { panic!("{reported:?}") };
     assert_eq!((unjudged.of, unjudged.limit_bytes), (Limited::TotalPss, 100 * MIB));
-    assert_eq!(Some(&unjudged.reason), watch.missing().map(|downgrade| downgrade.reason).as_ref());
+    assert_eq!(Some(&unjudged.reason), watch.unjudged_pss().map(|downgrade| downgrade.reason).as_ref());
     watch.pss_counted(2);
     assert_eq!(steps(&mut watch, &seen(1, 200, 100)), []);
 }
 
 #[test]
-fn a_limit_on_pss_that_is_exceeded_by_what_was_read_leaves_no_doubt() {
+fn a_pss_limit_exceeded_by_a_partial_sum() {
     let mut watch = watch(|limits| limits.total_pss_bytes = Some(100 * MIB));
     watch.pss_counted(2);
     let steps = steps(&mut watch, &LimitReadings { total_pss: Some(101 * MIB), ..seen(0, 200, 100) });
@@ -151,4 +166,20 @@ fn a_limit_on_pss_that_is_exceeded_by_what_was_read_leaves_no_doubt() {
         matches!(steps[..], [LimitStep::Say { is_exceeded: true, .. }, LimitStep::Terminate]),
         "{steps:?}"
     );
+}
+
+#[test]
+fn a_time_without_a_sample_is_reported_for_limits_that_need_one() {
+    let gap = |change: fn(&mut Limits)| {
+        let mut watch = watch(change);
+        for ms in [0, 5_000] {
+            assert_eq!(steps(&mut watch, &seen(ms, 1, 1)), []);
+            watch.plan(Duration::from_millis(4));
+        }
+        watch.end(Duration::from_millis(5_010));
+        watch.downgrades().map(|downgrade| downgrade.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(gap(|limits| limits.process_rss_bytes = Some(100 * MIB)), ["no sample for 5.0 s"]);
+    assert_eq!(gap(|limits| limits.cgroup_bytes = Some(100 * MIB)), [""; 0], "the kernel enforces it");
+    assert_eq!(gap(|_| ()), [""; 0]);
 }

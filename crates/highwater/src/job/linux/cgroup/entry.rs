@@ -11,7 +11,7 @@ pub(crate) enum CgroupEntry<'a> {
     Clone(BorrowedFd<'a>),
 }
 
-/// Moves the calling thread into the group with this `tasks` file; a child right after fork has only that thread. A
+/// Moves the calling thread into the group with this `tasks` file. A child right after fork has only that thread. A
 /// thread that moves only itself needs none of the locks for moving others (`cgroup_procs_write_start` in
 /// kernel/cgroup/cgroup.c, Linux 5.5). Returns the error number on failure. Async-signal-safe: one write(2).
 pub(crate) fn enter(tasks: BorrowedFd<'_>) -> Result<(), i32> {
@@ -34,7 +34,7 @@ pub(crate) unsafe fn clone_into(directory: BorrowedFd<'_>) -> io::Result<libc::p
     args.flags = CLONE_INTO_CGROUP;
     args.exit_signal = libc::SIGCHLD as u64;
     args.cgroup = u64::from(directory.as_raw_fd().unsigned_abs());
-    // SAFETY: a live struct of that size; without a stack the child continues on a copy of this one, as after fork.
+    // SAFETY: a live struct of that size. Without a stack the child continues on a copy of this one, as after fork.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) };
     match libc::pid_t::try_from(pid) {
         Ok(pid @ 0..) => Ok(pid),

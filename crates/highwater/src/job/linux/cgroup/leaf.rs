@@ -45,11 +45,7 @@ pub(super) fn again(own_leaf: &mut Option<Leaf>, own: &Path) -> Option<Stay> {
 
 /// Moves this process, which is alone in `group`, below it, and lets the group delegate the memory controller.
 pub(super) fn enter(own_leaf: &mut Option<Leaf>, group: &Path) -> io::Result<Stay> {
-    let leaf = Leaf {
-        group: group.to_owned(),
-        path: group.join(format!("highwater-leaf-{}", std::process::id())),
-        stays: 1,
-    };
+    let leaf = Leaf { group: group.to_owned(), path: group.join(left_over::leaf_name()), stays: 1 };
     super::make_directory(&leaf.path)?;
     let entered = procs::move_self_to(&leaf.path).and_then(|()| {
         // A thread of this process that is just exiting stays behind for a moment.

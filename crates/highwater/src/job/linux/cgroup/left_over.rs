@@ -13,15 +13,24 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::procs;
+use super::{group_removal, procs};
 
 const GROUP_NAME_PREFIX: &str = "highwater-";
+/// Longest time for the removal of one job's groups. It delays the end of hwm after a job that made very many.
+const MAX_REMOVAL_TIME: Duration = Duration::from_secs(5);
+/// Longest time for the removal of what killed owners left. It delays the start of the next job.
+const MAX_SWEEP_TIME: Duration = Duration::from_secs(1);
 
 /// Iterates over names for a group of this process, as one may be taken: `highwater-PID`, `highwater-PID-1` and so on.
 pub(super) fn names() -> impl Iterator<Item = String> {
     let first = format!("{GROUP_NAME_PREFIX}{}", std::process::id());
     let more = first.clone();
     std::iter::once(first).chain((1..).map(move |n: u32| format!("{more}-{n}")))
+}
+
+/// Returns the name of a group for processes that are in no job and must not be beside the groups of jobs.
+pub(super) fn leaf_name() -> String {
+    format!("{GROUP_NAME_PREFIX}leaf-{}", std::process::id())
 }
 
 /// Returns whether a group of that name is a job's.
@@ -36,21 +45,30 @@ pub(super) fn is_job_group(group: &Path) -> bool {
 /// Removes the groups in `parent` that have no owner and no process. A killed owner's job may live on; its group stays
 /// until it ends.
 pub(super) fn sweep(parent: &Path) {
+    sweep_until(parent, Instant::now() + MAX_SWEEP_TIME);
+}
+
+/// Sweeps until the deadline: any number of empty groups may have been left.
+fn sweep_until(parent: &Path, deadline: Instant) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for group in entries.flatten().map(|entry| entry.path()).filter(|path| is_job_group(path)) {
+        if Instant::now() >= deadline {
+            return;
+        }
         let Ok(directory) = File::open(&group) else { continue };
         if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
             // It is refused, rightly, while a process is in the group.
-            let _ = remove_empty(&group);
+            let _ = group_removal::remove(&group, deadline);
         }
     }
 }
 
 /// Moves the remaining processes of `group` to `home`, and removes it.
 pub(super) fn end(group: &Path, home: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + MAX_REMOVAL_TIME;
     while_busy(Duration::from_millis(500), || {
         let moved = procs::move_all(group, home);
-        match remove_empty(group) {
+        match group_removal::remove(group, deadline) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             // A process that could not be moved is in the way.
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => moved.and(Err(error)),
@@ -62,28 +80,20 @@ pub(super) fn end(group: &Path, home: &Path) -> io::Result<()> {
 /// Retries for some time while the kernel returns `EBUSY`: processes in a group may fork. A process or thread that is
 /// exiting is no longer listed and cannot be moved, but stays in its group a little longer (`cgroup_exit`).
 pub(super) fn while_busy(patience: Duration, attempt: impl Fn() -> io::Result<()>) -> io::Result<()> {
-    let (start, mut pause) = (Instant::now(), Duration::from_micros(100));
+    // A long attempt, such as the removal of thousands of groups, does not use the time up.
+    let (mut busy_since, mut pause) = (None, Duration::from_micros(100));
     loop {
         match attempt() {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && start.elapsed() < patience => {
+            Err(error)
+                if error.kind() == io::ErrorKind::ResourceBusy
+                    && busy_since.get_or_insert_with(Instant::now).elapsed() < patience =>
+            {
                 thread::sleep(pause);
                 pause *= 2;
             }
             result => return result,
         }
     }
-}
-
-/// Removes `group` and the groups below it, lowest first. It is refused (`EBUSY`) if one of them holds a process:
-/// rmdir(2) removes a cgroup with its files, but never with a process.
-fn remove_empty(group: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(group)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_empty(&entry.path())?;
-        }
-    }
-    fs::remove_dir(group)
 }
 
 #[cfg(test)]
@@ -120,6 +130,15 @@ mod tests {
         drop(lock);
         sweep(parent.path());
         assert!(!owned.exists());
+    }
+
+    #[test]
+    fn groups_that_a_sweep_has_no_time_for_stay() {
+        let parent = tempfile::tempdir().unwrap();
+        let group = parent.path().join("highwater-1");
+        fs::create_dir(&group).unwrap();
+        sweep_until(parent.path(), Instant::now());
+        assert!(group.exists());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::*;
 const MIB: u64 = 1 << 20;
 
 fn make() -> Option<JobGroup> {
-    JobGroup::make(&Roots::default()).map_err(|why| eprintln!("skipped: {why}")).ok()
+    JobGroup::make(&Roots::default(), None).map_err(|why| eprintln!("skipped: {why}")).ok()
 }
 
 /// A shell that runs `rest` on command; killed when dropped.
@@ -75,10 +75,10 @@ fn the_peak_of_a_job_of_known_size() {
     let Some(group) = make() else { return };
     let empty = group.peak_bytes().unwrap();
     assert!(empty < MIB, "{empty} bytes before anybody was in it");
-    let mut held = WaitingShell::new(HOLD_64_MIB);
-    group.admit(held.pid()).unwrap();
-    assert_eq!(members(group.path()), [held.pid()]);
-    held.finish();
+    let mut shell = WaitingShell::new(HOLD_64_MIB);
+    group.admit(shell.pid()).unwrap();
+    assert_eq!(members(group.path()), [shell.pid()]);
+    shell.finish();
     assert_holds_64_mib(&group);
     let path = group.path().to_owned();
     group.remove().unwrap();
@@ -94,9 +94,9 @@ fn a_child_enters_by_itself() {
     command.args(["-c", &format!("read go; {HOLD_64_MIB}")]);
     // SAFETY: one write(2), in a child right after fork.
     unsafe { command.pre_exec(move || enter(tasks.as_fd())) };
-    let mut held = WaitingShell::from(&mut command);
-    assert_eq!(members(group.path()), [held.pid()]);
-    held.finish();
+    let mut shell = WaitingShell::from(&mut command);
+    assert_eq!(members(group.path()), [shell.pid()]);
+    shell.finish();
     assert_holds_64_mib(&group);
 }
 
@@ -144,29 +144,38 @@ fn a_child_starts_inside() {
 #[test]
 fn survivors_go_back_and_so_do_groups_the_job_left() {
     let Some(group) = make() else { return };
-    let mut held = WaitingShell::new("exit 0");
-    group.admit(held.pid()).unwrap();
+    let mut shell = WaitingShell::new("exit 0");
+    group.admit(shell.pid()).unwrap();
     fs::create_dir_all(group.path().join("of-the-job/deeper")).unwrap();
     let (path, home) = (group.path().to_owned(), group.home.clone());
     group.remove().unwrap();
     assert!(!path.exists());
     // If this process was in a leaf, home is removed with it, and everything is back where it was.
     let home = if home.exists() { home } else { home.parent().unwrap().to_owned() };
-    assert!(members(&home).contains(&held.pid()));
-    held.finish();
+    assert!(members(&home).contains(&shell.pid()));
+    shell.finish();
+}
+
+#[test]
+fn groups_that_the_job_nests_deeper_than_a_path_are_removed() {
+    let Some(group) = make() else { return };
+    group_removal::tests::nest(group.path(), 3_000);
+    let path = group.path().to_owned();
+    group.remove().unwrap();
+    assert!(!path.exists());
 }
 
 #[test]
 fn a_group_of_the_jobs_own_that_lives_on_is_left_alone() {
     let Some(group) = make() else { return };
-    let mut held = WaitingShell::new("exit 0");
+    let mut shell = WaitingShell::new("exit 0");
     let nested = group.path().join("of-the-job");
     fs::create_dir(&nested).unwrap();
-    procs::move_to(&nested, held.pid()).unwrap();
+    procs::move_to(&nested, shell.pid()).unwrap();
     let (path, parent) = (group.path().to_owned(), group.path().parent().unwrap().to_owned());
     assert_eq!(group.remove().unwrap_err().kind(), io::ErrorKind::ResourceBusy);
-    assert_eq!(members(&nested), [held.pid()]);
-    held.finish();
+    assert_eq!(members(&nested), [shell.pid()]);
+    shell.finish();
     // The next owner finds it empty.
     let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while path.exists() && std::time::Instant::now() < patience {
@@ -224,7 +233,7 @@ fn owner() {
 }
 
 #[test]
-fn a_killed_owners_group_goes_with_the_next() {
+fn a_killed_owners_group_is_removed_by_the_next() {
     let Some(_ours) = make() else { return };
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "--nocapture", "job::linux::cgroup::tests::owner"]);
@@ -239,7 +248,7 @@ fn a_killed_owners_group_goes_with_the_next() {
 }
 
 #[test]
-fn a_group_can_be_passed_through_whatever_the_umask_is() {
+fn a_group_can_be_passed_through_with_any_umask() {
     let Some(_ours) = make() else { return };
     for umask in ["0077", "0777"] {
         let script = "umask $1; exec \"$2\" --ignored --exact --nocapture job::linux::cgroup::tests::owner";
@@ -263,12 +272,12 @@ fn a_group_without_owner_is_removed_unless_a_process_is_in_it() {
     };
     let pid = std::process::id();
     let (empty, in_use) = (left(&format!("highwater-{pid}-900")), left(&format!("highwater-{pid}-901")));
-    let mut held = WaitingShell::new("exit 0");
-    procs::move_to(&in_use, held.pid()).unwrap();
+    let mut shell = WaitingShell::new("exit 0");
+    procs::move_to(&in_use, shell.pid()).unwrap();
     drop(make());
     assert!(!empty.exists() && in_use.exists() && group.path().exists());
-    assert_eq!(members(&in_use), [held.pid()]);
-    held.finish();
+    assert_eq!(members(&in_use), [shell.pid()]);
+    shell.finish();
     left_over::end(&in_use, &group.home).unwrap();
 }
 

@@ -48,7 +48,7 @@ fn a_member_that_came_or_went_unsettles_the_next_poll() {
 }
 
 #[test]
-fn the_tree_is_walked_after_as_many_polls_as_the_job_has_members() {
+fn walks_are_as_rare_as_the_job_is_large() {
     let mut discovery = quiet(3);
     assert_eq!(discovery.next_search(Some(100)), Search::Nowhere);
     assert_eq!(discovery.next_search(Some(100)), Search::Nowhere);

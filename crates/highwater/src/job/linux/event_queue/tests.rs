@@ -51,7 +51,7 @@ fn queue() -> EventQueue {
 }
 
 #[test]
-fn events_of_several_processors_are_released_in_the_order_of_their_times() {
+fn events_of_processors_are_put_in_order() {
     let mut queue = queue();
     let now = monotonic();
     let at = |us| now.saturating_sub(Duration::from_millis(1)) + Duration::from_micros(us);
@@ -62,7 +62,7 @@ fn events_of_several_processors_are_released_in_the_order_of_their_times() {
 }
 
 #[test]
-fn an_event_younger_than_the_ordering_delay_waits_for_the_next_round() {
+fn a_young_event_waits_for_the_next_round() {
     let mut queue = queue();
     let later = monotonic() + Duration::from_secs(60);
     let mut feed = Scripted { events: vec![fork(Duration::ZERO, 1), fork(later, 2)], ..Scripted::default() };

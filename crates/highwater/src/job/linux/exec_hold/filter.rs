@@ -89,13 +89,13 @@ mod tests {
         const X86_64: u32 = 0xc000_003e;
         const I386: u32 = 0x4000_0003;
         const AARCH64: u32 = 0xc000_00b7;
-        let held: [(u32, &[u32]); 4] = [
+        let calls: [(u32, &[u32]); 4] = [
             (X86_64, &[59, 322, 231, 0x4000_0000 + 520, 0x4000_0000 + 231]),
             (I386, &[11, 358, 252]),
             (AARCH64, &[221, 281, 94]),
             (0x4000_0028, &[11, 387, 248]),
         ];
-        for (audit, numbers) in held {
+        for (audit, numbers) in calls {
             for &number in numbers {
                 assert_eq!(run(audit, number), libc::SECCOMP_RET_USER_NOTIF, "{audit:#x} {number}");
             }

@@ -60,6 +60,8 @@ pub(super) struct Notice {
     pub(super) start_ticks: u64,
     pub(super) shares_map: Option<bool>,
     pub(super) forked: bool,
+    /// True if the filter may have hidden the call from a tracer of the task.
+    pub(super) may_be_hidden: bool,
     pub(super) comm: [u8; COMM_BYTES],
 }
 
@@ -101,6 +103,7 @@ impl Notice {
             start_ticks: 0,
             shares_map: None,
             forked: false,
+            may_be_hidden: false,
             comm: [0; COMM_BYTES],
         }
     }
@@ -121,7 +124,7 @@ impl Notice {
             self.image.unwrap_or(UNKNOWN_NUMBER),
             self.start_ticks,
             self.shares_map.map_or(UNKNOWN_NUMBER, u64::from),
-            kind << 1 | u64::from(self.forked),
+            kind << 2 | u64::from(self.may_be_hidden) << 1 | u64::from(self.forked),
         ];
         let mut bytes = [0; NOTICE_BYTES];
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
@@ -138,7 +141,7 @@ impl Notice {
         };
         let known = |at: usize| Some(word(at)).filter(|&word| word != UNKNOWN_NUMBER);
         Some(Self {
-            kind: *NOTICE_KINDS.get(usize::try_from(word(11) >> 1).ok()?)?,
+            kind: *NOTICE_KINDS.get(usize::try_from(word(11) >> 2).ok()?)?,
             dropped: word(1),
             number: word(2),
             at_nanoseconds: word(3),
@@ -150,6 +153,7 @@ impl Notice {
             start_ticks: word(9),
             shares_map: known(10).map(|shares| shares != 0),
             forked: word(11) & 1 != 0,
+            may_be_hidden: word(11) & 2 != 0,
             comm: *bytes.last_chunk()?,
         })
     }
@@ -199,6 +203,8 @@ mod tests {
             ..Notice::of(NoticeKind::ExitGroup)
         };
         assert_eq!(Notice::from_bytes(&notice.to_bytes()), Some(notice));
+        let hidden = Notice { may_be_hidden: true, forked: false, ..notice };
+        assert_eq!(Notice::from_bytes(&hidden.to_bytes()), Some(hidden));
         let held = notice.held().unwrap();
         assert_eq!((held.point, held.comm.as_str()), (HoldPoint::ExitGroup { code: 7 }, "cc1"));
         assert_eq!((held.threads, held.mark), (None, Some(2 << 20)), "unknown is not 0");

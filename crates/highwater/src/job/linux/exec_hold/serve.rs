@@ -12,28 +12,33 @@ use super::{
     hand_over::{HandedOver, listen, receive, send_ready},
     notice::{Notice, NoticeKind},
     seal::Seal,
+    tracer_watch::TracerWatch,
 };
-use crate::process::linux::{stat::Stat, status::Status};
+use crate::process::linux::{
+    stat::Stat,
+    status::{Status, StatusLines},
+};
 
 /// Name that ps shows. `pkill hwm` does not match it.
 const KEEPER_NAME: &std::ffi::CStr = c"memory-keeper";
-/// Numbers of the keeper's two descriptors; all others are closed.
+/// Numbers of the keeper's three descriptors; all others are closed.
 const NOTICE_PIPE: c_int = 3;
 const HAND_OVER_SOCKET: c_int = 4;
-/// Bytes for a `status`, in which a line with all groups of the user comes before the mark: over a thousand groups.
-const STATUS_BYTES: usize = 1 << 14;
+const PROC_DIRECTORY: c_int = 5;
+/// Bytes of a text of `/proc` that are read at once.
+const TEXT_BYTES: usize = 1 << 12;
 /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`: the task continues on the processor of the keeper (Linux 6.6).
 const SYNC_WAKE_UP: u64 = 1;
 
 /// Lives until the last task of the job has exited. `notice_pipe` is the pipe to the main process, `socket` brings the
-/// listener, and `seal` is applied to each notice.
+/// listener, `proc` is procfs or -1, and `seal` is applied to each notice.
 ///
 /// # Safety
-/// Only in a child right after fork; both descriptors are open.
-pub(super) unsafe fn serve(notice_pipe: RawFd, socket: RawFd, seal: &Seal) -> ! {
+/// Only in a child right after fork; the descriptors are open.
+pub(super) unsafe fn serve(notice_pipe: RawFd, socket: RawFd, proc: RawFd, seal: &Seal) -> ! {
     // SAFETY: all of it is system calls on own descriptors and live memory.
     unsafe {
-        if settle(notice_pipe, socket) {
+        if settle(notice_pipe, socket, proc) {
             let mut notice_pipe = NoticePipe { seal, written: 0, dropped: 0, open: true };
             match wait_for_listener() {
                 Some(Ok(HandedOver { listener, marks_only })) => {
@@ -108,27 +113,29 @@ fn errno() -> i32 {
 }
 
 /// Leaves session, terminal, directory, descriptors and name of the main process behind. Signals have been blocked
-/// since before the fork. Returns false if its own two descriptors could not be moved to their numbers.
+/// since before the fork. Returns false if the pipe or the socket could not be moved to its number.
 ///
 /// # Safety
 /// As [`serve`].
-unsafe fn settle(notice_pipe: RawFd, socket: RawFd) -> bool {
+unsafe fn settle(notice_pipe: RawFd, socket: RawFd, proc: RawFd) -> bool {
     // SAFETY: system calls with integers and constant strings.
     unsafe {
         libc::setsid();
         libc::prctl(libc::PR_SET_NAME, KEEPER_NAME.as_ptr(), 0, 0, 0);
         libc::chdir(c"/".as_ptr());
-        // First both leave each other's numbers, then they get their final ones.
-        let (notice_pipe, socket) = (
-            libc::fcntl(notice_pipe, libc::F_DUPFD, HAND_OVER_SOCKET + 1),
-            libc::fcntl(socket, libc::F_DUPFD, HAND_OVER_SOCKET + 1),
-        );
+        // First all leave each other's numbers, then they get their final ones.
+        let away = |descriptor| libc::fcntl(descriptor, libc::F_DUPFD, PROC_DIRECTORY + 1);
+        let (notice_pipe, socket, proc) = (away(notice_pipe), away(socket), away(proc));
         if libc::dup2(notice_pipe, NOTICE_PIPE) < 0 || libc::dup2(socket, HAND_OVER_SOCKET) < 0 {
             return false;
         }
-        if libc::syscall(libc::SYS_close_range, HAND_OVER_SOCKET + 1, c_int::MAX, 0) < 0 {
+        if libc::dup2(proc, PROC_DIRECTORY) < 0 {
+            // Without procfs no task can be read, and another file must not stand for it.
+            libc::close(PROC_DIRECTORY);
+        }
+        if libc::syscall(libc::SYS_close_range, PROC_DIRECTORY + 1, c_int::MAX, 0) < 0 {
             // Before Linux 5.9, and in containers that refuse the call.
-            for descriptor in HAND_OVER_SOCKET + 1..65_536 {
+            for descriptor in PROC_DIRECTORY + 1..65_536 {
                 libc::close(descriptor);
             }
         }
@@ -137,7 +144,7 @@ unsafe fn settle(notice_pipe: RawFd, socket: RawFd) -> bool {
             libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
         }
         // If it were killed, the job would break: proc_pid_oom_score_adj(5). Only privileged processes may.
-        let adjust = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
+        let adjust = libc::openat(PROC_DIRECTORY, c"self/oom_score_adj".as_ptr(), libc::O_WRONLY);
         if adjust >= 0 {
             libc::write(adjust, c"-1000".as_ptr().cast(), 5);
             libc::close(adjust);
@@ -196,7 +203,8 @@ impl NoticePipe<'_> {
 /// # Safety
 /// `listener` is an own seccomp listener.
 unsafe fn answer_all(listener: c_int, marks_only: bool, notice_pipe: &mut NoticePipe<'_>) {
-    let mut text = [0; STATUS_BYTES];
+    let mut text = [0; TEXT_BYTES];
+    let mut tracer_watch = TracerWatch::default();
     loop {
         let mut poll = libc::pollfd { fd: listener, events: libc::POLLIN, revents: 0 };
         // SAFETY: one entry that lives.
@@ -216,7 +224,7 @@ unsafe fn answer_all(listener: c_int, marks_only: bool, notice_pipe: &mut Notice
         if unsafe { libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut held) } < 0 {
             continue; // ENOENT: the task was killed meanwhile.
         }
-        let notice = read(&held, marks_only, &mut text);
+        let notice = read(&held, marks_only, &mut tracer_watch, &mut text);
         let id = held.id;
         // SAFETY: points to a live number.
         let still_held =
@@ -233,16 +241,24 @@ unsafe fn answer_all(listener: c_int, marks_only: bool, notice_pipe: &mut Notice
 }
 
 /// Reads the figures of the held task.
-fn read(held: &libc::seccomp_notif, marks_only: bool, text: &mut [u8; STATUS_BYTES]) -> Option<Notice> {
+fn read(
+    held: &libc::seccomp_notif,
+    marks_only: bool,
+    tracer_watch: &mut TracerWatch,
+    text: &mut [u8; TEXT_BYTES],
+) -> Option<Notice> {
     let number = held.data.nr.cast_unsigned();
     let is_exit = filter::is_exit(held.data.arch, number);
     let mut notice = Notice::of(if is_exit { NoticeKind::ExitGroup } else { NoticeKind::Exec });
     if is_exit {
         notice.number = held.data.args.first()? & 0xff;
     }
-    let status = Status::parse(read_file(held.pid, b"/status\0", text)?)?;
+    let status = read_status(held.pid, text)?;
+    tracer_watch.learn(&status);
+    notice.may_be_hidden = tracer_watch.may_hide(&status);
     notice.at_nanoseconds = now();
-    notice.pid = status.tgid?.into();
+    // A process that was killed meanwhile and is being reaped has no ids any more.
+    notice.pid = status.tgid.filter(|&pid| pid != 0)?.into();
     notice.ppid = status.ppid.map_or(0, u64::from);
     (notice.mark, notice.threads) = (status.vm_hwm_bytes, status.threads);
     // The start time is that of the process, not of the thread.
@@ -269,8 +285,51 @@ fn read(held: &libc::seccomp_notif, marks_only: bool, text: &mut [u8; STATUS_BYT
     Some(notice)
 }
 
-/// Reads `/proc/ID` and `name`, which ends with a zero.
-fn read_file<'a>(id: u32, name: &[u8], text: &'a mut [u8; STATUS_BYTES]) -> Option<&'a [u8]> {
+/// Reads `/proc/ID/status`.
+fn read_status(id: u32, text: &mut [u8; TEXT_BYTES]) -> Option<Status> {
+    let file = open_file(id, b"/status\0")?;
+    let status = read_status_lines(file, text);
+    // SAFETY: an own descriptor.
+    unsafe { libc::close(file) };
+    status
+}
+
+/// Reads a `status` part by part: the mark comes after a line with all groups, of which there may be 65,536.
+fn read_status_lines(file: c_int, text: &mut [u8; TEXT_BYTES]) -> Option<Status> {
+    let mut lines = StatusLines::with_filters();
+    let mut kept = 0;
+    while !lines.is_over {
+        let free = text.get_mut(kept..)?;
+        // SAFETY: `free` is live and of the given length.
+        let length = unsafe { libc::read(file, free.as_mut_ptr().cast(), free.len()) };
+        let length = usize::try_from(length).ok()?;
+        if length == 0 {
+            break;
+        }
+        let filled = text.get_mut(..kept + length)?;
+        let parsed = lines.add(filled);
+        // A line that fills the whole text is none of interest: its rest is parsed as a line of another name.
+        let is_full = parsed == 0 && filled.len() == TEXT_BYTES;
+        kept = if is_full { 0 } else { filled.len() - parsed };
+        filled.rotate_left(parsed);
+    }
+    lines.finish()
+}
+
+/// Reads the start of `/proc/ID` and `name`, which ends with a zero.
+fn read_file<'a>(id: u32, name: &[u8], text: &'a mut [u8; TEXT_BYTES]) -> Option<&'a [u8]> {
+    let file = open_file(id, name)?;
+    // SAFETY: `text` is live and of the given length; an own descriptor is closed.
+    let length = unsafe {
+        let length = libc::read(file, text.as_mut_ptr().cast(), text.len());
+        libc::close(file);
+        length
+    };
+    text.get(..usize::try_from(length).ok()?)
+}
+
+/// Opens `/proc/ID` and `name`, which ends with a zero.
+fn open_file(id: u32, name: &[u8]) -> Option<c_int> {
     let mut path = [0_u8; 32];
     let mut digits = [0_u8; 10];
     let mut left = id;
@@ -283,20 +342,14 @@ fn read_file<'a>(id: u32, name: &[u8], text: &'a mut [u8; STATUS_BYTES]) -> Opti
             break;
         }
     }
-    let parts = b"/proc/".iter().chain(digits.iter().skip(10 - count)).chain(name);
+    let parts = digits.iter().skip(10 - count).chain(name);
     for (place, byte) in path.iter_mut().zip(parts) {
         *place = *byte;
     }
-    // SAFETY: `path` ends with a zero; `text` is live and of the given length.
-    unsafe {
-        let file = libc::open(path.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC);
-        if file < 0 {
-            return None;
-        }
-        let length = libc::read(file, text.as_mut_ptr().cast(), text.len());
-        libc::close(file);
-        text.get(..usize::try_from(length).ok()?)
-    }
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    // SAFETY: `path` ends with a zero.
+    let file = unsafe { libc::openat(PROC_DIRECTORY, path.as_ptr().cast(), flags) };
+    (file >= 0).then_some(file)
 }
 
 fn now() -> u64 {

@@ -17,13 +17,18 @@ use rustix::{
     thread::CapabilitySet,
 };
 
-use crate::job::linux::kernel_event::{KernelEvent, TimedKernelEvent};
+use self::early_names::EarlyNames;
+use crate::job::linux::{
+    kernel_event::{KernelEvent, TimedKernelEvent},
+    proc_dir::ProcDir,
+};
 use crate::{
     capability::Raised,
     netlink::{Inbox, Socket},
     thread_with_signals_blocked,
 };
 
+mod early_names;
 mod reader_thread;
 
 const NETLINK_CONNECTOR: libc::c_int = 11;
@@ -67,12 +72,13 @@ struct Stream {
     kept: Vec<TimedKernelEvent>,
     /// Number of events that came while `kept` was full.
     refused: u64,
+    names: EarlyNames,
 }
 
 impl Connector {
-    /// Listens to all processes of the machine. An error says why that is not possible (timed out: the kernel sends
+    /// Listens to all processes of the machine, for the job of the process `root`. An error says why that is not possible (timed out: the kernel sends
     /// nothing in this namespace).
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen(proc: &ProcDir, root: u32) -> io::Result<Self> {
         // Before Linux 6.6 only CAP_NET_ADMIN may listen. It is given back before the thread starts, which would
         // inherit it.
         let raised = Raised::new(CapabilitySet::NET_ADMIN);
@@ -83,7 +89,13 @@ impl Connector {
         socket.send(NLMSG_DONE, 0, &operation(PROC_CN_MCAST_LISTEN, question))?;
         drop(raised);
         let inbox = Inbox::new(socket, MAX_MESSAGE_BYTES);
-        let stream = Stream { inbox, sequences: Sequences::default(), kept: Vec::new(), refused: 0 };
+        let stream = Stream {
+            inbox,
+            sequences: Sequences::default(),
+            kept: Vec::new(),
+            refused: 0,
+            names: EarlyNames::of_job(proc, root),
+        };
         let acknowledged = question.wrapping_add(1);
         match stream
             .inbox
@@ -93,6 +105,11 @@ impl Connector {
             0 => Self::with_reader_thread(stream),
             errno => Err(io::Error::from_raw_os_error(errno)),
         }
+    }
+
+    /// Tries whether the kernel reports to this process.
+    pub(crate) fn probe() -> io::Result<()> {
+        Self::listen(&ProcDir::absent(), 0).map(drop)
     }
 
     fn with_reader_thread(stream: Stream) -> io::Result<Self> {
@@ -143,7 +160,8 @@ fn locked(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
 impl Stream {
     /// Reads all messages of the socket.
     fn read(&mut self) {
-        let Self { inbox, sequences, kept, refused } = self;
+        let Self { inbox, sequences, kept, refused, names } = self;
+        let before = kept.len();
         inbox.drain(|message| {
             let Some(event) = ConnectorEvent::parse(message.body) else { return };
             sequences.count(event.cpu, event.sequence);
@@ -153,6 +171,7 @@ impl Stream {
                 None => {}
             }
         });
+        names.add_to(&mut kept[before..]);
     }
 
     /// Returns the number of lost events. The socket's drops also become gaps in the sequence with the next event of

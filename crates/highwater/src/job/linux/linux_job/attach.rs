@@ -16,11 +16,15 @@ use super::{
         event_sources::{EventSources, WantedSources},
         launch::Child,
         map_reader::{MapOutcome, MapReader},
+        mapped_files::MappedFilesReader,
+        memory_notes::MemoryNotes,
         observation::Observation,
+        proc_dir::{ProcDir, ProcPath},
         pss::PssPasses,
         shortage::Shortage,
+        stray_turns::StrayTurns,
     },
-    LinuxJob, check_proc,
+    LinuxJob, map_reader, open_proc, precedence,
 };
 use crate::{
     Error,
@@ -34,8 +38,9 @@ use crate::{
 const COMMAND_LINE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
-    let mut downgrades: Vec<Downgrade> = check_proc(job)?.into_iter().collect();
-    let (child, found) = find(job, pid)?;
+    let (proc, downgrade) = open_proc(job)?;
+    let mut downgrades: Vec<Downgrade> = downgrade.into_iter().collect();
+    let (child, found) = find(&proc, pid)?;
     let lineage = match job.lineage {
         LineageFrom::Sampling => LineageFrom::Sampling,
         LineageFrom::Perf => {
@@ -50,12 +55,12 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
         wanted: "the time before the attachment".to_owned(),
         reason: "the process was already running".to_owned(),
     });
-    let wanted = WantedSources { lineage, exact: false, cgroup: CgroupUse::Never };
-    let mut sources = EventSources::prepare(wanted, &job.roots);
-    sources.attach(pid, &job.roots);
+    let wanted = WantedSources { lineage, exact: false, cgroup: CgroupUse::Never, scope_for: None };
+    let mut sources = EventSources::prepare(wanted, &job.roots, &proc);
+    sources.attach(pid, &job.roots, &proc);
     let (mut start, epoch) = (Start::now(), monotonic());
     // None of its processes becomes a child of this one, so no `ru_maxrss` is judged by the mark of this process.
-    let mut observation = Observation::new(&job.roots, false, u64::MAX, job);
+    let mut observation = Observation::new(&proc, false, u64::MAX, job);
     let mut batch = EventBatch::default();
     let members = observation.attach(pid, epoch, sources.mechanisms(), &mut batch);
     if has_ended(&child) {
@@ -68,24 +73,31 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
         processes: members.count,
         marks_bytes: members.hwm_bytes,
     };
-    start.attached = Some((attached, command_line(job, pid, &found, &mut downgrades)));
+    start.attached = Some((attached, command_line(job, &proc, pid, &found, &mut downgrades)));
     let linux_job = LinuxJob {
-        roots: job.roots.clone(),
         child,
         observation,
         sources,
-        passes: PssPasses::new(&job.roots),
+        passes: PssPasses::new(job, &proc),
+        mapped_files: MappedFilesReader::new(&proc),
+        map_reader: map_reader(job)?,
         batch,
+        group_memory: None,
+        group_reading: None,
+        stray_turns: StrayTurns::new(),
+        notes: MemoryNotes::begin(&proc, false),
         downgrades,
         next_usage: Duration::ZERO,
-        shortage: Shortage::watch(&job.roots, None),
+        shortage: Shortage::watch(&job.roots, &proc, None),
         subreaper: None,
+        precedence: precedence(job),
+        proc,
     };
     Ok((linux_job, start))
 }
 
 /// Returns the process, identified by a descriptor that no later process with its pid can get, and its `stat`.
-fn find(job: &Job, pid: u32) -> Result<(Child, Stat), Error> {
+fn find(proc: &ProcDir, pid: u32) -> Result<(Child, Stat), Error> {
     let refused = |why: &str| Error::Attach { pid, reason: why.to_owned() };
     if pid == std::process::id() {
         return Err(refused("it is this process itself"));
@@ -98,7 +110,7 @@ fn find(job: &Job, pid: u32) -> Result<(Child, Stat), Error> {
         errno => refused(&format!("pidfd_open: {}", io::Error::from(errno))),
     })?;
     let child = Child { pid, pidfd };
-    let Some(stat) = read_stat(&job.roots, pid, &mut Vec::new()) else {
+    let Some(stat) = read_stat(proc, pid, &mut Vec::new()) else {
         return Err(if has_ended(&child) {
             Error::NoSuchProcess { pid }
         } else {
@@ -116,7 +128,7 @@ fn find(job: &Job, pid: u32) -> Result<(Child, Stat), Error> {
 }
 
 /// Returns whether the process has exited: its pidfd can be read then.
-fn has_ended(child: &Child) -> bool {
+pub(super) fn has_ended(child: &Child) -> bool {
     let mut polled = [PollFd::new(&child.pidfd, PollFlags::IN)];
     poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
@@ -131,14 +143,20 @@ fn since_boot() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs().try_into().unwrap_or(0))
 }
 
-fn command_line(job: &Job, pid: u32, stat: &Stat, downgrades: &mut Vec<Downgrade>) -> Vec<String> {
+fn command_line(
+    job: &Job,
+    proc: &ProcDir,
+    pid: u32,
+    stat: &Stat,
+    downgrades: &mut Vec<Downgrade>,
+) -> Vec<String> {
     if job.leaves_out_arguments {
         return vec![stat.comm.clone()];
     }
     let mut text = Vec::new();
-    let path = job.roots.proc.join(format!("{pid}/cmdline"));
+    let path = ProcPath::of(pid, "cmdline");
     let outcome =
-        MapReader::default().read(path, MAX_ATTACHED_COMMAND_BYTES, &mut text, COMMAND_LINE_TIMEOUT);
+        MapReader::default().read(proc, path, MAX_ATTACHED_COMMAND_BYTES, &mut text, COMMAND_LINE_TIMEOUT);
     let (words, extent) = cmdline::words(&text);
     if outcome == MapOutcome::Late {
         downgrades.push(Downgrade {

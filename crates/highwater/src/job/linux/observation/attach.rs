@@ -20,8 +20,8 @@ pub(crate) struct AttachedMembers {
 }
 
 impl Observation {
-    /// Adds a process that runs already, and all its descendants, as they are now. A process that has exited is not found;
-    /// one that is forked meanwhile is reported, or found at the next poll.
+    /// Adds a process that runs already, and all its descendants, as they are now. A process that has exited is not
+    /// found. One that is forked meanwhile is reported, or found at the next poll.
     pub(crate) fn attach(
         &mut self,
         root: u32,

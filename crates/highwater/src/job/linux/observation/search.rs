@@ -10,6 +10,7 @@ use crate::{
             discovery::Search,
             event_queue::Collected,
             proc_view::ProcView as _,
+            reaper::Reaper,
             tracker::{Adoption, FoundIn, SearchReason},
         },
         moment::Moment,
@@ -107,10 +108,14 @@ impl Observation {
             if !self.discovery.admit(pid, reason) {
                 continue;
             }
-            if let Adoption::Exited(stat) = self.adopt(pid, found_in, reason, batch) {
-                self.tracker.found_dead(pid, stat.start_ticks, batch);
-                zombies.insert(pid, stat.start_ticks);
-                self.reap_orphan(pid, &stat, batch);
+            match self.adopt(pid, found_in, reason, batch) {
+                Adoption::Exited(stat) => {
+                    self.tracker.found_dead(pid, stat.start_ticks, batch);
+                    zombies.insert(pid, stat.start_ticks);
+                    self.reap_orphan(pid, &stat, batch);
+                }
+                Adoption::Unclaimed => Reaper::discard(pid),
+                Adoption::Added | Adoption::Deferred | Adoption::Refused => {}
             }
         }
     }
@@ -135,7 +140,7 @@ impl Observation {
                 // Of its children it is not known yet that they belong to the job.
                 self.discovery.walk_next();
             }
-            Adoption::Exited(_) | Adoption::Refused => {}
+            Adoption::Exited(_) | Adoption::Unclaimed | Adoption::Refused => {}
         }
         adoption
     }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    Job, Roots,
+    Job,
     job::{
         events::JobEvent,
         identity::ProgramName,
@@ -57,11 +57,11 @@ impl MadeJob {
     /// A shell, polled once.
     fn new() -> Self {
         let proc = tempfile::tempdir().unwrap();
-        let roots = Roots { proc: proc.path().into(), ..Roots::default() };
+        let seen = ProcDir::made_up(proc.path());
         show(proc.path(), SHELL, std::process::id(), "sh", 1, Shows::Program(1));
         let mut made = Self {
             proc,
-            observation: Observation::new(&roots, true, 0, &Job::new("sh")),
+            observation: Observation::new(&seen, true, 0, &Job::new("sh")),
             feed: ScriptedFeed::default(),
             batch: EventBatch::default(),
             epoch: monotonic(),

@@ -4,7 +4,7 @@ use super::*;
 use crate::job::linux::image::{ImageOrigin, ProcessImage};
 
 fn roster() -> Roster {
-    Roster::new(OwnChildren { own_pid: 1, sole_owner: true, foreign: HashSet::new() })
+    Roster::new(OwnChildren { own_pid: 1, unknown: UnknownChildren::JobOrphans, foreign: HashSet::new() })
 }
 
 fn add(roster: &mut Roster, pid: u32, parent: Option<MemberId>) -> MemberId {
@@ -43,7 +43,7 @@ fn a_pid_that_is_used_again_is_another_member() {
 }
 
 #[test]
-fn an_exited_member_is_remembered_until_it_is_in_no_list_any_more() {
+fn an_exited_member_is_remembered_while_listed() {
     let mut roster = roster();
     add(&mut roster, 10, None);
     depart(&mut roster, 10);
@@ -53,7 +53,7 @@ fn an_exited_member_is_remembered_until_it_is_in_no_list_any_more() {
 }
 
 #[test]
-fn many_exited_processes_call_for_a_walk_but_not_for_one_at_each_poll() {
+fn many_zombies_ask_for_a_walk_once() {
     let mut roster = roster();
     let many = u32::try_from(MAX_ZOMBIES_WITHOUT_WALK).unwrap();
     for pid in 0..=many {
@@ -66,7 +66,7 @@ fn many_exited_processes_call_for_a_walk_but_not_for_one_at_each_poll() {
 }
 
 #[test]
-fn a_vfork_child_has_its_map_for_itself_once_its_parent_has_left_that() {
+fn a_vfork_child_keeps_the_map_its_parent_left() {
     for leaves in [|id| JobEvent::Exec { id, name: None }, |id| JobEvent::Ended { id, freed: Duration::ZERO }]
     {
         let mut roster = roster();

@@ -90,8 +90,9 @@ impl TaskEnd {
         let comm = stats.get(layout.comm..layout.comm + 32)?.split(|byte| *byte == 0).next()?;
         let number = |at: usize| Some(u64::from_ne_bytes(*stats.get(at..)?.first_chunk()?));
         let kib = number(layout.hiwater_rss)?;
-        // ac_utime, ac_stime (microseconds), ac_minflt and ac_majflt follow the pids in every layout. read_char and
-        // write_char follow hiwater_rss and hiwater_vm, and after two counts of calls come read_bytes and write_bytes.
+        // In every layout `ac_utime`, `ac_stime` (microseconds), `ac_minflt` and `ac_majflt` follow the pids. After
+        // `hiwater_rss` and `hiwater_vm` come `read_char`, `write_char`, two counts of calls, `read_bytes` and
+        // `write_bytes`.
         let (pid, high) = (layout.pid, layout.hiwater_rss);
         let cpu = CpuUse {
             user: Duration::from_micros(number(pid + 24)?),

@@ -69,7 +69,7 @@ fn counts_what_it_could_not_keep() {
     }
     let mut all = Vec::new();
     taskstats.drain(|end| all.push(end));
-    // Tasks of other processes exit, too, so there are no fewer; the kernel reports drops before or together with the
+    // Tasks of other processes exit, too, so there are no fewer. The kernel reports drops before or together with the
     // overrun.
     let lost = usize::try_from(taskstats.lost()).unwrap();
     assert!(all.len() < children && lost + all.len() >= children, "{lost} lost, {} kept", all.len());

@@ -48,6 +48,8 @@ pub(in crate::job::linux) enum Adoption {
     Exited(Stat),
     /// It has exec'ed, and its hold may be outstanding: it is asked again at the next round.
     Deferred,
+    /// It has exited, and only this process can reap it. Whether it belonged to the job is not known.
+    Unclaimed,
     /// It is gone, or does not belong to the job.
     Refused,
 }
@@ -71,7 +73,7 @@ impl Tracker {
             || self.roster.contains(stat.ppid)
             || (stat.ppid == own_pid && (found_in == FoundIn::MemberChildren || self.may_claim(&stat, proc)));
         if !belongs {
-            return Adoption::Refused;
+            return if self.is_unclaimed(pid, &stat) { Adoption::Unclaimed } else { Adoption::Refused };
         }
         if stat.is_reapable() && !is_root {
             return Adoption::Exited(stat);
@@ -121,7 +123,7 @@ impl Tracker {
     /// Returns whether an unknown child of this process is an orphan of the job. If other parts of this process start children,
     /// too, only a process group or session of a member tells them apart.
     fn may_claim(&mut self, stat: &Stat, proc: &mut impl ProcView) -> bool {
-        if self.roster.own_children().sole_owner {
+        if self.roster.own_children().are_all_of_job() {
             return true;
         }
         let Some(own) = proc.stat(self.roster.own_children().own_pid) else { return false };
@@ -131,6 +133,14 @@ impl Tracker {
             (same(member.group, stat.group) && member.group != own.group)
                 || (same(member.session, stat.session) && member.session != own.session)
         })
+    }
+
+    /// Returns whether an exited process that cannot be claimed would stay as long as this process does. An event that is
+    /// outstanding may still make it a member, so it is left alone if there are events.
+    fn is_unclaimed(&self, pid: u32, stat: &Stat) -> bool {
+        let own = self.roster.own_children();
+        let is_orphan = stat.ppid == own.own_pid && own.is_orphan(pid);
+        is_orphan && stat.is_reapable() && !self.coverage.reports_anything()
     }
 
     /// Asks whether the forked member at `index` runs in the memory map of its parent.

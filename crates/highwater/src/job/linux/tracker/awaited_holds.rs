@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hold_of_an_exec_is_outstanding_in_the_round_in_which_the_process_is_found() {
+    fn a_found_process_awaits_its_exec_hold() {
         let mut holds = AwaitedHolds::default();
         holds.begin_round();
         assert!(holds.await_executed(7));

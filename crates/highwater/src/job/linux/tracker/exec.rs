@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{MAX_EXIT_EVENT_DELAY, Tracker};
+use super::{MAX_HOLD_NOTICE_DELAY, Tracker};
 use crate::{
     job::{
         event_batch::EventBatch,
@@ -197,7 +197,7 @@ impl Tracker {
         let Some(member) = self.roster.at(index) else { return false };
         let held_for = member.image.held_at.map(|held_at| self.window.current.saturating_sub(held_at));
         self.coverage.reports_lifetimes()
-            && (member.is_reported() || held_for.is_some_and(|time| time <= MAX_EXIT_EVENT_DELAY))
+            && (member.is_reported() || held_for.is_some_and(|time| time <= MAX_HOLD_NOTICE_DELAY))
     }
 
     /// Reads the name of the member at `index`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{MAX_EXIT_EVENT_DELAY, Tracker};
+use super::{MAX_EXIT_EVENT_DELAY, MAX_HOLD_NOTICE_DELAY, Tracker};
 use crate::{
     job::{
         event_batch::EventBatch,
@@ -21,8 +21,8 @@ use crate::{
     record::{PeakSource, UsageSource},
 };
 
-/// Shortest life of a program between exec and exit. One that only exits takes 14 us; an exit that is reported though the
-/// program lives on comes within 3 us of its exec.
+/// Shortest life of a program between exec and exit. One that only exits takes 14 us. An exit that is reported though
+/// the program lives on comes within 3 us of its exec.
 const SHORTEST_PROGRAM: Duration = Duration::from_micros(10);
 /// Time that the kernel may take to free the memory of a small process, and of each MiB beyond. 1 GiB took 70 ms.
 const TIME_TO_FREE_PROCESS: Duration = Duration::from_micros(200);
@@ -152,7 +152,8 @@ impl Tracker {
         };
         let is_outstanding = is_expected && round == Round::Regular && {
             let since = member.phase.see_exit(now);
-            now.saturating_sub(since) <= MAX_EXIT_EVENT_DELAY
+            let longest = if reports { MAX_EXIT_EVENT_DELAY } else { MAX_HOLD_NOTICE_DELAY };
+            now.saturating_sub(since) <= longest
         };
         if is_outstanding {
             return ExitShown::EventOutstanding;

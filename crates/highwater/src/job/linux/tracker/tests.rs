@@ -16,7 +16,7 @@ use crate::{
             exec_hold::{HeldTask, HoldPoint},
             member::MemberNameState,
             proc_view::ProcessArguments,
-            roster::OwnChildren,
+            roster::{OwnChildren, UnknownChildren},
             taskstats::TaskEnd,
         },
         resource_use::{CpuUse, IoBytes},
@@ -28,6 +28,8 @@ use crate::{
 const OWN: u32 = 1;
 const ROOT: u32 = 10;
 const CHILD: u32 = 11;
+/// A child of this process from before the job.
+const FOREIGN: u32 = 9;
 const MIB: u64 = 1 << 20;
 const PF_FORKNOEXEC: u64 = 0x40;
 
@@ -105,11 +107,11 @@ struct Scene {
 
 impl Scene {
     fn new(mechanisms: Mechanisms) -> Self {
-        Self::with_owner(mechanisms, true)
+        Self::with_children(mechanisms, UnknownChildren::JobOrphans)
     }
 
-    fn with_owner(mechanisms: Mechanisms, sole_owner: bool) -> Self {
-        let own = OwnChildren { own_pid: OWN, sole_owner, foreign: HashSet::new() };
+    fn with_children(mechanisms: Mechanisms, unknown: UnknownChildren) -> Self {
+        let own = OwnChildren { own_pid: OWN, unknown, foreign: HashSet::from([FOREIGN]) };
         let mut scene = Self {
             tracker: Tracker::new(Roster::new(own)),
             kernel: MadeUpKernel::default(),
@@ -239,7 +241,7 @@ fn final_mark(events: &[JobEvent]) -> Option<LastMark> {
 }
 
 #[test]
-fn a_fork_of_a_member_is_a_member_and_one_of_another_process_is_none() {
+fn only_forks_of_members_are_members() {
     let mut scene = Scene::of_machine();
     assert_eq!(names(&scene.apply(200, fork(CHILD, ROOT))), ["started"]);
     assert_eq!(scene.member(CHILD).parent, Some(MemberId(0)));
@@ -248,7 +250,7 @@ fn a_fork_of_a_member_is_a_member_and_one_of_another_process_is_none() {
 }
 
 #[test]
-fn a_fork_of_an_unknown_parent_counts_where_only_the_job_is_reported() {
+fn a_fork_of_an_unknown_parent_in_job_scope() {
     let mut scene = Scene::of_job();
     assert_eq!(names(&scene.apply(200, fork(900, 800))), ["started"]);
 }
@@ -259,10 +261,42 @@ fn a_child_that_a_member_gives_to_this_process_is_a_member() {
     let mut scene = Scene::of_machine();
     assert_eq!(names(&scene.apply(200, fork(CHILD, OWN))), ["started"]);
     let lifetimes = Some(LifetimeScope::Machine);
-    let mut shared = Scene::with_owner(Mechanisms { lifetimes, holds_tasks: false }, false);
+    let mechanisms = Mechanisms { lifetimes, holds_tasks: false };
+    let mut shared = Scene::with_children(mechanisms, UnknownChildren::AnyOrigin);
     assert!(shared.apply(200, fork(CHILD, OWN)).is_empty());
     assert!(!shared.tracker.coverage.is_complete());
     assert!(shared.tracker.coverage.take_walk_request(), "a walk shows its parent");
+}
+
+#[test]
+fn an_exited_orphan_of_unknown_origin_is_reaped_if_no_other_code_waits_for_it() {
+    let adopt_exited = |mechanisms, unknown, pid| {
+        let mut scene = Scene::with_children(Mechanisms::default(), unknown);
+        scene.tracker.coverage.begin(mechanisms);
+        scene.kernel.show(pid, OWN).state = b'Z';
+        let (kernel, batch) = (&mut scene.kernel, &mut scene.batch);
+        let adoption = scene.tracker.adopt(pid, FoundIn::Elsewhere, SearchReason::Poll, kernel, batch);
+        assert!(scene.take().is_empty(), "no figure of the job");
+        adoption
+    };
+    let sampled = Mechanisms::default();
+    let beside_foreign = UnknownChildren::OrphansBesideForeign;
+    assert_eq!(adopt_exited(sampled, beside_foreign, CHILD), Adoption::Unclaimed);
+    assert_eq!(adopt_exited(sampled, beside_foreign, FOREIGN), Adoption::Refused);
+    assert_eq!(adopt_exited(sampled, UnknownChildren::AnyOrigin, CHILD), Adoption::Refused);
+    assert!(matches!(adopt_exited(sampled, UnknownChildren::JobOrphans, CHILD), Adoption::Exited(_)));
+    // The event of its fork may be outstanding.
+    for mechanisms in [
+        Mechanisms { lifetimes: Some(LifetimeScope::Machine), holds_tasks: false },
+        Mechanisms { lifetimes: None, holds_tasks: true },
+    ] {
+        assert_eq!(adopt_exited(mechanisms, beside_foreign, CHILD), Adoption::Refused);
+    }
+    let mut living = Scene::with_children(sampled, beside_foreign);
+    living.kernel.show(CHILD, OWN);
+    let (kernel, batch) = (&mut living.kernel, &mut living.batch);
+    let adoption = living.tracker.adopt(CHILD, FoundIn::Elsewhere, SearchReason::Poll, kernel, batch);
+    assert_eq!(adoption, Adoption::Refused);
 }
 
 #[test]
@@ -329,7 +363,7 @@ fn an_exec_that_only_proc_shows_is_one_at_once() {
 }
 
 #[test]
-fn a_member_known_from_events_is_not_read_while_its_exec_is_outstanding() {
+fn a_member_is_not_read_while_its_exec_is_outstanding() {
     let mut scene = Scene::of_job();
     scene.apply(200, fork(CHILD, ROOT));
     scene.kernel.show(CHILD, ROOT);
@@ -370,8 +404,8 @@ fn a_name_that_differs_from_the_exec_is_read_at_the_next_poll() {
 }
 
 #[test]
-fn an_orphan_is_claimed_by_its_group_where_other_parts_start_processes_too() {
-    let mut scene = Scene::with_owner(Mechanisms::default(), false);
+fn a_shared_owner_claims_orphans_by_group() {
+    let mut scene = Scene::with_children(Mechanisms::default(), UnknownChildren::AnyOrigin);
     scene.kernel.show(OWN, 0);
     scene.kernel.show(CHILD, OWN);
     let adopt = |scene: &mut Scene| {
@@ -384,7 +418,7 @@ fn an_orphan_is_claimed_by_its_group_where_other_parts_start_processes_too() {
 }
 
 #[test]
-fn a_mark_from_before_the_attaching_says_nothing_of_the_time_since() {
+fn an_older_mark_says_nothing_of_the_time_attached() {
     let mut scene = Scene::of_machine();
     scene.tracker.mark_attached(&mut scene.kernel, &mut scene.batch);
     scene.take();

@@ -164,8 +164,8 @@ fn a_reported_fork_is_followed_and_read_at_once() {
     members.kernel.holds(202, 5, 8);
     let events = poll(&mut members, &[forked(0)], &mut batch);
     assert_eq!(births(&events), [(201, 200), (202, 201)], "grandchildren from before the watch, too");
-    let held: Vec<u64> = members.readings().iter().map(|reading| reading.rss / MIB).collect();
-    assert_eq!(held, [1, 1, 5]);
+    let rss_mib: Vec<u64> = members.readings().iter().map(|reading| reading.rss / MIB).collect();
+    assert_eq!(rss_mib, [1, 1, 5]);
     assert_eq!(members.readings()[2].mark, Some(8 * MIB));
 }
 
@@ -273,7 +273,7 @@ fn foreign_processes_and_this_one_are_left_alone() {
 }
 
 #[test]
-fn an_orphan_of_an_unseen_parent_is_claimed_by_its_group_alone() {
+fn an_orphan_of_an_unseen_parent_needs_its_group() {
     let (mut members, mut batch) = job();
     members.kernel.fork(201, 200);
     members.kernel.processes.get_mut(&201).unwrap().0.group = 201;

@@ -1,9 +1,9 @@
-//! Trace events as `chrome://tracing` defined them and Perfetto opens them: a counter for each series, a slice for each
-//! process's life, an instant or a slice for the peak.
+//! Trace events as `chrome://tracing` defined them and Perfetto opens them. Each series is a counter, each process's
+//! life a slice, the peak an instant or a slice.
 //!
 //! After Google's "Trace Event Format", the sections on metadata, counter, complete and instant events. Perfetto's
-//! importer keeps counters by pid and by the names of event and argument together, and takes nothing but numbers for
-//! their values: where nothing is known there is no event.
+//! importer keeps counters by pid and by the names of event and argument together. It takes nothing but numbers for
+//! their values, so an unknown value has no event.
 
 use std::{
     collections::HashSet,
@@ -118,14 +118,12 @@ impl Events<'_> {
         self.name(track, &format!("whole job: {command}"), -1)?;
         let known = WholeJob { peak: &record.peak, exit: record.exit.as_ref(), complete: record.complete };
         self.put(&TraceEvent::new("X", &command, track, 0.0, known).lasting(record.duration_seconds))?;
+        if let Some(peak) = &record.peak.memory {
+            self.peak("peak memory", peak, (peak.at_seconds, peak.between_seconds), track)?;
+        }
         if let Some(peak) = &record.peak.rss {
             let name = format!("peak of the total {}", text::metric(record.primary_metric));
-            let event = |at| TraceEvent::new("i", &name, track, at, peak);
-            if let Some(at) = peak.at_seconds {
-                self.put(&event(at).instant())?;
-            } else if let Some([from, to]) = peak.between_seconds {
-                self.put(&TraceEvent { ph: "X", ..event(from).lasting(to - from) })?;
-            }
+            self.peak(&name, peak, (peak.at_seconds, peak.between_seconds), track)?;
         }
         for limit in &record.limits {
             if let Some(at) = limit.exceeded.as_ref().and_then(|exceeded| exceeded.at_seconds) {
@@ -133,6 +131,22 @@ impl Events<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Writes a peak at its moment, or between two moments.
+    fn peak(
+        &mut self,
+        name: &str,
+        peak: &impl Serialize,
+        moment: (Option<f64>, Option<[f64; 2]>),
+        track: u64,
+    ) -> io::Result<()> {
+        let event = |at| TraceEvent::new("i", name, track, at, peak);
+        match moment {
+            (Some(at), _) => self.put(&event(at).instant()),
+            (None, Some([from, to])) => self.put(&TraceEvent { ph: "X", ..event(from).lasting(to - from) }),
+            (None, None) => Ok(()),
+        }
     }
 
     fn process(&mut self, process: &Process, track: u64, order: i64, end: f64) -> io::Result<()> {
@@ -155,13 +169,13 @@ impl Events<'_> {
         }
         // Viewers draw a value until the next one: a process that has ended holds nothing.
         match (series.of, series.row(record).and_then(|process| process.end_seconds)) {
-            (SeriesKind::Held(_), Some(end)) => self.put(&count(end.max(last), 0)),
+            (SeriesKind::Memory(_), Some(end)) => self.put(&count(end.max(last), 0)),
             _ => Ok(()),
         }
     }
 }
 
-/// Which track each process has. Viewers take events with one pid for one process's; in a record two rows may have the
+/// Which track each process has. Viewers take events with one pid for one process's. In a record two rows may have the
 /// same pid, one after the other.
 #[derive(Debug)]
 struct Tracks {

@@ -104,19 +104,21 @@ impl Drawing<'_> {
         let whole = || MarkerTiming::Interval(moment(0.0), moment(record.duration_seconds));
         self.note(thread, whole(), "measured", &summary::measured(record));
         self.note(thread, whole(), "command", command);
+        let timing = |at: Option<f64>, between: Option<[f64; 2]>| match (at, between) {
+            (Some(at), _) => MarkerTiming::Instant(moment(at)),
+            (None, Some([from, to])) => MarkerTiming::Interval(moment(from), moment(to)),
+            (None, None) => whole(),
+        };
+        if let Some(peak) = &record.peak.memory {
+            let value = summary::peak_memory(peak, record.peak.rss.as_ref());
+            let timing = timing(peak.at_seconds, peak.between_seconds);
+            self.note(thread, timing, "peak memory", &format!("{value} ({} bytes)", peak.bytes));
+        }
         if let Some(peak) = &record.peak.rss {
             let name = format!("peak of the total {}", text::metric(record.primary_metric));
-            let timing = match (peak.at_seconds, peak.between_seconds) {
-                (Some(at), _) => MarkerTiming::Instant(moment(at)),
-                (None, Some([from, to])) => MarkerTiming::Interval(moment(from), moment(to)),
-                (None, None) => whole(),
-            };
-            self.note(
-                thread,
-                timing,
-                &name,
-                &format!("{} ({} bytes)", summary::total_peak(peak), peak.bytes),
-            );
+            let value = summary::total_peak(peak);
+            let timing = timing(peak.at_seconds, peak.between_seconds);
+            self.note(thread, timing, &name, &format!("{value} ({} bytes)", peak.bytes));
         }
         for limit in &record.limits {
             if let Some(at) = limit.exceeded.as_ref().and_then(|exceeded| exceeded.at_seconds) {
@@ -141,7 +143,7 @@ impl Drawing<'_> {
         };
         // The profiler knows how to draw each of these categories.
         let (category, name) = match series.of {
-            SeriesKind::Held(_) => ("Memory", &*name),
+            SeriesKind::Memory(_) => ("Memory", &*name),
             SeriesKind::Used(CounterMetric::CpuTime, _) => ("CPU", "processCPU"),
             SeriesKind::Used(..) => ("IO", &*name),
         };
@@ -160,7 +162,7 @@ impl Drawing<'_> {
                 last = point.at_seconds;
             }
         }
-        if let (SeriesKind::Held(_), Some(end)) = (series.of, row.and_then(|process| process.end_seconds)) {
+        if let (SeriesKind::Memory(_), Some(end)) = (series.of, row.and_then(|process| process.end_seconds)) {
             add(end.max(last), 0.0);
         }
     }

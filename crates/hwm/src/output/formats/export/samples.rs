@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{metric_word, unit, word};
 use crate::{series::time_series, text::cell::CellStyle};
 
-/// Fields in the order of [`HEADER`]; what is unknown becomes an empty field.
+/// Fields in the order of [`SAMPLE_CSV_HEADER`]; what is unknown becomes an empty field.
 #[derive(Serialize)]
 struct SampleCsvRow<'a> {
     elapsed_seconds: f64,

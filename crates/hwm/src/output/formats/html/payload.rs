@@ -1,12 +1,12 @@
 //! Records as the page reads them: a JSON head and columns of numbers, zlib, base64.
 //!
-//! In order: the head's length (4 bytes, little-endian), the head, then what the head names, each number a varint
-//! (LEB128): run by run the moments (microseconds, each from the one before), then series by series its values.
-//! A value is 0 where none was read, else 1 + zigzag(steps from the one known before), in units of `unit` bytes.
-//! A series marked `rest` is a total, and its values are what is left of it beside all processes' (mostly 0).
-//! Series in which samples were merged go on with two more columns: how far the minimum lies below and the maximum
-//! above the value (above 0 where there is none), 0 for none, else 1 + steps. What is counted up comes after the
-//! series, in the same form. `viewer/src/payload.ts` reads it.
+//! The order is: the head's length (4 bytes, little-endian), the head, then the numbers that the head names. Each
+//! number is a varint (LEB128). The moments of each run come first (microseconds, each from the one before), then the
+//! values of each series. A value is 0 where none was read, else 1 + zigzag(steps from the one known before), in units
+//! of `unit` bytes. A series marked `rest` is a total, and its values are what is left of it beside all processes'
+//! (mostly 0). Series in which samples were merged have two more columns: the steps from the value down to the minimum
+//! and up to the maximum. Each is 0 for none, otherwise 1 + steps. Without a value the maximum is counted from 0. What
+//! is counted up comes after the series, in the same form. `viewer/src/payload.ts` reads it.
 
 use std::io::{self, Write};
 

@@ -43,6 +43,16 @@ pub(super) fn write<P>(
     Ok(())
 }
 
+/// Writes the groups that were asked for; those by command are made for every job.
+pub(super) fn write_wanted<P>(
+    record: &Record<P>,
+    layout: &SummaryLayout<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let is_wanted = record.groups.iter().any(|group| group.by != GroupKey::Command);
+    if is_wanted { write(record, layout, out) } else { Ok(()) }
+}
+
 fn write_list(
     kind: GroupKey,
     groups: &[&Group],

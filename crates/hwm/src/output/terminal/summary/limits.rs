@@ -17,29 +17,49 @@ pub(crate) fn notice(notice: &LimitNotice) -> String {
             ending(notice)
         );
     }
-    let culprit =
-        notice.culprit.as_ref().map(|held| format!("; the largest is pid {}, {}", held.pid, held.command));
+    let culprit = notice
+        .culprit
+        .as_ref()
+        .map(|culprit| format!("; the largest is pid {}, {}", culprit.pid, culprit.command));
     let culprit = culprit.unwrap_or_default();
     let bytes = text::size(notice.bytes);
+    let is_rss = matches!(notice.of, Limited::TotalRss) && notice.is_exceeded;
+    let memory = notice.memory_bytes.filter(|_| is_rss);
+    let memory =
+        memory.and_then(|memory| shared_only(memory, notice.limit_bytes, &limit)).unwrap_or_default();
     if notice.is_over {
-        let culprit =
-            notice.culprit.as_ref().map(|held| format!("; it was pid {}, {}", held.pid, held.command));
+        let culprit = notice
+            .culprit
+            .as_ref()
+            .map(|culprit| format!("; it was pid {}, {}", culprit.pid, culprit.command));
         let culprit = culprit.unwrap_or_default();
         format!(
-            "{what} was {bytes}, over the limit of {limit}, which was noticed at the job's end only{culprit}"
+            "{what} was {bytes}, over the limit of {limit}, which was noticed at the job's end only{culprit}{memory}"
         )
     } else if notice.is_exceeded {
-        format!("{what} is {bytes}, over the limit of {limit}{culprit}{}", ending(notice))
+        format!("{what} is {bytes}, over the limit of {limit}{culprit}{}{memory}", ending(notice))
     } else {
         format!("{what} is {bytes}, near the limit of {limit}{culprit}")
     }
+}
+
+/// Returns the remark that a job over a limit on the sum of RSS holds less, if its processes share memory.
+fn shared_only(memory: u64, limit_bytes: u64, limit: &str) -> Option<String> {
+    (memory <= limit_bytes).then(|| {
+        format!(
+            "; with shared pages counted once it is {}, within the limit: --max-memory {} limits that",
+            text::size(memory),
+            limit.replace(' ', "")
+        )
+    })
 }
 
 /// Returns the warning for a limit that cannot be judged, or only in part. It is written once.
 pub(crate) fn unjudged(unjudged: &UnjudgedLimit) -> String {
     let (what, limit) = (name(unjudged.of, here()), text::size(unjudged.limit_bytes));
     let advice = match unjudged.of {
-        Limited::TotalPss => "; set --max-total-rss or --max-cgroup beside it",
+        Limited::TotalPss | Limited::Memory => "; set --max-total-rss or --max-cgroup beside it",
+        _ if cfg!(target_os = "linux") => "; set --max-cgroup beside it, which needs no sample",
         _ => "",
     };
     format!("{what} may exceed the limit of {limit} unseen: {}{advice}", unjudged.reason)
@@ -72,6 +92,10 @@ pub(crate) fn sentence<P>(limit: &Limit, record: &Record<P>) -> String {
         let percent = over as f64 * 100.0 / limit.limit_bytes.max(1) as f64;
         parts.push(format!("overshoot {} ({percent:.0} %)", text::size(over)));
     }
+    let memory = record.peak.memory.as_ref().filter(|_| limit.of == Limited::TotalRss);
+    if let Some(remark) = memory.and_then(|memory| shared_only(memory.bytes, limit.limit_bytes, &most)) {
+        parts.push(remark.trim_start_matches("; ").to_owned());
+    }
     parts.push(
         match (limit.action, exceeded.ended_by) {
             (_, Some(LimitEnd::Term)) => "the job was ended (TERM)",
@@ -96,6 +120,7 @@ fn here() -> Metric {
 
 fn name(of: Limited, metric: Metric) -> String {
     match of {
+        Limited::Memory => "peak memory".to_owned(),
         Limited::TotalRss => format!("total {}", text::metric(metric)),
         Limited::ProcessRss => format!("{} of a process", text::metric(metric)),
         Limited::TotalPss => "total PSS".to_owned(),

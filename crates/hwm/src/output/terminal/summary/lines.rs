@@ -3,14 +3,15 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
-use highwater::record::{Certainty, Exit, PeakInterval};
+use highwater::record::{Certainty, Exit, MemorySource, PeakInterval, PeakMemory, Record};
 
+use super::NextStep;
 use crate::{filter::RowFilter, text};
 
 pub(crate) const BOLD: Style = Style::new().bold();
 /// Width of the labels in front of the figures.
 pub(super) const LABEL_WIDTH: usize = 18;
-/// The interval around the peak is shown when it is wider than this part of it; two metrics differ by more.
+/// The interval around the peak is shown when it is wider than this part of it. Two metrics differ by more.
 pub(super) const NOTABLE_DIFFERENCE: f64 = 0.02;
 
 /// The layout of a summary.
@@ -26,6 +27,16 @@ pub(crate) struct SummaryLayout<'a> {
     pub(crate) with_cpu: bool,
     /// The file with all rows, if one is written.
     pub(crate) csv: Option<String>,
+    pub(crate) detail: SummaryDetail,
+}
+
+/// How much a summary says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SummaryDetail {
+    /// The answer, and the step after it.
+    Answer(NextStep),
+    /// All figures with their evidence.
+    All,
 }
 
 /// Writes a label and its value, which goes on below itself if it is long. The value may be of any text.
@@ -82,6 +93,35 @@ pub(crate) fn total_peak(peak: &PeakInterval) -> String {
     }
     let size = with_certainty(peak.bytes, peak.certainty);
     if notes.is_empty() { size } else { format!("{size} ({})", notes.join("; ")) }
+}
+
+/// Returns the memory with each page counted once, and what would change a decision by it. `rss` is the sum beside it.
+pub(crate) fn peak_memory(memory: &PeakMemory, rss: Option<&PeakInterval>) -> String {
+    /// A range that is wider than this part of the figure matters.
+    const WIDE_RANGE: f64 = 0.05;
+    let is_far = |bytes: u64| bytes.abs_diff(memory.bytes) as f64 > memory.bytes as f64 * WIDE_RANGE;
+    let mut notes = Vec::new();
+    if rss.is_some_and(|rss| is_far(rss.bytes)) {
+        notes.push("shared pages counted once".to_owned());
+    }
+    if is_far(memory.lower_bytes) {
+        notes.push(format!("at least {}", text::size(memory.lower_bytes)));
+    }
+    // The charge of a cgroup includes page cache, so its upper end says little.
+    if memory.source != MemorySource::Cgroup && is_far(memory.upper_bytes) {
+        let probably = if memory.upper_rigorous { "" } else { "probably " };
+        notes.push(format!("{probably}at most {}", text::size(memory.upper_bytes)));
+    }
+    let size = with_certainty(memory.bytes, memory.certainty);
+    if notes.is_empty() { size } else { format!("{size} ({})", notes.join("; ")) }
+}
+
+/// Returns the peak of the sum over all processes, with a sign where only a bound of it is known.
+pub(crate) fn rss_sum<P>(record: &Record<P>) -> String {
+    match record.peak.rss {
+        Some(rss) if rss.certainty == Certainty::AtMost => with_certainty(rss.bytes, rss.certainty),
+        _ => text::size_or_unknown(record.total_peak_bytes()),
+    }
 }
 
 /// Returns the size, with `≥` or `≤` if the truth lies on one side.

@@ -47,7 +47,7 @@ pub(crate) fn sentence<P>(record: &Record<P>) -> String {
         parts.push(format!("{} events were lost", capture.lost_events));
     }
     if let (true, Some(unmarked @ 1..)) =
-        (capture.lineage.is_told_by_the_kernel(), capture.images_without_last_mark)
+        (capture.lineage.is_reported_by_kernel(), capture.images_without_last_mark)
     {
         let remedy = match capture.peaks {
             _ if capture.attached.is_some() => "",

@@ -7,10 +7,10 @@ use highwater::{
     record::Record,
 };
 
-use super::lines::{LABEL_WIDTH, bad_end, line, total_peak};
+use super::lines::{LABEL_WIDTH, bad_end, line, rss_sum, with_certainty};
 use crate::{
     output::phrases,
-    text::{command_of, duration, leaks, metric as metric_name, shorten, size, size_or_unknown},
+    text::{command_of, duration, leaks, metric, shorten, size},
 };
 
 /// Writes the figures of one run.
@@ -21,22 +21,36 @@ pub(crate) fn one<P>(
     width: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let unbounded = || size_or_unknown(record.total_peak_bytes());
-    let peak = record.peak.rss.as_ref().map_or_else(unbounded, total_peak);
+    let peak = match &record.peak.memory {
+        Some(memory) => with_certainty(memory.bytes, memory.certainty),
+        None => format!(
+            "{} (the highest sum of its processes' {})",
+            rss_sum(record),
+            metric(record.primary_metric)
+        ),
+    };
     let ended = record.exit.as_ref().and_then(bad_end).map(|ended| format!(", {ended}")).unwrap_or_default();
-    let metric = metric_name(record.primary_metric);
     let took = duration(record.duration_seconds);
-    line(out, width, &format!("Run {number} of {of}:"), &format!("{metric} {peak}, {took}{ended}"))?;
+    line(out, width, &format!("Run {number} of {of}:"), &format!("{peak} in {took}{ended}"))?;
     for leak in leaks::among(&record.findings) {
         line(out, width, "  Leak:", &leaks::sentence(leak))?;
     }
     Ok(())
 }
 
-/// Median and spread of the runs that ended well.
+/// Quantities of several runs that are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunQuantities {
+    /// The memory of the job, if it is known, and that of GPUs.
+    Answer,
+    All,
+}
+
+/// Writes median and spread of the runs that ended well.
 pub(crate) fn write<P>(
     well: &[Record<P>],
     failed: usize,
+    quantities: RunQuantities,
     width: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -56,7 +70,13 @@ pub(crate) fn write<P>(
     if well.is_empty() {
         return Ok(());
     }
-    for (what, side) in totals_of_runs(well) {
+    let totals = totals_of_runs(well);
+    let is_memory_known = totals.iter().any(|(what, side)| *what == Quantity::Memory && side.bytes.is_some());
+    for (what, side) in totals {
+        let is_detail = matches!(what, Quantity::Total { .. } | Quantity::Cgroup) && is_memory_known;
+        if is_detail && quantities == RunQuantities::Answer {
+            continue;
+        }
         let known: Vec<u64> = well
             .iter()
             .filter_map(|record| {
@@ -80,7 +100,8 @@ pub(crate) fn write<P>(
 
 fn label(what: &Quantity) -> String {
     match what {
-        Quantity::Total { metric } => format!("Max total {}:", metric_name(*metric)),
+        Quantity::Memory => "Peak memory:".to_owned(),
+        Quantity::Total { metric: of } => format!("Max total {}:", metric(*of)),
         Quantity::Cgroup => "cgroup peak:".to_owned(),
         Quantity::Vram { index, .. } => format!("GPU {index}:"),
         Quantity::Gtt { index, .. } => format!("GPU {index} mapped:"),

@@ -1,8 +1,13 @@
 //! One pass over the rows of a job, however many, that keeps the few to be shown.
 
-use std::{borrow::Borrow, cmp::Reverse, collections::BinaryHeap, io};
+use std::{
+    borrow::Borrow,
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    io,
+};
 
-use highwater::record::{Certainty, Process};
+use highwater::record::{Certainty, PeakMemory, Process};
 
 use super::lines::with_certainty;
 use crate::filter::RowFilter;
@@ -40,6 +45,11 @@ impl TallyRow {
         Self { bytes, order: Reverse(order), pid: process.pid, command: process.command.clone(), is }
     }
 
+    /// Returns whether its peak is known to be higher.
+    pub(crate) fn exceeds(&self, bytes: u64) -> bool {
+        self.bytes.is_some_and(|peak| peak > bytes)
+    }
+
     /// Returns the number of the process's row.
     pub(crate) fn index(&self) -> usize {
         usize::try_from(self.order.0).unwrap_or(usize::MAX)
@@ -62,24 +72,37 @@ pub(crate) struct Tally {
     pub(crate) largest: Option<TallyRow>,
     /// Number of rows that are listed.
     pub(crate) matching: u64,
+    /// Number of them that have no figure: they exited before they were read.
+    pub(crate) unread: u64,
     /// Pid and command of the first few that outlived the measurement.
     pub(crate) still_running: Vec<(u32, String)>,
-    /// The largest of the listed, the smallest of them on top.
+    /// The largest of the listed that have a figure, the smallest of them on top.
     top: BinaryHeap<Reverse<TallyRow>>,
+    /// Names of the processes that held the memory at the peak, by the number of their row.
+    holders: HashMap<u64, String>,
 }
 
 impl Tally {
-    /// Reads all rows once, keeping the `top` largest of the listed ones.
+    /// Reads all rows once, keeping the `top` largest of the listed ones, and the names of those that held `memory`.
     pub(crate) fn of<P: Borrow<Process>>(
         rows: impl IntoIterator<Item = io::Result<P>>,
         top: usize,
         filter: &RowFilter,
+        memory: Option<&PeakMemory>,
     ) -> io::Result<Self> {
-        let mut tally = Self::default();
+        let holders = memory.and_then(|memory| memory.holders.as_ref());
+        let holders = holders.iter().flat_map(|holders| &holders.largest);
+        let mut tally = Self {
+            holders: holders.map(|holder| (holder.process, String::new())).collect(),
+            ..Self::default()
+        };
         for (process, order) in rows.into_iter().zip(0..) {
             let process = process?;
             let process = process.borrow();
             let row = TallyRow::new(process, order);
+            if let Some(name) = tally.holders.get_mut(&order) {
+                name.clone_from(&process.command);
+            }
             if row.bytes.is_some() && tally.largest.as_ref().is_none_or(|largest| row > *largest) {
                 tally.largest = Some(row.clone());
             }
@@ -88,6 +111,10 @@ impl Tally {
             }
             if filter.lists(&process.command) {
                 tally.matching += 1;
+                if row.bytes.is_none() {
+                    tally.unread += 1;
+                    continue;
+                }
                 tally.top.push(Reverse(row));
                 if tally.top.len() > top {
                     tally.top.pop();
@@ -95,6 +122,11 @@ impl Tally {
             }
         }
         Ok(tally)
+    }
+
+    /// Returns the name of a process that held the memory at the peak.
+    pub(crate) fn holder_name(&self, row: u64) -> Option<&str> {
+        self.holders.get(&row).map(String::as_str).filter(|name| !name.is_empty())
     }
 
     /// Returns the kept rows, largest first.

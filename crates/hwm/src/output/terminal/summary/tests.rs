@@ -10,11 +10,16 @@ pub(crate) fn fixture() -> Record {
     Record::from_json(include_bytes!("../../../../tests/fixtures/record.json")).unwrap()
 }
 
+/// Returns the summary with all details.
 fn summary(record: &Record, top: usize, filter: &RowFilter) -> String {
-    let tally = Tally::of(record.processes.iter().map(Ok), top, filter).unwrap();
+    printed(record, top, filter, SummaryDetail::All)
+}
+
+fn printed(record: &Record, top: usize, filter: &RowFilter, detail: SummaryDetail) -> String {
+    let tally = Tally::of(record.processes.iter().map(Ok), top, filter, record.peak.memory.as_ref()).unwrap();
     let mut out = Vec::new();
-    write(record, &tally, &SummaryLayout { width: 60, top, filter, with_cpu: false, csv: None }, &mut out)
-        .unwrap();
+    let layout = SummaryLayout { width: 60, top, filter, with_cpu: false, csv: None, detail };
+    write(record, &tally, &layout, &mut out).unwrap();
     anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string()
 }
 
@@ -38,7 +43,8 @@ Max per process:  ≥ 912 MiB (pid 8473, rustc)
 Per-process peaks
   pid 8473  ≥ 912 MiB  rustc
   pid 8474  ≥ 534 MiB  rustc
-  ... and 3 more (see --csv)
+  ... and 2 more (see --csv)
+  1 process could not be read in time
 
 Process groups by command (the group's peak at one instant)
   rustc (2 processes)  1.41 GiB
@@ -58,6 +64,78 @@ Measured:         descendants looked up at each sample;
     );
 }
 
+/// Returns a job of a pool of workers, with what held its memory at the peak.
+fn pool(certainty: &str, [lower, best, upper]: [u64; 3]) -> Record {
+    const MIB: u64 = 1 << 20;
+    let mut value = serde_json::to_value(fixture()).unwrap();
+    value["peak"]["memory"] = serde_json::json!({
+        "bytes": best * MIB, "lower_bytes": lower * MIB, "upper_bytes": upper * MIB, "lower_rigorous": true,
+        "upper_rigorous": true, "certainty": certainty, "source": "pss", "at_seconds": 54.2,
+        "between_seconds": null,
+        "parts": {"anon_bytes": null, "shmem_bytes": null, "file_bytes": null, "hugetlb_bytes": null},
+        "holders": {
+            "largest": [
+                {"process": 1, "bytes": 912 * MIB}, {"process": 2, "bytes": 534 * MIB},
+                {"process": 0, "bytes": 53 * MIB}, {"process": 3, "bytes": MIB}
+            ],
+            "others": 2, "others_bytes": 3 * MIB, "shared_counted_in_each": true
+        }
+    });
+    Record::from_json(value.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn the_answer_comes_first() {
+    let text = printed(
+        &pool("bounded", [550, 560, 575]),
+        10,
+        &RowFilter::default(),
+        SummaryDetail::Answer(NextStep::NoRecord),
+    );
+    assert_data_eq!(
+        text,
+        str![[r#"
+cargo build --release...  finished in 00:03:21, ≥ 5 processes
+Peak memory:      560 MiB  (at 54.20 s)
+                  6.40 GiB if each process is counted in
+                  full (RSS): they share memory
+At the peak:      2 × rustc  534 MiB to 912 MiB each
+                  cargo      53.0 MiB
+                  3 others   4.00 MiB
+                  (memory that they share is counted in each
+                  of them)
+Still running:    sccache (pid 8501); --wait waits for them
+More:             -v shows all figures; --save keeps the run
+                  for hwm explain and hwm view
+
+"#]]
+    );
+}
+
+#[test]
+fn a_range_is_shown_where_it_would_change_a_decision() {
+    let figure = |certainty, ends| {
+        let text = printed(
+            &pool(certainty, ends),
+            10,
+            &RowFilter::default(),
+            SummaryDetail::Answer(NextStep::NoRecord),
+        );
+        let line = text.lines().find_map(|line| line.strip_prefix("Peak memory:")).unwrap();
+        line.trim().to_owned()
+    };
+    assert_eq!(figure("exact", [560, 560, 560]), "560 MiB  (at 54.20 s)");
+    assert_eq!(figure("bounded", [500, 560, 570]), "560 MiB  (an estimate; at least 500 MiB; at 54.20 s)");
+    assert_eq!(figure("bounded", [555, 560, 900]), "560 MiB  (up to 900 MiB cannot be excluded; at 54.20 s)");
+    assert_eq!(
+        figure("bounded", [500, 560, 900]),
+        "560 MiB  (an estimate; between 500 MiB and 900 MiB; at 54.20 s)"
+    );
+    assert_eq!(figure("bounded", [555, 560, 6554]), "560 MiB  (at 54.20 s)", "the sum of RSS stands below");
+    assert_eq!(figure("at_least", [560, 560, 900]), "≥ 560 MiB  (at 54.20 s)");
+    assert_eq!(figure("at_most", [1, 560, 560]), "≤ 560 MiB  (at 54.20 s)");
+}
+
 #[test]
 fn unknown_is_never_zero() {
     let mut record = fixture();
@@ -70,7 +148,48 @@ fn unknown_is_never_zero() {
         let line = text.lines().find(|line| line.starts_with(label)).unwrap();
         assert_eq!(line[label.len()..].trim(), "unknown");
     }
-    assert!(text.contains("pid 8490  unknown  odd\\x1b[31m,name"), "{text}");
+    assert!(text.contains("\nPer-process peaks\n  1 process could not be read in time\n"), "{text}");
+}
+
+#[test]
+fn a_bound_alone_is_shown_as_one() {
+    let mut record = fixture();
+    let rss = record.peak.rss.as_mut().unwrap();
+    (rss.bytes, rss.lower_bytes, rss.certainty) = (300 << 20, 0, Certainty::AtMost);
+    let answer = printed(&record, 2, &RowFilter::default(), SummaryDetail::Answer(NextStep::NoRecord));
+    let expected = "Peak memory:      ≤ 300 MiB  (the highest sum of its processes' RSS)\n";
+    assert!(answer.contains(expected), "{answer}");
+}
+
+#[test]
+fn peak_memory_is_the_first_figure() {
+    const MIB: u64 = 1 << 20;
+    let line = |source: &str, certainty: &str, [lower, best, upper]: [u64; 3]| {
+        let mut value = serde_json::to_value(fixture()).unwrap();
+        value["peak"]["memory"] = serde_json::json!({
+            "bytes": best * MIB, "lower_bytes": lower * MIB, "upper_bytes": upper * MIB,
+            "lower_rigorous": true, "upper_rigorous": true, "certainty": certainty, "source": source,
+            "at_seconds": null, "between_seconds": null,
+            "parts": {"anon_bytes": null, "shmem_bytes": null, "file_bytes": null, "hugetlb_bytes": null}
+        });
+        let record = Record::from_json(value.to_string().as_bytes()).unwrap();
+        let text = summary(&record, 2, &RowFilter::default());
+        let figures = text.split_once("average)\n").unwrap().1;
+        figures.split("Max total RSS:").next().unwrap().split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        line("cgroup", "bounded", [550, 560, 900]),
+        "Peak memory: 560 MiB (shared pages counted once)"
+    );
+    assert_eq!(
+        line("pss", "bounded", [400, 560, 6500]),
+        "Peak memory: 560 MiB (shared pages counted once; at least 400 MiB; at most 6.35 GiB)"
+    );
+    assert_eq!(line("pss", "exact", [6554, 6554, 6554]), "Peak memory: 6.40 GiB");
+    assert_eq!(
+        line("cgroup", "at_least", [150, 150, 300]),
+        "Peak memory: ≥ 150 MiB (shared pages counted once)"
+    );
 }
 
 #[test]
@@ -85,10 +204,19 @@ fn a_limit_that_was_not_judged_is_not_kept() {
         record.limits.iter().map(verdict).collect()
     };
     assert_eq!(verdicts(&value), ["kept, as far as was seen"; 3]);
-    let (mut partly, mut unread) = (value.clone(), value);
+    let (mut partly, mut unread, mut unsampled) = (value.clone(), value.clone(), value);
     let downgrade = serde_json::json!({"wanted": "the limit on total PSS", "reason": "one was not read"});
     partly["capture"]["downgrades"].as_array_mut().unwrap().push(downgrade);
     assert_eq!(verdicts(&partly)[1], "judged only in part; one was not read");
+    let gap = serde_json::json!({"wanted": "samples to judge the limits without a gap", "reason": "no sample for 4.3 s"});
+    unsampled["capture"]["downgrades"].as_array_mut().unwrap().push(gap);
+    let in_part = "judged only in part; no sample for 4.3 s";
+    assert_eq!(verdicts(&unsampled), [in_part, in_part, "kept, as far as was seen"]);
+    // The kernel's high-water marks need no sample.
+    let upper = unsampled["peak"]["rss"]["upper_bytes"].clone();
+    unsampled["peak"]["rss"]["upper_rigorous"] = true.into();
+    unsampled["limits"][0]["limit_bytes"] = upper;
+    assert_eq!(verdicts(&unsampled), ["kept, as far as was seen", in_part, "kept, as far as was seen"]);
     for peak in ["rss", "pss"] {
         unread["peak"][peak] = serde_json::Value::Null;
     }
@@ -110,7 +238,8 @@ fn filters_change_lists_and_never_totals() {
 #[test]
 fn none_listed_still_counts_them() {
     let text = summary(&fixture(), 0, &RowFilter::default());
-    assert!(text.contains("... and 5 more (see --csv)"), "{text}");
+    let counted = "  ... and 4 more (see --csv)\n  1 process could not be read in time\n";
+    assert!(text.contains(counted), "{text}");
 }
 
 #[test]

@@ -30,7 +30,8 @@ pub(super) fn courses(record: &Record, by: GroupKey, shown: &[&Group]) -> HashMa
     let seconds = record.timeline.as_ref().map_or(&[][..], |timeline| &timeline.seconds);
     let shown: HashSet<&str> = shown.iter().map(|group| group.key.as_str()).collect();
     let mut groups: HashMap<String, Vec<GroupColumn>> = HashMap::new();
-    for series in time_series(record).filter(|series| series.of == SeriesKind::Held(record.primary_metric)) {
+    for series in time_series(record).filter(|series| series.of == SeriesKind::Memory(record.primary_metric))
+    {
         let key = series.row(record).and_then(key);
         if let Some(key) = key.filter(|key| shown.contains(key.as_str())) {
             add(groups.entry(key).or_insert_with(|| vec![GroupColumn::default(); seconds.len()]), series);

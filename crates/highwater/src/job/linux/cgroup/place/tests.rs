@@ -168,3 +168,33 @@ fn every_setting_has_a_neutral_text() {
         assert!(!setting.is_neutral(dir.path()), "{}", setting.file);
     }
 }
+
+#[test]
+fn a_scope_is_requested_for_a_job_in_no_other_job_only() {
+    let home = |own: &str| {
+        let made = MadeCgroups::v2(own).group(own.trim_start_matches('/'), "memory", "", &this_pid());
+        home_outside_jobs(&made.roots).map(|home| home.strip_prefix(&made.roots.cgroup).unwrap().to_owned())
+    };
+    let session = "/user.slice/user-1000.slice/session-1.scope";
+    assert_eq!(home(session), Ok(PathBuf::from(&session[1..])));
+    for inside in
+        ["/a.slice/highwater-7", "/a.slice/highwater-7-0123456789abcdef.scope/highwater-7/of-the-job"]
+    {
+        assert!(home(inside).unwrap_err().contains("another job"), "{inside}");
+    }
+}
+
+#[test]
+fn no_scope_is_requested_where_it_would_have_no_memory_controller() {
+    let made = MadeCgroups::new(V1_MOUNT, "9:memory:/user.slice\n");
+    assert!(home_outside_jobs(&made.roots).unwrap_err().contains("cgroup v1"));
+    let made = MadeCgroups::new("", "0::/\n");
+    assert!(home_outside_jobs(&made.roots).is_err());
+}
+
+#[test]
+fn no_scope_is_requested_unless_it_is_wanted() {
+    let made = MadeCgroups::v2("/a").group("a", "", "", &this_pid());
+    let refusal = CgroupPlace::find_or_request(&made.roots, None).unwrap_err();
+    assert_eq!(refusal, made.refusal());
+}

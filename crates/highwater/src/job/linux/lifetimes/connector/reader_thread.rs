@@ -24,9 +24,10 @@ pub(super) fn read_until_stopped(stream: &Mutex<Stream>, events: &OwnedFd, stop:
         if !both[0].revents().is_empty() || matches!(waited, Err(error) if error != rustix::io::Errno::INTR) {
             return;
         }
-        // One wakeup for many events keeps this cheap.
+        // One wakeup for many events keeps this cheap, but the name of a short process must be read at once.
+        let reads_names = locked(stream).names.is_within_budget();
         let timeout = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
-        if matches!(poll(&mut [PollFd::new(stop, PollFlags::IN)], Some(&timeout)), Ok(1)) {
+        if !reads_names && matches!(poll(&mut [PollFd::new(stop, PollFlags::IN)], Some(&timeout)), Ok(1)) {
             return;
         }
         let mut stream = locked(stream);
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn sleeps_longer_while_little_comes_and_no_longer_than_the_buffer_allows() {
+    fn the_sleep_follows_the_rate_of_events() {
         let small = 416 << 10;
         let pauses = |capacity| {
             let mut pause = MIN_SLEEP;

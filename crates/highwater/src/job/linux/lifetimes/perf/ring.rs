@@ -76,8 +76,8 @@ impl Ring {
         let start = from as usize & (self.data_size - 1);
         let first = length.min(self.data_size - start);
         for (start, length) in [(start, first), (0, length - first)] {
-            // SAFETY: `start + length` is at most `data_size`, so this lies in the mapping; between tail and head
-            // the kernel does not write.
+            // SAFETY: `start + length` is at most `data_size`, so this lies in the mapping. Between tail and head the
+            // kernel does not write.
             into.extend_from_slice(unsafe {
                 std::slice::from_raw_parts(self.base.add(self.page_size + start).as_ptr(), length)
             });

@@ -48,7 +48,7 @@ fn reads_the_last_thread_and_passes_over_the_sum() {
 #[test]
 fn reads_version_15_with_its_fields_in_the_middle() {
     let original = bytes(TRUE);
-    // A maximum and a minimum follow each pair of count and total; the last pair comes first, so that the others stay
+    // A maximum and a minimum follow each pair of count and total. The last pair comes first, so that the others stay
     // in place.
     let message = with_struct(&original, |stats| {
         for at in [368, 344, 328, 64, 48, 32] {

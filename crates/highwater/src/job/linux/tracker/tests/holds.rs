@@ -55,7 +55,7 @@ fn a_process_with_another_start_time_replaces_the_held_one() {
 }
 
 #[test]
-fn a_found_process_that_has_exec_ed_waits_one_round_for_its_hold() {
+fn a_found_exec_waits_a_round_for_its_hold() {
     let mut scene = Scene::of_holds();
     scene.kernel.show(CHILD, ROOT);
     scene.tracker.begin_round();
@@ -65,7 +65,7 @@ fn a_found_process_that_has_exec_ed_waits_one_round_for_its_hold() {
 }
 
 #[test]
-fn a_process_found_dead_is_missed_unless_its_hold_comes_in_the_next_round() {
+fn a_process_found_dead_waits_a_round_for_its_hold() {
     let mut scene = Scene::of_holds();
     scene.tracker.found_dead(CHILD, 7, &mut scene.batch);
     scene.tracker.begin_round();
@@ -79,7 +79,7 @@ fn a_process_found_dead_is_missed_unless_its_hold_comes_in_the_next_round() {
 }
 
 #[test]
-fn an_exec_that_proc_shows_is_deferred_until_holds_of_before_have_come() {
+fn an_exec_in_proc_waits_for_earlier_holds() {
     let mut scene = Scene::of_holds();
     scene.kernel.show(ROOT, OWN).image = Some(2);
     let index = scene.index(ROOT);

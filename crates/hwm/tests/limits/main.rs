@@ -1,10 +1,14 @@
 //! Jobs that exceed a limit: ended as a whole, with a code and a message that give the reason.
 #![cfg(target_os = "linux")]
 
+mod procfs;
+#[path = "../programs/mod.rs"]
 mod programs;
+#[path = "../programs/tiny.rs"]
+mod tiny;
 
 use std::{
-    fs,
+    fs, io,
     path::Path,
     process::{Command, Output},
     thread,
@@ -69,7 +73,7 @@ fn each_limit_ends_the_job_and_has_its_code() {
 }
 
 #[test]
-fn a_thread_that_execs_after_its_leader_has_left_is_held_to_the_limit() {
+fn the_limit_counts_a_thread_that_execs() {
     for lineage in ["--lineage=auto", "--lineage=sampling"] {
         let run = run(&["--max-total-rss=100M", lineage], &["{workload}", "leaderless-exec", "300"]);
         assert_eq!(run.record["exit"]["cause"], "limit", "{lineage}: {}", run.printed());
@@ -77,7 +81,7 @@ fn a_thread_that_execs_after_its_leader_has_left_is_held_to_the_limit() {
 }
 
 #[test]
-fn a_child_that_outlives_the_owner_of_its_memory_map_is_held_to_the_limit() {
+fn the_limit_counts_a_map_that_outlives_its_owner() {
     for lineage in ["--lineage=auto", "--lineage=sampling"] {
         let options = ["--wait", "--max-total-rss=100M", lineage];
         let run_guest = |program: &[&str]| {
@@ -87,6 +91,82 @@ fn a_child_that_outlives_the_owner_of_its_memory_map_is_held_to_the_limit() {
         run_guest(&[]);
         run_guest(&["true"]);
     }
+}
+
+/// Each `status` of these takes the kernel some 20 ms to write: those of all would take longer than the job lives.
+#[test]
+fn processes_with_all_groups_delay_no_limit() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    for lineage in ["--lineage=auto", "--lineage=sampling"] {
+        let job = ["{workload}", "groups", "65536", "1000", "200", "4000"];
+        let run = run(&["--max-per-proc-rss=100M", lineage], &job);
+        assert_eq!(run.record["exit"]["cause"], "limit", "{lineage}: {}", run.printed());
+    }
+}
+
+/// Eight workers share 400 MiB: the sum of RSS is 3.5 GiB.
+const SHARED_WORKERS: [&str; 5] = ["{workload}", "shared-workers", "cow", "8", "400"];
+
+#[test]
+fn shared_pages_count_once_for_the_limit_on_memory() {
+    for group in [&[][..], &["--no-cgroup"]] {
+        let kept = run(&[group, &["--max-memory=600M"]].concat(), &SHARED_WORKERS);
+        assert_eq!(kept.code(), Some(0), "{group:?}: {}", kept.printed());
+        assert_eq!(kept.limit("memory")["exceeded"], Value::Null, "{group:?}");
+        let ended = run(&[group, &["--max-memory=300M"]].concat(), &SHARED_WORKERS);
+        assert_eq!(ended.code(), Some(10), "{group:?}: {}", ended.printed());
+        assert_eq!(ended.record["exit"]["cause"], "limit", "{group:?}: {}", ended.printed());
+        assert!(ended.printed().contains("peak memory is"), "{}", ended.printed());
+    }
+}
+
+#[test]
+fn page_cache_is_no_memory_of_the_job_for_its_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("written");
+    let script = format!("for i in 1 2 3; do head -c 200M /dev/zero > {0}; rm {0}; done", file.display());
+    let run = run(&["--max-memory=50M"], &["sh", "-c", &script]);
+    assert_eq!((run.code(), run.printed().as_str()), (Some(0), ""), "{}", run.record["peak"]);
+}
+
+#[test]
+fn a_job_that_leaves_its_cgroup_is_held_to_the_limit_on_memory() {
+    let run_script = |script: &str| run(&["--max-memory=100M"], &["sh", "-c", script, "sh", "{workload}"]);
+    // The root of the hierarchy; where the job may not write there, it stays in its group.
+    let leave = "for tasks in /sys/fs/cgroup/memory/tasks /sys/fs/cgroup/cgroup.procs; do echo $$ > $tasks; done 2>/dev/null";
+    let run = run_script(&format!("{leave}; exec $1 hold 200 20000"));
+    assert_eq!(run.record["exit"]["cause"], "limit", "{}", run.printed());
+}
+
+#[test]
+fn a_process_among_many_that_leaves_the_cgroup_is_held_to_the_limit_on_memory() {
+    let leave =
+        "for tasks in /sys/fs/cgroup/memory/tasks /sys/fs/cgroup/cgroup.procs; do echo 0 > $tasks; done";
+    let many = "for i in $(seq 40); do sleep 30 & done";
+    let script = format!("{many}; sh -c '{leave}; exec $0 hold 200 20000' $1 2>/dev/null");
+    let run = run(&["--max-memory=100M"], &["sh", "-c", &script, "sh", "{workload}"]);
+    assert_eq!(run.record["exit"]["cause"], "limit", "{}", run.printed());
+}
+
+#[test]
+fn a_group_of_the_same_name_elsewhere_is_not_the_jobs() {
+    let away = format!("/sys/fs/cgroup/memory/away-{}", std::process::id());
+    // Without a group of the job, or if it may make no others, the program just runs.
+    let script = r#"
+        own=$(sed -n 's/^[0-9]*:memory:.*\/\(highwater-[0-9-]*\)$/\1/p' /proc/self/cgroup)
+        test -n "$own" && mkdir -p "$2/$own" && echo 0 > "$2/$own/cgroup.procs"
+        exec "$1" hold 200 20000"#;
+    let run = run(&["--max-memory=100M"], &["sh", "-c", script, "sh", "{workload}", &away]);
+    for group in fs::read_dir(&away).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
+        // The job was killed, and may hold the group until it has exited.
+        while fs::remove_dir(group.path()).is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy) {
+            thread::yield_now();
+        }
+    }
+    let _ = fs::remove_dir(&away);
+    assert_eq!(run.record["exit"]["cause"], "limit", "{}", run.printed());
 }
 
 #[test]
@@ -133,7 +213,7 @@ fn deaf_and_growing_is_killed_at_once() {
 }
 
 #[test]
-fn a_process_that_still_frees_its_memory_is_waited_for_and_no_survivor() {
+fn a_process_that_frees_memory_is_no_survivor() {
     for _ in 0..3 {
         let script = "trap '' TERM; {workload} leak 300 30; sleep 9";
         let run = run(&["--max-per-proc-rss=50M", "--grace=60s"], &["sh", "-c", script]);
@@ -147,7 +227,7 @@ fn a_process_that_still_frees_its_memory_is_waited_for_and_no_survivor() {
 const UNSEEN_INTERVAL: &str = "--interval=60000";
 
 #[test]
-fn what_the_kernel_kept_shows_that_a_limit_was_exceeded_unseen() {
+fn kernel_marks_show_an_unseen_excess() {
     for (option, of, code) in
         [("--max-total-rss=50M", "total_rss", 10), ("--max-per-proc-rss=50M", "process_rss", 11)]
     {
@@ -163,7 +243,7 @@ fn what_the_kernel_kept_shows_that_a_limit_was_exceeded_unseen() {
 }
 
 #[test]
-fn a_limit_exceeded_unseen_changes_no_failures_code_and_none_where_only_a_warning_was_asked_for() {
+fn an_unseen_excess_keeps_the_exit_code() {
     let failed = run(
         &["--max-total-rss=50M", UNSEEN_INTERVAL],
         &["sh", "-c", "sleep 0.3; {workload} hold 100 50; exit 3"],
@@ -232,53 +312,6 @@ fn shared_memory_is_no_reason_to_end_a_job_by_its_pss() {
     assert_eq!(run(&["--max-total-rss=250M"], &job).code(), Some(10));
 }
 
-/// Returns the output of `hwm run OPTIONS -- COMMAND` where `hide` was done to `/proc`, or `None` where a user may not.
-fn run_without_procfs(hide: &str, options: &[&str], command: &str) -> Option<Output> {
-    let in_shell = |script: &str| {
-        let mut unshare = Command::new("unshare");
-        unshare.args(["--mount", "sh", "-c", script]);
-        unshare.output()
-    };
-    let hidden = in_shell(&format!("{hide} && ! test -e /proc/self"));
-    if !hidden.as_ref().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no mount namespace without procfs ({hide}): {hidden:?}");
-        return None;
-    }
-    let options = options.join(" ");
-    Some(in_shell(&format!("{hide} && exec {} run {options} -- {command}", programs::HWM)).expect("starts"))
-}
-
-#[test]
-fn no_job_starts_under_a_limit_on_samples_where_no_process_can_be_read() {
-    for hide in ["umount -l /proc", "mount -t tmpfs none /proc"] {
-        for option in ["--max-total-rss=200M", "--max-per-proc-rss=200M", "--max-total-pss=200M"] {
-            let Some(output) = run_without_procfs(hide, &["-q", option], "echo started") else { continue };
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert_eq!((output.status.code(), &*output.stdout), (Some(125), &b""[..]), "{option}: {said}");
-            assert!(
-                said.contains("the limit cannot be enforced: no process can be read"),
-                "{option}: {said}"
-            );
-        }
-        // Without a limit the job runs.
-        let Some(output) = run_without_procfs(hide, &["-q"], "echo started") else { continue };
-        assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b"started\n"[..]));
-    }
-}
-
-#[test]
-fn a_limit_on_pss_that_cannot_be_read_is_not_said_to_be_kept() {
-    // The main thread of a process has ended, so the kernel shows no memory map of it.
-    let job = ["sh", "-c", "{workload} leaderless 4 40 & {workload} hold 60 600; wait"];
-    let quiet = run(&["--max-total-pss=100M"], &job);
-    assert_eq!(quiet.code(), Some(0), "what is not read is no evidence: {}", quiet.printed());
-    let warning = "total PSS may exceed the limit of 100 MiB unseen: the PSS of";
-    assert_eq!(quiet.printed().matches(warning).count(), 1, "{}", quiet.printed());
-    assert!(quiet.printed().contains("--max-total-rss"), "{}", quiet.printed());
-    let downgrades = quiet.record["capture"]["downgrades"].as_array().expect("a list");
-    assert!(downgrades.iter().any(|downgrade| downgrade["wanted"] == "the limit on total PSS"));
-}
-
 #[test]
 fn the_kernel_keeps_the_limit_of_a_cgroup() {
     let run = run(&["--max-cgroup=100M"], &["{workload}", "leak", "300", "30"]);
@@ -301,6 +334,40 @@ fn a_fixed_interval_is_reported_as_the_only_check() {
     assert!(run.printed().contains("every 500 ms only"), "{}", run.printed());
 }
 
+/// Returns whether this process may raise its priority. A thread tries, as the nice value is its own.
+fn may_raise_priority() -> bool {
+    let tried = thread::spawn(|| rustix::process::setpriority_process(None, -20).is_ok());
+    tried.join().expect("it ends")
+}
+
+#[test]
+fn hwm_raises_its_own_priority_and_not_that_of_the_job() {
+    if !may_raise_priority() {
+        return eprintln!("skipped: this user may not raise a priority");
+    }
+    // Field 19 of stat is the nice value. The shell waits until hwm has raised its own, and starts more processes then.
+    let script = "nice() { cut -d' ' -f19 /proc/$1/stat; }
+        before=$(nice self)
+        for i in $(seq 3000); do [ $(nice $PPID) != -20 ] || break; sleep 0.01; done
+        [ $(nice $PPID) = -20 ] && echo $before $(nice $$) $(nice self) $(setsid cut -d' ' -f19,40,41 /proc/self/stat)";
+    let own = rustix::process::getpriority_process(None).expect("known");
+    let options = [
+        "run",
+        "-q",
+        "--max-total-rss=1G",
+        "--repeat=2",
+        "--post-run-cmd",
+        "echo nice after: $(cut -d' ' -f19 /proc/self/stat) >&2",
+    ];
+    let mut hwm = Command::new(programs::HWM);
+    let output = hwm.args(options).args(["--", "sh", "-c", script]).output().expect("hwm starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let unchanged = format!("{own} {own} {own} {own} 0 0\n").repeat(2);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), unchanged, "{said}");
+    let restored = format!("nice after: {own}\n");
+    assert_eq!(said.matches(&restored).count(), 2, "it is restored when the job is over: {said}");
+}
+
 #[test]
 fn what_is_no_limit() {
     for (options, what) in [
@@ -319,7 +386,7 @@ fn what_is_no_limit() {
 }
 
 #[test]
-fn a_standard_error_that_is_full_does_not_keep_a_job_from_its_limit() {
+fn a_full_stderr_does_not_delay_a_limit() {
     use std::{io::ErrorKind::WouldBlock, io::Write, process::Stdio};
 
     let (read, write) = std::io::pipe().expect("a pipe");
