@@ -91,10 +91,11 @@ fn a_process_that_is_being_reaped_is_gone_and_no_thread() {
     fs::create_dir(&process).unwrap();
     let stat = "7 (true) X 0 -1 -1 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 1 0 900 0 0 0\n";
     fs::write(process.join("stat"), stat).unwrap();
-    fs::write(process.join("status"), "Name:\ttrue\nState:\tX (dead)\nTgid:\t0\nPid:\t0\nThreads:\t0\n").unwrap();
+    fs::write(process.join("status"), "Name:\ttrue\nState:\tX (dead)\nTgid:\t0\nPid:\t0\nThreads:\t0\n")
+        .unwrap();
     let errors = [
         ProcessMemory::read(&roots, 7).unwrap_err(),
-        ProcessId::read(&roots, 7).unwrap_err(),
+        super::id(&roots, Some(7)).unwrap_err(),
         ProcessFacts::read(&roots, 7).unwrap_err(),
     ];
     for error in errors {
