@@ -57,8 +57,13 @@ pub(crate) enum Extent {
 
 /// Reads a whole text; one that continues beyond `most` bytes is an error.
 pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    whole(open(path)?, most)
+}
+
+/// Reads a whole text from `source`; one that continues beyond `most` bytes is an error.
+pub(crate) fn whole(source: impl Read, most: usize) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    match read_start(path, most, &mut text)? {
+    match start_of(source, most, &mut text)? {
         Extent::Whole => Ok(text),
         Extent::Cut => Err(too_long(most)),
     }

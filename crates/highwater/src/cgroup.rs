@@ -112,13 +112,8 @@ pub(crate) fn memory_limit(roots: &Roots, physical_bytes: Option<u64>) -> Option
         .filter(|&limit| physical_bytes.is_none_or(|physical| limit <= physical))
 }
 
-/// Reads `oom_kill` of `memory.events`, `memory.oom_control` (Linux 4.13) or `/proc/vmstat`.
-#[cfg(feature = "job")]
-pub(crate) fn oom_kills(path: &Path) -> Option<u64> {
-    oom_kills_in(&bounded::read_to_string(path, MAX_VALUE_BYTES).ok()?)
-}
-
-/// Finds the number of processes that the kernel killed for want of memory.
+/// Finds the number of processes that the kernel killed for want of memory: `oom_kill` of `memory.events`,
+/// `memory.oom_control` (Linux 4.13) or `/proc/vmstat`.
 #[cfg(feature = "job")]
 pub(crate) fn oom_kills_in(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())

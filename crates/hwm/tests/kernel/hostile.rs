@@ -1,6 +1,6 @@
 //! A job that disturbs its own measurement.
 
-use std::fs;
+use std::{fs, path::Path, process::Command};
 
 use crate::run::{Place, User, holds};
 
@@ -43,5 +43,35 @@ fn job_output_in_the_notice_pipe_is_ignored() {
         let source = if user.is_root() { "taskstats" } else { "exit_notify" };
         assert_eq!((&peak["certainty"], &peak["source"]), (&"exact".into(), &source.into()), "{after}");
         assert!(peak["bytes"].as_u64().is_some_and(|bytes| (30 << 20..60 << 20).contains(&bytes)), "{after}");
+    }
+}
+
+/// Root mounts over the whole hierarchy, so that no path leads to the group of the job any more.
+#[test]
+fn a_job_that_mounts_over_the_hierarchy_leaves_no_group_behind() {
+    let place = Place::new();
+    let script = "cat /proc/self/cgroup > group && mount -t tmpfs none /sys/fs/cgroup && : > mounted";
+    let hwm = place.hwm(User::Same, &["--cgroup"], &["sh", "-c", script]);
+    let mut unshare = Command::new("unshare");
+    unshare.arg("--mount").arg(hwm.get_program()).args(hwm.get_args()).current_dir(place.path("."));
+    let printed = unshare.output().unwrap();
+    if !place.path("mounted").exists() {
+        return eprintln!("skipped: {}", String::from_utf8_lossy(&printed.stderr));
+    }
+    let groups = fs::read_to_string(place.path("group")).unwrap();
+    let named = groups
+        .lines()
+        .filter_map(|line| line.splitn(3, ':').nth(2))
+        .filter(|path| path.contains("highwater-"));
+    let mut has_group = false;
+    for path in named {
+        has_group = true;
+        for hierarchy in ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"] {
+            let group = format!("{hierarchy}{path}");
+            assert!(!Path::new(&group).exists(), "{group}");
+        }
+    }
+    if !has_group {
+        eprintln!("skipped: no group was made");
     }
 }

@@ -32,15 +32,14 @@ pub(crate) use self::{
     entry::{CgroupEntry, clone_into, enter},
     memory::GroupMemory,
 };
-use self::{leaf::Stay, place::CgroupPlace};
+use self::{leaf::Stay, open_group::OpenGroup, place::CgroupPlace};
 use super::{
     proc_dir::{ProcDir, ProcPath},
     scope::SystemdScope,
 };
 use crate::{
     Roots,
-    bounded::{self, MAX_VALUE_BYTES},
-    cgroup::{Version, oom_kills, shown_path},
+    cgroup::{Version, oom_kills_in, shown_path},
 };
 
 mod entry;
@@ -48,22 +47,23 @@ mod group_removal;
 mod leaf;
 mod left_over;
 mod memory;
+mod open_group;
 mod place;
-mod procs;
 mod touched;
 
 /// The group. It is also ended when dropped.
 #[derive(Debug)]
 pub(crate) struct JobGroup {
+    /// Its path when it was made.
     path: PathBuf,
     version: Version,
     /// Its path in the hierarchy, as `/proc/PID/cgroup` shows it; `None` if it is not known.
     shown_path: Option<PathBuf>,
     /// The group of this process: remaining processes of the job are moved there at the end, where they would have been
     /// without it.
-    home: PathBuf,
+    home: OpenGroup,
     /// The open directory; its lock shows that the owner lives, see [`left_over`].
-    directory: File,
+    directory: OpenGroup,
     /// The file into which a child writes itself (v1).
     tasks: Option<File>,
     ended: bool,
@@ -82,13 +82,14 @@ impl JobGroup {
             CgroupPlace::find_or_request(roots, scope_for)?;
         left_over::sweep(&parent);
         let refused = |error| format!("{}: no group can be made there: {error}", parent.display());
+        let home = OpenGroup::open(&home).map_err(|error| format!("{}: {error}", home.display()))?;
         let (path, directory) = make_locked(&parent).map_err(refused)?;
         let mut group = Self {
             shown_path: shown_path(roots, version, &path),
             path,
             version,
             home,
-            directory,
+            directory: directory.into(),
             tasks: None,
             ended: false,
             _stay: stay,
@@ -98,15 +99,14 @@ impl JobGroup {
             return Err(group.without_peak());
         }
         if version == Version::V1 {
-            let tasks = File::options().write(true).open(group.path.join("tasks")).map_err(refused)?;
-            group.tasks = Some(tasks);
+            group.tasks = Some(group.directory.file_to_write("tasks").map_err(refused)?);
         }
         Ok(group)
     }
 
     /// Moves the waiting child `pid` into the group if it was to start there and does not ([`clone_into`] was refused).
     pub(crate) fn let_in(&self, pid: u32) -> Result<(), String> {
-        let is_in = || procs::list(&self.path).is_ok_and(|members| members.contains(&pid));
+        let is_in = || self.directory.processes().is_ok_and(|members| members.contains(&pid));
         if self.version == Version::V1 || is_in() {
             return Ok(());
         }
@@ -127,7 +127,7 @@ impl JobGroup {
     /// (`cgroup_attach_lock`, kernel/cgroup/cgroup.c), which takes 5 to 15 ms unless other processes are moved just
     /// then. Earlier charges of the process stay where they were.
     fn admit(&self, pid: u32) -> io::Result<()> {
-        procs::move_to(&self.path, pid)
+        self.directory.admit(pid)
     }
 
     /// Returns the quick way in, some 15 us, for a child that is about to be forked.
@@ -177,10 +177,10 @@ impl JobGroup {
             Version::V1 => "memory.limit_in_bytes",
             Version::V2 => "memory.max",
         };
-        procs::write(&self.path, file, &bytes.to_string())?;
+        self.directory.write(file, &bytes.to_string())?;
         if self.version == Version::V2 {
             // The kernel then kills the whole job (Linux 4.19), and without this setting the largest process.
-            let _ = procs::write(&self.path, "memory.oom.group", "1");
+            let _ = self.directory.write("memory.oom.group", "1");
         }
         Ok(())
     }
@@ -191,7 +191,7 @@ impl JobGroup {
             Version::V1 => "memory.oom_control", // `oom_kill`: Linux 4.13
             Version::V2 => "memory.events",
         };
-        oom_kills(&self.path.join(file))
+        oom_kills_in(&self.directory.text(file).ok()?)
     }
 
     /// Returns the highest charge so far.
@@ -200,12 +200,12 @@ impl JobGroup {
             Version::V1 => "memory.max_usage_in_bytes",
             Version::V2 => "memory.peak", // Linux 5.19
         };
-        bounded::read_to_string(&self.path.join(file), MAX_VALUE_BYTES).ok()?.trim().parse().ok()
+        self.directory.text(file).ok()?.trim().parse().ok()
     }
 
     /// Opens the files by which its memory is read while the job runs.
     pub(crate) fn memory(&self, proc: &ProcDir, sys: &Path) -> io::Result<GroupMemory> {
-        GroupMemory::open(&self.path, self.version, proc, sys)
+        GroupMemory::open(&self.directory, self.version, proc, sys)
     }
 
     /// Ends the group: survivors go to the group of this process, then it is removed. Empty groups that the job made
@@ -219,7 +219,7 @@ impl JobGroup {
         if std::mem::replace(&mut self.ended, true) {
             return Ok(());
         }
-        let ended = left_over::end(&self.path, &self.home);
+        let ended = left_over::end(&self.directory, self.path.file_name().unwrap_or_default(), &self.home);
         // The manager removes what is left of a scope.
         if self.scope.is_some() { Ok(()) } else { ended }
     }
@@ -227,7 +227,7 @@ impl JobGroup {
     /// Returns why a new group has no peak.
     fn without_peak(&self) -> String {
         let parent = self.path.parent().unwrap_or(&self.path).display();
-        if self.path.join("memory.current").exists() {
+        if self.directory.file("memory.current").is_ok() {
             "this kernel keeps no peak of a cgroup (memory.peak: Linux 5.19)".to_owned()
         } else {
             format!("{parent}: groups made there do not get the memory controller")

@@ -4,36 +4,38 @@
 //! width uses up the stack or the descriptors of this process.
 
 use std::{
-    ffi::{CStr, CString},
+    ffi::{CStr, CString, OsStr},
     io,
     os::fd::{AsFd, OwnedFd},
-    path::Path,
     time::Instant,
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, unlinkat},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, unlinkat},
     io::Errno,
 };
+
+use super::open_group::{OpenGroup, is_same};
 
 /// Deepest nesting that is followed. The names on the way down are kept, up to 255 bytes each (`NAME_MAX`).
 const MAX_GROUP_DEPTH: usize = 1 << 16;
 
 /// A group above the present one.
 struct GroupAbove {
-    /// Number of the directory, to which `..` must lead back.
-    id: (u64, u64),
+    /// The directory to which `..` must lead back.
+    id: Stat,
     /// Name of the group in it that is being removed.
     name: CString,
 }
 
-/// Removes `group` and the groups below it, lowest first. It is refused (`EBUSY`) if one of them holds a process:
-/// rmdir(2) removes a cgroup with its files, but never with a process. What is left at the `deadline` stays
-/// (`TimedOut`). No symbolic link is followed.
-pub(super) fn remove(group: &Path, deadline: Instant) -> io::Result<()> {
-    let top = openat(CWD, group, directory_flags(), Mode::empty())?;
-    remove_below(top, deadline)?;
-    Ok(unlinkat(CWD, group, AtFlags::REMOVEDIR)?)
+/// Removes `group`, which was made as `name`, and the groups below it, lowest first.
+///
+/// It is refused (`EBUSY`) if one of them holds a process: rmdir(2) removes a cgroup with its files, but never with a
+/// process. What is left at the `deadline` stays (`TimedOut`). No symbolic link is followed.
+pub(super) fn remove(group: &OpenGroup, name: &OsStr, deadline: Instant) -> io::Result<()> {
+    let Some((above, name)) = group.place(name)? else { return Ok(()) };
+    remove_below(open(group, c".")?, deadline)?;
+    Ok(unlinkat(above, &name, AtFlags::REMOVEDIR)?)
 }
 
 fn remove_below(top: OwnedFd, deadline: Instant) -> io::Result<()> {
@@ -45,13 +47,13 @@ fn remove_below(top: OwnedFd, deadline: Instant) -> io::Result<()> {
                 return Err(io::Error::other(format!("groups are nested more than {MAX_GROUP_DEPTH} deep")));
             }
             let below = open(&present, &name)?;
-            levels.push(GroupAbove { id: id(&fstat(&present)?), name });
+            levels.push(GroupAbove { id: fstat(&present)?, name });
             present = below;
         } else {
             let Some(GroupAbove { id: above, name }) = levels.pop() else { return Ok(()) };
             present = open(&present, c"..")?;
             // A directory that was moved meanwhile leads elsewhere, where nothing may be removed.
-            if id(&fstat(&present)?) != above {
+            if !is_same(&fstat(&present)?, &above) {
                 return Err(io::Error::other("a group was moved while it was removed"));
             }
             unlinkat(&present, &name, AtFlags::REMOVEDIR)?;
@@ -97,15 +99,11 @@ fn directory_flags() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
-fn id(stat: &Stat) -> (u64, u64) {
-    (stat.st_dev, stat.st_ino)
-}
-
 #[cfg(test)]
 pub(super) mod tests {
-    use std::{fs, time::Duration};
+    use std::{fs, path::Path, time::Duration};
 
-    use rustix::fs::mkdirat;
+    use rustix::fs::{CWD, mkdirat};
 
     use super::*;
 
@@ -120,6 +118,10 @@ pub(super) mod tests {
             mkdirat(&present, c"nested", Mode::RWXU).unwrap();
             present = open(&present, c"nested").unwrap();
         }
+    }
+
+    fn remove(group: &Path, deadline: Instant) -> io::Result<()> {
+        super::remove(&OpenGroup::open(group)?, group.file_name().unwrap(), deadline)
     }
 
     fn group_in(parent: &Path) -> std::path::PathBuf {

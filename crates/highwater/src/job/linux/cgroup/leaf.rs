@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{left_over, procs};
+use super::{left_over, open_group::OpenGroup};
 
 /// The leaf in which this process is, and the number of groups that need it there. The cgroup is a property of the
 /// whole process, so this is a static.
@@ -47,9 +47,10 @@ pub(super) fn again(own_leaf: &mut Option<Leaf>, own: &Path) -> Option<Stay> {
 pub(super) fn enter(own_leaf: &mut Option<Leaf>, group: &Path) -> io::Result<Stay> {
     let leaf = Leaf { group: group.to_owned(), path: group.join(left_over::leaf_name()), stays: 1 };
     super::make_directory(&leaf.path)?;
-    let entered = procs::move_self_to(&leaf.path).and_then(|()| {
+    let entered = OpenGroup::open(&leaf.path).and_then(|leaf| leaf.admit_self()).and_then(|()| {
+        let group = OpenGroup::open(group)?;
         // A thread of this process that is just exiting stays behind for a moment.
-        let hand_down = || procs::write(group, "cgroup.subtree_control", "+memory");
+        let hand_down = || group.write("cgroup.subtree_control", "+memory");
         left_over::while_busy(Duration::from_millis(20), hand_down)
     });
     if let Err(error) = entered {
@@ -65,8 +66,10 @@ pub(super) fn enter(own_leaf: &mut Option<Leaf>, group: &Path) -> io::Result<Sta
 impl Leaf {
     /// Moves this process back, with the processes that it has forked meanwhile and the survivors of the job.
     fn leave(&self) -> io::Result<()> {
-        procs::write(&self.group, "cgroup.subtree_control", "-memory")?;
-        left_over::end(&self.path, &self.group)
+        let group = OpenGroup::open(&self.group)?;
+        group.write("cgroup.subtree_control", "-memory")?;
+        let name = self.path.file_name().unwrap_or_default();
+        left_over::end(&OpenGroup::open(&self.path)?, name, &group)
     }
 }
 

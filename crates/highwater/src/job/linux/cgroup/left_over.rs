@@ -4,6 +4,7 @@
 //! the owner may live in another pid namespace, and pids are reused.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io,
     path::Path,
@@ -13,7 +14,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{group_removal, procs};
+use super::{group_removal, open_group::OpenGroup};
 
 const GROUP_NAME_PREFIX: &str = "highwater-";
 /// Longest time for the removal of one job's groups. It delays the end of hwm after a job that made very many.
@@ -51,24 +52,24 @@ pub(super) fn sweep(parent: &Path) {
 /// Sweeps until the deadline: any number of empty groups may have been left.
 fn sweep_until(parent: &Path, deadline: Instant) {
     let Ok(entries) = fs::read_dir(parent) else { return };
-    for group in entries.flatten().map(|entry| entry.path()).filter(|path| is_job_group(path)) {
+    for entry in entries.flatten().filter(|entry| is_job_group(Path::new(&entry.file_name()))) {
         if Instant::now() >= deadline {
             return;
         }
-        let Ok(directory) = File::open(&group) else { continue };
+        let Ok(directory) = File::open(entry.path()) else { continue };
         if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
             // It is refused, rightly, while a process is in the group.
-            let _ = group_removal::remove(&group, deadline);
+            let _ = group_removal::remove(&directory.into(), &entry.file_name(), deadline);
         }
     }
 }
 
-/// Moves the remaining processes of `group` to `home`, and removes it.
-pub(super) fn end(group: &Path, home: &Path) -> io::Result<()> {
+/// Moves the remaining processes of `group`, which was made as `name`, to `home`, and removes it.
+pub(super) fn end(group: &OpenGroup, name: &OsStr, home: &OpenGroup) -> io::Result<()> {
     let deadline = Instant::now() + MAX_REMOVAL_TIME;
     while_busy(Duration::from_millis(500), || {
-        let moved = procs::move_all(group, home);
-        match group_removal::remove(group, deadline) {
+        let moved = group.move_all(home);
+        match group_removal::remove(group, name, deadline) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             // A process that could not be moved is in the way.
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => moved.and(Err(error)),

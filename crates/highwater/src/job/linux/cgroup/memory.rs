@@ -4,15 +4,13 @@
 //! Linux 6.12, and only for the descriptor that was written to
 //! ([cgroup-v2.rst](https://docs.kernel.org/admin-guide/cgroup-v2.html), "memory.peak").
 
-use std::{
-    fs::{File, OpenOptions},
-    io,
-    os::unix::fs::FileExt,
-    path::Path,
-};
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
 use super::super::proc_dir::ProcDir;
-use super::touched::{GroupFaults, TouchedMemory, value};
+use super::{
+    open_group::OpenGroup,
+    touched::{GroupFaults, TouchedMemory, value},
+};
 use crate::{
     bounded::read_kept,
     cgroup::Version,
@@ -69,33 +67,33 @@ enum MarkFile {
 
 impl GroupMemory {
     /// Opens the files of `group`, which this process has made.
-    pub(crate) fn open(group: &Path, version: Version, proc: &ProcDir, sys: &Path) -> io::Result<Self> {
-        let stat = File::open(group.join("memory.stat"))?;
-        let charge = File::open(group.join(match version {
+    pub(crate) fn open(group: &OpenGroup, version: Version, proc: &ProcDir, sys: &Path) -> io::Result<Self> {
+        let stat = group.file("memory.stat")?;
+        let charge = group.file(match version {
             Version::V1 => "memory.usage_in_bytes",
             Version::V2 => "memory.current",
-        }))?;
+        })?;
         let mark = match version {
-            Version::V1 => MarkFile::Restarted(read_write(&group.join("memory.max_usage_in_bytes"))?),
+            Version::V1 => MarkFile::Restarted(group.file_to_read_and_write("memory.max_usage_in_bytes")?),
             Version::V2 => {
-                let path = group.join("memory.peak");
-                match read_write(&path).and_then(|file| restart(&file).map(|()| file)) {
+                const PEAK: &str = "memory.peak";
+                match group.file_to_read_and_write(PEAK).and_then(|file| restart(&file).map(|()| file)) {
                     Ok(file) => MarkFile::Restarted(file),
                     // Linux 5.19 to 6.11.
-                    Err(_) => MarkFile::SinceStart(File::open(&path)?),
+                    Err(_) => MarkFile::SinceStart(group.file(PEAK)?),
                 }
             }
         };
         let kernel = match version {
-            Version::V1 => File::open(group.join("memory.kmem.usage_in_bytes")).ok(),
+            Version::V1 => group.file("memory.kmem.usage_in_bytes").ok(),
             Version::V2 => None,
         };
         let swap = match version {
             Version::V1 => None,
-            Version::V2 => File::open(group.join("memory.swap.current")).ok(),
+            Version::V2 => group.file("memory.swap.current").ok(),
         };
         let limit_hits = match version {
-            Version::V1 => File::open(group.join("memory.failcnt")).ok(),
+            Version::V1 => group.file("memory.failcnt").ok(),
             Version::V2 => None,
         };
         Ok(Self {
@@ -240,10 +238,6 @@ fn restart(file: &File) -> io::Result<()> {
     file.write_all_at(b"0", 0)
 }
 
-fn read_write(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open(path)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -253,7 +247,8 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn open(group: &Path) -> GroupMemory {
-        GroupMemory::open(group, Version::V1, &ProcDir::of_this_machine(), Path::new("/sys")).unwrap()
+        let group = OpenGroup::open(group).unwrap();
+        GroupMemory::open(&group, Version::V1, &ProcDir::of_this_machine(), Path::new("/sys")).unwrap()
     }
 
     #[test]

@@ -10,7 +10,8 @@ use rustix::fs::{Access, access};
 use super::{
     super::scope::SystemdScope,
     leaf::{self, Leaf, Stay},
-    left_over, procs,
+    left_over,
+    open_group::OpenGroup,
 };
 use crate::{
     Roots,
@@ -51,8 +52,8 @@ impl CgroupPlace {
         // Where processes are, controllers are not handed down: cgroups(7), "no internal processes".
         let leaf = parent.join(left_over::leaf_name());
         super::make_directory(&leaf)
-            .and_then(|()| procs::move_to(&leaf, scope.holder_pid()))
-            .and_then(|()| procs::write(&parent, "cgroup.subtree_control", "+memory"))
+            .and_then(|()| OpenGroup::open(&leaf)?.admit(scope.holder_pid()))
+            .and_then(|()| OpenGroup::open(&parent)?.write("cgroup.subtree_control", "+memory"))
             .map_err(|error| refusal(&parent, &error))?;
         Ok(Self { version: Version::V2, parent, home, stay: None, scope: Some(scope) })
     }
@@ -63,7 +64,9 @@ impl CgroupPlace {
             "no cgroup hierarchy with the memory controller is mounted where this process can see it",
         )?;
         let group = own.group();
-        let members = procs::list(group).map_err(|error| refusal(&group.join("cgroup.procs"), &error))?;
+        let members = OpenGroup::open(group)
+            .and_then(|group| group.processes())
+            .map_err(|error| refusal(&group.join("cgroup.procs"), &error))?;
         // In a container that was entered from outside, the mount may show only other groups.
         if !members.contains(&std::process::id()) {
             return Err(format!(
@@ -115,7 +118,8 @@ fn unified(own: &OwnGroup, members: &[u32], own_leaf: &mut Option<Leaf>) -> Resu
     // delegating memory, as other programs may rely on it from now on.
     if !group.join("cgroup.type").exists() {
         writable(group)?;
-        procs::write(group, "cgroup.subtree_control", "+memory")
+        OpenGroup::open(group)
+            .and_then(|group| group.write("cgroup.subtree_control", "+memory"))
             .map_err(|error| refusal(&subtree, &error))?;
         return Ok(place(group, None));
     }

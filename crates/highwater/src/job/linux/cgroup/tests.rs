@@ -2,7 +2,10 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    os::unix::{fs::MetadataExt, process::CommandExt},
+    os::{
+        fd::AsRawFd,
+        unix::{fs::MetadataExt, process::CommandExt},
+    },
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -57,7 +60,7 @@ impl Drop for WaitingShell {
 }
 
 fn members(group: &Path) -> Vec<u32> {
-    procs::list(group).unwrap()
+    OpenGroup::open(group).unwrap().processes().unwrap()
 }
 
 /// Command in which dd fills its buffer of 64 MiB.
@@ -133,7 +136,8 @@ fn a_child_starts_inside() {
             libc::waitpid(pid, std::ptr::null_mut(), 0);
         }
     }
-    left_over::end(&path, own.group()).unwrap();
+    let home = OpenGroup::open(own.group()).unwrap();
+    left_over::end(&OpenGroup::open(&path).unwrap(), path.file_name().unwrap(), &home).unwrap();
     match born {
         Ok(pid) => assert_eq!(inside, [pid.unsigned_abs()]),
         Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => eprintln!("skipped: {error}"),
@@ -147,13 +151,34 @@ fn survivors_go_back_and_so_do_groups_the_job_left() {
     let mut shell = WaitingShell::new("exit 0");
     group.admit(shell.pid()).unwrap();
     fs::create_dir_all(group.path().join("of-the-job/deeper")).unwrap();
-    let (path, home) = (group.path().to_owned(), group.home.clone());
+    let home = fs::read_link(format!("/proc/self/fd/{}", group.home.as_fd().as_raw_fd())).unwrap();
+    let path = group.path().to_owned();
     group.remove().unwrap();
     assert!(!path.exists());
     // If this process was in a leaf, home is removed with it, and everything is back where it was.
     let home = if home.exists() { home } else { home.parent().unwrap().to_owned() };
     assert!(members(&home).contains(&shell.pid()));
     shell.finish();
+}
+
+/// The owner of the group above may rename a group of version 1, and make another one of that name.
+#[test]
+fn a_group_that_was_renamed_is_still_measured_and_removed() {
+    let Some(group) = make() else { return };
+    let path = group.path().to_owned();
+    let moved = path.with_file_name(format!("highwater-test-renamed-{}", std::process::id()));
+    if let Err(error) = fs::rename(&path, &moved) {
+        return eprintln!("skipped: {error}");
+    }
+    fs::create_dir(&path).unwrap();
+    let mut shell = WaitingShell::new(HOLD_64_MIB);
+    group.admit(shell.pid()).unwrap();
+    assert_eq!((members(&moved), members(&path)), (vec![shell.pid()], vec![]));
+    shell.finish();
+    assert_holds_64_mib(&group);
+    group.remove().unwrap();
+    assert!(!moved.exists() && path.exists());
+    fs::remove_dir(&path).unwrap();
 }
 
 #[test]
@@ -171,7 +196,7 @@ fn a_group_of_the_jobs_own_that_lives_on_is_left_alone() {
     let mut shell = WaitingShell::new("exit 0");
     let nested = group.path().join("of-the-job");
     fs::create_dir(&nested).unwrap();
-    procs::move_to(&nested, shell.pid()).unwrap();
+    OpenGroup::open(&nested).unwrap().admit(shell.pid()).unwrap();
     let (path, parent) = (group.path().to_owned(), group.path().parent().unwrap().to_owned());
     assert_eq!(group.remove().unwrap_err().kind(), io::ErrorKind::ResourceBusy);
     assert_eq!(members(&nested), [shell.pid()]);
@@ -273,12 +298,12 @@ fn a_group_without_owner_is_removed_unless_a_process_is_in_it() {
     let pid = std::process::id();
     let (empty, in_use) = (left(&format!("highwater-{pid}-900")), left(&format!("highwater-{pid}-901")));
     let mut shell = WaitingShell::new("exit 0");
-    procs::move_to(&in_use, shell.pid()).unwrap();
+    OpenGroup::open(&in_use).unwrap().admit(shell.pid()).unwrap();
     drop(make());
     assert!(!empty.exists() && in_use.exists() && group.path().exists());
     assert_eq!(members(&in_use), [shell.pid()]);
     shell.finish();
-    left_over::end(&in_use, &group.home).unwrap();
+    left_over::end(&OpenGroup::open(&in_use).unwrap(), in_use.file_name().unwrap(), &group.home).unwrap();
 }
 
 #[test]
