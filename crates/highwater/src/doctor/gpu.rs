@@ -4,7 +4,7 @@ use crate::{
     Roots,
     doctor::{
         MechanismState,
-        prospect::{Way, Wish},
+        prospect::{MechanismUse, Wish},
     },
     gpu::{Device, Gap, Monitor},
 };
@@ -13,8 +13,8 @@ use crate::{
 pub(super) const MEMORY_WISH: Wish = Wish {
     name: "GPU memory",
     ways: &[
-        Way { mechanism: "gpu processes", gives: "GPU memory of each process", option: None },
-        Way { mechanism: "gpu devices", gives: "GPU memory of each device", option: None },
+        MechanismUse { mechanism: "gpu processes", gives: "GPU memory of each process", option: None },
+        MechanismUse { mechanism: "gpu devices", gives: "GPU memory of each device", option: None },
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use super::{
     Mechanism, gpu, of_driver,
-    prospect::{Way, Wish},
+    prospect::{MechanismUse, Wish},
     used,
 };
 
@@ -42,17 +42,17 @@ pub(super) const WISHES: &[Wish] = &[
     Wish {
         name: "the kernel's own count of a job's memory",
         ways: &[
-            Way {
+            MechanismUse {
                 mechanism: "cgroup",
                 gives: "the peak memory of a job, each page counted once, as the kernel counts it",
                 option: None,
             },
-            Way {
+            MechanismUse {
                 mechanism: "pss",
                 gives: "a good estimate of a job's peak memory, each page counted once",
                 option: None,
             },
-            Way {
+            MechanismUse {
                 mechanism: "rss",
                 gives: "the highest sum of the memory of a job's processes, where shared pages count several times",
                 option: None,
@@ -62,9 +62,17 @@ pub(super) const WISHES: &[Wish] = &[
     Wish {
         name: "every process, however short it lives",
         ways: &[
-            Way { mechanism: "perf events", gives: "every process, however short it lives", option: None },
-            Way { mechanism: "proc connector", gives: "every process, however short it lives", option: None },
-            Way {
+            MechanismUse {
+                mechanism: "perf events",
+                gives: "every process, however short it lives",
+                option: None,
+            },
+            MechanismUse {
+                mechanism: "proc connector",
+                gives: "every process, however short it lives",
+                option: None,
+            },
+            MechanismUse {
                 mechanism: "children files",
                 gives: "processes that live for some milliseconds",
                 option: None,
@@ -74,13 +82,13 @@ pub(super) const WISHES: &[Wish] = &[
     Wish {
         name: "exact peaks of processes",
         ways: &[
-            Way { mechanism: "taskstats", gives: "exact peaks of processes", option: None },
-            Way {
+            MechanismUse { mechanism: "taskstats", gives: "exact peaks of processes", option: None },
+            MechanismUse {
                 mechanism: "seccomp notification",
                 gives: "exact peaks of processes",
                 option: Some("--exact"),
             },
-            Way {
+            MechanismUse {
                 mechanism: "high-water marks",
                 gives: "peaks of processes, those of short ones as estimates",
                 option: None,

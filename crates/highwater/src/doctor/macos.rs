@@ -13,7 +13,7 @@ mod table {
     use super::{
         super::{
             Mechanism, of_driver,
-            prospect::{Way, Wish},
+            prospect::{MechanismUse, Wish},
             used,
         },
         child, gpu, processes,
@@ -39,12 +39,12 @@ mod table {
         Wish {
             name: "the memory of a job",
             ways: &[
-                Way {
+                MechanismUse {
                     mechanism: "footprint",
                     gives: "the highest sum of the footprints of a job's processes",
                     option: None,
                 },
-                Way {
+                MechanismUse {
                     mechanism: "resident size",
                     gives: "the highest sum of the resident sizes of a job's processes",
                     option: None,
@@ -54,8 +54,12 @@ mod table {
         Wish {
             name: "every process of a job",
             ways: &[
-                Way { mechanism: "kqueue", gives: "every process, however short it lives", option: None },
-                Way {
+                MechanismUse {
+                    mechanism: "kqueue",
+                    gives: "every process, however short it lives",
+                    option: None,
+                },
+                MechanismUse {
                     mechanism: "parent numbers",
                     gives: "processes that live for some milliseconds",
                     option: None,
@@ -65,8 +69,8 @@ mod table {
         Wish {
             name: "exact peaks of processes",
             ways: &[
-                Way { mechanism: "remains", gives: "exact peaks of processes", option: None },
-                Way {
+                MechanismUse { mechanism: "remains", gives: "exact peaks of processes", option: None },
+                MechanismUse {
                     mechanism: "lifetime maximum",
                     gives: "peaks of processes, those of short ones as estimates",
                     option: None,
@@ -76,8 +80,12 @@ mod table {
         Wish {
             name: "GPU memory",
             ways: &[
-                Way { mechanism: "graphics ledger", gives: "GPU memory of each process", option: None },
-                Way {
+                MechanismUse {
+                    mechanism: "graphics ledger",
+                    gives: "GPU memory of each process",
+                    option: None,
+                },
+                MechanismUse {
                     mechanism: "i/o kit statistics",
                     gives: "GPU memory in use on the whole device",
                     option: None,

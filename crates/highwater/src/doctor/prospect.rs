@@ -8,12 +8,12 @@ pub(super) struct Wish {
     /// Name of it, for what would help or what is missing.
     pub(super) name: &'static str,
     /// Ways to it, the best first.
-    pub(super) ways: &'static [Way],
+    pub(super) ways: &'static [MechanismUse],
 }
 
 /// A mechanism that yields something.
 #[derive(Debug)]
-pub(super) struct Way {
+pub(super) struct MechanismUse {
     pub(super) mechanism: &'static str,
     pub(super) gives: &'static str,
     /// The option that asks for it; without one it is used by itself.
@@ -51,9 +51,10 @@ impl Prospect {
     }
 
     fn add(&mut self, wish: &Wish, examined: &[Examined]) {
-        let state =
-            |way: &Way| examined.iter().find(|one| one.mechanism == way.mechanism).map(|one| &one.state);
-        let works = |way: &Way| matches!(state(way), Some(MechanismState::Works { .. }));
+        let state = |way: &MechanismUse| {
+            examined.iter().find(|one| one.mechanism == way.mechanism).map(|one| &one.state)
+        };
+        let works = |way: &MechanismUse| matches!(state(way), Some(MechanismState::Works { .. }));
         let default = wish.ways.iter().position(|way| way.option.is_none() && works(way));
         let better = &wish.ways[..default.unwrap_or(wish.ways.len())];
         self.gets.extend(default.map(|place| wish.ways[place].gives.to_owned()));
@@ -81,9 +82,9 @@ mod tests {
     const WISH: Wish = Wish {
         name: "the moon",
         ways: &[
-            Way { mechanism: "rocket", gives: "all of it", option: None },
-            Way { mechanism: "lens", gives: "a closer look", option: Some("--near") },
-            Way { mechanism: "eye", gives: "a look", option: None },
+            MechanismUse { mechanism: "rocket", gives: "all of it", option: None },
+            MechanismUse { mechanism: "lens", gives: "a closer look", option: Some("--near") },
+            MechanismUse { mechanism: "eye", gives: "a look", option: None },
         ],
     };
 

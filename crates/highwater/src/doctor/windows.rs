@@ -2,7 +2,7 @@
 
 use super::{
     Mechanism, gpu, of_driver,
-    prospect::{Way, Wish},
+    prospect::{MechanismUse, Wish},
     used,
 };
 
@@ -37,7 +37,7 @@ pub(super) const MECHANISMS: &[Mechanism] = &[
 pub(super) const WISHES: &[Wish] = &[
     Wish {
         name: "the memory of a job",
-        ways: &[Way {
+        ways: &[MechanismUse {
             mechanism: "working set",
             gives: "the highest sum of the working sets of a job's processes",
             option: None,
@@ -45,7 +45,7 @@ pub(super) const WISHES: &[Wish] = &[
     },
     Wish {
         name: "the peak of a job's commit charge",
-        ways: &[Way {
+        ways: &[MechanismUse {
             mechanism: "peak commit of a job",
             gives: "the kernel's own peak of the job's commit charge",
             option: None,
@@ -54,8 +54,12 @@ pub(super) const WISHES: &[Wish] = &[
     Wish {
         name: "every process of a job",
         ways: &[
-            Way { mechanism: "job object", gives: "every process, however short it lives", option: None },
-            Way {
+            MechanismUse {
+                mechanism: "job object",
+                gives: "every process, however short it lives",
+                option: None,
+            },
+            MechanismUse {
                 mechanism: "process list",
                 gives: "processes that live for some milliseconds",
                 option: None,
@@ -65,8 +69,12 @@ pub(super) const WISHES: &[Wish] = &[
     Wish {
         name: "exact peaks of processes",
         ways: &[
-            Way { mechanism: "marks after the end", gives: "exact peaks of processes", option: None },
-            Way {
+            MechanismUse {
+                mechanism: "marks after the end",
+                gives: "exact peaks of processes",
+                option: None,
+            },
+            MechanismUse {
                 mechanism: "peak working set",
                 gives: "peaks of processes, those of short ones as estimates",
                 option: None,

@@ -24,9 +24,11 @@ use crate::record::{Attached, Certainty, Host, Lineage, Metric, PeakFigure, Peak
 
 mod closing;
 mod groups;
+mod image_peak;
 mod job_memory;
 mod member;
 mod oom;
+mod own_share;
 mod so_far;
 mod usage;
 mod usage_account;
@@ -109,6 +111,19 @@ struct LastTotals {
     hugetlb: u64,
 }
 
+/// Numbers of processes of the job.
+#[derive(Debug, Default)]
+struct ProcessCounts {
+    /// Those that were members.
+    seen: u64,
+    /// Those that had ended before they could be read.
+    seen_dead: u64,
+    /// Those whose exit status is not known.
+    unknown_ends: u64,
+    /// Those that have ended, and whose peak is not exact.
+    inexact: u64,
+}
+
 /// The events and samples of one job so far.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -129,13 +144,9 @@ pub(crate) struct Ledger {
     pss: Option<PssPass>,
     pss_disturbed: u64,
     samples: u64,
-    seen: u64,
-    seen_dead: u64,
-    /// Members that ended by SIGKILL, and the number of exits without a known status.
+    counts: ProcessCounts,
+    /// Members that ended by SIGKILL.
     killed: Killed,
-    unknown_ends: u64,
-    /// Closed rows whose peak is not exact.
-    inexact: u64,
     last: LastTotals,
     /// Members that run in the memory map of their parent: child, parent.
     guests: Vec<(MemberId, MemberId)>,
@@ -159,11 +170,8 @@ impl Ledger {
             pss: None,
             pss_disturbed: 0,
             samples: 0,
-            seen: 0,
-            seen_dead: 0,
+            counts: ProcessCounts::default(),
             killed: Killed::default(),
-            unknown_ends: 0,
-            inexact: 0,
             last: LastTotals::default(),
             guests: Vec::new(),
         }
@@ -187,7 +195,7 @@ impl Ledger {
     pub(crate) fn event(&mut self, TimedEvent { moment, event }: TimedEvent) {
         match event {
             JobEvent::Started { id, pid, ppid, name, forked } => {
-                self.seen += 1;
+                self.counts.seen += 1;
                 let parent = self.by_pid.get(&ppid).and_then(|parent| self.living.get(parent));
                 // Windows makes no copy of a parent.
                 let copied = parent.filter(|_| self.header.origin.metric != Metric::WorkingSet);
@@ -275,7 +283,7 @@ impl Ledger {
                 }
             }
             JobEvent::UsedByJob { used, is_final } => self.usage.kept(*used, is_final),
-            JobEvent::MissedProcess => self.seen_dead += 1,
+            JobEvent::MissedProcess => self.counts.seen_dead += 1,
             JobEvent::ReapedMaxRss { bytes, may_be_inherited: false } => {
                 self.estimate.some_process_reached(bytes);
             }
@@ -398,15 +406,15 @@ impl Ledger {
 
     fn close(&mut self, id: MemberId, member: &LedgerMember, end: Option<Moment>) {
         if !self.header.origin.lineage.is_reported_by_kernel() && member.showed_only_its_parent() {
-            self.seen -= 1;
-            self.seen_dead += 1;
+            self.counts.seen -= 1;
+            self.counts.seen_dead += 1;
             self.groups.forget(id);
             return;
         }
         let mut row = member.row(self.header.started, end.map(|end| end.latest), self.usage.wanted());
         row.peak.vram = self.gpu.peak_of(id);
-        self.unknown_ends += u64::from(end.is_some() && row.exit.is_none());
-        self.inexact += u64::from(!is_exact(&row));
+        self.counts.unknown_ends += u64::from(end.is_some() && row.exit.is_none());
+        self.counts.inexact += u64::from(!is_exact(&row));
         self.groups.close(id, &member.groups, &row);
         self.rows.push(id, row);
     }

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// The memory as a part of the size, after a part of the time (both 0 to 1).
-type Course = fn(f64) -> f64;
+type MemoryCourse = fn(f64) -> f64;
 
 /// The number of teeth in a run.
 const TEETH_PER_RUN: f64 = 16.0;
@@ -19,7 +19,7 @@ fn tooth(part: f64) -> f64 {
 }
 
 /// Returns the course of this name.
-pub(crate) fn named(name: &str) -> Option<Course> {
+pub(crate) fn named(name: &str) -> Option<MemoryCourse> {
     Some(match name {
         "steady" => |part| 0.1 + 0.9 * part,
         // A third of each tooth is never freed.
@@ -39,7 +39,7 @@ pub(crate) fn named(name: &str) -> Option<Course> {
 const PIECE_BYTES: usize = 128 << 10;
 
 /// Follows the course up to `size`, for `time`.
-pub(crate) fn follow(course: Course, size: usize, time: Duration) {
+pub(crate) fn follow(course: MemoryCourse, size: usize, time: Duration) {
     let mut blocks: Vec<Block> = Vec::with_capacity(size / PIECE_BYTES + 1);
     let begun = Instant::now();
     meter::settle();
@@ -63,7 +63,7 @@ pub(crate) fn follow(course: Course, size: usize, time: Duration) {
 /// Runs this many workers that use a quarter of `size` each; the second one leaks up to `size`.
 pub(crate) fn one_leaks(workers: usize, size: usize, time: Duration) {
     let worker = |place: usize| {
-        let (course, size): (Course, _) =
+        let (course, size): (MemoryCourse, _) =
             if place == 1 { (|part| 0.1 + 0.9 * part, size) } else { (|_| 1.0, size / 4) };
         fork(|| follow(course, size, time))
     };

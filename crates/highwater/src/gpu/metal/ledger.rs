@@ -48,16 +48,16 @@ pub(super) mod system {
     /// Ledgers have about 60 entries.
     const MAX_ENTRIES: usize = 512;
 
-    type Ledger = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void, *mut c_void) -> c_int;
+    type LedgerCall = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void, *mut c_void) -> c_int;
 
     /// Finds the call by its name: it is Apple's own and may be removed.
-    fn call() -> Result<Ledger, Unavailable> {
-        static CALL: OnceLock<Option<Ledger>> = OnceLock::new();
+    fn call() -> Result<LedgerCall, Unavailable> {
+        static CALL: OnceLock<Option<LedgerCall>> = OnceLock::new();
         let found = CALL.get_or_init(|| {
             // SAFETY: the name is a C string; the result is a function of libSystem or null.
             let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"ledger".as_ptr()) };
             // SAFETY: its arguments are those of `ledger` in bsd/kern/syscalls.master.
-            (!symbol.is_null()).then(|| unsafe { std::mem::transmute::<*mut c_void, Ledger>(symbol) })
+            (!symbol.is_null()).then(|| unsafe { std::mem::transmute::<*mut c_void, LedgerCall>(symbol) })
         });
         found.ok_or(Unavailable::NotProvided)
     }

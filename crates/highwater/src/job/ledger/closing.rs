@@ -48,7 +48,7 @@ impl Ledger {
     /// Returns the record so far, without groups, timeline and spilled rows: cheap enough to be written now and then.
     pub(crate) fn checkpoint(&self, closing: &ClosingFacts) -> Record<RowsSoFar<'_>> {
         let processes = RowsSoFar::of(self);
-        let left_out = self.seen - processes.len() as u64;
+        let left_out = self.counts.seen - processes.len() as u64;
         let mut record = self.record(closing, processes, Vec::new(), self.living.len() as u64);
         record.capture.processes_left_out = left_out;
         record
@@ -101,6 +101,23 @@ impl Ledger {
         record
     }
 
+    /// Returns what is missing in the record, apart from peak memory.
+    fn downgrades(&self, closing: &ClosingFacts, usage: &Usage) -> Vec<Downgrade> {
+        let mut downgrades = closing.downgrades.clone();
+        downgrades.extend(self.pss_downgrade());
+        downgrades.extend(self.gpu.missing());
+        downgrades.extend(usage.cpu.is_none().then(|| self.usage.cpu_downgrade()).flatten());
+        downgrades.extend(usage.io.is_none().then(|| self.usage.io_downgrade()).flatten());
+        let missed = self.counts.seen_dead;
+        if missed > 0 {
+            downgrades.push(Downgrade {
+                wanted: "memory of every process seen".to_owned(),
+                reason: format!("{missed} of them had ended before they could be read"),
+            });
+        }
+        downgrades
+    }
+
     fn record<P>(
         &self,
         closing: &ClosingFacts,
@@ -108,7 +125,7 @@ impl Ledger {
         groups: Vec<Group>,
         still_running: u64,
     ) -> Record<P> {
-        let all_reported = closing.all_reported && closing.lost_events == 0 && self.seen_dead == 0;
+        let all_reported = closing.all_reported && closing.lost_events == 0 && self.counts.seen_dead == 0;
         // Perf events report an exit before its memory is freed (Linux 6.18), and the time between the two is a guess.
         let ends_are_known = self.header.origin.lineage == Lineage::ProcConnector;
         // A rise that stays below a high-water mark from before the attachment is seen in samples only.
@@ -130,21 +147,11 @@ impl Ledger {
         if let Some(rss) = &mut rss {
             rss.slack_bytes = slack_bytes.map(|bytes| bytes * self.estimate.images_at_upper());
         }
-        let seen = self.seen + self.seen_dead;
+        let seen = self.counts.seen + self.counts.seen_dead;
         let usage =
             self.usage.usage(self.living.values().map(Box::as_ref), closing.elapsed, seen, all_reported);
         let mean = closing.elapsed.as_millis() / u128::from(self.samples.max(1));
-        let mut downgrades = closing.downgrades.clone();
-        downgrades.extend(self.pss_downgrade());
-        downgrades.extend(self.gpu.missing());
-        downgrades.extend(usage.cpu.is_none().then(|| self.usage.cpu_downgrade()).flatten());
-        downgrades.extend(usage.io.is_none().then(|| self.usage.io_downgrade()).flatten());
-        if self.seen_dead > 0 {
-            downgrades.push(Downgrade {
-                wanted: "memory of every process seen".to_owned(),
-                reason: format!("{} of them had ended before they could be read", self.seen_dead),
-            });
-        }
+        let mut downgrades = self.downgrades(closing, &usage);
         let memory = self.peak_memory(rss.as_ref(), closing.kernel_totals.cgroup.as_ref());
         if memory.is_none() && rss.is_some() && metric == Metric::Rss {
             downgrades.push(Downgrade {
@@ -187,7 +194,8 @@ impl Ledger {
             },
             usage: Usage { pressure: closing.kernel_totals.pressure, ..usage },
             oom: closing.kernel_totals.oom.as_ref().map(|seen| {
-                self.killed.judge(seen, closing.sent_sigkill, self.unknown_ends + self.seen_dead)
+                let unknown_ends = self.counts.unknown_ends + self.counts.seen_dead;
+                self.killed.judge(seen, closing.sent_sigkill, unknown_ends)
             }),
             capture: Capture {
                 attached,
@@ -196,7 +204,9 @@ impl Ledger {
                 lost_events: closing.lost_events,
                 processes_seen: seen,
                 processes_seen_is: if all_reported { Certainty::Exact } else { Certainty::AtLeast },
-                processes_without_exact_peak: self.inexact + self.seen_dead + self.living.len() as u64,
+                processes_without_exact_peak: self.counts.inexact
+                    + self.counts.seen_dead
+                    + self.living.len() as u64,
                 images_without_last_mark: Some(self.estimate.unmarked()),
                 processes_left_out: 0,
                 processes_still_running: still_running,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Ledger, PssPass, member::InheritedMemory};
+use super::{Ledger, PssPass, own_share::InheritedMemory};
 use crate::job::{
     events::Sample,
     identity::MemberId,
@@ -118,8 +118,9 @@ impl Ledger {
     /// Adds a pass over all members' PSS.
     pub(crate) fn pss(&mut self, pass: PssPass) {
         let unread = pass.unread.iter().filter_map(|id| self.living.get(id));
-        let anon: u64 = unread.clone().map(|member| member.added_anon()).sum();
-        let unread = anon + shared_of_programs(unread.map(|member| (&*member.name, member.shared())));
+        let anon: u64 = unread.clone().map(|member| member.own_share.added_anon()).sum();
+        let unread =
+            anon + shared_of_programs(unread.map(|member| (&*member.name, member.own_share.shared())));
         self.sampled_peak.add_pass(pass.at, pass.memory_bytes(), unread);
         // A first pass is kept even if it read no process: its reason is reported.
         if self.pss.as_ref().is_none_or(|best| pass.bytes > best.bytes) {

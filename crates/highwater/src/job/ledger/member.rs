@@ -6,7 +6,9 @@ use std::{
 };
 
 use super::{
-    groups::{LedgerGroups, Membership, OTHERS},
+    groups::{LedgerGroups, Membership},
+    image_peak::{ImagePeak, add_image},
+    own_share::{InheritedMemory, OwnShare},
     usage_account::UsageAccount,
 };
 use crate::{
@@ -25,18 +27,6 @@ use crate::{
 /// longer than the tracker's `FORK_TO_FIRST_HOLD`, as a busy machine may delay an exec.
 const MAX_FORK_TO_UNSEEN_EXEC: Duration = Duration::from_millis(50);
 
-/// Most images of a process that have entries of their own, beside its last one.
-const MAX_IMAGES_PER_PROCESS: usize = 1_000;
-
-/// Memory of a parent when its child was first read, in bytes: the child was born with that at most.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct InheritedMemory {
-    /// Highest RSS.
-    rss: u64,
-    /// Anonymous memory.
-    anon: u64,
-}
-
 #[derive(Debug)]
 pub(super) struct LedgerMember {
     pub(super) pid: u32,
@@ -51,24 +41,12 @@ pub(super) struct LedgerMember {
     pub(super) first: Duration,
     pub(super) last: Duration,
     pub(super) window: ImageWindow,
-    /// Its high-water mark when it was first read.
-    born_with: Option<u64>,
-    /// Memory that it shared with its parent when it was first read.
-    inherited: Option<InheritedMemory>,
-    /// Its anonymous memory in the last reading.
-    anon: u64,
-    /// Anonymous memory that it added to the job then, and its files and shared memory.
-    added_anon: u64,
-    shared: u64,
+    pub(super) own_share: OwnShare,
     /// Its pages of hugetlbfs when they were last read; `None` until then.
     pub(super) hugetlb: Option<u64>,
-    /// Highest reading of the current image, and its source.
-    high: Option<(u64, PeakSource)>,
-    /// The same before the last reading, which was made then.
-    high_before: Option<(u64, PeakSource)>,
-    read_at: Duration,
-    /// The final mark of the current image.
-    last_mark: Option<LastMark>,
+    /// Readings of the current image.
+    current_image: ImagePeak,
+    /// The images before it.
     images: Vec<Image>,
     pub(super) exit: Option<ProcessExit>,
     /// Upper bound of its peak: its `ru_maxrss`.
@@ -103,16 +81,9 @@ impl LedgerMember {
             first,
             last: first,
             window: ImageWindow::default(),
-            born_with: None,
-            inherited: None,
-            anon: 0,
-            added_anon: 0,
-            shared: 0,
+            own_share: OwnShare::default(),
             hugetlb: None,
-            high: None,
-            high_before: None,
-            read_at: Duration::ZERO,
-            last_mark: None,
+            current_image: ImagePeak::default(),
             images: Vec::new(),
             exit: None,
             rusage_cap: None,
@@ -126,8 +97,11 @@ impl LedgerMember {
     /// Returns whether the readings showed only its parent's pages. A process that exited soon after its fork, and did
     /// not grow, has probably exec'ed unseen.
     pub(super) fn showed_only_its_parent(&self) -> bool {
-        let born_with = self.born_with.unwrap_or(0);
-        let grew = self.high.is_some_and(|(high, _)| high > born_with + copy_tolerance_bytes(born_with));
+        let born_with = self.own_share.born_with().unwrap_or(0);
+        let grew = self
+            .current_image
+            .highest_reading()
+            .is_some_and(|high| high > born_with + copy_tolerance_bytes(born_with));
         self.forked && !grew && self.last.saturating_sub(self.first) < MAX_FORK_TO_UNSEEN_EXEC
     }
 
@@ -148,12 +122,12 @@ impl LedgerMember {
 
     /// Returns whether the memory of its parent is to be given to [`Self::read`].
     pub(super) fn needs_inherited(&self) -> bool {
-        self.forked && self.inherited.is_none()
+        self.forked && !self.own_share.has_inherited()
     }
 
     /// Returns what a child shares with it that is first read now; `None` if its present image was not read.
     pub(super) fn memory_to_inherit(&self) -> Option<InheritedMemory> {
-        self.high.map(|(rss, _)| InheritedMemory { rss, anon: self.anon })
+        self.current_image.highest_reading().map(|rss| InheritedMemory { rss, anon: self.own_share.anon() })
     }
 
     /// Adds a reading. `parent` is what its parent holds, if it [needs](Self::needs_inherited) that and the parent lives.
@@ -163,69 +137,27 @@ impl LedgerMember {
         if reading.has_read_mark() {
             self.window.see_mark(at);
         }
+        self.own_share.read(reading, self.forked, parent);
         if reading.shares_map {
-            (self.added_anon, self.shared) = (0, 0);
             return;
         }
         self.swap = self.swap.max(reading.swap);
         self.hugetlb = reading.beside.hugetlb.or(self.hugetlb);
-        let first_mark = *self.born_with.get_or_insert(reading.mark.unwrap_or(reading.rss));
-        self.anon = reading.rss.saturating_sub(reading.shared);
-        if self.forked && self.inherited.is_none() {
-            // A child that is first read once it has grown was born with less than it has then.
-            let parent = parent.unwrap_or(InheritedMemory { rss: u64::MAX, anon: u64::MAX });
-            self.inherited =
-                Some(InheritedMemory { rss: parent.rss.min(first_mark), anon: parent.anon.min(self.anon) });
-        }
-        (self.added_anon, self.shared) = (self.added_anon_bytes(reading), reading.shared);
-        (self.high_before, self.read_at) = (self.high, at);
-        for (bytes, source) in
-            [(Some(reading.rss), PeakSource::Sampled), (reading.mark, PeakSource::MarkSampled)]
-        {
-            if let Some(bytes) = bytes
-                && self.high.is_none_or(|(high, _)| bytes >= high)
-            {
-                self.high = Some((bytes, source));
-            }
-        }
+        self.current_image.read(at, reading);
     }
 
-    /// Returns the anonymous memory that it added to the job in the last reading.
-    pub(super) fn added_anon(&self) -> u64 {
-        self.added_anon
-    }
-
-    /// Returns its files and shared memory in the last reading.
-    pub(super) fn shared(&self) -> u64 {
-        self.shared
-    }
-
-    /// Returns the memory that it adds to the job in a reading: between fork and exec its rise since birth, as it shares
-    /// the rest with its parent.
+    /// Returns the memory that it adds to the job in a reading.
     pub(super) fn added_bytes(&self, reading: &MemoryReading) -> u64 {
-        match self.inherited {
-            _ if reading.shares_map => 0,
-            Some(inherited) if self.forked => reading.rss.saturating_sub(inherited.rss),
-            _ => reading.rss,
-        }
+        self.own_share.added_bytes(reading, self.forked)
     }
 
-    /// Returns the anonymous memory that it adds to the job in a reading, as [`Self::added_bytes`] does.
+    /// Returns the anonymous memory that it adds to the job in a reading.
     pub(super) fn added_anon_bytes(&self, reading: &MemoryReading) -> u64 {
-        let anon = reading.rss.saturating_sub(reading.shared);
-        match self.inherited {
-            _ if reading.shares_map => 0,
-            Some(inherited) if self.forked => anon.saturating_sub(inherited.anon),
-            _ => anon,
-        }
+        self.own_share.added_anon_bytes(reading, self.forked)
     }
 
     pub(super) fn set_last(&mut self, mark: LastMark) {
-        // The exit record may follow the reading at the exit. The higher one stands, and a final one stays final.
-        let known =
-            self.last_mark.filter(|known| (known.is_final, known.bytes) > (mark.is_final, mark.bytes));
-        let mark = known.unwrap_or(mark);
-        self.last_mark = Some(mark);
+        let mark = self.current_image.set_last(mark);
         self.window.set_last(mark);
     }
 
@@ -236,7 +168,8 @@ impl LedgerMember {
             add_image(&mut self.images, image);
         }
         self.forked = false;
-        (self.high, self.high_before, self.last_mark, self.hugetlb) = (None, None, None, None);
+        self.current_image.exec();
+        self.hugetlb = None;
         self.last = self.last.max(moment.latest);
         self.groups = groups.of(&name, self.ppid);
         self.name = name;
@@ -252,13 +185,9 @@ impl LedgerMember {
 
     /// Returns the image that fork made, if the process has grown beyond it before its exec: its own peak is its rise. What
     /// it shares with its parent is no memory of the child.
-    ///
-    /// The event of an exec may come after readings of the next image. A reading is surely of this one if another began
-    /// after it, and not after the exec.
     fn grown_copy(&self, exec: Moment) -> Option<Image> {
-        let born_with = self.born_with?;
-        let (bytes, source) = self.high_before.filter(|_| self.read_at <= exec.earliest)?;
-        let inherited = self.inherited.map_or(born_with, |inherited| inherited.rss);
+        let (born_with, inherited) = (self.own_share.born_with()?, self.own_share.inherited_rss()?);
+        let (bytes, source) = self.current_image.highest_before(exec)?;
         let has_grown = bytes > born_with + copy_tolerance_bytes(born_with);
         let peak =
             ProcessPeak { bytes: bytes.saturating_sub(inherited), source, certainty: Certainty::AtLeast };
@@ -271,15 +200,8 @@ impl LedgerMember {
     }
 
     fn image(&self) -> Image {
-        let read =
-            self.high.map(|(bytes, source)| ProcessPeak { bytes, source, certainty: Certainty::AtLeast });
-        let last = self.last_mark.map(|last| ProcessPeak {
-            bytes: last.bytes.max(self.high.map_or(0, |(high, _)| high)),
-            source: last.source,
-            certainty: if last.is_final { Certainty::Exact } else { Certainty::AtLeast },
-        });
         let capped = |bytes| ProcessPeak { bytes, source: PeakSource::Capped, certainty: Certainty::AtMost };
-        let peak = last.or(read).or_else(|| self.rusage_cap.map(capped));
+        let peak = self.current_image.peak().or_else(|| self.rusage_cap.map(capped));
         Image { command: self.name.command.clone(), peak }
     }
 
@@ -324,32 +246,6 @@ impl LedgerMember {
 /// tolerances, as it is about one process: a child touches few pages between fork and exec.
 fn copy_tolerance_bytes(born_with: u64) -> u64 {
     born_with / 64 + (128 << 10)
-}
-
-/// Adds an image to those of a process. Beyond the bound the last entry stands for all further ones, because a process
-/// that execs without end must not fill the memory.
-fn add_image(images: &mut Vec<Image>, image: Image) {
-    let is_full = images.len() == MAX_IMAGES_PER_PROCESS;
-    match images.last_mut() {
-        Some(others) if is_full => {
-            others.peak = larger(others.peak, image.peak);
-            if others.command.as_str() != OTHERS {
-                others.command = OTHERS.into();
-            }
-        }
-        _ => images.push(image),
-    }
-}
-
-/// Returns the larger of two peaks. It is exact only if both are.
-fn larger(one: Option<ProcessPeak>, other: Option<ProcessPeak>) -> Option<ProcessPeak> {
-    let peak = one.into_iter().chain(other).max_by_key(|peak| peak.bytes)?;
-    let is_exact = |peak: Option<ProcessPeak>| peak.is_some_and(|peak| peak.certainty == Certainty::Exact);
-    let certainty = match peak.certainty {
-        Certainty::Exact if !(is_exact(one) && is_exact(other)) => Certainty::AtLeast,
-        certainty => certainty,
-    };
-    Some(ProcessPeak { certainty, ..peak })
 }
 
 /// Makes the peak of the commit charge. The kernel keeps this mark exactly, but a rise after the last reading is

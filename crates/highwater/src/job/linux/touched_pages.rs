@@ -12,15 +12,15 @@ use crate::job::{events::pss_pass_tolerance_bytes, identity::MemberId, unix::thr
 const COUNT_COST_DIVISOR: u32 = 200;
 
 /// Page faults of each member in one count.
-type Faults = HashMap<MemberId, u64>;
+type FaultsOfMembers = HashMap<MemberId, u64>;
 
 /// The counts of page faults since the last pass.
 #[derive(Debug)]
 pub(super) struct TouchedPages {
     proc: ProcDir,
     page_size: u64,
-    at_pass: Faults,
-    latest: Faults,
+    at_pass: FaultsOfMembers,
+    latest: FaultsOfMembers,
     bytes: u64,
     /// Time since which little was touched, and the bytes at that time.
     still: (Duration, u64),
@@ -33,8 +33,8 @@ impl TouchedPages {
         Self {
             proc: proc.clone(),
             page_size: rustix::param::page_size() as u64,
-            at_pass: Faults::new(),
-            latest: Faults::new(),
+            at_pass: FaultsOfMembers::new(),
+            latest: FaultsOfMembers::new(),
             bytes: 0,
             still: (Duration::ZERO, 0),
             next: Duration::ZERO,

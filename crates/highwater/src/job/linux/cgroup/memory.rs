@@ -9,7 +9,7 @@ use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 use super::super::proc_dir::ProcDir;
 use super::{
     open_group::OpenGroup,
-    touched::{GroupFaults, TouchedMemory, value},
+    touched::{GroupFaults, TouchedBound, value},
 };
 use crate::{
     bounded::read_kept,
@@ -41,7 +41,7 @@ pub(crate) struct GroupMemory {
     swap: Option<File>,
     /// Number of times that the limit of the group was hit, which version 1 counts in place of pages.
     limit_hits: Option<File>,
-    touched: TouchedMemory,
+    touched: TouchedBound,
     previous: GroupReading,
     /// The evidence by which `previous` may stand for the next reading; `None`: it may not.
     standing: Option<StandingReading>,
@@ -104,7 +104,7 @@ impl GroupMemory {
             kernel,
             swap,
             limit_hits,
-            touched: TouchedMemory::begin(version, proc, sys),
+            touched: TouchedBound::begin(version, proc, sys),
             previous: GroupReading::default(),
             standing: None,
             highest_mark: 0,

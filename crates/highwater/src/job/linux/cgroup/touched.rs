@@ -37,7 +37,7 @@ pub(super) struct GroupFaults {
 
 /// The bound, and what it is made from.
 #[derive(Debug)]
-pub(super) struct TouchedMemory {
+pub(super) struct TouchedBound {
     sizes: KnownSizes,
     processors: u64,
     version: Version,
@@ -75,7 +75,7 @@ struct MachineHugePages {
     text: Vec<u8>,
 }
 
-impl TouchedMemory {
+impl TouchedBound {
     /// Begins to count for a group that was just made.
     pub(super) fn begin(version: Version, proc: &ProcDir, sys: &Path) -> Self {
         let machine = match version {
@@ -158,16 +158,16 @@ impl FaultSizes {
     /// Reads the sizes of pages that the kernel makes
     /// ([transhuge.rst](https://docs.kernel.org/admin-guide/mm/transhuge.html)).
     fn read(directory: &Path, page_bytes: u64) -> Self {
-        let top = Setting::read(&directory.join("enabled"));
+        let top = PageSizeSetting::read(&directory.join("enabled"));
         let huge_bytes = number(&directory.join("hpage_pmd_size"));
-        let mut sizes = Self { usual: page_bytes, huge: huge_bytes.filter(|_| top == Setting::On) };
+        let mut sizes = Self { usual: page_bytes, huge: huge_bytes.filter(|_| top == PageSizeSetting::On) };
         // Since Linux 6.8 each size has a setting of its own.
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let Some(bytes) = entry.file_name().to_str().and_then(bytes_in_name) else { continue };
-            let is_made = match Setting::read(&entry.path().join("enabled")) {
-                Setting::On => true,
-                Setting::Inherit => top == Setting::On,
-                Setting::Off => false,
+            let is_made = match PageSizeSetting::read(&entry.path().join("enabled")) {
+                PageSizeSetting::On => true,
+                PageSizeSetting::Inherit => top == PageSizeSetting::On,
+                PageSizeSetting::Off => false,
             };
             if is_made && Some(bytes) == huge_bytes {
                 sizes.huge = huge_bytes;
@@ -187,14 +187,14 @@ fn bytes_in_name(name: &str) -> Option<u64> {
 
 /// A setting of transparent huge pages, as in `always [madvise] never`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Setting {
+enum PageSizeSetting {
     /// Always, or where a process asks for them.
     On,
     Inherit,
     Off,
 }
 
-impl Setting {
+impl PageSizeSetting {
     fn read(path: &Path) -> Self {
         let Ok(text) = bounded::read(path, MAX_VALUE_BYTES) else { return Self::Off };
         let has = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
@@ -333,7 +333,7 @@ mod tests {
         let file = proc.path().join("vmstat");
         fs::write(&file, vmstat(1000, 50)).unwrap();
         let sys = sys(&[("enabled", "[always] madvise never\n"), ("hpage_pmd_size", "2097152\n")]);
-        let mut touched = TouchedMemory::begin(Version::V1, &ProcDir::made_up(proc.path()), sys.path());
+        let mut touched = TouchedBound::begin(Version::V1, &ProcDir::made_up(proc.path()), sys.path());
         let page_bytes = rustix::param::page_size() as u64;
         let faulted = |faults| GroupFaults { faults, huge_pages: 0 };
         assert_eq!(touched.bytes(faulted(1), MIB), page_bytes);
@@ -356,7 +356,7 @@ mod tests {
         let proc = tempfile::tempdir().unwrap();
         fs::write(proc.path().join("vmstat"), vmstat(1, 1)).unwrap();
         let sys = sys(&[("enabled", "always madvise [never]\n"), ("hpage_pmd_size", "2097152\n")]);
-        let mut touched = TouchedMemory::begin(Version::V1, &ProcDir::made_up(proc.path()), sys.path());
+        let mut touched = TouchedBound::begin(Version::V1, &ProcDir::made_up(proc.path()), sys.path());
         touched.bytes(GroupFaults { faults: 1, huge_pages: 0 }, MIB);
         assert!(touched.machine.is_none());
     }
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn sizes_are_read_once_small_pages_do_not_explain_an_estimate() {
         let sys = sys(&[("enabled", "[always] madvise never\n"), ("hpage_pmd_size", "2097152\n")]);
-        let mut touched = TouchedMemory::begin(Version::V2, &ProcDir::absent(), sys.path());
+        let mut touched = TouchedBound::begin(Version::V2, &ProcDir::absent(), sys.path());
         touched.processors = 1;
         let page_bytes = rustix::param::page_size() as u64;
         let read = |faults, huge_pages| GroupFaults { faults, huge_pages };
@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn counts_of_version_2_may_be_late() {
         let sys = sys(&[("enabled", "[always] madvise never\n"), ("hpage_pmd_size", "2097152\n")]);
-        let mut touched = TouchedMemory::begin(Version::V2, &ProcDir::absent(), sys.path());
+        let mut touched = TouchedBound::begin(Version::V2, &ProcDir::absent(), sys.path());
         touched.processors = 16;
         let page_bytes = rustix::param::page_size() as u64;
         assert_eq!(touched.late_bytes(), 16 * 64 * page_bytes);

@@ -1,0 +1,99 @@
+//! The memory that a process adds to its job. Between fork and exec a child shares the rest with its parent.
+
+use crate::job::events::MemoryReading;
+
+/// Memory of a parent when its child was first read, in bytes: the child was born with that at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InheritedMemory {
+    /// Highest RSS.
+    pub(super) rss: u64,
+    /// Anonymous memory.
+    pub(super) anon: u64,
+}
+
+/// The readings of one process, in bytes. A *copy* is a process that has not exec'ed since its fork.
+#[derive(Debug, Default)]
+pub(super) struct OwnShare {
+    /// Its high-water mark when it was first read.
+    born_with: Option<u64>,
+    /// Memory that it shared with its parent then, if it was a copy.
+    inherited: Option<InheritedMemory>,
+    /// Its anonymous memory in the last reading.
+    anon: u64,
+    /// Anonymous memory that it added to the job then.
+    added_anon: u64,
+    /// Its files and shared memory then.
+    shared: u64,
+}
+
+impl OwnShare {
+    /// Adds a reading. `parent` is what the parent of a copy holds, if that lives and [is needed](Self::has_inherited).
+    pub(super) fn read(&mut self, reading: &MemoryReading, is_copy: bool, parent: Option<InheritedMemory>) {
+        if reading.shares_map {
+            (self.added_anon, self.shared) = (0, 0);
+            return;
+        }
+        let first_mark = *self.born_with.get_or_insert(reading.mark.unwrap_or(reading.rss));
+        self.anon = anon_bytes(reading);
+        if is_copy && self.inherited.is_none() {
+            // A child that is first read once it has grown was born with less than it has then.
+            let parent = parent.unwrap_or(InheritedMemory { rss: u64::MAX, anon: u64::MAX });
+            self.inherited =
+                Some(InheritedMemory { rss: parent.rss.min(first_mark), anon: parent.anon.min(self.anon) });
+        }
+        (self.added_anon, self.shared) = (self.added_anon_bytes(reading, is_copy), reading.shared);
+    }
+
+    /// Returns whether it is known what a copy shares with its parent.
+    pub(super) fn has_inherited(&self) -> bool {
+        self.inherited.is_some()
+    }
+
+    /// Returns the high-water mark of the first reading.
+    pub(super) fn born_with(&self) -> Option<u64> {
+        self.born_with
+    }
+
+    /// Returns the most that a copy may have shared with its parent.
+    pub(super) fn inherited_rss(&self) -> Option<u64> {
+        self.inherited.map(|inherited| inherited.rss).or(self.born_with)
+    }
+
+    /// Returns the anonymous memory in the last reading.
+    pub(super) fn anon(&self) -> u64 {
+        self.anon
+    }
+
+    /// Returns the anonymous memory that it added to the job in the last reading.
+    pub(super) fn added_anon(&self) -> u64 {
+        self.added_anon
+    }
+
+    /// Returns its files and shared memory in the last reading.
+    pub(super) fn shared(&self) -> u64 {
+        self.shared
+    }
+
+    /// Returns the memory that it adds to the job in a reading: a copy's rise since birth.
+    pub(super) fn added_bytes(&self, reading: &MemoryReading, is_copy: bool) -> u64 {
+        match self.inherited {
+            _ if reading.shares_map => 0,
+            Some(inherited) if is_copy => reading.rss.saturating_sub(inherited.rss),
+            _ => reading.rss,
+        }
+    }
+
+    /// Returns the anonymous memory that it adds to the job in a reading, as [`Self::added_bytes`] does.
+    pub(super) fn added_anon_bytes(&self, reading: &MemoryReading, is_copy: bool) -> u64 {
+        let anon = anon_bytes(reading);
+        match self.inherited {
+            _ if reading.shares_map => 0,
+            Some(inherited) if is_copy => anon.saturating_sub(inherited.anon),
+            _ => anon,
+        }
+    }
+}
+
+fn anon_bytes(reading: &MemoryReading) -> u64 {
+    reading.rss.saturating_sub(reading.shared)
+}
