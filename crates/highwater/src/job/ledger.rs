@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use self::{groups::LedgerGroups, member::LedgerMember, oom::Killed, usage::UsageFold};
+use self::{groups::LedgerGroups, last_ends::LastEnds, member::LedgerMember, oom::Killed, usage::UsageFold};
 use super::{
     GroupBy,
     estimate::PeakEstimate,
@@ -26,6 +26,7 @@ mod closing;
 mod groups;
 mod image_peak;
 mod job_memory;
+mod last_ends;
 mod member;
 mod oom;
 mod own_share;
@@ -137,6 +138,7 @@ pub(crate) struct Ledger {
     timeline: TimelineFold,
     gpu: GpuPeaks,
     usage: UsageFold,
+    last_ends: LastEnds,
     /// The highest sum of the members' swap in one sample.
     swap: Option<PeakFigure>,
     group_peak: GroupPeak,
@@ -156,6 +158,7 @@ impl Ledger {
     pub(crate) fn new(header: JobHeader) -> Self {
         Self {
             usage: UsageFold::new(header.usage),
+            last_ends: LastEnds::default(),
             swap: None,
             living: BTreeMap::new(),
             by_pid: HashMap::new(),
@@ -240,9 +243,12 @@ impl Ledger {
                     self.estimate.gone(&member.window, until_freed, member.unread(&self.groups));
                     // Windows adds nothing to a parent.
                     let is_handed_on = self.header.origin.metric != Metric::WorkingSet;
-                    let is_waited_for = member.used().reaped
-                        || is_handed_on
-                            && member.parent.is_some_and(|parent| self.living.contains_key(&parent));
+                    self.last_ends.add(id, moment);
+                    let may_have_waited = |parent: MemberId| {
+                        self.living.contains_key(&parent) || self.last_ends.may_have_ended_later(parent)
+                    };
+                    let is_waited_for =
+                        member.used().reaped || is_handed_on && member.parent.is_some_and(may_have_waited);
                     self.usage.close(member.used(), is_waited_for);
                     self.close(id, &member, Some(moment));
                 }

@@ -66,6 +66,36 @@ fn a_child_stays_in_the_figures_of_its_waiting_parent() {
 }
 
 #[test]
+fn a_child_that_is_found_gone_together_with_its_parent_counts_once() {
+    for order in [[0, 1], [1, 0]] {
+        let mut ledger = ledger();
+        event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
+        event(&mut ledger, ms(1), born(1, 101, 100, "cc", false));
+        uses(&mut ledger, 10, &[(0, 100, 100), (1, 50, 50)]);
+        // The parent has waited for it between two polls, and exited: one poll finds both gone.
+        let reaped = JobEvent::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(180, 180)) };
+        exactly(&mut ledger, 40, reaped);
+        for id in order {
+            let between = Moment::between(ms(10), ms(40));
+            ledger.event(TimedEvent { moment: between, event: gone(id, 40) });
+        }
+        assert_eq!(total_cpu(&finish(ledger, 40).0).0, 0.18, "{order:?}");
+    }
+}
+
+#[test]
+fn an_orphan_of_a_parent_that_ended_before_it_is_not_lost() {
+    let mut ledger = ledger();
+    event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
+    event(&mut ledger, ms(1), born(1, 101, 100, "cc", false));
+    uses(&mut ledger, 10, &[(0, 100, 100), (1, 50, 50)]);
+    exactly(&mut ledger, 20, JobEvent::Reaped { id: Some(MemberId(0)), used: Box::new(cpu(100, 100)) });
+    exactly(&mut ledger, 20, gone(0, 20));
+    exactly(&mut ledger, 30, gone(1, 30));
+    assert_eq!(total_cpu(&finish(ledger, 40).0).0, 0.15);
+}
+
+#[test]
 fn a_child_that_no_process_waited_for_is_not_lost() {
     let mut ledger = ledger();
     event(&mut ledger, ms(1), born(0, 100, 1, "sh", false));
