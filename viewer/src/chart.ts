@@ -6,10 +6,11 @@ import { addTo, gather, pick, stack } from "./decimate.ts";
 import { h, themed } from "./dom.ts";
 import * as format from "./format.ts";
 import { spread, type Layer } from "./layers.ts";
-import { drawMarks, marksOf, type Mark } from "./marks.ts";
+import { drawMarks, marksOf, withMemory, type Mark } from "./marks.ts";
 import { faded, GREY } from "./palette.ts";
 import { pieces, type Picture, type Piece } from "./picture.ts";
 import { CURSOR, pointer } from "./pointer.ts";
+import type { Series } from "./payload.ts";
 import { firstAtLeast, valueAt, type Run } from "./run.ts";
 import type { State } from "./state.ts";
 import { axisTime, sizeSplits, timeSplits } from "./axes.ts";
@@ -48,7 +49,8 @@ export class Chart {
     this.picture = picture;
     this.only = only;
     this.range = range;
-    this.marks = marksOf(this.run, picture.metric, only);
+    const marks = marksOf(this.run, picture.metric, only);
+    this.marks = this.memory ? withMemory(this.run, marks) : marks;
     if (redo) this.make();
     else this.fill();
   }
@@ -67,6 +69,11 @@ export class Chart {
     return this.plot ? this.plot.valToPos(seconds, "x") + this.plot.over.offsetLeft : 0;
   }
 
+  /** The line of memory over a stack of RSS, in which shared pages count more than once. */
+  private get memory(): Series | null {
+    return this.picture?.metric === "rss" && !this.only ? this.run.total("memory") : null;
+  }
+
   private make(): void {
     const picture = this.picture as Picture;
     this.pieces = pieces(this.run, picture, this.only ? [this.only] : picture.shown);
@@ -80,6 +87,7 @@ export class Chart {
       series.push({ fill: faded(fill, isDark ? 0.92 : 0.88), width: 0, stroke: fill, points: { show: false } });
     }
     series.push({ stroke: themed("--line"), width: 1.25, points: { show: false } });
+    if (this.memory) series.push({ stroke: themed("--peak"), width: 2, points: { show: false } });
     const options: uPlot.Options = {
       width: Math.max(200, this.element.clientWidth),
       height: HEIGHT,
@@ -143,14 +151,17 @@ export class Chart {
     const edges = stack(values);
     const xs = columns.map((column) => moments[column] as number);
     const top = columns.map((column) => nanToNull(total[column] as number));
-    return [xs, ...edges.toReversed().map((edge) => Array.from(edge)), top] as uPlot.AlignedData;
+    const memory = this.memory;
+    const lines = memory ? [top, columns.map((column) => nanToNull(valueAt(memory, column)))] : [top];
+    return [xs, ...edges.toReversed().map((edge) => Array.from(edge)), ...lines] as uPlot.AlignedData;
   }
 
   describe(): void {
     const { peak, duration_seconds } = this.run.head;
     const metric = format.metricTitle(this.picture?.metric ?? "rss");
-    const highest = this.picture?.metric === "memory" ? peak.memory : peak.rss;
-    const words = highest ? `, peak ${format.bytes(highest.bytes)}` : "";
+    const highest = this.memory || this.picture?.metric === "memory" ? peak.memory : peak.rss;
+    const name = this.memory ? "peak memory" : "peak";
+    const words = highest ? `, ${name} ${format.bytes(highest.bytes)}` : "";
     this.element.setAttribute(
       "aria-label",
       `${metric} over ${format.seconds(duration_seconds)}${words}. Arrow keys move the chosen moment, plus and minus zoom, ` +

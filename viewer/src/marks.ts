@@ -4,10 +4,12 @@ import type uPlot from "uplot";
 import { themed } from "./dom.ts";
 import * as format from "./format.ts";
 import type { Layer } from "./layers.ts";
+import type { Figure, PeakInterval } from "./payload.ts";
 import type { Run } from "./run.ts";
 
 export interface Mark {
-  kind: "peak" | "limit" | "exceeded" | "finding";
+  /** `sum`: the peak of a stack in which shared pages count more than once. */
+  kind: "peak" | "sum" | "limit" | "exceeded" | "finding";
   value: number;
   /** The same as `to` for a single moment. */
   from: number;
@@ -30,17 +32,12 @@ export function marksOf(run: Run, metric: string, only: Layer | null): Mark[] {
   const marks: Mark[] = [];
   const highest = metric === "rss" ? peak.rss : metric === "memory" ? peak.memory : null;
   if (highest && !only) {
-    const { bytes, at_seconds, between_seconds, certainty } = highest;
-    const words = `peak ${format.sign(certainty)}${format.bytes(bytes)}`;
-    if (at_seconds !== null) marks.push({ kind: "peak", value: bytes, from: at_seconds, to: at_seconds, words });
-    else if (between_seconds) {
-      const [from, to] = between_seconds;
-      marks.push({ kind: "peak", value: bytes, from, to, words: `${words}, from the kernel's marks` });
-    }
+    const origin = highest.at_seconds === null ? ", from the kernel's marks" : "";
+    marks.push(...peakMark(highest, peakWords("peak", highest) + origin));
   }
   if (!only && metric === "pss" && peak.pss?.at_seconds != null) {
-    const { bytes, at_seconds: at, certainty } = peak.pss;
-    marks.push({ kind: "peak", value: bytes, from: at, to: at, words: `peak ${format.sign(certainty)}${format.bytes(bytes)}` });
+    const { bytes, at_seconds: at } = peak.pss;
+    marks.push({ kind: "peak", value: bytes, from: at, to: at, words: peakWords("peak", peak.pss) });
   }
   for (const finding of findings) {
     if (finding.kind !== "leak" || finding.metric !== metric || (finding.scope !== "total") !== (only !== null)) continue;
@@ -75,6 +72,34 @@ export function marksOf(run: Run, metric: string, only: Layer | null): Mark[] {
     }
   }
   return marks;
+}
+
+function peakWords(name: string, { bytes, certainty }: Figure): string {
+  return `${name} ${format.sign(certainty)}${format.bytes(bytes)}`;
+}
+
+/** The mark of a peak; none if its time is not known. */
+function peakMark({ bytes, at_seconds, between_seconds }: PeakInterval, words: string): Mark[] {
+  if (at_seconds !== null) return [{ kind: "peak", value: bytes, from: at_seconds, to: at_seconds, words }];
+  if (!between_seconds) return [];
+  const [from, to] = between_seconds;
+  return [{ kind: "peak", value: bytes, from, to, words }];
+}
+
+/** How far the sum of RSS must exceed the memory for a mark of its own. */
+const SUM_MATTERS = 1.05;
+
+/** The marks over a stack of RSS with the line of memory in it: the peak memory comes first, and the sum is named as such. */
+export function withMemory(run: Run, marks: Mark[]): Mark[] {
+  const { memory, rss } = run.head.peak;
+  const ofMemory = memory ? peakMark(memory, `${peakWords("peak memory", memory)}, each page counted once`) : [];
+  if (!memory || ofMemory.length === 0) return marks;
+  const sumMatters = rss !== null && rss.bytes > memory.bytes * SUM_MATTERS;
+  const beside = marks.flatMap((mark): Mark[] => {
+    if (mark.kind !== "peak") return [mark];
+    return rss && sumMatters ? [{ ...mark, kind: "sum", words: peakWords("sum of RSS", rss) }] : [];
+  });
+  return [...beside, ...ofMemory];
 }
 
 export function drawMarks(plot: uPlot, marks: Mark[], at: number | null): void {
@@ -124,7 +149,8 @@ export function drawMarks(plot: uPlot, marks: Mark[], at: number | null): void {
       ctx.textAlign = x(mark.from) > bbox.left + bbox.width / 2 ? "right" : "left";
       label(ctx, mark.words, x(mark.from) + (ctx.textAlign === "left" ? 5 : -5) * ratio, bbox.top + bbox.height - 6 * ratio, ratio);
     }
-    if (mark.kind === "peak") drawPeak(ctx, mark, x, y, bbox, ratio);
+    if (mark.kind === "peak") drawPeak(ctx, mark, x, y, bbox, ratio, themed("--peak"));
+    if (mark.kind === "sum") drawPeak(ctx, mark, x, y, bbox, ratio, themed("--muted"));
   }
   ctx.restore();
   drawMoment(plot, at);
@@ -149,11 +175,19 @@ type Place = (value: number) => number;
  * A sampled peak is a point. A peak known only from a high-water mark has no sample: a bracket
  * covers its possible time.
  */
-function drawPeak(ctx: CanvasRenderingContext2D, mark: Mark, x: Place, y: Place, bbox: uPlot.BBox, ratio: number): void {
+function drawPeak(
+  ctx: CanvasRenderingContext2D,
+  mark: Mark,
+  x: Place,
+  y: Place,
+  bbox: uPlot.BBox,
+  ratio: number,
+  colour: string,
+): void {
   const [left, right] = [x(mark.from), x(mark.to)];
   const place = y(mark.value);
   if (right < bbox.left || left > bbox.left + bbox.width) return;
-  ctx.strokeStyle = ctx.fillStyle = themed("--peak");
+  ctx.strokeStyle = ctx.fillStyle = colour;
   ctx.lineWidth = 1.5 * ratio;
   const middle = (left + right) / 2;
   if (mark.from === mark.to) {
@@ -171,7 +205,7 @@ function drawPeak(ctx: CanvasRenderingContext2D, mark: Mark, x: Place, y: Place,
   }
   const width = ctx.measureText(mark.words).width;
   ctx.textAlign = "left";
-  ctx.fillStyle = themed("--peak");
+  ctx.fillStyle = colour;
   const clamped = Math.max(bbox.left + 4 * ratio, Math.min(middle - width / 2, bbox.left + bbox.width - width - 4 * ratio));
   label(ctx, mark.words, clamped, place - 7 * ratio, ratio);
 }

@@ -32,6 +32,8 @@ export function atMoment(run: Run, picture: Picture, seconds: number): Node | nu
     .sort((one, other) => other.value - one.value);
   const total = picture.total[column] as number;
   const series = run.total(metric);
+  const memory = metric === "rss" ? run.total("memory") : null;
+  const once = memory ? valueAt(memory, column) : NaN;
   const low = series?.low?.[column - series.first];
   const rest = entries.slice(LISTED);
   const missing = total - entries.reduce((sum, { value }) => sum + value, 0);
@@ -45,6 +47,9 @@ export function atMoment(run: Run, picture: Picture, seconds: number): Node | nu
       chip.style.background = picture.colourOf(layer);
       return h("div", { class: "entry" }, chip, h("span", {}, layer.label), h("b", {}, format.value(metric, value)));
     }),
+    once > 0
+      ? h("div", { class: "entry" }, h("i", { class: "chip none" }), h("span", {}, "each page counted once"), h("b", {}, format.value("memory", once)))
+      : null,
     rest.length > 0 ? h("div", { class: "entry faint" }, h("i", { class: "chip none" }), h("span", {}, `${rest.length} more`), h("b", {}, format.value(metric, others))) : null,
     missing > total * 0.02 && format.isRate(metric)
       ? h("div", { class: "entry faint" }, h("i", { class: "chip none" }), h("span", {}, "too short to be sampled"), h("b", {}, format.value(metric, missing)))

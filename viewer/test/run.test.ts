@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { layersOf, members, GROUPINGS, type Layer } from "../src/layers.ts";
-import { marksOf } from "../src/marks.ts";
+import { marksOf, withMemory } from "../src/marks.ts";
 import { paint, pieces } from "../src/picture.ts";
 import { Run, valueAt } from "../src/run.ts";
 import { made, type Made } from "./record.ts";
@@ -139,5 +139,35 @@ describe("limits", () => {
     const words = (only: Layer | null) => marksOf(run, "rss", only).map((mark) => mark.words);
     expect(words(null)).toEqual(["limit on the total RSS: 7 B"]);
     expect(words(layer ?? null)).toEqual(["limit on each process: 7 B"]);
+  });
+});
+
+describe("peaks over a stack of RSS", () => {
+  const interval = (bytes: number) => ({
+    bytes,
+    lower_bytes: bytes,
+    upper_bytes: bytes,
+    lower_rigorous: false,
+    upper_rigorous: false,
+    certainty: "estimate",
+    at_seconds: 1,
+    between_seconds: null,
+  });
+  const words = (rss: number, memory: number | null) => {
+    const peak = { rss: interval(rss), memory: memory === null ? null : interval(memory), pss: null, cgroup: null, gpu: [] };
+    const run = new Run(made([{ pid: 1, ppid: 0, line: [0, [5]] }], 10, { peak }));
+    return withMemory(run, marksOf(run, "rss", null)).map(({ kind, words }) => `${kind}: ${words}`);
+  };
+
+  test("peak memory is named first, and the sum as what it is", () => {
+    expect(words(900 << 20, 500 << 20)).toEqual(["sum: sum of RSS ≈ 900 MiB", "peak: peak memory ≈ 500 MiB, each page counted once"]);
+  });
+
+  test("a sum that is no more than the memory needs no mark", () => {
+    expect(words(510 << 20, 500 << 20)).toEqual(["peak: peak memory ≈ 500 MiB, each page counted once"]);
+  });
+
+  test("without memory the sum is the peak", () => {
+    expect(words(510 << 20, null)).toEqual(["peak: peak ≈ 510 MiB"]);
   });
 });
