@@ -216,14 +216,14 @@ describe("the page of a real run", () => {
 
   test("everything by keyboard", () =>
     seen("", async ({ page }) => {
-      const { rss } = job.record.peak;
+      const { memory } = job.record.peak;
       const at = async () => Number((await hash(page)).get("at"));
       const press = async (key: string) => {
         await page.keyboard.press(key);
         await drawn(page);
       };
       await press("p");
-      const peak = rss.at_seconds ?? (rss.between_seconds[0] + rss.between_seconds[1]) / 2;
+      const peak = memory.at_seconds ?? (memory.between_seconds[0] + memory.between_seconds[1]) / 2;
       expect(await at()).toBeCloseTo(peak, 5);
       await press("ArrowLeft");
       const before = await at();
@@ -281,7 +281,7 @@ describe("the page of a real run", () => {
 
   test("it can be read without sight of the chart, and prints", () =>
     seen("", async ({ page }) => {
-      expect(await page.locator(".plot").getAttribute("aria-label")).toContain(format.bytes(job.record.peak.rss.bytes));
+      expect(await page.locator(".plot").getAttribute("aria-label")).toContain(`peak memory ${format.bytes(job.record.peak.memory.bytes)}`);
       expect(await page.locator(".lanes").getAttribute("aria-label")).toContain("lanes");
       expect(await page.locator("table").getAttribute("aria-rowcount")).toBe(String(job.record.processes.length + 1));
       for (const button of await page.locator("button:visible").all()) expect((await button.textContent())?.trim()).not.toBe("");

@@ -111,7 +111,7 @@ describe("records that are not as usual", () => {
     look(
       view("short", changed((record) => {
         record.duration_seconds = 0;
-        Object.assign(record.peak.rss, { at_seconds: 0, between_seconds: null });
+        for (const peak of [record.peak.rss, record.peak.memory]) Object.assign(peak, { at_seconds: 0, between_seconds: null });
         record.timeline.seconds = [0];
         for (const series of record.timeline.series) for (const name of ["bytes", "min", "max"]) series[name] = series.first === 0 ? series[name].slice(0, 1) : [];
         record.timeline.series = record.timeline.series.filter((series: Json) => series.first === 0);

@@ -68,11 +68,11 @@ export class Navigator {
   }
 
   /**
-   * Goes to the peak of what is shown: its sample, or the middle of the time in which a high-water mark places it.
+   * Goes to the peak memory: its sample, or the middle of the time in which a high-water mark places it.
    */
   peak(): void {
     const { memory, rss } = this.run.head.peak;
-    const peak = this.state.view.metric === "memory" ? memory : rss;
+    const peak = memory ?? rss;
     const between = peak?.between_seconds;
     const at = peak?.at_seconds ?? (between ? (between[0] + between[1]) / 2 : null);
     if (at !== null && at !== undefined) this.go(at);
