@@ -28,6 +28,7 @@ mod name_cache;
 mod observation;
 mod open_devices;
 mod orphan_killer;
+mod page_walk;
 mod precedence;
 mod proc_dir;
 mod proc_view;

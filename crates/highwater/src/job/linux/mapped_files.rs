@@ -8,6 +8,7 @@ use std::{collections::HashMap, time::Duration};
 use super::{
     map_reader::{MapOutcome, MapReader},
     member::Member,
+    page_walk::{SECONDS_PER_BYTE, page_table_time},
     proc_dir::ProcDir,
 };
 use crate::{
@@ -31,8 +32,9 @@ const MAX_PROCESS_READ_TIME: Duration = Duration::from_millis(20);
 const MAP_LOCK_TIMEOUT: Duration = Duration::from_millis(20);
 /// Expected time for the mappings of a process.
 const MAPPINGS_READ_TIME: Duration = Duration::from_millis(1);
-/// Expected time for its pages.
-const SECONDS_PER_BYTE: f64 = 9e-6 / (1024.0 * 1024.0);
+/// Walks over page tables: a mapping whose text does not fit into what is left of the kernel's buffer is walked again
+/// (`seq_read_iter`, `fs/seq_file.c`).
+const PAGE_TABLE_WALKS: u32 = 2;
 
 /// Starts of paths whose pages are shared memory, and no files.
 const SHARED_MEMORY_PATHS: [&[u8]; 4] = [b"/dev/shm/", b"/memfd:", b"/SYSV", b"/dev/zero"];
@@ -58,15 +60,17 @@ impl MappedFilesReader {
         rss: u64,
         reader: &mut MapReader,
     ) -> FilesRead {
-        match self.budget(at, rss) {
+        match self.budget(at, rss, member.files.page_table_bytes()) {
             ReadBudget::NotNow => FilesRead::NotNow,
             ReadBudget::Never => FilesRead::Unreadable,
             ReadBudget::Within => self.read_member(member, reader),
         }
     }
 
-    fn budget(&self, at: Duration, rss: u64) -> ReadBudget {
-        let cost = MAPPINGS_READ_TIME + Duration::from_secs_f64(rss as f64 * SECONDS_PER_BYTE);
+    fn budget(&self, at: Duration, rss: u64, page_table_bytes: Option<u64>) -> ReadBudget {
+        let cost = MAPPINGS_READ_TIME
+            + Duration::from_secs_f64(rss as f64 * SECONDS_PER_BYTE)
+            + page_table_time(page_table_bytes) * PAGE_TABLE_WALKS;
         match () {
             () if cost > MAX_PROCESS_READ_TIME => ReadBudget::Never,
             () if at < MIN_JOB_TIME => ReadBudget::NotNow,
@@ -166,14 +170,23 @@ mod tests {
     }
 
     #[test]
+    fn large_page_tables_are_left_alone() {
+        let reader = MappedFilesReader::new(&ProcDir::of_this_machine());
+        let (later, mib) = (Duration::from_secs(60), 1 << 20);
+        assert_eq!(reader.budget(later, mib, Some(mib)), ReadBudget::Within);
+        assert_eq!(reader.budget(later, mib, Some(400 * mib)), ReadBudget::Never, "a page in each 2 MiB");
+        assert_eq!(reader.budget(later, mib, None), ReadBudget::Within, "they are unknown");
+    }
+
+    #[test]
     fn short_jobs_and_large_processes_are_left_alone() {
         let mut reader = MappedFilesReader::new(&ProcDir::of_this_machine());
         let ms = Duration::from_millis;
-        assert_eq!(reader.budget(ms(99), 1 << 20), ReadBudget::NotNow);
-        assert_eq!(reader.budget(ms(100), 1 << 20), ReadBudget::Within);
-        assert_eq!(reader.budget(ms(100), 100 << 30), ReadBudget::Never);
+        assert_eq!(reader.budget(ms(99), 1 << 20, Some(8 << 10)), ReadBudget::NotNow);
+        assert_eq!(reader.budget(ms(100), 1 << 20, Some(8 << 10)), ReadBudget::Within);
+        assert_eq!(reader.budget(ms(100), 100 << 30, Some(8 << 10)), ReadBudget::Never);
         reader.spent = ms(10);
-        assert_eq!(reader.budget(ms(500), 1 << 20), ReadBudget::NotNow);
-        assert_eq!(reader.budget(ms(2_000), 1 << 20), ReadBudget::Within);
+        assert_eq!(reader.budget(ms(500), 1 << 20, Some(8 << 10)), ReadBudget::NotNow);
+        assert_eq!(reader.budget(ms(2_000), 1 << 20, Some(8 << 10)), ReadBudget::Within);
     }
 }

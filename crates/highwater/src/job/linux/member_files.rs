@@ -28,6 +28,8 @@ pub(super) struct MemberFiles {
     status: Option<File>,
     /// Length of `status` when it was last read; 0 before.
     status_bytes: u32,
+    /// Its page tables when `status` was last read.
+    page_table_bytes: Option<u64>,
     /// Live thread that is read instead, once the leader has left by `pthread_exit`.
     thread: Option<u32>,
     pub(super) usage: UsageFiles,
@@ -114,6 +116,11 @@ impl MemberFiles {
     /// Returns the length of `status` when it was last read; 0 before.
     pub(super) fn status_bytes(&self) -> usize {
         self.status_bytes as usize
+    }
+
+    /// Returns the size of its page tables when `status` was last read; `None` before.
+    pub(super) fn page_table_bytes(&self) -> Option<u64> {
+        self.page_table_bytes
     }
 
     /// Returns the live thread that stands for a leader that has left.
@@ -233,7 +240,9 @@ impl MemberFiles {
             // The kernel keeps a buffer of that size for as long as the file is open.
             self.status = None;
         }
-        Status::parse(text)
+        let status = Status::parse(text)?;
+        self.page_table_bytes = status.page_table_bytes.or(self.page_table_bytes);
+        Some(status)
     }
 
     /// Reads one file into `text`; `None` once the process is gone.

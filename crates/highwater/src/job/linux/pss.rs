@@ -17,6 +17,7 @@ use super::{
     member::Member,
     member_files::ProcessKey,
     observation::Observation,
+    page_walk::{SECONDS_PER_BYTE, page_table_time},
     proc_dir::{ProcDir, ProcPath},
     pss_bound::{MemberPss, pss_lower_bound},
     status_turns::StatusTurns,
@@ -51,8 +52,6 @@ const MIN_STABLE_TIME: Duration = Duration::from_millis(3);
 const COSTS_FOR_WRITES: f64 = 3.0;
 /// Costs of a pass for which a job must have been stable to count as one that stands still.
 const STANDSTILL_COSTS: f64 = 10.0;
-/// First guess of the cost, until passes have been timed.
-const SECONDS_PER_BYTE: f64 = 9e-6 / (1024.0 * 1024.0);
 
 /// The schedule of passes, and their reader.
 #[derive(Debug)]
@@ -62,6 +61,7 @@ pub(crate) struct PssPasses {
     spent: Duration,
     /// Time spent since the last pass that counted.
     in_vain: Duration,
+    /// Cost of a resident byte: the first guess, until passes have been timed.
     seconds_per_byte: f64,
     /// RSS sum at the best pass that counted.
     best_rss: Option<u64>,
@@ -112,11 +112,19 @@ struct MapToRead {
     /// Its `smaps_rollup`.
     path: ProcPath,
     rss: u64,
+    /// Time for its page tables.
+    page_tables: Duration,
 }
 
 impl MapToRead {
     fn of((member, rss): (&Member, u64)) -> Self {
-        Self { id: member.id, image: member.image.number, path: member.map_file("smaps_rollup"), rss }
+        Self {
+            id: member.id,
+            image: member.image.number,
+            path: member.map_file("smaps_rollup"),
+            rss,
+            page_tables: page_table_time(member.files.page_table_bytes()),
+        }
     }
 }
 
@@ -315,10 +323,10 @@ impl PssPasses {
         let mut pass = PssPass { at, ..PssPass::default() };
         let mut read = 0;
         self.members.clear();
-        for MapToRead { id, image, path, rss } in maps {
-            let cost = rss as f64 * self.seconds_per_byte;
-            let patience = patience + Duration::from_secs_f64(cost * 4.0);
-            let outcome = if cost > longest.as_secs_f64() {
+        for MapToRead { id, image, path, rss, page_tables } in maps {
+            let cost = Duration::from_secs_f64(rss as f64 * self.seconds_per_byte) + page_tables;
+            let patience = patience + cost * 4;
+            let outcome = if cost > longest {
                 MapOutcome::Failed
             } else {
                 reader.read(&self.proc, path, MAX_PROCESS_FILE_BYTES, &mut self.text, patience)

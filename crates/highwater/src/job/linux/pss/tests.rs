@@ -25,6 +25,7 @@ fn unread_processes_are_not_evidence_against_a_job() {
         image: 0,
         path: ProcPath::of(pid, "smaps_rollup"),
         rss,
+        page_tables: Duration::ZERO,
     };
     let mut reader = MapReader::default();
     let maps = || [map(std::process::id(), 1 << 40), map(u32::MAX, 1 << 30)].into_iter();
@@ -33,6 +34,29 @@ fn unread_processes_are_not_evidence_against_a_job() {
     let all = passes.read(Duration::ZERO, maps(), &mut reader, Duration::MAX, Duration::from_secs(60));
     assert_eq!(all.unread.len(), 1, "the second process does not exist");
     assert!((1..1 << 40).contains(&all.bytes), "{all:?}");
+}
+
+/// A process with a page in each 2 MiB, or with zero pages alone, has large page tables and a small RSS.
+#[test]
+fn large_page_tables_are_left_out_unless_a_limit_needs_them() {
+    const LONG: Duration = Duration::from_secs(60);
+    let mut passes = PssPasses::of_files(&ProcDir::of_this_machine(), Path::new("/sys"), true);
+    let map = |page_table_bytes| MapToRead {
+        id: MemberId(0),
+        image: 0,
+        path: ProcPath::of(std::process::id(), "smaps_rollup"),
+        rss: 1 << 20,
+        page_tables: page_table_time(page_table_bytes),
+    };
+    let mut reader = MapReader::default();
+    for (page_table_bytes, unread) in [(Some(2 << 30), 1), (Some(1 << 20), 0), (None, 0)] {
+        let maps = [map(page_table_bytes)].into_iter();
+        let pass = passes.read(Duration::ZERO, maps, &mut reader, MAX_PROCESS_READ_TIME, LONG);
+        assert_eq!(pass.unread.len(), unread, "{page_table_bytes:?}");
+    }
+    let maps = [map(Some(2 << 30))].into_iter();
+    let all = passes.read(Duration::ZERO, maps, &mut reader, Duration::MAX, LONG);
+    assert!(all.unread.is_empty() && all.bytes > 0, "{all:?}");
 }
 
 #[test]
