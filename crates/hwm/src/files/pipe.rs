@@ -57,44 +57,64 @@ pub(super) fn why_given_up(pipe: &ExistingFile) -> io::Error {
     }
 }
 
-/// A pipe that gets a whole content once the job is over. It waits for a reader, but not for ever.
+/// A pipe that gets a whole content once the job is over. It waits for a reader, but not for ever, and not again after a
+/// failure: a writer that buffers tries the rest once more when it is dropped.
 #[derive(Debug)]
 pub(super) struct PatientPipe<'a> {
     pipe: &'a ExistingFile,
-    open: Option<File>,
     /// Time for which a reader may be missing.
     patience: Duration,
+    state: PipeState,
+}
+
+#[derive(Debug)]
+enum PipeState {
+    Closed,
+    Open(File),
+    /// Nothing more is written: its reader would take the rest for the whole.
+    GivenUp,
 }
 
 impl<'a> PatientPipe<'a> {
     pub(super) fn new(pipe: &'a ExistingFile, patience: Duration) -> Self {
-        Self { pipe, open: None, patience }
+        Self { pipe, patience, state: PipeState::Closed }
     }
 
-    fn opened(&mut self) -> io::Result<&mut File> {
+    fn opened(&self) -> io::Result<File> {
         let begun = Instant::now();
-        while self.open.is_none() {
-            self.open = open(self.pipe)?;
-            if self.open.is_none() {
-                if begun.elapsed() > self.patience {
-                    return Err(no_reader());
-                }
-                thread::sleep(OPEN_PAUSE);
+        loop {
+            if let Some(pipe) = open(self.pipe)? {
+                return Ok(pipe);
             }
+            if begun.elapsed() > self.patience {
+                return Err(no_reader());
+            }
+            thread::sleep(OPEN_PAUSE);
         }
-        self.open.as_mut().ok_or_else(no_reader)
     }
-}
 
-impl Write for PatientPipe<'_> {
-    fn write(&mut self, content: &[u8]) -> io::Result<usize> {
-        let pipe = self.opened()?;
+    fn write_or_fail(&mut self, content: &[u8]) -> io::Result<usize> {
+        if matches!(self.state, PipeState::Closed) {
+            self.state = PipeState::Open(self.opened()?);
+        }
+        let PipeState::Open(pipe) = &mut self.state else { return Err(given_up()) };
         loop {
             match pipe.write(content) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_room(pipe)?,
                 written => return written,
             }
         }
+    }
+}
+
+impl Write for PatientPipe<'_> {
+    fn write(&mut self, content: &[u8]) -> io::Result<usize> {
+        let written = self.write_or_fail(content);
+        let is_over = written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+        if is_over {
+            self.state = PipeState::GivenUp;
+        }
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -170,6 +190,10 @@ fn no_writer() -> io::Error {
         "no program has written to this pipe for {} s; to wait longer use standard input, as in `... | hwm view -`",
         WRITER_PATIENCE.tv_sec
     ))
+}
+
+fn given_up() -> io::Error {
+    io::Error::other("this pipe was given up")
 }
 
 fn not_read() -> io::Error {

@@ -312,6 +312,21 @@ mod unix {
             assert!(patient.write(b"x").unwrap_err().to_string().contains("no program has opened"));
         }
 
+        /// A CSV writer tries the rest of its buffer once more when it is dropped.
+        #[test]
+        fn a_pipe_that_was_given_up_is_not_waited_for_again() {
+            let (_dir, name) = made();
+            let destination = check(&name).unwrap();
+            let mut patient = PatientPipe::new(destination.named_pipe().unwrap(), Duration::ZERO);
+            assert!(patient.write(b"first").is_err());
+            let mut late_reader = open_to_read(&name);
+            assert!(patient.write(b"rest").is_err());
+            drop(patient);
+            let mut text = String::new();
+            late_reader.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "", "a rest without its beginning");
+        }
+
         #[test]
         fn a_whole_content_goes_through_a_pipe() {
             let (_dir, name) = made();
