@@ -15,6 +15,7 @@ mod same_pid;
 mod shared;
 mod single;
 mod storm;
+mod taken_pages;
 mod threads;
 mod tiny;
 mod tracer;
@@ -52,6 +53,11 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   unmapped 60 500              a file in memory (memfd) of that size, written and not mapped
   page-tables 30 500           page tables of that size, and as much memory
   huge-pages 40 500            pages of hugetlbfs, shared with a child
+  swapped 100 100 1000         swap the first out, then hold the second
+  lazily-freed 200 100 1000    hold it, free so much of it lazily (MADV_FREE), and touch as much anew
+  merged 100 200               a process and its child hold as many equal pages each; once KSM has merged them, one of them
+                               holds the second, too
+  split-huge 50 1000           transparent huge pages, of which so much is kept and three times as much given back
   map FILE 1000                map all of it for that long
   same-pid 20 40               two processes with one pid, one after the other (needs root)
   storm 2000 5 4 10            so many processes of so many ms, so many at a time, of so much each
@@ -69,7 +75,7 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   named-thread                 exit at once, beside a thread with a name of its own
   vast-arguments 1024 1000 0   so much is its arguments; say \"ready\", start so many children, stay for that long
   long-names 200 120000 1000   so many programs at a time, with names of so many bytes, for that long
-  groups 65536 300 200 1000    so many supplementary groups, so many idle children, then hold it (needs root)
+  groups 65536 300 200 1000    so many supplementary groups (0: its own), so many idle children, then hold it
   nothing                      exit at once";
 
 /// The arguments after the situation's name.
@@ -182,6 +188,10 @@ pub(crate) fn main() {
         "unmapped" => beside_rss::unmapped(a.mib(0, 60), a.time(1, 500)),
         "page-tables" => beside_rss::page_tables(a.mib(0, 30), a.time(1, 500)),
         "huge-pages" => beside_rss::huge_pages(a.mib(0, 40), a.time(1, 500)),
+        "swapped" => taken_pages::swapped(a.mib(0, 100), a.mib(1, 100), a.time(2, 1000)),
+        "lazily-freed" => taken_pages::lazily_freed(a.mib(0, 200), a.mib(1, 100), a.time(2, 1000)),
+        "merged" => taken_pages::merged(a.mib(0, 100), a.mib(1, 200)),
+        "split-huge" => taken_pages::split_huge(a.mib(0, 50), a.time(1, 1000)),
         "map" => {
             let file = a.text(0).unwrap_or_else(|| usage("map needs a FILE"));
             single::map(file.as_ref(), a.time(1, 1000));

@@ -7,12 +7,15 @@ use super::{
     process::{exit_now, raw_fork, sleep},
 };
 
-/// Holds `size` beside idle children that have as many supplementary groups. Only root may have so many.
+/// Holds `size` beside idle children that have as many supplementary groups. Only root may set them; with none, all keep
+/// theirs.
 pub(crate) fn hold(groups: usize, children: usize, size: usize, time: Duration) {
     let groups: Vec<libc::gid_t> = (1_000_000..).take(groups).collect();
-    // SAFETY: the pointer and the length are those of one vector.
-    let set = unsafe { libc::setgroups(groups.len(), groups.as_ptr()) };
-    assert!(set == 0, "setgroups: {}", std::io::Error::last_os_error());
+    if !groups.is_empty() {
+        // SAFETY: the pointer and the length are those of one vector.
+        let set = unsafe { libc::setgroups(groups.len(), groups.as_ptr()) };
+        assert!(set == 0, "setgroups: {}", std::io::Error::last_os_error());
+    }
     let own = std::process::id();
     for _ in 0..children {
         if raw_fork() == 0 {

@@ -1,6 +1,6 @@
 //! Memory of exactly known size.
 
-use std::{fs::File, os::fd::AsRawFd};
+use std::{fs::File, ops::Range, os::fd::AsRawFd};
 
 use super::{
     meter,
@@ -32,6 +32,11 @@ impl Block {
         block
     }
 
+    /// Maps `size` bytes of this process's own, and touches none of them.
+    pub(crate) fn untouched(size: usize) -> Self {
+        Self::map(size, libc::MAP_PRIVATE)
+    }
+
     /// Maps `size` bytes that children share; each process that [`touch`](Self::touch)es them holds them.
     pub(crate) fn shared(size: usize) -> Self {
         Self::map(size, libc::MAP_SHARED)
@@ -58,6 +63,35 @@ impl Block {
     /// Writes each page anew: a child that shares it keeps the old one.
     pub(crate) fn rewrite(&self) {
         self.write_pages();
+    }
+
+    /// Writes its number to each page, counted from 1.
+    pub(crate) fn number_pages(&self) {
+        for page in 0..self.size / PAGE {
+            let number = (page + 1).to_ne_bytes();
+            // SAFETY: the page is inside the mapping, and larger than a number.
+            unsafe { self.start.add(page * PAGE).cast::<[u8; size_of::<usize>()]>().write_volatile(number) };
+        }
+    }
+
+    /// Writes one byte.
+    pub(crate) fn write(&self, offset: usize) {
+        assert!(offset < self.size);
+        // SAFETY: the byte is inside the mapping.
+        unsafe { self.start.add(offset).write_volatile(1) };
+    }
+
+    /// Returns the first offset whose address is a multiple of `alignment`.
+    pub(crate) fn offset_of_alignment(&self, alignment: usize) -> usize {
+        self.start.addr().next_multiple_of(alignment) - self.start.addr()
+    }
+
+    /// Calls madvise(2) on a part. Advice that frees pages leaves zeroes, or what was there.
+    pub(crate) fn advise(&self, part: Range<usize>, advice: libc::c_int) {
+        assert!(part.start <= part.end && part.end <= self.size);
+        // SAFETY: the range is inside the mapping, to whose bytes no reference exists.
+        let status = unsafe { libc::madvise(self.start.add(part.start).cast(), part.len(), advice) };
+        assert!(status == 0, "madvise {advice}: {}", std::io::Error::last_os_error());
     }
 
     fn map(size: usize, sharing: libc::c_int) -> Self {

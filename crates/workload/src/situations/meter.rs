@@ -22,6 +22,7 @@ struct Meter {
     now: AtomicUsize,
     peak: AtomicUsize,
     pss: AtomicUsize,
+    swap: AtomicUsize,
 }
 
 static METER: AtomicPtr<Meter> = AtomicPtr::new(std::ptr::null_mut());
@@ -34,11 +35,16 @@ static TRUTH_FILE: OnceLock<Option<std::ffi::OsString>> = OnceLock::new();
 /// Makes the meter; this process is its first.
 pub(crate) fn start() {
     TRUTH_FILE.get_or_init(|| env::var_os("WORKLOAD_TRUTH"));
-    // A huge page in a stack or a heap would be part of a base that nothing touched (PR_SET_THP_DISABLE(2const)).
-    // SAFETY: a plain call; a kernel without huge pages refuses it, which does no harm.
-    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+    // A huge page in a stack or a heap would be part of a base that nothing touched.
+    allow_huge_pages(false);
     METER.store(shared_page().cast(), SeqCst);
     settle();
+}
+
+/// Lets the kernel give this process huge pages, or forbids it (`PR_SET_THP_DISABLE(2const)`).
+pub(crate) fn allow_huge_pages(are_allowed: bool) {
+    // SAFETY: a plain call; a kernel without huge pages refuses it, which does no harm.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, libc::c_ulong::from(!are_allowed), 0, 0, 0) };
 }
 
 fn meter() -> Option<&'static Meter> {
@@ -119,15 +125,23 @@ pub(crate) fn add_pss(bytes: usize) {
     }
 }
 
+/// Adds memory of this process that is in swap.
+pub(crate) fn add_swap(bytes: usize) {
+    if let Some(meter) = meter() {
+        meter.swap.fetch_add(bytes, SeqCst);
+    }
+}
+
 /// Writes the truth so far.
 pub(crate) fn write() {
     let (Some(Some(path)), Some(meter)) = (TRUTH_FILE.get(), meter()) else { return };
     let peak = meter.peak.load(SeqCst);
-    let pss = match meter.pss.load(SeqCst) {
+    let known = |figure: &AtomicUsize| match figure.load(SeqCst) {
         0 => "null".to_owned(),
         bytes => bytes.to_string(),
     };
-    let line = format!("{{\"rss_bytes\":{peak},\"pss_bytes\":{pss}}}\n");
+    let (pss, swap) = (known(&meter.pss), known(&meter.swap));
+    let line = format!("{{\"rss_bytes\":{peak},\"pss_bytes\":{pss},\"swap_bytes\":{swap}}}\n");
     if let Err(error) = fs::write(path, line) {
         eprintln!("workload: {}: {error}", path.to_string_lossy());
         std::process::exit(1);

@@ -29,6 +29,7 @@ pub(crate) fn shared_page() -> *mut u8 {
 pub(crate) struct PageWalk {
     pub(crate) rss: usize,
     pub(crate) pss: usize,
+    pub(crate) swap: usize,
 }
 
 impl PageWalk {
@@ -54,6 +55,6 @@ impl PageWalk {
                 line.split_ascii_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
             kib << 10
         };
-        Self { rss: field("Rss:"), pss: field("Pss:") }
+        Self { rss: field("Rss:"), pss: field("Pss:"), swap: field("Swap:") }
     }
 }

@@ -41,19 +41,19 @@ pub(crate) enum Rewriting {
 
 /// Processes that wait for each other, and then add their shares of all pages to the truth.
 #[derive(Clone, Copy)]
-struct Gathering {
+pub(crate) struct Gathering {
     arrived: &'static AtomicUsize,
     count: usize,
 }
 
 impl Gathering {
-    fn of(count: usize) -> Self {
+    pub(crate) fn of(count: usize) -> Self {
         // SAFETY: the page stays mapped; zeroes are a valid atomic.
         Self { arrived: unsafe { &*shared_page().cast() }, count }
     }
 
     /// Returns once all have come, each with its memory.
-    fn meet(self) {
+    pub(crate) fn meet(self) {
         let number = self.arrived.fetch_add(1, SeqCst) / self.count;
         while self.arrived.load(SeqCst) / self.count == number {
             sleep(ms(1));
@@ -61,7 +61,7 @@ impl Gathering {
     }
 
     /// Stays for 1.5 s in which all map their pages and none frees them: the shares add up.
-    fn stay(self) {
+    pub(crate) fn stay(self) {
         meter::settle();
         self.meet();
         meter::add_pss(PageWalk::now().pss);
