@@ -159,6 +159,8 @@ fn lists(list: &[u8], word: &[u8]) -> bool {
 fn directory(roots: &Roots, mount: &Mount, group: &Path) -> PathBuf {
     let point = at_roots(roots, &mount.point);
     match group.strip_prefix(&mount.root) {
+        // Joining nothing would end the path with a slash.
+        Ok(below) if below.as_os_str().is_empty() => point,
         Ok(below) if below.components().all(|part| matches!(part, std::path::Component::Normal(_))) => {
             point.join(below)
         }

@@ -30,6 +30,9 @@ pub(super) fn devices(roots: &Roots) -> MechanismState {
     let gaps = said(monitor.gaps());
     match (devices.is_empty(), gaps.is_empty()) {
         (true, true) => MechanismState::missing("no GPU and no GPU driver was found"),
+        (true, false) if cfg!(target_os = "linux") && !roots.sys.join("class").exists() => {
+            MechanismState::missing(gaps).or("mount sysfs at /sys (bwrap: --ro-bind /sys /sys)")
+        }
         (true, false) => {
             MechanismState::missing(gaps).or("repair or reinstall the driver; hwm doctor --raw shows more")
         }
@@ -41,7 +44,8 @@ pub(super) fn devices(roots: &Roots) -> MechanismState {
 pub(super) fn processes(roots: &Roots) -> MechanismState {
     let mut monitor = Monitor::with_roots(roots.clone());
     if monitor.count() == 0 {
-        return MechanismState::missing("no GPU was found");
+        let gaps = said(monitor.gaps());
+        return MechanismState::missing(if gaps.is_empty() { "no GPU was found".to_owned() } else { gaps });
     }
     let listing = monitor.usages();
     let refused = listing.refused.len();

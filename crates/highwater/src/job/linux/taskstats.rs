@@ -56,15 +56,17 @@ impl Taskstats {
     /// Registers for all processors. The error is `Unsupported` if the kernel's records do not name the process of a
     /// task.
     pub(crate) fn listen(roots: &Roots) -> io::Result<Self> {
-        let processors = bounded::read(&roots.sys.join("devices/system/cpu/possible"), MAX_VALUE_BYTES)?;
-        let mut processors = processors.trim_ascii().to_vec();
-        processors.push(0);
         // The opener of the socket and the sender need it (`netlink_capable`, net/netlink/af_netlink.c).
         let _raised = Raised::new(CapabilitySet::NET_ADMIN);
         let socket = Socket::bound(NETLINK_GENERIC, 0)?;
         socket.enlarge(SOCKET_BUFFER_BYTES);
         let family = family(&socket)?;
         understood(&socket, family)?;
+        let list = roots.sys.join("devices/system/cpu/possible");
+        let processors = bounded::read(&list, MAX_VALUE_BYTES)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", list.display())))?;
+        let mut processors = processors.trim_ascii().to_vec();
+        processors.push(0);
         ask(&socket, family, REGISTER_CPUMASK, &processors)?;
         Ok(Self { inbox: Inbox::new(socket, MAX_MESSAGE_BYTES), family, processors, unreadable: 0 })
     }

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{Access, access};
+use rustix::{
+    fs::{Access, access},
+    io::Errno,
+};
 
 use super::{
     super::scope::SystemdScope,
@@ -189,8 +192,10 @@ const SETTINGS: &[Setting] = &[
 /// that may write `cgroup.procs` of the nearest common ancestor: cgroups(7), "Delegation containment".
 fn writable(group: &Path) -> Result<(), String> {
     for path in [group.to_owned(), group.join("cgroup.procs")] {
-        access(&path, Access::WRITE_OK)
-            .map_err(|error| format!("{}: this user may not write there: {error}", path.display()))?;
+        access(&path, Access::WRITE_OK).map_err(|error| match error {
+            Errno::ROFS => refusal(&path, &error.into()),
+            _ => format!("{}: this user may not write there: {error}", path.display()),
+        })?;
     }
     Ok(())
 }

@@ -23,6 +23,8 @@ const BUFFER_PAGES: usize = 128;
 const MIN_BUFFER_PAGES: usize = 4;
 /// Most pages of all buffers together, on machines of many processors.
 const MAX_TOTAL_PAGES: usize = 2048;
+/// Bound of the numbers of processors, twice as many as Linux can have.
+const MAX_CPU_NUMBER: i32 = 1 << 14;
 
 /// The buffers of one job.
 #[derive(Debug)]
@@ -40,8 +42,12 @@ impl Perf {
     /// Users may not watch (`perf_event_paranoid` above 2, or a container's seccomp profile), or no memory can be
     /// locked for the buffers (`perf_event_mlock_kb`).
     pub(crate) fn attach(root: u32, roots: &Roots) -> io::Result<Self> {
-        let cpus = online_cpus(roots)?;
         let root = i32::try_from(root).map_err(io::Error::other)?;
+        let cpus = online_cpus(roots).or_else(|error| match error.kind() {
+            // A container may have no sysfs, as bwrap(1) makes it.
+            io::ErrorKind::NotFound => processors_with_events(|cpu| perf_event::open(root, cpu).map(drop)),
+            _ => Err(error),
+        })?;
         let share = (MAX_TOTAL_PAGES / cpus.len().max(1)).max(MIN_BUFFER_PAGES);
         let mut pages = BUFFER_PAGES.min(1 << share.ilog2());
         loop {
@@ -111,9 +117,24 @@ fn online_cpus(roots: &Roots) -> io::Result<Vec<i32>> {
     cpu_list(list.trim()).ok_or_else(|| io::Error::other(format!("no list of processors: {list:?}")))
 }
 
+/// Returns the processors on which `open` opens an event. The kernel refuses a number beyond those that this machine can
+/// have with `EINVAL`, and one that is offline with `ENODEV` (`perf_event_alloc`, `find_get_context`, kernel/events/core.c).
+fn processors_with_events(open: impl Fn(i32) -> io::Result<()>) -> io::Result<Vec<i32>> {
+    let mut cpus = Vec::new();
+    for cpu in 0..MAX_CPU_NUMBER {
+        match open(cpu) {
+            Ok(()) => cpus.push(cpu),
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+            // The first processor may be offline, but its number is valid.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) && cpu > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(cpus)
+}
+
 /// Parses a list such as `0-3,6`.
 fn cpu_list(list: &str) -> Option<Vec<i32>> {
-    const MAX_CPU_NUMBER: i32 = 1 << 14;
     let mut cpus = Vec::new();
     for range in list.split(',') {
         let (from, to) = range.split_once('-').unwrap_or((range, range));
@@ -158,6 +179,26 @@ mod tests {
         let happened = 3 * FORKS + 1;
         assert!(events.len() < happened, "the buffers were too large for this test");
         assert!(events.len() + usize::try_from(perf.lost_with_unreported()).unwrap() >= happened);
+    }
+
+    #[test]
+    fn processors_are_found_without_sysfs() {
+        let of_this_machine = online_cpus(&Roots::default()).unwrap();
+        match processors_with_events(|cpu| perf_event::open(0, cpu).map(drop)) {
+            Ok(found) => assert_eq!(found, of_this_machine),
+            Err(error) => eprintln!("skipped: {error}"),
+        }
+        let errno = |number| Err(io::Error::from_raw_os_error(number));
+        let offline_first_and_third = |cpu| match cpu {
+            0 | 2 => errno(libc::ENODEV),
+            1 | 3 => Ok(()),
+            _ => errno(libc::EINVAL),
+        };
+        assert_eq!(processors_with_events(offline_first_and_third).unwrap(), [1, 3]);
+        let refusal = processors_with_events(|_| errno(libc::EACCES)).unwrap_err();
+        assert_eq!(refusal.raw_os_error(), Some(libc::EACCES), "the reason is kept");
+        let refusal = processors_with_events(|_| errno(libc::EINVAL)).unwrap_err();
+        assert_eq!(refusal.raw_os_error(), Some(libc::EINVAL), "the kernel does not know these events");
     }
 
     #[test]
