@@ -17,6 +17,7 @@ pub struct PeakMemory {
     /// The highest sum that was read at one moment, or the highest mark of one process.
     pub lower_bytes: u64,
     /// The highest charge of the job's group and the files that its processes map, or the upper end of the sum of RSS.
+    /// Without such a group, the highest charge of the group that hwm itself runs in may be the lesser one.
     pub upper_bytes: u64,
     /// The truth cannot lie below `lower_bytes`.
     pub lower_rigorous: bool,

@@ -36,6 +36,8 @@ pub(crate) struct ClosingFacts {
 pub(crate) struct KernelTotals {
     /// Peak of the charge of its cgroup.
     pub(crate) cgroup: Option<PeakFigure>,
+    /// Highest charge of a group in which it is not alone.
+    pub(crate) charge_with_others: Option<u64>,
     /// Peak of its committed memory.
     pub(crate) commit: Option<PeakFigure>,
     /// Time that tasks waited for memory.
@@ -152,7 +154,7 @@ impl Ledger {
             self.usage.usage(self.living.values().map(Box::as_ref), closing.elapsed, seen, all_reported);
         let mean = closing.elapsed.as_millis() / u128::from(self.samples.max(1));
         let mut downgrades = self.downgrades(closing, &usage);
-        let memory = self.peak_memory(rss.as_ref(), closing.kernel_totals.cgroup.as_ref());
+        let memory = self.peak_memory(rss.as_ref(), &closing.kernel_totals);
         if memory.is_none() && rss.is_some() && metric == Metric::Rss {
             downgrades.push(Downgrade {
                 wanted: "memory of the job with each page counted once".to_owned(),
@@ -224,18 +226,19 @@ impl Ledger {
 
     /// Returns the peak with each page counted once. Other systems than Linux have no source for it.
     ///
-    /// `charge` is known at the end. It is a lower bound if processes have left the group, which then counts only the others.
+    /// `totals` are known at the end. The charge of its group is a lower bound if processes have left the group, which then counts only the others.
     pub(super) fn peak_memory(
         &self,
         rss: Option<&PeakInterval>,
-        charge: Option<&PeakFigure>,
+        totals: &KernelTotals,
     ) -> Option<PeakMemory> {
         let highest_mark = self.estimate.highest_mark();
         let sampled = rss.filter(|_| self.header.origin.metric == Metric::Rss && self.estimate.was_read());
-        let has_strays = charge.is_some_and(|charge| charge.certainty != Certainty::Exact);
+        let has_strays = totals.cgroup.as_ref().is_some_and(|charge| charge.certainty != Certainty::Exact);
         let pass = self.pss.as_ref().filter(|pass| pass.unread.is_empty()).map(super::PssPass::memory_bytes);
         let by_group = self.group_peak.peak(highest_mark, pass).filter(|_| !has_strays);
-        let by_samples = || sampled.map(|rss| self.sampled_peak.peak(highest_mark, rss));
+        let by_samples =
+            || sampled.map(|rss| self.sampled_peak.peak(highest_mark, rss, totals.charge_with_others));
         // No process holds nothing: on Linux 6.1 the counters of a small one may read 0.
         by_group.or_else(by_samples).filter(|memory| memory.bytes > 0)
     }

@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Ledger, PssPass, own_share::InheritedMemory};
+use super::{KernelTotals, Ledger, PssPass, own_share::InheritedMemory};
 use crate::job::{
-    events::Sample,
+    events::{MemoryReading, Sample},
     identity::MemberId,
     mapped_files::{MappedFile, MappedFiles, shared_of_programs},
     peak_memory::{HugetlbPages, MemoryNow, SampleHolders, SampledMemory},
@@ -30,7 +30,7 @@ impl Ledger {
     /// Returns the best estimate of that memory's peak so far.
     pub(crate) fn memory_peak_so_far(&self) -> Option<u64> {
         let rss = self.estimate.interval(false);
-        self.peak_memory(rss.as_ref(), None).map(|memory| memory.bytes)
+        self.peak_memory(rss.as_ref(), &KernelTotals::default()).map(|memory| memory.bytes)
     }
 
     /// Returns the memory of the parent of a member that is first read now.
@@ -77,12 +77,15 @@ impl Ledger {
         let whole = members.clone().map(|(reading, _)| reading).filter(|reading| !reading.shares_map);
         let whole = whole.map(|reading| reading.rss).sum();
         if sample.group.is_some() {
-            return SampledMemory { rss, once: rss, whole, hugetlb };
+            return SampledMemory { rss, once: rss, whole, hugetlb, files: None };
         }
+        let files = |reading: &MemoryReading| reading.file.unwrap_or(reading.shared);
+        let own = sample.readings.iter().filter(|reading| sample.marks && !reading.shares_map);
+        let files = own.map(files).reduce(|one, other| one + other);
         let anon: u64 = members.clone().map(|(reading, member)| member.added_anon_bytes(reading)).sum();
         let own = members.filter(|(reading, _)| !reading.shares_map);
         let shared = shared_of_programs(own.map(|(reading, member)| (&*member.name, reading.shared)));
-        SampledMemory { rss, once: rss.min(anon + shared), whole, hugetlb }
+        SampledMemory { rss, once: rss.min(anon + shared), whole, hugetlb, files }
     }
 
     /// Adds the memory of the job as a whole. The files that members map are read only together with the marks.

@@ -31,6 +31,7 @@ use rustix::fs::{FlockOperation, flock};
 pub(crate) use self::{
     entry::{CgroupEntry, clone_into, enter},
     memory::GroupMemory,
+    surrounding::SurroundingGroup,
 };
 use self::{leaf::Stay, open_group::OpenGroup, place::CgroupPlace};
 use super::{
@@ -49,6 +50,7 @@ mod left_over;
 mod memory;
 mod open_group;
 mod place;
+mod surrounding;
 mod touched;
 
 /// The group. It is also ended when dropped.
@@ -150,22 +152,7 @@ impl JobGroup {
     /// Returns whether process `pid` was moved to a group that does not lie in this one, and so is charged elsewhere.
     /// `None` if that is not known.
     pub(crate) fn has_left(&self, proc: &ProcDir, pid: u32) -> Option<bool> {
-        let own = self.shown_path.as_deref()?;
-        let mut text = Vec::new();
-        let is_read = proc.read_into(ProcPath::of(pid, "cgroup"), &mut text);
-        let text = str::from_utf8(&text).ok().filter(|_| is_read)?;
-        // proc_cgroup(5): hierarchy:controllers:path
-        let path = text.lines().find_map(|line| {
-            let mut fields = line.splitn(3, ':');
-            let (hierarchy, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-            let has_memory = match self.version {
-                Version::V1 => controllers.split(',').any(|controller| controller == "memory"),
-                Version::V2 => hierarchy == "0",
-            };
-            has_memory.then_some(path)
-        })?;
-        // Anywhere else a job may make a group of the same name.
-        Some(!Path::new(path).starts_with(own))
+        is_charged_elsewhere(proc, pid, self.version, self.shown_path.as_deref()?)
     }
 
     /// Makes the kernel keep the charge below `bytes`.
@@ -240,6 +227,26 @@ impl Drop for JobGroup {
         // The error cannot be reported any more; the next owner's sweep removes the rest.
         let _ = self.end();
     }
+}
+
+/// Returns whether process `pid` is in no group at or below `own`, a path as `/proc/PID/cgroup` shows it. `None` if that is not
+/// known.
+fn is_charged_elsewhere(proc: &ProcDir, pid: u32, version: Version, own: &Path) -> Option<bool> {
+    let mut text = Vec::new();
+    let is_read = proc.read_into(ProcPath::of(pid, "cgroup"), &mut text);
+    let text = str::from_utf8(&text).ok().filter(|_| is_read)?;
+    // proc_cgroup(5): hierarchy:controllers:path
+    let path = text.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':');
+        let (hierarchy, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        let has_memory = match version {
+            Version::V1 => controllers.split(',').any(|controller| controller == "memory"),
+            Version::V2 => hierarchy == "0",
+        };
+        has_memory.then_some(path)
+    })?;
+    // Anywhere else a job may make a group of the same name.
+    Some(!Path::new(path).starts_with(own))
 }
 
 /// Makes a new group and locks it. If another process was quicker to lock it, another name is tried.

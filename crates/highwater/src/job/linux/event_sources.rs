@@ -4,7 +4,7 @@
 use std::{collections::HashSet, ffi::OsStr, io, rc::Rc};
 
 use super::{
-    cgroup::JobGroup,
+    cgroup::{JobGroup, SurroundingGroup},
     coverage::{LifetimeScope, Mechanisms},
     descendants::read_stat,
     event_queue::{EventFeed, Round},
@@ -29,7 +29,7 @@ pub(crate) struct EventSources {
     lifetimes: Option<LifetimeFeed>,
     hold: Option<ExecHold>,
     taskstats: Option<Taskstats>,
-    group: Option<Rc<JobGroup>>,
+    group: ChargedGroup,
     /// The reason why the command could not be moved into it.
     entry_refusal: Option<String>,
     /// Members that were found in another group.
@@ -38,6 +38,34 @@ pub(crate) struct EventSources {
     lineage: LineageFrom,
     /// Buffer for [`ExecHold::drain`].
     held_tasks: Vec<HeldTask>,
+}
+
+/// The group that the job is charged to, by whose it is.
+#[derive(Debug)]
+enum ChargedGroup {
+    /// The job is alone in it.
+    OfJob(Rc<JobGroup>),
+    /// It was there before the job, and has other processes in it: this one, at least.
+    Surrounding(SurroundingGroup),
+    Unknown,
+}
+
+impl ChargedGroup {
+    fn of_job(&self) -> Option<&Rc<JobGroup>> {
+        match self {
+            Self::OfJob(group) => Some(group),
+            Self::Surrounding(_) | Self::Unknown => None,
+        }
+    }
+
+    /// Returns whether process `pid` is charged elsewhere; `None` if that is not known.
+    fn has_left(&self, proc: &ProcDir, pid: u32) -> Option<bool> {
+        match self {
+            Self::OfJob(group) => group.has_left(proc, pid),
+            Self::Surrounding(group) => group.has_left(proc, pid),
+            Self::Unknown => None,
+        }
+    }
 }
 
 /// The source of forks, execs and exits.
@@ -64,7 +92,7 @@ impl EventSources {
             lifetimes: None,
             hold: None,
             taskstats: None,
-            group: None,
+            group: ChargedGroup::Unknown,
             entry_refusal: None,
             strays: HashSet::new(),
             downgrades: Vec::new(),
@@ -100,12 +128,16 @@ impl EventSources {
         };
         if with_group {
             match JobGroup::make(roots, wanted.scope_for) {
-                Ok(group) => sources.group = Some(Rc::new(group)),
+                Ok(group) => sources.group = ChargedGroup::OfJob(Rc::new(group)),
                 Err(reason) if is_root || wanted.cgroup == CgroupUse::Always => {
                     sources.downgrade(CGROUP_PEAK, reason);
                 }
                 Err(_) => {}
             }
+        }
+        if wanted.cgroup != CgroupUse::Never && sources.group.of_job().is_none() {
+            sources.group =
+                SurroundingGroup::find(roots).map_or(ChargedGroup::Unknown, ChargedGroup::Surrounding);
         }
         sources
     }
@@ -117,18 +149,18 @@ impl EventSources {
 
     /// Returns the cgroup in which the command starts, if it gets one.
     pub(crate) fn group(&self) -> Option<Rc<JobGroup>> {
-        self.group.clone()
+        self.group.of_job().cloned()
     }
 
-    /// Returns whether there is such a cgroup.
+    /// Returns whether it matters that members leave their cgroup.
     pub(crate) fn has_group(&self) -> bool {
-        self.group.is_some()
+        !matches!(self.group, ChargedGroup::Unknown)
     }
 
     /// Watches `child`, which waits between its fork and its exec.
     pub(crate) fn attach(&mut self, child: u32, roots: &Roots, proc: &ProcDir) {
         self.listen(child, roots, proc);
-        if let Some(group) = &self.group {
+        if let Some(group) = self.group.of_job() {
             // If it fails, nothing is charged, which is reported at the end.
             self.entry_refusal = group.let_in(child).err();
         }
@@ -242,7 +274,7 @@ impl EventSources {
     /// Iterates over the pids of children of this process that are not part of the job.
     pub(crate) fn helper_pids(&self) -> impl Iterator<Item = u32> + '_ {
         let hold = self.hold.as_ref().map(ExecHold::pid);
-        hold.into_iter().chain(self.group.as_ref().and_then(|group| group.holder_pid()))
+        hold.into_iter().chain(self.group.of_job().and_then(|group| group.holder_pid()))
     }
 
     /// Returns which of them report events.
@@ -264,7 +296,7 @@ impl EventSources {
     /// # Errors
     /// The kernel cannot enforce it; the text says why.
     pub(crate) fn limit_charge(&mut self, bytes: u64) -> Result<(), String> {
-        let Some(group) = &self.group else {
+        let Some(group) = self.group.of_job() else {
             let refused = self.downgrades.iter().find(|downgrade| downgrade.wanted == CGROUP_PEAK);
             return Err(refused.map_or("there is no cgroup for the job".to_owned(), |why| why.reason.clone()));
         };
@@ -273,12 +305,12 @@ impl EventSources {
 
     /// Returns whether the kernel has killed for the limit of the job's cgroup.
     pub(crate) fn was_oom_killed(&self) -> bool {
-        self.group.as_ref().and_then(|group| group.oom_kills()).is_some_and(|kills| kills > 0)
+        self.group.of_job().and_then(|group| group.oom_kills()).is_some_and(|kills| kills > 0)
     }
 
     /// Checks whether these members, which live, have left the job's cgroup.
     pub(crate) fn check_for_strays(&mut self, proc: &ProcDir, members: impl Iterator<Item = u32>) {
-        let Some(group) = &self.group else { return };
+        let group = &self.group;
         let mut text = Vec::new();
         // A process that is exiting has left every group of v1 (`cgroup_exit`, kernel/cgroup/cgroup.c), so this is
         // checked last.
@@ -288,6 +320,12 @@ impl EventSources {
                     .is_some_and(|stat| !stat.is_exiting() && !matches!(stat.state, b'Z' | b'X'))
         });
         self.strays.extend(have_left);
+        if let ChargedGroup::Surrounding(group) = &mut self.group {
+            group.read();
+            if !self.strays.is_empty() {
+                group.lose();
+            }
+        }
     }
 
     /// Returns whether members were found in another group.
@@ -295,10 +333,27 @@ impl EventSources {
         !self.strays.is_empty()
     }
 
+    /// Returns the most that was charged for the job together with others, if it has no group of its own.
+    pub(crate) fn charge_with_others(&mut self) -> Option<u64> {
+        match std::mem::replace(&mut self.group, ChargedGroup::Unknown) {
+            ChargedGroup::Surrounding(group) => group.end(),
+            other => {
+                self.group = other;
+                None
+            }
+        }
+    }
+
     /// Ends the job's cgroup, and returns the peak that the kernel kept. `highest_mark` is that of the marks which were begun
     /// anew.
     pub(crate) fn charge(&mut self, highest_mark: u64) -> Option<PeakFigure> {
-        let group = Rc::into_inner(self.group.take()?)?;
+        let group = match std::mem::replace(&mut self.group, ChargedGroup::Unknown) {
+            ChargedGroup::OfJob(group) => Rc::into_inner(group)?,
+            other => {
+                self.group = other;
+                return None;
+            }
+        };
         let bytes = group.peak_bytes().map(|bytes| bytes.max(highest_mark));
         let path = group.path().to_owned();
         if let Err(error) = group.remove() {

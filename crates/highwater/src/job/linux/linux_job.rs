@@ -419,7 +419,9 @@ impl JobBackend for LinuxJob {
         let oom = self.shortage.kills(group.as_deref());
         drop(group);
         let highest_mark = self.group_memory.take().map_or(0, |memory| memory.highest_mark());
-        let kept = KernelTotals { cgroup: self.sources.charge(highest_mark), commit: None, pressure, oom };
+        let charge_with_others = self.sources.charge_with_others();
+        let cgroup = self.sources.charge(highest_mark);
+        let kept = KernelTotals { cgroup, charge_with_others, commit: None, pressure, oom };
         self.subreaper = None;
         self.precedence = None;
         kept

@@ -24,6 +24,8 @@ pub(crate) struct SampledPeak {
     best: Option<Height>,
     /// The most that members may have held in pages of hugetlbfs.
     hugetlb_upper: u64,
+    /// The most that members mapped of files; `None`: unknown.
+    files_upper: Option<u64>,
     /// The highest memory that a pass proves.
     highest_pass: u64,
 }
@@ -39,6 +41,8 @@ pub(crate) struct SampledMemory {
     pub(crate) once: u64,
     /// Pages that no RSS counts.
     pub(crate) hugetlb: HugetlbPages,
+    /// The sum of the files of all members; `None` if this sample did not read them.
+    pub(crate) files: Option<u64>,
 }
 
 /// A pass over PSS, and the sample beside it.
@@ -90,6 +94,7 @@ impl SampledPeak {
     ) -> MemoryNow {
         (self.last, self.last_holders) = (memory, Arc::clone(&holders));
         self.hugetlb_upper = self.hugetlb_upper.max(memory.hugetlb.upper);
+        self.files_upper = self.files_upper.max(memory.files);
         let height = |memory: &SampledMemory| memory.once + memory.hugetlb.bytes;
         if self.pending.as_ref().is_none_or(|highest| height(&memory) > height(&highest.memory)) {
             self.pending = Some(Pending { at, memory, holders });
@@ -125,10 +130,24 @@ impl SampledPeak {
     }
 
     /// Returns the peak. `highest_mark` is the highest mark of one process, `rss` the peak of the sum of RSS.
-    pub(crate) fn peak(&self, highest_mark: u64, rss: &PeakInterval) -> PeakMemory {
+    /// `charge_with_others` is the highest charge of a group that the job shares with others.
+    pub(crate) fn peak(
+        &self,
+        highest_mark: u64,
+        rss: &PeakInterval,
+        charge_with_others: Option<u64>,
+    ) -> PeakMemory {
         let best = self.best();
-        let upper_bytes = rss.upper_bytes + self.hugetlb_upper;
-        let lower_bytes = highest_mark.max(self.highest_pass).min(upper_bytes);
+        let upper_by_rss = rss.upper_bytes + self.hugetlb_upper;
+        let lower_bytes = highest_mark.max(self.highest_pass).min(upper_by_rss);
+        // Files may be charged to the group that read them first. What the job maps beyond that is charged elsewhere, so the
+        // group bounds nothing.
+        let upper_by_charge = charge_with_others
+            .zip(self.files_upper)
+            .map(|(charge, files)| charge + files + self.hugetlb_upper)
+            .filter(|&upper| (lower_bytes..upper_by_rss).contains(&upper));
+        let upper_bytes = upper_by_charge.unwrap_or(upper_by_rss);
+        let upper_rigorous = rss.upper_rigorous && upper_by_charge.is_none();
         // A job that ended before it was read well has an upper end alone.
         let is_at_most = rss.certainty == Certainty::AtMost;
         let sampled = best.as_ref().filter(|best| best.bytes > lower_bytes && !is_at_most);
@@ -138,13 +157,13 @@ impl SampledPeak {
             None => lower_bytes,
         };
         let lower_rigorous = highest_mark >= self.highest_pass && rss.lower_rigorous;
-        let is_exact = lower_rigorous && rss.upper_rigorous && lower_bytes == upper_bytes;
+        let is_exact = lower_rigorous && upper_rigorous && lower_bytes == upper_bytes;
         PeakMemory {
             bytes,
             lower_bytes,
             upper_bytes,
             lower_rigorous,
-            upper_rigorous: rss.upper_rigorous,
+            upper_rigorous,
             certainty: match () {
                 () if is_exact => Certainty::Exact,
                 () if is_at_most => Certainty::AtMost,
@@ -192,7 +211,7 @@ mod tests {
     }
 
     fn memory(rss: u64, once: u64, whole: u64) -> SampledMemory {
-        SampledMemory { rss, once, whole, hugetlb: HugetlbPages::default() }
+        SampledMemory { rss, whole, once, ..SampledMemory::default() }
     }
 
     /// Returns a sample in which nothing is shared.
@@ -213,7 +232,7 @@ mod tests {
             at_seconds: None,
             between_seconds: None,
         };
-        let peak = peak.peak(highest_mark, &rss);
+        let peak = peak.peak(highest_mark, &rss, None);
         [peak.lower_bytes, peak.bytes, peak.upper_bytes]
     }
 
@@ -339,8 +358,35 @@ mod tests {
             at_seconds: None,
             between_seconds: None,
         };
-        let peak = peak.peak(12, &rss);
+        let peak = peak.peak(12, &rss, None);
         assert_eq!((peak.bytes, peak.certainty), (3700, Certainty::AtMost));
+    }
+
+    #[test]
+    fn the_charge_of_a_shared_group_bounds_the_job() {
+        let rss = PeakInterval {
+            bytes: 3600,
+            lower_bytes: 402,
+            upper_bytes: 3600,
+            lower_rigorous: true,
+            upper_rigorous: true,
+            slack_bytes: None,
+            certainty: Certainty::Bounded,
+            at_seconds: None,
+            between_seconds: None,
+        };
+        let mut peak = SampledPeak::default();
+        peak.add(ms(0), memory(3600, 3500, 3600), Arc::default());
+        let ends = |peak: &SampledPeak, charge| {
+            let peak = peak.peak(402, &rss, charge);
+            ([peak.lower_bytes, peak.bytes, peak.upper_bytes], peak.upper_rigorous)
+        };
+        assert_eq!(ends(&peak, Some(410)), ([402, 3500, 3600], true), "the files beside it are not known");
+        peak.add(ms(1), SampledMemory { files: Some(20), ..memory(3600, 3500, 3600) }, Arc::default());
+        assert_eq!(ends(&peak, None), ([402, 3500, 3600], true));
+        assert_eq!(ends(&peak, Some(410)), ([402, 430, 430], false), "nothing above it was in RAM");
+        assert_eq!(ends(&peak, Some(3590)), ([402, 3500, 3600], true), "others hold more than the job");
+        assert_eq!(ends(&peak, Some(300)), ([402, 3500, 3600], true), "the job is charged elsewhere");
     }
 
     #[test]

@@ -132,7 +132,10 @@ fn upper(memory: &PeakMemory) -> String {
         (MemorySource::Cgroup, false) => {
             "the highest charge of the cgroup, which includes page cache and kernel memory, and mapped files"
         }
-        (_, false) => "estimated from the sum of RSS; short processes may have held more than was seen",
+        (_, false) => {
+            "estimated from the sum of RSS, or from the highest charge of the cgroup that hwm runs in if that is less; \
+             short processes may have held more than was seen"
+        }
     };
     format!("{} ({why})", text::size(memory.upper_bytes))
 }

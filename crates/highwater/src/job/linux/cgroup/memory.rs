@@ -227,7 +227,7 @@ fn parse(text: &[u8], version: Version) -> Option<(GroupReading, GroupFaults)> {
     })
 }
 
-fn number(file: &File) -> Option<u64> {
+pub(super) fn number(file: &File) -> Option<u64> {
     let mut text = [0; 32];
     let length = file.read_at(&mut text, 0).ok()?;
     decimal::leading(text.get(..length)?).map(|(number, _)| number)
