@@ -66,6 +66,11 @@ pub(crate) trait JobBackend: Sized {
         None
     }
 
+    /// Returns the memory of the job, each page counted once and files left out, if a group that it shares shows it now.
+    fn charged_memory(&self) -> Option<u64> {
+        None
+    }
+
     /// Returns the time up to which all events have arrived, in a poll begun `at`.
     fn complete_until(&self, at: Duration) -> Duration {
         at

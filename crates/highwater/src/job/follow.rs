@@ -220,7 +220,15 @@ impl Following {
         let complete_until = self.os_job.complete_until(at);
         let (readings, uses) = (self.os_job.readings(), self.os_job.uses());
         let group = self.os_job.group_reading();
-        self.ledger.sample(&Sample { at, readings, uses, group, marks, complete_until });
+        let sample = Sample { at, readings, uses, group, marks, complete_until };
+        self.ledger.sample(&sample);
+        // One process shares with no other, and its marks say all.
+        if marks
+            && readings.len() > 1
+            && let Some(bytes) = self.os_job.charged_memory()
+        {
+            self.ledger.charged(&sample, bytes);
+        }
     }
 
     /// Reads the files of programs that the job runs by now, as far as they matter.

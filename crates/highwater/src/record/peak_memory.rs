@@ -88,7 +88,8 @@ pub struct MemoryParts {
 pub enum MemorySource {
     /// The kernel's account of the job's own cgroup.
     Cgroup,
-    /// Passes over the proportional set sizes of its processes, and RSS between them.
+    /// Passes over the proportional set sizes of its processes, and RSS between them. Where only hwm runs beside the job, the
+    /// account of the cgroup of both may stand for a pass.
     Pss,
     /// The RSS of its processes, where no pass was possible.
     Rss,

@@ -131,6 +131,18 @@ impl Ledger {
         }
     }
 
+    /// Adds what a group was charged for the job, beside files, at a sample that read the files of all members.
+    pub(crate) fn charged(&mut self, sample: &Sample<'_>, bytes: u64) {
+        let own = || sample.readings.iter().filter(|reading| !reading.shares_map);
+        // A member with more is charged elsewhere, or another process has freed memory.
+        if own().any(|reading| reading.rss.saturating_sub(reading.shared) > bytes) {
+            return;
+        }
+        let files = own().filter_map(|reading| Some((&*self.living.get(&reading.id)?.name, reading.file?)));
+        let files = shared_of_programs(files);
+        self.sampled_peak.add_charge(sample.at, bytes + files);
+    }
+
     /// Adds the PSS that the whole job held at least, by a pass that may be void.
     pub(crate) fn pss_at_least(&mut self, bytes: u64) {
         self.sampled_peak.add_lower_bound(bytes);

@@ -137,7 +137,7 @@ impl EventSources {
         }
         if wanted.cgroup != CgroupUse::Never && sources.group.of_job().is_none() {
             sources.group =
-                SurroundingGroup::find(roots).map_or(ChargedGroup::Unknown, ChargedGroup::Surrounding);
+                SurroundingGroup::find(roots, proc).map_or(ChargedGroup::Unknown, ChargedGroup::Surrounding);
         }
         sources
     }
@@ -331,6 +331,17 @@ impl EventSources {
     /// Returns whether members were found in another group.
     pub(crate) fn has_strays(&self) -> bool {
         !self.strays.is_empty()
+    }
+
+    /// Returns the anonymous and shared memory of the job, if it is alone with this process in a group that was there before
+    /// it. `members` are the pids of all its processes.
+    pub(crate) fn memory_in_surrounding_group(
+        &self,
+        proc: &ProcDir,
+        members: impl Iterator<Item = u32>,
+    ) -> Option<u64> {
+        let ChargedGroup::Surrounding(group) = &self.group else { return None };
+        group.memory_of_job(proc, &members.collect())
     }
 
     /// Returns the most that was charged for the job together with others, if it has no group of its own.

@@ -165,7 +165,7 @@ impl JobBackend for LinuxJob {
             });
         }
         let passes = PssPasses::new(job, &proc);
-        let map_reader = map_reader(job)?;
+        let map_reader = MapReader::for_job(job)?;
         let own_hwm_bytes = own_hwm_bytes(&proc).unwrap_or(u64::MAX);
         let cgroup = if job.limits.cgroup_bytes.is_some() { CgroupUse::Always } else { job.cgroup };
         // A limit must hold from the begin, and the command might not get into a scope.
@@ -308,6 +308,10 @@ impl JobBackend for LinuxJob {
         self.group_reading
     }
 
+    fn charged_memory(&self) -> Option<u64> {
+        self.sources.memory_in_surrounding_group(&self.proc, self.observation.pids())
+    }
+
     fn complete_until(&self, at: Duration) -> Duration {
         self.observation.complete_until(at)
     }
@@ -426,20 +430,6 @@ impl JobBackend for LinuxJob {
         self.precedence = None;
         kept
     }
-}
-
-/// Makes the reader of maps.
-///
-/// # Errors
-/// PSS is limited, and the thread that reads it cannot be started.
-fn map_reader(job: &Job) -> Result<MapReader, Error> {
-    let mut reader = MapReader::default();
-    if job.limits.may_need_pss() {
-        reader.start_thread().map_err(|error| Error::Limit {
-            reason: format!("no thread could be started to read PSS: {error}; raise ulimit -u"),
-        })?;
-    }
-    Ok(reader)
 }
 
 /// Raises the priority of this thread if the job's limits are to be judged on time.

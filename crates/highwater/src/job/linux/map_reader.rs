@@ -17,7 +17,11 @@ use std::{
 
 use super::proc_dir::{ProcDir, ProcPath};
 use crate::{
-    bounded::Extent, job::unix::thread_cpu, process::linux::stat::Stat, thread_with_signals_blocked,
+    Error,
+    bounded::Extent,
+    job::{Job, unix::thread_cpu},
+    process::linux::stat::Stat,
+    thread_with_signals_blocked,
 };
 
 /// Most threads, late ones included. Nothing is read while all of them are late.
@@ -79,6 +83,20 @@ struct MapAnswer {
 }
 
 impl MapReader {
+    /// Makes the reader of a job.
+    ///
+    /// # Errors
+    /// PSS is limited, and the thread that reads it cannot be started.
+    pub(super) fn for_job(job: &Job) -> Result<Self, Error> {
+        let mut reader = Self::default();
+        if job.limits.may_need_pss() {
+            reader.start_thread().map_err(|error| Error::Limit {
+                reason: format!("no thread could be started to read PSS: {error}; raise ulimit -u"),
+            })?;
+        }
+        Ok(reader)
+    }
+
     /// Reads at most `most` bytes of a file into `text`, and waits at most `timeout` for a lock. On a busy machine the
     /// thread may also wait for a processor, up to `MAX_WAITS_FOR_PROCESSOR` times as long.
     pub(super) fn read(

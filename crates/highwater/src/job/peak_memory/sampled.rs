@@ -111,6 +111,18 @@ impl SampledPeak {
             return;
         }
         let pss = (read_pss + unread).min(self.last.once).max(read_pss);
+        self.judge_by(at, pss);
+        self.highest_pass = self.highest_pass.max(read_pss + self.last.hugetlb.lower);
+    }
+
+    /// Adds what a group was charged for the members, at the last sample. It raises no lower end, as other processes may have
+    /// come and gone.
+    pub(crate) fn add_charge(&mut self, at: Duration, bytes: u64) {
+        self.judge_by(at, bytes.min(self.last.whole));
+    }
+
+    /// Takes the samples since the last pass for what a new one makes of them.
+    fn judge_by(&mut self, at: Duration, pss: u64) {
         let latest = Pass { pss, beside: self.last };
         if let Some(pending) = self.pending.take() {
             let by_latest = latest.at(pending.memory) + pending.memory.hugetlb.bytes;
@@ -120,7 +132,6 @@ impl SampledPeak {
         let hugetlb = self.last.hugetlb;
         let bytes = pss + hugetlb.bytes;
         raise(&mut self.best, Height { at, bytes, holders: Arc::clone(&self.last_holders) });
-        self.highest_pass = self.highest_pass.max(read_pss + hugetlb.lower);
         self.last_pass = Some(latest);
     }
 
@@ -387,6 +398,8 @@ mod tests {
         assert_eq!(ends(&peak, Some(410)), ([402, 430, 430], false), "nothing above it was in RAM");
         assert_eq!(ends(&peak, Some(3590)), ([402, 3500, 3600], true), "others hold more than the job");
         assert_eq!(ends(&peak, Some(300)), ([402, 3500, 3600], true), "the job is charged elsewhere");
+        peak.add_charge(ms(1), 405);
+        assert_eq!(ends(&peak, None), ([402, 405, 3600], true), "as good as a pass, and no lower end");
     }
 
     #[test]

@@ -96,8 +96,8 @@ fn source(memory: &PeakMemory) -> &'static str {
         }
         MemorySource::Cgroup => "the kernel's account of the job's own cgroup, in a sample",
         MemorySource::Pss => {
-            "PSS of the processes (a shared page is divided among those that map it), read now and then, and the rise \
-             of RSS since"
+            "PSS of the processes (a shared page is divided among those that map it), read now and then, or the account \
+             of the cgroup that hwm runs in while nothing else runs there; and the rise of RSS since"
         }
         MemorySource::Rss => {
             "RSS of the processes, where members of one program are taken to share their files and shared memory: no \

@@ -198,7 +198,7 @@ fn claimed_bytes(before: &GroupReading, after: &GroupReading) -> u64 {
 }
 
 /// Parses `memory.stat`; `None` if it lacks the memory of processes.
-fn parse(text: &[u8], version: Version) -> Option<(GroupReading, GroupFaults)> {
+pub(super) fn parse(text: &[u8], version: Version) -> Option<(GroupReading, GroupFaults)> {
     let get = |key: &[u8]| value(text, key);
     let (anon, shmem, file) = match version {
         Version::V1 => (get(b"total_rss ")?, get(b"total_shmem ")?, get(b"total_cache ")?),

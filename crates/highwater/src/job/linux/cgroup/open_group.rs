@@ -74,6 +74,12 @@ impl OpenGroup {
         self.file_to_write(name)?.write_all(text.as_bytes())
     }
 
+    /// Returns whether no group lies below it: a directory has a link from each below it (`kernfs_refresh_inode`,
+    /// fs/kernfs/inode.c).
+    pub(super) fn has_no_groups(&self) -> bool {
+        fstat(&self.directory).is_ok_and(|stat| stat.st_nlink <= 2)
+    }
+
     /// Returns the processes directly in the group. 0 is one outside this pid namespace.
     pub(super) fn processes(&self) -> io::Result<Vec<u32>> {
         Ok(pids_in(&bounded::whole(self.file("cgroup.procs")?, MAX_PID_LIST_BYTES)?))

@@ -24,7 +24,7 @@ use super::{
         shortage::Shortage,
         stray_turns::StrayTurns,
     },
-    LinuxJob, map_reader, open_proc, precedence,
+    LinuxJob, open_proc, precedence,
 };
 use crate::{
     Error,
@@ -80,7 +80,7 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
         sources,
         passes: PssPasses::new(job, &proc),
         mapped_files: MappedFilesReader::new(&proc),
-        map_reader: map_reader(job)?,
+        map_reader: MapReader::for_job(job)?,
         batch,
         group_memory: None,
         group_reading: None,
