@@ -1,6 +1,11 @@
 //! Output files in directories that others can write to.
 
-use std::{fs, thread};
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    process::{Command, Stdio},
+    thread,
+};
 
 use crate::stage::{Stage, User, owner_and_mode};
 
@@ -120,6 +125,39 @@ fn root_follows_no_directory_link_of_others_anywhere() {
     stage.link("home/way", User::Attacker, &stage.path("private"));
     assert_eq!(run(&stage, User::Root, "--json", "home/way/x.json").0, Some(125));
     assert_eq!(fs::read_to_string(&target).expect("read"), "keep");
+}
+
+#[test]
+fn root_follows_no_link_of_another_users_process() {
+    let Some(stage) = Stage::set() else { return };
+    let home = stage.directory("home", User::Attacker, 0o755);
+    let id = User::Attacker.id();
+    // It ends when its standard input is closed: also if the test fails.
+    let mut cat = Command::new("cat");
+    cat.uid(id).gid(id).current_dir(home).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut process = cat.spawn().expect("starts");
+    let (way, home) = (format!("/proc/{}", process.id()), stage.path("home"));
+    for name in [format!("{way}/cwd/x.json"), format!("{way}/root{}/x.json", home.display())] {
+        let (code, printed) = run(&stage, User::Root, "--json", &name);
+        assert_eq!(code, Some(125), "{name}: {printed}");
+    }
+    drop(process.stdin.take());
+    process.wait().expect("waited");
+    assert_eq!(fs::read_dir(home).expect("read").count(), 0);
+}
+
+#[test]
+fn a_baseline_does_not_pass_on_the_mode_of_another_users_file() {
+    let Some(stage) = Stage::set() else { return };
+    assert_eq!(run(&stage, User::Root, "--json", "private/record.json").0, Some(0));
+    // A whole record, so that it is compared with and then replaced.
+    let record = fs::read_to_string(stage.path("private/record.json")).expect("read");
+    let trap = stage.file("sticky/base.json", User::Attacker, 0o4777, &record);
+    let check =
+        ["ci-check", "--record=private/record.json", "--update-baseline", "--baseline=sticky/base.json"];
+    let (code, printed) = stage.run(User::Root, &check);
+    assert_eq!(code, Some(0), "{printed}");
+    assert_eq!(owner_and_mode(&trap), (0, 0o600));
 }
 
 #[test]

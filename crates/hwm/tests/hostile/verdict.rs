@@ -27,6 +27,40 @@ fn a_record_that_the_job_replaces_is_not_judged() {
 }
 
 #[test]
+fn a_baseline_that_the_job_replaces_is_not_compared_with() {
+    let Some(stage) = Stage::set() else { return };
+    stage.directory("work", User::Victim, 0o755);
+    let large = "head -c 100M /dev/zero | tail -c 100M >/dev/null";
+    let record = |name: &str, job: &str| {
+        let json = format!("--json=work/{name}");
+        assert_eq!(stage.run(User::Victim, &["run", "-q", &json, "--", "sh", "-c", job]).0, Some(0));
+    };
+    record("base.json", "true");
+    record("large.json", large);
+    // With a record as large as its own, the job would pass.
+    let forge = format!("cp large.json base.json; {large}");
+    let args = ["ci-check", "--baseline=base.json", "--floor=10M", "--", "sh", "-c", &forge];
+    let mut hwm = stage.hwm(User::Victim, &args);
+    let output = hwm.current_dir(stage.path("work")).output().expect("runs");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    let read = |name: &str| fs::read(stage.path("work").join(name)).expect("read");
+    assert!(read("base.json") == read("large.json"), "the job has replaced it");
+}
+
+#[test]
+fn a_baseline_is_kept_of_a_record_that_nothing_can_read_back() {
+    let Some(stage) = Stage::set() else { return };
+    stage.directory("work", User::Victim, 0o755);
+    let args =
+        ["ci-check", "--json=/dev/null", "--baseline=work/new.json", "--update-baseline", "--", "true"];
+    let (code, printed) = stage.run(User::Victim, &args);
+    assert_eq!(code, Some(0), "{printed}");
+    let kept = fs::read_to_string(stage.path("work/new.json")).expect("kept");
+    assert!(kept.contains("\"true\""), "{kept}");
+}
+
+#[test]
 fn no_file_shows_the_job_where_its_record_will_be() {
     let Some(stage) = Stage::set() else { return };
     let temporary = stage.directory("temporary", User::Victim, 0o700);
