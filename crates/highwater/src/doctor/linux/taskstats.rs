@@ -10,8 +10,7 @@ pub(super) fn examine(roots: &Roots) -> MechanismState {
         Err(error) => {
             MechanismState::missing(format!("taskstats: {error}")).or(match (error.kind(), error.raw_os_error()) {
                 (_, Some(libc::EPERM)) => "run as root in the initial namespaces; docs/platforms.md says what setcap cap_net_admin gives away",
-                // The family is known in the initial network namespace alone (`genl_family`'s `netnsok`, kernel/taskstats.c).
-                (_, Some(libc::ENOENT)) => "needs the initial namespaces (no container), and a kernel with CONFIG_TASKSTATS",
+                (_, Some(libc::ENOENT)) => "needs a kernel with CONFIG_TASKSTATS",
                 (io::ErrorKind::Unsupported, _) => "needs Linux 5.19",
                 (io::ErrorKind::NotFound, None) => "mount sysfs at /sys",
                 _ => "needs the initial namespaces (no container)",
