@@ -76,6 +76,10 @@ impl SurroundingGroup {
         if !pids.contains(&std::process::id()) {
             return None;
         }
+        // Version 1 leaves out processes outside this pid namespace (`pidlist_array_load`, kernel/cgroup/cgroup-v1.c). A
+        // group that is mounted as the root of its hierarchy was made for the container.
+        let lists_all = version == Version::V2 || own.with_parents().nth(1).is_none();
+        let pids = lists_all.then_some(pids);
         Self::open(group, version, shown_path(roots, version, own.group())?, pids, proc)
     }
 
@@ -83,7 +87,7 @@ impl SurroundingGroup {
         directory: OpenGroup,
         version: Version,
         shown_path: PathBuf,
-        pids: Vec<u32>,
+        pids: Option<Vec<u32>>,
         proc: &ProcDir,
     ) -> Option<Self> {
         let mark = directory
@@ -94,7 +98,7 @@ impl SurroundingGroup {
             })
             .ok()?;
         let bound = ChargeBound::Holds(number(&mark)?);
-        let neighbors = Neighbors::begin(&directory, version, pids, proc);
+        let neighbors = pids.and_then(|pids| Neighbors::begin(&directory, version, pids, proc));
         Some(Self { version, shown_path, mark, bound, directory, neighbors })
     }
 
@@ -189,7 +193,7 @@ mod tests {
 
     fn open(directory: &Path, version: Version) -> Option<SurroundingGroup> {
         let group = OpenGroup::open(directory).unwrap();
-        let pids = vec![std::process::id()];
+        let pids = Some(vec![std::process::id()]);
         SurroundingGroup::open(group, version, "/a".into(), pids, &ProcDir::of_this_machine())
     }
 
