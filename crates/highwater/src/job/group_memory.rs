@@ -11,6 +11,9 @@ pub(crate) struct GroupReading {
     pub(crate) cache: u64,
     /// Kernel memory: stacks, page tables, slab, socket buffers.
     pub(crate) kernel: u64,
+    /// Charge beside all of these. It is pages that processes gave back and the kernel has not freed yet, such as parts of
+    /// huge pages, and some pages that each processor was charged for in advance.
+    pub(crate) unmapped: u64,
     /// The most memory that the processes can have touched by page faults since the group was made.
     pub(crate) faulted_in: u64,
     /// Bytes by which `faulted_in` may read low.

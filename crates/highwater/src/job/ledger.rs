@@ -125,6 +125,13 @@ struct ProcessCounts {
     inexact: u64,
 }
 
+impl ProcessCounts {
+    /// Returns whether the peak of every process that has ended is the kernel's own final mark.
+    fn all_are_exact(&self) -> bool {
+        self.seen_dead == 0 && self.inexact == 0
+    }
+}
+
 /// The events and samples of one job so far.
 #[derive(Debug)]
 pub(crate) struct Ledger {

@@ -226,7 +226,8 @@ impl Ledger {
 
     /// Returns the peak with each page counted once. Other systems than Linux have no source for it.
     ///
-    /// `totals` are known at the end. The charge of its group is a lower bound if processes have left the group, which then counts only the others.
+    /// `totals` are known at the end. The charge of its group is a lower bound if processes have left the group, which then
+    /// counts only the others.
     pub(super) fn peak_memory(
         &self,
         rss: Option<&PeakInterval>,
@@ -236,7 +237,10 @@ impl Ledger {
         let sampled = rss.filter(|_| self.header.origin.metric == Metric::Rss && self.estimate.was_read());
         let has_strays = totals.cgroup.as_ref().is_some_and(|charge| charge.certainty != Certainty::Exact);
         let pass = self.pss.as_ref().filter(|pass| pass.unread.is_empty()).map(super::PssPass::memory_bytes);
-        let by_group = self.group_peak.peak(highest_mark, pass).filter(|_| !has_strays);
+        let has_all_marks = totals.cgroup.is_some() && self.counts.all_are_exact() && self.living.is_empty();
+        let rss_upper =
+            sampled.filter(|_| has_all_marks).map(|rss| rss.upper_bytes + rss.slack_bytes.unwrap_or(0));
+        let by_group = self.group_peak.peak(highest_mark, pass, rss_upper).filter(|_| !has_strays);
         let by_samples =
             || sampled.map(|rss| self.sampled_peak.peak(highest_mark, rss, totals.charge_with_others));
         // No process holds nothing: on Linux 6.1 the counters of a small one may read 0.

@@ -1,10 +1,12 @@
-//! Memory that the job may hold beside its peak memory: files in memory that no process maps, and kernel memory.
+//! Memory that the job may hold beside its peak memory: files in memory that no process maps, pages that were given back
+//! and not freed yet, and kernel memory.
 //!
 //! It is not in the figure. Where it is large, a figure without a word of it would mislead.
 
 use std::{fs::File, time::Duration};
 
 use super::{
+    counter_slack::online_processors,
     kept_file::open_to_keep,
     proc_dir::{ProcDir, ProcPath},
 };
@@ -21,6 +23,9 @@ const MEMINFO_COST_DIVISOR: u32 = 200;
 const MIN_NOTED_BYTES: u64 = 8 << 20;
 const NOTED_DIVISOR: u64 = 20;
 
+/// `MEMCG_CHARGE_BATCH`.
+const MAX_CHARGED_PAGES_IN_ADVANCE: u64 = 64;
+
 /// The most memory of each kind that was seen.
 #[derive(Debug)]
 pub(super) struct MemoryNotes {
@@ -33,6 +38,8 @@ pub(super) struct MemoryNotes {
     held: u64,
     /// Rise of the machine's shared memory beyond what the members map.
     unmapped: u64,
+    /// Charge of its group for pages that were given back and not freed yet.
+    unfreed: u64,
     kernel: KernelMemory,
 }
 
@@ -55,6 +62,7 @@ impl MemoryNotes {
             text: Vec::new(),
             held: 0,
             unmapped: 0,
+            unfreed: 0,
             kernel: if has_group { KernelMemory::OfGroup(0) } else { KernelMemory::PageTables(0) },
         };
         notes.shmem_before = notes.machine_shmem();
@@ -68,6 +76,7 @@ impl MemoryNotes {
             (KernelMemory::OfGroup(most), Some(group)) => {
                 self.held = self.held.max(group.anon_and_shmem());
                 *most = (*most).max(group.kernel);
+                self.unfreed = self.unfreed.max(group.unmapped);
             }
             (KernelMemory::OfGroup(_), None) => {}
             (KernelMemory::PageTables(most), _) => {
@@ -100,6 +109,16 @@ impl MemoryNotes {
                 bytes >> 20
             ),
         });
+        // Charges in advance are no memory: a job on many processors needs no note of them.
+        let unfreed = self.unfreed.saturating_sub(charged_in_advance());
+        let unfreed = Some(unfreed).filter(is_large).map(|bytes| Downgrade {
+            wanted: "memory that the job gave back".to_owned(),
+            reason: format!(
+                "up to {} MiB were not freed yet, such as parts of huge pages: they may be in the upper end of peak memory, \
+                 and the kernel frees them when memory is short",
+                bytes >> 20
+            ),
+        });
         let (kernel, of_what) = match self.kernel {
             KernelMemory::PageTables(bytes) => (bytes, "page tables of its processes"),
             KernelMemory::OfGroup(bytes) => (bytes, "page tables, stacks, pipes, sockets and other objects"),
@@ -108,7 +127,7 @@ impl MemoryNotes {
             wanted: "memory of the job in the kernel".to_owned(),
             reason: format!("{of_what} took up to {} MiB: peak memory is that of its processes", bytes >> 20),
         });
-        unmapped.into_iter().chain(kernel)
+        unmapped.into_iter().chain(unfreed).chain(kernel)
     }
 
     fn machine_shmem(&mut self) -> Option<u64> {
@@ -116,6 +135,12 @@ impl MemoryNotes {
         let line = complete_lines(&self.text).find_map(|line| line.strip_prefix(b"Shmem:"))?;
         kib_as_bytes(line)
     }
+}
+
+/// Returns the most that the kernel charges in advance: `MEMCG_CHARGE_BATCH` pages a processor (mm/memcontrol.c). The counts
+/// of `memory.stat` may read low by as many pages.
+fn charged_in_advance() -> u64 {
+    2 * MAX_CHARGED_PAGES_IN_ADVANCE * online_processors().unwrap_or(0) * rustix::param::page_size() as u64
 }
 
 #[cfg(test)]
@@ -158,6 +183,17 @@ mod tests {
         notes.add(Duration::ZERO, &[reading(2, 0)], Some(&group));
         assert_eq!(wanted(&notes), ["memory of the job in the kernel"]);
         assert_eq!(notes.unmapped, 0, "the group is charged for it");
+    }
+
+    #[test]
+    fn pages_that_were_given_back_and_not_freed_are_noted_where_they_are_large() {
+        let allowed = charged_in_advance();
+        for (unmapped, expected) in [(150 * MIB, 1), (allowed + 2 * MIB, 0), (0, 0)] {
+            let mut notes = MemoryNotes::begin(&ProcDir::of_this_machine(), true);
+            let group = GroupReading { anon: 50 * MIB, unmapped, ..GroupReading::default() };
+            notes.add(Duration::ZERO, &[reading(50, 0)], Some(&group));
+            assert_eq!(wanted(&notes).len(), expected, "{unmapped}");
+        }
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(crate) struct GroupPeak {
     maps_beyond_charge: bool,
     lower: u64,
     upper: u64,
+    /// The most shared memory and pages of hugetlbfs that were read: the sum of RSS may lack them.
+    beside_rss: u64,
     /// The most that windows with reclaimed memory are likely to have held.
     likely_upper_of_reclaimed: u64,
     best: Option<HighWindow>,
@@ -128,6 +130,7 @@ impl GroupPeak {
         self.lower = self.lower.max(plain + hugetlb.lower + lower_files);
         let upper_hugetlb = hugetlb.upper.max(hugetlb_before.upper);
         self.upper = self.upper.max(mark.unwrap_or(0).max(plain) + upper_hugetlb + upper_files);
+        self.beside_rss = self.beside_rss.max(reading.shmem + upper_hugetlb);
         let highest_plain = plain.max(plain_before);
         let touched = touched_between(&previous, &reading);
         let in_window = match mark {
@@ -197,13 +200,22 @@ impl GroupPeak {
     ///
     /// The job held at least that mark, unless it is beyond what the group can have held, and memory was seen that the group
     /// is not charged for. PSS tells what is mapped several times from what is charged to another group.
-    pub(crate) fn peak(&self, highest_mark: u64, pass: Option<u64>) -> Option<PeakMemory> {
+    ///
+    /// `rss_upper` is the most that the sum of RSS can have been, if every process ended with a final mark. A window's mark
+    /// beyond that is memory that was given back, or page cache.
+    pub(crate) fn peak(
+        &self,
+        highest_mark: u64,
+        pass: Option<u64>,
+        rss_upper: Option<u64>,
+    ) -> Option<PeakMemory> {
         let best = self.best()?;
         let is_within_group = !self.maps_beyond_charge || !is_beyond(highest_mark, self.upper);
         let proved =
             if is_within_group { highest_mark } else { highest_mark.min(pass.unwrap_or(highest_mark)) };
         let lower_bytes = self.lower.max(proved);
-        let bytes = best.total().max(lower_bytes);
+        let mapped_at_most = rss_upper.map_or(u64::MAX, |rss| rss.saturating_add(self.beside_rss));
+        let bytes = best.total().min(mapped_at_most).max(lower_bytes);
         let (at_seconds, between_seconds, anon, shmem) = match best.time {
             PeakTime::At(at, reading) => {
                 (Some(rounded_seconds(at)), None, Some(reading.anon), Some(reading.shmem))

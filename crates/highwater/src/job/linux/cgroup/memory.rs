@@ -121,7 +121,7 @@ impl GroupMemory {
         }
         // A rise after this moment shows in the next comparison.
         let charge = number(&self.charge);
-        let reading = self.read()?;
+        let reading = self.read_beside(charge)?;
         self.standing = charge.map(|charge| StandingReading { charge, rss, readings: 0 });
         Some(reading)
     }
@@ -130,6 +130,12 @@ impl GroupMemory {
     ///
     /// The reading after the last exit counts: it ends a window in which the job may have held most.
     pub(crate) fn read(&mut self) -> Option<GroupReading> {
+        let charge = number(&self.charge);
+        self.read_beside(charge)
+    }
+
+    /// Reads the group. `charge` was read right before, so that memory which comes meanwhile is in no difference of the two.
+    fn read_beside(&mut self, charge: Option<u64>) -> Option<GroupReading> {
         self.standing = None;
         read_kept(&self.stat, &mut self.text)?;
         let (mut reading, faults) = parse(&self.text, self.version)?;
@@ -142,6 +148,7 @@ impl GroupMemory {
         if let Some(limit_hits) = &self.limit_hits {
             reading.reclaims = number(limit_hits).unwrap_or(0);
         }
+        reading.unmapped = charge.map_or(0, |charge| unmapped_bytes(charge, &reading));
         reading.mark = match &self.mark {
             MarkFile::Restarted(file) => {
                 let mark = number(file);
@@ -178,6 +185,12 @@ impl GroupMemory {
     pub(crate) fn highest_mark(&self) -> u64 {
         self.highest_mark
     }
+}
+
+/// Returns the part of a charge that no figure of `memory.stat` counts.
+fn unmapped_bytes(charge: u64, reading: &GroupReading) -> u64 {
+    let counted = reading.anon_and_shmem().saturating_add(reading.cache).saturating_add(reading.kernel);
+    charge.saturating_sub(counted)
 }
 
 /// Returns the memory that processes must have touched between two readings for the mark to be theirs. 0 if the mark lies
@@ -289,6 +302,19 @@ mod tests {
         assert_eq!(memory.read().unwrap().reclaims, 0);
         write("memory.failcnt", "12\n");
         assert_eq!(memory.read().unwrap().reclaims, 12);
+    }
+
+    #[test]
+    fn a_charge_beyond_all_figures_is_memory_that_was_not_freed() {
+        let group = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(group.path().join(name), text).unwrap();
+        write("memory.stat", "total_cache 300\ntotal_rss 4000\ntotal_shmem 100\ntotal_pgfault 1\n");
+        write("memory.kmem.usage_in_bytes", "500\n");
+        for (charge, unmapped) in [("8000", 3200), ("4800", 0), ("1", 0)] {
+            write("memory.max_usage_in_bytes", "9000\n");
+            write("memory.usage_in_bytes", charge);
+            assert_eq!(open(group.path()).read().unwrap().unmapped, unmapped, "{charge}");
+        }
     }
 
     #[test]

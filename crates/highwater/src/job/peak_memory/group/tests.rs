@@ -27,7 +27,7 @@ fn peak(readings: &[GroupReading], files: &MappedFiles) -> [u64; 3] {
             HugetlbPages::default(),
         );
     }
-    let peak = peak.peak(0, None).unwrap();
+    let peak = peak.peak(0, None, None).unwrap();
     [peak.lower_bytes, peak.bytes, peak.upper_bytes].map(|bytes| bytes / MIB)
 }
 
@@ -85,7 +85,7 @@ fn peak_below_a_limit(readings: &[[u64; 3]]) -> PeakMemory {
             HugetlbPages::default(),
         );
     }
-    peak.peak(0, None).unwrap()
+    peak.peak(0, None, None).unwrap()
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn the_mark_of_one_process_makes_up_for_reclaimed_memory() {
         Arc::default(),
         HugetlbPages::default(),
     );
-    assert_eq!(peak.peak(149 * MIB, None).unwrap().certainty, Certainty::Bounded);
-    assert_eq!(peak.peak(100 * MIB, None).unwrap().certainty, Certainty::AtLeast);
+    assert_eq!(peak.peak(149 * MIB, None, None).unwrap().certainty, Certainty::Bounded);
+    assert_eq!(peak.peak(100 * MIB, None, None).unwrap().certainty, Certainty::AtLeast);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn files_of_another_time_are_in_no_lower_end() {
     );
     // The files may have been unmapped meanwhile.
     peak.add(ms(200), reading(100, 0, 100, 100), None, Arc::default(), HugetlbPages::default());
-    let peak = peak.peak(0, None).unwrap();
+    let peak = peak.peak(0, None, None).unwrap();
     assert_eq!((peak.lower_bytes / MIB, peak.bytes / MIB), (160, 250));
 }
 
@@ -159,13 +159,13 @@ fn what_programs_share_is_taken_away_once_it_is_known() {
     let mut peak = GroupPeak::default();
     let both = files(&[("sh", 40), ("dd", 40)], 1);
     peak.add(ms(100), reading(10, 0, 10, 10), Some(both), Arc::default(), HugetlbPages::default());
-    assert_eq!(peak.peak(0, None).unwrap().bytes / MIB, 90);
+    assert_eq!(peak.peak(0, None, None).unwrap().bytes / MIB, 90);
     for id in 0..2 {
         assert_eq!(peak.next_files_to_read(|_| true), Some(MemberId(1 - id)));
         peak.add_files(MemberId(1 - id), Some(vec![MappedFile { key: (1, 1), bytes: 40 * MIB }]));
     }
     assert_eq!(peak.next_files_to_read(|_| true), None);
-    let shared = peak.peak(0, None).unwrap();
+    let shared = peak.peak(0, None, None).unwrap();
     assert_eq!((shared.bytes / MIB, shared.parts.file_bytes), (50, Some(40 * MIB)));
 }
 
@@ -186,7 +186,7 @@ fn a_window_that_was_passed_over_is_the_highest_once_more_is_known() {
         Arc::default(),
         HugetlbPages::default(),
     );
-    assert_eq!(peak.peak(0, None).unwrap().bytes / MIB, 110);
+    assert_eq!(peak.peak(0, None, None).unwrap().bytes / MIB, 110);
     for id in 0..2 {
         peak.add_files(MemberId(id), Some(vec![MappedFile { key: (1, 1), bytes: MIB }]));
     }
@@ -197,7 +197,7 @@ fn a_window_that_was_passed_over_is_the_highest_once_more_is_known() {
         Arc::default(),
         HugetlbPages::default(),
     );
-    let peak = peak.peak(0, None).unwrap();
+    let peak = peak.peak(0, None, None).unwrap();
     assert_eq!((peak.bytes / MIB, peak.between_seconds), (71, Some([0.0, 0.1])));
 }
 
@@ -239,7 +239,7 @@ fn a_mark_of_the_whole_life_counts_when_it_rises() {
             HugetlbPages::default(),
         );
     }
-    let peak = peak.peak(0, None).unwrap();
+    let peak = peak.peak(0, None, None).unwrap();
     assert_eq!((peak.bytes / MIB, peak.between_seconds), (100, Some([0.0, 0.1])));
 }
 
@@ -253,14 +253,14 @@ fn the_highest_mark_of_one_process_is_a_lower_end() {
         Arc::default(),
         HugetlbPages::default(),
     );
-    let peak = group.peak(20 * MIB, None).unwrap();
+    let peak = group.peak(20 * MIB, None, None).unwrap();
     assert_eq!((peak.lower_bytes, peak.bytes, peak.upper_bytes), (20 * MIB, 20 * MIB, 20 * MIB));
     assert!(peak.lower_rigorous && !peak.upper_rigorous);
 }
 
 #[test]
 fn without_a_reading_it_is_unknown() {
-    assert!(GroupPeak::default().peak(MIB, None).is_none());
+    assert!(GroupPeak::default().peak(MIB, None, None).is_none());
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn huge_pages_are_no_part_of_the_charge() {
     let now =
         peak.add(Duration::from_millis(250), reading(11, 0, 11, 11), Some(files()), Arc::default(), huge);
     assert_eq!((now.now, now.highest), (51 * MIB, 51 * MIB));
-    let memory = peak.peak(0, None).unwrap();
+    let memory = peak.peak(0, None, None).unwrap();
     assert_eq!((memory.lower_bytes, memory.upper_bytes), (41 * MIB, 91 * MIB));
     assert_eq!(memory.parts.hugetlb_bytes, Some(40 * MIB));
 }
@@ -283,19 +283,19 @@ fn a_mark_beyond_the_group_is_no_proof() {
     let at = Duration::from_millis(100);
     // A process of 100 MiB that maps its memory four times.
     peak.add(at, reading(100, 0, 108, 100), Some(no_files()), Arc::default(), HugetlbPages::default());
-    let of_files = peak.peak(400 * MIB, Some(102 * MIB)).unwrap();
+    let of_files = peak.peak(400 * MIB, Some(102 * MIB), None).unwrap();
     assert_eq!((of_files.lower_bytes / MIB, of_files.lower_rigorous), (400, true), "files of another group");
     peak.compare_with_member(400 * MIB);
     let ends =
         |memory: &PeakMemory| [memory.lower_bytes, memory.bytes, memory.upper_bytes].map(|bytes| bytes / MIB);
-    let mapped_again = peak.peak(400 * MIB, Some(102 * MIB)).unwrap();
+    let mapped_again = peak.peak(400 * MIB, Some(102 * MIB), None).unwrap();
     assert_eq!((ends(&mapped_again), mapped_again.lower_rigorous), ([102, 102, 400], false));
     // Shared memory that is charged to another group.
-    let of_another_group = peak.peak(400 * MIB, Some(401 * MIB)).unwrap();
+    let of_another_group = peak.peak(400 * MIB, Some(401 * MIB), None).unwrap();
     assert_eq!((ends(&of_another_group), of_another_group.lower_rigorous), ([400, 400, 400], false));
-    let without_pass = peak.peak(400 * MIB, None).unwrap();
+    let without_pass = peak.peak(400 * MIB, None, None).unwrap();
     assert_eq!((ends(&without_pass), without_pass.lower_rigorous), ([400, 400, 400], false));
-    let within = peak.peak(105 * MIB, Some(90 * MIB)).unwrap();
+    let within = peak.peak(105 * MIB, Some(90 * MIB), None).unwrap();
     assert_eq!((ends(&within), within.lower_rigorous), ([105, 105, 108], true));
 }
 
@@ -306,7 +306,30 @@ fn huge_pages_that_were_not_read_are_unknown() {
         let pages = HugetlbPages { unread, ..HugetlbPages::default() };
         let at = Duration::from_millis(100);
         peak.add(at, reading(10, 0, 10, 10), Some(no_files()), Arc::default(), pages);
-        peak.peak(0, None).unwrap().parts.hugetlb_bytes
+        peak.peak(0, None, None).unwrap().parts.hugetlb_bytes
     };
     assert_eq!((part(0), part(1)), (Some(0), None));
+}
+
+#[test]
+fn a_window_holds_no_more_than_the_marks_of_all_processes() {
+    let mut peak = GroupPeak::default();
+    let none = || (None, Arc::default(), HugetlbPages::default());
+    for (at, mark) in [(0, 10), (10, 200)] {
+        let (files, holders, hugetlb) = none();
+        let mark = Some(ChargeMark::SinceLastReading(mark * MIB));
+        let reading = GroupReading {
+            anon: 50 * MIB,
+            shmem: 5 * MIB,
+            faulted_in: at * 100 * MIB,
+            mark,
+            ..GroupReading::default()
+        };
+        peak.add(Duration::from_millis(at), reading, files, holders, hugetlb);
+    }
+    let bytes = |rss_upper| peak.peak(54 * MIB, None, rss_upper).unwrap().bytes / MIB;
+    assert_eq!(bytes(None), 200, "pages that were given back, and not freed");
+    assert_eq!(bytes(Some(60 * MIB)), 65, "a file in memory may be mapped by none");
+    assert_eq!(bytes(Some(300 * MIB)), 200);
+    assert_eq!(bytes(Some(20 * MIB)), 55, "what was read counts in any case");
 }
