@@ -29,9 +29,14 @@ fn living_memory_keepers(place: &Place) -> usize {
 
 /// Starts hwm, kills it after this time, and waits until the last process of its job has ended.
 fn killed_after(place: &Place, user: User, script: &str, pause: Duration) {
+    killed_when(place, user, script, || thread::sleep(pause));
+}
+
+/// Starts hwm, kills it once `moment` returns, and waits until the last process of its job has ended.
+fn killed_when(place: &Place, user: User, script: &str, moment: impl Fn()) {
     let mut hwm = place.hwm(user, &["--exact", "--no-cgroup"], &["sh", "-c", script]);
     let mut child = hwm.stdout(Stdio::piped()).spawn().expect("hwm starts");
-    thread::sleep(pause);
+    moment();
     let _ = child.kill();
     wait(&mut child);
     // All processes of the job have its standard output; the memory-keeper has not.
@@ -89,7 +94,12 @@ fn under_make() {
         for target in &targets {
             let _ = fs::remove_file(place.path(target));
         }
-        killed_after(&place, user, &make, Duration::from_millis(100));
+        // On a busy machine hwm takes long to start the job, which is none if hwm is killed before.
+        killed_when(&place, user, &make, || {
+            until("make has made some", || {
+                targets.iter().filter(|target| place.path(target).exists()).count() > 5
+            });
+        });
         assert!(place.path("over").exists(), "make ends although hwm was killed");
         assert!(targets.iter().all(|target| place.path(target).exists()));
     }
