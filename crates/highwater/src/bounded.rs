@@ -79,7 +79,7 @@ pub(crate) fn read_to_string(path: &Path, most: usize) -> io::Result<String> {
 }
 
 /// Reads at most `most` bytes of a file into `text`, which is cleared first.
-#[cfg(any(all(feature = "job", target_os = "linux"), test))]
+#[cfg(any(all(feature = "job", target_os = "linux"), all(test, unix)))]
 pub(crate) fn read_start(path: &Path, most: usize, text: &mut Vec<u8>) -> io::Result<Extent> {
     start_of(open(path)?, most, text)
 }
