@@ -115,13 +115,13 @@ struct LastTotals {
 /// Numbers of processes of the job.
 #[derive(Debug, Default)]
 struct ProcessCounts {
-    /// Those that were members.
+    /// Members, also ended ones.
     seen: u64,
-    /// Those that had ended before they could be read.
+    /// Processes that had ended before they could be read.
     seen_dead: u64,
-    /// Those whose exit status is not known.
+    /// Ended members without a known exit status.
     unknown_ends: u64,
-    /// Those that have ended, and whose peak is not exact.
+    /// Ended members without an exact peak.
     inexact: u64,
 }
 

@@ -238,8 +238,9 @@ impl Ledger {
         let has_strays = totals.cgroup.as_ref().is_some_and(|charge| charge.certainty != Certainty::Exact);
         let pass = self.pss.as_ref().filter(|pass| pass.unread.is_empty()).map(super::PssPass::memory_bytes);
         let has_all_marks = totals.cgroup.is_some() && self.counts.all_are_exact() && self.living.is_empty();
+        // Before Linux 6.2 it is not known how far the counters of many threads lag behind: nothing is capped then.
         let rss_upper =
-            sampled.filter(|_| has_all_marks).map(|rss| rss.upper_bytes + rss.slack_bytes.unwrap_or(0));
+            sampled.filter(|_| has_all_marks).and_then(|rss| Some(rss.upper_bytes + rss.slack_bytes?));
         let by_group = self.group_peak.peak(highest_mark, pass, rss_upper).filter(|_| !has_strays);
         let by_samples =
             || sampled.map(|rss| self.sampled_peak.peak(highest_mark, rss, totals.charge_with_others));
