@@ -140,13 +140,13 @@ impl GroupMemory {
         read_kept(&self.stat, &mut self.text)?;
         let (mut reading, faults) = parse(&self.text, self.version)?;
         if let Some(kernel) = &self.kernel {
-            reading.kernel = number(kernel).unwrap_or(0);
+            reading.kernel = number(kernel)?;
         }
         if let Some(swap) = &self.swap {
             reading.swap = number(swap);
         }
         if let Some(limit_hits) = &self.limit_hits {
-            reading.reclaims = number(limit_hits).unwrap_or(0);
+            reading.reclaims = number(limit_hits)?;
         }
         reading.unmapped = charge.map_or(0, |charge| unmapped_bytes(charge, &reading));
         reading.mark = match &self.mark {
