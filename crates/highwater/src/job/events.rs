@@ -105,6 +105,13 @@ pub(crate) struct BesideRss {
 }
 
 impl MemoryReading {
+    /// Returns a reading of RSS alone.
+    #[cfg(test)]
+    pub(crate) fn of_rss(id: MemberId, rss: u64) -> Self {
+        let beside = BesideRss::default();
+        Self { id, rss, mark: None, swap: None, file: None, shared: 0, beside, shares_map: false }
+    }
+
     /// Returns whether the mark was read. One from before the attachment says nothing, and is not in the reading.
     pub(crate) fn has_read_mark(&self) -> bool {
         self.mark.is_some() || self.swap.is_some()
@@ -148,16 +155,7 @@ mod tests {
 
     #[test]
     fn memory_that_changes_hands_is_not_still() {
-        let reading = |id, mib| MemoryReading {
-            id: MemberId(id),
-            rss: mib * MIB,
-            mark: None,
-            swap: None,
-            file: None,
-            shared: 0,
-            beside: BesideRss::default(),
-            shares_map: false,
-        };
+        let reading = |id, mib| MemoryReading::of_rss(MemberId(id), mib * MIB);
         let before = [reading(0, 100), reading(1, 1)];
         assert!(stood_still(&before, &before));
         assert!(!stood_still(&before, &[reading(0, 1), reading(1, 100)]));

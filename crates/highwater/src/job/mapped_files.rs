@@ -149,7 +149,7 @@ fn add_scaled(files: &[MappedFile], bytes: u64, by_file: &mut HashMap<FileKey, u
         let most = by_file.entry(file.key).or_default();
         *most = scaled.max(*most);
     }
-    // What rounding left.
+    // Rounding leaves a rest, which is shared with no program.
     left
 }
 
@@ -176,7 +176,6 @@ fn program_key(name: &ProgramName) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::events::BesideRss;
 
     const MIB: u64 = 1 << 20;
     const LIBC: FileKey = (1, 1);
@@ -186,16 +185,7 @@ mod tests {
     }
 
     fn reading(id: u32, files: u64) -> MemoryReading {
-        MemoryReading {
-            id: MemberId(id),
-            rss: 100 * MIB,
-            mark: None,
-            swap: None,
-            file: Some(files * MIB),
-            shared: 0,
-            beside: BesideRss::default(),
-            shares_map: false,
-        }
+        MemoryReading { file: Some(files * MIB), ..MemoryReading::of_rss(MemberId(id), 100 * MIB) }
     }
 
     fn file(key: FileKey, bytes: u64) -> MappedFile {

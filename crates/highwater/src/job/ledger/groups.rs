@@ -251,7 +251,6 @@ impl GroupKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::events::BesideRss;
     use crate::record::PeakSource;
 
     #[test]
@@ -264,16 +263,7 @@ mod tests {
         members.extend((0..3).map(|n| groups.of(&name(MAX_NAMED_GROUPS + n), 1)));
         assert_eq!(groups.of(&name(7), 1), members[7], "a group that has a name keeps it");
         assert!(groups.are_gathered());
-        let reading = |id: usize| MemoryReading {
-            id: MemberId(u32::try_from(id).unwrap()),
-            rss: 100,
-            mark: None,
-            swap: None,
-            file: None,
-            shared: 0,
-            beside: BesideRss::default(),
-            shares_map: false,
-        };
+        let reading = |id: usize| MemoryReading::of_rss(MemberId(u32::try_from(id).unwrap()), 100);
         let readings: Vec<MemoryReading> = (0..members.len()).map(reading).collect();
         groups.sample(Duration::from_secs(1), &readings, |id| members.get(id.0 as usize));
         let certainty = Certainty::AtLeast;

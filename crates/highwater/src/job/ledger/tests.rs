@@ -11,7 +11,7 @@ use super::{ClosingFacts, FigureOrigin, JobHeader, Ledger, PssPass};
 use crate::{
     job::{
         Rows,
-        events::{BesideRss, JobEvent, LastMark, MemoryReading, Sample, TimedEvent},
+        events::{JobEvent, LastMark, MemoryReading, Sample, TimedEvent},
         identity::{MemberId, ProgramName},
         moment::Moment,
         resource_use::UsageWanted,
@@ -82,16 +82,7 @@ fn exactly(ledger: &mut Ledger, at: u64, event: JobEvent) {
 }
 
 fn reading(id: u32, rss: u64, mark: u64) -> MemoryReading {
-    MemoryReading {
-        id: MemberId(id),
-        rss: rss * MIB,
-        mark: Some(mark * MIB),
-        swap: None,
-        file: None,
-        shared: 0,
-        beside: BesideRss::default(),
-        shares_map: false,
-    }
+    MemoryReading { mark: Some(mark * MIB), ..MemoryReading::of_rss(MemberId(id), rss * MIB) }
 }
 
 fn sample(ledger: &mut Ledger, at: u64, readings: &[MemoryReading]) {

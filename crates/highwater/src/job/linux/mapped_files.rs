@@ -99,7 +99,7 @@ impl MappedFilesReader {
     }
 }
 
-/// Whether a read fits the budget.
+/// The answer of the budget to a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadBudget {
     Within,

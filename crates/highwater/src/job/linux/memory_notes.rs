@@ -110,8 +110,8 @@ impl MemoryNotes {
             ),
         });
         // Charges in advance are no memory: a job on many processors needs no note of them.
-        let unfreed = self.unfreed.saturating_sub(charged_in_advance());
-        let unfreed = Some(unfreed).filter(is_large).map(|bytes| Downgrade {
+        let unfreed = charged_in_advance().map(|bytes| self.unfreed.saturating_sub(bytes));
+        let unfreed = unfreed.filter(is_large).map(|bytes| Downgrade {
             wanted: "memory that the job gave back".to_owned(),
             reason: format!(
                 "up to {} MiB were not freed yet, such as parts of huge pages: they may be in the upper end of peak memory, \
@@ -139,8 +139,8 @@ impl MemoryNotes {
 
 /// Returns the most that the kernel charges in advance: `MEMCG_CHARGE_BATCH` pages a processor (mm/memcontrol.c). The counts
 /// of `memory.stat` may read low by as many pages.
-fn charged_in_advance() -> u64 {
-    2 * MAX_CHARGED_PAGES_IN_ADVANCE * online_processors().unwrap_or(0) * rustix::param::page_size() as u64
+fn charged_in_advance() -> Option<u64> {
+    Some(2 * MAX_CHARGED_PAGES_IN_ADVANCE * online_processors()? * rustix::param::page_size() as u64)
 }
 
 #[cfg(test)]
@@ -152,14 +152,9 @@ mod tests {
 
     fn reading(rss: u64, page_tables: u64) -> MemoryReading {
         MemoryReading {
-            id: MemberId(0),
-            rss: rss * MIB,
-            mark: None,
-            swap: None,
             file: Some(0),
-            shared: 0,
             beside: BesideRss { hugetlb: None, page_tables: Some(page_tables * MIB) },
-            shares_map: false,
+            ..MemoryReading::of_rss(MemberId(0), rss * MIB)
         }
     }
 
@@ -187,7 +182,7 @@ mod tests {
 
     #[test]
     fn pages_that_were_given_back_and_not_freed_are_noted_where_they_are_large() {
-        let allowed = charged_in_advance();
+        let allowed = charged_in_advance().unwrap();
         for (unmapped, expected) in [(150 * MIB, 1), (allowed + 2 * MIB, 0), (0, 0)] {
             let mut notes = MemoryNotes::begin(&ProcDir::of_this_machine(), true);
             let group = GroupReading { anon: 50 * MIB, unmapped, ..GroupReading::default() };

@@ -38,7 +38,7 @@ impl StatusTurns {
 
     /// Returns whether it is a member's turn. Members are asked about in the order of their numbers.
     ///
-    /// Those whose `status` was long before may use half of the bytes, so that they keep no others from being read.
+    /// Members whose `status` was long before may use half of the bytes, so that they keep no others from being read.
     pub(super) fn take(&mut self, id: MemberId, last_bytes: usize) -> bool {
         if last_bytes < LONG_STATUS_BYTES {
             return self.read_bytes < LONG_STATUS_BYTES_PER_SAMPLE;

@@ -62,14 +62,9 @@ mod tests {
 
     fn reading(id: u32, mib: u64, shared: u64) -> MemoryReading {
         MemoryReading {
-            id: MemberId(id),
-            rss: mib * MIB,
-            mark: None,
-            swap: None,
-            file: None,
             shared: shared * MIB,
-            shares_map: false,
             beside: crate::job::events::BesideRss::default(),
+            ..MemoryReading::of_rss(MemberId(id), mib * MIB)
         }
     }
 

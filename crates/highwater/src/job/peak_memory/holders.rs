@@ -74,19 +74,9 @@ impl SampleHolders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::events::BesideRss;
 
     fn reading(id: u32, rss: u64, shares_map: bool) -> MemoryReading {
-        MemoryReading {
-            id: MemberId(id),
-            rss,
-            mark: None,
-            swap: None,
-            file: None,
-            shared: 0,
-            beside: BesideRss::default(),
-            shares_map,
-        }
+        MemoryReading { shares_map, ..MemoryReading::of_rss(MemberId(id), rss) }
     }
 
     #[test]

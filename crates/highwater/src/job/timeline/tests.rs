@@ -3,24 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::job::events::{BesideRss, MemoryReading};
+use crate::job::events::MemoryReading;
 
 fn fold(samples: &[Vec<(u32, u64)>]) -> TimelineFold {
     let mut fold = TimelineFold::default();
     for (index, sample) in samples.iter().enumerate() {
-        let readings: Vec<MemoryReading> = sample
-            .iter()
-            .map(|&(id, kib)| MemoryReading {
-                id: MemberId(id),
-                rss: kib * 1024,
-                mark: None,
-                swap: None,
-                file: None,
-                shared: 0,
-                beside: BesideRss::default(),
-                shares_map: false,
-            })
-            .collect();
+        let readings: Vec<MemoryReading> =
+            sample.iter().map(|&(id, kib)| MemoryReading::of_rss(MemberId(id), kib * 1024)).collect();
         let total = readings.iter().map(|reading| reading.rss).sum();
         let at = Duration::from_millis(index as u64 * 10);
         fold.add(

@@ -113,19 +113,9 @@ impl TreeFold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::events::BesideRss;
 
     fn reading(id: u32, rss: u64) -> MemoryReading {
-        MemoryReading {
-            id: MemberId(id),
-            rss,
-            mark: None,
-            swap: None,
-            file: None,
-            shared: 0,
-            beside: BesideRss::default(),
-            shares_map: false,
-        }
+        MemoryReading::of_rss(MemberId(id), rss)
     }
 
     #[test]

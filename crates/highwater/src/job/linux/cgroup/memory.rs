@@ -223,7 +223,7 @@ pub(super) fn parse(text: &[u8], version: Version) -> Option<(GroupReading, Grou
     let swap = if version == Version::V1 { get(b"total_swap ") } else { None };
     let reading = GroupReading { swap, ..reading };
     Some(match version {
-        // What is left has files of its own.
+        // Version 1 keeps the other figures in files of their own.
         Version::V1 => (reading, GroupFaults { faults: get(b"total_pgfault ")?, huge_pages: 0 }),
         Version::V2 => {
             // `kernel` and `sock` overlap with no other line (`memory_stats`, mm/memcontrol.c).

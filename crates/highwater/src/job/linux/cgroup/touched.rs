@@ -106,7 +106,15 @@ impl TouchedBound {
         if is_needed || self.machine.as_ref().is_some_and(MachineHugePages::is_due) {
             self.read_sizes();
         }
-        let of_machine = self.machine.as_mut().map_or(0, |machine| machine.read(is_needed));
+        let of_machine = match self.machine.as_mut().map(|machine| machine.read(is_needed)) {
+            Some(Some(pages)) => pages,
+            Some(None) => {
+                self.machine = None;
+                self.expect_huge_pages_by_fault();
+                0
+            }
+            None => 0,
+        };
         let touched = GroupFaults { huge_pages: counted.huge_pages.saturating_add(of_machine), ..counted };
         self.bytes = self.bytes.saturating_add(self.fault_sizes().bytes(touched));
         self.bytes
@@ -130,10 +138,23 @@ impl TouchedBound {
 
     fn read_sizes(&mut self) {
         let KnownSizes::Unread(directory) = &self.sizes else { return };
-        let sizes = FaultSizes::read(directory, rustix::param::page_size() as u64);
+        let mut sizes = FaultSizes::read(directory, rustix::param::page_size() as u64);
+        if self.version == Version::V2 {
+            // Pages that the group counts were made, whatever the settings say by now, or if they cannot be read.
+            sizes.huge = sizes.huge.or(Some(pmd_bytes()));
+        }
         self.sizes = KnownSizes::Read(sizes);
         if sizes.huge.is_none() {
             self.machine = None;
+        } else if self.version == Version::V1 && self.machine.is_none() {
+            self.expect_huge_pages_by_fault();
+        }
+    }
+
+    /// Takes each fault for one of a huge page, as their number cannot be read.
+    fn expect_huge_pages_by_fault(&mut self) {
+        if let KnownSizes::Read(sizes) = &mut self.sizes {
+            sizes.usual = sizes.usual.max(sizes.huge.unwrap_or(0));
         }
     }
 }
@@ -177,6 +198,13 @@ impl FaultSizes {
         }
         sizes
     }
+}
+
+/// Returns the memory that one table of pages maps, which is the size of a huge page: as many pages as entries of 8 bytes fit
+/// into a page.
+fn pmd_bytes() -> u64 {
+    let page_bytes = rustix::param::page_size() as u64;
+    page_bytes.saturating_mul(page_bytes / 8)
 }
 
 /// Returns the size in the name of a directory such as `hugepages-64kB`.
@@ -225,15 +253,15 @@ impl MachineHugePages {
         self.readings_without >= MAX_READINGS_WITHOUT_MACHINE
     }
 
-    /// Returns the number since they were last read; 0 if they are neither needed nor due.
-    fn read(&mut self, is_needed: bool) -> u64 {
+    /// Returns the number since they were last read: 0 if they are neither needed nor due, `None` if they cannot be read.
+    fn read(&mut self, is_needed: bool) -> Option<u64> {
         if !is_needed && !self.is_due() {
             self.readings_without += 1;
-            return 0;
+            return Some(0);
         }
         self.readings_without = 0;
-        let Some(count) = self.count() else { return 0 };
-        count.saturating_sub(std::mem::replace(&mut self.counted, count))
+        let count = self.count()?;
+        Some(count.saturating_sub(std::mem::replace(&mut self.counted, count)))
     }
 
     /// Reads the huge pages that were faulted in or collapsed since the machine was started.
@@ -349,6 +377,27 @@ mod tests {
             Some(MAX_READINGS_WITHOUT_MACHINE + 1),
             "other programs' pages do not add up for long"
         );
+    }
+
+    #[test]
+    fn each_fault_may_be_a_huge_page_if_their_number_cannot_be_read() {
+        let sys = sys(&[("enabled", "[always] madvise never\n"), ("hpage_pmd_size", "2097152\n")]);
+        let proc = tempfile::tempdir().unwrap();
+        let file = proc.path().join("vmstat");
+        let faulted = |faults| GroupFaults { faults, huge_pages: 0 };
+        let mut never = TouchedBound::begin(Version::V1, &ProcDir::made_up(proc.path()), sys.path());
+        assert_eq!(never.bytes(faulted(3), 6 * MIB), 6 * MIB);
+        fs::write(&file, vmstat(1000, 50)).unwrap();
+        let mut no_longer = TouchedBound::begin(Version::V1, &ProcDir::made_up(proc.path()), sys.path());
+        fs::write(&file, "nr_some_other_count 1\n").unwrap();
+        assert_eq!(no_longer.bytes(faulted(3), 6 * MIB), 6 * MIB);
+    }
+
+    #[test]
+    fn huge_pages_that_were_counted_have_a_size() {
+        let sys = sys(&[("enabled", "always madvise [never]\n")]);
+        let mut touched = TouchedBound::begin(Version::V2, &ProcDir::absent(), sys.path());
+        assert!(touched.bytes(GroupFaults { faults: 0, huge_pages: 1 }, MIB) >= pmd_bytes());
     }
 
     #[test]
