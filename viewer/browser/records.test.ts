@@ -284,4 +284,23 @@ describe("two runs", () => {
         expect((await hash(page)).get("t")).not.toBeNull();
       },
     ));
+
+  test("begin with the peak memory, and compare groups by RSS", () =>
+    look(
+      view("two-memory", real, changed((record) => {
+        record.peak.memory.bytes += 50 * 1024 * 1024;
+        record.peak.memory.upper_bytes += 50 * 1024 * 1024;
+      })),
+      "",
+      async (page) => {
+        const chart = page.locator(".plot");
+        expect(await page.locator("button[aria-pressed=true][data-value=memory]").count()).toBe(1);
+        expect(await chart.getAttribute("aria-label")).toMatch(/^Memory of both runs/);
+        expect(await page.locator(".table .caption").textContent()).toContain("highest RSS of each");
+        expect(await page.locator("tbody tr", { hasText: "the whole job" }).count()).toBe(0);
+        await page.locator("tbody tr", { hasText: "node" }).click();
+        await drawn(page);
+        expect(await chart.getAttribute("aria-label")).toMatch(/^RSS of both runs/);
+      },
+    ));
 });

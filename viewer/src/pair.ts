@@ -20,9 +20,16 @@ import { Tip } from "./tip.ts";
 /** Processes of two runs cannot be matched; commands and executables can. */
 const COMPARABLE: Grouping[] = ["command", "exe"];
 
+/** The metric of the job as a whole, in which each page counts once: no process has a line of it. */
+const MEMORY = "memory";
+
+/** The metric by which groups are compared. */
+const metricOfGroups = ({ head }: Run, metric: string) => (metric === MEMORY ? head.primary_metric : metric);
+
 export function pair(first: Run, second: Run, app: HTMLElement): void {
   const runs: [Run, Run] = [first, second];
-  const metrics = [...new Set([...first.metrics, ...second.metrics])];
+  const shared = runs.every((run) => run.total(MEMORY) !== null) ? [MEMORY] : [];
+  const metrics = [...new Set([...shared, ...first.metrics, ...second.metrics])];
   const initial: View = {
     metric: metrics[0] ?? first.head.primary_metric,
     by: "command",
@@ -47,12 +54,15 @@ export function pair(first: Run, second: Run, app: HTMLElement): void {
   const navigator = new Navigator(course, state);
   const tip = new Tip();
   const panel = controls(state, metrics, COMPARABLE);
-  let pictures = runs.map((run) => paint(run, state.view.metric, state.view.by)) as [Picture, Picture];
+  const painted = ({ metric, by }: View) => runs.map((run) => paint(run, metricOfGroups(first, metric), by)) as [Picture, Picture];
+  let pictures = painted(state.view);
   let layers: [Layer | null, Layer | null] = [null, null];
+  let drawn = lines(runs, pictures, layers, state.view);
   const chart = new PairChart(runs, state, (seconds, x, y) => {
-    tip.show(seconds === null ? null : words(runs, pictures, layers, state.view, seconds), x, y);
+    tip.show(seconds === null ? null : words(runs, drawn, shownMetric(state.view), seconds), x, y);
   });
   const table = new Differences(runs, state);
+  const shownMetric = ({ metric, only }: View) => (only === null ? metric : metricOfGroups(first, metric));
 
   const time = timeAt(chart.element, navigator);
   navigator.attach(chart.element, time, () => chart.element.querySelector(".u-over")?.clientWidth || 1);
@@ -79,13 +89,15 @@ export function pair(first: Run, second: Run, app: HTMLElement): void {
 
   const update = (view: View, changed: Set<keyof View> | null): void => {
     const has = (...keys: (keyof View)[]) => !changed || keys.some((key) => changed.has(key));
-    if (has("metric", "by")) pictures = runs.map((run) => paint(run, view.metric, view.by)) as [Picture, Picture];
+    if (has("metric", "by")) pictures = painted(view);
     if (has("theme")) panel.dress();
     layers = pictures.map((picture) => picture.layers.find((layer) => layer.key === view.only) ?? null) as typeof layers;
     const range = navigator.range;
-    if (has("metric", "by", "range", "only", "theme")) chart.show(view.metric, lines(pictures, layers, view), range, view.only === null, changed?.has("theme") ?? false);
+    if (has("metric", "by", "only")) drawn = lines(runs, pictures, layers, view);
+    if (has("metric", "by", "range", "only", "theme")) chart.show(shownMetric(view), drawn, range, view.only === null, changed?.has("theme") ?? false);
     else if (has("at")) chart.redraw();
-    table.show(differences(runs, view), view.metric);
+    const metric = metricOfGroups(first, view.metric);
+    table.show(differences(runs, view, metric), metric);
     panel.update(view, layers[0] ?? layers[1], range);
   };
   state.listen(update);
@@ -142,19 +154,24 @@ export function change(one: number | undefined, other: number | undefined, words
   return `${sign}${words(Math.abs(other - one))}${percent}`;
 }
 
-function lines(pictures: [Picture, Picture], layers: [Layer | null, Layer | null], view: View): [Float64Array, Float64Array] {
-  const line = (picture: Picture, layer: Layer | null) => (view.only === null ? picture.total : spread(layer, picture.total.length));
-  return [line(pictures[0], layers[0]), line(pictures[1], layers[1])];
+/** The line of each run: the chosen group, or the whole job. */
+function lines(runs: [Run, Run], pictures: [Picture, Picture], layers: [Layer | null, Layer | null], view: View): [Float64Array, Float64Array] {
+  const line = (place: 0 | 1) => {
+    const { total } = pictures[place];
+    if (view.only !== null) return spread(layers[place], total.length);
+    return view.metric === MEMORY ? spread(runs[place].total(MEMORY), total.length) : total;
+  };
+  return [line(0), line(1)];
 }
 
 /** The differences by group: the peak of each side, or its value at the chosen moment. */
-function differences(runs: [Run, Run], view: View): Difference[] {
+function differences(runs: [Run, Run], view: View, metric: string): Difference[] {
   const by = view.by === "exe" ? "exe" : "command";
   const found = new Map<string, Difference>();
   runs.forEach((run, place) => {
     const { at } = view;
     const column = at === null || at > run.duration ? -1 : run.columnAt(at);
-    const layers = new Map(layersOf(run, view.metric, by).map((layer) => [layer.key, layer]));
+    const layers = new Map(layersOf(run, metric, by).map((layer) => [layer.key, layer]));
     const groups = members(run, by);
     // Devices and whole-job lines have no members.
     for (const layer of layers.values()) if (!groups.has(layer.key)) groups.set(layer.key, []);
@@ -171,24 +188,21 @@ function differences(runs: [Run, Run], view: View): Difference[] {
   return [...found.values()];
 }
 
-function words(runs: [Run, Run], pictures: [Picture, Picture], layers: [Layer | null, Layer | null], view: View, seconds: number): Node {
+function words(runs: [Run, Run], drawn: [Float64Array, Float64Array], metric: string, seconds: number): Node {
   const values = runs.map((run, place) => {
     const column = seconds > run.duration ? -1 : run.columnAt(seconds);
-    if (column < 0) return NaN;
-    const layer = layers[place];
-    if (view.only !== null) return layer ? valueAt(layer, column) : NaN;
-    return pictures[place]?.total[column] ?? NaN;
+    return drawn[place]?.[column] ?? NaN;
   });
   const [one, other] = values as [number, number];
   const entry = (place: number, value: number) =>
-    h("div", { class: "entry" }, h("i", { class: `badge small ${"ab"[place]}` }, "AB"[place] ?? ""), h("span", {}), h("b", {}, Number.isNaN(value) ? "–" : format.value(view.metric, value)));
+    h("div", { class: "entry" }, h("i", { class: `badge small ${"ab"[place]}` }, "AB"[place] ?? ""), h("span", {}), h("b", {}, Number.isNaN(value) ? "–" : format.value(metric, value)));
   return h(
     "div",
     {},
     h("div", { class: "when" }, h("span", {}, format.moment(seconds))),
     entry(0, one),
     entry(1, other),
-    Number.isNaN(one) || Number.isNaN(other) ? null : h("div", { class: "faint" }, change(one, other, (value) => format.value(view.metric, value))),
+    Number.isNaN(one) || Number.isNaN(other) ? null : h("div", { class: "faint" }, change(one, other, (value) => format.value(metric, value))),
   );
 }
 

@@ -19,7 +19,8 @@ export class PairChart {
   private metric = "";
   private lines: [Float64Array, Float64Array] = [new Float64Array(), new Float64Array()];
   private range: [number, number] = [0, 1];
-  private peaks = false;
+  /** The metric whose peaks are marked. */
+  private marked: "memory" | "rss" | null = null;
 
   constructor(
     private readonly runs: [Run, Run],
@@ -39,7 +40,7 @@ export class PairChart {
     this.metric = metric;
     this.lines = lines;
     this.range = range;
-    this.peaks = whole && metric === "rss";
+    this.marked = whole && (metric === "memory" || metric === "rss") ? metric : null;
     this.element.setAttribute("aria-label", `${format.metricTitle(metric)} of both runs over time. The table below has the figures.`);
     if (redo) this.make();
     else this.plot?.setData(this.data(), true);
@@ -69,7 +70,8 @@ export class PairChart {
         hooks: {
           draw: [
             (plot) => {
-              if (this.peaks) drawMarks(plot, this.runs.flatMap((run, place) => peakOf(run, "AB"[place] ?? "")), null);
+              const { marked } = this;
+              if (marked) drawMarks(plot, this.runs.flatMap((run, place) => peakOf(run, marked, "AB"[place] ?? "")), null);
               drawMoment(plot, this.state.view.at);
             },
           ],
@@ -92,7 +94,7 @@ export class PairChart {
         if (value > most) most = value;
       }
     });
-    if (this.peaks) for (const run of this.runs) most = Math.max(most, run.head.peak.rss?.bytes ?? 0, run.head.peak.memory?.bytes ?? 0);
+    if (this.marked) for (const run of this.runs) most = Math.max(most, run.head.peak[this.marked]?.bytes ?? 0);
     return most > 0 ? most * 1.08 : 1;
   }
 
@@ -122,7 +124,7 @@ export class PairChart {
   }
 }
 
-function peakOf(run: Run, name: string): Mark[] {
-  const peaks = marksOf(run, "rss", null).filter((mark) => mark.kind === "peak");
+function peakOf(run: Run, metric: string, name: string): Mark[] {
+  const peaks = marksOf(run, metric, null).filter((mark) => mark.kind === "peak");
   return peaks.map((mark) => ({ ...mark, words: `${name}: ${format.bytes(mark.value)}` }));
 }
