@@ -157,7 +157,8 @@ impl Rows {
         };
         let place = RowPlace(IN_FILE | self.length);
         // A row that failed half-way leaves a hole that no entry points to.
-        let size = write_row(file, &serde_json::to_vec(row)?)?;
+        let row = postcard::to_stdvec(row).map_err(io::Error::other)?;
+        let size = write_row(file, &row)?;
         self.length += size;
         self.bytes += size;
         self.written += 1;
@@ -170,7 +171,7 @@ impl Rows {
             return self.memory.get(index).cloned().ok_or_else(|| io::Error::other("row index out of range"));
         }
         let file = self.file.as_ref().ok_or_else(|| io::Error::other("rows were not spilled"))?;
-        Ok(serde_json::from_slice(&read_row(file.get_ref(), place)?)?)
+        postcard::from_bytes(&read_row(file.get_ref(), place)?).map_err(io::Error::other)
     }
 
     /// Drops all but the largest rows; the file is rewritten without them now and then.
@@ -241,9 +242,9 @@ impl Rows {
         let (mut end, mut written) = (0, 0);
         let mut moved = self.index.clone();
         for entry in moved.iter_mut().filter(|entry| entry.place.0 & IN_FILE != 0) {
-            let text = read_row(old.get_ref(), entry.place)?;
+            let row = read_row(old.get_ref(), entry.place)?;
             entry.place = RowPlace(IN_FILE | end);
-            end += write_row(&mut new, &text)?;
+            end += write_row(&mut new, &row)?;
             written += 1;
         }
         new.flush()?;
@@ -255,18 +256,21 @@ impl Rows {
     }
 }
 
-/// Writes a row: its length in four bytes and its JSON. Returns the number of bytes written.
-fn write_row(file: &mut BufWriter<File>, text: &[u8]) -> io::Result<u64> {
-    let length = u32::try_from(text.len()).map_err(io::Error::other)?;
+/// Writes an encoded row after its length in four bytes. Returns the number of bytes written.
+///
+/// The encoding is compact and without names of fields: only this process reads it. JSON took a quarter of the time that
+/// hwm spends on a job of short processes.
+fn write_row(file: &mut BufWriter<File>, row: &[u8]) -> io::Result<u64> {
+    let length = u32::try_from(row.len()).map_err(io::Error::other)?;
     file.write_all(&length.to_ne_bytes())?;
-    file.write_all(text)?;
+    file.write_all(row)?;
     Ok(u64::from(length) + 4)
 }
 
 fn read_row(file: &File, place: RowPlace) -> io::Result<Vec<u8>> {
-    let mut text = vec![0; row_length(file, place)? as usize];
-    read_at(file, &mut text, (place.0 & !IN_FILE) + 4)?;
-    Ok(text)
+    let mut row = vec![0; row_length(file, place)? as usize];
+    read_at(file, &mut row, (place.0 & !IN_FILE) + 4)?;
+    Ok(row)
 }
 
 fn row_length(file: &File, place: RowPlace) -> io::Result<u32> {
@@ -362,6 +366,26 @@ mod tests {
         let back: Vec<_> = rows.iter().map(Result::unwrap).collect();
         assert_eq!(back, (0..3_000).map(row).collect::<Vec<_>>());
         assert_eq!(serde_json::to_value(&rows).unwrap().as_array().unwrap().len(), 3_000);
+    }
+
+    #[test]
+    fn a_spilled_row_comes_back_whole() {
+        let texts =
+            [include_str!("../../tests/records/1.1.json"), include_str!("../../tests/records/1.3.json")];
+        let records = texts.map(|text| serde_json::from_str::<Record>(text).unwrap());
+        let mut rows: Vec<_> = records.into_iter().flat_map(|record| record.processes).collect();
+        rows.push(Process { args: Some(vec!["one".to_owned(), String::new()]), ..row(7) });
+        for is_there in [
+            |row: &Process| row.usage.is_some(),
+            |row: &Process| !row.images.is_empty(),
+            |row: &Process| row.exit.is_some(),
+        ] {
+            assert!(rows.iter().any(is_there));
+        }
+        for row in rows {
+            let back: Process = postcard::from_bytes(&postcard::to_stdvec(&row).unwrap()).unwrap();
+            assert_eq!(back, row);
+        }
     }
 
     #[test]
