@@ -25,6 +25,8 @@ pub(crate) const MAX_SMAPS_BYTES: usize = 2 << 20;
 /// A length that files of one process seldom exceed.
 #[cfg(all(feature = "job", target_os = "linux"))]
 const USUAL_FILE_BYTES: usize = 4 << 10;
+/// Bytes of the first read: most texts of `/proc`, sysfs and cgroupfs are shorter.
+const FIRST_READ_BYTES: usize = 2 << 10;
 /// Lists of pids: `PID_MAX_LIMIT` (4,194,304, `include/linux/threads.h`) of at most 7 digits and a separator.
 #[cfg(all(feature = "job", target_os = "linux"))]
 pub(crate) const MAX_PID_LIST_BYTES: usize = 32 << 20;
@@ -87,6 +89,8 @@ pub(crate) fn read_start(path: &Path, most: usize, text: &mut Vec<u8>) -> io::Re
 /// Reads at most `most` bytes into `text`, which is cleared first.
 pub(crate) fn start_of(source: impl Read, most: usize, text: &mut Vec<u8>) -> io::Result<Extent> {
     text.clear();
+    // An empty vector would begin with 32 bytes, and take eight calls for a list of mounts.
+    text.reserve(FIRST_READ_BYTES.min(most));
     // One byte more shows whether the text continues.
     source.take(most as u64 + 1).read_to_end(text)?;
     let extent = if text.len() > most { Extent::Cut } else { Extent::Whole };

@@ -77,18 +77,15 @@ impl OwnGroup {
     }
 
     fn find_of(roots: &Roots, process: &str, version: Version) -> Option<Self> {
-        let groups = bounded::read(&roots.proc.join(process).join("cgroup"), MAX_PROCESS_FILE_BYTES).ok()?;
-        let mounts = bounded::read(&roots.proc.join("self/mountinfo"), MAX_MOUNTS_BYTES).ok()?;
-        let group = group_of(&groups, version)?;
-        let mount = mount_of(&mounts, version)?;
-        Some(Self { group: directory(roots, &mount, &group), mount_point: at_roots(roots, &mount.point) })
+        GroupTexts::read(roots, process)?.find(roots, version)
     }
 
     /// Returns the group with the memory controller. One hierarchy has it alone: if v1 has it, v2 does not.
     pub(crate) fn with_memory(roots: &Roots) -> Option<(Self, Version)> {
+        let texts = GroupTexts::read(roots, "self")?;
         [Version::V1, Version::V2]
             .into_iter()
-            .find_map(|version| Some((Self::find(roots, version)?, version)))
+            .find_map(|version| Some((texts.find(roots, version)?, version)))
     }
 
     /// Returns the group's directory, or the mount point if the mount does not show the group.
@@ -102,12 +99,35 @@ impl OwnGroup {
     }
 }
 
+/// The texts that name a process's groups, read once for both versions.
+struct GroupTexts {
+    groups: Vec<u8>,
+    mounts: Vec<u8>,
+}
+
+impl GroupTexts {
+    fn read(roots: &Roots, process: &str) -> Option<Self> {
+        Some(Self {
+            groups: bounded::read(&roots.proc.join(process).join("cgroup"), MAX_PROCESS_FILE_BYTES).ok()?,
+            mounts: bounded::read(&roots.proc.join("self/mountinfo"), MAX_MOUNTS_BYTES).ok()?,
+        })
+    }
+
+    fn find(&self, roots: &Roots, version: Version) -> Option<OwnGroup> {
+        let group = group_of(&self.groups, version)?;
+        let mount = mount_of(&self.mounts, version)?;
+        let mount_point = at_roots(roots, &mount.point);
+        Some(OwnGroup { group: directory(roots, &mount, &group), mount_point })
+    }
+}
+
 /// Returns the tightest memory limit in bytes; `None` if there is none or none can be read. A limit above the
 /// machine's memory, if that is known, limits nothing.
 pub(crate) fn memory_limit(roots: &Roots, physical_bytes: Option<u64>) -> Option<u64> {
+    let texts = GroupTexts::read(roots, "self")?;
     [Version::V2, Version::V1]
         .into_iter()
-        .filter_map(|version| tightest(&OwnGroup::find(roots, version)?, version))
+        .filter_map(|version| tightest(&texts.find(roots, version)?, version))
         .min()
         .filter(|&limit| physical_bytes.is_none_or(|physical| limit <= physical))
 }
