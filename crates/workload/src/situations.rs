@@ -64,7 +64,8 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   exec-storm PROGRAM 2000 4    fork and exec PROGRAM so many times, so many at a time
   fork-chains DIR 30 600       so many chains of so many processes that fork and exit at once; DIR/begun is made when they
                                have begun, and a chain that has come to its end adds a byte to DIR/ended
-  vfork-storm PROGRAM 50000    vfork and exec PROGRAM so many times, one after the other
+  vfork-storm PROGRAM 50000 60000   vfork and exec PROGRAM so many times, one after the other, for at most so long; say how
+                               many they were
   sibling 200 300              a child made with CLONE_PARENT holds it; its maker ends at once
   guest 200 300 [PROGRAM]      a child made with CLONE_VM grows once its maker has ended, or exec'ed PROGRAM
   tiny FILE 800 1000           write a program that holds so many KiB for so long, to be run by itself
@@ -124,7 +125,7 @@ pub(crate) fn main() {
             return storm::fork_chains(dir.as_ref(), a.number(1, 30), a.number(2, 600));
         }
         "tracer" => tracer::trace(a.program()),
-        "vfork-storm" => return storm::vfork_storm(a.program(), a.number(1, 50_000)),
+        "vfork-storm" => return storm::vfork_storm(a.program(), a.number(1, 50_000), a.time(2, 60_000)),
         "sibling" => clones::sibling(a.mib(0, 200), a.time(1, 300)),
         "guest" => clones::guest(a.mib(0, 200), a.time(1, 300), a.text(2)),
         "tiny" => {

@@ -1,9 +1,11 @@
 //! Very many, very short processes.
 
+use std::{io::Read, process::Stdio};
+
 use serde_json::Value;
 
 use crate::{
-    run::{Place, Run, User, bounds, kernel_reports_events},
+    run::{Place, Run, User, bounds, kernel_reports_events, wait},
     turn,
 };
 
@@ -79,12 +81,17 @@ fn losses_are_counted_and_nothing_hangs() {
     let (tiny, _) = place.tiny(4, 0);
     let workload = place.path("workload");
     for user in User::all() {
-        for (options, count) in [(&["--no-cgroup"][..], 50_000), (&["--no-cgroup", "--exact"], 10_000)] {
-            let storm =
-                [workload.to_str().unwrap(), "vfork-storm", tiny.to_str().unwrap(), &count.to_string()];
-            let run = place.run(user, options, &storm);
+        for (options, most) in [(&["--no-cgroup"][..], "50000"), (&["--no-cgroup", "--exact"], "10000")] {
+            let storm = [workload.to_str().unwrap(), "vfork-storm", tiny.to_str().unwrap(), most];
+            let mut hwm =
+                place.hwm(user, options, &storm).stdout(Stdio::piped()).spawn().expect("hwm starts");
+            let run = Run { status: wait(&mut hwm), record: place.record() };
             run.check();
             assert_eq!(run.status.code(), Some(0));
+            let mut printed = String::new();
+            hwm.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+            let count: u64 = printed.trim().parse().unwrap();
+            assert!(count > 0);
             let (seen, is) = run.seen();
             if kernel_reports_events(&run) && run.number("/capture/lost_events") == Some(0) {
                 assert_eq!((seen, is), (count + 1, "exact"), "{user:?} {options:?}");

@@ -63,8 +63,10 @@ pub(crate) fn exec_storm(program: &str, count: usize, parallel: usize) {
     }
 }
 
-/// Starts `program` `count` times by vfork, one after the other, as fast as possible.
-pub(crate) fn vfork_storm(program: &str, count: usize) {
+/// Starts `program` up to `count` times by vfork, one after the other, as fast as possible. Prints how often it was started
+/// within `most_time`: on a busy machine each start waits for its turn.
+pub(crate) fn vfork_storm(program: &str, count: usize, most_time: Duration) {
+    let begun = Instant::now();
     let path = CString::new(program).expect("no zero byte in a path");
     let arguments = [path.as_ptr().cast_mut(), std::ptr::null_mut()];
     let environment: Vec<CString> = env::vars()
@@ -74,7 +76,8 @@ pub(crate) fn vfork_storm(program: &str, count: usize) {
         .collect();
     let mut environment: Vec<_> = environment.iter().map(|entry| entry.as_ptr().cast_mut()).collect();
     environment.push(std::ptr::null_mut());
-    for _ in 0..count {
+    let mut started = 0;
+    while started < count && begun.elapsed() < most_time {
         let mut pid = 0;
         // posix_spawn(3) is vfork in glibc and musl.
         // SAFETY: the arguments are C strings, and arrays of them that end with null.
@@ -90,7 +93,9 @@ pub(crate) fn vfork_storm(program: &str, count: usize) {
         };
         assert!(failed == 0, "posix_spawn: error {failed}");
         wait_any();
+        started += 1;
     }
+    println!("{started}");
 }
 
 /// Runs chains of processes, each of which forks and exits at once: a process that was seen has exited before
