@@ -87,6 +87,8 @@ pub(crate) struct PssPass {
     pub(crate) file_bytes: u64,
     /// Files of the member that maps most.
     pub(crate) largest_file_bytes: u64,
+    /// Time for which members held their memory maps locked.
+    pub(crate) waited: std::time::Duration,
 }
 
 impl PssPass {

@@ -70,7 +70,7 @@ impl Following {
         let changes = self.poll(self.clock.elapsed(), false);
         let at_least = self.os_job.pss_lower_bound();
         self.ledger.pss_at_least(at_least);
-        self.limits.pss_cost(self.clock.elapsed(), begin.elapsed());
+        self.limits.pss_cost(self.clock.elapsed(), begin.elapsed(), pass.waited);
         if changes.any() {
             // Memory of processes that came or went may be counted twice in the sum.
             self.limits.pss_disturbed();

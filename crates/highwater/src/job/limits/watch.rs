@@ -130,9 +130,11 @@ impl LimitWatch {
         over && matters && at >= self.next_pss
     }
 
-    /// Sets the pause after a pass over PSS that ended `at` and took `took`.
-    pub(crate) fn pss_cost(&mut self, at: Duration, took: Duration) {
-        self.next_pss = at + took * PSS_COST_DIVISOR;
+    /// Sets the pause after a pass over PSS that ended `at` and took `took`, of which it `waited` for members.
+    ///
+    /// A wait costs no processor time. As long a pause is for the other limits, which are not judged in a pass.
+    pub(crate) fn pss_cost(&mut self, at: Duration, took: Duration, waited: Duration) {
+        self.next_pss = at + waited + took.saturating_sub(waited) * PSS_COST_DIVISOR;
     }
 
     /// Counts a pass. It is a lower bound if `unread` processes could not be read.

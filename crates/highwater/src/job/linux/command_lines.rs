@@ -1,6 +1,6 @@
 //! Command lines of members: for their names, and for a pattern.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{
     map_reader::{MapOutcome, MapReader},
@@ -16,6 +16,10 @@ use crate::{
 /// delay the polls by less than half a second.
 const MAX_LINE_TIMEOUT: Duration = Duration::from_millis(200);
 const MIN_LINE_TIMEOUT: Duration = Duration::from_micros(100);
+/// Longest time for which processes together may delay the polls, those that answer before the timeout included.
+const MAX_LINE_WAITS: Duration = Duration::from_millis(400);
+/// Divisor of the time: the share of it that such waits may take in the long run.
+const LINE_WAITS_DIVISOR: u32 = 20;
 
 /// The purpose of reading command lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +50,10 @@ pub(super) struct CommandLines {
     pub(super) line_use: LineUse,
     source: LineSource,
     timeout: Duration,
+    /// Time for which processes were waited for, less what is forgotten of it.
+    waited: Duration,
+    /// Time of the last reading of a line.
+    last: Instant,
     cut: u64,
     late: u64,
 }
@@ -65,7 +73,15 @@ impl CommandLines {
     pub(super) fn new(job: &Job) -> Self {
         let on_time = job.limits.are_sampled();
         let source = if on_time { LineSource::Bounded(MapReader::default()) } else { LineSource::Direct };
-        Self { line_use: LineUse::of(job), source, timeout: MAX_LINE_TIMEOUT, cut: 0, late: 0 }
+        Self {
+            line_use: LineUse::of(job),
+            source,
+            timeout: MAX_LINE_TIMEOUT,
+            waited: Duration::ZERO,
+            last: Instant::now(),
+            cut: 0,
+            late: 0,
+        }
     }
 
     /// Reads the beginning of a command line into `text`; `None` if that fails, or if none is to be read.
@@ -78,7 +94,18 @@ impl CommandLines {
                 .read_start(path, MAX_COMMAND_LINE_BYTES, text)
                 .map_or(MapOutcome::Failed, MapOutcome::Read),
             LineSource::Bounded(reader) => {
-                reader.read(proc, path, MAX_COMMAND_LINE_BYTES, text, self.timeout)
+                let now = Instant::now();
+                let forgotten =
+                    now.duration_since(std::mem::replace(&mut self.last, now)) / LINE_WAITS_DIVISOR;
+                self.waited = self.waited.saturating_sub(forgotten);
+                if self.waited >= MAX_LINE_WAITS {
+                    self.late += 1;
+                    return None;
+                }
+                let before = reader.waited();
+                let outcome = reader.read(proc, path, MAX_COMMAND_LINE_BYTES, text, self.timeout);
+                self.waited += reader.waited().saturating_sub(before);
+                outcome
             }
         };
         match outcome {

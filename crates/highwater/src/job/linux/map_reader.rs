@@ -12,7 +12,7 @@ use std::{
         atomic::{AtomicU32, Ordering::Relaxed},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::proc_dir::{ProcDir, ProcPath};
@@ -26,8 +26,10 @@ use crate::{
 
 /// Most threads, late ones included. Nothing is read while all of them are late.
 const MAX_READER_THREADS: usize = 4;
-/// Most waits of the full timeout for a thread that waits for a processor, and not for a lock.
+/// Timeouts for which a thread may also wait for a processor.
 const MAX_WAITS_FOR_PROCESSOR: u32 = 8;
+/// First time after which a thread is looked at; later ones double. Most files are read before it.
+const FIRST_LOOK: Duration = Duration::from_millis(2);
 /// Bytes of a thread's stack, on which it keeps nothing.
 const READER_STACK_BYTES: usize = 64 << 10;
 
@@ -38,13 +40,15 @@ pub(super) struct MapReader {
     threads: Vec<Thread>,
     /// CPU time of the threads.
     cpu: Duration,
+    /// Time for which threads were seen to wait for a lock, also where they got it in time.
+    waited: Duration,
 }
 
-type Read = fn(&ProcDir, ProcPath, usize, &mut Vec<u8>) -> io::Result<Extent>;
+pub(super) type Read = fn(&ProcDir, ProcPath, usize, &mut Vec<u8>) -> io::Result<Extent>;
 
 impl Default for MapReader {
     fn default() -> Self {
-        Self { read: ProcDir::read_start, threads: Vec::new(), cpu: Duration::ZERO }
+        Self { read: ProcDir::read_start, threads: Vec::new(), cpu: Duration::ZERO, waited: Duration::ZERO }
     }
 }
 
@@ -125,20 +129,34 @@ impl MapReader {
         if thread.requests.send(request).is_err() {
             return MapOutcome::Failed;
         }
-        for _ in 0..MAX_WAITS_FOR_PROCESSOR {
-            match thread.answers.recv_timeout(timeout) {
+        let begin = Instant::now();
+        let (mut locked, mut look) = (Duration::ZERO, FIRST_LOOK.min(timeout));
+        while locked < timeout && begin.elapsed() < timeout * MAX_WAITS_FOR_PROCESSOR {
+            let since = Instant::now();
+            let answer = thread.answers.recv_timeout(look);
+            // Once it was seen to wait for a lock, the rest of that wait counts, too.
+            let waits = if answer.is_err() { !thread.is_runnable(proc) } else { !locked.is_zero() };
+            let waited = if waits { since.elapsed() } else { Duration::ZERO };
+            locked += waited;
+            self.waited += waited;
+            match answer {
                 Ok(answer) => {
                     self.cpu += answer.cpu;
                     *text = answer.text;
                     return answer.read.map_or(MapOutcome::Failed, MapOutcome::Read);
                 }
-                Err(RecvTimeoutError::Timeout) if thread.is_runnable(proc) => {}
-                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Timeout) => look = (look * 2).min(timeout.saturating_sub(locked)),
                 Err(RecvTimeoutError::Disconnected) => return MapOutcome::Failed,
             }
         }
         thread.late = Some(path);
         MapOutcome::Late
+    }
+
+    /// Returns a reader that reads by another function.
+    #[cfg(test)]
+    pub(super) fn with(read: Read) -> Self {
+        Self { read, ..Self::default() }
     }
 
     /// Starts the first thread now. A job may use up the processes that its user may have (`RLIMIT_NPROC`, setrlimit(2)),
@@ -153,6 +171,14 @@ impl MapReader {
     /// Returns the CPU time of the threads so far.
     pub(super) fn cpu(&self) -> Duration {
         self.cpu
+    }
+
+    /// Returns the time for which files were waited for so far, those that came in time included.
+    ///
+    /// A job of many processes can hold each of its memory maps locked for a little less than a timeout. So callers bound the
+    /// sum of these waits, too.
+    pub(super) fn waited(&self) -> Duration {
+        self.waited
     }
 
     fn is_late_on(&self, path: ProcPath) -> bool {
@@ -255,7 +281,7 @@ mod tests {
         let tree = LockedTree::new(&["locked"]);
         let (locked, free) = (ProcPath::named("locked"), ProcPath::named("free"));
         tree.write("free", "text");
-        let (mut reader, mut text) = (MapReader { read: read_all, ..MapReader::default() }, Vec::new());
+        let (mut reader, mut text) = (MapReader::with(read_all), Vec::new());
         assert_eq!(reader.read(&tree.proc, locked, 9, &mut text, Duration::ZERO), MapOutcome::Late);
         assert_eq!(reader.read(&tree.proc, free, 9, &mut text, LONG), MapOutcome::Read(Extent::Whole));
         assert_eq!(text, b"text");
@@ -311,7 +337,7 @@ mod tests {
         const LOCKED: [&str; MAX_READER_THREADS] = ["0", "1", "2", "3"];
         let tree = LockedTree::new(&LOCKED);
         tree.write("free", "text");
-        let (mut reader, mut text) = (MapReader { read: read_all, ..MapReader::default() }, Vec::new());
+        let (mut reader, mut text) = (MapReader::with(read_all), Vec::new());
         let mut read = |name, timeout| reader.read(&tree.proc, ProcPath::named(name), 9, &mut text, timeout);
         for name in LOCKED {
             assert_eq!(read(name, Duration::ZERO), MapOutcome::Late);

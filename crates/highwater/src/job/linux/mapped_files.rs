@@ -82,6 +82,7 @@ impl MappedFilesReader {
     fn read_member(&mut self, member: &Member, reader: &mut MapReader) -> FilesRead {
         // The cost is processor time, as on a busy machine the clock runs on while other processes run.
         let begin = thread_cpu() + reader.cpu();
+        let waited_before = reader.waited();
         let path = member.map_file("smaps");
         // The text is long and seldom needed.
         let mut text = Vec::new();
@@ -90,10 +91,9 @@ impl MappedFilesReader {
             MapOutcome::Read(Extent::Whole) => FilesRead::Read(mapped_files(&text)),
             MapOutcome::Read(Extent::Cut) | MapOutcome::Failed | MapOutcome::Late => FilesRead::Unreadable,
         };
-        if outcome == MapOutcome::Late {
-            // Members were not polled meanwhile.
-            self.spent += MAP_LOCK_TIMEOUT;
-        }
+        // Members were not polled meanwhile.
+        let waited = reader.waited().saturating_sub(waited_before);
+        self.spent += if outcome == MapOutcome::Late { waited.max(MAP_LOCK_TIMEOUT) } else { waited };
         self.spent += (thread_cpu() + reader.cpu()).saturating_sub(begin);
         read
     }

@@ -44,6 +44,9 @@ const MAX_PROCESS_READ_TIME: Duration = Duration::from_millis(250);
 const MAP_LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 /// The same for a pass by which a limit is enforced, beside the time of the reading itself.
 const MAP_LOCK_TIMEOUT_FOR_LIMIT: Duration = Duration::from_secs(1);
+/// Timeouts for which all processes together may be waited for in one pass. Members are not polled meanwhile, so no limit is
+/// judged.
+const MAX_TIMEOUTS_PER_PASS: u32 = 2;
 /// Time beyond that share, so that a short job gets more than one pass.
 const INITIAL_PASS_BUDGET: Duration = Duration::from_millis(15);
 /// Shortest time for which the RSS sum must have been stable before a pass, however cheap that is.
@@ -319,26 +322,27 @@ impl PssPasses {
     ) -> PssPass {
         // The cost is processor time, as on a busy machine the clock runs on while other processes run.
         let begin = thread_cpu() + reader.cpu();
+        let waited_before = reader.waited();
         let mut waited = Duration::ZERO;
+        let most_waited = patience * MAX_TIMEOUTS_PER_PASS;
         let mut pass = PssPass { at, ..PssPass::default() };
         let mut read = 0;
         self.members.clear();
         for MapToRead { id, image, path, rss, page_tables } in maps {
             let cost = Duration::from_secs_f64(rss as f64 * self.seconds_per_byte) + page_tables;
             let patience = patience + cost * 4;
-            let outcome = if cost > longest {
+            let waited_so_far = reader.waited();
+            let outcome = if cost > longest || waited_so_far.saturating_sub(waited_before) >= most_waited {
                 MapOutcome::Failed
             } else {
                 reader.read(&self.proc, path, MAX_PROCESS_FILE_BYTES, &mut self.text, patience)
             };
+            let waited_for_it = reader.waited().saturating_sub(waited_so_far);
+            waited += if outcome == MapOutcome::Late { patience.max(waited_for_it) } else { waited_for_it };
             let sums = match outcome {
                 MapOutcome::Read(Extent::Whole) => SmapsRollup::parse(&self.text)
                     .and_then(|rollup| Some((rollup, rollup.pss_bytes?, rollup.rss_bytes?))),
-                MapOutcome::Read(Extent::Cut) | MapOutcome::Failed => None,
-                MapOutcome::Late => {
-                    waited += patience;
-                    None
-                }
+                MapOutcome::Read(Extent::Cut) | MapOutcome::Failed | MapOutcome::Late => None,
             };
             if let Some((rollup, pss, rss_in_pass)) = sums {
                 read += rss;
@@ -352,7 +356,7 @@ impl PssPasses {
             }
         }
         let took = (thread_cpu() + reader.cpu()).saturating_sub(begin);
-        // Members were not polled meanwhile, so a wait without result has its cost, too.
+        // Members were not polled meanwhile, so a wait has its cost, too.
         self.spent += waited;
         self.in_vain += waited;
         self.spent += took;
@@ -363,6 +367,7 @@ impl PssPasses {
             self.seconds_per_byte = f64::midpoint(self.seconds_per_byte, measured);
         }
         self.read_bytes = pass.bytes + pass.unread_rss;
+        pass.waited = reader.waited().saturating_sub(waited_before);
         pass
     }
 

@@ -21,6 +21,10 @@ use crate::{
 /// seconds.
 const PROCESS_TIMEOUT: Duration = Duration::from_secs(1);
 const MIN_PROCESS_TIMEOUT: Duration = Duration::from_millis(10);
+/// The time that all processes may take together that answer before they count as late. After that no arguments are read.
+const MAX_SLOW_TIME: Duration = Duration::from_secs(2);
+/// The time from which on a process counts as slow.
+const MIN_SLOW_TIME: Duration = Duration::from_millis(4);
 /// The most threads that may be abandoned. After that no arguments are read until one of them returns.
 const MAX_LATE_THREADS: usize = 16;
 /// A thread's stack: it keeps nothing there.
@@ -34,12 +38,18 @@ type ReadName = fn(&ProcDirectory) -> Option<String>;
 pub(crate) struct Batches {
     read_name: ReadName,
     patience: Duration,
+    most_slow: Duration,
     late: Vec<LateProcess>,
 }
 
 impl Default for Batches {
     fn default() -> Self {
-        Self { read_name: super::of_arguments, patience: PROCESS_TIMEOUT, late: Vec::new() }
+        Self {
+            read_name: super::of_arguments,
+            patience: PROCESS_TIMEOUT,
+            most_slow: MAX_SLOW_TIME,
+            late: Vec::new(),
+        }
     }
 }
 
@@ -61,6 +71,8 @@ struct Batch {
 struct BatchProgress {
     read: Vec<ReadProcess>,
     step: BatchStep,
+    /// Time that slow processes took.
+    slow: Duration,
 }
 
 /// The step that a thread has reached.
@@ -81,6 +93,7 @@ struct Task {
     pids: Vec<u32>,
     /// Processes whose arguments other threads wait for.
     late: Vec<ProcessId>,
+    most_slow: Duration,
 }
 
 impl Batches {
@@ -88,16 +101,19 @@ impl Batches {
     pub(crate) fn read(&mut self, roots: &Roots, pids: &[u32]) -> Vec<ReadProcess> {
         let mut all = Vec::new();
         let mut patience = self.patience;
+        let mut slow = Duration::ZERO;
         while all.len() < pids.len() {
             self.late.retain(|late| late.batch.lock().step != BatchStep::Ended);
             let task = Arc::new(Task {
                 roots: roots.clone(),
                 pids: pids[all.len()..].to_vec(),
                 late: self.late.iter().map(|late| late.id).collect(),
+                most_slow: self.most_slow,
             });
-            let batch = Arc::new(Batch::of(task.pids.len()));
+            let batch = Arc::new(Batch::of(task.pids.len(), slow));
             if self.late.len() < MAX_LATE_THREADS && task.start(&batch, self.read_name).is_ok() {
                 if let Some(id) = batch.wait(patience, &mut all) {
+                    slow = batch.lock().slow;
                     self.late.push(LateProcess { id, batch });
                     patience = (patience / 2).max(MIN_PROCESS_TIMEOUT);
                 }
@@ -119,9 +135,10 @@ impl Task {
         .map(drop)
     }
 
-    /// Reads all of them, with their names if there is a `read_name`.
+    /// Reads all of them, with their names if there is a `read_name`, until slow ones have taken too long.
     fn run(&self, batch: &Batch, read_name: Option<ReadName>) {
         for &pid in &self.pids {
+            let read_name = read_name.filter(|_| batch.lock().slow < self.most_slow);
             let (directory, facts) = match facts::without_arguments(&self.roots, pid) {
                 Ok((directory, facts)) => (Some(directory), Ok(facts)),
                 Err(error) => (None, Err(error)),
@@ -136,7 +153,9 @@ impl Task {
             };
             let asks = directory.zip(read_name).filter(|_| has_arguments && !is_late);
             let goes_on = batch.note(ReadProcess { pid, at, facts, arguments }, asks.is_some());
-            if !goes_on || !asks.is_none_or(|(directory, read_name)| batch.note_name(read_name(&directory))) {
+            if !goes_on
+                || !asks.is_none_or(|(directory, read_name)| batch.note_name(read_name(&directory), at))
+            {
                 break;
             }
         }
@@ -144,8 +163,8 @@ impl Task {
 }
 
 impl Batch {
-    fn of(count: usize) -> Self {
-        let progress = BatchProgress { read: Vec::with_capacity(count), step: BatchStep::Reading };
+    fn of(count: usize, slow: Duration) -> Self {
+        let progress = BatchProgress { read: Vec::with_capacity(count), step: BatchStep::Reading, slow };
         Self { progress: Mutex::new(progress), ended: Condvar::new() }
     }
 
@@ -189,13 +208,14 @@ impl Batch {
         true
     }
 
-    /// Stores a name. Returns whether the thread is to continue. A late name does not count.
-    fn note_name(&self, name: Option<String>) -> bool {
+    /// Stores a name that was asked for `since`. Returns whether the thread is to continue. A late name does not count.
+    fn note_name(&self, name: Option<String>, since: Instant) -> bool {
         let mut progress = self.lock();
         if progress.step == BatchStep::Abandoned {
             return false;
         }
         progress.step = BatchStep::Reading;
+        progress.slow += Some(since.elapsed()).filter(|&time| time >= MIN_SLOW_TIME).unwrap_or_default();
         if let (Some(name), Some(Ok(facts))) =
             (name, progress.read.last_mut().map(|read| read.facts.as_mut()))
         {

@@ -103,7 +103,7 @@ fn pss_is_read_only_over_its_limit_and_seldom() {
     let second = Duration::from_secs(1);
     assert!(!watch.wants_pss(second, Some(100 * MIB), None));
     assert!(watch.wants_pss(second, Some(101 * MIB), None));
-    watch.pss_cost(second, Duration::from_millis(10));
+    watch.pss_cost(second, Duration::from_millis(10), Duration::ZERO);
     assert!(!watch.wants_pss(second + Duration::from_millis(99), Some(101 * MIB), None));
     assert!(watch.wants_pss(second + Duration::from_millis(100), Some(101 * MIB), None));
     assert_eq!(steps(&mut watch, &seen(0, 500, 500)), [], "RSS over a limit on PSS is none");
@@ -113,6 +113,15 @@ fn pss_is_read_only_over_its_limit_and_seldom() {
     let far = LimitReadings { total_pss: Some(121 * MIB), ..seen(2, 500, 500) };
     assert_eq!(steps(&mut watch, &far), [LimitStep::Kill]);
     assert!(!watch.wants_pss(second * 3, Some(500 * MIB), None));
+}
+
+#[test]
+fn a_wait_for_locked_maps_has_no_cost() {
+    let mut watch = watch(|limits| limits.total_pss_bytes = Some(100 * MIB));
+    let second = Duration::from_secs(1);
+    watch.pss_cost(second, second + Duration::from_millis(10), second);
+    assert!(!watch.wants_pss(second + Duration::from_millis(1_099), Some(101 * MIB), None));
+    assert!(watch.wants_pss(second + Duration::from_millis(1_100), Some(101 * MIB), None));
 }
 
 #[test]

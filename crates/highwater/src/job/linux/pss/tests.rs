@@ -1,3 +1,9 @@
+use std::{
+    io,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    thread,
+};
+
 use super::*;
 
 fn no_members() -> std::iter::Empty<&'static Member> {
@@ -34,6 +40,34 @@ fn unread_processes_are_not_evidence_against_a_job() {
     let all = passes.read(Duration::ZERO, maps(), &mut reader, Duration::MAX, Duration::from_secs(60));
     assert_eq!(all.unread.len(), 1, "the second process does not exist");
     assert!((1..1 << 40).contains(&all.bytes), "{all:?}");
+}
+
+/// Time for which each process of the next test holds its memory map locked.
+const HELD: Duration = Duration::from_millis(20);
+static HELD_READS: AtomicU32 = AtomicU32::new(0);
+
+fn read_held(_: &ProcDir, _: ProcPath, _: usize, _: &mut Vec<u8>) -> io::Result<Extent> {
+    HELD_READS.fetch_add(1, Relaxed);
+    thread::sleep(HELD);
+    Err(io::ErrorKind::NotFound.into())
+}
+
+#[test]
+fn processes_that_answer_just_in_time_do_not_add_up() {
+    const COUNT: u32 = 100;
+    let mut passes = PssPasses::of_files(&ProcDir::of_this_machine(), Path::new("/sys"), true);
+    let maps = (1..=COUNT).map(|pid| MapToRead {
+        id: MemberId(pid),
+        image: 0,
+        path: ProcPath::of(pid, "smaps_rollup"),
+        rss: 1 << 20,
+        page_tables: Duration::ZERO,
+    });
+    let pass = passes.read(Duration::ZERO, maps, &mut MapReader::with(read_held), Duration::MAX, HELD * 2);
+    // All of them would take 2 s, and none of them is late.
+    assert!(HELD_READS.load(Relaxed) <= COUNT / 2, "{} were waited for", HELD_READS.load(Relaxed));
+    assert!(pass.waited >= HELD * 2 * MAX_TIMEOUTS_PER_PASS && passes.spent >= pass.waited, "{pass:?}");
+    assert_eq!(pass.unread.len(), 100);
 }
 
 /// A process with a page in each 2 MiB, or with zero pages alone, has large page tables and a small RSS.

@@ -36,7 +36,7 @@ fn waiting(directory: &ProcDirectory) -> Option<String> {
 
 /// Reads names as the real reader does, but waits at a FIFO.
 fn batches(patience: Duration) -> Batches {
-    Batches { read_name: waiting, patience, late: Vec::new() }
+    Batches { read_name: waiting, patience, ..Batches::default() }
 }
 
 fn names(read: &[ReadProcess]) -> Vec<(u32, &str, Arguments)> {
@@ -85,6 +85,28 @@ fn a_late_process_delays_no_other_and_is_not_waited_for_again() {
     }
     let read = batches.read(&roots, &[2, 3]);
     assert_eq!(names(&read), [(2, "free", Arguments::Asked), (3, "free", Arguments::Asked)]);
+    assert!(batches.late.is_empty());
+}
+
+/// Answers as a process that holds its memory map locked, and lets go before it counts as late.
+fn just_in_time(directory: &ProcDirectory) -> Option<String> {
+    thread::sleep(MIN_SLOW_TIME);
+    waiting(directory)
+}
+
+#[test]
+fn many_slow_processes_take_a_bounded_time() {
+    const COUNT: u32 = 40;
+    let (_tree, roots) = tree(COUNT);
+    let most_slow = MIN_SLOW_TIME * 4;
+    let mut batches = Batches { read_name: just_in_time, most_slow, ..Batches::default() };
+    let pids: Vec<u32> = (1..=COUNT).collect();
+    // The time begins anew with each list.
+    for _ in 0..2 {
+        let read = batches.read(&roots, &pids);
+        assert_eq!(names(&read)[0], (1, "program-1", Arguments::Asked));
+        assert_eq!(names(&read)[39], (COUNT, "kernel-name", Arguments::NotAsked));
+    }
     assert!(batches.late.is_empty());
 }
 
