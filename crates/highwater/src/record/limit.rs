@@ -10,6 +10,10 @@ pub(crate) const UNJUDGED_PSS_LIMIT: &str = "the limit on total PSS";
 /// The same for the limit on peak memory.
 pub(crate) const UNJUDGED_MEMORY_LIMIT: &str = "the limit on peak memory";
 
+/// Name of the peak of the job's cgroup in `capture.downgrades`, where it is unknown, or does not count the whole job. The
+/// limit of the cgroup then holds for a part of the job at most.
+pub(crate) const CGROUP_PEAK: &str = "the kernel's own peak of a cgroup";
+
 /// Name of the limits that are compared with samples in `capture.downgrades`, where no sample was taken for some time.
 pub(crate) const UNSAMPLED_LIMITS: &str = "samples to judge the limits without a gap";
 
@@ -61,7 +65,7 @@ impl<P> Record<P> {
                 let rss = self.total_peak_bytes();
                 rss.is_some_and(|rss| rss <= limit.limit_bytes || self.peak.pss.is_some())
             }
-            // The kernel enforces it.
+            // The kernel enforces it for what is in the group.
             Limited::Cgroup => true,
             Limited::Other => false,
         };
@@ -75,6 +79,7 @@ impl<P> Record<P> {
             Limited::Memory | Limited::TotalPss => {
                 self.downgraded(&[UNJUDGED_PSS_LIMIT, UNJUDGED_MEMORY_LIMIT]).or_else(unsampled)
             }
+            Limited::Cgroup => self.downgraded(&[CGROUP_PEAK]),
             Limited::TotalRss | Limited::ProcessRss if !self.is_surely_kept(limit) => unsampled(),
             _ => None,
         }

@@ -141,6 +141,20 @@ fn a_job_that_leaves_its_cgroup_is_held_to_the_limit_on_memory() {
 }
 
 #[test]
+fn a_job_that_leaves_its_cgroup_leaves_a_doubt_about_the_limit_of_it() {
+    let leave = "echo $$ > /sys/fs/cgroup/memory/cgroup.procs";
+    let run = run(
+        &["--max-cgroup=100M"],
+        &["sh", "-c", &format!("{leave} && exec $1 hold 200 300"), "sh", "{workload}"],
+    );
+    if run.code() != Some(0) {
+        return eprintln!("skipped: {}", run.printed());
+    }
+    let doubt = "cgroup charge may exceed the limit of 100 MiB unseen: at least ";
+    assert!(run.printed().contains(doubt), "{}", run.printed());
+}
+
+#[test]
 fn a_process_among_many_that_leaves_the_cgroup_is_held_to_the_limit_on_memory() {
     let leave =
         "for tasks in /sys/fs/cgroup/memory/tasks /sys/fs/cgroup/cgroup.procs; do echo 0 > $tasks; done";

@@ -21,7 +21,7 @@ use std::{
     io,
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::fs::{DirBuilderExt, PermissionsExt},
+        unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -107,9 +107,11 @@ impl JobGroup {
     }
 
     /// Moves the waiting child `pid` into the group if it was to start there and does not ([`clone_into`] was refused).
-    pub(crate) fn let_in(&self, pid: u32) -> Result<(), String> {
+    ///
+    /// In version 1 the child enters by itself later on, unless it `must_be_in` the group before it goes on.
+    pub(crate) fn let_in(&self, pid: u32, must_be_in: bool) -> Result<(), String> {
         let is_in = || self.directory.processes().is_ok_and(|members| members.contains(&pid));
-        if self.version == Version::V1 || is_in() {
+        if self.version == Version::V1 && !must_be_in || is_in() {
             return Ok(());
         }
         let refused = match self.admit(pid) {
@@ -277,11 +279,13 @@ fn make_directory(path: &Path) -> io::Result<()> {
     })
 }
 
-/// Locks the directory of a new group. `None` if another process holds the lock; nothing is left behind then.
+/// Locks the directory of a new group. `None` if another process holds the lock, or has put a group of its own there, as the
+/// owner of the group above may; nothing is left behind then.
 fn lock_new(path: &Path) -> io::Result<Option<File>> {
     let locked = File::open(path)
         .map(|directory| {
-            Some(directory).filter(|open| flock(open, FlockOperation::NonBlockingLockExclusive).is_ok())
+            Some(directory)
+                .filter(|open| is_own(open) && flock(open, FlockOperation::NonBlockingLockExclusive).is_ok())
         })
         // A sweep of another process may have removed it as left over.
         .map(|directory| directory.filter(|_| path.exists()));
@@ -290,6 +294,10 @@ fn lock_new(path: &Path) -> io::Result<Option<File>> {
         let _ = fs::remove_dir(path);
     }
     locked
+}
+
+fn is_own(directory: &File) -> bool {
+    directory.metadata().is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw())
 }
 
 #[cfg(test)]

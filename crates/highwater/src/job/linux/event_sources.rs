@@ -17,11 +17,8 @@ use super::{
 use crate::{
     Roots,
     job::{CgroupUse, LineageFrom},
-    record::{Certainty, Downgrade, Lineage, PeakFigure, PeaksFrom, TRACER_STOPS},
+    record::{CGROUP_PEAK, Certainty, Downgrade, Lineage, PeakFigure, PeaksFrom, TRACER_STOPS},
 };
-
-/// The figure that needs a cgroup.
-const CGROUP_PEAK: &str = "the kernel's own peak of a cgroup";
 
 /// The mechanisms in use for one job.
 #[derive(Debug)]
@@ -157,16 +154,22 @@ impl EventSources {
         !matches!(self.group, ChargedGroup::Unknown)
     }
 
-    /// Watches `child`, which waits between its fork and its exec.
-    pub(crate) fn attach(&mut self, child: u32, roots: &Roots, proc: &ProcDir) {
-        self.listen(child, roots, proc);
-        if let Some(group) = self.group.of_job() {
-            // If it fails, nothing is charged, which is reported at the end.
-            self.entry_refusal = group.let_in(child).err();
+    /// Lets the waiting `child` into the cgroup of the job.
+    ///
+    /// # Errors
+    /// It `must_be_in` the group, for a limit, and cannot enter it; the text says why.
+    pub(crate) fn let_in(&mut self, child: u32, must_be_in: bool) -> Result<(), String> {
+        let entered = self.group.of_job().map_or(Ok(()), |group| group.let_in(child, must_be_in));
+        if must_be_in {
+            return entered;
         }
+        // If it fails, nothing is charged, which is reported at the end.
+        self.entry_refusal = entered.err();
+        Ok(())
     }
 
-    fn listen(&mut self, child: u32, roots: &Roots, proc: &ProcDir) {
+    /// Watches `child`, which waits between its fork and its exec.
+    pub(crate) fn attach(&mut self, child: u32, roots: &Roots, proc: &ProcDir) {
         let mut refusals = Vec::new();
         let first: &[Lineage] = match self.lineage {
             LineageFrom::Perf => &[Lineage::Perf],

@@ -60,8 +60,11 @@ struct LaunchPlan {
 }
 
 /// Forks and execs `command`, and returns once the new program runs. The child waits right after its fork while `watch`
-/// is called with its pid.
-pub(crate) fn launch(command: Command<'_>, watch: impl FnOnce(u32)) -> Result<Child, Error> {
+/// is called with its pid. If that fails, the command is not started.
+pub(crate) fn launch(
+    command: Command<'_>,
+    watch: impl FnOnce(u32) -> Result<(), Error>,
+) -> Result<Child, Error> {
     let name = command.program.to_string_lossy().into_owned();
     let plan = LaunchPlan::new(command)?;
     let mut arrays = plan.program.arrays();
@@ -82,7 +85,8 @@ pub(crate) fn launch(command: Command<'_>, watch: impl FnOnce(u32)) -> Result<Ch
     drop(blocked);
     let pid = forked.map_err(|source| Error::System { doing: "starting a process (fork)", source })?;
     // While the child waits: nothing that fails later may leave a command behind that is not followed.
-    let pidfd = match open_pidfd(pid) {
+    let watched = open_pidfd(pid).and_then(|pidfd| watch(pid.unsigned_abs()).map(|()| pidfd));
+    let pidfd = match watched {
         Ok(pidfd) => pidfd,
         Err(error) => {
             gate.shut();
@@ -90,7 +94,6 @@ pub(crate) fn launch(command: Command<'_>, watch: impl FnOnce(u32)) -> Result<Ch
             return Err(error);
         }
     };
-    watch(pid.unsigned_abs());
     gate.open();
     report.until_exec(pid, name)?;
     Ok(Child { pid: pid.unsigned_abs(), pidfd })

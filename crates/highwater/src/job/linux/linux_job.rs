@@ -206,9 +206,14 @@ impl JobBackend for LinuxJob {
         observation.note_foreign_children(&helpers);
         let mut start = None;
         let child = launch::launch(command, |pid| {
+            let is_limited = job.limits.cgroup_bytes.is_some();
             sources.attach(pid, &job.roots, &proc);
+            sources.let_in(pid, is_limited).map_err(|why| Error::Limit {
+                reason: format!("the command could not enter the cgroup made for it: {why}"),
+            })?;
             // The job's time begins when it may run.
             start = Some((Start::now(), monotonic()));
+            Ok(())
         })?;
         let (start, epoch) = start.unwrap_or_else(|| (Start::now(), monotonic()));
         let mut batch = EventBatch::default();

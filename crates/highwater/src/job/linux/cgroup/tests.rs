@@ -251,6 +251,36 @@ fn a_group_that_another_process_has_locked_is_not_left_behind() {
     assert!(lock_new(&path).unwrap().is_some() && path.exists());
 }
 
+/// The owner of the group above may remove an empty group and make one of the same name.
+#[test]
+fn a_group_that_another_user_has_put_in_its_place_is_not_taken() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("highwater-1");
+    make_directory(&path).unwrap();
+    if std::os::unix::fs::chown(&path, Some(65_534), None).is_err() {
+        return eprintln!("skipped: only root can act as another user");
+    }
+    assert!(lock_new(&path).unwrap().is_none() && !path.exists());
+}
+
+#[test]
+fn a_group_that_was_removed_lets_no_command_start_that_is_limited_by_it() {
+    let Some(group) = make() else { return };
+    let mut shell = WaitingShell::new("exit 0");
+    fs::remove_dir(group.path()).unwrap();
+    assert!(group.let_in(shell.pid(), true).is_err());
+    shell.finish();
+}
+
+#[test]
+fn a_command_that_is_limited_by_the_group_is_in_it_before_it_starts() {
+    let Some(group) = make() else { return };
+    let mut shell = WaitingShell::new("exit 0");
+    group.let_in(shell.pid(), true).unwrap();
+    assert_eq!(members(group.path()), [shell.pid()]);
+    shell.finish();
+}
+
 /// The owner that another test kills: makes a group, prints its path, and waits.
 #[test]
 #[ignore = "run by another test, as a process of its own"]

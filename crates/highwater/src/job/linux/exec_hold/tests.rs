@@ -89,7 +89,7 @@ fn start(keeper: &ExecHold, words: &[&str], env: &[(&str, &str)]) -> libc::pid_t
         group: None,
         hand_over: keeper.hand_over(),
     };
-    launch::launch(command, |_| {}).unwrap().pid.try_into().unwrap()
+    launch::launch(command, |_| Ok(())).unwrap().pid.try_into().unwrap()
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {

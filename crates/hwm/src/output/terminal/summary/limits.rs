@@ -59,6 +59,7 @@ pub(crate) fn unjudged(unjudged: &UnjudgedLimit) -> String {
     let (what, limit) = (name(unjudged.of, here()), text::size(unjudged.limit_bytes));
     let advice = match unjudged.of {
         Limited::TotalPss | Limited::Memory => "; set --max-total-rss or --max-cgroup beside it",
+        Limited::Cgroup => "; set --max-memory beside it",
         _ if cfg!(target_os = "linux") => "; set --max-cgroup beside it, which needs no sample",
         _ => "",
     };
