@@ -6,6 +6,7 @@ mod clones;
 mod courses;
 mod family;
 mod groups;
+mod held_exec;
 mod images;
 mod memory;
 mod meter;
@@ -76,6 +77,8 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   named-thread                 exit at once, beside a thread with a name of its own
   vast-arguments 1024 1000 0   so much is its arguments; say \"ready\", start so many children, stay for that long
   long-names 200 120000 1000   so many programs at a time, with names of so many bytes, for that long
+  held-exec 300 20000          a child's exec waits for a file system for ever; grow to so much meanwhile, for that long
+                               (needs root)
   groups 65536 300 200 1000    so many supplementary groups (0: its own), so many idle children, then hold it
   nothing                      exit at once";
 
@@ -126,6 +129,7 @@ pub(crate) fn main() {
         }
         "tracer" => tracer::trace(a.program()),
         "vfork-storm" => return storm::vfork_storm(a.program(), a.number(1, 50_000), a.time(2, 60_000)),
+        "held-exec" => return held_exec::hold(a.mib(0, 300), a.time(1, 20_000)),
         "sibling" => clones::sibling(a.mib(0, 200), a.time(1, 300)),
         "guest" => clones::guest(a.mib(0, 200), a.time(1, 300), a.text(2)),
         "tiny" => {

@@ -9,6 +9,7 @@ use super::{
     group_memory::GroupReading,
     identity::MemberId,
     ledger::{FigureOrigin, KernelTotals, PssPass},
+    limits::Stall,
     mapped_files::FilesRead,
     os::Wake,
     resource_use::UsedBy,
@@ -128,6 +129,11 @@ pub(crate) trait JobBackend: Sized {
     /// Returns whether the kernel has enforced the limit that was set for it.
     fn kernel_enforced(&self) -> bool {
         false
+    }
+
+    /// Takes the reason for which a second judge of the limits has killed the job, while a poll waited for a process.
+    fn take_stall(&mut self) -> Option<Stall> {
+        None
     }
 
     /// Returns how the command exited, once that is known. `killed`: this process ended the job; `over_limit`: because of

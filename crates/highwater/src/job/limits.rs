@@ -6,7 +6,7 @@ mod pss_passes;
 mod sample_gaps;
 mod watch;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use self::{
     post_run::{check_post_run, unjudged},
@@ -47,6 +47,50 @@ impl Limits {
     /// Returns whether a limit may be compared with PSS.
     pub(crate) fn may_need_pss(&self) -> bool {
         self.total_pss_bytes.or(self.memory_bytes).is_some()
+    }
+}
+
+/// A job that exceeded a limit while the thread that follows it waited for a process of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Stall {
+    pub(crate) at: Instant,
+    pub(crate) readings: StallReadings,
+    /// The process that held most.
+    pub(crate) culprit: Option<LimitCulprit>,
+}
+
+/// Readings of a job whose follower waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct StallReadings {
+    pub(crate) total_rss: u64,
+    pub(crate) largest_rss: u64,
+    /// Bytes that the job holds at least, each page counted once.
+    pub(crate) memory_at_least: u64,
+}
+
+impl StallReadings {
+    /// Returns the reading of a quantity; `None` if it is not read in that time.
+    pub(crate) fn of(self, quantity: Limited) -> Option<u64> {
+        match quantity {
+            Limited::Memory => Some(self.memory_at_least),
+            Limited::TotalRss => Some(self.total_rss),
+            Limited::ProcessRss => Some(self.largest_rss),
+            Limited::TotalPss | Limited::Cgroup | Limited::Other => None,
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl StallReadings {
+    /// Returns whether one of them exceeds its limit.
+    pub(crate) fn exceed(self, limits: &Limits) -> bool {
+        [
+            (self.memory_at_least, limits.memory_bytes),
+            (self.total_rss, limits.total_rss_bytes),
+            (self.largest_rss, limits.process_rss_bytes),
+        ]
+        .into_iter()
+        .any(|(bytes, limit)| limit.is_some_and(|limit| bytes > limit))
     }
 }
 

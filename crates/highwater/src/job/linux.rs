@@ -17,6 +17,7 @@ mod kept_file;
 mod kernel_event;
 mod launch;
 mod lifetimes;
+mod limit_guard;
 mod linux_job;
 mod map_reader;
 mod mapped_files;

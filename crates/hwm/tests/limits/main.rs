@@ -106,6 +106,38 @@ fn processes_with_all_groups_delay_no_limit() {
     }
 }
 
+/// Reading that process takes until its exec goes on, which it never does.
+#[test]
+fn an_exec_that_waits_for_a_file_system_delays_no_limit() {
+    const NO_FUSE: i32 = 77;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let workload = programs::workload().expect("built");
+    for option in ["--max-total-rss=100M", "--max-per-proc-rss=100M", "--max-memory=100M"] {
+        for lineage in ["--lineage=auto", "--lineage=sampling"] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let json = dir.path().join("record.json");
+            let mut hwm = Command::new(programs::HWM);
+            hwm.args(["run", "-q", option, lineage, &format!("--json={}", json.display()), "--"])
+                .arg(workload);
+            let output =
+                hwm.args(["held-exec", "300", "600000"]).current_dir(&dir).output().expect("hwm starts");
+            if output.status.code() == Some(NO_FUSE) {
+                eprintln!("skipped: FUSE cannot be mounted here");
+                return;
+            }
+            let record = serde_json::from_slice(&fs::read(&json).expect("a record")).expect("a record");
+            let run = Run { output, record };
+            assert_eq!(run.record["exit"]["cause"], "limit", "{option} {lineage}: {}", run.printed());
+            let mut exceeded =
+                run.record["limits"].as_array().unwrap().iter().map(|limit| &limit["exceeded"]);
+            let exceeded = exceeded.find(|exceeded| exceeded.is_object()).expect("one is exceeded");
+            assert_eq!(exceeded["command"], "workload", "{option} {lineage}: {exceeded}");
+        }
+    }
+}
+
 /// Eight workers share 400 MiB: the sum of RSS is 3.5 GiB.
 const SHARED_WORKERS: [&str; 5] = ["{workload}", "shared-workers", "cow", "8", "400"];
 

@@ -15,6 +15,8 @@ impl Following {
     pub(super) fn enforce_limits(&mut self, at: Duration, observer: &mut dyn Observer) -> LimitReadings {
         let largest = self.os_job.readings().iter().filter(|reading| !reading.shares_map);
         let largest = largest.max_by_key(|reading| reading.rss).map(|reading| (reading.id, reading.rss));
+        let stall = self.os_job.take_stall();
+        let at = stall.as_ref().map_or(at, |stall| stall.at.saturating_duration_since(self.clock));
         let total_rss = self.ledger.last_total();
         let memory = self.ledger.last_group_memory();
         let hugetlb = self.ledger.last_hugetlb();
@@ -27,6 +29,7 @@ impl Following {
             total_pss: over_pss.then(|| self.pss_for_limit(at)).flatten(),
             hugetlb,
             oom_killed: self.limits.watches_cgroup() && self.os_job.kernel_enforced(),
+            stalled: stall.as_ref().map(|stall| stall.readings),
         };
         let mut steps = Vec::new();
         self.limits.check(&seen, &mut steps);
@@ -35,8 +38,9 @@ impl Following {
         for step in steps {
             match step {
                 LimitStep::Say { of, limit, bytes, is_exceeded } => {
-                    let culprit = largest.and_then(|(id, _)| self.ledger.pid_and_name(id));
-                    let culprit = culprit.map(|(pid, command)| LimitCulprit { pid, command });
+                    let largest = largest.and_then(|(id, _)| self.ledger.pid_and_name(id));
+                    let largest = largest.map(|(pid, command)| LimitCulprit { pid, command });
+                    let culprit = stall.as_ref().and_then(|stall| stall.culprit.clone()).or(largest);
                     if let Some(culprit) = culprit.as_ref().filter(|_| is_exceeded) {
                         self.limits.blame(of, culprit.pid, &culprit.command);
                     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Limits, OnLimit, UnjudgedLimit, pss_passes::PssPassCounts, sample_gaps::SampleGaps};
+use super::{
+    Limits, OnLimit, StallReadings, UnjudgedLimit, pss_passes::PssPassCounts, sample_gaps::SampleGaps,
+};
 use crate::{
     job::{identity::MemberId, moment::rounded_seconds},
     record::{
@@ -42,6 +44,8 @@ pub(crate) struct LimitReadings {
     pub(crate) hugetlb: u64,
     /// True if the kernel has killed a process for the limit of the job's cgroup.
     pub(crate) oom_killed: bool,
+    /// Readings for which the job was killed before this poll could end.
+    pub(crate) stalled: Option<StallReadings>,
 }
 
 /// A step to take.
@@ -228,6 +232,12 @@ impl LimitWatch {
                 steps.push(LimitStep::Kill);
             }
         }
+        if seen.stalled.is_some()
+            && let Some(ending) = self.ending.as_mut().filter(|ending| !ending.killed)
+        {
+            ending.killed = true;
+            steps.push(LimitStep::Kill);
+        }
         self.report_doubt(steps);
         if seen.oom_killed {
             self.kernel_killed(seen.at, steps);
@@ -327,13 +337,14 @@ impl LimitWatch {
 
 impl LimitReadings {
     fn of(&self, of: Limited) -> Option<u64> {
-        match of {
+        let polled = match of {
             Limited::Memory => self.memory.or(self.total_pss.map(|pss| pss + self.hugetlb)),
             Limited::TotalRss => self.total_rss,
             Limited::ProcessRss => self.largest.map(|(_, bytes)| bytes),
             Limited::TotalPss => self.total_pss,
             Limited::Cgroup | Limited::Other => None,
-        }
+        };
+        polled.max(self.stalled.and_then(|stalled| stalled.of(of)))
     }
 }
 

@@ -30,7 +30,7 @@ use rustix::fs::{FlockOperation, flock};
 
 pub(crate) use self::{
     entry::{CgroupEntry, clone_into, enter},
-    memory::GroupMemory,
+    memory::{GroupMemory, anon_and_shared_bytes},
     surrounding::SurroundingGroup,
 };
 use self::{leaf::Stay, open_group::OpenGroup, place::CgroupPlace};
@@ -195,6 +195,11 @@ impl JobGroup {
     /// Opens the files by which its memory is read while the job runs.
     pub(crate) fn memory(&self, proc: &ProcDir, sys: &Path) -> io::Result<GroupMemory> {
         GroupMemory::open(&self.directory, self.version, proc, sys)
+    }
+
+    /// Opens the file of its figures in which [`anon_and_shared_bytes`] finds them.
+    pub(crate) fn stat_file(&self) -> io::Result<File> {
+        self.directory.file("memory.stat")
     }
 
     /// Ends the group: survivors go to the group of this process, then it is removed. Empty groups that the job made

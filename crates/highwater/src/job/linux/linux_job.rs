@@ -1,6 +1,7 @@
 //! One job on Linux: observed through `/proc`, kernel events and holds; waited for and ended by pidfds.
 
 use std::{
+    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     thread,
     time::Duration,
@@ -18,6 +19,7 @@ use super::{
     event_queue::{EventFeed as _, Round},
     event_sources::{EventSources, WantedSources},
     launch::{self, Child, Command},
+    limit_guard::{GuardedJob, LimitGuard},
     map_reader::MapReader,
     mapped_files::MappedFilesReader,
     memory_notes::MemoryNotes,
@@ -41,6 +43,7 @@ use crate::{
         group_memory::GroupReading,
         identity::MemberId,
         ledger::{FigureOrigin, KernelTotals, PssPass},
+        limits::{Limits, Stall},
         mapped_files::FilesRead,
         resource_use::UsedBy,
         unix::{thread_cpu, wait},
@@ -89,6 +92,7 @@ pub(crate) struct LinuxJob {
     subreaper: Option<Subreaper>,
     /// While it lives, samples come before the job's own work.
     precedence: Option<Precedence>,
+    guard: Option<LimitGuard>,
 }
 
 impl LinuxJob {
@@ -221,6 +225,15 @@ impl JobBackend for LinuxJob {
         observation.start(child.pid, epoch, sources.mechanisms(), &mut batch);
         sources.started();
         observation.started(sources.mechanisms());
+        let guard = start_guard(&job.limits, &mut downgrades, || {
+            Ok(GuardedJob {
+                proc: proc.clone(),
+                root: child.pid,
+                root_pidfd: child.pidfd.try_clone()?,
+                foreign_children: observation.foreign_children(),
+                group_stat: sources.group().and_then(|group| group.stat_file().ok()),
+            })
+        });
         let job = Self {
             proc: proc.clone(),
             child,
@@ -240,6 +253,7 @@ impl JobBackend for LinuxJob {
             subreaper: subreaper.ok(),
             // It comes after the fork: the job keeps the priority that it would have by itself.
             precedence: precedence(job),
+            guard,
         };
         Ok((job, start))
     }
@@ -270,6 +284,7 @@ impl JobBackend for LinuxJob {
     }
 
     fn poll(&mut self, at: Duration, marks: bool) -> Polled {
+        self.guard.iter().for_each(LimitGuard::at_work);
         let begin = thread_cpu();
         let depth = SampleDepth { marks, usage: at >= self.next_usage };
         let polled = self.observation.poll(at, depth, &mut self.sources, &mut self.batch);
@@ -351,6 +366,7 @@ impl JobBackend for LinuxJob {
     }
 
     fn wait(&mut self, mut pause: Duration, wake: &Wake) -> bool {
+        self.guard.iter().for_each(LimitGuard::at_rest);
         // Without procfs it looks as if it had exited.
         if self.root_lives() && self.observation.is_root_exit_outstanding() && attach::has_ended(&self.child)
         {
@@ -363,7 +379,9 @@ impl JobBackend for LinuxJob {
                 self.next_usage = Duration::ZERO;
                 return true;
             }
+            self.guard.iter().for_each(LimitGuard::at_work);
             self.observation.listen(&mut self.sources, &mut self.batch);
+            self.guard.iter().for_each(LimitGuard::at_rest);
             pause -= MAX_TIME_BETWEEN_DRAINS;
         }
         let woken = self.is_woken(pause, wake);
@@ -393,6 +411,10 @@ impl JobBackend for LinuxJob {
 
     fn kernel_enforced(&self) -> bool {
         self.sources.was_oom_killed()
+    }
+
+    fn take_stall(&mut self) -> Option<Stall> {
+        self.guard.as_ref()?.take_stall()
     }
 
     fn exit(&self, killed: bool, over_limit: bool) -> Option<Exit> {
@@ -433,8 +455,25 @@ impl JobBackend for LinuxJob {
         let kept = KernelTotals { cgroup, charge_with_others, commit: None, pressure, oom };
         self.subreaper = None;
         self.precedence = None;
+        self.guard = None;
         kept
     }
+}
+
+/// Starts the guard of the limits, or says why limits may be judged late.
+fn start_guard(
+    limits: &Limits,
+    downgrades: &mut Vec<Downgrade>,
+    job: impl FnOnce() -> io::Result<GuardedJob>,
+) -> Option<LimitGuard> {
+    let started = job().and_then(|job| LimitGuard::start(limits, job));
+    started.unwrap_or_else(|error| {
+        downgrades.push(Downgrade {
+            wanted: "limits while a process delays this program".to_owned(),
+            reason: format!("no second thread can judge them: {error}"),
+        });
+        None
+    })
 }
 
 /// Raises the priority of this thread if the job's limits are to be judged on time.

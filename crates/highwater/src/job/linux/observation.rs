@@ -81,6 +81,12 @@ impl Observation {
         }
     }
 
+    /// Returns the children of this process that do not belong to the job, if all others do.
+    pub(crate) fn foreign_children(&self) -> Option<std::collections::HashSet<u32>> {
+        let own = self.tracker.roster.own_children();
+        own.are_all_of_job().then(|| own.foreign.clone())
+    }
+
     /// Notes the children of this process from before the command is started: `make & exec hwm run` leaves it those of the
     /// shell. They are not waited for, so their pids stay theirs. But what descends from them may become its child, too.
     pub(crate) fn note_foreign_children(&mut self, helpers: &[u32]) {

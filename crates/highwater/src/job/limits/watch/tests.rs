@@ -19,6 +19,7 @@ fn seen(ms: u64, total: u64, largest: u64) -> LimitReadings {
         total_pss: None,
         hugetlb: 0,
         oom_killed: false,
+        stalled: None,
     }
 }
 
@@ -82,6 +83,30 @@ fn a_kill_by_the_kernel_ends_the_rest() {
 }
 
 #[test]
+fn a_job_that_was_killed_before_the_poll_has_exceeded_its_limit() {
+    let readings = [
+        (Limited::TotalRss, StallReadings { total_rss: 101 * MIB, ..StallReadings::default() }),
+        (Limited::ProcessRss, StallReadings { largest_rss: 101 * MIB, ..StallReadings::default() }),
+        (Limited::Memory, StallReadings { memory_at_least: 101 * MIB, ..StallReadings::default() }),
+    ];
+    for (of, stalled) in readings {
+        let mut watch = watch(|limits| {
+            limits.memory_bytes = Some(100 * MIB);
+            limits.total_rss_bytes = Some(100 * MIB);
+            limits.process_rss_bytes = Some(100 * MIB);
+        });
+        let over = steps(&mut watch, &LimitReadings { stalled: Some(stalled), ..seen(0, 0, 0) });
+        assert!(over.contains(&LimitStep::Kill), "{over:?}");
+        let limits = watch.limits();
+        let exceeded: Vec<_> =
+            limits.iter().filter_map(|limit| Some((limit.of, limit.exceeded.as_ref()?))).collect();
+        assert_eq!(exceeded.len(), 1);
+        assert_eq!((exceeded[0].0, exceeded[0].1.bytes), (of, Some(101 * MIB)));
+        assert_eq!(exceeded[0].1.ended_by, Some(LimitEnd::Kill));
+    }
+}
+
+#[test]
 fn unknown_exceeds_nothing() {
     let mut watch = watch(|limits| limits.total_rss_bytes = Some(1));
     let nothing = LimitReadings {
@@ -92,6 +117,7 @@ fn unknown_exceeds_nothing() {
         total_pss: None,
         hugetlb: 0,
         oom_killed: false,
+        stalled: None,
     };
     assert_eq!(steps(&mut watch, &nothing), []);
     assert_eq!(watch.longest_pause(&nothing, Duration::from_millis(1)), None);

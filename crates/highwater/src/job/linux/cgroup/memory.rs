@@ -251,6 +251,13 @@ fn restart(file: &File) -> io::Result<()> {
     file.write_all_at(b"0", 0)
 }
 
+/// Reads the anonymous and shared memory of a group from its `memory.stat`, of either version.
+pub(crate) fn anon_and_shared_bytes(stat: &File, text: &mut Vec<u8>) -> Option<u64> {
+    read_kept(stat, text)?;
+    let either = |of_v1, of_v2| value(text, of_v1).or_else(|| value(text, of_v2));
+    Some(either(b"total_rss ", b"anon ")?.saturating_add(either(b"total_shmem ", b"shmem ")?))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

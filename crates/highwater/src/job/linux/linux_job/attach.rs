@@ -15,6 +15,7 @@ use super::{
         descendants::read_stat,
         event_sources::{EventSources, WantedSources},
         launch::Child,
+        limit_guard::GuardedJob,
         map_reader::{MapOutcome, MapReader},
         mapped_files::MappedFilesReader,
         memory_notes::MemoryNotes,
@@ -24,7 +25,7 @@ use super::{
         shortage::Shortage,
         stray_turns::StrayTurns,
     },
-    LinuxJob, open_proc, precedence,
+    LinuxJob, open_proc, precedence, start_guard,
 };
 use crate::{
     Error,
@@ -74,6 +75,15 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
         marks_bytes: members.hwm_bytes,
     };
     start.attached = Some((attached, command_line(job, &proc, pid, &found, &mut downgrades)));
+    let guard = start_guard(&job.limits, &mut downgrades, || {
+        Ok(GuardedJob {
+            proc: proc.clone(),
+            root: pid,
+            root_pidfd: child.pidfd.try_clone()?,
+            foreign_children: None,
+            group_stat: None,
+        })
+    });
     let linux_job = LinuxJob {
         child,
         observation,
@@ -91,6 +101,7 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
         shortage: Shortage::watch(&job.roots, &proc, None),
         subreaper: None,
         precedence: precedence(job),
+        guard,
         proc,
     };
     Ok((linux_job, start))
