@@ -20,8 +20,9 @@ use crate::{
     process::linux::decimal,
 };
 
-/// Events by which a count of version 2 may read low on each processor (`MEMCG_CHARGE_BATCH`, mm/memcontrol.c).
-const LATE_EVENTS_PER_PROCESSOR: u64 = 64;
+/// Pages that each processor may have charged in advance, and events by which a count of version 2 may read low on each
+/// (`MEMCG_CHARGE_BATCH`, mm/memcontrol.c).
+const BATCH_PER_PROCESSOR: u64 = 64;
 /// Readings in a row that go without the machine's count of huge pages: it is the dearest file of a reading.
 const MAX_READINGS_WITHOUT_MACHINE: u32 = 16;
 /// Bytes of `/proc/vmstat` in one read. The kernel gives out a page of it at a time (`seq_read_iter`, `fs/seq_file.c`).
@@ -99,7 +100,8 @@ impl TouchedBound {
     pub(super) fn bytes(&mut self, faults: GroupFaults, claimed: u64) -> u64 {
         let counted = faults.since(self.previous);
         self.previous = faults;
-        let explained = self.fault_sizes().bytes(counted).saturating_add(self.late_bytes());
+        // The kernel charges a processor's next pages before they are touched, in batches (`try_charge_memcg`).
+        let explained = self.fault_sizes().bytes(counted).saturating_add(self.batch_bytes());
         // A huge page comes with a fault, too, or replaces pages that were there (`mm/khugepaged.c`).
         let may_have_touched = counted.faults > 0 || self.version == Version::V2;
         let is_needed = may_have_touched && claimed > explained;
@@ -124,8 +126,12 @@ impl TouchedBound {
     pub(super) fn late_bytes(&self) -> u64 {
         match self.version {
             Version::V1 => 0,
-            Version::V2 => LATE_EVENTS_PER_PROCESSOR * self.processors * self.fault_sizes().usual,
+            Version::V2 => self.batch_bytes(),
         }
+    }
+
+    fn batch_bytes(&self) -> u64 {
+        BATCH_PER_PROCESSOR * self.processors * self.fault_sizes().usual
     }
 
     /// Returns the sizes that are known: those of small pages at least.
