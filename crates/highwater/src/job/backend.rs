@@ -131,7 +131,7 @@ pub(crate) trait JobBackend: Sized {
         false
     }
 
-    /// Takes the reason for which a second judge of the limits has killed the job, while a poll waited for a process.
+    /// Takes the reason for which a second judge of the limits has ended the job, while a poll waited for a process.
     fn take_stall(&mut self) -> Option<Stall> {
         None
     }

@@ -8,6 +8,8 @@ mod watch;
 
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+pub(crate) use self::watch::KILL_AT_ONCE_SHARE;
 pub(crate) use self::{
     post_run::{check_post_run, unjudged},
     watch::{LimitReadings, LimitStep, LimitWatch},
@@ -52,6 +54,7 @@ impl Limits {
 
 /// A job that exceeded a limit while the thread that follows it waited for a process of it.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // Only Linux has such a judge.
 pub(crate) struct Stall {
     pub(crate) at: Instant,
     pub(crate) readings: StallReadings,
@@ -66,6 +69,8 @@ pub(crate) struct StallReadings {
     pub(crate) largest_rss: u64,
     /// Bytes that the job holds at least, each page counted once.
     pub(crate) memory_at_least: u64,
+    /// True if the job was killed for them, and not only asked to end.
+    pub(crate) killed: bool,
 }
 
 impl StallReadings {
@@ -82,15 +87,15 @@ impl StallReadings {
 
 #[cfg(target_os = "linux")]
 impl StallReadings {
-    /// Returns whether one of them exceeds its limit.
-    pub(crate) fn exceed(self, limits: &Limits) -> bool {
+    /// Returns whether one of them exceeds that share of its limit.
+    pub(crate) fn exceed(self, limits: &Limits, (times, of): (u64, u64)) -> bool {
         [
             (self.memory_at_least, limits.memory_bytes),
             (self.total_rss, limits.total_rss_bytes),
             (self.largest_rss, limits.process_rss_bytes),
         ]
         .into_iter()
-        .any(|(bytes, limit)| limit.is_some_and(|limit| bytes > limit))
+        .any(|(bytes, limit)| limit.is_some_and(|limit| bytes > limit.saturating_mul(times) / of))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 /// Share of a limit at which it is nearly reached.
 const NEAR_LIMIT_SHARE: (u64, u64) = (9, 10);
 /// Share of a limit beyond which a job that is ending is killed at once.
-const KILL_AT_ONCE_SHARE: (u64, u64) = (6, 5);
+pub(crate) const KILL_AT_ONCE_SHARE: (u64, u64) = (6, 5);
 /// Bytes per second that a job may grow: near a limit the next poll comes before such a growth could fill the headroom.
 const MAX_GROWTH_PER_SECOND: u64 = 2 << 30;
 /// Shortest pause near a limit.
@@ -44,7 +44,7 @@ pub(crate) struct LimitReadings {
     pub(crate) hugetlb: u64,
     /// True if the kernel has killed a process for the limit of the job's cgroup.
     pub(crate) oom_killed: bool,
-    /// Readings for which the job was killed before this poll could end.
+    /// Readings for which the job was ended before this poll could end.
     pub(crate) stalled: Option<StallReadings>,
 }
 
@@ -232,7 +232,7 @@ impl LimitWatch {
                 steps.push(LimitStep::Kill);
             }
         }
-        if seen.stalled.is_some()
+        if seen.stalled.is_some_and(|stalled| stalled.killed)
             && let Some(ending) = self.ending.as_mut().filter(|ending| !ending.killed)
         {
             ending.killed = true;

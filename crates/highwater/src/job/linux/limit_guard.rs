@@ -1,7 +1,7 @@
 //! A second judge of a job's limits, for the time in which the thread that follows the job waits for a process.
 //!
 //! A process holds `exec_update_lock` (`include/linux/sched/signal.h`) while it execs, and so as long as FUSE or NFS
-//! takes to flush the files that its exec closes. Who reads its `stat`, `exe` or maps, or compares its memory map
+//! takes to flush the files that its exec closes. A reader of its `stat`, `exe` or maps, or a comparison of its memory map
 //! (kcmp(2)), waits for that lock, and only SIGKILL ends the wait. The thread of this file reads nothing of a process that
 //! takes such a lock: `children`, `statm`, `status` (seen on Linux 6.18), and the cgroup of the job.
 
@@ -22,7 +22,7 @@ use super::{
     proc_dir::{ProcDir, ProcPath},
 };
 use crate::{
-    job::limits::{LimitCulprit, Limits, OnLimit, Stall, StallReadings},
+    job::limits::{KILL_AT_ONCE_SHARE, LimitCulprit, Limits, OnLimit, Stall, StallReadings},
     process::linux::{decimal, statm::Statm},
     record::Lineage,
     thread_with_signals_blocked,
@@ -70,11 +70,13 @@ struct GuardState {
     has_ended: bool,
 }
 
-/// The thread's own.
+/// The state of the thread.
 struct Judge {
     job: GuardedJob,
     limits: Limits,
     descendants: Descendants,
+    /// Time at which the job was asked to end.
+    asked_to_end: Option<Instant>,
     text: Vec<u8>,
 }
 
@@ -98,11 +100,12 @@ impl LimitGuard {
         if descendants.lineage() != Lineage::Children {
             return Err(io::Error::other("this kernel does not list the children of a process"));
         }
-        let mut judge = Judge { job, limits: limits.clone(), descendants, text: Vec::new() };
+        let mut judge =
+            Judge { job, limits: limits.clone(), descendants, asked_to_end: None, text: Vec::new() };
         let shared = Arc::<Shared>::default();
         let of_thread = Arc::clone(&shared);
         thread_with_signals_blocked::start("hw-limits", GUARD_STACK_BYTES, move || {
-            of_thread.run(&mut judge)
+            of_thread.run(&mut judge);
         })?;
         Ok(Some(Self { shared }))
     }
@@ -117,7 +120,7 @@ impl LimitGuard {
         self.shared.lock().at_work_since = None;
     }
 
-    /// Takes the reason for which the job was killed meanwhile.
+    /// Takes the reason for which the job was ended meanwhile.
     pub(super) fn take_stall(&self) -> Option<Stall> {
         self.shared.lock().found.take()
     }
@@ -141,8 +144,9 @@ impl Shared {
             let pause = if state.is_stalled() {
                 drop(state);
                 if let Some(stall) = judge.judge() {
-                    self.lock().found.get_or_insert(stall);
-                    judge.kill();
+                    let killed = stall.readings.killed;
+                    self.lock().found.get_or_insert(stall).readings.killed |= killed;
+                    judge.end_job(killed);
                 }
                 state = self.lock();
                 JUDGE_PAUSE
@@ -182,22 +186,35 @@ impl Judge {
         let of_group =
             self.job.group_stat.as_ref().and_then(|stat| anon_and_shared_bytes(stat, &mut self.text));
         readings.memory_at_least = readings.largest_rss.max(of_group.unwrap_or(0));
-        readings.exceed(&self.limits).then(|| Stall {
+        let is_far_over = readings.exceed(&self.limits, KILL_AT_ONCE_SHARE);
+        let is_grace_over = self.asked_to_end.is_some_and(|since| since.elapsed() >= self.limits.grace);
+        readings.killed = is_far_over || is_grace_over;
+        readings.exceed(&self.limits, (1, 1)).then(|| Stall {
             at,
             readings,
             culprit: largest.and_then(|pid| self.culprit(pid)),
         })
     }
 
-    /// Kills all processes of the job that are found. One that forked meanwhile is found by the next reading.
-    fn kill(&mut self) {
-        let _ = pidfd_send_signal(&self.job.root_pidfd, Signal::KILL);
-        for TreeEntry { pid, parent } in self.tree() {
+    /// Kills all processes of the job that are found, or asks them to end, once. One that was forked meanwhile is found by the
+    /// next reading.
+    fn end_job(&mut self, kills: bool) {
+        let signal = match (kills, self.asked_to_end) {
+            (true, _) => Signal::KILL,
+            (false, None) => Signal::TERM,
+            (false, Some(_)) => return,
+        };
+        self.asked_to_end.get_or_insert_with(Instant::now);
+        let (own_pid, tree) = (std::process::id(), self.tree());
+        // It may have exited, or run as another user by now. So may the others.
+        let _ = pidfd_send_signal(&self.job.root_pidfd, signal);
+        for TreeEntry { pid, parent } in tree {
             let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { continue };
             let Ok(pidfd) = pidfd_open(raw, PidfdFlags::empty()) else { continue };
-            // Its pid may have gone to another process before it was opened.
-            if self.parent_of(pid) == Some(parent) {
-                let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+            // Its pid may have gone to another process before it was opened. Orphans of the job become children of this process.
+            if pid != self.job.root && self.parent_of(pid).is_some_and(|now| now == parent || now == own_pid)
+            {
+                let _ = pidfd_send_signal(&pidfd, signal);
             }
         }
     }
@@ -285,7 +302,7 @@ mod tests {
 
     fn judge(job: GuardedJob, limits: Limits) -> Judge {
         let descendants = Descendants::new(&job.proc);
-        Judge { job, limits, descendants, text: Vec::new() }
+        Judge { job, limits, descendants, asked_to_end: None, text: Vec::new() }
     }
 
     #[test]
@@ -338,7 +355,7 @@ mod tests {
         };
         assert_eq!((tree[0].pid, tree[1].parent), (child.id(), child.id()));
         assert_eq!(judge.parent_of(tree[1].pid), Some(child.id()));
-        judge.kill();
+        judge.end_job(true);
         assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
         let left = |pid| std::fs::read_to_string(format!("/proc/{pid}/stat"));
         // Its parent is gone, and init may not have waited for it yet.

@@ -95,7 +95,10 @@ fn a_job_that_was_killed_before_the_poll_has_exceeded_its_limit() {
             limits.total_rss_bytes = Some(100 * MIB);
             limits.process_rss_bytes = Some(100 * MIB);
         });
-        let over = steps(&mut watch, &LimitReadings { stalled: Some(stalled), ..seen(0, 0, 0) });
+        let over = steps(
+            &mut watch,
+            &LimitReadings { stalled: Some(StallReadings { killed: true, ..stalled }), ..seen(0, 0, 0) },
+        );
         assert!(over.contains(&LimitStep::Kill), "{over:?}");
         let limits = watch.limits();
         let exceeded: Vec<_> =
