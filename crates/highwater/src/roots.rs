@@ -13,6 +13,9 @@ pub(crate) const PCI_IDS: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hw
 /// The file that is read often enough to save building its path.
 #[cfg(target_os = "linux")]
 pub(crate) const OWN_STATM: &str = "/proc/self/statm";
+/// The threads of this process, whose states tell waiting from running.
+#[cfg(target_os = "linux")]
+pub(crate) const OWN_THREADS: &str = "/proc/self/task";
 
 /// The mount points of all that is read. It is a value, never a global, so that tests can use other trees.
 ///

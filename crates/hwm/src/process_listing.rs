@@ -46,9 +46,12 @@ pub(crate) struct SelectedProcesses {
     pub(crate) nameless: BTreeSet<u32>,
     /// True if one of those would have been listed if its name could be matched.
     pub(crate) lacks_nameless: bool,
-    /// Processes whose arguments could not be read in time. Their names are the kernel's, of at most 15 bytes.
+    /// Processes whose arguments could not be read in time. Their names are the kernel's, of at most 15 bytes, or
+    /// unknown.
     pub(crate) late: BTreeSet<u32>,
-    /// True if one of those would have been listed if its whole name matched.
+    /// Those of them of which nothing could be read in time.
+    pub(crate) unread: BTreeSet<u32>,
+    /// True if one of the late ones would have been listed if its whole name matched, or has no name and no memory.
     pub(crate) lacks_late: bool,
     /// Number of processes that ended while they were read.
     pub(crate) vanished: u32,
@@ -97,7 +100,7 @@ impl SelectedProcesses {
     fn of(list: ProcessList, selection: &ProcessSelection) -> Self {
         let ProcessList { mut rows, devices, refused, vanished, gaps, unlisted, missing, .. } = list;
         let (mut nameless, mut lacks_nameless) = (BTreeSet::new(), false);
-        let (mut late, mut lacks_late) = (BTreeSet::new(), false);
+        let (mut late, mut unread, mut lacks_late) = (BTreeSet::new(), BTreeSet::new(), false);
         for row in rows.iter().filter(|row| selection.would_keep_named(row)) {
             if is_protected(row) && !refused.contains(&row.pid) {
                 nameless.insert(row.pid);
@@ -105,7 +108,11 @@ impl SelectedProcesses {
             }
             if row.arguments != Arguments::Asked {
                 late.insert(row.pid);
-                lacks_late |= !selection.keeps(row);
+                let is_unread = row.name.is_err() && row.state.is_none();
+                if is_unread {
+                    unread.insert(row.pid);
+                }
+                lacks_late |= is_unread || !selection.keeps(row);
             }
         }
         let unmatched = unmatched(&rows, selection);
@@ -114,7 +121,19 @@ impl SelectedProcesses {
         let unlisted =
             unlisted.map(|error| MissingPart { what: LIST_SOURCE.to_owned(), why: error.to_string() });
         let gaps = gaps.iter().map(MissingPart::of).chain(unlisted).chain(unmatched).collect();
-        Self { rows, refused, nameless, lacks_nameless, late, lacks_late, vanished, gaps, missing, devices }
+        Self {
+            rows,
+            refused,
+            nameless,
+            lacks_nameless,
+            late,
+            unread,
+            lacks_late,
+            vanished,
+            gaps,
+            missing,
+            devices,
+        }
     }
 
     /// Returns whether no selected process can be missing.
@@ -186,5 +205,27 @@ mod tests {
         assert_eq!(found(None).late, [88].into());
         assert!(found(None).is_complete() && found(Some("kernel")).is_complete());
         assert!(!found(Some("whole")).is_complete());
+        assert!(found(None).unread.is_empty());
+    }
+
+    #[test]
+    fn an_unread_process_is_named_and_leaves_the_list_incomplete() {
+        let found = |filter: Option<&str>| {
+            let mut row = ProcessRow::new(88);
+            row.name = Err(Unavailable::Failed("it did not answer in time".to_owned()));
+            row.rss_bytes = row.name.clone().map(|_| 0);
+            row.arguments = Arguments::Late;
+            let mut list = ProcessList::default();
+            list.rows = vec![row];
+            let filter = filter.map(|text| text.parse().expect("a pattern"));
+            let scope = ListScope::all();
+            SelectedProcesses::of(list, &ProcessSelection { scope, filter, ..ProcessSelection::default() })
+        };
+        for filter in [None, Some("any")] {
+            let found = found(filter);
+            assert_eq!((&found.late, &found.unread), (&[88].into(), &[88].into()));
+            assert!(!found.is_complete());
+        }
+        assert_eq!(found(None).rows.len(), 1);
     }
 }

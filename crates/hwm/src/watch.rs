@@ -87,9 +87,12 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         samples += 1;
         complete &= found.is_complete();
         for pid in found.late.difference(&late_before) {
-            complain(format_args!(
-                "pid {pid} did not answer in time; its name is the kernel's, of at most 15 bytes"
-            ));
+            let then = if found.unread.contains(pid) {
+                "nothing is known of it"
+            } else {
+                "its name is the kernel's, of at most 15 bytes"
+            };
+            complain(format_args!("pid {pid} did not answer in time; {then}"));
         }
         late_before.clone_from(&found.late);
         let elapsed = begun.elapsed();

@@ -24,6 +24,10 @@ impl UnreadProcess {
             Error::Process { why: Unavailable::PermissionDenied, .. } => Self::Denied,
             // procfs with `hidepid=1` shows the directory and refuses its files.
             Error::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Self::Denied,
+            // All processes that did not answer have the same reason: one line names them all.
+            Error::Read { source, .. } if source.kind() == io::ErrorKind::TimedOut => {
+                Self::Failed(source.to_string())
+            }
             error => Self::Failed(error.to_string()),
         }
     }

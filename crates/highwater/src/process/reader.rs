@@ -10,7 +10,8 @@ use crate::{Error, Roots};
 /// A process may hold the lock of its memory map for any time, and reading its arguments waits for that lock. On Linux
 /// an `mmap` of a file on FUSE or NFS holds it until the server answers. So a thread reads, and is abandoned if a
 /// process does not answer within a second. The time shrinks the more of them do not answer. Such a process gets the
-/// kernel's name.
+/// kernel's name. In an `execve(2)` that closes a file on such a server, nothing of the process may be readable. Its
+/// facts are then an [`Error::Read`] of the kind [`TimedOut`](std::io::ErrorKind::TimedOut).
 ///
 /// ```
 /// use highwater::{Roots, process::{Arguments, ProcessReader}};

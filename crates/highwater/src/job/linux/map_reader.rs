@@ -3,7 +3,8 @@
 //!
 //! A process can hold that lock for any time: an `mmap` of a file on FUSE or NFS waits under it for the server. Only
 //! SIGKILL ends the wait of a reader. So a thread reads, and is left behind if it is late; the next file is read by
-//! another thread. `statm`, `status`, `stat`, `io` and `exe` take no such lock (seen on Linux 6.18).
+//! another thread. `statm`, `status`, `stat`, `io` and `exe` do not take this lock (seen on Linux 6.18). `stat`, `io`,
+//! `exe` and `smaps_rollup` take another one, which an `execve(2)` holds (`docs/internals/bounds.md`).
 
 use std::{
     io,

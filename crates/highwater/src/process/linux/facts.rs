@@ -18,7 +18,8 @@ pub(crate) fn of(roots: &Roots, pid: u32) -> Result<ProcessFacts, Error> {
     Ok(facts)
 }
 
-/// Reads the files that no process can delay; the name is the kernel's.
+/// Reads `stat` and `status`; the name is the kernel's. `stat` waits for a process in an `execve(2)` that holds
+/// `exec_update_lock`, for any time (seen on Linux 6.18). `status` does not.
 pub(super) fn without_arguments(roots: &Roots, pid: u32) -> Result<(ProcDirectory, ProcessFacts), Error> {
     let process = ProcDirectory::open(roots, Some(pid))?;
     let stat = parsed(&process, "stat", Stat::parse)?;

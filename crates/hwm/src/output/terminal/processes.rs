@@ -192,11 +192,12 @@ pub(crate) fn notes(found: &SelectedProcesses) -> Vec<String> {
         let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
         notes.push(format!("pids {} share a client; its memory is in the row of each", pids.join(", ")));
     }
-    if !found.late.is_empty() {
+    let named: BTreeSet<u32> = found.late.difference(&found.unread).copied().collect();
+    if !named.is_empty() {
         notes.push(format!(
             "{}: NAME is the kernel's, of at most 15 bytes: the arguments could not be read in time (a process may hold its \
              memory map locked)",
-            of_pids(&found.late)
+            of_pids(&named)
         ));
     }
     for pid in &found.missing {

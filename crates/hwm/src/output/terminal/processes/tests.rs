@@ -193,6 +193,34 @@ pid 4711: NAME is the kernel's, of at most 15 bytes: the arguments could not be 
 }
 
 #[test]
+fn unread_ones() {
+    let late = || Unavailable::Failed("it did not answer in time".to_owned());
+    let rows = [88, 92].map(|pid| {
+        let mut row = ProcessRow::new(pid);
+        (row.name, row.rss_bytes) = (Err(late()), Err(late()));
+        row
+    });
+    let pids = BTreeSet::from([88, 92]);
+    let found = SelectedProcesses {
+        rows: rows.into(),
+        late: pids.clone(),
+        unread: pids,
+        lacks_late: true,
+        ..SelectedProcesses::default()
+    };
+    let all = ProcessSelection { scope: ListScope::all(), ..ProcessSelection::default() };
+    let mut lines = notes(&found);
+    lines.push(summary(&found, &all, USER));
+    assert_data_eq!(
+        lines.join("\n"),
+        str![[r#"
+pids 88, 92: NAME unknown: it did not answer in time
+2 processes; incomplete: pids 88, 92 did not answer in time
+"#]]
+    );
+}
+
+#[test]
 fn nothing_of_a_gpu_is_shown_where_there_is_none() {
     let mut plain = ProcessRow::new(1);
     plain.name = Ok("init".into());
