@@ -161,7 +161,7 @@ impl SampledPeak {
         let upper_rigorous = rss.upper_rigorous && upper_by_charge.is_none();
         // A job that ended before it was read well has an upper end alone.
         let is_at_most = rss.certainty == Certainty::AtMost;
-        let sampled = best.as_ref().filter(|best| best.bytes > lower_bytes && !is_at_most);
+        let sampled = best.as_ref().filter(|best| best.bytes >= lower_bytes && !is_at_most);
         let bytes = match sampled {
             _ if is_at_most => upper_bytes,
             Some(best) => best.bytes.min(upper_bytes),
@@ -232,6 +232,11 @@ mod tests {
 
     /// Returns lower end, best estimate and upper end.
     fn ends(peak: &SampledPeak, highest_mark: u64, upper_bytes: u64) -> [u64; 3] {
+        let peak = figure(peak, highest_mark, upper_bytes);
+        [peak.lower_bytes, peak.bytes, peak.upper_bytes]
+    }
+
+    fn figure(peak: &SampledPeak, highest_mark: u64, upper_bytes: u64) -> PeakMemory {
         let rss = PeakInterval {
             bytes: upper_bytes,
             lower_bytes: highest_mark,
@@ -243,8 +248,16 @@ mod tests {
             at_seconds: None,
             between_seconds: None,
         };
-        let peak = peak.peak(highest_mark, &rss, None);
-        [peak.lower_bytes, peak.bytes, peak.upper_bytes]
+        peak.peak(highest_mark, &rss, None)
+    }
+
+    #[test]
+    fn the_time_of_a_pass_that_is_the_lower_end_is_known() {
+        let mut peak = SampledPeak::default();
+        peak.add(ms(10), private(1000), Arc::default());
+        peak.add_pass(ms(11), 360, 0);
+        assert_eq!(figure(&peak, 200, 1000).at_seconds, Some(0.01), "that of the sample before it");
+        assert_eq!(figure(&peak, 400, 1000).at_seconds, None, "a mark has no time");
     }
 
     #[test]

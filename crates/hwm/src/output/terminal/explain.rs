@@ -113,7 +113,9 @@ fn when(memory: &PeakMemory) -> String {
         (None, Some([from, to])) => {
             format!("between {} and {} after the start", text::moment(from), text::moment(to))
         }
-        (None, None) => "unknown: the kernel's high-water mark of one process, which has no time".to_owned(),
+        (None, None) => {
+            "unknown: no sample shows it; the kernel's high-water mark of a process has no time".to_owned()
+        }
     }
 }
 
