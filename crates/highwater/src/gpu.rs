@@ -126,6 +126,9 @@ pub fn gpu_processes(index: u32) -> Result<Vec<GpuProcessEntry>, Error> {
         let device = monitor.device(index)?;
         let listing = monitor.usages();
         let of_device = listing.usages.iter().filter(|usage| usage.device == device.id);
-        Ok(of_device.map(|usage| GpuProcessEntry::of(monitor.roots(), usage)).collect())
+        let local = of_device.clone().filter(|usage| usage.pid_space == PidSpace::Own);
+        let local: Vec<u32> = local.map(|usage| usage.pid).collect();
+        let names = monitor.names(&local);
+        Ok(of_device.map(|usage| GpuProcessEntry::of(usage, &names)).collect())
     })
 }

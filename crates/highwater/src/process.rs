@@ -262,11 +262,6 @@ pub fn rss_of(pid: u32) -> Result<u64, Error> {
 ))]
 pub(crate) const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// Returns the name of a process: the kernel's, or the whole one if its command line contains it.
-pub(crate) fn name(roots: &Roots, pid: u32) -> Option<String> {
-    os::name(roots, pid)
-}
-
 /// Returns the pid of the calling process in that procfs, which may be that of another pid namespace.
 pub(crate) fn own_pid(roots: &Roots) -> u32 {
     os::own_pid(roots)

@@ -104,12 +104,12 @@ pub(super) fn time(times: u32, sample: impl Fn() -> u64) -> f64 {
     for _ in 0..times {
         std::hint::black_box(sample());
     }
-    since(start, times)
+    since(ClockId::ThreadCPUTime, start, times)
 }
 
-/// As [`time`], for calls since `start` (of this thread's CPU clock).
-pub(super) fn since(start: Timespec, times: u32) -> f64 {
-    let end = clock_gettime(ClockId::ThreadCPUTime);
+/// As [`time`], for calls since `start` of a CPU clock.
+pub(super) fn since(clock: ClockId, start: Timespec, times: u32) -> f64 {
+    let end = clock_gettime(clock);
     let (seconds, nanoseconds) = (end.tv_sec - start.tv_sec, end.tv_nsec - start.tv_nsec);
     (seconds as f64 * 1e6 + nanoseconds as f64 / 1e3) / f64::from(times)
 }

@@ -1,6 +1,6 @@
 //! The kernel's account of DRM clients: AMD, Intel, Arm and all others whose drivers write fdinfo (Linux).
 //!
-//! One sweep over `/proc` serves all drivers ([`sweep`]). A pure parser reads the texts ([`fdinfo`]), and a table
+//! One sweep over `/proc` serves all drivers ([`sweep`]), on a thread that may be abandoned ([`sweeper`]). A pure parser reads the texts ([`fdinfo`]), and a table
 //! classifies their regions ([`regions`]). Files of sysfs list the devices ([`cards`]) and the figures of some of them
 //! ([`totals`]). Files of a recorded tree are never mixed with those of this machine: drivers are queried only if the
 //! tree is this machine's.
@@ -22,12 +22,13 @@ mod pci_ids;
 mod query;
 mod regions;
 mod sweep;
+mod sweeper;
 mod sysfs;
 mod totals;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use self::{cards::Cards, fdinfo::Id};
+use self::{cards::Cards, fdinfo::Id, sweeper::Sweeper};
 use super::{
     AmountKind, Device, Figure, FigureScope, FigureSource, Gap, GpuQuerySource, GpuUsage, Listing, Pool,
     Reading,
@@ -39,7 +40,8 @@ use crate::{Roots, Unavailable};
 /// All devices of `/sys/class/drm` and `/sys/class/accel`.
 #[derive(Debug, Default)]
 pub(super) struct Drm {
-    cards: Cards,
+    cards: Arc<Cards>,
+    sweeper: Sweeper,
 }
 
 impl GpuBackend for Drm {
@@ -52,7 +54,7 @@ impl GpuBackend for Drm {
     }
 
     fn find(&mut self, roots: &Roots) -> Result<Vec<Device>, Unavailable> {
-        self.cards = Cards::find(roots)?;
+        self.cards = Arc::new(Cards::find(roots)?);
         if self.cards.listed.is_empty() && !roots.sys.join("class").exists() {
             // A machine without a GPU shows other classes.
             let what = format!("{} is not sysfs, so the GPUs are unknown", roots.sys.display());
@@ -90,7 +92,7 @@ impl GpuBackend for Drm {
             return;
         }
 
-        let found = sweep::sweep(roots, &self.cards, whose, into);
+        let found = self.sweeper.sweep(roots, &self.cards, whose, into);
         let mut holders = HashMap::<(usize, Id), Vec<u32>>::new();
         for found in &found {
             for client in found.clients.iter().flatten() {
@@ -142,7 +144,7 @@ impl GpuBackend for Drm {
         }
         if !self.cards.listed.is_empty() {
             let mut listing = Listing::default();
-            for found in sweep::sweep(roots, &self.cards, PidFilter::All, &mut listing) {
+            for found in self.sweeper.sweep(roots, &self.cards, PidFilter::All, &mut listing) {
                 let id = &self.cards.listed[found.card].id;
                 lines.extend(found.clients.iter().map(|client| format!("{id} pid {} {client:?}", found.pid)));
             }

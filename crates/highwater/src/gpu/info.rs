@@ -1,7 +1,9 @@
 //! Plain numbers for callers that need no bounds. They exist only if every number is known.
 
+use std::collections::HashMap;
+
 use super::{Device, FigureSource, GpuUsage, Listing, PidSpace, Reading};
-use crate::{Error, Roots, Unavailable};
+use crate::{Error, Unavailable};
 
 /// The memory of one device in plain numbers; it exists only if total, free and used are all known.
 ///
@@ -93,12 +95,12 @@ pub struct GpuProcessEntry {
 }
 
 impl GpuProcessEntry {
-    pub(super) fn of(roots: &Roots, usage: &GpuUsage) -> Self {
+    pub(super) fn of(usage: &GpuUsage, names: &HashMap<u32, String>) -> Self {
         // A pid of the host is not the pid of a process here.
         let is_local = usage.pid_space == PidSpace::Own;
         Self {
             pid: usage.pid,
-            name: is_local.then(|| crate::process::name(roots, usage.pid)).flatten(),
+            name: names.get(&usage.pid).filter(|_| is_local).cloned(),
             used_bytes: usage.vram.reading.to_the_mib(),
             source: GpuQuerySource::of(usage.vram.source),
         }

@@ -1,13 +1,20 @@
 //! All sources of GPU figures of one machine, kept open.
 
-use std::{collections::HashSet, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use super::{
     Device, DeviceId, Gap, Listing,
     backend::{GpuBackend, PidFilter},
     plausible,
 };
-use crate::{Error, Roots, Unavailable, fork::ForkGeneration, process};
+use crate::{
+    Error, Roots, Unavailable,
+    fork::ForkGeneration,
+    process::{self, ProcessReader},
+};
 
 /// Keeps the drivers' sessions and the constant properties of the devices. Opening may take long (NVML: up to
 /// seconds); reading then takes microseconds.
@@ -28,6 +35,8 @@ pub struct Monitor {
     /// The devices in the order of their indices.
     devices: Vec<Device>,
     gaps: Vec<Gap>,
+    /// The reader of the names of processes.
+    names: ProcessReader,
     /// The process that the sources belong to.
     made_by: Option<ForkGeneration>,
     is_open: bool,
@@ -61,7 +70,8 @@ impl Monitor {
     #[must_use]
     pub fn with_roots(roots: Roots) -> Self {
         let (sources, devices, gaps) = (Vec::new(), Vec::new(), Vec::new());
-        Self { roots, sources, devices, gaps, made_by: None, is_open: false, may_start_programs: true }
+        let names = ProcessReader::new(roots.clone());
+        Self { roots, sources, devices, gaps, names, made_by: None, is_open: false, may_start_programs: true }
     }
 
     /// Makes a monitor beside a job. It starts no programs, since they would look like processes of the job.
@@ -149,6 +159,12 @@ impl Monitor {
         self.list(PidFilter::Of(&[own].into()), index)
     }
 
+    /// Returns the names of these processes, as far as they can be known.
+    pub(crate) fn names(&mut self, pids: &[u32]) -> HashMap<u32, String> {
+        self.open();
+        self.names.names(pids)
+    }
+
     /// Returns the raw values of the sources, one line each, to explain a figure.
     pub fn raw(&mut self) -> Vec<String> {
         self.open();
@@ -227,9 +243,11 @@ impl Monitor {
         }
     }
 
-    /// Leaks the sources on purpose: they belong to another process.
+    /// Leaks the sources and the reader on purpose: they belong to another process. A thread that this process does not
+    /// have may hold their locks.
     fn disown(&mut self) {
         self.sources.drain(..).for_each(std::mem::forget);
+        std::mem::forget(std::mem::replace(&mut self.names, ProcessReader::new(self.roots.clone())));
     }
 }
 

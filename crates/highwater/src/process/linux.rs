@@ -1,5 +1,6 @@
 //! Reads the memory of one process on Linux. Each kernel file's parser has its own file.
 
+pub(crate) mod abandonable;
 pub(crate) mod batch;
 pub(crate) mod children;
 pub(crate) mod cmdline;
@@ -130,11 +131,6 @@ pub(super) fn own_rss() -> Result<u64, Error> {
 pub(super) fn own_pid(roots: &Roots) -> u32 {
     let link = std::fs::read_link(roots.proc.join("self"));
     link.ok().and_then(|pid| pid.to_str()?.parse().ok()).unwrap_or_else(std::process::id)
-}
-
-pub(super) fn name(roots: &Roots, pid: u32) -> Option<String> {
-    let process = ProcDirectory::open(roots, Some(pid)).ok()?;
-    of_arguments(&process).or_else(|| Some(parsed(&process, "stat", Stat::parse).ok()?.comm))
 }
 
 fn of_arguments(process: &ProcDirectory) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Reads many processes without waiting for a blocked one.
 
-use std::time::Instant;
+use std::{collections::HashMap, time::Instant};
 
 use super::{ProcessFacts, os};
 use crate::{Error, Roots};
@@ -80,5 +80,17 @@ impl ProcessReader {
                 arguments: Arguments::Asked,
             })
             .collect()
+    }
+
+    /// Reads the names of these processes: the kernel's, or the whole one if the command line contains it.
+    pub(crate) fn names(&mut self, pids: &[u32]) -> HashMap<u32, String> {
+        #[cfg(target_os = "linux")]
+        return self
+            .read(pids)
+            .into_iter()
+            .filter_map(|read| Some((read.pid, read.facts.ok()?.name.ok()?)))
+            .collect();
+        #[cfg(not(target_os = "linux"))]
+        pids.iter().filter_map(|&pid| Some((pid, os::name(&self.roots, pid)?))).collect()
     }
 }

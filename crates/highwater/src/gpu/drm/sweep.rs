@@ -3,12 +3,18 @@
 //! The link of a descriptor says what it is (`/dev/dri/renderD128`). No file is opened by its name, so a tree that was
 //! recorded elsewhere reads the same. `fdinfo` is read only for descriptors of listed devices: it costs the driver work
 //! and may wake the device. Nothing is stored for other descriptors and processes.
+//!
+//! Reading a link may wait for any time, so a [`Sweeper`](super::sweeper::Sweeper) lets a thread walk.
 
-use std::mem::MaybeUninit;
+use std::{
+    ffi::CStr,
+    mem::MaybeUninit,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, readlinkat_raw, statat},
+    fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat},
     io::{Errno, read},
 };
 
@@ -17,12 +23,23 @@ use super::{
     fdinfo::DrmClient,
 };
 use crate::{
-    Roots, Unavailable,
-    gpu::{DeviceId, Gap, GpuQuerySource, Listing, backend::PidFilter},
+    Unavailable,
+    gpu::{DeviceId, Gap, GpuQuerySource, Listing},
 };
 
 /// More than any driver writes; the rest of a longer text is not read.
 const MAX_FDINFO_BYTES: usize = 1 << 16;
+/// More than any device node's link has; a longer one is cut.
+const MAX_LINK_BYTES: usize = 128;
+/// The most gaps of one walk.
+const MAX_GAPS: usize = 16;
+
+pub(super) const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// A place for a link.
+pub(super) type LinkBuffer = [MaybeUninit<u8>; MAX_LINK_BYTES];
+/// Reads a link of a directory.
+pub(super) type ReadLink = for<'a> fn(BorrowedFd<'_>, &CStr, &'a mut LinkBuffer) -> Result<&'a [u8], Errno>;
 
 /// The clients of one process on one device.
 #[derive(Debug)]
@@ -34,107 +51,110 @@ pub(super) struct FoundClients {
     pub(super) clients: Vec<Result<DrmClient, Unavailable>>,
 }
 
-/// Finds the clients of the processes asked for, and adds to `listing` the pids that could not be read.
-pub(super) fn sweep(
-    roots: &Roots,
-    cards: &Cards,
-    whose: PidFilter<'_>,
-    listing: &mut Listing,
-) -> Vec<FoundClients> {
-    let mut found = Vec::new();
-    let proc = match openat(CWD, &roots.proc, DIRECTORY, Mode::empty()) {
-        Ok(proc) => proc,
-        Err(errno) => {
-            listing.gaps.push(gap(&roots.proc.to_string_lossy(), errno));
-            return found;
-        }
-    };
-    let mut walk = Walk::new(cards);
-    match whose {
-        PidFilter::All => {
-            let mut names = [MaybeUninit::uninit(); 16 << 10];
-            let mut entries = RawDir::new(&proc, &mut names);
-            let mut sees_init = false;
-            while let Some(entry) = entries.next() {
-                let entry = match entry {
-                    Ok(entry) => entry,
-                    Err(errno) => {
-                        listing.gaps.push(gap(&roots.proc.to_string_lossy(), errno));
-                        break;
-                    }
-                };
-                let Some(pid) = decimal(entry.file_name().to_bytes()) else { continue };
-                sees_init |= pid == 1;
-                walk.process(proc.as_fd(), pid, listing, &mut found);
-            }
-            if !sees_init {
-                // Every pid namespace has a process 1, as long as it lives.
-                let what = "processes of other users (hidepid)";
-                listing.gaps.push(Gap::of_source(GpuQuerySource::Drm, what, Unavailable::PermissionDenied));
-            }
-        }
-        PidFilter::Of(pids) => {
-            for &pid in pids {
-                walk.process(proc.as_fd(), pid, listing, &mut found);
-            }
-        }
-    }
-    listing.gaps.append(&mut walk.gaps);
-    found
-}
-
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-
-struct Walk<'a> {
-    cards: &'a Cards,
-    text: Vec<u8>,
+/// The results of a walk.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) found: Vec<FoundClients>,
+    /// The processes that may not be read.
+    refused: Vec<u32>,
+    /// The number of processes that ended meanwhile.
+    vanished: u32,
     /// Each kind of gap once.
     gaps: Vec<Gap>,
 }
 
-impl<'a> Walk<'a> {
-    fn new(cards: &'a Cards) -> Self {
-        Self { cards, text: Vec::new(), gaps: Vec::new() }
+impl Findings {
+    pub(super) fn gap(&mut self, gap: Gap) {
+        if self.gaps.len() < MAX_GAPS && !self.gaps.contains(&gap) {
+            self.gaps.push(gap);
+        }
     }
 
-    fn process(
-        &mut self,
-        proc: BorrowedFd<'_>,
-        pid: u32,
-        listing: &mut Listing,
-        found: &mut Vec<FoundClients>,
-    ) {
-        let start = found.len();
-        let seen = self.descriptors(proc, pid, &format!("{pid}/fd"), found);
-        let seen = if seen == Ok(0) { self.descriptors_of_threads(proc, pid, found) } else { seen };
+    /// Takes the findings of `other`, which is empty then.
+    pub(super) fn take(&mut self, other: &mut Self) {
+        self.found.append(&mut other.found);
+        self.refused.append(&mut other.refused);
+        self.vanished = self.vanished.saturating_add(std::mem::take(&mut other.vanished));
+        other.gaps.drain(..).for_each(|gap| self.gap(gap));
+    }
+
+    /// Adds all but the clients to `listing`, and returns the clients.
+    pub(super) fn report(mut self, listing: &mut Listing) -> Vec<FoundClients> {
+        listing.refused.append(&mut self.refused);
+        listing.vanished = listing.vanished.saturating_add(self.vanished);
+        listing.gaps.append(&mut self.gaps);
+        self.found
+    }
+}
+
+/// Returns the pids of a procfs. Its list waits for no process.
+pub(super) fn all_pids(proc: impl AsFd) -> (Vec<u32>, Result<(), Errno>) {
+    let mut pids = Vec::new();
+    let mut names = [MaybeUninit::uninit(); 16 << 10];
+    let mut entries = RawDir::new(proc, &mut names);
+    while let Some(entry) = entries.next() {
+        match entry {
+            Ok(entry) => pids.extend(decimal(entry.file_name().to_bytes())),
+            Err(errno) => return (pids, Err(errno)),
+        }
+    }
+    (pids, Ok(()))
+}
+
+/// Reads a link of a directory, up to the size of the buffer.
+pub(super) fn read_link<'a>(
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+    buffer: &'a mut LinkBuffer,
+) -> Result<&'a [u8], Errno> {
+    let (link, _) = readlinkat_raw(directory, name, &mut buffer[..])?;
+    Ok(link)
+}
+
+/// A walk over processes, one after the other.
+pub(super) struct Walk<'a> {
+    cards: &'a Cards,
+    read_link: ReadLink,
+    /// The number of reads that were begun.
+    reads: &'a AtomicU64,
+    text: Vec<u8>,
+    /// What is known of the processes so far.
+    pub(super) findings: Findings,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(cards: &'a Cards, read_link: ReadLink, reads: &'a AtomicU64) -> Self {
+        Self { cards, read_link, reads, text: Vec::new(), findings: Findings::default() }
+    }
+
+    /// Finds the clients of a process.
+    pub(super) fn process(&mut self, proc: BorrowedFd<'_>, pid: u32) {
+        let start = self.findings.found.len();
+        let seen = self.descriptors(proc, pid, &format!("{pid}/fd"));
+        let seen = if seen == Ok(0) { self.descriptors_of_threads(proc, pid) } else { seen };
         if let Err(errno) = seen {
-            self.failed(pid, errno, listing);
+            self.failed(pid, errno);
         }
         // The kernel refuses the text: some kernels demand more rights than for the link.
         let is_refused = |found: &FoundClients| found.clients.contains(&Err(Unavailable::PermissionDenied));
-        if found[start..].iter().any(is_refused) {
-            listing.refused.push(pid);
+        if self.findings.found[start..].iter().any(is_refused) {
+            self.findings.refused.push(pid);
         }
     }
 
     /// Records why the descriptors of a process could not be listed.
-    fn failed(&mut self, pid: u32, errno: Errno, listing: &mut Listing) {
+    fn failed(&mut self, pid: u32, errno: Errno) {
         match errno {
             // The process is another user's, not dumpable, or (EPERM) hidden by `hidepid=1`.
-            Errno::ACCESS | Errno::PERM => listing.refused.push(pid),
-            Errno::NOENT | Errno::SRCH => listing.vanished = listing.vanished.saturating_add(1),
-            errno => self.gap(gap("/proc/PID/fd", errno)),
+            Errno::ACCESS | Errno::PERM => self.findings.refused.push(pid),
+            Errno::NOENT | Errno::SRCH => self.findings.vanished = self.findings.vanished.saturating_add(1),
+            errno => self.findings.gap(gap("/proc/PID/fd", errno)),
         }
     }
 
     /// Searches the threads of a process whose main thread has exited (`pthread_exit`). It shows no
     /// descriptors, but its other threads still have them.
-    fn descriptors_of_threads(
-        &mut self,
-        proc: BorrowedFd<'_>,
-        pid: u32,
-        found: &mut Vec<FoundClients>,
-    ) -> Result<usize, Errno> {
+    fn descriptors_of_threads(&mut self, proc: BorrowedFd<'_>, pid: u32) -> Result<usize, Errno> {
         let task = format!("{pid}/task");
         // The links are `.`, `..` and one for each thread (`proc_task_getattr` in fs/proc/base.c). File systems that do
         // not count say 1. Most processes without a descriptor are kernel threads, and single.
@@ -149,7 +169,7 @@ impl<'a> Walk<'a> {
             let Some(thread) = decimal(entry?.file_name().to_bytes()).filter(|&thread| thread != pid) else {
                 continue;
             };
-            match self.descriptors(proc, pid, &format!("{task}/{thread}/fd"), found) {
+            match self.descriptors(proc, pid, &format!("{task}/{thread}/fd")) {
                 // This thread has exited as well.
                 Ok(0) | Err(Errno::NOENT | Errno::SRCH) => {}
                 seen => return seen,
@@ -160,14 +180,8 @@ impl<'a> Walk<'a> {
 
     /// Reads the clients of all descriptors and returns how many descriptors there are. Clients found before
     /// an error stay.
-    fn descriptors(
-        &mut self,
-        proc: BorrowedFd<'_>,
-        pid: u32,
-        path: &str,
-        found: &mut Vec<FoundClients>,
-    ) -> Result<usize, Errno> {
-        let start = found.len();
+    fn descriptors(&mut self, proc: BorrowedFd<'_>, pid: u32, path: &str) -> Result<usize, Errno> {
+        let start = self.findings.found.len();
         let mut seen = 0;
         let directory = openat(proc, path, DIRECTORY, Mode::empty())?;
         let mut names = [MaybeUninit::uninit(); 8 << 10];
@@ -177,9 +191,10 @@ impl<'a> Walk<'a> {
             let name = entry.file_name();
             let Some(number) = decimal(name.to_bytes()) else { continue };
             seen += 1;
-            let mut link = [MaybeUninit::uninit(); 128];
-            let link = match readlinkat_raw(&directory, name, &mut link) {
-                Ok((link, _)) => link,
+            self.begin_read();
+            let mut link = [MaybeUninit::uninit(); MAX_LINK_BYTES];
+            let link = match (self.read_link)(directory.as_fd(), name, &mut link) {
+                Ok(link) => link,
                 // The descriptor was just closed, or the process has ended; the end of the list shows which.
                 Err(Errno::NOENT) => continue,
                 Err(errno) => return Err(errno),
@@ -201,9 +216,10 @@ impl<'a> Walk<'a> {
                 }
                 let what = format!("/dev/{node}");
                 let why = Unavailable::Failed("sysfs does not list the device".into());
-                self.gap(Gap::of_source(GpuQuerySource::Drm, what, why));
+                self.findings.gap(Gap::of_source(GpuQuerySource::Drm, what, why));
                 continue;
             };
+            let found = &mut self.findings.found;
             let known = found[start..].iter().position(|found| found.card == card);
             let place = known.map_or(found.len(), |place| start + place);
             if known.is_none() {
@@ -226,6 +242,7 @@ impl<'a> Walk<'a> {
 
     /// Reads the fdinfo of a descriptor through the open directory, so that it cannot be another process's.
     fn read(&mut self, directory: &OwnedFd, number: u32) -> Result<(), Errno> {
+        self.begin_read();
         let path = format!("../fdinfo/{number}");
         let fd = openat(directory, path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
         let mut length = 0;
@@ -247,10 +264,9 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn gap(&mut self, gap: Gap) {
-        if self.gaps.len() < 16 && !self.gaps.contains(&gap) {
-            self.gaps.push(gap);
-        }
+    /// Counts a read that may wait. There is one writer.
+    fn begin_read(&self) {
+        self.reads.store(self.reads.load(Relaxed).wrapping_add(1), Relaxed);
     }
 }
 
@@ -297,7 +313,7 @@ fn decimal(text: &[u8]) -> Option<u32> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn gap(what: &str, errno: Errno) -> Gap {
+pub(super) fn gap(what: &str, errno: Errno) -> Gap {
     let why = match errno {
         Errno::ACCESS | Errno::PERM => Unavailable::PermissionDenied,
         errno => Unavailable::Failed(std::io::Error::from(errno).to_string()),
@@ -337,16 +353,17 @@ mod tests {
 
     #[test]
     fn each_failure_is_reported() {
-        let (cards, mut listing) = (Cards::default(), Listing::default());
-        let mut walk = Walk::new(&cards);
+        let (cards, reads) = (Cards::default(), AtomicU64::new(0));
+        let mut walk = Walk::new(&cards, read_link, &reads);
         for (pid, errno) in
             [Errno::ACCESS, Errno::PERM, Errno::NOENT, Errno::SRCH, Errno::MFILE, Errno::MFILE]
                 .into_iter()
                 .enumerate()
         {
-            walk.failed(u32::try_from(pid).unwrap(), errno, &mut listing);
+            walk.failed(u32::try_from(pid).unwrap(), errno);
         }
-        assert_eq!((listing.refused, listing.vanished, walk.gaps.len()), (vec![0, 1], 2, 1));
+        let Findings { refused, vanished, gaps, .. } = walk.findings;
+        assert_eq!((refused, vanished, gaps.len()), (vec![0, 1], 2, 1));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-mod tree;
+pub(super) mod tree;
 
 use std::collections::HashSet;
 

@@ -15,14 +15,15 @@ pub(super) fn of(roots: &Roots) -> PidSpace {
     let own = roots.proc.join("self");
     let namespace = std::fs::read_link(own.join("ns/pid")).ok();
     let namespace = namespace.as_ref().and_then(|link| link.to_str());
-    match classify("", namespace, false) {
+    match classify("", namespace, || false) {
         PidSpace::Own => PidSpace::Own,
         // This costs more to read, and is seldom needed.
         PidSpace::Host => {
             let read = |file: std::path::PathBuf| {
                 bounded::read_to_string(&file, MAX_PROCESS_FILE_BYTES).unwrap_or_default()
             };
-            let shows_kernel_threads = is_kernel_thread(&read(roots.proc.join("2/stat")));
+            // In a container process 2 may be any process, and reading this file may wait for it.
+            let shows_kernel_threads = || is_kernel_thread(&read(roots.proc.join("2/stat")));
             classify(&read(own.join("status")), namespace, shows_kernel_threads)
         }
     }
@@ -37,14 +38,14 @@ pub(super) fn of(_: &Roots) -> PidSpace {
 /// Classifies by `self/status` and the link `self/ns/pid` of a procfs, and by whether it shows kernel
 /// threads. Those live in the first namespace, and only its procfs has them.
 #[cfg(any(target_os = "linux", test))]
-fn classify(status: &str, namespace: Option<&str>, shows_kernel_threads: bool) -> PidSpace {
+fn classify(status: &str, namespace: Option<&str>, shows_kernel_threads: impl FnOnce() -> bool) -> PidSpace {
     // The line holds this process's pid in that procfs's namespace and in each below it. There are more than
     // one if the procfs is of a namespace above, such as the host's.
     let levels = status
         .lines()
         .find_map(|line| line.strip_prefix("NSpid:"))
         .map_or(1, |pids| pids.split_whitespace().count());
-    let is_hosts = levels > 1 && shows_kernel_threads;
+    let is_hosts = levels > 1 && shows_kernel_threads();
     if is_hosts || namespace == Some(INITIAL_PID_NAMESPACE) { PidSpace::Own } else { PidSpace::Host }
 }
 
@@ -65,15 +66,18 @@ mod tests {
 
     #[test]
     fn on_the_host() {
-        assert_eq!(classify("Name:\tx\nNSpid:\t2125\n", Some("pid:[4026531836]"), true), PidSpace::Own);
-        assert_eq!(classify("Name:\tbefore 4.1\n", Some("pid:[4026531836]"), true), PidSpace::Own);
+        assert_eq!(classify("Name:\tx\nNSpid:\t2125\n", Some("pid:[4026531836]"), || true), PidSpace::Own);
+        assert_eq!(classify("Name:\tbefore 4.1\n", Some("pid:[4026531836]"), || true), PidSpace::Own);
     }
 
     #[test]
     fn in_a_container() {
-        assert_eq!(classify("NSpid:\t7\n", Some("pid:[4026532201]"), false), PidSpace::Host);
         assert_eq!(
-            classify("", None, false),
+            classify("NSpid:\t7\n", Some("pid:[4026532201]"), || panic!("process 2 is not read")),
+            PidSpace::Host
+        );
+        assert_eq!(
+            classify("", None, || false),
             PidSpace::Host,
             "nothing shows that the pids are of this namespace"
         );
@@ -81,12 +85,12 @@ mod tests {
 
     #[test]
     fn in_a_container_with_the_hosts_procfs() {
-        assert_eq!(classify("NSpid:\t81234\t7\n", Some("pid:[4026532201]"), true), PidSpace::Own);
+        assert_eq!(classify("NSpid:\t81234\t7\n", Some("pid:[4026532201]"), || true), PidSpace::Own);
     }
 
     #[test]
     fn in_a_container_inside_a_container_whose_procfs_it_has() {
-        assert_eq!(classify("NSpid:\t12\t7\n", Some("pid:[4026532201]"), false), PidSpace::Host);
+        assert_eq!(classify("NSpid:\t12\t7\n", Some("pid:[4026532201]"), || false), PidSpace::Host);
     }
 
     #[test]

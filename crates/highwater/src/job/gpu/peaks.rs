@@ -12,6 +12,9 @@ use crate::{
     record::{Certainty, Downgrade, GpuFigure, GpuPeak, GpuScope, GpuSource, PeakSource, ProcessPeak},
 };
 
+/// The most missing figures that are reported.
+const MAX_MISSING: usize = 100;
+
 /// The peaks of the job on all devices so far.
 #[derive(Debug, Default)]
 pub(crate) struct GpuPeaks {
@@ -74,7 +77,10 @@ impl GpuPeaks {
     /// Records a sample that could not be taken.
     pub(crate) fn miss(&mut self, what: &str, reason: String) {
         let wanted = format!("GPU memory: {what}");
-        if !self.missing.iter().any(|known| known.wanted == wanted && known.reason == reason) {
+        // Some name processes, so there may be any number of them.
+        if self.missing.len() < MAX_MISSING
+            && !self.missing.iter().any(|known| known.wanted == wanted && known.reason == reason)
+        {
             self.missing.push(Downgrade { wanted, reason });
         }
     }

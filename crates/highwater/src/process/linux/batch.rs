@@ -7,20 +7,18 @@
 
 use std::{
     io,
-    path::Path,
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{directory::ProcDirectory, facts, stat::Stat};
+use super::{
+    abandonable::{Abandonable, MANY_LATE_THREADS, MAX_LATE_THREADS, MAX_SLOW_TIME, WaitEnd, slow_time},
+    directory::ProcDirectory,
+    facts,
+};
 use crate::{
     Error, Roots,
-    bounded::{self, MAX_PROCESS_FILE_BYTES},
     process::{Arguments, ProcessFacts, ProcessId, ReadProcess},
-    roots::OWN_THREADS,
     thread_with_signals_blocked,
 };
 
@@ -31,16 +29,6 @@ const MIN_PROCESS_TIMEOUT: Duration = Duration::from_millis(10);
 /// The least time that a process may take for its facts, without which its row is empty. It holds until many are late,
 /// or slow ones have taken too long.
 const MIN_FACTS_TIMEOUT: Duration = Duration::from_millis(100);
-/// Number of times that a thread must be seen waiting, one after the other, until its process counts as late.
-const LOOKS: u32 = 4;
-/// The time that all processes may take together that answer before they count as late. After that no arguments are read.
-const MAX_SLOW_TIME: Duration = Duration::from_secs(2);
-/// The time from which on a process counts as slow.
-const MIN_SLOW_TIME: Duration = Duration::from_millis(4);
-/// Number of abandoned threads from which on no arguments are read, and facts are waited for briefly.
-const MANY_LATE_THREADS: usize = 16;
-/// The most threads that may be abandoned. After that no process is read until one of them returns.
-const MAX_LATE_THREADS: usize = 128;
 /// A thread's stack: it keeps nothing there.
 const BATCH_STACK_BYTES: usize = 128 << 10;
 
@@ -90,13 +78,7 @@ enum LateReading {
 }
 
 /// The results of a thread so far.
-#[derive(Debug)]
-struct Batch {
-    progress: Mutex<BatchProgress>,
-    ended: Condvar,
-    /// The thread's id; 0 before it has started.
-    tid: AtomicU32,
-}
+type Batch = Abandonable<BatchProgress>;
 
 #[derive(Debug)]
 struct BatchProgress {
@@ -161,7 +143,7 @@ impl Batches {
             }
             let batch = Arc::new(Batch::of(task.pids.len(), slow));
             if task.start(&batch).is_ok() {
-                if let Some(reading) = batch.wait(self.patience_now(patience), &task, &mut all) {
+                if let Some(reading) = batch.wait_for(self.patience_now(patience), &task, &mut all) {
                     slow = batch.lock().slow;
                     self.late.push(LateProcess { reading, batch });
                     patience = (patience / 2).max(MIN_PROCESS_TIMEOUT);
@@ -203,7 +185,7 @@ impl Task {
     fn start(self: &Arc<Self>, batch: &Arc<Batch>) -> io::Result<()> {
         let (task, end) = (Arc::clone(self), EndOfBatch(Arc::clone(batch)));
         thread_with_signals_blocked::start("hw-processes", BATCH_STACK_BYTES, move || {
-            end.0.tid.store(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs(), Relaxed);
+            end.0.begin();
             task.run(&end.0, task.read_name);
         })
         .map(drop)
@@ -273,42 +255,15 @@ impl Task {
 
 impl Batch {
     fn of(count: usize, slow: SlowTimes) -> Self {
-        let progress = BatchProgress { read: Vec::with_capacity(count), step: BatchStep::ReadingFacts, slow };
-        Self { progress: Mutex::new(progress), ended: Condvar::new(), tid: AtomicU32::new(0) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BatchProgress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        Self::new(BatchProgress { read: Vec::with_capacity(count), step: BatchStep::ReadingFacts, slow })
     }
 
     /// Waits until all are read, or one is late, whose reading is returned. The results are appended to `all`.
-    fn wait(&self, patience: Patience, task: &Task, all: &mut Vec<ReadProcess>) -> Option<LateReading> {
-        let mut progress = self.lock();
-        let mut seen_waiting = 0;
-        while seen_waiting < LOOKS {
-            let before = progress.position();
-            let look = patience.now(&progress) / LOOKS;
-            let goes_on = |progress: &mut BatchProgress| progress.step != BatchStep::Ended;
-            (progress, _) = self
-                .ended
-                .wait_timeout_while(progress, look, goes_on)
-                .unwrap_or_else(PoisonError::into_inner);
-            let mut waits = false;
-            if progress.position() == before {
-                // The thread may wait for this very mutex, so its state is read without it.
-                drop(progress);
-                waits = !self.is_runnable();
-                progress = self.lock();
-            }
-            if progress.step == BatchStep::Ended {
-                all.append(&mut progress.read);
-                return None;
-            }
-            if progress.position() != before {
-                seen_waiting = 0;
-            } else if waits {
-                seen_waiting += 1;
-            }
+    fn wait_for(&self, patience: Patience, task: &Task, all: &mut Vec<ReadProcess>) -> Option<LateReading> {
+        let (mut progress, end) = self.wait(BatchProgress::position, |progress| patience.now(progress));
+        if end == WaitEnd::Ended {
+            all.append(&mut progress.read);
+            return None;
         }
         let step = std::mem::replace(&mut progress.step, BatchStep::Abandoned);
         let next = task.pids.get(progress.read.len());
@@ -322,16 +277,6 @@ impl Batch {
         let &pid = next?;
         all.push(task.did_not_answer(pid));
         Some(LateReading::Facts { pid })
-    }
-
-    /// Returns whether the thread runs or waits for a processor (state `R` of `proc_pid_stat(5)`): it waits for no lock
-    /// then. The file of an own thread waits for no other process.
-    fn is_runnable(&self) -> bool {
-        let tid = self.tid.load(Relaxed);
-        // Before its first instruction its id is not known.
-        tid == 0
-            || bounded::read(&Path::new(OWN_THREADS).join(format!("{tid}/stat")), MAX_PROCESS_FILE_BYTES)
-                .is_ok_and(|text| Stat::parse(&text).is_some_and(|stat| stat.state == b'R'))
     }
 
     /// Stores one process, for whose facts the thread took `took`. Returns whether the thread is to continue.
@@ -364,9 +309,9 @@ impl Batch {
 }
 
 impl BatchProgress {
-    /// Returns what differs after each reading.
-    fn position(&self) -> (usize, BatchStep) {
-        (self.read.len(), self.step)
+    /// Returns what differs after each reading; `None` after the last.
+    fn position(&self) -> Option<(usize, BatchStep)> {
+        (self.step != BatchStep::Ended).then_some((self.read.len(), self.step))
     }
 }
 
@@ -381,18 +326,13 @@ impl Patience {
     }
 }
 
-/// Returns the part of a time that counts as slow.
-fn slow_time(took: Duration) -> Duration {
-    if took < MIN_SLOW_TIME { Duration::ZERO } else { took }
-}
-
 /// Announces the end of a thread when it is dropped, after a panic too.
 struct EndOfBatch(Arc<Batch>);
 
 impl Drop for EndOfBatch {
     fn drop(&mut self) {
         self.0.lock().step = BatchStep::Ended;
-        self.0.ended.notify_all();
+        self.0.notify();
     }
 }
 

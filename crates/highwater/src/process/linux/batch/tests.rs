@@ -1,8 +1,13 @@
-use std::{fs, path::PathBuf, sync::atomic::AtomicBool, thread};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+};
 
 use rustix::fs::{CWD, FileType, mknodat};
 
-use super::*;
+use super::{super::abandonable::MIN_SLOW_TIME, *};
 
 /// Makes a procfs with processes 1 to `count`.
 fn tree(count: u32) -> (tempfile::TempDir, Roots) {
