@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use highwater::{Roots, gpu::Monitor};
 use rustix::{
     fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw},
+    thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity},
     time::{ClockId, clock_gettime},
 };
 
@@ -34,6 +35,7 @@ pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
 }
 
 fn compare(setup: &Setup, roots: &Roots, what: &str, times: u32) -> Result<Vec<ResultRow>> {
+    let _one_processor = OneProcessor::stay()?;
     let mut monitor = Monitor::with_roots(roots.clone());
     let seen = monitor.usages().usages.len();
     let descriptors = plain(&roots.proc)?;
@@ -64,6 +66,26 @@ fn compare(setup: &Setup, roots: &Roots, what: &str, times: u32) -> Result<Vec<R
         ResultRow::new(format!("sweep for GPU clients, {what}"), "ms", to_ms(&swept))
             .note(format!("{seen} rows found")),
     ])
+}
+
+/// Keeps this thread, and those that it starts, on one processor until it is dropped. Otherwise the thread of the monitor
+/// would find caches that the walks beside it have not filled.
+struct OneProcessor(CpuSet);
+
+impl OneProcessor {
+    fn stay() -> Result<Self> {
+        let before = sched_getaffinity(None)?;
+        let mut here = CpuSet::new();
+        here.set(sched_getcpu());
+        sched_setaffinity(None, &here)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for OneProcessor {
+    fn drop(&mut self) {
+        let _ = sched_setaffinity(None, &self.0);
+    }
 }
 
 /// Walks with `read_dir` and `read_link`, and returns how many links were read.
