@@ -38,9 +38,11 @@ pub use self::job::{
     Capture, Certainty, Downgrade, Exit, ExitCause, Host, IntervalMode, Lineage, Metric, Overhead,
     PeakFigure, PeakInterval, Peaks, PeaksFrom, Record, Tool,
 };
-#[cfg(feature = "job")]
-pub(crate) use self::limit::{CGROUP_PEAK, UNJUDGED_MEMORY_LIMIT, UNJUDGED_PSS_LIMIT, UNSAMPLED_LIMITS};
+#[cfg(all(feature = "job", target_os = "linux"))]
+pub(crate) use self::limit::CGROUP_PEAK;
 pub use self::limit::{Exceeded, Limit, LimitAction, LimitEnd, LimitVerdict, Limited};
+#[cfg(feature = "job")]
+pub(crate) use self::limit::{UNJUDGED_MEMORY_LIMIT, UNJUDGED_PSS_LIMIT, UNSAMPLED_LIMITS};
 pub use self::peak_memory::{MemoryHolder, MemoryHolders, MemoryParts, MemorySource, PeakMemory};
 pub use self::process::{Image, PeakSource, Process, ProcessExit, ProcessPeak, ProcessPeaks};
 pub use self::read::{ReadError, SchemaVersion};
