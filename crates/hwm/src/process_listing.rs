@@ -49,7 +49,7 @@ pub(crate) struct SelectedProcesses {
     /// Processes whose arguments could not be read in time. Their names are the kernel's, of at most 15 bytes, or
     /// unknown.
     pub(crate) late: BTreeSet<u32>,
-    /// Those of them of which nothing could be read in time.
+    /// Late processes without any figure: not even their facts came in time.
     pub(crate) unread: BTreeSet<u32>,
     /// True if one of the late ones would have been listed if its whole name matched, or has no name and no memory.
     pub(crate) lacks_late: bool,

@@ -118,7 +118,7 @@ pub(super) struct Walk<'a> {
     /// The number of reads that were begun.
     reads: &'a AtomicU64,
     text: Vec<u8>,
-    /// What is known of the processes so far.
+    /// Clients and gaps of the processes that were read.
     pub(super) findings: Findings,
 }
 

@@ -78,7 +78,7 @@ struct LateProcess {
 
 /// The processes of a sweep.
 #[derive(Debug)]
-struct Asked {
+struct AskedSweep {
     proc: OwnedFd,
     cards: Arc<Cards>,
     pids: Vec<u32>,
@@ -88,14 +88,14 @@ struct Asked {
 /// The part of a sweep that one thread does.
 #[derive(Debug)]
 struct Sweep {
-    asked: Arc<Asked>,
-    progress: Abandonable<Progress>,
+    asked: Arc<AskedSweep>,
+    progress: Abandonable<SweepProgress>,
     /// The number of reads that were begun.
     reads: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Progress {
+struct SweepProgress {
     /// The number of pids that are done.
     done: usize,
     findings: Findings,
@@ -103,11 +103,11 @@ struct Progress {
     slow: Duration,
     /// When the present process was begun.
     since: Instant,
-    state: State,
+    state: SweepState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum SweepState {
     Walking,
     Abandoned,
     Ended,
@@ -158,7 +158,7 @@ impl Sweeper {
             }
             !is_late
         });
-        let asked = Arc::new(Asked { proc, cards: Arc::clone(cards), pids, read_link: self.read_link });
+        let asked = Arc::new(AskedSweep { proc, cards: Arc::clone(cards), pids, read_link: self.read_link });
         // The calling process is in no exec.
         let (findings, unread) = if whose.is_only(process::own_pid(roots)) {
             let sweep = Arc::new(Sweep::of(&asked, 0, Findings::default(), Duration::ZERO));
@@ -175,7 +175,7 @@ impl Sweeper {
 
     /// Lets threads walk over all processes. Returns the findings and the processes that were not read, since too many
     /// others are late. Late ones are added to `unanswered`.
-    fn walk<'a>(&mut self, asked: &'a Arc<Asked>, unanswered: &mut Vec<u32>) -> (Findings, &'a [u32]) {
+    fn walk<'a>(&mut self, asked: &'a Arc<AskedSweep>, unanswered: &mut Vec<u32>) -> (Findings, &'a [u32]) {
         let (mut findings, mut slow, mut begin) = (Findings::default(), Duration::ZERO, 0);
         while let Some(rest) = asked.pids.get(begin..).filter(|rest| !rest.is_empty()) {
             if self.late.len() >= MAX_LATE_THREADS {
@@ -235,8 +235,9 @@ impl Sweeper {
 
 impl Sweep {
     /// Makes the part from position `begin` on. It goes on with `findings` and the time of `slow` processes.
-    fn of(asked: &Arc<Asked>, begin: usize, findings: Findings, slow: Duration) -> Self {
-        let progress = Progress { done: begin, findings, slow, since: Instant::now(), state: State::Walking };
+    fn of(asked: &Arc<AskedSweep>, begin: usize, findings: Findings, slow: Duration) -> Self {
+        let progress =
+            SweepProgress { done: begin, findings, slow, since: Instant::now(), state: SweepState::Walking };
         Self { asked: Arc::clone(asked), progress: Abandonable::new(progress), reads: AtomicU64::new(0) }
     }
 
@@ -256,7 +257,7 @@ impl Sweep {
     fn note(&self, findings: &mut Findings) -> bool {
         let now = Instant::now();
         let mut progress = self.progress.lock();
-        if progress.state == State::Abandoned {
+        if progress.state == SweepState::Abandoned {
             return false;
         }
         progress.findings.take(findings);
@@ -269,21 +270,21 @@ impl Sweep {
 
     /// Waits until the sweep has ended, or a process is late. The sweep is abandoned then.
     fn wait(&self, patience: Duration, most_slow: Duration) -> WaitEnd {
-        let position = |progress: &Progress| {
-            (progress.state != State::Ended).then(|| (progress.done, self.reads.load(Relaxed)))
+        let position = |progress: &SweepProgress| {
+            (progress.state != SweepState::Ended).then(|| (progress.done, self.reads.load(Relaxed)))
         };
         let (mut progress, end) = self.progress.wait(position, |progress| {
             let is_slow = progress.slow + slow_time(progress.since.elapsed()) >= most_slow;
             if is_slow { patience.min(LAST_TIMEOUT) } else { patience }
         });
         if end == WaitEnd::Late {
-            progress.state = State::Abandoned;
+            progress.state = SweepState::Abandoned;
         }
         end
     }
 
     fn has_ended(&self) -> bool {
-        self.progress.lock().state == State::Ended
+        self.progress.lock().state == SweepState::Ended
     }
 
     fn take_findings(&self) -> Findings {
@@ -296,7 +297,7 @@ struct EndOfSweep(Arc<Sweep>);
 
 impl Drop for EndOfSweep {
     fn drop(&mut self) {
-        self.0.progress.lock().state = State::Ended;
+        self.0.progress.lock().state = SweepState::Ended;
         self.0.progress.notify();
     }
 }

@@ -40,7 +40,7 @@ const GUARD_STACK_BYTES: usize = 128 << 10;
 /// The guard of one job's limits. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct LimitGuard {
-    shared: Arc<Shared>,
+    shared: Arc<GuardShared>,
 }
 
 /// The processes of the job, as they are found without its follower.
@@ -57,7 +57,7 @@ pub(super) struct GuardedJob {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct GuardShared {
     state: Mutex<GuardState>,
     ended: Condvar,
 }
@@ -102,7 +102,7 @@ impl LimitGuard {
         }
         let mut judge =
             Judge { job, limits: limits.clone(), descendants, asked_to_end: None, text: Vec::new() };
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<GuardShared>::default();
         let of_thread = Arc::clone(&shared);
         thread_with_signals_blocked::start("hw-limits", GUARD_STACK_BYTES, move || {
             of_thread.run(&mut judge);
@@ -133,7 +133,7 @@ impl Drop for LimitGuard {
     }
 }
 
-impl Shared {
+impl GuardShared {
     fn lock(&self) -> MutexGuard<'_, GuardState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,7 +185,8 @@ impl Judge {
         }
         let of_group =
             self.job.group_stat.as_ref().and_then(|stat| anon_and_shared_bytes(stat, &mut self.text));
-        readings.memory_at_least = readings.largest_rss.max(of_group.unwrap_or(0));
+        readings.memory_at_least =
+            of_group.map_or(readings.largest_rss, |bytes| bytes.max(readings.largest_rss));
         let is_far_over = readings.exceed(&self.limits, KILL_AT_ONCE_SHARE);
         let is_grace_over = self.asked_to_end.is_some_and(|since| since.elapsed() >= self.limits.grace);
         readings.killed = is_far_over || is_grace_over;

@@ -192,7 +192,7 @@ fn a_thread_that_panics_is_replaced() {
 fn slow_and_late_processes_shorten_the_time_for_others() {
     let mut sweeper = Sweeper::default();
     assert_eq!(sweeper.patience(), READ_TIMEOUT);
-    let asked = Asked {
+    let asked = AskedSweep {
         proc: openat(CWD, "/", DIRECTORY, Mode::empty()).unwrap(),
         cards: Arc::default(),
         pids: vec![7],
