@@ -1,16 +1,8 @@
 //! One job on Linux: observed through `/proc`, kernel events and holds; waited for and ended by pidfds.
 
-use std::{
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    thread,
-    time::Duration,
-};
+use std::{io, os::fd::OwnedFd, thread, time::Duration};
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
-};
+use rustix::process::{Signal, pidfd_send_signal};
 
 use super::{
     cgroup::GroupMemory,
@@ -53,11 +45,10 @@ use crate::{
 
 mod attach;
 mod procfs;
+mod waiting;
 
 use procfs::{open_proc, own_hwm_bytes};
 
-/// Most survivors of the command whose exits are watched one by one.
-const MAX_WATCHED_SURVIVORS: usize = 256;
 /// Longest time between two drains of the kernel's event buffers. A machine that only forks fills them in twice that
 /// time.
 const MAX_TIME_BETWEEN_DRAINS: Duration = Duration::from_millis(60);
@@ -96,21 +87,6 @@ pub(crate) struct LinuxJob {
 }
 
 impl LinuxJob {
-    fn is_woken(&self, pause: Duration, wake: &Wake) -> bool {
-        let survivors = if self.root_lives() { Vec::new() } else { self.survivors() };
-        let mut fds: Vec<BorrowedFd<'_>> = survivors.iter().map(AsFd::as_fd).collect();
-        if self.root_lives() {
-            fds.push(self.child.pidfd.as_fd());
-        }
-        fds.extend(wake.descriptor());
-        let mut polled: Vec<PollFd<'_>> =
-            fds.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        // A pause of weeks does not fit; polls come more often than that.
-        let timeout = Timespec::try_from(pause).ok();
-        // If it is interrupted or fails, the next poll comes early, which does no harm.
-        poll(&mut polled, timeout.as_ref()).is_ok_and(|ready| ready > 0)
-    }
-
     /// Checks whether members have left the job's cgroup, so that `reading` does not count them.
     fn check_for_strays(&mut self, reading: Option<GroupReading>, marks: bool) {
         if !self.sources.has_group() {
@@ -128,16 +104,6 @@ impl LinuxJob {
     fn set_group_reading(&mut self, reading: Option<GroupReading>) {
         // Processes that have left the group are charged elsewhere.
         self.group_reading = reading.filter(|_| !self.sources.has_strays());
-    }
-
-    /// Opens descriptors of the processes that survived the command.
-    fn survivors(&self) -> Vec<OwnedFd> {
-        self.observation
-            .pids()
-            .take(MAX_WATCHED_SURVIVORS)
-            .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
-            .filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
-            .collect()
     }
 
     /// Signals all members, and the command even if `/proc` cannot be read.
