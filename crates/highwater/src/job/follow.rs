@@ -19,7 +19,7 @@ use super::{
     limits::{self, LimitWatch},
     mapped_files::FilesRead,
     os::{OsJob, thread_cpu},
-    pace::SamplingPace,
+    pace::{MarksPace, SamplingPace},
     resource_use::CpuUse,
 };
 use crate::{
@@ -27,8 +27,6 @@ use crate::{
     record::{Exit, ExitCause, Limited, Overhead, PeaksFrom, Record, Tool},
 };
 
-/// Divisor of the time until the next reading of the high-water marks: the last one may cost this share of it.
-const MARKS_COST_DIVISOR: u32 = 300;
 /// Longest time for which SIGKILL is repeated for processes that do not exit (in an uninterruptible wait).
 const MAX_KILLING_TIME: Duration = Duration::from_secs(5);
 
@@ -79,7 +77,7 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
         os_job,
         sampling_pace,
         clock: start.clock,
-        next_marks: Duration::ZERO,
+        marks_pace: MarksPace::new(),
         killing_since: None,
         previous_total: 0,
         cpu_before: thread_cpu(),
@@ -126,7 +124,7 @@ pub(super) struct Following {
     os_job: OsJob,
     sampling_pace: SamplingPace,
     clock: Instant,
-    next_marks: Duration,
+    marks_pace: MarksPace,
     killing_since: Option<Duration>,
     previous_total: u64,
     cpu_before: Duration,
@@ -142,7 +140,7 @@ impl Following {
         loop {
             let begin = thread_cpu();
             let at = self.clock.elapsed();
-            let changes = self.poll(at, at >= self.next_marks);
+            let changes = self.poll(at, self.marks_pace.is_due(at));
             let total = self.ledger.last_total().unwrap_or(0);
             observer.sampled(&self.progress(at));
             let waiting = self.os_job.root_lives() || (job.wait && !self.os_job.is_empty());
@@ -175,7 +173,7 @@ impl Following {
             self.limits.plan(pause);
             let left = pause.saturating_sub(self.clock.elapsed().saturating_sub(at));
             if self.os_job.wait(left, job.control.wake()) {
-                self.next_marks = Duration::ZERO;
+                self.marks_pace.hasten();
             }
             self.obey(job);
         }
@@ -191,7 +189,7 @@ impl Following {
         }
         self.record(at, poll.marks);
         if poll.marks {
-            self.next_marks = at + thread_cpu().saturating_sub(begin) * MARKS_COST_DIVISOR;
+            self.marks_pace.read(at, thread_cpu().saturating_sub(begin));
         }
         poll.changes
     }

@@ -1,5 +1,5 @@
 //! The time of the next sample: soon at the start and while things change, later when still. Sampling never costs more
-//! than a small share of one processor.
+//! than a small share of one processor. The high-water marks of the processes are read with some of the samples.
 
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ const MAX_INTERVAL: Duration = Duration::from_secs(2);
 /// busy itself.
 const COST_DIVISOR_WHEN_STILL: u32 = 200;
 const COST_DIVISOR_WHEN_BUSY: u32 = 50;
+/// Divisor of the time until the next reading of the high-water marks: one may cost this share of it.
+const MARKS_COST_DIVISOR: u32 = 300;
 /// Length of the burst at the start of a fixed interval.
 const BURST_LENGTH: Duration = Duration::from_millis(250);
 
@@ -56,8 +58,7 @@ impl SamplingPace {
                 }
             }
             Pace::Adaptive => {
-                // One expensive sample (many new processes) must not slow down the quiet ones after it.
-                self.cost = (self.cost * 3 + cost) / 4;
+                self.cost = smoothed(self.cost, cost);
                 let share = if changed { COST_DIVISOR_WHEN_BUSY } else { COST_DIVISOR_WHEN_STILL };
                 let slower = self.interval * 5 / 4;
                 self.interval = if changed { slower.min(self.quick) } else { slower.min(SLOW_INTERVAL) };
@@ -65,6 +66,42 @@ impl SamplingPace {
             }
         }
     }
+}
+
+/// The time of the next sample that reads high-water marks and swap.
+#[derive(Debug)]
+pub(crate) struct MarksPace {
+    next: Duration,
+    cost: Duration,
+}
+
+impl MarksPace {
+    /// Makes a pace whose first reading is due at once.
+    pub(crate) fn new() -> Self {
+        Self { next: Duration::ZERO, cost: Duration::ZERO }
+    }
+
+    /// Returns whether a sample at `elapsed` reads the marks.
+    pub(crate) fn is_due(&self, elapsed: Duration) -> bool {
+        elapsed >= self.next
+    }
+
+    /// Plans the reading after one at `elapsed` that cost `cost` of CPU time.
+    pub(crate) fn read(&mut self, elapsed: Duration, cost: Duration) {
+        self.cost = smoothed(self.cost, cost);
+        self.next = elapsed + self.cost * MARKS_COST_DIVISOR;
+    }
+
+    /// Makes a reading due at once.
+    pub(crate) fn hasten(&mut self) {
+        self.next = Duration::ZERO;
+    }
+}
+
+/// Returns the cost to expect of the next sample: an expensive one (many new processes) must not slow down the quiet ones
+/// after it.
+fn smoothed(before: Duration, cost: Duration) -> Duration {
+    (before * 3 + cost) / 4
 }
 
 #[cfg(test)]
@@ -96,6 +133,23 @@ mod tests {
         assert!(last > Duration::from_millis(190) && last <= Duration::from_millis(200), "{last:?}");
         let busy = pace.next(Duration::from_secs(1), true, Duration::from_millis(1));
         assert!(busy < last && busy > Duration::from_millis(40), "{busy:?}");
+    }
+
+    #[test]
+    fn an_expensive_reading_delays_cheap_ones_little() {
+        let (ms, mut pace) = (Duration::from_millis, MarksPace::new());
+        assert!(pace.is_due(Duration::ZERO));
+        pace.read(Duration::ZERO, CHEAP);
+        assert!(!pace.is_due(ms(0)) && pace.is_due(ms(2)));
+        // The sample that finds a process opens its files.
+        pace.read(ms(2), ms(5));
+        assert!(!pace.is_due(ms(300)) && pace.is_due(ms(400)));
+        for at in 1..40 {
+            pace.read(ms(400 * at), ms(5));
+        }
+        assert!(!pace.is_due(ms(16_900)) && pace.is_due(ms(17_200)));
+        pace.hasten();
+        assert!(pace.is_due(ms(15_601)));
     }
 
     #[test]
