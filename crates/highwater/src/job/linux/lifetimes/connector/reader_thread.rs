@@ -25,9 +25,9 @@ pub(super) fn read_until_stopped(stream: &Mutex<Stream>, events: &OwnedFd, stop:
             return;
         }
         // One wakeup for many events keeps this cheap, but the name of a short process must be read at once.
-        let reads_names = locked(stream).names.is_within_budget();
+        let are_urgent = locked(stream).names.are_urgent();
         let timeout = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
-        if !reads_names && matches!(poll(&mut [PollFd::new(stop, PollFlags::IN)], Some(&timeout)), Ok(1)) {
+        if !are_urgent && matches!(poll(&mut [PollFd::new(stop, PollFlags::IN)], Some(&timeout)), Ok(1)) {
             return;
         }
         let mut stream = locked(stream);
