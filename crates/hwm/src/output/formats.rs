@@ -1,5 +1,6 @@
 //! For programs: one file a format. A [`report::Report`] is a record in one of them.
 
+mod csv_table;
 pub(crate) mod documents;
 pub(crate) mod export;
 mod gpu_figure_json;

@@ -1,5 +1,7 @@
 //! Mistakes of users, and records that cannot be read: one clear line, and nothing lost.
 
+use std::process::{Command, Stdio};
+
 use serde_json::json;
 use snapbox::{assert_data_eq, str};
 
@@ -27,6 +29,24 @@ fn place() -> Place {
         &json!({"schema": {"name": "highwater.record", "major": 2, "minor": 0}}).to_string(),
     );
     place
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_failure() {
+    let place = place();
+    for format in ["csv", "chrome-trace", "firefox-profiler"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_hwm"))
+            .args(["export", "mem.json", "--format", format])
+            .current_dir(place.path())
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output()
+            .expect("runs");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*message), (Some(0), ""), "{format}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use highwater::{
 };
 use serde::Serialize;
 
-use super::report::Report;
+use super::{csv_table::CsvTable, report::Report};
 use crate::{filter::RowFilter, text::cell::CellStyle};
 
 /// A row of the CSV. An unknown value becomes an empty field.
@@ -44,10 +44,10 @@ pub(crate) fn write(
     cells: CellStyle,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-    csv.write_record(["by", "key", "processes", "peak_kib", "at_seconds", "id", "parent"])?;
+    let header = ["by", "key", "processes", "peak_kib", "at_seconds", "id", "parent"];
+    let mut table = CsvTable::begin(out, &header)?;
     for group in groups.iter().filter(|group| filter.lists(&group.key)) {
-        csv.serialize(GroupCsvRow {
+        table.row(GroupCsvRow {
             by: group.by,
             key: cells.cell(&group.key),
             processes: group.processes,
@@ -57,5 +57,5 @@ pub(crate) fn write(
             parent: group.parent,
         })?;
     }
-    csv.flush()
+    table.finish()
 }

@@ -11,7 +11,7 @@ use highwater::{
 };
 use serde::Serialize;
 
-use super::report::Report;
+use super::{csv_table::CsvTable, report::Report};
 use crate::{
     filter::RowFilter,
     text::{self, cell::CellStyle},
@@ -93,8 +93,7 @@ pub(crate) fn write<P: Borrow<Process>>(
     cells: CellStyle,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-    csv.write_record(PROCESS_CSV_HEADER)?;
+    let mut table = CsvTable::begin(out, &PROCESS_CSV_HEADER)?;
     for process in rows {
         let process = process?;
         let process = process.borrow();
@@ -103,7 +102,7 @@ pub(crate) fn write<P: Borrow<Process>>(
         }
         let usage = process.usage.unwrap_or_default();
         let (cpu, io, faults) = (usage.cpu, usage.io, usage.faults);
-        csv.serialize(ProcessCsvRow {
+        table.row(ProcessCsvRow {
             pid: process.pid,
             ppid: process.ppid,
             command: cells.cell(&process.command),
@@ -130,7 +129,7 @@ pub(crate) fn write<P: Borrow<Process>>(
             io_certainty: io.map(|io| io.certainty),
         })?;
     }
-    csv.flush()
+    table.finish()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use highwater::record::Record;
 use serde::Serialize;
 
 use super::{metric_word, unit, word};
-use crate::{series::time_series, text::cell::CellStyle};
+use crate::{output::formats::csv_table::CsvTable, series::time_series, text::cell::CellStyle};
 
 /// Fields in the order of [`SAMPLE_CSV_HEADER`]; what is unknown becomes an empty field.
 #[derive(Serialize)]
@@ -40,14 +40,13 @@ const SAMPLE_CSV_HEADER: [&str; 11] = [
 
 /// Writes CSV.
 pub(crate) fn write(record: &Record, cells: CellStyle, out: &mut dyn Write) -> io::Result<()> {
-    let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-    csv.write_record(SAMPLE_CSV_HEADER)?;
+    let mut table = CsvTable::begin(out, &SAMPLE_CSV_HEADER)?;
     for series in time_series(record) {
         let (metric, unit, scope) = (metric_word(series.of), unit(series.of), word(&series.scope));
         let row = series.row(record);
         let command = row.map(|row| cells.cell(&row.command));
         for point in series.points() {
-            csv.serialize(SampleCsvRow {
+            table.row(SampleCsvRow {
                 elapsed_seconds: point.at_seconds,
                 metric: metric.as_deref(),
                 unit: unit.as_deref(),
@@ -62,7 +61,7 @@ pub(crate) fn write(record: &Record, cells: CellStyle, out: &mut dyn Write) -> i
             })?;
         }
     }
-    csv.flush()
+    table.finish()
 }
 
 #[cfg(test)]
