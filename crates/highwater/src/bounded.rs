@@ -41,6 +41,13 @@ pub(crate) const MAX_VALUE_BYTES: usize = 64 << 10;
 /// empty one takes 9 bytes of that.
 #[cfg(feature = "record")]
 pub(crate) const MAX_RECORDED_WORDS: usize = 1 << 20;
+/// Bytes of these words together. A byte that is no UTF-8 takes three in a record.
+#[cfg(feature = "record")]
+pub(crate) const MAX_RECORDED_COMMAND_BYTES: usize = 3 * (6 << 20);
+/// One text in a record. The longest is a word of a command: 32 pages (`MAX_ARG_STRLEN`, include/uapi/linux/binfmts.h), of
+/// at most 64 KiB.
+#[cfg(feature = "record")]
+pub(crate) const MAX_RECORDED_TEXT_BYTES: u64 = 3 * (2 << 20);
 
 /// The name of a program, like that of any file (`NAME_MAX`).
 #[cfg(any(feature = "job", target_os = "linux"))]

@@ -195,6 +195,10 @@ fn read_stream(file: File) -> io::Result<Vec<u8>> {
     if is_endless(&file)? {
         return Err(io::Error::other("a device, which holds no record"));
     }
+    // The length of a pipe is 0.
+    if file.metadata()?.len() > MAX_RECORD_BYTES {
+        return Err(too_long(MAX_RECORD_BYTES));
+    }
     read_up_to(file, MAX_RECORD_BYTES)
 }
 
@@ -203,9 +207,13 @@ fn read_up_to(file: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     file.take(most + 1).read_to_end(&mut text)?;
     if text.len() as u64 > most {
-        return Err(io::Error::other(format!("longer than {}, which no record is", text::size(most))));
+        return Err(too_long(most));
     }
     Ok(text)
+}
+
+fn too_long(most: u64) -> io::Error {
+    io::Error::other(format!("longer than {}, which no record is", text::size(most)))
 }
 
 #[cfg(unix)]

@@ -112,6 +112,11 @@ pub(crate) fn command_of<P>(record: &Record<P>) -> String {
     line
 }
 
+/// Returns the program of a record without its arguments, which may hold secrets: for what is published.
+pub(crate) fn program_of<P>(record: &Record<P>) -> String {
+    command_line(record.command.get(..1).unwrap_or_default())
+}
+
 /// Returns a command line as it would be typed, with quotes around words that would fall apart.
 pub(crate) fn command_line(command: &[String]) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_=+./:,@%^{}[]~".contains(c);

@@ -1,9 +1,12 @@
 //! The memory that reading a record takes, estimated from its text.
 //!
 //! A small value takes more memory than text: a number two bytes of text and 16 of memory, a word of one letter four and
-//! 56. A text that holds little else is refused before anything is built from it.
+//! 56. A text that holds little else is refused before anything is built from it. So is one with a name or a word that is
+//! longer than any: what shows it makes several copies of it.
 
 use std::fmt;
+
+use crate::bounded::MAX_RECORDED_TEXT_BYTES;
 
 /// Memory for each byte of text that a record may take. Records of hwm take about twice their text.
 const MOST_BY_TEXT: u64 = 4;
@@ -18,46 +21,70 @@ const SHORTEST_TEXT_BYTES: u64 = 32;
 /// A list of one number, or what an object holds beside the values in its text.
 const CONTAINER_BYTES: u64 = 64;
 
-/// Memory that a record would take, and what a text of its length may.
+/// Why a text is not read as a record.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooDense {
-    takes: u64,
-    most: u64,
+pub(super) enum TooLarge {
+    /// It would take more memory than its length allows.
+    Dense { takes: u64, most: u64 },
+    /// One string in it has so many bytes.
+    LongString(u64),
 }
 
-impl fmt::Display for TooDense {
+impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-        write!(
-            f,
-            "it holds so many small values that reading it would take {} MiB; its length allows {} MiB",
-            mib(self.takes),
-            mib(self.most)
-        )
+        match *self {
+            Self::Dense { takes, most } => write!(
+                f,
+                "it holds so many small values that reading it would take {} MiB; its length allows {} MiB",
+                mib(takes),
+                mib(most)
+            ),
+            Self::LongString(bytes) => write!(
+                f,
+                "it holds a text of {} MiB, longer than any name or argument: the most is {} MiB",
+                mib(bytes),
+                mib(MAX_RECORDED_TEXT_BYTES)
+            ),
+        }
     }
 }
 
-/// Checks that reading a text takes an amount of memory that fits its length.
-pub(super) fn check(text: &[u8]) -> Result<(), TooDense> {
+/// Checks that reading a text takes an amount of memory that fits its length, and that no string in it is too long.
+pub(super) fn check(text: &[u8]) -> Result<(), TooLarge> {
     let length = text.len() as u64;
     // No byte counts as more than a container, so a usual record need not be scanned.
     if length.saturating_mul(CONTAINER_BYTES) <= MOST_OF_ANY {
         return Ok(());
     }
-    let (takes, most) = (estimate(text), length.saturating_mul(MOST_BY_TEXT).saturating_add(MOST_OF_ANY));
-    if takes <= most { Ok(()) } else { Err(TooDense { takes, most }) }
+    let Estimate { bytes: takes, longest_string } = estimate(text);
+    if longest_string > MAX_RECORDED_TEXT_BYTES {
+        return Err(TooLarge::LongString(longest_string));
+    }
+    let most = length.saturating_mul(MOST_BY_TEXT).saturating_add(MOST_OF_ANY);
+    if takes <= most { Ok(()) } else { Err(TooLarge::Dense { takes, most }) }
+}
+
+/// The size of the values in a JSON text.
+struct Estimate {
+    /// Memory that they take.
+    bytes: u64,
+    /// Length of the longest string, as it is written.
+    longest_string: u64,
 }
 
 /// Estimates the memory for the values of a JSON text, which need not be well-formed.
-fn estimate(text: &[u8]) -> u64 {
-    let (mut total, mut last_string) = (0, 0);
+fn estimate(text: &[u8]) -> Estimate {
+    let (mut total, mut last_string, mut longest_string) = (0, 0, 0);
     let mut bytes = text.iter();
     let mut in_scalar = false;
     while let Some(&byte) = bytes.next() {
         let begins_scalar = byte == b'-' || byte.is_ascii_alphanumeric();
         match byte {
             b'"' => {
-                last_string = string_bytes(&mut bytes);
+                let length = string_length(&mut bytes);
+                longest_string = length.max(longest_string);
+                last_string = STRING_BYTES + if length == 0 { 0 } else { SHORTEST_TEXT_BYTES.max(length) };
                 total += last_string;
             }
             // It was the name of a field, which is not kept.
@@ -68,11 +95,11 @@ fn estimate(text: &[u8]) -> u64 {
         }
         in_scalar = begins_scalar || in_scalar && matches!(byte, b'.' | b'+');
     }
-    total
+    Estimate { bytes: total, longest_string }
 }
 
-/// Estimates the memory for a string whose opening quote was read; reads up to its end.
-fn string_bytes(bytes: &mut std::slice::Iter<'_, u8>) -> u64 {
+/// Returns the length of a string whose opening quote was read; reads up to its end.
+fn string_length(bytes: &mut std::slice::Iter<'_, u8>) -> u64 {
     let mut length = 0;
     while let Some(&byte) = bytes.next() {
         match byte {
@@ -82,7 +109,7 @@ fn string_bytes(bytes: &mut std::slice::Iter<'_, u8>) -> u64 {
         }
         length += 1;
     }
-    STRING_BYTES + if length == 0 { 0 } else { SHORTEST_TEXT_BYTES.max(length) }
+    length
 }
 
 #[cfg(test)]
@@ -99,9 +126,11 @@ mod tests {
             (r#"["a\"]","\\",""]"#, CONTAINER_BYTES + 3 * STRING_BYTES + 2 * SHORTEST_TEXT_BYTES),
             ("[[],{}]", 3 * CONTAINER_BYTES),
         ] {
-            assert_eq!(estimate(text.as_bytes()), bytes, "{text}");
+            assert_eq!(estimate(text.as_bytes()).bytes, bytes, "{text}");
         }
-        assert_eq!(estimate(format!("\"{}\"", "x".repeat(100)).as_bytes()), STRING_BYTES + 100);
+        let estimate = estimate(format!("[\"{}\", \"x\"]", "x".repeat(100)).as_bytes());
+        assert_eq!(estimate.bytes, CONTAINER_BYTES + STRING_BYTES + 100 + STRING_BYTES + SHORTEST_TEXT_BYTES);
+        assert_eq!(estimate.longest_string, 100);
     }
 
     #[test]
@@ -116,8 +145,17 @@ mod tests {
     }
 
     #[test]
+    fn a_string_longer_than_any_name_is_refused() {
+        let longest = usize::try_from(MAX_RECORDED_TEXT_BYTES).unwrap();
+        let text = |length: usize| format!("[1, \"{}\"]", "x".repeat(length));
+        assert_eq!(check(text(longest).as_bytes()), Ok(()));
+        let error = check(text(longest + 1).as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, "it holds a text of 7 MiB, longer than any name or argument: the most is 6 MiB");
+    }
+
+    #[test]
     fn what_is_no_json_is_read_to_its_end() {
-        assert_eq!(estimate(b"\"\\"), STRING_BYTES + SHORTEST_TEXT_BYTES);
-        assert_eq!(estimate(b":::"), 0);
+        assert_eq!(estimate(b"\"\\").bytes, STRING_BYTES + SHORTEST_TEXT_BYTES);
+        assert_eq!(estimate(b":::").bytes, 0);
     }
 }

@@ -1,6 +1,7 @@
 //! Reading the words of a command.
 //!
-//! A word takes 24 bytes even where it is empty and its text three, so a list of them is read up to a bound.
+//! A word takes 24 bytes even where it is empty and its text three, so a list of them is read up to a bound. Their length
+//! together has a bound, too: a report shows the command as one line.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use serde::{
     de::{Error, SeqAccess, Visitor},
 };
 
-use crate::bounded::MAX_RECORDED_WORDS;
+use crate::bounded::{MAX_RECORDED_COMMAND_BYTES, MAX_RECORDED_WORDS};
 
 struct Words(Vec<String>);
 
@@ -39,12 +40,17 @@ impl<'de> Visitor<'de> for WordsVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Words, A::Error> {
-        let mut words = Vec::new();
-        while let Some(word) = list.next_element()? {
+        let refusal = |bound: String| {
+            A::Error::custom(format!("a command of more than {bound}, which no system starts"))
+        };
+        let (mut words, mut bytes) = (Vec::new(), 0);
+        while let Some(word) = list.next_element::<String>()? {
             if words.len() == MAX_RECORDED_WORDS {
-                let why =
-                    format!("a command of more than {MAX_RECORDED_WORDS} words, which no system starts");
-                return Err(A::Error::custom(why));
+                return Err(refusal(format!("{MAX_RECORDED_WORDS} words")));
+            }
+            bytes += word.len();
+            if bytes > MAX_RECORDED_COMMAND_BYTES {
+                return Err(refusal(format!("{} MiB", MAX_RECORDED_COMMAND_BYTES >> 20)));
             }
             words.push(word);
         }

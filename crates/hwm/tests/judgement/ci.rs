@@ -251,13 +251,13 @@ fn files() {
         str![[r#"
 [
   {
-    "extra": "make all",
+    "extra": "make",
     "name": "make: Peak RSS",
     "unit": "MiB",
     "value": 500.0
   },
   {
-    "extra": "make all",
+    "extra": "make",
     "name": "make: Peak PSS",
     "range": "at least",
     "unit": "MiB",

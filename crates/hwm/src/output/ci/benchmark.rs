@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{CheckFigure, CheckReport, figures};
 use crate::{
     output::formats::json,
-    text::{command_of, size},
+    text::{program_of, size},
 };
 
 /// Writes the format of github-action-benchmark, `customSmallerIsBetter`.
@@ -18,7 +18,7 @@ pub(crate) fn github(report: &CheckReport<'_>, out: &mut dyn Write) -> io::Resul
             "name": format!("{}: {}", report.name, figure.name),
             "unit": "MiB",
             "value": mib(figure.bytes?),
-            "extra": command_of(report.record),
+            "extra": program_of(report.record),
         });
         let range = match (figure.lower, figure.upper) {
             (Some(lower), Some(upper)) if lower == upper => None,
