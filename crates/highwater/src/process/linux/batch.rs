@@ -137,7 +137,9 @@ impl Batches {
         while all.len() < pids.len() {
             self.late.retain(|late| late.batch.lock().step != BatchStep::Ended);
             let task = Arc::new(self.task(roots, &pids[all.len()..]));
-            if self.late.len() >= MAX_LATE_THREADS {
+            // Each list begins with one thread more, which skips the late ones: no user can empty all lists of others.
+            let most_late = if all.is_empty() { 2 * MAX_LATE_THREADS } else { MAX_LATE_THREADS };
+            if self.late.len() >= most_late {
                 all.extend(task.pids.iter().map(|&pid| task.unread(pid)));
                 break;
             }

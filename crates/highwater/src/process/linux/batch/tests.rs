@@ -210,24 +210,30 @@ fn a_process_without_facts_delays_no_other_and_is_not_asked_again() {
 }
 
 #[test]
-fn the_last_thread_is_left_behind_and_no_other_process_is_read() {
+fn after_the_last_thread_no_process_is_read_until_the_next_list() {
     let most = u32::try_from(MAX_LATE_THREADS).unwrap();
     let (_tree, roots) = tree(most + 2);
     let locked: Vec<PathBuf> = (1..=most).map(|pid| lock_facts(&roots, pid)).collect();
     let mut batches = batches(Duration::from_millis(1));
     let pids: Vec<u32> = (1..=most + 2).collect();
-    for _ in 0..2 {
-        let read = batches.read(&roots, &pids);
-        let unread = unread(&read);
-        assert_eq!(unread.len(), pids.len());
-        assert_eq!(unread[0], (1, UNANSWERED.to_owned(), Arguments::Late));
-        assert!(unread[..MAX_LATE_THREADS].iter().all(|(_, why, _)| why == UNANSWERED));
-        for (_, why, arguments) in &unread[MAX_LATE_THREADS..] {
-            assert!(why.contains("too many other processes"), "{why}");
-            assert_eq!(*arguments, Arguments::NotAsked);
-        }
-        assert_eq!(batches.late.len(), MAX_LATE_THREADS);
+    let first = unread(&batches.read(&roots, &pids));
+    assert_eq!(first.len(), pids.len());
+    assert_eq!(first[0], (1, UNANSWERED.to_owned(), Arguments::Late));
+    assert!(first[..MAX_LATE_THREADS].iter().all(|(_, why, _)| why == UNANSWERED));
+    for (_, why, arguments) in &first[MAX_LATE_THREADS..] {
+        assert!(why.contains("too many other processes"), "{why}");
+        assert_eq!(*arguments, Arguments::NotAsked);
     }
+    assert_eq!(batches.late.len(), MAX_LATE_THREADS);
+    // The next list has a thread for those that answer. From now on a wait for a late one would not end.
+    batches.patience = Duration::from_secs(3600);
+    let next = batches.read(&roots, &pids);
+    assert!(unread(&next).iter().all(|(_, why, _)| why == UNANSWERED));
+    assert_eq!(
+        names(&next[MAX_LATE_THREADS..]).iter().map(|(pid, ..)| *pid).collect::<Vec<_>>(),
+        [most + 1, most + 2]
+    );
+    assert_eq!(batches.late.len(), MAX_LATE_THREADS);
     for path in locked {
         fs::write(path, "").unwrap();
     }
