@@ -33,7 +33,7 @@ pub struct PeakMemory {
     pub between_seconds: Option<[f64; 2]>,
     /// What `bytes` consists of.
     pub parts: MemoryParts,
-    /// The processes that held it then; `null` in a checkpoint, and where none was read near that moment.
+    /// The processes that held it then; `null` in a checkpoint, and where those that were read held less than half of it.
     #[serde(default)]
     pub holders: Option<MemoryHolders>,
 }

@@ -42,14 +42,17 @@ impl SampleHolders {
         self.largest.iter().map(|(_, rss)| rss).sum::<u64>() + self.others_bytes
     }
 
-    /// Returns the holders for the record of a job with a peak of `peak_bytes`; `None` if there are none. `position` gives the
-    /// row of a member, `None` if its row was not kept.
+    /// Returns the holders for the record of a job with a peak of `peak_bytes`. `position` gives the row of a member, `None`
+    /// if its row was not kept.
+    ///
+    /// `None` if there are none, or if they held less than half of it: the peak lies between two samples, and others may
+    /// have held it.
     pub(crate) fn in_record(
         &self,
         peak_bytes: u64,
         position: impl Fn(MemberId) -> Option<u64>,
     ) -> Option<MemoryHolders> {
-        if self.largest.is_empty() {
+        if self.largest.is_empty() || self.total() < peak_bytes / 2 {
             return None;
         }
         let mut holders = MemoryHolders {
@@ -103,6 +106,7 @@ mod tests {
         assert_eq!((record.others, record.others_bytes), (1, 300));
         assert!(record.shared_counted_in_each, "they hold 800 of 500");
         assert!(!holders.in_record(800, |_| None).unwrap().shared_counted_in_each);
+        assert_eq!(holders.in_record(1602, |_| None), None, "they hold less than half of it");
         assert_eq!(SampleHolders::of(&[]).in_record(800, |_| None), None);
     }
 }

@@ -21,6 +21,8 @@ const NOTABLE_SUM: f64 = 1.25;
 const SMALL_HOLDER_DIVISOR: u64 = 100;
 /// Shortest job for which the moment of its peak is shown.
 const LEAST_SECONDS_WITH_MOMENT: f64 = 1.0;
+/// Seconds that a peak may lie between for their middle to say when it was.
+const MAX_SECONDS_OF_A_MOMENT: f64 = 1.0;
 /// Columns that the command has at least in the first line.
 const MIN_COMMAND_WIDTH: usize = 24;
 /// Column at which the outcome begins if the command is short.
@@ -166,9 +168,17 @@ fn hedge(memory: &PeakMemory, sum: Option<u64>) -> Option<String> {
 fn moment(memory: &PeakMemory) -> Option<String> {
     match (memory.at_seconds, memory.between_seconds) {
         (Some(at), _) => Some(format!("at {}", text::duration(at))),
+        (None, Some([from, to])) if is_long_time(from, to) => {
+            Some(format!("between {} and {}", text::duration(from), text::duration(to)))
+        }
         (None, Some([from, to])) => Some(format!("around {}", text::duration(f64::midpoint(from, to)))),
         (None, None) => None,
     }
+}
+
+/// Returns whether the middle of a time would say too little of when something was.
+fn is_long_time(from: f64, to: f64) -> bool {
+    to - from > MAX_SECONDS_OF_A_MOMENT.max(to * WIDE_RANGE)
 }
 
 /// Processes of one name among the holders.
@@ -209,40 +219,50 @@ fn write_holders<P>(
     layout: &SummaryLayout<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let Some((memory, holders)) =
-        record.peak.memory.as_ref().and_then(|memory| Some((memory, memory.holders.as_ref()?)))
-    else {
-        return Ok(());
-    };
-    if holders.largest.len() as u64 + holders.others > 1 {
-        let (by_name, others) = holders_by_name(memory, holders, tally, layout.top);
-        let mut rows: Vec<_> = by_name.iter().map(NamedHolders::cells).collect();
-        if let Some((count, bytes)) = others {
-            let plural = if count == 1 { "other" } else { "others" };
-            rows.push((format!("{count} {plural}"), text::size(bytes)));
-        }
-        let sizes = rows.iter().map(|(_, size)| size.chars().count()).max().unwrap_or(0);
-        let room = layout.width.saturating_sub(LABEL_WIDTH + sizes + 2).max(MIN_COMMAND_WIDTH);
-        let widest = rows.iter().map(|(name, _)| name.chars().count().min(room)).max().unwrap_or(0);
-        let mut label = "At the peak:";
-        for (name, size) in &rows {
-            let name = text::shorten(name, room);
-            writeln!(out, "{BOLD}{label:<LABEL_WIDTH$}{BOLD:#}{name:<widest$}  {size}")?;
-            label = "";
-        }
-        if holders.shared_counted_in_each {
-            line(out, layout.width, "", "(memory that they share is counted in each of them)")?;
-        }
+    let Some(memory) = record.peak.memory.as_ref() else { return Ok(()) };
+    let holders = memory.holders.as_ref();
+    if let Some(holders) = holders.filter(|holders| holders.largest.len() as u64 + holders.others > 1) {
+        write_named_holders(memory, holders, tally, layout, out)?;
     }
-    let at_peak = holders.largest.first().map_or(0, |holder| holder.bytes).max(memory.bytes / 20);
+    let largest_holder = holders.and_then(|holders| holders.largest.first()).map_or(0, |holder| holder.bytes);
+    let at_peak = largest_holder.max(memory.bytes / 20);
     let largest = tally.largest.as_ref().filter(|row| row.exceeds(at_peak + at_peak / 20));
     match largest.filter(|_| record.capture.processes_seen > 1) {
         Some(row) => {
-            let value = format!("{} {}, at another time", text::printable(&row.command), row.size());
+            let when = if holders.is_some() { ", at another time" } else { "" };
+            let value = format!("{} {}{when}", text::printable(&row.command), row.size());
             line(out, layout.width, "Largest process:", &value)
         }
         None => Ok(()),
     }
+}
+
+fn write_named_holders(
+    memory: &PeakMemory,
+    holders: &MemoryHolders,
+    tally: &Tally,
+    layout: &SummaryLayout<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (by_name, others) = holders_by_name(memory, holders, tally, layout.top);
+    let mut rows: Vec<_> = by_name.iter().map(NamedHolders::cells).collect();
+    if let Some((count, bytes)) = others {
+        let plural = if count == 1 { "other" } else { "others" };
+        rows.push((format!("{count} {plural}"), text::size(bytes)));
+    }
+    let sizes = rows.iter().map(|(_, size)| size.chars().count()).max().unwrap_or(0);
+    let room = layout.width.saturating_sub(LABEL_WIDTH + sizes + 2).max(MIN_COMMAND_WIDTH);
+    let widest = rows.iter().map(|(name, _)| name.chars().count().min(room)).max().unwrap_or(0);
+    let mut label = "At the peak:";
+    for (name, size) in &rows {
+        let name = text::shorten(name, room);
+        writeln!(out, "{BOLD}{label:<LABEL_WIDTH$}{BOLD:#}{name:<widest$}  {size}")?;
+        label = "";
+    }
+    if holders.shared_counted_in_each {
+        line(out, layout.width, "", "(memory that they share is counted in each of them)")?;
+    }
+    Ok(())
 }
 
 /// Returns the holders by name, the largest first, at most `top`, and the number and sum of all others.
