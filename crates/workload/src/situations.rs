@@ -50,6 +50,7 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
                                once or after a while
   late-copies 4 100 700        workers that inherit it stand still for so long, then write all of it and stand still
   grow-exec 100 400 [PROGRAM]  a child holds it for so long, then execs a tiny program
+  vfork-family 3 100 700       children that are copies of it, while it waits for a further one in vfork
   closed-family copies|guests 3 100 700   children that share it, and only root may look into them
   unmapped 60 500              a file in memory (memfd) of that size, written and not mapped
   page-tables 30 500           page tables of that size, and as much memory
@@ -77,8 +78,7 @@ usage: workload SITUATION [ARGS]   (sizes in MiB, times in ms; the defaults are 
   named-thread                 exit at once, beside a thread with a name of its own
   vast-arguments 1024 1000 0   so much is its arguments; say \"ready\", start so many children, stay for that long
   long-names 200 120000 1000   so many programs at a time, with names of so many bytes, for that long
-  held-exec 300 20000          a child's exec waits for a file system for ever; grow to so much meanwhile, for that long
-                               (needs root)
+  held-exec SITUATION ...      that one, while a child's exec waits for a file system until all is over (needs root)
   groups 65536 300 200 1000    so many supplementary groups (0: its own), so many idle children, then hold it
   nothing                      exit at once";
 
@@ -116,7 +116,10 @@ pub(crate) fn usage(problem: &str) -> ! {
 }
 
 pub(crate) fn main() {
-    let mut words = std::env::args().skip(1);
+    let mut words = std::env::args().skip(1).peekable();
+    if words.next_if(|word| word == "held-exec").is_some() {
+        held_exec::begin();
+    }
     let situation = words.next().unwrap_or_else(|| usage("no situation named"));
     let a = SituationArgs(words.collect());
     match situation.as_str() {
@@ -129,7 +132,6 @@ pub(crate) fn main() {
         }
         "tracer" => tracer::trace(a.program()),
         "vfork-storm" => return storm::vfork_storm(a.program(), a.number(1, 50_000), a.time(2, 60_000)),
-        "held-exec" => return held_exec::hold(a.mib(0, 300), a.time(1, 20_000)),
         "sibling" => clones::sibling(a.mib(0, 200), a.time(1, 300)),
         "guest" => clones::guest(a.mib(0, 200), a.time(1, 300), a.text(2)),
         "tiny" => {
@@ -186,6 +188,7 @@ pub(crate) fn main() {
         "grow-exec" => {
             beside_rss::grow_exec(a.mib(0, 100), a.time(1, 400), a.text(2).unwrap_or("/bin/true"));
         }
+        "vfork-family" => beside_rss::vfork_family(a.number(0, 3), a.mib(1, 100), a.time(2, 700)),
         "closed-family" => {
             let are_guests = a.text(0) == Some("guests");
             beside_rss::closed_family(are_guests, a.number(1, 3), a.mib(2, 100), a.time(3, 700));

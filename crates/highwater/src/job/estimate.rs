@@ -287,6 +287,14 @@ impl PeakEstimate {
         self.close_window(at, &mut members, |_| false);
     }
 
+    /// Adds a reading from a time in which no sample could be taken: the sum of RSS, and that of the largest process.
+    pub(crate) fn add_stall(&mut self, at: Duration, total: u64, largest: u64) {
+        self.mark = self.mark.max(largest);
+        if total > self.best {
+            (self.best, self.best_at, self.best_between) = (total, Some(at), None);
+        }
+    }
+
     /// Returns whether memory of any member was read.
     pub(crate) fn was_read(&self) -> bool {
         self.any

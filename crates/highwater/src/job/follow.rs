@@ -115,8 +115,18 @@ fn pace_tolerance_bytes(total: u64) -> u64 {
 }
 
 /// Returns the target of this build, as `x86_64-linux`.
+/// Time from which on a poll has waited for a process. It stands for its end then: what it read last counts most.
+const LONG_POLL_TIME: Duration = Duration::from_millis(250);
+
 fn target() -> String {
     format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
+}
+
+/// A poll of the job.
+struct FollowedPoll {
+    /// The time that its readings stand for.
+    at: Duration,
+    changes: Changes,
 }
 
 pub(super) struct Following {
@@ -138,9 +148,9 @@ pub(super) struct Following {
 impl Following {
     fn run(&mut self, job: &Job, observer: &mut dyn Observer) {
         loop {
-            let begin = thread_cpu();
-            let at = self.clock.elapsed();
-            let changes = self.poll(at, self.marks_pace.is_due(at));
+            let cpu_before = thread_cpu();
+            let begun = self.clock.elapsed();
+            let FollowedPoll { at, changes } = self.poll(begun, self.marks_pace.is_due(begun));
             let total = self.ledger.last_total().unwrap_or(0);
             observer.sampled(&self.progress(at));
             let waiting = self.os_job.root_lives() || (job.wait && !self.os_job.is_empty());
@@ -155,7 +165,7 @@ impl Following {
                 self.limits.end(self.clock.elapsed());
                 break;
             }
-            let cost = thread_cpu().saturating_sub(begin);
+            let cost = thread_cpu().saturating_sub(cpu_before);
             if !changes.any() {
                 self.read_mapped_files(at);
             }
@@ -179,19 +189,21 @@ impl Following {
         }
     }
 
-    /// Polls the job, and records the result in the ledger.
-    fn poll(&mut self, at: Duration, marks: bool) -> Changes {
-        let begin = thread_cpu();
+    /// Polls the job, at `begun`, and records the result in the ledger.
+    fn poll(&mut self, begun: Duration, marks: bool) -> FollowedPoll {
+        let cpu_before = thread_cpu();
         self.read_gpu();
-        let poll = self.os_job.poll(at, marks);
+        let poll = self.os_job.poll(begun, marks);
+        let ended = self.clock.elapsed();
+        let at = if ended.saturating_sub(begun) >= LONG_POLL_TIME { ended } else { begun };
         if let Some(gpu) = self.gpu.as_ref().filter(|_| poll.changes.any()) {
             gpu.follow(self.os_job.pids_and_ids());
         }
         self.record(at, poll.marks);
         if poll.marks {
-            self.marks_pace.read(at, thread_cpu().saturating_sub(begin));
+            self.marks_pace.read(at, thread_cpu().saturating_sub(cpu_before));
         }
-        poll.changes
+        FollowedPoll { at, changes: poll.changes }
     }
 
     fn last_polls(&mut self) {
@@ -248,7 +260,7 @@ impl Following {
         }
         let Some(pass) = self.os_job.pss(at) else { return };
         let before: Vec<MemoryReading> = self.os_job.readings().to_vec();
-        let changes = self.poll(self.clock.elapsed(), false);
+        let FollowedPoll { changes, .. } = self.poll(self.clock.elapsed(), false);
         if changes.any() || !events::stood_still(&before, self.os_job.readings()) {
             self.ledger.pss_disturbed();
             let at_least = self.os_job.pss_lower_bound();

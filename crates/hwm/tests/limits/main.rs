@@ -1,6 +1,7 @@
 //! Jobs that exceed a limit: ended as a whole, with a code and a message that give the reason.
 #![cfg(target_os = "linux")]
 
+mod held_exec;
 mod procfs;
 #[path = "../programs/mod.rs"]
 mod programs;
@@ -103,38 +104,6 @@ fn processes_with_all_groups_delay_no_limit() {
         let job = ["{workload}", "groups", "65536", "1000", "200", "4000"];
         let run = run(&["--max-per-proc-rss=100M", lineage], &job);
         assert_eq!(run.record["exit"]["cause"], "limit", "{lineage}: {}", run.printed());
-    }
-}
-
-/// Reading that process takes until its exec goes on, which it never does.
-#[test]
-fn an_exec_that_waits_for_a_file_system_delays_no_limit() {
-    const NO_FUSE: i32 = 77;
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
-    let workload = programs::workload().expect("built");
-    for option in ["--max-total-rss=100M", "--max-per-proc-rss=100M", "--max-memory=100M"] {
-        for lineage in ["--lineage=auto", "--lineage=sampling"] {
-            let dir = tempfile::tempdir().expect("a directory");
-            let json = dir.path().join("record.json");
-            let mut hwm = Command::new(programs::HWM);
-            hwm.args(["run", "-q", option, lineage, &format!("--json={}", json.display()), "--"])
-                .arg(workload);
-            let output =
-                hwm.args(["held-exec", "300", "600000"]).current_dir(&dir).output().expect("hwm starts");
-            if output.status.code() == Some(NO_FUSE) {
-                eprintln!("skipped: FUSE cannot be mounted here");
-                return;
-            }
-            let record = serde_json::from_slice(&fs::read(&json).expect("a record")).expect("a record");
-            let run = Run { output, record };
-            assert_eq!(run.record["exit"]["cause"], "limit", "{option} {lineage}: {}", run.printed());
-            let mut exceeded =
-                run.record["limits"].as_array().unwrap().iter().map(|limit| &limit["exceeded"]);
-            let exceeded = exceeded.find(|exceeded| exceeded.is_object()).expect("one is exceeded");
-            assert_eq!(exceeded["command"], "workload", "{option} {lineage}: {exceeded}");
-        }
     }
 }
 

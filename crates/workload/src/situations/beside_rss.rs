@@ -53,7 +53,16 @@ pub(crate) fn grow_exec(size: usize, time: Duration, program: &str) {
 pub(crate) fn closed_family(are_guests: bool, count: usize, size: usize, time: Duration) {
     forbid_dumps();
     let block = Block::new(size);
-    let pids: Vec<_> = (0..count).map(|_| if are_guests { guest(time) } else { copy(time) }).collect();
+    let pids: Vec<_> = (0..count).map(|_| if are_guests { guest(0, time) } else { copy(time) }).collect();
+    pids.into_iter().for_each(wait);
+    drop(block);
+}
+
+/// Holds `size` bytes for `time`, and so do `count` copies of this process, while it waits in vfork(2) for a further child.
+pub(crate) fn vfork_family(count: usize, size: usize, time: Duration) {
+    let block = Block::new(size);
+    let pids: Vec<_> = (0..count).map(|_| copy(time)).collect();
+    wait(guest(libc::CLONE_VFORK, time));
     pids.into_iter().for_each(wait);
     drop(block);
 }
@@ -67,7 +76,8 @@ fn copy(time: Duration) -> libc::pid_t {
     pid
 }
 
-fn guest(time: Duration) -> libc::pid_t {
+/// Starts a child in the memory map of this process.
+fn guest(flags: libc::c_int, time: Duration) -> libc::pid_t {
     extern "C" fn stay(time: *mut c_void) -> i32 {
         // SAFETY: `guest` leaks it, so it lives, and no code changes it.
         sleep(unsafe { *time.cast::<Duration>() });
@@ -77,7 +87,7 @@ fn guest(time: Duration) -> libc::pid_t {
     let time = std::ptr::from_mut(Box::leak(Box::new(time)));
     let top = stack.as_mut_ptr_range().end;
     // SAFETY: `top` is the end of a leaked, aligned stack that nothing else uses; `stay` takes its own argument.
-    let pid = unsafe { libc::clone(stay, top.cast(), libc::CLONE_VM | libc::SIGCHLD, time.cast()) };
+    let pid = unsafe { libc::clone(stay, top.cast(), flags | libc::CLONE_VM | libc::SIGCHLD, time.cast()) };
     assert!(pid > 0, "clone: {}", std::io::Error::last_os_error());
     pid
 }

@@ -1,7 +1,7 @@
 //! An exec that waits for a file system: readers of some files of that process wait, too.
 //!
 //! An exec closes descriptors that are marked so (`do_close_on_exec`, fs/file.c) while it holds `exec_update_lock`. FUSE
-//! flushes a file that is closed, and waits for its server, which is a child of this process and never answers.
+//! flushes a file that is closed, and waits for its server, which never answers, and ends with the last other process.
 
 use std::{
     ffi::CString,
@@ -11,10 +11,7 @@ use std::{
     path::Path,
 };
 
-use super::{
-    memory::Block,
-    process::{BytePipe, exit_now, raw_fork, sleep},
-};
+use super::process::{BytePipe, exit_now, raw_fork};
 
 /// Exit code where FUSE cannot be mounted.
 const NO_FUSE: i32 = 77;
@@ -26,17 +23,23 @@ const FUSE_INIT: u32 = 26;
 /// The largest request, a write of a page, and its header.
 const REQUEST_BYTES: usize = 64 << 10;
 
-/// Holds an exec of a child for ever, on a file in the working directory. Once it waits, this process grows to `size` and
-/// stays.
-pub(crate) fn hold(size: usize, time: std::time::Duration) {
+/// Lets an exec of a child wait, on a file in the working directory, until this process and all others have exited. Returns
+/// once it waits.
+pub(crate) fn begin() {
     let mounted = Path::new("held-exec");
     let Ok(device) = mount(mounted) else { exit_now(NO_FUSE) };
-    let begun = BytePipe::new();
+    let (begun, alive) = (BytePipe::new(), BytePipe::new());
     if raw_fork() == 0 {
+        // The situation may end the thread that this process began with, so no signal for the death of a parent will do.
+        std::thread::spawn(move || {
+            alive.wait_until_all_left();
+            exit_now(0);
+        });
         serve(device, &begun);
     }
     drop(device);
     if raw_fork() == 0 {
+        alive.leave();
         let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(mounted);
         let _file = file.unwrap_or_else(|_| exit_now(NO_FUSE));
         let program = c"/bin/true";
@@ -46,9 +49,6 @@ pub(crate) fn hold(size: usize, time: std::time::Duration) {
         exit_now(127);
     }
     begun.hear();
-    let block = Block::new(size);
-    sleep(time);
-    drop(block);
 }
 
 /// Mounts FUSE on a new file, in a mount namespace of this process. Returns its device.
@@ -74,8 +74,6 @@ fn mount(file: &Path) -> std::io::Result<File> {
 
 /// Answers the kernel's requests, but no flush.
 fn serve(mut device: File, begun: &BytePipe) -> ! {
-    // SAFETY: a plain system call. The server ends with its parent.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     let mut request = vec![0; REQUEST_BYTES];
     loop {
         let Ok(length) = device.read(&mut request) else { exit_now(0) };

@@ -86,8 +86,13 @@ impl BytePipe {
 
     /// Waits until every other process has closed its writing end: until they have all exited.
     pub(crate) fn wait_until_all_left(&self) {
+        self.leave();
+        self.hear();
+    }
+
+    /// Closes the writing end of this process.
+    pub(crate) fn leave(&self) {
         // SAFETY: the descriptor belongs to this value and is not used again.
         unsafe { libc::close(self.write) };
-        self.hear();
     }
 }

@@ -39,6 +39,19 @@ fn a_mark_repairs_a_spike_between_samples() {
 }
 
 #[test]
+fn a_reading_without_a_sample_counts() {
+    let mut estimate = PeakEstimate::default();
+    let mut image = estimate.born(None, false, Moment::exactly(ms(0)));
+    image.read(ms(1), 10, Some(10), false);
+    estimate.sampled(&sample(ms(1), true), std::iter::once(&mut image));
+    estimate.add_stall(ms(700), 90, 60);
+    estimate.sampled(&sample(ms(900), true), std::iter::once(&mut image));
+    let peak = estimate.interval(true).unwrap();
+    assert_eq!((peak.lower_bytes, peak.bytes, peak.at_seconds), (60, 90, Some(0.7)));
+    assert!(peak.upper_bytes >= 90);
+}
+
+#[test]
 fn marks_of_different_instants_are_never_added_to_the_estimate() {
     // Three processes, each with a spike of 100 in its own window.
     let peak = fold(&[

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Following;
+use super::{FollowedPoll, Following};
 use crate::job::{
     Observer,
     backend::JobBackend as _,
@@ -17,6 +17,9 @@ impl Following {
         let largest = largest.max_by_key(|reading| reading.rss).map(|reading| (reading.id, reading.rss));
         let stall = self.os_job.take_stall();
         let at = stall.as_ref().map_or(at, |stall| stall.at.saturating_duration_since(self.clock));
+        if let Some(stall) = &stall {
+            self.ledger.stalled(at, stall.readings);
+        }
         let total_rss = self.ledger.last_total();
         let memory = self.ledger.last_group_memory();
         let hugetlb = self.ledger.last_hugetlb();
@@ -52,7 +55,7 @@ impl Following {
                         ends_the_job: is_exceeded && self.limits.is_ending(),
                         is_over: false,
                         culprit,
-                        memory_bytes: self.ledger.last_memory(),
+                        memory_bytes: self.ledger.last_memory().filter(|_| stall.is_none()),
                     });
                 }
                 LimitStep::SayUnjudged(unjudged) => observer.limit_unjudged(&unjudged),
@@ -71,7 +74,7 @@ impl Following {
         let begin = Instant::now();
         let mut pass = self.os_job.pss_of_all(at)?;
         let before = self.os_job.readings().to_vec();
-        let changes = self.poll(self.clock.elapsed(), false);
+        let FollowedPoll { changes, .. } = self.poll(self.clock.elapsed(), false);
         let at_least = self.os_job.pss_lower_bound();
         self.ledger.pss_at_least(at_least);
         self.limits.pss_cost(self.clock.elapsed(), begin.elapsed(), pass.waited);

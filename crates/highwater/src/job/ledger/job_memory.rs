@@ -1,11 +1,12 @@
 //! The memory of the job with each page counted once: from its group, from passes over PSS, and from samples.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{KernelTotals, Ledger, PssPass, own_share::InheritedMemory};
 use crate::job::{
     events::{MemoryReading, Sample},
     identity::MemberId,
+    limits::StallReadings,
     mapped_files::{MappedFile, MappedFiles, shared_of_programs},
     peak_memory::{HugetlbPages, MemoryNow, SampleHolders, SampledMemory},
 };
@@ -146,6 +147,11 @@ impl Ledger {
     /// Adds the PSS that the whole job held at least, by a pass that may be void.
     pub(crate) fn pss_at_least(&mut self, bytes: u64) {
         self.sampled_peak.add_lower_bound(bytes);
+    }
+
+    /// Adds what the second judge of limits has read, `at` that time, while no sample could be taken.
+    pub(crate) fn stalled(&mut self, at: Duration, read: StallReadings) {
+        self.estimate.add_stall(at, read.total_rss, read.largest_rss);
     }
 
     /// Counts a pass that is void because members started, exec'ed or exited during it.

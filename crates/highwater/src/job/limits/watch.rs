@@ -109,7 +109,7 @@ impl LimitWatch {
             next_pss: Duration::ZERO,
             pss: PssPassCounts::default(),
             has_reported_pss: false,
-            gaps: SampleGaps::default(),
+            gaps: SampleGaps::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     event_queue::{EventFeed as _, Round},
     event_sources::{EventSources, WantedSources},
     launch::{self, Child, Command},
-    limit_guard::{GuardedJob, LimitGuard},
+    limit_guard::{GuardedChildren, GuardedJob, LimitGuard},
     map_reader::MapReader,
     mapped_files::MappedFilesReader,
     memory_notes::MemoryNotes,
@@ -101,6 +101,13 @@ impl LinuxJob {
         }
     }
 
+    /// Records that this thread pauses.
+    fn guard_rests(&self) {
+        if let Some(guard) = &self.guard {
+            guard.at_rest(self.observation.pids());
+        }
+    }
+
     fn set_group_reading(&mut self, reading: Option<GroupReading>) {
         // Processes that have left the group are charged elsewhere.
         self.group_reading = reading.filter(|_| !self.sources.has_strays());
@@ -186,20 +193,22 @@ impl JobBackend for LinuxJob {
             Ok(())
         })?;
         let (start, epoch) = start.unwrap_or_else(|| (Start::now(), monotonic()));
+        // What follows may wait for a process already.
+        let guard = start_guard(&job.limits, &mut downgrades, || {
+            let foreign = observation.foreign_children();
+            Ok(GuardedJob {
+                proc: proc.clone(),
+                root: child.pid,
+                root_pidfd: child.pidfd.try_clone()?,
+                own_children: foreign.map_or(GuardedChildren::KnownMembers, GuardedChildren::AllBut),
+                group_stat: sources.group().and_then(|group| group.stat_file().ok()),
+            })
+        });
         let mut batch = EventBatch::default();
         // This comes first, as a job may live for less than a millisecond.
         observation.start(child.pid, epoch, sources.mechanisms(), &mut batch);
         sources.started();
         observation.started(sources.mechanisms());
-        let guard = start_guard(&job.limits, &mut downgrades, || {
-            Ok(GuardedJob {
-                proc: proc.clone(),
-                root: child.pid,
-                root_pidfd: child.pidfd.try_clone()?,
-                foreign_children: observation.foreign_children(),
-                group_stat: sources.group().and_then(|group| group.stat_file().ok()),
-            })
-        });
         let job = Self {
             proc: proc.clone(),
             child,
@@ -332,7 +341,7 @@ impl JobBackend for LinuxJob {
     }
 
     fn wait(&mut self, mut pause: Duration, wake: &Wake) -> bool {
-        self.guard.iter().for_each(LimitGuard::at_rest);
+        self.guard_rests();
         // Without procfs it looks as if it had exited.
         if self.root_lives() && self.observation.is_root_exit_outstanding() && attach::has_ended(&self.child)
         {
@@ -347,7 +356,7 @@ impl JobBackend for LinuxJob {
             }
             self.guard.iter().for_each(LimitGuard::at_work);
             self.observation.listen(&mut self.sources, &mut self.batch);
-            self.guard.iter().for_each(LimitGuard::at_rest);
+            self.guard_rests();
             pause -= MAX_TIME_BETWEEN_DRAINS;
         }
         let woken = self.is_woken(pause, wake);

@@ -15,7 +15,7 @@ use super::{
         descendants::read_stat,
         event_sources::{EventSources, WantedSources},
         launch::Child,
-        limit_guard::GuardedJob,
+        limit_guard::{GuardedChildren, GuardedJob, LimitGuard},
         map_reader::{MapOutcome, MapReader},
         mapped_files::MappedFilesReader,
         memory_notes::MemoryNotes,
@@ -41,7 +41,22 @@ const COMMAND_LINE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
     let (proc, downgrade) = open_proc(job)?;
     let mut downgrades: Vec<Downgrade> = downgrade.into_iter().collect();
-    let (child, found) = find(&proc, pid)?;
+    let child = open(pid)?;
+    // What follows may wait for a process already.
+    let guard = start_guard(&job.limits, &mut downgrades, || {
+        Ok(GuardedJob {
+            proc: proc.clone(),
+            root: pid,
+            root_pidfd: child.pidfd.try_clone()?,
+            own_children: GuardedChildren::KnownMembers,
+            group_stat: None,
+        })
+    });
+    let has_judged = || guard.as_ref().is_some_and(LimitGuard::has_judged);
+    let found = look_at(&proc, &child).map_err(|error| {
+        let ended = refused(pid, "it exceeded a limit, and was ended, before its facts could be read");
+        if has_judged() { ended } else { error }
+    })?;
     let lineage = match job.lineage {
         LineageFrom::Sampling => LineageFrom::Sampling,
         LineageFrom::Perf => {
@@ -64,7 +79,8 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
     let mut observation = Observation::new(&proc, false, u64::MAX, job);
     let mut batch = EventBatch::default();
     let members = observation.attach(pid, epoch, sources.mechanisms(), &mut batch);
-    if has_ended(&child) {
+    // It is reported if the guard has ended it.
+    if has_ended(&child) && !has_judged() {
         return Err(Error::NoSuchProcess { pid });
     }
     let ran_for = since_boot().checked_sub(born(&found));
@@ -75,15 +91,6 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
         marks_bytes: members.hwm_bytes,
     };
     start.attached = Some((attached, command_line(job, &proc, pid, &found, &mut downgrades)));
-    let guard = start_guard(&job.limits, &mut downgrades, || {
-        Ok(GuardedJob {
-            proc: proc.clone(),
-            root: pid,
-            root_pidfd: child.pidfd.try_clone()?,
-            foreign_children: None,
-            group_stat: None,
-        })
-    });
     let linux_job = LinuxJob {
         child,
         observation,
@@ -107,35 +114,45 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
     Ok((linux_job, start))
 }
 
-/// Returns the process, identified by a descriptor that no later process with its pid can get, and its `stat`.
-fn find(proc: &ProcDir, pid: u32) -> Result<(Child, Stat), Error> {
-    let refused = |why: &str| Error::Attach { pid, reason: why.to_owned() };
+/// Opens a descriptor of the process, which no later process with its pid can get.
+fn open(pid: u32) -> Result<Child, Error> {
     if pid == std::process::id() {
-        return Err(refused("it is this process itself"));
+        return Err(refused(pid, "it is this process itself"));
     }
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Error::NoSuchProcess { pid })?;
     let pidfd = pidfd_open(raw, PidfdFlags::empty()).map_err(|errno| match errno {
         Errno::SRCH => Error::NoSuchProcess { pid },
         // It is not the leader of its thread group (pidfd_open(2)).
-        Errno::INVAL | Errno::NOENT => refused("it is the id of a thread; attach to its process instead"),
-        errno => refused(&format!("pidfd_open: {}", io::Error::from(errno))),
+        Errno::INVAL | Errno::NOENT => {
+            refused(pid, "it is the id of a thread; attach to its process instead")
+        }
+        errno => refused(pid, &format!("pidfd_open: {}", io::Error::from(errno))),
     })?;
-    let child = Child { pid, pidfd };
+    Ok(Child { pid, pidfd })
+}
+
+/// Returns the `stat` of the process if it can be followed.
+fn look_at(proc: &ProcDir, child: &Child) -> Result<Stat, Error> {
+    let pid = child.pid;
     let Some(stat) = read_stat(proc, pid, &mut Vec::new()) else {
-        return Err(if has_ended(&child) {
+        return Err(if has_ended(child) {
             Error::NoSuchProcess { pid }
         } else {
-            refused("procfs hides it (mounted with hidepid); run hwm as its user, or as root")
+            refused(pid, "procfs hides it (mounted with hidepid); run hwm as its user, or as root")
         });
     };
     if stat.is_kernel_thread() {
-        return Err(refused("it is a kernel thread, which has no memory of its own"));
+        return Err(refused(pid, "it is a kernel thread, which has no memory of its own"));
     }
     // It was read while the process lived, so it is of this process.
-    if stat.has_exited() || has_ended(&child) {
-        return Err(refused("it has exited, and its parent has not waited for it yet"));
+    if stat.has_exited() || has_ended(child) {
+        return Err(refused(pid, "it has exited, and its parent has not waited for it yet"));
     }
-    Ok((child, stat))
+    Ok(stat)
+}
+
+fn refused(pid: u32, why: &str) -> Error {
+    Error::Attach { pid, reason: why.to_owned() }
 }
 
 /// Returns whether the process has exited: its pidfd can be read then.

@@ -3,7 +3,7 @@
 use highwater::{
     job::{LimitNotice, UnjudgedLimit},
     process::{PRIMARY, Primary},
-    record::{Limit, LimitAction, LimitEnd, LimitVerdict, Limited, Metric, Record},
+    record::{Limit, LimitAction, LimitEnd, LimitVerdict, Limited, MemorySource, Metric, Record},
 };
 
 use crate::text;
@@ -93,7 +93,9 @@ pub(crate) fn sentence<P>(limit: &Limit, record: &Record<P>) -> String {
         let percent = over as f64 * 100.0 / limit.limit_bytes.max(1) as f64;
         parts.push(format!("overshoot {} ({percent:.0} %)", text::size(over)));
     }
-    let memory = record.peak.memory.as_ref().filter(|_| limit.of == Limited::TotalRss);
+    // RSS alone does not show what processes share.
+    let memory = record.peak.memory.as_ref();
+    let memory = memory.filter(|memory| limit.of == Limited::TotalRss && memory.source != MemorySource::Rss);
     if let Some(remark) = memory.and_then(|memory| shared_only(memory.bytes, limit.limit_bytes, &most)) {
         parts.push(remark.trim_start_matches("; ").to_owned());
     }
