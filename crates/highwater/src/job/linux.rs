@@ -33,6 +33,7 @@ mod page_walk;
 mod precedence;
 mod proc_dir;
 mod proc_view;
+mod process_end;
 mod pss;
 mod pss_bound;
 mod reaper;

@@ -21,7 +21,7 @@ use self::judge::Judge;
 use super::{descendants::Descendants, proc_dir::ProcDir};
 use crate::{
     job::limits::{Limits, OnLimit, Stall},
-    record::Lineage,
+    record::{Downgrade, Lineage},
     thread_with_signals_blocked,
 };
 
@@ -58,7 +58,7 @@ pub(super) struct GuardedJob {
 pub(super) enum GuardedChildren {
     /// All but these.
     AllBut(HashSet<u32>),
-    /// Those that the follower knew when it paused last. The others may be orphans of other processes.
+    /// The members of the job when the follower paused last. Any other child may be an orphan of another job.
     KnownMembers,
 }
 
@@ -83,7 +83,7 @@ impl LimitGuard {
     ///
     /// # Errors
     /// The thread cannot be started, or the kernel lists no children of processes (`CONFIG_PROC_CHILDREN`).
-    pub(super) fn start(limits: &Limits, job: GuardedJob) -> io::Result<Option<Self>> {
+    fn start(limits: &Limits, job: GuardedJob) -> io::Result<Option<Self>> {
         if limits.on_limit != OnLimit::Kill || !limits.are_sampled() {
             return Ok(None);
         }
@@ -105,6 +105,22 @@ impl LimitGuard {
             of_thread.run(&mut judge);
         })?;
         Ok(Some(Self { shared, wants_members }))
+    }
+
+    /// Starts the guard of a job, or adds to `downgrades` why limits may be judged late.
+    pub(super) fn start_or_report(
+        limits: &Limits,
+        downgrades: &mut Vec<Downgrade>,
+        job: impl FnOnce() -> io::Result<GuardedJob>,
+    ) -> Option<Self> {
+        let started = job().and_then(|job| Self::start(limits, job));
+        started.unwrap_or_else(|error| {
+            downgrades.push(Downgrade {
+                wanted: "limits while a process delays this program".to_owned(),
+                reason: format!("no second thread can judge them: {error}"),
+            });
+            None
+        })
     }
 
     /// Records that the follower begins to work.

@@ -1,6 +1,6 @@
 //! One job on Linux: observed through `/proc`, kernel events and holds; waited for and ended by pidfds.
 
-use std::{io, os::fd::OwnedFd, thread, time::Duration};
+use std::{os::fd::OwnedFd, thread, time::Duration};
 
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -18,6 +18,7 @@ use super::{
     observation::Observation,
     precedence::Precedence,
     proc_dir::ProcDir,
+    process_end::has_exited,
     pss::PssPasses,
     sampler::SampleDepth,
     shortage::Shortage,
@@ -35,7 +36,7 @@ use crate::{
         group_memory::GroupReading,
         identity::MemberId,
         ledger::{FigureOrigin, KernelTotals, PssPass},
-        limits::{Limits, Stall},
+        limits::Stall,
         mapped_files::FilesRead,
         resource_use::UsedBy,
         unix::{thread_cpu, wait},
@@ -193,8 +194,8 @@ impl JobBackend for LinuxJob {
             Ok(())
         })?;
         let (start, epoch) = start.unwrap_or_else(|| (Start::now(), monotonic()));
-        // What follows may wait for a process already.
-        let guard = start_guard(&job.limits, &mut downgrades, || {
+        // Each reading of a process from here on may wait.
+        let guard = LimitGuard::start_or_report(&job.limits, &mut downgrades, || {
             let foreign = observation.foreign_children();
             Ok(GuardedJob {
                 proc: proc.clone(),
@@ -343,8 +344,7 @@ impl JobBackend for LinuxJob {
     fn wait(&mut self, mut pause: Duration, wake: &Wake) -> bool {
         self.guard_rests();
         // Without procfs it looks as if it had exited.
-        if self.root_lives() && self.observation.is_root_exit_outstanding() && attach::has_ended(&self.child)
-        {
+        if self.root_lives() && self.observation.is_root_exit_outstanding() && has_exited(&self.child.pidfd) {
             // Its descriptor shows the exit, too, and would end the wait at once.
             thread::sleep(pause.min(OUTSTANDING_EXIT_PAUSE));
             return false;
@@ -433,22 +433,6 @@ impl JobBackend for LinuxJob {
         self.guard = None;
         kept
     }
-}
-
-/// Starts the guard of the limits, or says why limits may be judged late.
-fn start_guard(
-    limits: &Limits,
-    downgrades: &mut Vec<Downgrade>,
-    job: impl FnOnce() -> io::Result<GuardedJob>,
-) -> Option<LimitGuard> {
-    let started = job().and_then(|job| LimitGuard::start(limits, job));
-    started.unwrap_or_else(|error| {
-        downgrades.push(Downgrade {
-            wanted: "limits while a process delays this program".to_owned(),
-            reason: format!("no second thread can judge them: {error}"),
-        });
-        None
-    })
 }
 
 /// Raises the priority of this thread if the job's limits are to be judged on time.

@@ -14,7 +14,10 @@ use super::{
 use crate::{
     job::{
         limits::{KILL_AT_ONCE_SHARE, LimitCulprit, Limits, Stall, StallReadings},
-        linux::{cgroup::anon_and_shared_bytes, descendants::Descendants, proc_dir::ProcPath},
+        linux::{
+            cgroup::anon_and_shared_bytes, descendants::Descendants, proc_dir::ProcPath,
+            process_end::has_exited,
+        },
     },
     process::linux::{decimal, statm::Statm},
 };
@@ -141,8 +144,11 @@ impl Judge {
         }
         let mut tree = Tree { entries: Vec::new(), seen: HashSet::from([own_pid]), next: 0, found };
         tree.add_found(own_pid);
-        tree.found.push(self.job.root);
-        tree.add_found(own_pid);
+        // After its exit, its pid may belong to another process.
+        if !has_exited(&self.job.root_pidfd) {
+            tree.found.push(self.job.root);
+            tree.add_found(own_pid);
+        }
         tree
     }
 
@@ -270,6 +276,16 @@ pub(super) mod tests {
         assert!(judge.judge(&[]).is_none());
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn the_pid_of_a_command_that_has_exited_belongs_to_no_job() {
+        let (mut child, job) = job("exec sleep 1000");
+        let mut judge = judge(job, Limits::default());
+        assert_eq!(entries(&mut judge, &[]).len(), 1);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(entries(&mut judge, &[]).is_empty());
     }
 
     #[test]

@@ -19,7 +19,7 @@ const MAX_LATE_QUESTIONS: usize = 16;
 /// The thread's stack: it keeps little there.
 const QUESTION_STACK_BYTES: usize = 64 << 10;
 
-/// Whether two processes share one memory map.
+/// The answer to the question whether two processes share one memory map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MapAnswer {
     Shared,

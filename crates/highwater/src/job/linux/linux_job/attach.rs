@@ -3,7 +3,6 @@
 use std::{io, time::Duration};
 
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     process::{Pid, PidfdFlags, pidfd_open},
     time::{ClockId, clock_gettime},
@@ -21,11 +20,12 @@ use super::{
         memory_notes::MemoryNotes,
         observation::Observation,
         proc_dir::{ProcDir, ProcPath},
+        process_end::has_exited,
         pss::PssPasses,
         shortage::Shortage,
         stray_turns::StrayTurns,
     },
-    LinuxJob, open_proc, precedence, start_guard,
+    LinuxJob, open_proc, precedence,
 };
 use crate::{
     Error,
@@ -42,8 +42,8 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
     let (proc, downgrade) = open_proc(job)?;
     let mut downgrades: Vec<Downgrade> = downgrade.into_iter().collect();
     let child = open(pid)?;
-    // What follows may wait for a process already.
-    let guard = start_guard(&job.limits, &mut downgrades, || {
+    // Each reading of a process from here on may wait.
+    let guard = LimitGuard::start_or_report(&job.limits, &mut downgrades, || {
         Ok(GuardedJob {
             proc: proc.clone(),
             root: pid,
@@ -80,7 +80,7 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
     let mut batch = EventBatch::default();
     let members = observation.attach(pid, epoch, sources.mechanisms(), &mut batch);
     // It is reported if the guard has ended it.
-    if has_ended(&child) && !has_judged() {
+    if has_exited(&child.pidfd) && !has_judged() {
         return Err(Error::NoSuchProcess { pid });
     }
     let ran_for = since_boot().checked_sub(born(&found));
@@ -135,7 +135,7 @@ fn open(pid: u32) -> Result<Child, Error> {
 fn look_at(proc: &ProcDir, child: &Child) -> Result<Stat, Error> {
     let pid = child.pid;
     let Some(stat) = read_stat(proc, pid, &mut Vec::new()) else {
-        return Err(if has_ended(child) {
+        return Err(if has_exited(&child.pidfd) {
             Error::NoSuchProcess { pid }
         } else {
             refused(pid, "procfs hides it (mounted with hidepid); run hwm as its user, or as root")
@@ -145,7 +145,7 @@ fn look_at(proc: &ProcDir, child: &Child) -> Result<Stat, Error> {
         return Err(refused(pid, "it is a kernel thread, which has no memory of its own"));
     }
     // It was read while the process lived, so it is of this process.
-    if stat.has_exited() || has_ended(child) {
+    if stat.has_exited() || has_exited(&child.pidfd) {
         return Err(refused(pid, "it has exited, and its parent has not waited for it yet"));
     }
     Ok(stat)
@@ -153,12 +153,6 @@ fn look_at(proc: &ProcDir, child: &Child) -> Result<Stat, Error> {
 
 fn refused(pid: u32, why: &str) -> Error {
     Error::Attach { pid, reason: why.to_owned() }
-}
-
-/// Returns whether the process has exited: its pidfd can be read then.
-pub(super) fn has_ended(child: &Child) -> bool {
-    let mut polled = [PollFd::new(&child.pidfd, PollFlags::IN)];
-    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 fn born(stat: &Stat) -> Duration {
