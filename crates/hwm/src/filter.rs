@@ -1,4 +1,4 @@
-//! Which commands a report lists (`--include`, `--exclude`). Totals never ask.
+//! The commands that a report lists (`--include`, `--exclude`). Totals count all of them.
 
 use regex_lite::Regex;
 

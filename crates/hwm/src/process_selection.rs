@@ -30,7 +30,7 @@ pub(crate) enum RowOrder {
     Name,
 }
 
-/// Which rows are wanted.
+/// The rows that are wanted.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessSelection {
     pub(crate) scope: ListScope,

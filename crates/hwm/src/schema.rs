@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// Which document, and by which rules.
+/// The kind of a document, and the version of its rules.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Schema {
     name: &'static str,

@@ -116,7 +116,7 @@ pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         match waiter.wait(until.saturating_sub(begun.elapsed()))? {
             WaitEnd::TimeUp => {}
             WaitEnd::StopRequested => break "signal",
-            WaitEnd::NobodyReads => return Ok(ExitCode::SUCCESS),
+            WaitEnd::OutputClosed => return Ok(ExitCode::SUCCESS),
         }
         if args.duration.is_some_and(|duration| begun.elapsed() >= duration) {
             break "duration";

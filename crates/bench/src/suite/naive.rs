@@ -17,7 +17,7 @@ use rustix::{
 /// The sampling interval of the naive wrapper.
 pub(super) const INTERVAL_MS: u32 = 100;
 
-/// How a naive wrapper finds the members of its job.
+/// The way in which a naive wrapper finds the members of its job.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Way {
     /// From parent to children: the cost follows the job.

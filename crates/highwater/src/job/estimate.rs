@@ -28,7 +28,7 @@ const UPPER_BOUND_MARK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Distance between an image and the next of the same process, so that they do not count as alive at the same time.
 const NEXT_IMAGE_DELAY: Duration = Duration::from_nanos(1);
 
-/// How new processes of the job get their memory, as far as one was seen between its fork and its exec.
+/// The way in which new processes of the job get their memory, as far as one was seen between its fork and its exec.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Births {
     #[default]
@@ -80,7 +80,7 @@ pub(crate) struct PeakEstimate {
     rose_last: Option<u64>,
     /// The highest sum of such a final mark and the least that the other members held in its window.
     by_last: u64,
-    /// How children between fork and exec held their memory.
+    /// The way in which children between fork and exec held their memory.
     births: Births,
     /// Images that ended without a final mark, and images for which a window did not wait.
     unmarked: u64,

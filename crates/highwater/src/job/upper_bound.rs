@@ -93,9 +93,9 @@ mod tests {
         LivedInterval { from: ms(from), to: ms(to), bytes, is_copy: false }
     }
 
-    fn highest(spans: &[LivedInterval], windows: &[(u64, u64)], with_copies: bool) -> u64 {
+    fn highest(intervals: &[LivedInterval], windows: &[(u64, u64)], with_copies: bool) -> u64 {
         let mut all = LivedIntervals::default();
-        for &interval in spans {
+        for &interval in intervals {
             all.add(interval);
         }
         for &(start, end) in windows {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_beyond_the_window_counts_in_both() {
+    fn an_interval_beyond_the_window_counts_in_both() {
         assert_eq!(highest(&[interval(0, 15, 100), interval(12, 14, 50)], &[(0, 10), (10, 20)], true), 150);
     }
 
@@ -127,13 +127,13 @@ mod tests {
     proptest! {
         /// Checks against the definition: at each start, the sum of all intervals that contain it.
         #[test]
-        fn agrees_with_the_naive_sum(spans in proptest::collection::vec((0u64..100, 0u64..30, 1u64..1000), 1..40)) {
-            let spans: Vec<LivedInterval> = spans.into_iter().map(|(from, length, bytes)| interval(from, from + length, bytes)).collect();
-            let naive = spans
+        fn agrees_with_the_naive_sum(lives in proptest::collection::vec((0u64..100, 0u64..30, 1u64..1000), 1..40)) {
+            let lived: Vec<LivedInterval> = lives.into_iter().map(|(from, length, bytes)| interval(from, from + length, bytes)).collect();
+            let naive = lived
                 .iter()
-                .map(|at| spans.iter().filter(|s| s.from <= at.from && at.from <= s.to).map(|s| s.bytes).sum::<u64>())
+                .map(|at| lived.iter().filter(|s| s.from <= at.from && at.from <= s.to).map(|s| s.bytes).sum::<u64>())
                 .max();
-            prop_assert_eq!(Some(highest(&spans, &[(0, 200)], true)), naive);
+            prop_assert_eq!(Some(highest(&lived, &[(0, 200)], true)), naive);
         }
     }
 }

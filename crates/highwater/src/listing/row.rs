@@ -22,7 +22,7 @@ pub struct ProcessRow {
     /// The program's name, as [`ProcessFacts::name`]; a kernel thread's stands in brackets. Text that the process chose:
     /// it may hold anything, terminal escapes too.
     pub name: Result<String, Unavailable>,
-    /// How reading the arguments went. If they were not read in time, `name` is the kernel's (Linux: at most 15 bytes).
+    /// The outcome of reading the arguments. If they were not read in time, `name` is the kernel's (Linux: at most 15 bytes).
     pub arguments: Arguments,
     /// The user's name; the number of a user without a name. Windows: the account. `NotProvided` if nothing is known.
     pub user: Result<String, Unavailable>,

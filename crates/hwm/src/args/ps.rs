@@ -33,7 +33,7 @@ pub(crate) struct PsArgs {
     pub(crate) roots: RootsArgs,
 }
 
-/// Which processes.
+/// The processes that are listed.
 #[derive(Debug, Args)]
 pub(crate) struct SelectArgs {
     /// Only this process. May be given several times.

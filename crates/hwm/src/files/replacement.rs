@@ -33,7 +33,7 @@ pub(crate) struct Replacement {
     mode: NewFileMode,
 }
 
-/// Which name the file has.
+/// The name that the file has.
 #[derive(Debug)]
 enum TemporaryName {
     Temporary(OsString),

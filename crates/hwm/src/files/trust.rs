@@ -7,7 +7,7 @@ use rustix::{
     process::{getegid, geteuid},
 };
 
-/// Which symbolic links are followed.
+/// The symbolic links that are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinkTrust {
     /// The rule of `fs.protected_symlinks` (`proc_sys_fs(5)`), whether the kernel applies it or not. In a sticky

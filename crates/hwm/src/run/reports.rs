@@ -55,7 +55,7 @@ enum Content {
     Timeline,
 }
 
-/// How much of a summary is printed.
+/// The part of a summary that is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SummaryAmount {
     Nothing,

@@ -1,6 +1,6 @@
-//! Which run of how many.
+//! The number of a run among several.
 
-/// Which run of how many.
+/// The number of a run, and the number of all runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Turn {
     pub(super) number: u32,

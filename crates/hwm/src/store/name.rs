@@ -38,14 +38,14 @@ impl fmt::Display for RecordName {
     }
 }
 
-/// Which of the kept records.
+/// A reference to one of the kept records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordReference {
     /// `None`: whatever their name.
     pub(crate) name: Option<RecordName>,
     /// The number of newer records of the name.
     pub(crate) back: usize,
-    /// Which of several runs.
+    /// The number of one of several runs.
     pub(crate) run: Option<u32>,
     /// True if the reference cannot be a file.
     pub(crate) is_marked: bool,

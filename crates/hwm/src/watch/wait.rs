@@ -10,7 +10,7 @@ pub(super) enum WaitEnd {
     StopRequested,
     /// The other end of standard output was closed.
     #[cfg_attr(not(unix), allow(dead_code))] // Writing reports it there.
-    NobodyReads,
+    OutputClosed,
 }
 
 /// Takes over the signals that ask to stop, so that a summary can be written.
@@ -59,7 +59,7 @@ impl Waiter {
             if fds.get(1).is_some_and(|signals| signals.revents().contains(PollFlags::IN)) {
                 return Ok(WaitEnd::StopRequested);
             }
-            return Ok(WaitEnd::NobodyReads);
+            return Ok(WaitEnd::OutputClosed);
         }
     }
 

@@ -29,7 +29,7 @@ use crate::{
     process::{
         self,
         linux::abandonable::{
-            Abandonable, MANY_LATE_THREADS, MAX_LATE_THREADS, MAX_SLOW_TIME, WaitEnd, slow_time,
+            Abandonable, AbandonableEnd, MANY_LATE_THREADS, MAX_LATE_THREADS, MAX_SLOW_TIME, slow_time,
         },
     },
     thread_with_signals_blocked,
@@ -54,7 +54,7 @@ pub(super) struct Sweeper {
     most_slow: Duration,
     /// The thread that waits for a sweep.
     thread: Option<Sender<Arc<Sweep>>>,
-    late: Vec<LateProcess>,
+    late: Vec<LateSweptProcess>,
 }
 
 impl Default for Sweeper {
@@ -71,7 +71,7 @@ impl Default for Sweeper {
 
 /// A process that an abandoned thread waits for. Its pid is not given to another one meanwhile.
 #[derive(Debug)]
-struct LateProcess {
+struct LateSweptProcess {
     pid: u32,
     sweep: Arc<Sweep>,
 }
@@ -183,7 +183,7 @@ impl Sweeper {
             }
             let sweep = Arc::new(Sweep::of(asked, begin, findings, slow));
             if self.hand_over(&sweep) {
-                let is_late = sweep.wait(self.patience(), self.most_slow) == WaitEnd::Late;
+                let is_late = sweep.wait(self.patience(), self.most_slow) == AbandonableEnd::Late;
                 let done = sweep.progress.lock().done;
                 slow = sweep.progress.lock().slow;
                 begin = done;
@@ -193,7 +193,7 @@ impl Sweeper {
                     unanswered.push(pid);
                     self.thread = None;
                     if is_late {
-                        self.late.push(LateProcess { pid, sweep: Arc::clone(&sweep) });
+                        self.late.push(LateSweptProcess { pid, sweep: Arc::clone(&sweep) });
                     }
                 }
             } else {
@@ -269,7 +269,7 @@ impl Sweep {
     }
 
     /// Waits until the sweep has ended, or a process is late. The sweep is abandoned then.
-    fn wait(&self, patience: Duration, most_slow: Duration) -> WaitEnd {
+    fn wait(&self, patience: Duration, most_slow: Duration) -> AbandonableEnd {
         let position = |progress: &SweepProgress| {
             (progress.state != SweepState::Ended).then(|| (progress.done, self.reads.load(Relaxed)))
         };
@@ -277,7 +277,7 @@ impl Sweep {
             let is_slow = progress.slow + slow_time(progress.since.elapsed()) >= most_slow;
             if is_slow { patience.min(LAST_TIMEOUT) } else { patience }
         });
-        if end == WaitEnd::Late {
+        if end == AbandonableEnd::Late {
             progress.state = SweepState::Abandoned;
         }
         end

@@ -23,8 +23,8 @@ const MAX_GROWTH_PER_SECOND: u64 = 2 << 30;
 const MIN_PAUSE_NEAR_LIMIT: Duration = Duration::from_millis(5);
 /// Longest pause while the job is ending.
 const MAX_PAUSE_WHILE_ENDING: Duration = Duration::from_millis(2);
-/// Times that a pause near a limit is at least as long as a sample costs: half of a processor is left to others, however many
-/// processes the job has. As root this program runs before them.
+/// Shortest pause near a limit, as a multiple of the cost of a sample. As root this program runs before others, and must leave
+/// them some of the processor however many processes the job has.
 const MIN_PAUSE_IN_COSTS: u32 = 2;
 /// Divisor of the time: passes over PSS may take this share of it.
 const PSS_COST_DIVISOR: u32 = 10;
@@ -118,6 +118,11 @@ impl LimitWatch {
         self.ending.is_some()
     }
 
+    /// Returns whether any limit is set.
+    pub(crate) fn watches_any(&self) -> bool {
+        !self.watched.is_empty()
+    }
+
     /// Returns whether the kernel enforces a limit for this job.
     pub(crate) fn watches_cgroup(&self) -> bool {
         self.watched.iter().any(|watched| watched.of == Limited::Cgroup)
@@ -136,7 +141,8 @@ impl LimitWatch {
 
     /// Sets the pause after a pass over PSS that ended `at` and took `took`, of which it `waited` for members.
     ///
-    /// A wait costs no processor time. As long a pause is for the other limits, which are not judged in a pass.
+    /// A wait costs no processor time, so it is not multiplied. In the pause after it the other limits are judged, which a
+    /// pass does not do.
     pub(crate) fn pss_cost(&mut self, at: Duration, took: Duration, waited: Duration) {
         self.next_pss = at + waited + took.saturating_sub(waited) * PSS_COST_DIVISOR;
     }

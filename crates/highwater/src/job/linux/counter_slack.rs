@@ -1,4 +1,4 @@
-//! How far counters that the kernel keeps by processor may read low.
+//! The amount by which counters that the kernel keeps by processor may read low.
 
 /// Returns the bytes by which the counters of a process's RSS and mark may read low. Since Linux 6.2 they are batched
 /// per CPU (`mm_counter`, `percpu_counter_batch` in `lib/percpu_counter.c`): three kinds of pages, up to a batch on

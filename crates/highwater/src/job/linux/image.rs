@@ -35,7 +35,7 @@ pub(super) struct ProcessImage {
     exec_check: ExecCheck,
 }
 
-/// How an image came into being.
+/// The origin of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ImageOrigin {
     /// By fork: a copy of the parent, when it was last asked.

@@ -42,7 +42,7 @@ pub(super) enum LifetimeSource {
     Proc,
 }
 
-/// How far a member has come towards its end.
+/// The stage of a member on its way to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Running,

@@ -87,8 +87,8 @@ impl MemoryNotes {
         let Some(before) = self.shmem_before.filter(|_| at >= self.next) else { return };
         let begin = thread_cpu();
         if let Some(now) = self.machine_shmem() {
-            // Members may map the same pages: then more of it than this is unmapped. Where files are not known apart
-            // (`RssFile`, Linux 4.5), nothing can be said.
+            // Members may map the same pages. Their sum counts these twice, and the unmapped part reads low. Where files are
+            // not known apart (`RssFile`, Linux 4.5), nothing can be said.
             let mapped: Option<u64> =
                 own.map(|reading| Some(reading.shared.saturating_sub(reading.file?))).sum();
             if let Some(mapped) = mapped {

@@ -30,7 +30,7 @@ pub(super) struct Reaper {
     waited_early: HashMap<u32, VecDeque<Waited>>,
     /// High-water mark of this process when the command was forked, in bytes: `ru_maxrss` up to it may be inherited.
     own_hwm_bytes: u64,
-    /// How the command ended.
+    /// The exit of the command.
     root_ending: WaitResult,
     text: Vec<u8>,
 }
@@ -187,7 +187,8 @@ impl Reaper {
         }
     }
 
-    /// Reports a `ru_maxrss`: some process reached it, but up to the mark of this process that may be its fork.
+    /// Reports a `ru_maxrss`. One up to the mark of this process proves nothing: the child may have inherited it at its
+    /// fork.
     pub(super) fn report_max_rss(&self, bytes: u64, moment: Moment, batch: &mut EventBatch) {
         let may_be_inherited = bytes <= self.own_hwm_bytes;
         batch.push(moment, JobEvent::ReapedMaxRss { bytes, may_be_inherited });

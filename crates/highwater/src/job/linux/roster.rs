@@ -31,7 +31,7 @@ pub(super) struct Roster {
     walk_at_zombies: usize,
 }
 
-/// Which children of this process belong to the job.
+/// The children of this process that belong to the job.
 #[derive(Debug)]
 pub(super) struct OwnChildren {
     /// Pid of this process.

@@ -67,7 +67,7 @@ pub(super) struct Tracker {
     awaited_holds: AwaitedHolds,
     /// Name of the command at the last of its execs before it was adopted.
     early_root_exec: Option<Arc<ProgramName>>,
-    /// How the command exited, as reported.
+    /// The exit of the command, as reported.
     root_exit: Option<ProcessExit>,
     /// Members that left the roster and wait to be reaped.
     departed: Vec<Departed>,

@@ -40,7 +40,7 @@ pub(crate) struct Abandonable<P> {
 
 /// The end of a wait for a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WaitEnd {
+pub(crate) enum AbandonableEnd {
     /// The work has ended.
     Ended,
     /// The thread waits for something, and is to be abandoned.
@@ -73,7 +73,7 @@ impl<P> Abandonable<P> {
         &self,
         position: impl Fn(&P) -> Option<T>,
         patience: impl Fn(&P) -> Duration,
-    ) -> (MutexGuard<'_, P>, WaitEnd) {
+    ) -> (MutexGuard<'_, P>, AbandonableEnd) {
         let mut progress = self.lock();
         let mut seen_waiting = 0;
         while seen_waiting < LOOKS {
@@ -92,7 +92,7 @@ impl<P> Abandonable<P> {
             }
             let now = position(&progress);
             if now.is_none() {
-                return (progress, WaitEnd::Ended);
+                return (progress, AbandonableEnd::Ended);
             }
             if now != before {
                 seen_waiting = 0;
@@ -100,7 +100,7 @@ impl<P> Abandonable<P> {
                 seen_waiting += 1;
             }
         }
-        (progress, WaitEnd::Late)
+        (progress, AbandonableEnd::Late)
     }
 
     /// Returns whether the thread runs or waits for a processor (state `R` of `proc_pid_stat(5)`): it waits for no lock

@@ -12,7 +12,9 @@ use std::{
 };
 
 use super::{
-    abandonable::{Abandonable, MANY_LATE_THREADS, MAX_LATE_THREADS, MAX_SLOW_TIME, WaitEnd, slow_time},
+    abandonable::{
+        Abandonable, AbandonableEnd, MANY_LATE_THREADS, MAX_LATE_THREADS, MAX_SLOW_TIME, slow_time,
+    },
     directory::ProcDirectory,
     facts,
 };
@@ -263,7 +265,7 @@ impl Batch {
     /// Waits until all are read, or one is late, whose reading is returned. The results are appended to `all`.
     fn wait_for(&self, patience: Patience, task: &Task, all: &mut Vec<ReadProcess>) -> Option<LateReading> {
         let (mut progress, end) = self.wait(BatchProgress::position, |progress| patience.now(progress));
-        if end == WaitEnd::Ended {
+        if end == AbandonableEnd::Ended {
             all.append(&mut progress.read);
             return None;
         }

@@ -173,7 +173,7 @@ impl Serialize for DeviceSample<'_> {
     }
 }
 
-/// Which device a row is about.
+/// The device that a row is about.
 #[derive(Debug)]
 pub(crate) struct HoldingDeviceEntry<'a>(pub(crate) &'a HoldingDevice);
 

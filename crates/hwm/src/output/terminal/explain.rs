@@ -1,4 +1,4 @@
-//! How the peak memory of a job came about, how sure it is, and what would make it surer.
+//! The sentences of `hwm explain`: the origin of the peak memory, its certainty, and what would make it surer.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use highwater::record::{
 use super::summary::{BOLD, line, rss_sum};
 use crate::text;
 
-/// How far one end of the interval may lie from the figure for the figure to be called sure.
+/// Farthest that one end of the interval may lie from a figure that is called sure, as a part of the figure.
 const NARROW_RANGE: f64 = 0.05;
 /// Name of the figure in the reasons of a record that lacks it.
 const MEMORY_OF_JOB: &str = "memory of the job with each page counted once";

@@ -201,7 +201,7 @@ fn slow_and_late_processes_shorten_the_time_for_others() {
     let sweep = Arc::new(Sweep::of(&Arc::new(asked), 0, Findings::default(), Duration::ZERO));
     let mut late = |count: u32| {
         while sweeper.late.len() < usize::try_from(count).unwrap() {
-            sweeper.late.push(LateProcess { pid: 7, sweep: Arc::clone(&sweep) });
+            sweeper.late.push(LateSweptProcess { pid: 7, sweep: Arc::clone(&sweep) });
         }
         sweeper.patience()
     };

@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::{
     GuardedChildren, GuardedJob,
-    map_questions::{MapAnswer, MapQuestions},
+    map_questions::{MapQuestions, MapSharing},
 };
 use crate::{
     job::{
@@ -161,10 +161,10 @@ impl Judge {
         let mut total = 0_u64;
         for (LookAlike { entry, rss }, answer) in alike.iter().zip(answers) {
             let is_shared = match answer {
-                MapAnswer::Shared => true,
-                MapAnswer::NotShared => false,
+                MapSharing::Shared => true,
+                MapSharing::NotShared => false,
                 // In the midst of an exec. The parent of a vfork(2) waits for one child at a time.
-                MapAnswer::Unknown => self.waits(entry.parent) && waiting_parents.insert(entry.parent),
+                MapSharing::Unknown => self.waits(entry.parent) && waiting_parents.insert(entry.parent),
             };
             if !is_shared {
                 total = total.saturating_add(*rss);

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     job::linux::memory_map::same_memory_map,
-    process::linux::abandonable::{Abandonable, WaitEnd},
+    process::linux::abandonable::{Abandonable, AbandonableEnd},
     thread_with_signals_blocked,
 };
 
@@ -21,7 +21,7 @@ const QUESTION_STACK_BYTES: usize = 64 << 10;
 
 /// The answer to the question whether two processes share one memory map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MapAnswer {
+pub(super) enum MapSharing {
     Shared,
     NotShared,
     Unknown,
@@ -44,8 +44,8 @@ struct QuestionProgress {
 
 impl MapQuestions {
     /// Returns an answer for each pair of pids.
-    pub(super) fn ask(&mut self, pairs: &[(u32, u32)]) -> Vec<MapAnswer> {
-        let mut answers = vec![MapAnswer::Unknown; pairs.len()];
+    pub(super) fn ask(&mut self, pairs: &[(u32, u32)]) -> Vec<MapSharing> {
+        let mut answers = vec![MapSharing::Unknown; pairs.len()];
         let is_open = |&(_, pair): &(usize, &(u32, u32))| !self.late.contains(pair);
         let mut open: Vec<usize> =
             pairs.iter().enumerate().filter(is_open).take(MAX_QUESTIONS).map(|(place, _)| place).collect();
@@ -54,12 +54,12 @@ impl MapQuestions {
             let Some((known, end)) = ask_in_thread(asked) else { break };
             for (place, answer) in open.drain(..known.len()).zip(known) {
                 answers[place] = match answer {
-                    Some(true) => MapAnswer::Shared,
-                    Some(false) => MapAnswer::NotShared,
-                    None => MapAnswer::Unknown,
+                    Some(true) => MapSharing::Shared,
+                    Some(false) => MapSharing::NotShared,
+                    None => MapSharing::Unknown,
                 };
             }
-            if end == WaitEnd::Late && !open.is_empty() {
+            if end == AbandonableEnd::Late && !open.is_empty() {
                 self.late.push(pairs[open.remove(0)]);
             }
         }
@@ -68,7 +68,7 @@ impl MapQuestions {
 }
 
 /// Asks about the pairs, in their order, up to the first question that waits. `None` if no thread can be started.
-fn ask_in_thread(pairs: Vec<(u32, u32)>) -> Option<(Vec<Option<bool>>, WaitEnd)> {
+fn ask_in_thread(pairs: Vec<(u32, u32)>) -> Option<(Vec<Option<bool>>, AbandonableEnd)> {
     let work =
         Arc::new(Abandonable::new(QuestionProgress { pairs, answers: Vec::new(), is_abandoned: false }));
     let of_thread = Arc::clone(&work);
@@ -111,7 +111,7 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let pairs = [(own, own), (own, child.id()), (own, u32::MAX)];
         let answers = MapQuestions::default().ask(&pairs);
-        assert_eq!(answers, [MapAnswer::Shared, MapAnswer::NotShared, MapAnswer::Unknown]);
+        assert_eq!(answers, [MapSharing::Shared, MapSharing::NotShared, MapSharing::Unknown]);
         child.kill().unwrap();
         child.wait().unwrap();
     }
@@ -120,8 +120,8 @@ mod tests {
     fn a_question_that_has_waited_is_not_asked_again() {
         let own = std::process::id();
         let mut questions = MapQuestions { late: vec![(own, own)] };
-        assert_eq!(questions.ask(&[(own, own), (own, own)]), [MapAnswer::Unknown; 2]);
+        assert_eq!(questions.ask(&[(own, own), (own, own)]), [MapSharing::Unknown; 2]);
         questions.late = vec![(0, 0); MAX_LATE_QUESTIONS];
-        assert_eq!(questions.ask(&[(own, own)]), [MapAnswer::Unknown]);
+        assert_eq!(questions.ask(&[(own, own)]), [MapSharing::Unknown]);
     }
 }

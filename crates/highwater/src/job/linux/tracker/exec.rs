@@ -26,7 +26,7 @@ pub(in crate::job::linux) enum ExecShown {
     SameSoFar,
     /// It runs another program.
     Replaced,
-    /// It runs another program, but what it had when it was held for the exec may be outstanding.
+    /// It runs another program, but the report of its hold at that exec, with the final mark, may be outstanding.
     Deferred,
 }
 
@@ -37,7 +37,7 @@ pub(in crate::job::linux) enum FirstReading {
     Ready,
     /// It has exec'ed, and the event of that is outstanding: what could be read is of the next image.
     AwaitsExec,
-    /// It has exec'ed, and what it had when it was held for that may be outstanding.
+    /// It has exec'ed, and the report of its hold at that exec, with the final mark, may be outstanding.
     Deferred,
     /// It is gone.
     Gone,

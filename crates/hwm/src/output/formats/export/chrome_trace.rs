@@ -175,7 +175,7 @@ impl Events<'_> {
     }
 }
 
-/// Which track each process has. Viewers take events with one pid for one process's. In a record two rows may have the
+/// The track of each process. Viewers take events with one pid for one process's. In a record two rows may have the
 /// same pid, one after the other.
 #[derive(Debug)]
 struct Tracks {

@@ -15,7 +15,7 @@ use crate::text;
 
 /// A range that is wider than this part of the figure would change a decision.
 const WIDE_RANGE: f64 = 0.05;
-/// How far the sum of all processes must exceed the memory for it to be shown: users of other tools know that sum.
+/// Least ratio of the sum of all processes to the memory for the sum to be shown: users of other tools know it.
 const NOTABLE_SUM: f64 = 1.25;
 /// Divisor of the peak: smaller holders stand together in one line.
 const SMALL_HOLDER_DIVISOR: u64 = 100;
@@ -28,7 +28,7 @@ const MIN_COMMAND_WIDTH: usize = 24;
 /// Column at which the outcome begins if the command is short.
 const OUTCOME_COLUMN: usize = 40;
 
-/// How the names of figures begin that were asked for, or that the answer itself needs. Others are missing on many machines
+/// Beginnings of the names of figures that were asked for, or that the answer itself needs. Others are missing on many machines
 /// by default, and `hwm explain` names them.
 const MATTERS_TO_ANSWER: [&str; 5] =
     ["GPU memory", "CPU time", "bytes read", "exact peaks", "memory of the job"];

@@ -21,7 +21,7 @@ pub(crate) struct SummaryLayout<'a> {
     pub(crate) width: usize,
     /// The largest number of processes and of groups that are listed.
     pub(crate) top: usize,
-    /// Which of them.
+    /// The ones among them that are listed.
     pub(crate) filter: &'a RowFilter,
     /// CPU time and page faults were asked for.
     pub(crate) with_cpu: bool,
@@ -30,7 +30,7 @@ pub(crate) struct SummaryLayout<'a> {
     pub(crate) detail: SummaryDetail,
 }
 
-/// How much a summary says.
+/// The amount of detail in a summary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SummaryDetail {
     /// The answer, and the step after it.
