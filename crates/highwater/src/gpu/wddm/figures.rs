@@ -141,9 +141,9 @@ pub(super) fn own_usage(adapter: &Adapter, own: OwnMemory) -> Option<GpuUsage> {
     Some(GpuUsage::new(std::process::id(), adapter.id(), vram, system))
 }
 
-/// Returns the memory that a process has committed; `None` on an adapter that is no device.
+/// Returns the memory that a process has committed; `None` on an adapter that is no device, and where it has none.
 pub(super) fn usage(adapters: &[Adapter], holder: Holder, amounts: CounterAmounts) -> Option<GpuUsage> {
-    if amounts.dedicated.unwrap_or(0) == 0 && amounts.shared.unwrap_or(0) == 0 {
+    if (amounts.dedicated, amounts.shared) == (Some(0), Some(0)) {
         // Every process that ever opened the adapter has an instance.
         return None;
     }
@@ -237,6 +237,10 @@ mod tests {
         assert_eq!(usage(&[card()], Holder { pid: 9, luid: 1 }, amounts), None, "of the Basic Render Driver");
         let nothing = CounterAmounts { dedicated: Some(0), shared: Some(0) };
         assert_eq!(usage(&[card()], Holder { pid: 9, luid: 0xd1f3 }, nothing), None);
+        let unknown = CounterAmounts { dedicated: None, shared: Some(0) };
+        let row = usage(&[card()], Holder { pid: 9, luid: 0xd1f3 }, unknown).unwrap();
+        assert!(row.vram.reading.unknown().is_some(), "an unknown amount is not 0");
+        assert_eq!(row.system.bytes(), Some(0));
         let half = CounterAmounts { dedicated: Some(5), shared: None };
         let row = usage(&[integrated()], Holder { pid: 9, luid: 7 }, half).unwrap();
         assert!(row.vram.reading.unknown().is_some(), "half a sum is none");
