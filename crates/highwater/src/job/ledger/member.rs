@@ -97,11 +97,7 @@ impl LedgerMember {
     /// Returns whether the readings showed only its parent's pages. A process that exited soon after its fork, and did
     /// not grow, has probably exec'ed unseen.
     pub(super) fn showed_only_its_parent(&self) -> bool {
-        let born_with = self.own_share.born_with().unwrap_or(0);
-        let grew = self
-            .current_image
-            .highest_reading()
-            .is_some_and(|high| high > born_with + copy_tolerance_bytes(born_with));
+        let grew = self.current_image.highest_reading().is_some_and(|high| self.own_share.has_grown(high));
         self.forked && !grew && self.last.saturating_sub(self.first) < MAX_FORK_TO_UNSEEN_EXEC
     }
 
@@ -186,9 +182,9 @@ impl LedgerMember {
     /// Returns the image that fork made, if the process has grown beyond it before its exec: its own peak is its rise. What
     /// it shares with its parent is no memory of the child.
     fn grown_copy(&self, exec: Moment) -> Option<Image> {
-        let (born_with, inherited) = (self.own_share.born_with()?, self.own_share.inherited_rss()?);
+        let inherited = self.own_share.inherited_rss()?;
         let (bytes, source) = self.current_image.highest_before(exec)?;
-        let has_grown = bytes > born_with + copy_tolerance_bytes(born_with);
+        let has_grown = self.own_share.had_grown_before(bytes);
         let peak =
             ProcessPeak { bytes: bytes.saturating_sub(inherited), source, certainty: Certainty::AtLeast };
         has_grown.then(|| Image { command: self.name.command.clone(), peak: Some(peak) })
@@ -240,12 +236,6 @@ impl LedgerMember {
             exit: self.exit,
         }
     }
-}
-
-/// Returns how much a copy of `born_with` bytes may grow and still count as its parent's pages. It is half of the job's
-/// tolerances, as it is about one process: a child touches few pages between fork and exec.
-fn copy_tolerance_bytes(born_with: u64) -> u64 {
-    born_with / 64 + (128 << 10)
 }
 
 /// Makes the peak of the commit charge. The kernel keeps this mark exactly, but a rise after the last reading is

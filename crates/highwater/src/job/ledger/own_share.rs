@@ -18,8 +18,16 @@ pub(super) struct OwnShare {
     born_with: Option<u64>,
     /// Memory that it shared with its parent then, if it was a copy.
     inherited: Option<InheritedMemory>,
+    /// Its anonymous memory in the first reading.
+    born_anon: Option<u64>,
     /// Its anonymous memory in the last reading.
     anon: u64,
+    /// The most that its anonymous memory rose above that of its first reading.
+    anon_rise: u64,
+    /// The same before the last reading.
+    anon_rise_before: u64,
+    /// Files and shared memory of its parent: a copy maps few of them at first, and more as it runs.
+    parent_shared: u64,
     /// Anonymous memory that it added to the job then.
     added_anon: u64,
     /// Its files and shared memory then.
@@ -35,7 +43,11 @@ impl OwnShare {
         }
         let first_mark = *self.born_with.get_or_insert(reading.mark.unwrap_or(reading.rss));
         self.anon = anon_bytes(reading);
+        let born_anon = *self.born_anon.get_or_insert(self.anon);
+        self.anon_rise_before = self.anon_rise;
+        self.anon_rise = self.anon_rise.max(self.anon.saturating_sub(born_anon));
         if is_copy && self.inherited.is_none() {
+            self.parent_shared = parent.map_or(0, |parent| parent.rss.saturating_sub(parent.anon));
             // A child that is first read once it has grown was born with less than it has then.
             let parent = parent.unwrap_or(InheritedMemory { rss: u64::MAX, anon: u64::MAX });
             self.inherited =
@@ -49,9 +61,21 @@ impl OwnShare {
         self.inherited.is_some()
     }
 
-    /// Returns the high-water mark of the first reading.
-    pub(super) fn born_with(&self) -> Option<u64> {
-        self.born_with
+    /// Returns whether a copy that held `highest` bytes has grown beyond what fork(2) gave it.
+    pub(super) fn has_grown(&self, highest: u64) -> bool {
+        self.is_beyond_birth(highest, self.anon_rise)
+    }
+
+    /// Returns the same without the last reading, before which it held `highest` bytes.
+    pub(super) fn had_grown_before(&self, highest: u64) -> bool {
+        self.is_beyond_birth(highest, self.anon_rise_before)
+    }
+
+    /// fork(2) leaves files out of the copy (`vma_needs_copy`, mm/memory.c), so those of the parent come back as it runs.
+    fn is_beyond_birth(&self, highest: u64, anon_rise: u64) -> bool {
+        let born_with = self.born_with.unwrap_or(0);
+        let tolerance = copy_tolerance_bytes(born_with);
+        anon_rise > tolerance || highest > born_with + tolerance + self.parent_shared
     }
 
     /// Returns the most that a copy may have shared with its parent.
@@ -92,6 +116,12 @@ impl OwnShare {
             _ => anon,
         }
     }
+}
+
+/// Returns how much a copy of `born_with` bytes may grow and still count as its parent's pages: a child touches few pages
+/// between fork and exec. Counters are batched by processor.
+fn copy_tolerance_bytes(born_with: u64) -> u64 {
+    born_with / 64 + (256 << 10)
 }
 
 fn anon_bytes(reading: &MemoryReading) -> u64 {

@@ -34,6 +34,33 @@ fn a_copy_that_grows_has_its_rise_as_its_peak() {
 }
 
 #[test]
+fn files_that_a_copy_maps_again_are_no_growth() {
+    let images = |later: MemoryReading| {
+        let mut ledger = ledger();
+        let parent = MemoryReading { shared: 4 * MIB, ..reading(0, 6, 6) };
+        event(&mut ledger, ms(0), born(0, 10, 1, "shell", false));
+        sample(&mut ledger, 0, &[parent]);
+        event(&mut ledger, ms(10), born(1, 11, 10, "shell", true));
+        sample(&mut ledger, 10, &[parent, reading(1, 2, 2)]);
+        sample(&mut ledger, 15, &[parent, later]);
+        sample(&mut ledger, 20, &[parent, later]);
+        event(&mut ledger, ms(30), JobEvent::Exec { id: MemberId(1), name: Some(name("tiny")) });
+        let mark = LastMark { bytes: 8 * MIB, source: PeakSource::ExitNotify, is_final: true };
+        exactly(&mut ledger, 35, JobEvent::FinalMark { id: MemberId(1), mark });
+        event(&mut ledger, ms(40), gone(1, 40));
+        event(&mut ledger, ms(50), gone(0, 50));
+        let (_, rows) = finish(ledger, 60);
+        (rows[1].images.len(), rows[1].peak.rss.unwrap().certainty)
+    };
+    // The first reading has the copied pages alone.
+    let with_files = MemoryReading { shared: 3 * MIB, ..reading(1, 5, 5) };
+    assert_eq!(images(with_files), (0, Certainty::Exact));
+    let grown = MemoryReading { shared: MIB, ..reading(1, 5, 5) };
+    assert_eq!(images(grown), (2, Certainty::AtLeast), "2 MiB of its own");
+    assert_eq!(images(reading(1, 2, 9)), (2, Certainty::AtLeast), "more in between than it can have mapped");
+}
+
+#[test]
 fn a_late_exec_leaves_its_readings_to_the_next_image() {
     let mut ledger = ledger();
     event(&mut ledger, ms(0), born(0, 10, 1, "server", false));
