@@ -17,6 +17,8 @@ use crate::{
 };
 
 const PROCESSES: usize = 300;
+/// Processes of a large job that does nothing.
+const STILL_PROCESSES: usize = 1000;
 
 /// Samples timed together, by the quick ways and by the slow one.
 const QUICK_SAMPLES: u32 = 100;
@@ -25,6 +27,7 @@ const SLOW_SAMPLES: u32 = 10;
 pub(super) fn run(setup: &Setup) -> Result<Vec<ResultRow>> {
     let mut rows = ways(setup)?;
     rows.push(hwm(setup)?);
+    rows.extend(still_job(setup)?);
     Ok(rows)
 }
 
@@ -90,6 +93,32 @@ fn hwm(setup: &Setup) -> Result<ResultRow> {
         stats::mean(&per_sample),
     );
     Ok(row.note("all that hwm does per sample: members, marks, PSS passes, timeline"))
+}
+
+/// Compares hwm's own CPU time per second of a large job that does nothing, with a group of its own and without one.
+fn still_job(setup: &Setup) -> Result<Vec<ResultRow>> {
+    let count = STILL_PROCESSES.to_string();
+    let run = |option: &str, millis: &str| -> Result<f64> {
+        let usage = measure::run(&mut setup.under_hwm(&["-q", option], &["rest", &count, millis]))?;
+        Ok(usage.own_cpu.as_secs_f64() * 1e3)
+    };
+    // Start, search and report cancel out.
+    let per_second =
+        |option: &str| Ok::<f64, anyhow::Error>((run(option, "9000")? - run(option, "3000")?) / 6.0);
+    let (mut with_group, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..setup.pairs {
+        with_group.push(per_second("--cgroup")?);
+        without.push(per_second("--no-cgroup")?);
+    }
+    let row = |what: &str, each: &[f64]| {
+        let what = format!("hwm's own CPU per second, {STILL_PROCESSES} still processes, {what}");
+        ResultRow::new(what, "ms", stats::mean(each))
+    };
+    Ok(vec![
+        row("cgroup", &with_group)
+            .note("if a group can be made: it is read every 50 ms, and members less often"),
+        row("no cgroup", &without).note("passes over PSS are included"),
+    ])
 }
 
 fn resident_kept(statm: &File) -> Option<u64> {

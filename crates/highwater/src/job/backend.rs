@@ -67,6 +67,21 @@ pub(crate) trait JobBackend: Sized {
         None
     }
 
+    /// Returns whether the memory of the job as a whole can be read between two polls, without its members.
+    fn can_read_group(&self) -> bool {
+        false
+    }
+
+    /// Reads the memory of the job as a whole between two polls; `None` if it cannot be read.
+    fn read_group(&mut self) -> Option<GroupReading> {
+        None
+    }
+
+    /// Returns whether a member was reported to start, to exec or to exit since the last poll.
+    fn has_changed(&self) -> bool {
+        false
+    }
+
     /// Returns the memory of the job, each page counted once and files left out, if a group that it shares shows it now.
     fn charged_memory(&self) -> Option<u64> {
         None
@@ -80,6 +95,11 @@ pub(crate) trait JobBackend: Sized {
     /// Returns whether a pass over the members' PSS is worth its price now, at a sample of `total` bytes.
     fn pss_is_due(&mut self, at: Duration, total: u64) -> bool {
         let _ = (at, total);
+        false
+    }
+
+    /// Returns whether a pass over the members' PSS waits only for them to stop writing, so that a sample is worth its price.
+    fn pss_awaits_end_of_writes(&self) -> bool {
         false
     }
 

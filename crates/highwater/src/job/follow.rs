@@ -1,5 +1,6 @@
 //! Following one job from its start to its end: the only place with a clock.
 
+mod between_samples;
 mod devices;
 mod enforce_limits;
 
@@ -8,6 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use self::between_samples::SampleBefore;
 use super::{
     Job, LargestProcess, Observer, Pace, Progress, Rows, RowsSoFar,
     backend::JobBackend as _,
@@ -35,6 +37,9 @@ const MAX_FINAL_POLL_TIME: Duration = Duration::from_millis(250);
 /// Pauses between polls in that time: each is twice the one before.
 const FIRST_FINAL_POLL_PAUSE: Duration = Duration::from_micros(250);
 const MAX_FINAL_POLL_PAUSE: Duration = Duration::from_millis(8);
+
+/// Time from which on a poll has waited for a process. It stands for its end then: what it read last counts most.
+const LONG_POLL_TIME: Duration = Duration::from_millis(250);
 
 /// Runs `job` to its end.
 pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Rows>, Error> {
@@ -115,9 +120,6 @@ fn pace_tolerance_bytes(total: u64) -> u64 {
 }
 
 /// Returns the target of this build, as `x86_64-linux`.
-/// Time from which on a poll has waited for a process. It stands for its end then: what it read last counts most.
-const LONG_POLL_TIME: Duration = Duration::from_millis(250);
-
 fn target() -> String {
     format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
 }
@@ -172,7 +174,8 @@ impl Following {
             self.pss(at, total);
             let moved = total.abs_diff(self.previous_total) > pace_tolerance_bytes(self.previous_total);
             self.previous_total = total;
-            let mut pause = self.sampling_pace.next(at, changes.any() || moved, cost);
+            let is_changing = changes.any() || moved || self.os_job.pss_awaits_end_of_writes();
+            let mut pause = self.sampling_pace.next(at, is_changing, cost);
             if matches!(job.pace, Pace::Adaptive) || self.limits.is_ending() {
                 pause = self.limits.longest_pause(&seen, cost).map_or(pause, |longest| pause.min(longest));
             }
@@ -181,8 +184,13 @@ impl Following {
                 pause = pause.min(Duration::from_millis(2));
             }
             self.limits.plan(pause);
-            let left = pause.saturating_sub(self.clock.elapsed().saturating_sub(at));
-            if self.os_job.wait(left, job.control.wake()) {
+            let is_woken = if self.reads_group_in(pause, job) {
+                self.wait_and_read_group(SampleBefore { at, pause, is_changing }, job, observer)
+            } else {
+                let left = pause.saturating_sub(self.clock.elapsed().saturating_sub(at));
+                self.os_job.wait(left, job.control.wake())
+            };
+            if is_woken {
                 self.marks_pace.hasten();
             }
             self.obey(job);

@@ -366,7 +366,8 @@ impl Ledger {
                 .collect(),
         });
         self.last.used = used.as_ref().map(|used| used.total).or(self.last.used);
-        self.add_swap(sample);
+        let swap = sample.group.and_then(|group| group.swap).or_else(|| self.swap_of_families(sample));
+        self.add_swap(sample.at, swap);
         let by_group = self.add_group(sample, holders, hugetlb);
         self.last.group_memory = by_group.map(|memory| memory.highest);
         let is_sampled = self.header.origin.metric == Metric::Rss && self.last.bytes.is_some();
@@ -377,13 +378,12 @@ impl Ledger {
         self.timeline.add(sample, total, BesideTotal { memory, swap: self.last.swap, used });
     }
 
-    /// Adds up swap: that of the group, or that of the members, which is read only together with the high-water marks.
-    fn add_swap(&mut self, sample: &Sample<'_>) {
-        let of_group = sample.group.and_then(|group| group.swap);
-        let Some(bytes) = of_group.or_else(|| self.swap_of_families(sample)) else { return };
+    /// Adds swap: that of the group, or that of the members, which is read only together with the high-water marks.
+    fn add_swap(&mut self, at: Duration, swap: Option<u64>) {
+        let Some(bytes) = swap else { return };
         self.last.swap = Some(bytes);
         if self.swap.is_none_or(|peak| bytes > peak.bytes) {
-            let at_seconds = Some(rounded_seconds(sample.at));
+            let at_seconds = Some(rounded_seconds(at));
             self.swap = Some(PeakFigure { bytes, certainty: Certainty::AtLeast, at_seconds });
         }
     }

@@ -44,6 +44,11 @@ pub trait Observer {
     fn sampled(&mut self, progress: &Progress<'_>) {
         let _ = progress;
     }
+    /// Called when the memory of the job as a whole was read between two samples, from its cgroup: `memory_bytes` and
+    /// `swap_bytes` are new. Processes and the sum of their RSS are those of the sample before. Only on Linux.
+    fn memory_read(&mut self, progress: &Progress<'_>) {
+        let _ = progress;
+    }
 }
 
 impl Observer for () {}
@@ -60,14 +65,14 @@ pub struct LargestProcess {
     pub rss_bytes: u64,
 }
 
-/// The state of a job right after a sample.
+/// The state of a job right after a sample, or after a reading between two.
 #[non_exhaustive]
 pub struct Progress<'a> {
     /// Time since the start of the job.
     pub elapsed: Duration,
     /// Wall clock time.
     pub time: SystemTime,
-    /// Memory of the job in this sample in bytes, each page counted once: the figure of
+    /// Memory of the job in this sample or reading in bytes, each page counted once: the figure of
     /// [`PeakMemory`](crate::record::PeakMemory), by the readings so far. `None` where it is not known, and on other systems
     /// than Linux.
     pub memory_bytes: Option<u64>,

@@ -59,6 +59,10 @@ struct ColumnAmount {
 }
 
 impl ColumnAmount {
+    fn of(memory: MemoryNow) -> Self {
+        Self { bytes: memory.now, min: memory.now, max: memory.highest.max(memory.now) }
+    }
+
     /// Merges a later amount into an earlier one.
     fn absorb(earlier: &mut Option<Self>, later: Option<Self>, later_is_shown: bool) {
         *earlier = match (*earlier, later) {
@@ -130,11 +134,7 @@ impl TimelineFold {
             max_total: total,
             cells,
             gpus: self.gpus.clone(),
-            memory: memory.map(|memory| ColumnAmount {
-                bytes: memory.now,
-                min: memory.now,
-                max: memory.highest.max(memory.now),
-            }),
+            memory: memory.map(ColumnAmount::of),
             swap: swap.map(|bytes| ColumnAmount { bytes, min: bytes, max: bytes }),
             used,
         };
@@ -155,6 +155,13 @@ impl TimelineFold {
         while self.columns.len() > MAX_COLUMNS || (self.cells > MAX_CELLS && self.columns.len() > MIN_COLUMNS)
         {
             self.halve();
+        }
+    }
+
+    /// Adds a reading of memory between two samples to the column of the sample before.
+    pub(crate) fn memory_between_samples(&mut self, memory: MemoryNow) {
+        if let Some(last) = self.columns.last_mut() {
+            ColumnAmount::absorb(&mut last.memory, Some(ColumnAmount::of(memory)), false);
         }
     }
 

@@ -57,6 +57,10 @@ impl Observer for Watcher {
         self.stderr.warn(limits::unjudged(unjudged));
     }
 
+    fn memory_read(&mut self, progress: &Progress<'_>) {
+        self.stderr.show(progress);
+    }
+
     fn sampled(&mut self, progress: &Progress<'_>) {
         self.stderr.show(progress);
         if let Some(warning) = self.timeline.as_mut().and_then(|timeline| timeline.add(progress)) {

@@ -15,7 +15,7 @@ use crate::{
 const RUN_BY_SYSTEMD: &str = "/run/systemd/system";
 
 pub(super) fn examine(roots: &Roots) -> MechanismState {
-    let made = JobGroup::make(roots, None).and_then(|group| {
+    let made = JobGroup::make(roots).map_err(|why| why.to_string()).and_then(|group| {
         let parent = group.path().parent().unwrap_or(group.path()).display().to_string();
         group.remove().map(|()| parent).map_err(|error| format!("the group cannot be removed again: {error}"))
     });

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use super::{KernelTotals, Ledger, PssPass, own_share::InheritedMemory};
 use crate::job::{
     events::{MemoryReading, Sample},
+    group_memory::GroupReading,
     identity::MemberId,
     limits::StallReadings,
     mapped_files::{MappedFile, MappedFiles, shared_of_programs},
@@ -106,6 +107,15 @@ impl Ledger {
             self.group_peak.compare_with_member(mapped);
         }
         Some(now)
+    }
+
+    /// Adds a reading of the group between two samples.
+    pub(crate) fn group_between_samples(&mut self, at: Duration, reading: GroupReading) {
+        let memory = self.group_peak.add_between_samples(at, reading);
+        self.last.group_memory = Some(memory.highest);
+        self.last.memory = Some(memory.now);
+        self.timeline.memory_between_samples(memory);
+        self.add_swap(at, reading.swap);
     }
 
     /// Returns a member whose files are worth being read one by one.

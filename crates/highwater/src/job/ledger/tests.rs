@@ -19,6 +19,7 @@ use crate::{
     record::{Certainty, Host, Lineage, Metric, PeakSource, PeaksFrom, Process, ProcessExit, Record, Tool},
 };
 
+mod group_memory;
 mod own_memory;
 mod usage;
 

@@ -29,11 +29,16 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 
 pub(crate) use self::{
+    charged::ChargedGroup,
     entry::{CgroupEntry, clone_into, enter},
     memory::{GroupMemory, anon_and_shared_bytes},
     surrounding::SurroundingGroup,
 };
-use self::{leaf::Stay, open_group::OpenGroup, place::CgroupPlace};
+use self::{
+    leaf::Stay,
+    open_group::OpenGroup,
+    place::{CgroupPlace, home_outside_jobs},
+};
 use super::{
     proc_dir::{ProcDir, ProcPath},
     scope::SystemdScope,
@@ -43,6 +48,7 @@ use crate::{
     cgroup::{Version, oom_kills_in, shown_path},
 };
 
+mod charged;
 mod entry;
 mod group_removal;
 mod leaf;
@@ -75,18 +81,70 @@ pub(crate) struct JobGroup {
     scope: Option<SystemdScope>,
 }
 
+/// The reason why a job has no group of its own.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoGroup {
+    /// This process may make none where it is.
+    #[error("{0}")]
+    NoPlace(String),
+    /// There is a place for one, and it could not be made or has no peak.
+    #[error("{0}")]
+    Refused(String),
+}
+
+const NO_PEAK_KEPT: &str = "this kernel keeps no peak of a cgroup (memory.peak: Linux 5.19)";
+
 impl JobGroup {
     /// Makes an empty group with the memory controller, or returns why none can be made. Groups that killed owners left
-    /// behind in the same place are removed. If there is no place for it and `scope_for`, the program of the job, is given,
-    /// the service manager is asked for a scope.
-    pub(crate) fn make(roots: &Roots, scope_for: Option<&OsStr>) -> Result<Self, String> {
-        let CgroupPlace { version, parent, home, stay, scope } =
-            CgroupPlace::find_or_request(roots, scope_for)?;
+    /// behind in the same place are removed.
+    pub(crate) fn make(roots: &Roots) -> Result<Self, NoGroup> {
+        let place = CgroupPlace::find(roots).map_err(NoGroup::NoPlace)?;
+        let (version, parent) = (place.version, place.parent.clone());
         left_over::sweep(&parent);
-        let refused = |error| format!("{}: no group can be made there: {error}", parent.display());
+        let mut group = Self::at(roots, place).map_err(NoGroup::Refused)?;
+        if group.peak_bytes().is_none() {
+            return Err(NoGroup::Refused(group.without_peak()));
+        }
+        if version == Version::V1 {
+            let tasks = group.directory.file_to_write("tasks");
+            group.tasks = Some(tasks.map_err(|error| NoGroup::Refused(refused_below(&parent, &error)))?);
+        }
+        Ok(group)
+    }
+
+    /// Makes a group in a scope that the service manager is asked for, and moves the waiting `child`, which becomes
+    /// `program`, into it.
+    pub(crate) fn make_in_scope(roots: &Roots, program: &OsStr, child: u32) -> Result<Self, String> {
+        let home = home_outside_jobs(roots)?;
+        // The root of the hierarchy has neither file.
+        if home.join("memory.current").exists() && !home.join("memory.peak").exists() {
+            return Err(NO_PEAK_KEPT.to_owned());
+        }
+        let scope = SystemdScope::request(roots, program, child).map_err(|why| why.to_string())?;
+        let parent = scope.directory().to_owned();
+        let holder = scope.holder_pid();
+        let place = CgroupPlace { version: Version::V2, parent: parent.clone(), home, stay: None };
+        let mut group = Self::at(roots, place)?;
+        group.scope = Some(scope);
+        // Where processes are, controllers are not handed down: cgroups(7), "no internal processes".
+        let leaf = parent.join(left_over::leaf_name());
+        make_directory(&leaf)
+            .and_then(|()| OpenGroup::open(&leaf)?.admit(holder))
+            .and_then(|()| group.admit(child))
+            .and_then(|()| OpenGroup::open(&parent)?.write("cgroup.subtree_control", "+memory"))
+            .map_err(|error| refused_below(&parent, &error))?;
+        if group.peak_bytes().is_none() {
+            return Err(group.without_peak());
+        }
+        Ok(group)
+    }
+
+    /// Makes an empty group at `place`.
+    fn at(roots: &Roots, place: CgroupPlace) -> Result<Self, String> {
+        let CgroupPlace { version, parent, home, stay } = place;
         let home = OpenGroup::open(&home).map_err(|error| format!("{}: {error}", home.display()))?;
-        let (path, directory) = make_locked(&parent).map_err(refused)?;
-        let mut group = Self {
+        let (path, directory) = make_locked(&parent).map_err(|error| refused_below(&parent, &error))?;
+        Ok(Self {
             shown_path: shown_path(roots, version, &path),
             path,
             version,
@@ -95,15 +153,8 @@ impl JobGroup {
             tasks: None,
             ended: false,
             _stay: stay,
-            scope,
-        };
-        if group.peak_bytes().is_none() {
-            return Err(group.without_peak());
-        }
-        if version == Version::V1 {
-            group.tasks = Some(group.directory.file_to_write("tasks").map_err(refused)?);
-        }
-        Ok(group)
+            scope: None,
+        })
     }
 
     /// Moves the waiting child `pid` into the group if it was to start there and does not ([`clone_into`] was refused).
@@ -114,12 +165,7 @@ impl JobGroup {
         if self.version == Version::V1 && !must_be_in || is_in() {
             return Ok(());
         }
-        let refused = match self.admit(pid) {
-            Ok(()) => return Ok(()),
-            Err(error) => error.to_string(),
-        };
-        let (Some(scope), Some(name)) = (&self.scope, self.path.file_name()) else { return Err(refused) };
-        scope.admit(name, pid).map_err(|why| format!("{refused}; systemd did not move it: {why}"))
+        self.admit(pid).map_err(|error| error.to_string())
     }
 
     /// Returns the pid of a child of this process that keeps the group and is not part of the job.
@@ -222,7 +268,7 @@ impl JobGroup {
     fn without_peak(&self) -> String {
         let parent = self.path.parent().unwrap_or(&self.path).display();
         if self.directory.file("memory.current").is_ok() {
-            "this kernel keeps no peak of a cgroup (memory.peak: Linux 5.19)".to_owned()
+            NO_PEAK_KEPT.to_owned()
         } else {
             format!("{parent}: groups made there do not get the memory controller")
         }
@@ -234,6 +280,10 @@ impl Drop for JobGroup {
         // The error cannot be reported any more; the next owner's sweep removes the rest.
         let _ = self.end();
     }
+}
+
+fn refused_below(parent: &Path, error: &io::Error) -> String {
+    format!("{}: no group can be made there: {error}", parent.display())
 }
 
 /// Returns whether process `pid` is in no group at or below `own`, a path as `/proc/PID/cgroup` shows it. `None` if that is not

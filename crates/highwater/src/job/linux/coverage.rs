@@ -1,4 +1,4 @@
-//! How completely the kernel reports the forks, execs and exits of one job.
+//! Completeness of the kernel's reports on the forks, execs and exits of one job.
 
 /// The mechanisms that report events of one job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -106,6 +106,11 @@ impl EventCoverage {
     /// Asks for a walk over `/proc` at the next poll.
     pub(super) fn request_walk(&mut self) {
         self.walk_requested = true;
+    }
+
+    /// Returns whether a walk has been asked for.
+    pub(super) fn must_walk(&self) -> bool {
+        self.walk_requested
     }
 
     /// Takes the request for a walk.

@@ -48,11 +48,10 @@ pub(super) struct EventQueue {
     pending: VecDeque<TimedKernelEvent>,
     /// Buffer for [`EventFeed::drain`].
     arrived: Vec<TimedKernelEvent>,
-    /// Exit records whose exit has not been released yet, by pid and tid, with the round in which they came.
-    exit_records: HashMap<(u32, u32), (Box<TaskEnd>, u64)>,
+    /// Exit records whose exit has not been released yet, by pid and tid, with the time by which they had come.
+    exit_records: HashMap<(u32, u32), (Box<TaskEnd>, Duration)>,
     /// Events up to this time of `CLOCK_MONOTONIC` have all arrived.
     horizon: Duration,
-    round: u64,
     lost: u64,
 }
 
@@ -69,10 +68,9 @@ impl EventQueue {
     pub(super) fn collect(&mut self, feed: &mut impl EventFeed, is_ordered: bool, round: Round) -> Collected {
         let waits = is_ordered && round == Round::Regular;
         self.horizon = if waits { monotonic().saturating_sub(EVENT_ORDERING_DELAY) } else { Duration::MAX };
-        self.round += 1;
-        let (records, number) = (&mut self.exit_records, self.round);
+        let records = &mut self.exit_records;
         feed.drain(&mut self.arrived, |record: TaskEnd| {
-            records.insert((record.pid, record.tid), (Box::new(record), number));
+            records.insert((record.pid, record.tid), (Box::new(record), monotonic()));
         });
         self.pending.extend(self.arrived.drain(..));
         self.pending.make_contiguous().sort_by_key(|event| event.at);
@@ -96,11 +94,11 @@ impl EventQueue {
         Some((self.clock.since_start(at), event))
     }
 
-    /// Drops exit records of processes outside the job. Those of this round stay: the fork of a member may wait for the
-    /// next round.
+    /// Drops exit records of processes outside the job. Those that came after the horizon stay: the fork of a member may wait
+    /// for a later round.
     pub(super) fn forget_records_of_others(&mut self, is_member: impl Fn(u32) -> bool) {
-        let round = self.round;
-        self.exit_records.retain(|&(pid, _), &mut (_, came)| came == round || is_member(pid));
+        let horizon = self.horizon;
+        self.exit_records.retain(|&(pid, _), &mut (_, came)| came > horizon || is_member(pid));
     }
 
     /// Returns the time since the start of the job up to which all events have arrived.

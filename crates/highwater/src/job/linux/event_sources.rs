@@ -4,7 +4,7 @@
 use std::{collections::HashSet, ffi::OsStr, io, rc::Rc};
 
 use super::{
-    cgroup::{JobGroup, SurroundingGroup},
+    cgroup::{ChargedGroup, JobGroup, NoGroup, SurroundingGroup},
     coverage::{LifetimeScope, Mechanisms},
     descendants::read_stat,
     event_queue::{EventFeed, Round},
@@ -37,34 +37,6 @@ pub(crate) struct EventSources {
     held_tasks: Vec<HeldTask>,
 }
 
-/// The group that the job is charged to, by whose it is.
-#[derive(Debug)]
-enum ChargedGroup {
-    /// The job is alone in it.
-    OfJob(Rc<JobGroup>),
-    /// It was there before the job, and has other processes in it: this one, at least.
-    Surrounding(SurroundingGroup),
-    Unknown,
-}
-
-impl ChargedGroup {
-    fn of_job(&self) -> Option<&Rc<JobGroup>> {
-        match self {
-            Self::OfJob(group) => Some(group),
-            Self::Surrounding(_) | Self::Unknown => None,
-        }
-    }
-
-    /// Returns whether process `pid` is charged elsewhere; `None` if that is not known.
-    fn has_left(&self, proc: &ProcDir, pid: u32) -> Option<bool> {
-        match self {
-            Self::OfJob(group) => group.has_left(proc, pid),
-            Self::Surrounding(group) => group.has_left(proc, pid),
-            Self::Unknown => None,
-        }
-    }
-}
-
 /// The source of forks, execs and exits.
 #[derive(Debug)]
 enum LifetimeFeed {
@@ -74,17 +46,17 @@ enum LifetimeFeed {
 
 /// The caller's choice of mechanisms.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct WantedSources<'a> {
+pub(crate) struct WantedSources {
     pub(crate) lineage: LineageFrom,
     pub(crate) exact: bool,
     pub(crate) cgroup: CgroupUse,
-    /// The program of the job, if the service manager may be asked for a scope.
-    pub(crate) scope_for: Option<&'a OsStr>,
+    /// True if the service manager may be asked for a scope.
+    pub(crate) scope: bool,
 }
 
 impl EventSources {
     /// Opens the mechanisms that must exist before the command is forked.
-    pub(crate) fn prepare(wanted: WantedSources<'_>, roots: &Roots, proc: &ProcDir) -> Self {
+    pub(crate) fn prepare(wanted: WantedSources, roots: &Roots, proc: &ProcDir) -> Self {
         let mut sources = Self {
             lifetimes: None,
             hold: None,
@@ -124,19 +96,42 @@ impl EventSources {
             CgroupUse::Never => false,
         };
         if with_group {
-            match JobGroup::make(roots, wanted.scope_for) {
+            match JobGroup::make(roots) {
                 Ok(group) => sources.group = ChargedGroup::OfJob(Rc::new(group)),
+                Err(NoGroup::NoPlace(refusal)) if wanted.scope => {
+                    let around = SurroundingGroup::find(roots, proc);
+                    sources.group = ChargedGroup::AwaitsScope { refusal, around };
+                }
                 Err(reason) if is_root || wanted.cgroup == CgroupUse::Always => {
-                    sources.downgrade(CGROUP_PEAK, reason);
+                    sources.downgrade(CGROUP_PEAK, reason.to_string());
                 }
                 Err(_) => {}
             }
         }
-        if wanted.cgroup != CgroupUse::Never && sources.group.of_job().is_none() {
-            sources.group =
-                SurroundingGroup::find(roots, proc).map_or(ChargedGroup::Unknown, ChargedGroup::Surrounding);
+        if wanted.cgroup != CgroupUse::Never && matches!(sources.group, ChargedGroup::Unknown) {
+            sources.group = ChargedGroup::around(SurroundingGroup::find(roots, proc));
         }
         sources
+    }
+
+    /// Asks the service manager for a scope with the waiting `child`, which becomes `program`, if no other group can be
+    /// made.
+    pub(crate) fn request_scope(&mut self, child: u32, program: &OsStr, roots: &Roots) {
+        let (refusal, around) = match std::mem::replace(&mut self.group, ChargedGroup::Unknown) {
+            ChargedGroup::AwaitsScope { refusal, around } => (refusal, around),
+            known => {
+                self.group = known;
+                return;
+            }
+        };
+        match JobGroup::make_in_scope(roots, program, child) {
+            Ok(group) => self.group = ChargedGroup::OfJob(Rc::new(group)),
+            Err(why) => {
+                let reason = format!("{refusal}; systemd gave no scope for it: {why}");
+                self.downgrade(CGROUP_PEAK, reason);
+                self.group = ChargedGroup::around(around);
+            }
+        }
     }
 
     /// Returns the child's steps between its fork and its exec, if its tasks are to be held.

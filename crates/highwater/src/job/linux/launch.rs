@@ -61,10 +61,10 @@ struct LaunchPlan {
 
 /// Forks and execs `command`, and returns once the new program runs. The child waits right after its fork while `watch`
 /// is called with its pid. If that fails, the command is not started.
-pub(crate) fn launch(
+pub(crate) fn launch<T>(
     command: Command<'_>,
-    watch: impl FnOnce(u32) -> Result<(), Error>,
-) -> Result<Child, Error> {
+    watch: impl FnOnce(u32) -> Result<T, Error>,
+) -> Result<(Child, T), Error> {
     let name = command.program.to_string_lossy().into_owned();
     let plan = LaunchPlan::new(command)?;
     let mut arrays = plan.program.arrays();
@@ -85,9 +85,9 @@ pub(crate) fn launch(
     drop(blocked);
     let pid = forked.map_err(|source| Error::System { doing: "starting a process (fork)", source })?;
     // While the child waits: nothing that fails later may leave a command behind that is not followed.
-    let watched = open_pidfd(pid).and_then(|pidfd| watch(pid.unsigned_abs()).map(|()| pidfd));
-    let pidfd = match watched {
-        Ok(pidfd) => pidfd,
+    let watched = open_pidfd(pid).and_then(|pidfd| Ok((pidfd, watch(pid.unsigned_abs())?)));
+    let (pidfd, watched) = match watched {
+        Ok(watched) => watched,
         Err(error) => {
             gate.shut();
             wait_for(pid);
@@ -96,7 +96,7 @@ pub(crate) fn launch(
     };
     gate.open();
     report.until_exec(pid, name)?;
-    Ok(Child { pid: pid.unsigned_abs(), pidfd })
+    Ok((Child { pid: pid.unsigned_abs(), pidfd }, watched))
 }
 
 fn open_pidfd(pid: libc::pid_t) -> Result<OwnedFd, Error> {

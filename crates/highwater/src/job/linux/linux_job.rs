@@ -45,9 +45,11 @@ use crate::{
 };
 
 mod attach;
+mod group;
 mod procfs;
 mod waiting;
 
+use group::MemorySources;
 use procfs::{open_proc, own_hwm_bytes};
 
 /// Longest time between two drains of the kernel's event buffers. A machine that only forks fills them in twice that
@@ -88,30 +90,11 @@ pub(crate) struct LinuxJob {
 }
 
 impl LinuxJob {
-    /// Checks whether members have left the job's cgroup, so that `reading` does not count them.
-    fn check_for_strays(&mut self, reading: Option<GroupReading>, marks: bool) {
-        if !self.sources.has_group() {
-            return;
-        }
-        let is_whole_so_far = !self.sources.has_strays();
-        let counted_anon = reading.filter(|_| is_whole_so_far).map(|reading| reading.anon);
-        let asked = self.stray_turns.choose(self.observation.readings(), counted_anon, marks);
-        if !asked.is_empty() {
-            let members = self.observation.pids_and_ids().filter(|(_, id)| asked.contains(id));
-            self.sources.check_for_strays(&self.proc, members.map(|(pid, _)| pid));
-        }
-    }
-
     /// Records that this thread pauses.
     fn guard_rests(&self) {
         if let Some(guard) = &self.guard {
             guard.at_rest(self.observation.pids());
         }
-    }
-
-    fn set_group_reading(&mut self, reading: Option<GroupReading>) {
-        // Processes that have left the group are charged elsewhere.
-        self.group_reading = reading.filter(|_| !self.sources.has_strays());
     }
 
     /// Signals all members, and the command even if `/proc` cannot be read.
@@ -146,10 +129,9 @@ impl JobBackend for LinuxJob {
         let map_reader = MapReader::for_job(job)?;
         let own_hwm_bytes = own_hwm_bytes(&proc).unwrap_or(u64::MAX);
         let cgroup = if job.limits.cgroup_bytes.is_some() { CgroupUse::Always } else { job.cgroup };
-        // A limit must hold from the begin, and the command might not get into a scope.
-        let may_ask = job.cgroup == CgroupUse::Always && job.limits.cgroup_bytes.is_none();
-        let scope_for = may_ask.then_some(job.program.as_os_str());
-        let wanted = WantedSources { lineage: job.lineage, exact: job.exact, cgroup, scope_for };
+        // A limit must hold from the beginning, and the command might not get into a scope.
+        let scope = job.cgroup == CgroupUse::Always && job.limits.cgroup_bytes.is_none();
+        let wanted = WantedSources { lineage: job.lineage, exact: job.exact, cgroup, scope };
         let mut sources = EventSources::prepare(wanted, &job.roots, &proc);
         if let Some(bytes) = job.limits.cgroup_bytes {
             sources.limit_charge(bytes).map_err(|why| Error::Limit {
@@ -166,34 +148,22 @@ impl JobBackend for LinuxJob {
             hand_over: sources.hand_over(),
             group: sources.group(),
         };
-        let group_memory = match sources.group().map(|group| group.memory(&proc, &job.roots.sys)).transpose()
-        {
-            Ok(memory) => memory,
-            Err(error) => {
-                downgrades.push(Downgrade {
-                    wanted: "memory of the job with each page counted once".to_owned(),
-                    reason: format!("the files of its cgroup: {error}"),
-                });
-                None
-            }
-        };
-        let shortage = Shortage::watch(&job.roots, &proc, sources.group().as_deref());
-        let notes = MemoryNotes::begin(&proc, group_memory.is_some());
         let mut observation = Observation::new(&proc, job.owns_all_children, own_hwm_bytes, job);
         let helpers: Vec<u32> = sources.helper_pids().collect();
         observation.note_foreign_children(&helpers);
-        let mut start = None;
-        let child = launch::launch(command, |pid| {
+        let (child, (memory, start, epoch)) = launch::launch(command, |pid| {
             let is_limited = job.limits.cgroup_bytes.is_some();
+            // No source reports the scope-holder process, which is not of the job.
+            sources.request_scope(pid, &job.program, &job.roots);
             sources.attach(pid, &job.roots, &proc);
             sources.let_in(pid, is_limited).map_err(|why| Error::Limit {
                 reason: format!("the command could not enter the cgroup made for it: {why}"),
             })?;
+            let memory = MemorySources::open(&sources, job, &proc, &mut downgrades);
             // The job's time begins when it may run.
-            start = Some((Start::now(), monotonic()));
-            Ok(())
+            Ok((memory, Start::now(), monotonic()))
         })?;
-        let (start, epoch) = start.unwrap_or_else(|| (Start::now(), monotonic()));
+        observation.note_helpers(sources.helper_pids());
         // Each reading of a process from here on may wait.
         let guard = LimitGuard::start_or_report(&job.limits, &mut downgrades, || {
             let foreign = observation.foreign_children();
@@ -219,13 +189,13 @@ impl JobBackend for LinuxJob {
             mapped_files: MappedFilesReader::new(&proc),
             map_reader,
             batch,
-            group_memory,
+            notes: memory.notes,
+            group_memory: memory.group,
             group_reading: None,
             stray_turns: StrayTurns::new(),
-            notes,
             downgrades,
             next_usage: Duration::ZERO,
-            shortage,
+            shortage: memory.shortage,
             subreaper: subreaper.ok(),
             // It comes after the fork: the job keeps the priority that it would have by itself.
             precedence: precedence(job),
@@ -264,9 +234,7 @@ impl JobBackend for LinuxJob {
         let begin = thread_cpu();
         let depth = SampleDepth { marks, usage: at >= self.next_usage };
         let polled = self.observation.poll(at, depth, &mut self.sources, &mut self.batch);
-        let reading = self.group_memory.as_mut().and_then(|memory| {
-            memory.read_if_moved(self.observation.readings().iter().map(|reading| reading.rss).sum())
-        });
+        let reading = self.read_group_if_moved();
         self.check_for_strays(reading, polled.marks);
         self.set_group_reading(reading);
         if depth.usage {
@@ -304,6 +272,21 @@ impl JobBackend for LinuxJob {
         self.group_reading
     }
 
+    fn can_read_group(&self) -> bool {
+        let is_counted = self.group_reading.is_some() && !self.sources.has_strays();
+        // An exit whose event is outstanding is waited for by polls.
+        is_counted && self.observation.finds_members_by_events() && !self.observation.awaits_exit_event()
+    }
+
+    fn read_group(&mut self) -> Option<GroupReading> {
+        self.observation.listen(&mut self.sources, &mut self.batch);
+        self.read_group_if_moved()
+    }
+
+    fn has_changed(&self) -> bool {
+        self.batch.changes.any() || self.observation.must_walk()
+    }
+
     fn charged_memory(&self) -> Option<u64> {
         self.sources.memory_in_surrounding_group(&self.proc, self.observation.pids())
     }
@@ -316,6 +299,10 @@ impl JobBackend for LinuxJob {
         // The group counts each page once at all times.
         let members = self.observation.maps().filter(|_| self.group_memory.is_none());
         self.passes.due(at, total, members.map(|(member, _)| member))
+    }
+
+    fn pss_awaits_end_of_writes(&self) -> bool {
+        self.passes.awaits_end_of_writes()
     }
 
     fn pss(&mut self, at: Duration) -> Option<PssPass> {

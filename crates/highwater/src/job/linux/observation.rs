@@ -104,6 +104,11 @@ impl Observation {
         }
     }
 
+    /// Notes a child of this process that was started beside the command, and is not part of the job.
+    pub(crate) fn note_helpers(&mut self, helpers: impl Iterator<Item = u32>) {
+        self.tracker.roster.own_children_mut().foreign.extend(helpers);
+    }
+
     /// Adds the command as the first member. `epoch`: `CLOCK_MONOTONIC` at the start of the job.
     pub(crate) fn start(
         &mut self,
@@ -139,6 +144,11 @@ impl Observation {
         self.proc.lineage()
     }
 
+    /// Returns whether events report new members, so that no poll has to look for them.
+    pub(crate) fn finds_members_by_events(&self) -> bool {
+        !self.tracker.coverage.must_poll()
+    }
+
     /// Returns whether every fork, exec and exit was reported.
     pub(crate) fn all_reported(&self) -> bool {
         self.tracker.coverage.is_complete()
@@ -166,11 +176,20 @@ impl Observation {
         is_seen(roster.root()) || self.reaper.is_pending(roster.root())
     }
 
-    /// Returns whether the event of any exit is outstanding, or an exit itself that is certain.
-    pub(crate) fn expects_exits(&self) -> bool {
+    /// Returns whether an exit was seen whose event is outstanding.
+    pub(crate) fn awaits_exit_event(&self) -> bool {
         self.reaper.has_pending()
             || self.tracker.roster.iter().any(|member| member.phase.is_exit_outstanding())
-            || self.dying().next().is_some()
+    }
+
+    /// Returns whether the event of any exit is outstanding, or an exit itself that is certain.
+    pub(crate) fn expects_exits(&self) -> bool {
+        self.awaits_exit_event() || self.dying().next().is_some()
+    }
+
+    /// Returns whether the next poll must search `/proc` for what no event reported.
+    pub(crate) fn must_walk(&self) -> bool {
+        self.tracker.coverage.must_walk()
     }
 
     /// Returns the members of the last poll whose end is certain.

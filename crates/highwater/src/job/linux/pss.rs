@@ -31,7 +31,7 @@ use crate::{
 
 /// Share of the elapsed time that passes may take.
 const PASS_TIME_SHARE: f64 = 0.01;
-/// The same once a job stands still whose memory has changed without a new height: no sample shows what it holds then.
+/// The same while the job stands still after a change that has set no new maximum of RSS. Samples do not show that change.
 const STANDSTILL_TIME_SHARE: f64 = PASS_TIME_SHARE * 2.0;
 /// The same after a fall of RSS, while the job does not stand still. The rest is left for heights.
 const FALL_TIME_SHARE: f64 = PASS_TIME_SHARE / 2.0;
@@ -51,7 +51,7 @@ const MAX_TIMEOUTS_PER_PASS: u32 = 2;
 const INITIAL_PASS_BUDGET: Duration = Duration::from_millis(15);
 /// Shortest time for which the RSS sum must have been stable before a pass, however cheap that is.
 const MIN_STABLE_TIME: Duration = Duration::from_millis(3);
-/// Costs of passes that may be spent beyond the share once members have written to shared pages.
+/// Time beyond the share once members have written to shared pages, as a multiple of the cost of one pass.
 const COSTS_FOR_WRITES: f64 = 3.0;
 /// Costs of a pass for which a job must have been stable to count as one that stands still.
 const STANDSTILL_COSTS: f64 = 10.0;
@@ -81,6 +81,8 @@ pub(crate) struct PssPasses {
     still: (Duration, u64),
     /// True if a pass beyond the budget may be made.
     has_extra_pass: bool,
+    /// True if a pass waits only for members to stop writing, and the sample before did not say so.
+    awaits_end_of_writes: bool,
     /// True if anonymous memory of a member is shared with other members alone: fork(2) shares it with relatives.
     relatives_are_members: bool,
     /// Members that the last pass has read.
@@ -152,6 +154,7 @@ impl PssPasses {
             watches_writes: false,
             still: (Duration::ZERO, 0),
             has_extra_pass: true,
+            awaits_end_of_writes: false,
             relatives_are_members,
             members: Vec::new(),
             status_turns: StatusTurns::new(),
@@ -171,6 +174,7 @@ impl PssPasses {
         if rss.abs_diff(self.still.1) > pss_pass_tolerance_bytes(rss) {
             self.still = (at, rss);
         }
+        let awaited_before = std::mem::take(&mut self.awaits_end_of_writes);
         let Some(reason) = self.reason(at, rss, members) else { return false };
         let cost = rss as f64 * self.seconds_per_byte;
         let still_since = match reason {
@@ -180,6 +184,7 @@ impl PssPasses {
         let still_for = at.saturating_sub(still_since).as_secs_f64();
         // A change during a pass voids it, so the job must have been stable for as long as a pass takes.
         if still_for < cost.max(MIN_STABLE_TIME.as_secs_f64()) {
+            self.awaits_end_of_writes = reason == PassReason::Writes && !awaited_before;
             return false;
         }
         let stands_still = still_for >= STANDSTILL_COSTS * cost;
@@ -200,6 +205,12 @@ impl PssPasses {
                 is_within(FALL_TIME_SHARE, 0.0) || stands_still && is_within(STANDSTILL_TIME_SHARE, initial)
             }
         }
+    }
+
+    /// Returns whether the next sample should come soon, to see whether members still write to shared pages. It is so for
+    /// every second sample at most, as some jobs write all the time.
+    pub(crate) fn awaits_end_of_writes(&self) -> bool {
+        self.awaits_end_of_writes
     }
 
     /// Returns whether a new height gets a pass beyond the budget. A job that has doubled is worth a pass, and a second one if

@@ -19,7 +19,7 @@ use crate::job::{
 /// A fall of the high-water mark by more than the counters' own slack means a new memory map: an exec.
 const MIN_HWM_FALL_BYTES: u64 = 512 * 1024;
 
-/// How much of each member a poll reads.
+/// The amounts of each member that a poll reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SampleDepth {
     /// Its high-water mark, too.
@@ -32,8 +32,8 @@ pub(crate) struct SampleDepth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sampled {
     Settled,
-    /// `/proc` showed an exec before what the member had when it was held for it arrived: the events come first, then
-    /// the members are read again.
+    /// `/proc` shows an exec whose hold has not been reported yet. The events are applied first, then the members are read
+    /// again.
     Deferred,
 }
 

@@ -3,10 +3,9 @@
 //! ([org.freedesktop.systemd1(5)](https://man7.org/linux/man-pages/man5/org.freedesktop.systemd1.5.html),
 //! [systemd.scope(5)](https://man7.org/linux/man-pages/man5/systemd.scope.5.html)). `docs/internals/scope.md` describes it.
 //!
-//! The scope begins with the [`ScopeHolder`]. The child that becomes the command is put into it before its exec.
+//! The scope begins with the [`ScopeHolder`] and with the child that becomes the command, which waits before its exec.
 
 use std::{
-    cell::RefCell,
     collections::hash_map::RandomState,
     ffi::OsStr,
     hash::{BuildHasher, Hasher},
@@ -39,33 +38,37 @@ const MAX_DESCRIPTION_CHARS: usize = 100;
 /// A scope that this process has asked for. It ends with its last process after it is dropped.
 #[derive(Debug)]
 pub(crate) struct SystemdScope {
-    name: String,
     directory: PathBuf,
     holder: ScopeHolder,
-    /// The connection, until the command was admitted.
-    bus: RefCell<Option<ServiceBus>>,
-    /// Time that is left for that.
-    time_left: Duration,
 }
 
 impl SystemdScope {
-    /// Asks the service manager for a scope, for a job with that program.
-    pub(crate) fn request(roots: &Roots, program: &OsStr) -> Result<Self, ScopeRefusal> {
+    /// Asks the service manager for a scope with process `child`, which becomes `program`.
+    ///
+    /// The manager may move it where this user may not: out of a group that belongs to root (cgroups(7), "Delegation
+    /// containment").
+    pub(crate) fn request(roots: &Roots, program: &OsStr, child: u32) -> Result<Self, ScopeRefusal> {
         let uid = rustix::process::geteuid().as_raw();
         let bus = path_of_bus(uid, std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from))?;
-        Self::request_at(&bus, uid, roots, program)
+        Self::request_at(&bus, uid, roots, program, child)
     }
 
-    fn request_at(bus: &Path, uid: u32, roots: &Roots, program: &OsStr) -> Result<Self, ScopeRefusal> {
+    fn request_at(
+        bus: &Path,
+        uid: u32,
+        roots: &Roots,
+        program: &OsStr,
+        child: u32,
+    ) -> Result<Self, ScopeRefusal> {
         let deadline = Instant::now() + MAX_REQUEST_TIME;
         let mut bus = ServiceBus::connect(bus, uid, deadline)?;
         let holder = ScopeHolder::start()
             .map_err(|error| ScopeRefusal::Own { doing: "starting the scope-holder process", error })?;
         let name = new_name();
-        start_unit(&mut bus, &name, &description(program), holder.pid(), deadline)?;
-        let directory = wait_for_move(roots, &name, holder.pid(), deadline)?;
-        let time_left = deadline.saturating_duration_since(Instant::now());
-        Ok(Self { name, directory, holder, bus: RefCell::new(Some(bus)), time_left })
+        let pids = [holder.pid(), child];
+        start_unit(&mut bus, &name, &description(program), &pids, deadline)?;
+        let directory = wait_for_move(roots, &name, pids, deadline)?;
+        Ok(Self { directory, holder })
     }
 
     /// Returns the directory of its cgroup, which belongs to this user.
@@ -76,16 +79,6 @@ impl SystemdScope {
     /// Returns the pid of the process that keeps it.
     pub(crate) fn holder_pid(&self) -> u32 {
         self.holder.pid()
-    }
-
-    /// Has process `pid` moved into the group of that name in the scope, once. The manager may do so where this user may not:
-    /// out of a group that belongs to root (cgroups(7), "Delegation containment").
-    pub(crate) fn admit(&self, group: &OsStr, pid: u32) -> Result<(), ScopeRefusal> {
-        let group = group.to_str().ok_or(ScopeRefusal::Garbled)?;
-        let deadline = Instant::now() + self.time_left;
-        let arguments = CallArguments::default().text(&self.name).text(&format!("/{group}")).pids(&[pid]);
-        let mut bus = self.bus.borrow_mut().take().ok_or(ScopeRefusal::TimeOver)?;
-        bus.call(method("AttachProcessesToUnit"), &arguments, deadline)
     }
 }
 
@@ -103,13 +96,12 @@ fn start_unit(
     bus: &mut ServiceBus,
     name: &str,
     description: &str,
-    holder: u32,
+    pids: &[u32],
     deadline: Instant,
 ) -> Result<(), ScopeRefusal> {
-    let pids = [holder];
     let properties = [
         ("Description", PropertyValue::Text(description)),
-        ("PIDs", PropertyValue::Pids(&pids)),
+        ("PIDs", PropertyValue::Pids(pids)),
         ("Delegate", PropertyValue::Bool(true)),
         ("MemoryAccounting", PropertyValue::Bool(true)),
         // Sessions have no limit, and units of users have one.
@@ -168,13 +160,20 @@ impl AttemptPauses {
     }
 }
 
-/// Waits until the manager has moved the holder, which follows its reply, and returns the directory of the scope.
-fn wait_for_move(roots: &Roots, name: &str, holder: u32, deadline: Instant) -> Result<PathBuf, ScopeRefusal> {
+/// Waits until the manager has moved these processes, which follows its reply, and returns the directory of the scope.
+fn wait_for_move(
+    roots: &Roots,
+    name: &str,
+    pids: [u32; 2],
+    deadline: Instant,
+) -> Result<PathBuf, ScopeRefusal> {
+    let directory_of = |pid| {
+        cgroup::unified_group_of(roots, pid)
+            .filter(|directory| directory.file_name() == Some(OsStr::new(name)) && directory.is_dir())
+    };
     let mut pauses = AttemptPauses::new();
     loop {
-        let directory = cgroup::unified_group_of(roots, holder)
-            .filter(|directory| directory.file_name() == Some(OsStr::new(name)) && directory.is_dir());
-        if let Some(directory) = directory {
+        if let [Some(directory), Some(_)] = pids.map(directory_of) {
             return Ok(directory);
         }
         pauses.pause(deadline)?;

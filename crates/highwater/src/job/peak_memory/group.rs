@@ -43,6 +43,8 @@ pub(crate) struct GroupPeak {
     known_files: KnownFiles,
     /// Highest mark that was not begun anew.
     mark_since_start: u64,
+    /// Highest charge of the windows since the last sample, which may have had the files and hugetlbfs pages that it showed.
+    charge_since_sample: u64,
     /// A member was seen to map more memory, beside files, than the group was charged for.
     maps_beyond_charge: bool,
     lower: u64,
@@ -68,9 +70,40 @@ struct HighWindow {
     programs: Arc<[ProgramMapping]>,
     time: PeakTime,
     holders: Arc<SampleHolders>,
+    /// True if no sample has been taken since: its members may be the nearer ones.
+    awaits_sample: bool,
+}
+
+/// Facts about the members from the sample beside a reading.
+struct SeenInSample {
+    new_files: Option<MappedFiles>,
+    holders: Arc<SampleHolders>,
+    hugetlb: HugetlbPages,
 }
 
 impl HighWindow {
+    /// Takes what the sample after it shows where that is more than in the sample before it.
+    fn see_sample(
+        &mut self,
+        holders: &Arc<SampleHolders>,
+        hugetlb: HugetlbPages,
+        files: (u64, &Arc<[ProgramMapping]>),
+    ) {
+        if !std::mem::take(&mut self.awaits_sample) {
+            return;
+        }
+        if holders.total() >= self.holders.total() {
+            self.holders = Arc::clone(holders);
+        }
+        if hugetlb.bytes > self.hugetlb.bytes {
+            self.hugetlb = hugetlb;
+        }
+        let (files_bytes, programs) = files;
+        if files_bytes > self.files_bytes {
+            (self.files_bytes, self.programs) = (files_bytes, Arc::clone(programs));
+        }
+    }
+
     fn total(&self) -> u64 {
         self.bytes + self.hugetlb.bytes + self.files_bytes
     }
@@ -89,8 +122,9 @@ enum PeakTime {
 }
 
 impl GroupPeak {
-    /// Adds a reading. `new_files` are the files mapped at that time, if they were read beside it; `holders` are the members
-    /// then, `hugetlb` their pages of hugetlbfs. Returns the best estimates for it and for the window that it ends.
+    /// Adds a reading beside a sample. `new_files` are the files mapped at that time, if they were read in it; `holders` are
+    /// the members then, `hugetlb` their pages of hugetlbfs. Returns the best estimates for it and for the window that it
+    /// ends.
     pub(crate) fn add(
         &mut self,
         at: Duration,
@@ -99,6 +133,16 @@ impl GroupPeak {
         holders: Arc<SampleHolders>,
         hugetlb: HugetlbPages,
     ) -> MemoryNow {
+        self.add_reading(at, reading, Some(SeenInSample { new_files, holders, hugetlb }))
+    }
+
+    fn add_reading(&mut self, at: Duration, reading: GroupReading, seen: Option<SeenInSample>) -> MemoryNow {
+        let is_sample = seen.is_some();
+        let SeenInSample { new_files, holders, hugetlb } = seen.unwrap_or_else(|| SeenInSample {
+            new_files: None,
+            holders: Arc::clone(&self.previous_holders),
+            hugetlb: self.previous_hugetlb,
+        });
         let holders_before = std::mem::replace(&mut self.previous_holders, Arc::clone(&holders));
         let hugetlb_before = std::mem::replace(&mut self.previous_hugetlb, hugetlb);
         let (before, previous) = self.previous.replace((at, reading)).unwrap_or_default();
@@ -117,6 +161,12 @@ impl GroupPeak {
                 (files_bytes, programs) = (self.files_bytes, Arc::clone(&self.files.programs));
             }
         }
+        if is_sample {
+            let files = (self.files_bytes, &self.files.programs);
+            for window in [&mut self.best, &mut self.best_if_shared].into_iter().flatten() {
+                window.see_sample(&holders, hugetlb, files);
+            }
+        }
         let (plain, plain_before) = (reading.anon_and_shmem(), previous.anon_and_shmem());
         let mark = match reading.mark {
             Some(ChargeMark::SinceLastReading(bytes)) => Some(bytes),
@@ -127,9 +177,13 @@ impl GroupPeak {
             // It has not risen, or is not known.
             Some(ChargeMark::SinceStart(_)) | None => None,
         };
-        self.lower = self.lower.max(plain + hugetlb.lower + lower_files);
+        // Members of the sample before may be gone.
+        let lower_hugetlb = if is_sample { hugetlb.lower } else { 0 };
+        self.lower = self.lower.max(plain + lower_hugetlb + lower_files);
         let upper_hugetlb = hugetlb.upper.max(hugetlb_before.upper);
-        self.upper = self.upper.max(mark.unwrap_or(0).max(plain) + upper_hugetlb + upper_files);
+        let charge = mark.unwrap_or(0).max(plain).max(self.charge_since_sample);
+        self.upper = self.upper.max(charge + upper_hugetlb + upper_files);
+        self.charge_since_sample = if is_sample { 0 } else { charge };
         self.beside_rss = self.beside_rss.max(reading.shmem + upper_hugetlb);
         let highest_plain = plain.max(plain_before);
         let touched = touched_between(&previous, &reading);
@@ -143,17 +197,25 @@ impl GroupPeak {
             Some(mark) => GroupReading::risen_between(&previous, &reading, mark).min(touched),
             None => 0,
         };
-        let (bytes, window_hugetlb, time, holders) = if in_window > highest_plain {
+        let (bytes, window_hugetlb, time, holders, awaits_sample) = if in_window > highest_plain {
             // Processes that ended in the window are in the sample before it alone.
             let nearer = if holders.total() >= holders_before.total() { holders } else { holders_before };
             let more = if hugetlb.bytes >= hugetlb_before.bytes { hugetlb } else { hugetlb_before };
-            (in_window, more, PeakTime::Between(before, at), nearer)
+            (in_window, more, PeakTime::Between(before, at), nearer, !is_sample)
         } else if plain + hugetlb.bytes >= plain_before + hugetlb_before.bytes {
-            (plain, hugetlb, PeakTime::At(at, reading), holders)
+            (plain, hugetlb, PeakTime::At(at, reading), holders, !is_sample)
         } else {
-            (plain_before, hugetlb_before, PeakTime::At(before, previous), holders_before)
+            (plain_before, hugetlb_before, PeakTime::At(before, previous), holders_before, false)
         };
-        let window = HighWindow { bytes, hugetlb: window_hugetlb, files_bytes, programs, time, holders };
+        let window = HighWindow {
+            bytes,
+            hugetlb: window_hugetlb,
+            files_bytes,
+            programs,
+            time,
+            holders,
+            awaits_sample,
+        };
         let total = window.total();
         let if_shared = window.total_if_shared();
         if self.best_if_shared.as_ref().is_none_or(|best| if_shared > best.total_if_shared()) {
@@ -163,6 +225,11 @@ impl GroupPeak {
             self.best = Some(window);
         }
         MemoryNow { now: plain + hugetlb.bytes + self.files_bytes, highest: total }
+    }
+
+    /// Adds a reading between two samples, at which the members are taken to be those of the sample before.
+    pub(crate) fn add_between_samples(&mut self, at: Duration, reading: GroupReading) -> MemoryNow {
+        self.add_reading(at, reading, None)
     }
 
     /// Returns a member whose files are worth being read one by one: what programs share decides the memory of the job.

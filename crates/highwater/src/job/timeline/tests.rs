@@ -45,6 +45,25 @@ fn memory_never_exceeds_its_peak_and_keeps_its_spikes() {
 }
 
 #[test]
+fn memory_between_samples_belongs_to_the_sample_before() {
+    let mut fold = TimelineFold::default();
+    fold.memory_between_samples(MemoryNow { now: 5, highest: 5 });
+    let at = Duration::ZERO;
+    let sample = Sample { at, readings: &[], uses: &[], group: None, marks: false, complete_until: at };
+    let memory = |now, highest| MemoryNow { now, highest };
+    fold.add(&sample, 1000, BesideTotal { memory: Some(memory(100, 110)), ..BesideTotal::default() });
+    fold.memory_between_samples(memory(90, 100));
+    fold.memory_between_samples(memory(120, 300));
+    let timeline = fold.finish(Some(300), |_| 0, |_| None);
+    assert_eq!(timeline.seconds, [0.0], "no column of its own");
+    let memory = timeline.series.iter().find(|series| series.metric == record::Metric::Memory).unwrap();
+    assert_eq!(
+        (&memory.bytes[..], &memory.min[..], &memory.max[..]),
+        (&[Some(100)][..], &[Some(90)][..], &[Some(300)][..])
+    );
+}
+
+#[test]
 fn the_peak_and_troughs_survive_merging() {
     let mut samples = vec![vec![(0, 100), (1, 50)]; 30_000];
     samples[17_001] = vec![(0, 900), (1, 50)];

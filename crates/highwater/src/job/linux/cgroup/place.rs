@@ -1,9 +1,6 @@
 //! A place for the job's group, which gets the memory controller and to which this process may move the job.
 
-use std::{
-    ffi::OsStr,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use rustix::{
     fs::{Access, access},
@@ -11,7 +8,6 @@ use rustix::{
 };
 
 use super::{
-    super::scope::SystemdScope,
     leaf::{self, Leaf, Stay},
     left_over,
     open_group::OpenGroup,
@@ -32,36 +28,11 @@ pub(super) struct CgroupPlace {
     pub(super) home: PathBuf,
     /// The move to a leaf that was needed for it.
     pub(super) stay: Option<Stay>,
-    /// The scope of the service manager that was asked for it.
-    pub(super) scope: Option<SystemdScope>,
 }
 
 impl CgroupPlace {
-    /// Finds a place, or asks the service manager for a scope if there is none and `scope_for`, the program of the job, is
-    /// given.
-    pub(super) fn find_or_request(roots: &Roots, scope_for: Option<&OsStr>) -> Result<Self, String> {
-        Self::find(roots).or_else(|refusal| match scope_for {
-            Some(program) => Self::request(roots, program)
-                .map_err(|why| format!("{refusal}; systemd gave no scope for it: {why}")),
-            None => Err(refusal),
-        })
-    }
-
-    /// Asks for a scope, and lets the group in it have the memory controller.
-    fn request(roots: &Roots, program: &OsStr) -> Result<Self, String> {
-        let home = home_outside_jobs(roots)?;
-        let scope = SystemdScope::request(roots, program).map_err(|why| why.to_string())?;
-        let parent = scope.directory().to_owned();
-        // Where processes are, controllers are not handed down: cgroups(7), "no internal processes".
-        let leaf = parent.join(left_over::leaf_name());
-        super::make_directory(&leaf)
-            .and_then(|()| OpenGroup::open(&leaf)?.admit(scope.holder_pid()))
-            .and_then(|()| OpenGroup::open(&parent)?.write("cgroup.subtree_control", "+memory"))
-            .map_err(|error| refusal(&parent, &error))?;
-        Ok(Self { version: Version::V2, parent, home, stay: None, scope: Some(scope) })
-    }
-
-    fn find(roots: &Roots) -> Result<Self, String> {
+    /// Finds a place.
+    pub(super) fn find(roots: &Roots) -> Result<Self, String> {
         let mut own_leaf = leaf::lock();
         let (own, version) = OwnGroup::with_memory(roots).ok_or(
             "no cgroup hierarchy with the memory controller is mounted where this process can see it",
@@ -81,12 +52,12 @@ impl CgroupPlace {
             return unified(&own, &members, &mut own_leaf);
         }
         writable(group)?;
-        Ok(Self { version, parent: group.to_owned(), home: group.to_owned(), stay: None, scope: None })
+        Ok(Self { version, parent: group.to_owned(), home: group.to_owned(), stay: None })
     }
 }
 
 /// Returns the group of this process, if a job in a scope would be missing in no other job's figure.
-fn home_outside_jobs(roots: &Roots) -> Result<PathBuf, String> {
+pub(super) fn home_outside_jobs(roots: &Roots) -> Result<PathBuf, String> {
     let (own, version) = OwnGroup::with_memory(roots).ok_or("no cgroup can be seen from here")?;
     if version == Version::V1 {
         return Err("the memory controller is on cgroup v1, where a scope has none".to_owned());
@@ -105,7 +76,6 @@ fn unified(own: &OwnGroup, members: &[u32], own_leaf: &mut Option<Leaf>) -> Resu
         parent: parent.to_owned(),
         home: group.to_owned(),
         stay,
-        scope: None,
     };
     if let Some(stay) = leaf::again(own_leaf, group) {
         return Ok(place(&stay.group.clone(), Some(stay)));

@@ -14,7 +14,7 @@ use super::*;
 const MIB: u64 = 1 << 20;
 
 fn make() -> Option<JobGroup> {
-    JobGroup::make(&Roots::default(), None).map_err(|why| eprintln!("skipped: {why}")).ok()
+    JobGroup::make(&Roots::default()).map_err(|why| eprintln!("skipped: {why}")).ok()
 }
 
 /// A shell that runs `rest` on command; killed when dropped.
@@ -77,7 +77,7 @@ fn assert_holds_64_mib(group: &JobGroup) {
 fn the_peak_of_a_job_of_known_size() {
     let Some(group) = make() else { return };
     let empty = group.peak_bytes().unwrap();
-    assert!(empty < MIB, "{empty} bytes before anybody was in it");
+    assert!(empty < MIB, "{empty} bytes before any process was in it");
     let mut shell = WaitingShell::new(HOLD_64_MIB);
     group.admit(shell.pid()).unwrap();
     assert_eq!(members(group.path()), [shell.pid()]);

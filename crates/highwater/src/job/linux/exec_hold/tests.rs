@@ -89,7 +89,8 @@ fn start(keeper: &ExecHold, words: &[&str], env: &[(&str, &str)]) -> libc::pid_t
         group: None,
         hand_over: keeper.hand_over(),
     };
-    launch::launch(command, |_| Ok(())).unwrap().pid.try_into().unwrap()
+    let (child, ()) = launch::launch(command, |_| Ok(())).unwrap();
+    child.pid.try_into().unwrap()
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {

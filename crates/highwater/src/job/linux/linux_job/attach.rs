@@ -71,7 +71,7 @@ pub(super) fn attach(job: &Job, pid: u32) -> Result<(LinuxJob, Start), Error> {
         wanted: "the time before the attachment".to_owned(),
         reason: "the process was already running".to_owned(),
     });
-    let wanted = WantedSources { lineage, exact: false, cgroup: CgroupUse::Never, scope_for: None };
+    let wanted = WantedSources { lineage, exact: false, cgroup: CgroupUse::Never, scope: false };
     let mut sources = EventSources::prepare(wanted, &job.roots, &proc);
     sources.attach(pid, &job.roots, &proc);
     let (mut start, epoch) = (Start::now(), monotonic());

@@ -22,10 +22,13 @@ use super::{
     *,
 };
 
+/// Pid of the made-up child, beyond all that Linux gives (`PID_MAX_LIMIT`, include/linux/threads.h).
+const CHILD: u32 = 4_194_305;
+
 /// The way in which the made-up bus answers.
 #[derive(Debug, Clone, Copy)]
 enum Conduct {
-    /// It answers all calls, and writes the scope's cgroup for the holder, as a manager would have it moved.
+    /// It answers all calls, and writes the scope's cgroup for both processes, as a manager would have them moved.
     Right,
     /// The manager is not on the bus at first.
     LateManager,
@@ -33,8 +36,10 @@ enum Conduct {
     OldManager,
     /// The manager answers, and moves nothing.
     MovesNothing,
-    /// The manager moves the holder into another unit.
+    /// The manager moves both processes into another unit.
     MovesElsewhere,
+    /// The manager moves the holder, and leaves the child where it is.
+    MovesHolderOnly,
     Refuses,
     NeverAnswers,
     NeverAuthenticates,
@@ -78,7 +83,8 @@ impl MadeUp {
 
     fn request(&self) -> Result<SystemdScope, ScopeRefusal> {
         let uid = rustix::process::geteuid().as_raw();
-        SystemdScope::request_at(&self.tree.path().join("bus"), uid, &self.roots, OsStr::new("/bin/true"))
+        let program = OsStr::new("/bin/true");
+        SystemdScope::request_at(&self.tree.path().join("bus"), uid, &self.roots, program, CHILD)
     }
 
     fn calls(self) -> Vec<String> {
@@ -173,9 +179,13 @@ fn converse(stream: &UnixStream, roots: &Roots, conduct: Conduct, seen: &mut See
                 if text.contains("StartTransientUnit") =>
             {
                 let name = text.split('\0').find(|part| part.starts_with("highwater-")).unwrap().to_owned();
-                move_holder(roots, &message, &name);
+                move_processes(roots, &message, &name, 2);
             }
-            Conduct::MovesElsewhere => move_holder(roots, &message, "other.scope"),
+            Conduct::MovesElsewhere => move_processes(roots, &message, "other.scope", 2),
+            Conduct::MovesHolderOnly => {
+                let name = text.split('\0').find(|part| part.starts_with("highwater-")).unwrap().to_owned();
+                move_processes(roots, &message, &name, 1);
+            }
             _ => {}
         }
         writer.write_all(&reply(RETURN, serial, None, Some("/org/freedesktop/systemd1/job/1")))?;
@@ -209,27 +219,29 @@ fn read_message(reader: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
     Ok(Some(message))
 }
 
-/// Writes what the kernel would show after the manager has moved the process named in `PIDs`.
-fn move_holder(roots: &Roots, message: &[u8], unit: &str) {
+/// Writes what the kernel would show after the manager has moved the first `count` processes named in `PIDs`.
+fn move_processes(roots: &Roots, message: &[u8], unit: &str, count: usize) {
     let key = b"PIDs\0\x02au\0";
     let at = message.windows(key.len()).position(|part| part == key).unwrap() + key.len();
-    // The array's length and its only pid are aligned to 4.
-    let at = at.next_multiple_of(4) + 4;
-    let pid = u32::from_ne_bytes(message[at..at + 4].try_into().unwrap());
+    // The array's length and its pids are aligned to 4.
+    let at = at.next_multiple_of(4);
+    let number = |at: usize| u32::from_ne_bytes(message[at..at + 4].try_into().unwrap());
+    assert_eq!(number(at), 8, "two pids of four bytes");
     let group = format!("app.slice/{unit}");
     fs::create_dir_all(roots.cgroup.join(&group)).unwrap();
-    fs::create_dir_all(roots.proc.join(pid.to_string())).unwrap();
-    fs::write(roots.proc.join(pid.to_string()).join("cgroup"), format!("0::/{group}\n")).unwrap();
+    for pid in [number(at + 4), number(at + 8)].into_iter().take(count) {
+        fs::create_dir_all(roots.proc.join(pid.to_string())).unwrap();
+        fs::write(roots.proc.join(pid.to_string()).join("cgroup"), format!("0::/{group}\n")).unwrap();
+    }
 }
 
 #[test]
-fn a_scope_is_requested_and_a_process_admitted() {
+fn a_scope_is_requested_with_holder_and_child() {
     let made_up = MadeUp::start(Conduct::Right);
     let scope = made_up.request().unwrap();
-    let unit = scope.name.clone();
+    let unit = scope.directory().file_name().unwrap().to_str().unwrap().to_owned();
     assert_eq!(scope.directory(), made_up.roots.cgroup.join("app.slice").join(&unit));
-    scope.admit(OsStr::new("highwater-7"), 4_194_303).unwrap();
-    assert!(scope.admit(OsStr::new("highwater-7"), 1).is_err(), "only the command is admitted");
+    assert!(made_up.roots.proc.join(CHILD.to_string()).exists(), "it was named, too");
     let holder = PathBuf::from(format!("/proc/{}", scope.holder_pid()));
     assert!(holder.exists());
     drop(scope);
@@ -248,11 +260,7 @@ fn a_scope_is_requested_and_a_process_admitted() {
         assert!(start.contains(part), "{part}");
     }
     assert!(!start.contains("/bin/"), "it names the program only");
-    let admit = &calls[4];
-    for part in ["AttachProcessesToUnit", &unit, "/highwater-7"] {
-        assert!(admit.contains(part), "{part}");
-    }
-    assert_eq!(calls.len(), 5);
+    assert_eq!(calls.len(), 4);
 }
 
 #[test]
@@ -287,6 +295,7 @@ fn what_a_bus_may_do_is_a_refusal() {
         (Conduct::NeverAuthenticates, "it did not do so in time"),
         (Conduct::MovesNothing, "it did not do so in time"),
         (Conduct::MovesElsewhere, "it did not do so in time"),
+        (Conduct::MovesHolderOnly, "it did not do so in time"),
         (Conduct::Rejects, "its bus did not authenticate this user"),
         (Conduct::EndlessLine, "its bus sent a message that is too long"),
         (Conduct::EnormousLength, "its bus sent a message that is too long"),
@@ -309,7 +318,7 @@ fn a_bus_that_accepts_no_connection_does_not_block() {
     rustix::net::bind(&listener, &rustix::net::SocketAddrUnix::new(&path).unwrap()).unwrap();
     rustix::net::listen(&listener, 0).unwrap();
     let uid = rustix::process::geteuid().as_raw();
-    let request = || SystemdScope::request_at(&path, uid, &Roots::default(), OsStr::new("true"));
+    let request = || SystemdScope::request_at(&path, uid, &Roots::default(), OsStr::new("true"), CHILD);
     // The first one is queued, and gets no answer. The next one finds the queue full.
     let queued = UnixStream::connect(&path).unwrap();
     assert!(matches!(request(), Err(ScopeRefusal::Unreachable(_))));

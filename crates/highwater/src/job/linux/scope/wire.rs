@@ -44,7 +44,7 @@ pub(super) enum PropertyValue<'a> {
     Pids(&'a [u32]),
 }
 
-/// Marshalled values. Each is aligned to its size, counted from the begin of the message or of its body.
+/// Marshalled values. Each is aligned to its size, counted from the beginning of the message or of its body.
 #[derive(Debug, Default)]
 struct MarshalledBytes(Vec<u8>);
 
@@ -94,12 +94,6 @@ impl CallArguments {
     pub(super) fn text(mut self, text: &str) -> Self {
         self.signature.push('s');
         self.bytes.text(text);
-        self
-    }
-
-    pub(super) fn pids(mut self, pids: &[u32]) -> Self {
-        self.signature.push_str("au");
-        self.bytes.array(4, |bytes| pids.iter().for_each(|&pid| bytes.u32(pid)));
         self
     }
 

@@ -54,6 +54,34 @@ fn a_spike_between_two_readings_is_in_the_mark() {
 }
 
 #[test]
+fn a_spike_between_samples_may_have_what_the_next_sample_shows() {
+    let hugetlb = |mib: u64| HugetlbPages { lower: mib * MIB, bytes: mib * MIB, upper: mib * MIB, unread: 0 };
+    let mut peak = GroupPeak::default();
+    let at = Duration::from_millis;
+    peak.add(at(100), reading(10, 0, 10, 10), Some(no_files()), Arc::default(), hugetlb(0));
+    peak.add_between_samples(at(150), reading(10, 0, 310, 310));
+    peak.add_between_samples(at(200), reading(10, 0, 10, 310));
+    let ends = |peak: &GroupPeak| {
+        let peak = peak.peak(0, None, None).unwrap();
+        [peak.lower_bytes, peak.bytes, peak.upper_bytes].map(|bytes| bytes / MIB)
+    };
+    assert_eq!(ends(&peak), [10, 310, 310]);
+    peak.add(at(300), reading(10, 0, 10, 310), Some(files(&[("java", 100)], 1)), Arc::default(), hugetlb(20));
+    assert_eq!(ends(&peak), [130, 430, 430]);
+    peak.add(at(400), reading(10, 0, 10, 310), Some(files(&[("java", 500)], 1)), Arc::default(), hugetlb(20));
+    assert_eq!(ends(&peak), [530, 530, 530], "only the next one was near");
+}
+
+#[test]
+fn pages_of_members_that_may_be_gone_are_in_no_lower_end() {
+    let huge = HugetlbPages { lower: 800 * MIB, bytes: 800 * MIB, upper: 800 * MIB, unread: 0 };
+    let mut peak = GroupPeak::default();
+    peak.add(Duration::from_millis(100), reading(10, 0, 10, 10), Some(no_files()), Arc::default(), huge);
+    peak.add_between_samples(Duration::from_millis(150), reading(800, 0, 800, 800));
+    assert_eq!(peak.peak(0, None, None).unwrap().lower_bytes / MIB, 810);
+}
+
+#[test]
 fn page_cache_that_comes_and_goes_is_no_memory_of_processes() {
     let readings = [reading(4, 0, 4, 4), reading(4, 0, 104, 4), reading(4, 100, 104, 5)];
     assert_eq!(peak(&readings, &no_files()), [4, 5, 104]);

@@ -191,10 +191,3 @@ fn no_scope_is_requested_where_it_would_have_no_memory_controller() {
     let made = MadeCgroups::new("", "0::/\n");
     assert!(home_outside_jobs(&made.roots).is_err());
 }
-
-#[test]
-fn no_scope_is_requested_unless_it_is_wanted() {
-    let made = MadeCgroups::v2("/a").group("a", "", "", &this_pid());
-    let refusal = CgroupPlace::find_or_request(&made.roots, None).unwrap_err();
-    assert_eq!(refusal, made.refusal());
-}

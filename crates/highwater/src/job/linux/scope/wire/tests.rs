@@ -53,15 +53,15 @@ pub(in super::super) const FAILURE: u8 = ERROR;
 #[cfg(target_endian = "little")]
 #[test]
 fn a_call_is_what_the_specification_says() {
-    let arguments = CallArguments::default().text("ab").pids(&[1, 258]);
+    let arguments = CallArguments::default().text("ab");
     let mut expected = Vec::new();
-    expected.extend(b"l\x01\x02\x01\x14\0\0\0\x09\0\0\0\x61\0\0\0");
+    expected.extend(b"l\x01\x02\x01\x07\0\0\0\x09\0\0\0\x5f\0\0\0");
     expected.extend(b"\x01\x01o\0\x0e\0\0\0/org/example/A\0\0");
     expected.extend(b"\x02\x01s\0\x0d\0\0\0org.example.I\0\0\0");
     expected.extend(b"\x03\x01s\0\x02\0\0\0Do\0\0\0\0\0\0");
     expected.extend(b"\x06\x01s\0\x0d\0\0\0org.example.A\0\0\0");
-    expected.extend(b"\x08\x01g\0\x03sau\0\0\0\0\0\0\0\0");
-    expected.extend(b"\x02\0\0\0ab\0\0\x08\0\0\0\x01\0\0\0\x02\x01\0\0");
+    expected.extend(b"\x08\x01g\0\x01s\0\0");
+    expected.extend(b"\x02\0\0\0ab\0");
     let message = call(METHOD, 9, &arguments);
     assert_eq!(message.escape_ascii().to_string(), expected.escape_ascii().to_string());
 }
