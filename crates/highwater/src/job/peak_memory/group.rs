@@ -23,6 +23,8 @@ use crate::{
 
 /// Divisor of a job's memory: how much of it files must be in doubt for reading them to be worth its price.
 const DOUBT_DIVISOR: u64 = 33;
+/// Divisor of a job's memory: how far two readings of one plateau may differ.
+const SAME_HEIGHT_DIVISOR: u64 = 100;
 /// Bytes by which the counters of a group may lag behind: 64 pages a processor (`MEMCG_CHARGE_BATCH`, mm/memcontrol.c), on 64
 /// processors.
 const MAX_COUNTER_LAG_BYTES: u64 = 16 << 20;
@@ -72,6 +74,8 @@ struct HighWindow {
     holders: Arc<SampleHolders>,
     /// True if no sample has been taken since: its members may be the nearer ones.
     awaits_sample: bool,
+    /// True if memory has been as high at each reading since.
+    stands: bool,
 }
 
 /// Facts about the members from the sample beside a reading.
@@ -92,15 +96,20 @@ impl HighWindow {
         if !std::mem::take(&mut self.awaits_sample) {
             return;
         }
-        if holders.total() >= self.holders.total() {
-            self.holders = Arc::clone(holders);
-        }
+        self.see_holders(holders);
         if hugetlb.bytes > self.hugetlb.bytes {
             self.hugetlb = hugetlb;
         }
         let (files_bytes, programs) = files;
         if files_bytes > self.files_bytes {
             (self.files_bytes, self.programs) = (files_bytes, Arc::clone(programs));
+        }
+    }
+
+    /// Takes the members of a sample if they held more than those that it has.
+    fn see_holders(&mut self, holders: &Arc<SampleHolders>) {
+        if holders.total() > self.holders.total() {
+            self.holders = Arc::clone(holders);
         }
     }
 
@@ -161,13 +170,17 @@ impl GroupPeak {
                 (files_bytes, programs) = (self.files_bytes, Arc::clone(&self.files.programs));
             }
         }
+        let (plain, plain_before) = (reading.anon_and_shmem(), previous.anon_and_shmem());
         if is_sample {
             let files = (self.files_bytes, &self.files.programs);
             for window in [&mut self.best, &mut self.best_if_shared].into_iter().flatten() {
                 window.see_sample(&holders, hugetlb, files);
+                // The members of a large job are read some milliseconds before the group, and may have grown meanwhile.
+                if window.stands && is_as_high(plain, window.bytes) {
+                    window.see_holders(&holders);
+                }
             }
         }
-        let (plain, plain_before) = (reading.anon_and_shmem(), previous.anon_and_shmem());
         let mark = match reading.mark {
             Some(ChargeMark::SinceLastReading(bytes)) => Some(bytes),
             Some(ChargeMark::SinceStart(bytes)) if bytes > self.mark_since_start => {
@@ -215,14 +228,13 @@ impl GroupPeak {
             time,
             holders,
             awaits_sample,
+            stands: is_as_high(plain, bytes),
         };
         let total = window.total();
-        let if_shared = window.total_if_shared();
-        if self.best_if_shared.as_ref().is_none_or(|best| if_shared > best.total_if_shared()) {
-            self.best_if_shared = Some(window.clone());
-        }
-        if self.best.as_ref().is_none_or(|best| total > best.total()) {
-            self.best = Some(window);
+        replace_if_higher(&mut self.best_if_shared, window.clone(), HighWindow::total_if_shared);
+        replace_if_higher(&mut self.best, window, HighWindow::total);
+        for window in [&mut self.best, &mut self.best_if_shared].into_iter().flatten() {
+            window.stands &= is_as_high(plain, window.bytes);
         }
         MemoryNow { now: plain + hugetlb.bytes + self.files_bytes, highest: total }
     }
@@ -321,6 +333,28 @@ impl GroupPeak {
     fn best(&self) -> Option<&HighWindow> {
         [&self.best, &self.best_if_shared].into_iter().flatten().max_by_key(|best| best.total())
     }
+}
+
+/// Replaces a window by a higher one. On one plateau the members of the sample that showed most of them are kept.
+fn replace_if_higher(
+    best: &mut Option<HighWindow>,
+    mut window: HighWindow,
+    total: impl Fn(&HighWindow) -> u64,
+) {
+    if let Some(best) = best {
+        if total(&window) <= total(best) {
+            return;
+        }
+        if best.stands && is_as_high(best.bytes, window.bytes) {
+            window.see_holders(&best.holders);
+        }
+    }
+    *best = Some(window);
+}
+
+/// Returns whether a reading is as high as another, within what readings of one plateau differ by.
+fn is_as_high(bytes: u64, other: u64) -> bool {
+    bytes + bytes / SAME_HEIGHT_DIVISOR >= other
 }
 
 /// Returns whether an amount exceeds what a group was charged by more than counters lag behind.

@@ -66,3 +66,36 @@ fn the_sample_after_a_reading_may_show_its_holders() {
     assert_eq!(holders(&[reading(0, 200, 200), reading(1, 101, 101)]), [200, 101], "it shows more");
     assert_eq!(holders(&[reading(0, 100, 200), reading(1, 50, 50)]), [200, 1], "those before held more");
 }
+
+#[test]
+fn a_later_sample_at_the_same_height_may_show_more_of_its_holders() {
+    let holders = |later: GroupReading| {
+        let mut ledger = ledger();
+        exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
+        exactly(&mut ledger, 0, born(1, 11, 1, "b", false));
+        // The second member has grown after it was read, and before the group was.
+        sample(&mut ledger, 0, &[reading(0, 200, 200), reading(1, 1, 1)], group(300, 300, 300));
+        sample(&mut ledger, 50, &[reading(0, 200, 200), reading(1, 100, 100)], later);
+        let holders = finish(ledger, 200).0.peak.memory.unwrap().holders.unwrap();
+        holders.largest.iter().map(|holder| holder.bytes / MIB).collect::<Vec<_>>()
+    };
+    assert_eq!(holders(group(299, 300, 299)), [200, 100]);
+    assert_eq!(holders(group(290, 300, 299)), [200, 1], "it was no longer as high");
+}
+
+#[test]
+fn a_plateau_that_ends_a_little_higher_keeps_its_holders() {
+    let holders = |between: u64| {
+        let mut ledger = ledger();
+        exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
+        exactly(&mut ledger, 0, born(1, 11, 1, "b", false));
+        sample(&mut ledger, 0, &[reading(0, 200, 200), reading(1, 100, 100)], group(300, 300, 300));
+        ledger.group_between_samples(ms(50), group(between, 600, 300));
+        // The second member frees its memory while it is read.
+        sample(&mut ledger, 100, &[reading(0, 200, 200), reading(1, 20, 100)], group(301, 900, 301));
+        let holders = finish(ledger, 200).0.peak.memory.unwrap().holders.unwrap();
+        holders.largest.iter().map(|holder| holder.bytes / MIB).collect::<Vec<_>>()
+    };
+    assert_eq!(holders(300), [200, 100]);
+    assert_eq!(holders(100), [200, 20], "another plateau");
+}
