@@ -77,7 +77,7 @@ pub(crate) trait JobBackend: Sized {
         None
     }
 
-    /// Returns whether a member was reported to start, to exec or to exit since the last poll.
+    /// Returns whether a member was reported to start, to exec or to exit since the last poll, or reports were lost.
     fn has_changed(&self) -> bool {
         false
     }

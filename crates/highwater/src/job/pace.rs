@@ -82,7 +82,7 @@ impl SamplingPace {
     }
 
     /// Returns whether samples are so far apart for their cost that the group is read between them.
-    pub(crate) fn is_long(pause: Duration) -> bool {
+    pub(crate) fn leaves_time_for_group_readings(pause: Duration) -> bool {
         pause > SLOW_INTERVAL
     }
 
@@ -207,7 +207,7 @@ mod tests {
             let mut pace = SamplingPace::new(Pace::Adaptive, true, false);
             for at in 0..60 {
                 let pause = pace.next(Duration::from_millis(at), at % 2 == 0, cost);
-                assert!(!SamplingPace::is_long(pause), "{pause:?}");
+                assert!(!SamplingPace::leaves_time_for_group_readings(pause), "{pause:?}");
             }
         }
     }

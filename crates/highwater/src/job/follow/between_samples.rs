@@ -20,7 +20,7 @@ impl Following {
     /// Returns whether the group is read in the next `pause` between samples. Limits are judged by samples, and a fixed interval
     /// is kept.
     pub(super) fn reads_group_in(&self, pause: Duration, job: &Job) -> bool {
-        SamplingPace::is_long(pause)
+        SamplingPace::leaves_time_for_group_readings(pause)
             && matches!(job.pace, Pace::Adaptive)
             && self.killing_since.is_none()
             && !self.limits.watches_any()

@@ -123,7 +123,8 @@ impl LedgerMember {
 
     /// Returns what a child shares with it that is first read now; `None` if its present image was not read.
     pub(super) fn memory_to_inherit(&self) -> Option<InheritedMemory> {
-        self.current_image.highest_reading().map(|rss| InheritedMemory { rss, anon: self.own_share.anon() })
+        let (anon, shared) = (self.own_share.anon(), self.own_share.shared());
+        self.current_image.highest_reading().map(|rss| InheritedMemory { rss, anon, shared })
     }
 
     /// Adds a reading. `parent` is what its parent holds, if it [needs](Self::needs_inherited) that and the parent lives.

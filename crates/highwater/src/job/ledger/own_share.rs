@@ -9,6 +9,8 @@ pub(super) struct InheritedMemory {
     pub(super) rss: u64,
     /// Anonymous memory.
     pub(super) anon: u64,
+    /// Files and shared memory.
+    pub(super) shared: u64,
 }
 
 /// The readings of one process, in bytes. A *copy* is a process that has not exec'ed since its fork.
@@ -26,8 +28,8 @@ pub(super) struct OwnShare {
     anon_rise: u64,
     /// The same before the last reading.
     anon_rise_before: u64,
-    /// Files and shared memory of its parent: a copy maps few of them at first, and more as it runs.
-    parent_shared: u64,
+    /// Files and shared memory of its parent, if they are known: a copy maps few of them at first, and more as it runs.
+    parent_shared: Option<u64>,
     /// Anonymous memory that it added to the job then.
     added_anon: u64,
     /// Its files and shared memory then.
@@ -47,11 +49,14 @@ impl OwnShare {
         self.anon_rise_before = self.anon_rise;
         self.anon_rise = self.anon_rise.max(self.anon.saturating_sub(born_anon));
         if is_copy && self.inherited.is_none() {
-            self.parent_shared = parent.map_or(0, |parent| parent.rss.saturating_sub(parent.anon));
+            self.parent_shared = parent.map(|parent| parent.shared);
             // A child that is first read once it has grown was born with less than it has then.
-            let parent = parent.unwrap_or(InheritedMemory { rss: u64::MAX, anon: u64::MAX });
-            self.inherited =
-                Some(InheritedMemory { rss: parent.rss.min(first_mark), anon: parent.anon.min(self.anon) });
+            let own = InheritedMemory { rss: first_mark, anon: self.anon, shared: reading.shared };
+            self.inherited = Some(parent.map_or(own, |parent| InheritedMemory {
+                rss: parent.rss.min(own.rss),
+                anon: parent.anon.min(own.anon),
+                shared: parent.shared.min(own.shared),
+            }));
         }
         (self.added_anon, self.shared) = (self.added_anon_bytes(reading, is_copy), reading.shared);
     }
@@ -71,11 +76,14 @@ impl OwnShare {
         self.is_beyond_birth(highest, self.anon_rise_before)
     }
 
-    /// fork(2) leaves files out of the copy (`vma_needs_copy`, mm/memory.c), so those of the parent come back as it runs.
+    /// fork(2) leaves files out of the copy (`vma_needs_copy`, mm/memory.c), so those of the parent come back as it runs. Where
+    /// these are not known, all of a rise counts: the process has a further image then, and its peak is "at least".
     fn is_beyond_birth(&self, highest: u64, anon_rise: u64) -> bool {
-        let born_with = self.born_with.unwrap_or(0);
+        // Nothing was read of it.
+        let Some(born_with) = self.born_with else { return false };
         let tolerance = copy_tolerance_bytes(born_with);
-        anon_rise > tolerance || highest > born_with + tolerance + self.parent_shared
+        let with_files = self.parent_shared.map_or(born_with, |shared| born_with.saturating_add(shared));
+        anon_rise > tolerance || highest > with_files.saturating_add(tolerance)
     }
 
     /// Returns the most that a copy may have shared with its parent.

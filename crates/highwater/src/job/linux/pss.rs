@@ -183,14 +183,15 @@ impl PssPasses {
         };
         let still_for = at.saturating_sub(still_since).as_secs_f64();
         // A change during a pass voids it, so the job must have been stable for as long as a pass takes.
-        if still_for < cost.max(MIN_STABLE_TIME.as_secs_f64()) {
-            self.awaits_end_of_writes = reason == PassReason::Writes && !awaited_before;
-            return false;
-        }
-        let stands_still = still_for >= STANDSTILL_COSTS * cost;
         let is_within =
             |share: f64, initial: f64| self.spent.as_secs_f64() + cost <= at.as_secs_f64() * share + initial;
         let initial = INITIAL_PASS_BUDGET.as_secs_f64();
+        if still_for < cost.max(MIN_STABLE_TIME.as_secs_f64()) {
+            let has_budget = is_within(PASS_TIME_SHARE, initial.max(COSTS_FOR_WRITES * cost));
+            self.awaits_end_of_writes = reason == PassReason::Writes && has_budget && !awaited_before;
+            return false;
+        }
+        let stands_still = still_for >= STANDSTILL_COSTS * cost;
         match reason {
             PassReason::NewHeight => {
                 let is_cheap = is_within(PASS_TIME_SHARE, initial);

@@ -194,7 +194,7 @@ impl GroupPeak {
         let lower_hugetlb = if is_sample { hugetlb.lower } else { 0 };
         self.lower = self.lower.max(plain + lower_hugetlb + lower_files);
         let upper_hugetlb = hugetlb.upper.max(hugetlb_before.upper);
-        let charge = mark.unwrap_or(0).max(plain).max(self.charge_since_sample);
+        let charge = mark.map_or(plain, |mark| mark.max(plain)).max(self.charge_since_sample);
         self.upper = self.upper.max(charge + upper_hugetlb + upper_files);
         self.charge_since_sample = if is_sample { 0 } else { charge };
         self.beside_rss = self.beside_rss.max(reading.shmem + upper_hugetlb);

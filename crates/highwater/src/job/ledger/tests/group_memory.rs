@@ -28,6 +28,19 @@ fn sample(ledger: &mut Ledger, at: u64, readings: &[MemoryReading], group: Group
     });
 }
 
+fn ledger_of_two() -> Ledger {
+    let mut ledger = ledger();
+    exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
+    exactly(&mut ledger, 0, born(1, 11, 1, "b", false));
+    ledger
+}
+
+/// Returns what the holders of the peak held, the largest first.
+fn holders_in_mib(ledger: Ledger) -> Vec<u64> {
+    let holders = finish(ledger, 200).0.peak.memory.unwrap().holders.unwrap();
+    holders.largest.iter().map(|holder| holder.bytes / MIB).collect()
+}
+
 #[test]
 fn a_reading_between_samples_counts_for_memory_alone() {
     let mut ledger = ledger();
@@ -53,15 +66,12 @@ fn a_reading_between_samples_counts_for_memory_alone() {
 #[test]
 fn the_sample_after_a_reading_may_show_its_holders() {
     let holders = |after: &[MemoryReading]| {
-        let mut ledger = ledger();
-        exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
-        exactly(&mut ledger, 0, born(1, 11, 1, "b", false));
+        let mut ledger = ledger_of_two();
         sample(&mut ledger, 0, &[reading(0, 200, 200), reading(1, 1, 1)], group(201, 201, 201));
         ledger.group_between_samples(ms(50), group(301, 301, 301));
         sample(&mut ledger, 100, after, group(301, 301, 301));
         sample(&mut ledger, 150, &[reading(0, 1, 200), reading(1, 1, 101)], group(2, 301, 301));
-        let holders = finish(ledger, 200).0.peak.memory.unwrap().holders.unwrap();
-        holders.largest.iter().map(|holder| holder.bytes / MIB).collect::<Vec<_>>()
+        holders_in_mib(ledger)
     };
     assert_eq!(holders(&[reading(0, 200, 200), reading(1, 101, 101)]), [200, 101], "it shows more");
     assert_eq!(holders(&[reading(0, 100, 200), reading(1, 50, 50)]), [200, 1], "those before held more");
@@ -70,14 +80,11 @@ fn the_sample_after_a_reading_may_show_its_holders() {
 #[test]
 fn a_later_sample_at_the_same_height_may_show_more_of_its_holders() {
     let holders = |later: GroupReading| {
-        let mut ledger = ledger();
-        exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
-        exactly(&mut ledger, 0, born(1, 11, 1, "b", false));
+        let mut ledger = ledger_of_two();
         // The second member has grown after it was read, and before the group was.
         sample(&mut ledger, 0, &[reading(0, 200, 200), reading(1, 1, 1)], group(300, 300, 300));
         sample(&mut ledger, 50, &[reading(0, 200, 200), reading(1, 100, 100)], later);
-        let holders = finish(ledger, 200).0.peak.memory.unwrap().holders.unwrap();
-        holders.largest.iter().map(|holder| holder.bytes / MIB).collect::<Vec<_>>()
+        holders_in_mib(ledger)
     };
     assert_eq!(holders(group(299, 300, 299)), [200, 100]);
     assert_eq!(holders(group(290, 300, 299)), [200, 1], "it was no longer as high");
@@ -86,15 +93,12 @@ fn a_later_sample_at_the_same_height_may_show_more_of_its_holders() {
 #[test]
 fn a_plateau_that_ends_a_little_higher_keeps_its_holders() {
     let holders = |between: u64| {
-        let mut ledger = ledger();
-        exactly(&mut ledger, 0, born(0, 10, 1, "a", false));
-        exactly(&mut ledger, 0, born(1, 11, 1, "b", false));
+        let mut ledger = ledger_of_two();
         sample(&mut ledger, 0, &[reading(0, 200, 200), reading(1, 100, 100)], group(300, 300, 300));
         ledger.group_between_samples(ms(50), group(between, 600, 300));
         // The second member frees its memory while it is read.
         sample(&mut ledger, 100, &[reading(0, 200, 200), reading(1, 20, 100)], group(301, 900, 301));
-        let holders = finish(ledger, 200).0.peak.memory.unwrap().holders.unwrap();
-        holders.largest.iter().map(|holder| holder.bytes / MIB).collect::<Vec<_>>()
+        holders_in_mib(ledger)
     };
     assert_eq!(holders(300), [200, 100]);
     assert_eq!(holders(100), [200, 20], "another plateau");

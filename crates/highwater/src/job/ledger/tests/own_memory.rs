@@ -61,6 +61,23 @@ fn files_that_a_copy_maps_again_are_no_growth() {
 }
 
 #[test]
+fn memory_that_a_parent_has_freed_is_not_taken_for_its_files() {
+    let mut ledger = ledger();
+    event(&mut ledger, ms(0), born(0, 10, 1, "shell", false));
+    sample(&mut ledger, 0, &[reading(0, 500, 500)]);
+    let parent = MemoryReading { shared: 4 * MIB, ..reading(0, 6, 500) };
+    event(&mut ledger, ms(10), born(1, 11, 10, "shell", true));
+    sample(&mut ledger, 10, &[parent, reading(1, 2, 2)]);
+    for at in [15, 20] {
+        sample(&mut ledger, at, &[parent, reading(1, 2, 200)]);
+    }
+    event(&mut ledger, ms(30), JobEvent::Exec { id: MemberId(1), name: Some(name("tiny")) });
+    event(&mut ledger, ms(40), gone(1, 40));
+    event(&mut ledger, ms(50), gone(0, 50));
+    assert_eq!(finish(ledger, 60).1[1].images.len(), 2, "it rose to 200 MiB before its exec");
+}
+
+#[test]
 fn a_late_exec_leaves_its_readings_to_the_next_image() {
     let mut ledger = ledger();
     event(&mut ledger, ms(0), born(0, 10, 1, "server", false));
