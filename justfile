@@ -46,3 +46,8 @@ page:
     npm ci --ignore-scripts --no-audit --no-fund
     npm run check
     npm run build
+
+# Build all Linux files of a release twice, compare, check and install them: Debian 12, as root
+release-dry-run *DIRECTORY="target/release-files":
+    packaging/dry-run {{ DIRECTORY }}
+    packaging/check-install {{ DIRECTORY }}

@@ -52,8 +52,9 @@ fi
 architecture=$(uname -m)
 case $architecture in arm64) architecture=aarch64 ;; esac
 system=$(uname -s)
-case $system in Linux) system=linux ;; Darwin) system=macos ;; esac
-file=hwm-$version-$architecture-$system.tar.gz
+case $system in Linux) system=unknown-linux-musl ;; Darwin) system=apple-darwin ;; esac
+name=hwm-$version-$architecture-$system
+file=$name.tar.gz
 sum=$(awk -v file="$file" '$2 == file { print $1 }' <<<"$sums")
 [[ $sum =~ ^[0-9a-f]{64}$ ]] ||
     fail "Release $version has no hwm for $architecture-$system. Build it there (cargo install --locked --path crates/hwm) and give it as input \`hwm\`."
@@ -66,6 +67,6 @@ if ! has_sha256 "$sum" "$place/$file"; then
     rm -f "$place/$file"
     fail "$url does not have the SHA-256 that action/release.txt states. It was not used. Please report it (see SECURITY.md)."
 fi
-tar -xzf "$place/$file" -C "$place" hwm
+tar -xzf "$place/$file" -C "$place" "$name/hwm"
 echo "hwm $version from $url, SHA-256 $sum"
-found "$place/hwm"
+found "$place/$name/hwm"

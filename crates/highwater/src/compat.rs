@@ -2,7 +2,7 @@
 //!
 //! Either way below, such a program compiles unchanged, except for what `docs/from-hypomnesis.md` lists:
 //!
-//! - in its `Cargo.toml`: `hypomnesis = { package = "highwater", version = "0.1", features = ["report"] }`
+//! - in its `Cargo.toml`: `hypomnesis = { package = "highwater", version = "0.2", features = ["report"] }`
 //! - in its source: `use highwater::compat as hypomnesis;`
 //!
 //! ```
