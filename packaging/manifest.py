@@ -3,6 +3,8 @@
 
 Usage:
   manifest.py make DIRECTORY       writes manifest.json, SHA256SUMS and release.txt beside the files of a release
+  manifest.py gather ARTIFACTS DIRECTORY
+                                   copies what the builds of the workflow made: files-linux, and files-TARGET of others
   manifest.py check DIRECTORY [SYSTEM...]
                                    compares them with the files, and with what cargo binstall, the action and the packages
                                    ask for; SYSTEM is linux, macos or windows (all)
@@ -12,6 +14,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -121,7 +124,7 @@ def check_sbom(directory, file):
     component = bom["metadata"]["component"]
     if (bom["bomFormat"], component["name"], component["version"]) != ("CycloneDX", "hwm", version()):
         fault(f"{file['name']}: not of hwm {version()}")
-    if str(ROOT) in json.dumps(bom):
+    if "file:///" in json.dumps(bom):
         fault(f"{file['name']}: names the directory that it was made in")
     locked = {(entry["name"], entry["version"]) for entry in toml("Cargo.lock")["package"]}
     for entry in bom["components"]:
@@ -145,6 +148,21 @@ def check_crate(directory, file):
             fault(f"{file['name']}: without the page of hwm view")
 
 
+def gather(artifacts, directory):
+    """Copies what each build made, and nothing that another build is to make: one of them may have been taken over."""
+    directory.mkdir()
+    for system, targets in TARGETS.items():
+        for place in [f"files-{system}"] if system == "linux" else [f"files-{target}" for target in targets]:
+            wanted = [
+                name for name, _, target in expected([system]) if system == "linux" or place == f"files-{target}"
+            ]
+            there = {path.name for path in (artifacts / place).iterdir()}
+            for name in sorted(there - set(wanted)):
+                fault(f"{place}: {name} is none of its files")
+            for name in sorted(there & set(wanted)):
+                shutil.copyfile(artifacts / place / name, directory / name)
+
+
 def check(directory, systems):
     manifest = json.loads((directory / "manifest.json").read_text())
     if manifest != manifest_of(directory):
@@ -166,6 +184,8 @@ def main():
     match sys.argv[1:]:
         case ["make", directory]:
             make(Path(directory))
+        case ["gather", artifacts, directory]:
+            gather(Path(artifacts), Path(directory))
         case ["check", directory, *systems]:
             check(Path(directory), systems or list(TARGETS))
         case _:

@@ -3,6 +3,7 @@
 
 Usage:
   sources.py check                 fails if one of them differs
+  sources.py check-release         the same, and fails if a text says that there is no release yet
   sources.py set-repository URL    changes the address of the repository in all of them
   sources.py version|repository    prints what Cargo.toml says
   sources.py notes                 prints the section of this version in CHANGELOG.md
@@ -43,7 +44,7 @@ def debian_changelog():
     date = formatdate(int(os.environ["SOURCE_DATE_EPOCH"]))
     lines = [
         f"hwm ({version()}-1) unstable; urgency=medium",
-        f"  * Release {version()}: {repository()}/releases/tag/v{version()}",
+        f"  * Release {version()}:\n    {repository()}/releases/tag/v{version()}",
         f" -- {maintainer()}  {date.replace('-0000', '+0000')}",
     ]
     return "\n\n".join(lines)
@@ -69,9 +70,10 @@ def check():
     if (needed := workspace["dependencies"]["highwater"]["version"]) != number:
         fault(f"Cargo.toml: the version is {number}, and the dependency highwater is {needed}")
     members = {toml(f"{member}/Cargo.toml")["package"]["name"] for member in workspace["members"]}
-    for entry in toml("Cargo.lock")["package"]:
-        if entry["name"] in members and entry["version"] != number:
-            fault(f"Cargo.lock: {entry['name']} is {entry['version']}, not {number}; `cargo check --workspace` mends it")
+    for lock in ("Cargo.lock", "fuzz/Cargo.lock"):
+        for entry in toml(lock)["package"]:
+            if entry["name"] in members and entry["version"] != number:
+                fault(f"{lock}: {entry['name']} is {entry['version']}, not {number}; `cargo check` beside it mends it")
     for member in ("highwater", "hwm"):
         settings = toml(f"crates/{member}/Cargo.toml")["package"]
         for field in ("version", "repository"):
@@ -92,6 +94,16 @@ def check():
         fault(f"action/release.txt: names {released['repository']}, and the repository is {repository()}")
 
 
+def check_release():
+    """What must be true of the commit that a tag names, beside all else."""
+    check()
+    if not re.search(rf"^## \[{re.escape(version())}\] - \d{{4}}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE):
+        fault(f"CHANGELOG.md: the section of {version()} has no date")
+    for path in sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")):
+        if re.search(r"[Nn]othing has been (published|released)|not published yet", path.read_text()):
+            fault(f"{path.relative_to(ROOT)}: says that nothing has been released")
+
+
 def set_repository(url):
     if not re.fullmatch(r"https://github\.com/[A-Za-z0-9-]+/[\w.-]+", url):
         sys.exit(f"{url} is not of the form https://github.com/OWNER/NAME")
@@ -105,9 +117,13 @@ def set_repository(url):
 
 
 def main():
+    # On Windows, a shell would take a carriage return for a part of the text.
+    sys.stdout.reconfigure(newline="\n")
     match sys.argv[1:]:
         case ["check"]:
             check()
+        case ["check-release"]:
+            check_release()
         case ["set-repository", url]:
             set_repository(url)
         case ["version"]:

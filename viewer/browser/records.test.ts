@@ -49,7 +49,7 @@ describe("records that are not as usual", () => {
     });
     const file = view("evil", record);
     expect(readFileSync(file, "utf8")).not.toContain("alert(");
-    for (const by of ["process", "command", "exe", "tree"]) {
+    for (const by of ["process", "name", "command", "exe", "tree"]) {
       await look(file, `#by=${by}`, async (page) => {
         const box = await plot(page);
         await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
@@ -159,7 +159,7 @@ describe("records that are not as usual", () => {
         expect(await page.locator("tbody tr[data-row]").count()).toBeLessThan(60);
         expect(await page.locator("tbody tr[data-row]").count()).toBeGreaterThan(15);
         await page.locator(".lanes").evaluate((element: HTMLElement) => (element.scrollTop = element.scrollHeight));
-        for (const by of ["process", "exe", "tree", "command"]) await page.locator(`[data-value=${by}]`).click();
+        for (const by of ["process", "name", "exe", "tree", "command"]) await page.locator(`[data-value=${by}]`).click();
         await page.getByPlaceholder("Filter").fill("job-699");
         await drawn(page);
         expect(await page.locator(".table .caption").textContent()).toContain("14 processes");

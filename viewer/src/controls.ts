@@ -15,7 +15,7 @@ export interface Controls {
   dress(): void;
 }
 
-const NAMES: Record<string, string> = { process: "Process", command: "Command", exe: "Executable", tree: "Tree" };
+const NAMES: Record<string, string> = { process: "Process", name: "Name", command: "Command", exe: "Executable", tree: "Tree" };
 
 export function controls(state: State, metrics: string[], groupings: readonly Grouping[]): Controls {
   const choose = (name: string, choices: [string, string, string][], current: () => string, set: (value: string) => void) => {
@@ -43,7 +43,7 @@ export function controls(state: State, metrics: string[], groupings: readonly Gr
   const search = h("input", {
     type: "search",
     placeholder: "Filter processes  /",
-    "aria-label": "Filter processes by command, pid, path or arguments",
+    "aria-label": "Filter processes by name, command, pid, path or arguments",
     oninput: () => state.set({ filter: search.value }),
   });
   const zoomed = h("button", { type: "button", class: "pill", onclick: () => state.set({ range: null }) });

@@ -76,7 +76,7 @@ export function tiles(run: Run, actions: { peak: () => void; isolate: (row: numb
     const element = tile(
       "Largest process",
       format.sign(certainty) + format.bytes(run.peak(largest)),
-      `${run.command(largest)} ${run.pid(largest)}`,
+      `${run.name(largest)} ${run.pid(largest)}`,
       format.certainty(certainty),
     );
     all.push(clickable(element, () => actions.isolate(largest)));

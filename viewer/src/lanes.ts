@@ -6,7 +6,7 @@
 import { AXIS, EDGE } from "./chart.ts";
 import { h, themed } from "./dom.ts";
 import * as format from "./format.ts";
-import { groupLabel, members, type Layer } from "./layers.ts";
+import { groupLabel, members, type Grouping, type Layer } from "./layers.ts";
 import { faded, GREY } from "./palette.ts";
 import type { Picture } from "./picture.ts";
 import { firstAtLeast, valueAt, type Run } from "./run.ts";
@@ -103,7 +103,7 @@ export class Lanes {
     return {
       row,
       key: layer?.key ?? `p${row}`,
-      label: this.run.command(row),
+      label: this.run.name(row),
       depth,
       rows: [row],
       line: series ? { first: series.first, values: series.values, highest: this.run.highest(series) } : null,
@@ -112,7 +112,7 @@ export class Lanes {
     };
   }
 
-  private groups(picture: Picture, by: "command" | "exe" | "tree", rows: Set<number> | null): Lane[] {
+  private groups(picture: Picture, by: Exclude<Grouping, "process">, rows: Set<number> | null): Lane[] {
     const layers = new Map(picture.layers.map((layer) => [layer.key, layer]));
     const groups = [...members(this.run, by)]
       .map(([key, all]) => ({ key, rows: rows ? all.filter((row) => rows.has(row)) : all, all, layer: layers.get(key) }))
@@ -362,7 +362,7 @@ export class Lanes {
     return h(
       "div",
       {},
-      h("b", {}, `${run.command(row)} ${run.pid(row)}`),
+      h("b", {}, `${run.name(row)} ${run.pid(row)}`),
       then,
       h("div", {}, `${format.moment(run.start(row))} to ${end === null ? "the end, still running" : format.moment(end)}`),
       h("div", {}, `peak ${format.sign(run.text(run.head.processes.certainty[row]))}${format.bytes(run.peak(row))}`),

@@ -3,7 +3,7 @@
 import type { Series } from "./payload.ts";
 import type { Metric, Run } from "./run.ts";
 
-export const GROUPINGS = ["process", "command", "exe", "tree"] as const;
+export const GROUPINGS = ["process", "name", "command", "exe", "tree"] as const;
 export type Grouping = (typeof GROUPINGS)[number];
 
 export interface Layer {
@@ -41,7 +41,7 @@ function processes(run: Run, rows: Map<number, Series>): Layer[] {
   return [...rows].map(([row, series]) => ({
     ...line(series),
     key: `p${row}`,
-    label: `${run.command(row)} ${run.pid(row)}`,
+    label: `${run.name(row)} ${run.pid(row)}`,
     rows: [row],
     kind: "process" as const,
   }));
@@ -52,7 +52,7 @@ export function members(run: Run, by: Exclude<Grouping, "process">): Map<string,
   const found = new Map<string, number[]>();
   const top = by === "tree" ? run.tree.branches() : null;
   for (const row of run.tree.order) {
-    const key = top ? `t${top[row]}` : by === "exe" ? `e${run.exe(row) ?? ""}` : `c${run.command(row)}`;
+    const key = top ? `t${top[row]}` : keyOf(run, by, row);
     const group = found.get(key);
     if (group) group.push(row);
     else found.set(key, [row]);
@@ -60,11 +60,23 @@ export function members(run: Run, by: Exclude<Grouping, "process">): Map<string,
   return found;
 }
 
+/** The key of a group that a process is in by itself. */
+function keyOf(run: Run, by: Exclude<Grouping, "process">, row: number): string {
+  switch (by) {
+    case "exe":
+      return `e${run.exe(row) ?? ""}`;
+    case "name":
+      return `n${run.name(row)}`;
+    default:
+      return `c${run.command(row)}`;
+  }
+}
+
 export function groupLabel(run: Run, key: string, rows: number[]): string {
   if (key.startsWith("t")) {
     const top = rows[0] as number;
     const below = rows.length - 1;
-    return `${run.command(top)} ${run.pid(top)}${below > 0 ? ` + ${below}` : ""}`;
+    return `${run.name(top)} ${run.pid(top)}${below > 0 ? ` + ${below}` : ""}`;
   }
   return key.slice(1) || "executable unknown";
 }

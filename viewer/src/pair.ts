@@ -17,8 +17,8 @@ import { valueAt, type Run } from "./run.ts";
 import { fromHash, State, type View } from "./state.ts";
 import { Tip } from "./tip.ts";
 
-/** Processes of two runs cannot be matched; commands and executables can. */
-const COMPARABLE: Grouping[] = ["command", "exe"];
+/** Processes of two runs cannot be matched; names, commands and executables can. */
+const COMPARABLE: Grouping[] = ["command", "name", "exe"];
 
 /** The metric of the job as a whole, in which each page counts once: no process has a line of it. */
 const MEMORY = "memory";
@@ -166,7 +166,7 @@ function lines(runs: [Run, Run], pictures: [Picture, Picture], layers: [Layer | 
 
 /** The differences by group: the peak of each side, or its value at the chosen moment. */
 function differences(runs: [Run, Run], view: View, metric: string): Difference[] {
-  const by = view.by === "exe" ? "exe" : "command";
+  const by = view.by === "exe" || view.by === "name" ? view.by : "command";
   const found = new Map<string, Difference>();
   runs.forEach((run, place) => {
     const { at } = view;

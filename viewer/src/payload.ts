@@ -83,6 +83,8 @@ export interface ProcessColumns {
   pid: number[];
   ppid: number[];
   command: number[];
+  /** Its display name, where that says more than the command. Records of version 1.3 and before do not have it. */
+  name?: (number | null)[];
   exe: (number | null)[];
   args: (number | null)[];
   start: number[];

@@ -126,6 +126,11 @@ export class Run {
     return this.text(this.head.processes.command[row]) ?? "?";
   }
 
+  /** The name by which people tell it from others. */
+  name(row: number): string {
+    return this.text(this.head.processes.name?.[row]) ?? this.command(row);
+  }
+
   exe(row: number): string | null {
     return this.text(this.head.processes.exe[row]);
   }

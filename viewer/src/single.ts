@@ -139,7 +139,7 @@ export function filtered(run: Run, filter: string): Set<number> | null {
   if (words.length === 0) return null;
   const rows = new Set<number>();
   for (let row = 0; row < run.count; row++) {
-    const text = [run.command(row), String(run.pid(row)), run.exe(row), run.text(run.head.processes.args[row]), run.text(run.head.processes.images[row])]
+    const text = [run.command(row), run.name(row), String(run.pid(row)), run.exe(row), run.text(run.head.processes.args[row]), run.text(run.head.processes.images[row])]
       .join(" ")
       .toLowerCase();
     if (words.every((word) => text.includes(word))) rows.add(row);

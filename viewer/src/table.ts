@@ -90,7 +90,7 @@ export class Table {
     const processes = run.head.processes;
     const name = format.metricName(metric);
     const columns: Column[] = [
-      { key: "command", title: "Process", numeric: false, rank: ({ row }) => run.command(row).toLowerCase(), text: ({ row }) => run.command(row) },
+      { key: "command", title: "Process", numeric: false, rank: ({ row }) => run.name(row).toLowerCase(), text: ({ row }) => run.name(row) },
       { key: "pid", title: "PID", numeric: true, rank: ({ row }) => run.pid(row), text: ({ row }) => String(run.pid(row)) },
       {
         key: "value",

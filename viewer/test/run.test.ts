@@ -90,7 +90,7 @@ describe("layers", () => {
     fc.assert(
       fc.property(rows, (rows) => {
         const run = new Run(made(rows as Made[], 20));
-        for (const by of ["command", "exe", "tree"] as const) {
+        for (const by of ["name", "command", "exe", "tree"] as const) {
           const all = [...members(run, by).values()].flat();
           expect(all.sort((one, other) => one - other)).toEqual(rows.map((_, row) => row));
         }

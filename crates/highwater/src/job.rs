@@ -39,6 +39,7 @@ mod accounts;
 mod ancestry;
 mod backend;
 mod control;
+mod display_name;
 mod estimate;
 mod event_batch;
 mod events;

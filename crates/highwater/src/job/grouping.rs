@@ -21,6 +21,9 @@ use crate::record::GroupKey;
 pub enum GroupBy {
     /// The base name of `argv[0]`. These groups are always in the record.
     Command,
+    /// The display name ([`Process::display_name`](crate::record::Process::display_name)): `rustc serde` and
+    /// `rustc syn` are two groups. Children that have not exec'ed have the name of their parent.
+    Name,
     /// The executable's path. A process too short to be read is grouped by its command.
     Exe,
     /// The parent's pid when the process was first seen.
@@ -60,6 +63,7 @@ impl GroupBy {
     pub fn key(&self) -> GroupKey {
         match self {
             Self::Command => GroupKey::Command,
+            Self::Name => GroupKey::Name,
             Self::Exe => GroupKey::Exe,
             Self::Ppid => GroupKey::Ppid,
             Self::CommandLine(_) => GroupKey::CommandLine,

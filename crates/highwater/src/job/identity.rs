@@ -20,16 +20,24 @@ pub(crate) struct ProgramName {
     pub(crate) exe: Option<String>,
     /// Its arguments with a space between them, where they were asked for and could be read.
     pub(crate) line: Option<String>,
+    /// Its display name, where the arguments say more than `command`.
+    pub(crate) display: Option<String>,
 }
 
 impl ProgramName {
     /// Returns a name whose texts, which the process chose, are cut at their bounds.
     pub(crate) fn new(command: String, comm: String, exe: Option<String>, line: Option<String>) -> Arc<Self> {
+        Self { command, comm, exe, line, display: None }.bounded()
+    }
+
+    /// Returns the same name with each text cut at its bound.
+    pub(crate) fn bounded(self) -> Arc<Self> {
         Arc::new(Self {
-            command: bounded::cut(command, MAX_NAME_BYTES),
-            comm: bounded::cut(comm, MAX_NAME_BYTES),
-            exe: exe.map(|exe| bounded::cut(exe, MAX_PATH_BYTES)),
-            line,
+            command: bounded::cut(self.command, MAX_NAME_BYTES),
+            comm: bounded::cut(self.comm, MAX_NAME_BYTES),
+            exe: self.exe.map(|exe| bounded::cut(exe, MAX_PATH_BYTES)),
+            line: self.line,
+            display: self.display.map(|name| bounded::cut(name, MAX_NAME_BYTES)),
         })
     }
 

@@ -281,7 +281,8 @@ fn row_length(file: &File, place: RowPlace) -> io::Result<u32> {
 
 /// Returns the size of a row in memory, texts included.
 fn size(row: &Process) -> u64 {
-    let texts = row.command.len() + row.comm.len() + row.exe.as_ref().map_or(0, String::len);
+    let optional_texts = row.exe.iter().chain(&row.name).map(String::len).sum::<usize>();
+    let texts = row.command.len() + row.comm.len() + optional_texts;
     let images: usize = row.images.iter().map(|image| size_of_val(image) + image.command.len()).sum();
     (size_of_val(row) + texts + images) as u64
 }
@@ -338,6 +339,7 @@ mod tests {
             pid,
             ppid: 1,
             command: format!("program-{pid}"),
+            name: None,
             comm: "program".into(),
             exe: None,
             args: None,

@@ -15,6 +15,10 @@ pub struct Process {
     pub ppid: u32,
     /// Base name of `argv[0]` if it could be read, else the kernel's name for the process.
     pub command: String,
+    /// Short name made from its arguments, such as `rustc serde` or `python3 train.py`; `null` if `command` says as
+    /// much, or if they could not be read. See [`Process::display_name`]. Since 1.4.
+    #[serde(default)]
+    pub name: Option<String>,
     /// The kernel's name for the process (at most 15 bytes).
     pub comm: String,
     /// Path of its executable.
@@ -46,6 +50,13 @@ pub struct Process {
     pub images: Vec<Image>,
     /// How it ended, if that is known.
     pub exit: Option<ProcessExit>,
+}
+
+impl Process {
+    /// Returns the name by which people tell the process from others: `name`, else `command`.
+    pub fn display_name(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.command)
+    }
 }
 
 /// Peaks of one process.

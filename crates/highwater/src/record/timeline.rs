@@ -36,6 +36,8 @@ pub struct Group {
 pub enum GroupKey {
     /// [`Process::command`](super::Process::command).
     Command,
+    /// [`Process::display_name`](super::Process::display_name). Since 1.4.
+    Name,
     /// [`Process::exe`](super::Process::exe). Since 1.3.
     Exe,
     /// The pid of the parent when the process was first seen. Since 1.3.

@@ -69,8 +69,8 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "REGEX", value_parser = units::parse_pattern)]
     pub(crate) exclude: Vec<Regex>,
 
-    /// Group processes also by KEY: command, exe, ppid, tree (a process with all its descendants), or
-    /// cmdline-regex=REGEX. The last takes what REGEX finds in the command line: its first group in parentheses, if it
+    /// Group processes also by KEY: command, name (such as `rustc serde`), exe, ppid, tree (a process with all its
+    /// descendants), or cmdline-regex=REGEX. The last takes what REGEX finds in the command line: its first group in parentheses, if it
     /// has one. May be given several times. The summary shows these groups; CSV and JSON have those by command, too.
     #[arg(long, value_name = "KEY", value_parser = GroupChoice::parse)]
     pub(crate) group_by: Vec<GroupChoice>,
@@ -110,6 +110,7 @@ impl GroupChoice {
         const PATTERN: &str = "cmdline-regex";
         Ok(Self(match text {
             "command" => GroupBy::Command,
+            "name" => GroupBy::Name,
             "exe" => GroupBy::Exe,
             "ppid" => GroupBy::Ppid,
             "tree" => GroupBy::Tree,
@@ -121,7 +122,7 @@ impl GroupChoice {
                 _ if text == PATTERN => {
                     return Err("give a pattern, as in cmdline-regex='--type=(\\w+)'".to_owned());
                 }
-                _ => return Err("use command, exe, ppid, tree or cmdline-regex=REGEX".to_owned()),
+                _ => return Err("use command, name, exe, ppid, tree or cmdline-regex=REGEX".to_owned()),
             },
         }))
     }
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn group_keys() {
         assert!(matches!(GroupChoice::parse("tree").unwrap().0, GroupBy::Tree));
-        for wrong in ["", "name", "cmdline-regex", "cmdline-regex=", "cmdline-regex=(", "exe=1"] {
+        for wrong in ["", "title", "cmdline-regex", "cmdline-regex=", "cmdline-regex=(", "exe=1"] {
             assert!(GroupChoice::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -153,10 +153,10 @@ Options:
           Leave out of the lists what matches, as with --include
 
       --group-by <KEY>
-          Group processes also by KEY: command, exe, ppid, tree (a process with all its
-          descendants), or cmdline-regex=REGEX. The last takes what REGEX finds in the command line:
-          its first group in parentheses, if it has one. May be given several times. The summary
-          shows these groups; CSV and JSON have those by command, too
+          Group processes also by KEY: command, name (such as `rustc serde`), exe, ppid, tree (a
+          process with all its descendants), or cmdline-regex=REGEX. The last takes what REGEX finds
+          in the command line: its first group in parentheses, if it has one. May be given several
+          times. The summary shows these groups; CSV and JSON have those by command, too
 
       --no-args
           Leave arguments out of all that is written, for they may hold secrets. The record has the

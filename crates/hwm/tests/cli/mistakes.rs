@@ -259,9 +259,9 @@ fn two_outputs_in_one_file() {
 #[test]
 fn group_keys_that_are_none() {
     assert_data_eq!(
-        complaint(125, &["run", "--group-by", "name", "--", "true"]),
+        complaint(125, &["run", "--group-by", "title", "--", "true"]),
         str![[r#"
-hwm: invalid value 'name' for '--group-by <KEY>': use command, exe, ppid, tree or cmdline-regex=REGEX (see hwm run --help)
+hwm: invalid value 'title' for '--group-by <KEY>': use command, name, exe, ppid, tree or cmdline-regex=REGEX (see hwm run --help)
 
 "#]]
     );

@@ -178,6 +178,7 @@ impl GroupKind {
                 let found = key.find(name.line.as_deref().unwrap_or(&name.command));
                 self.index(found.as_deref().unwrap_or(NO_MATCH))
             }
+            GroupBy::Name => self.index(name.display.as_deref().unwrap_or(&name.command)),
             GroupBy::Command | GroupBy::Tree => self.index(&name.command),
         }
     }

@@ -221,6 +221,7 @@ impl LedgerMember {
             pid: self.pid,
             ppid: self.ppid,
             command: self.name.command.clone(),
+            name: self.name.display.clone(),
             comm: self.name.comm.clone(),
             exe: self.name.exe.clone(),
             args: None,

@@ -61,7 +61,13 @@ fn members(count: u64) -> Vec<MemberId> {
 }
 
 fn name(command: &str) -> Arc<ProgramName> {
-    Arc::new(ProgramName { command: command.into(), comm: command.into(), exe: None, line: None })
+    Arc::new(ProgramName {
+        command: command.into(),
+        comm: command.into(),
+        exe: None,
+        line: None,
+        display: None,
+    })
 }
 
 fn born(id: u32, pid: u32, parent: u32, command: &str, forked: bool) -> JobEvent {

@@ -28,12 +28,12 @@ impl NameCache {
         arguments: ProcessArguments,
         comm: String,
     ) -> (Arc<ProgramName>, bool) {
-        let ProcessArguments { command, line, exe, are_left_out } = arguments;
+        let ProcessArguments { command, line, exe, display, are_left_out } = arguments;
         let is_complete = command.is_some() || are_left_out;
         let command = command.unwrap_or_else(|| comm.clone());
         if comm.len() >= MAX_COMM_BYTES && command.starts_with(&comm) {
             self.commands.insert(comm.clone(), command.clone());
         }
-        (ProgramName::new(command, comm, exe, line), is_complete)
+        (ProgramName { command, comm, exe, line, display }.bounded(), is_complete)
     }
 }

@@ -10,6 +10,8 @@ use super::{
     proc_dir::{ProcDir, ProcPath},
 };
 use crate::{
+    bounded::Extent,
+    job::display_name::display_name,
     process::linux::{cmdline, stat::Stat, statm::Statm, status::Status},
     record::{Downgrade, Lineage},
 };
@@ -60,6 +62,8 @@ pub(super) struct ProcessArguments {
     pub(super) line: Option<String>,
     /// Path of the executable.
     pub(super) exe: Option<String>,
+    /// Its display name.
+    pub(super) display: Option<String>,
     /// True if they are not read on purpose: only the kernel's name is known then.
     pub(super) are_left_out: bool,
 }
@@ -155,6 +159,13 @@ impl ProcView for Proc {
         let command = extent.and_then(|extent| cmdline::name_at_start(&self.text, extent));
         let exe = self.directory.read_link(ProcPath::of(pid, "exe")).ok();
         let exe = exe.map(|path| path.to_string_lossy().into_owned());
-        ProcessArguments { command, line, exe, are_left_out: self.lines.line_use == LineUse::LeftOut }
+        let display = extent.and_then(|extent| display_name(&self.text, extent == Extent::Whole));
+        ProcessArguments {
+            command,
+            line,
+            exe,
+            display,
+            are_left_out: self.lines.line_use == LineUse::LeftOut,
+        }
     }
 }

@@ -164,7 +164,7 @@ fn write_peaks<P>(
     }
     let largest = tally.largest.as_ref().map_or_else(
         || "unknown".to_owned(),
-        |row| format!("{} (pid {}, {})", row.size(), row.pid, text::printable(&row.command)),
+        |row| format!("{} (pid {}, {})", row.size(), row.pid, text::printable(&row.name)),
     );
     line(out, layout.width, "Max per process:", &largest)
 }
@@ -222,7 +222,7 @@ fn write_listed_processes<P>(
     let sizes = rows.iter().map(|row| row.size().chars().count()).max().unwrap_or(0);
     for row in &rows {
         let room = layout.width.saturating_sub(pids + sizes + 10);
-        let command = text::shorten(&text::printable(&row.command), room);
+        let command = text::shorten(&text::printable(&row.name), room);
         writeln!(out, "  pid {:<pids$}  {:>sizes$}  {command}", row.pid, row.size())?;
     }
     if more > 0 {

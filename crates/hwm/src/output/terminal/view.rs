@@ -251,7 +251,7 @@ impl View<'_> {
                 size: row.size(),
                 points: series.map(|series| series.points().collect()),
                 until: process.and_then(|process| process.end_seconds).unwrap_or(self.end()),
-                name: format!("{} (pid {})", text::printable(&row.command), row.pid),
+                name: format!("{} (pid {})", text::printable(&row.name), row.pid),
             }
         });
         self.table("Largest processes", "peak", &lines.collect::<Vec<_>>(), out)?;

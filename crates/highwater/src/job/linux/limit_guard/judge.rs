@@ -33,6 +33,8 @@ pub(super) struct Judge {
     maps: MapQuestions,
     /// Time at which the job was asked to end.
     asked_to_end: Option<Instant>,
+    /// Process to which the kernel gives orphans of the job: this one, which is a subreaper.
+    adopter: u32,
     text: Vec<u8>,
 }
 
@@ -62,7 +64,8 @@ struct LookAlike {
 impl Judge {
     pub(super) fn new(job: GuardedJob, limits: Limits, descendants: Descendants) -> Self {
         let maps = MapQuestions::default();
-        Self { job, limits, descendants, maps, asked_to_end: None, text: Vec::new() }
+        let adopter = std::process::id();
+        Self { job, limits, descendants, maps, asked_to_end: None, adopter, text: Vec::new() }
     }
 
     /// Reads the job. Returns the readings if they exceed a limit. `members`: pids that the follower knew.
@@ -117,16 +120,18 @@ impl Judge {
             (false, Some(_)) => return,
         };
         self.asked_to_end.get_or_insert_with(Instant::now);
-        let own_pid = std::process::id();
         let mut tree = self.tree(members);
-        // It may have exited, or run as another user by now. So may the others.
-        let _ = pidfd_send_signal(&self.job.root_pidfd, signal);
+        // A process has no children any more once it has ended, so each is signalled after its children were listed. It may
+        // have exited, or run as another user by now.
         while let Some(TreeEntry { pid, parent }) = tree.next(&mut self.descendants) {
+            if pid == self.job.root {
+                let _ = pidfd_send_signal(&self.job.root_pidfd, signal);
+                continue;
+            }
             let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { continue };
             let Ok(pidfd) = pidfd_open(raw, PidfdFlags::empty()) else { continue };
-            // Its pid may have gone to another process before it was opened. Orphans of the job become children of this process.
-            if pid != self.job.root && self.parent_of(pid).is_some_and(|now| now == parent || now == own_pid)
-            {
+            // Its pid may have gone to another process before it was opened.
+            if self.parent_of(pid).is_some_and(|now| now == parent || now == self.adopter) {
                 let _ = pidfd_send_signal(&pidfd, signal);
             }
         }
@@ -264,6 +269,17 @@ pub(super) mod tests {
         Judge::new(job, limits, descendants)
     }
 
+    /// Returns the parent that an orphan of a child of this process gets: the tests' process is no subreaper.
+    fn adopter_of_orphans() -> u32 {
+        let output = Command::new("sh").args(["-c", "sleep 1000 >&- 2>&- & echo $!"]).output().unwrap();
+        let orphan: u32 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{orphan}/status")).unwrap();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap().parse().unwrap();
+        rustix::process::kill_process(Pid::from_raw(orphan.try_into().unwrap()).unwrap(), Signal::KILL)
+            .unwrap();
+        parent
+    }
+
     fn entries(judge: &mut Judge, members: &[u32]) -> Vec<TreeEntry> {
         let mut tree = judge.tree(members);
         std::iter::from_fn(|| tree.next(&mut judge.descendants)).collect()
@@ -292,6 +308,7 @@ pub(super) mod tests {
     fn the_tree_of_a_process_has_its_descendants_with_their_parents() {
         let (mut child, job) = job("sleep 1000 & wait");
         let mut judge = judge(job, Limits::default());
+        judge.adopter = adopter_of_orphans();
         let tree = loop {
             let tree = entries(&mut judge, &[]);
             if tree.len() == 2 {

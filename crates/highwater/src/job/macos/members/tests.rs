@@ -91,7 +91,13 @@ impl Kernel for MadeKernel {
 
     fn name(&mut self, pid: u32) -> Option<Arc<ProgramName>> {
         let name = format!("program{pid}");
-        Some(Arc::new(ProgramName { command: name.clone(), comm: name, exe: None, line: None }))
+        Some(Arc::new(ProgramName {
+            command: name.clone(),
+            comm: name,
+            exe: None,
+            line: None,
+            display: None,
+        }))
     }
 
     fn watch(&mut self, _: u32, _: MemberId) -> bool {

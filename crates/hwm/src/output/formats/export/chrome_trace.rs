@@ -150,9 +150,9 @@ impl Events<'_> {
     }
 
     fn process(&mut self, process: &Process, track: u64, order: i64, end: f64) -> io::Result<()> {
-        self.name(track, &process.command, order)?;
+        self.name(track, process.display_name(), order)?;
         let lasted = process.end_seconds.unwrap_or(end) - process.start_seconds;
-        let life = TraceEvent::new("X", &process.command, track, process.start_seconds, process);
+        let life = TraceEvent::new("X", process.display_name(), track, process.start_seconds, process);
         self.put(&life.lasting(lasted))
     }
 

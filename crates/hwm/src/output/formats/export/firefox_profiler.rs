@@ -89,7 +89,8 @@ impl Drawing<'_> {
     }
 
     fn process(&mut self, process: &Process, job: ThreadHandle) -> Track {
-        let track = self.track(&process.command, process.pid, process.start_seconds, process.end_seconds);
+        let track =
+            self.track(process.display_name(), process.pid, process.start_seconds, process.end_seconds);
         let end = process.end_seconds.unwrap_or(self.record.duration_seconds);
         let timing = MarkerTiming::Interval(moment(process.start_seconds), moment(end));
         let life = LifeMarker::of(process, self);
@@ -216,7 +217,7 @@ impl LifeMarker {
         ];
         let profile = &mut drawing.profile;
         Self {
-            name: profile.intern_string(&process.command),
+            name: profile.intern_string(process.display_name()),
             category: drawing.category,
             fields: fields.map(|text| profile.intern_string(&text)),
         }

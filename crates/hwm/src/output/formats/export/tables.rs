@@ -80,6 +80,7 @@ pub(crate) fn processes(record: &Record) -> ParquetTable {
             ("command", texts(|row| Some(row.command.clone()))),
             ("comm", texts(|row| Some(row.comm.clone()))),
             ("exe", texts(|row| row.exe.clone())),
+            ("name", texts(|row| row.name.clone())),
             ("args", texts(|row| row.args.as_ref().and_then(json))),
             ("first_seen", ParquetColumn::moments(rows().map(|row| (row.first_seen, 0.0)))),
             ("last_seen", ParquetColumn::moments(rows().map(|row| (row.last_seen, 0.0)))),

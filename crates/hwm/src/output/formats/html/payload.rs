@@ -127,6 +127,7 @@ struct Columns {
     pid: Vec<u32>,
     ppid: Vec<u32>,
     command: Vec<usize>,
+    name: Vec<Option<usize>>,
     exe: Vec<Option<usize>>,
     args: Vec<Option<usize>>,
     start: Vec<f64>,
@@ -153,6 +154,7 @@ impl Columns {
         self.ppid.push(row.ppid);
         self.images.push((!programs.is_empty()).then(|| self.texts.add(programs.join(" → "))));
         self.command.push(self.texts.add(row.command));
+        self.name.push(row.name.map(|name| self.texts.add(name)));
         self.exe.push(row.exe.map(|exe| self.texts.add(exe)));
         self.args.push(row.args.map(|args| self.texts.add(args.join(" "))));
         self.start.push(row.start_seconds);

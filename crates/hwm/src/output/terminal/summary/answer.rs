@@ -230,7 +230,7 @@ fn write_holders<P>(
     match largest.filter(|_| record.capture.processes_seen > 1) {
         Some(row) => {
             let when = if holders.is_some() { ", at another time" } else { "" };
-            let value = format!("{} {}{when}", text::printable(&row.command), row.size());
+            let value = format!("{} {}{when}", text::printable(&row.name), row.size());
             line(out, layout.width, "Largest process:", &value)
         }
         None => Ok(()),

@@ -86,6 +86,7 @@ fn write_list(
 /// Returns the words for a key.
 pub(crate) fn by(kind: GroupKey) -> &'static str {
     match kind {
+        GroupKey::Name => "name",
         GroupKey::Exe => "executable",
         GroupKey::Ppid => "parent's pid",
         GroupKey::CommandLine => "what was found in the command line",

@@ -21,7 +21,7 @@ pub(crate) struct TallyRow {
     bytes: Option<u64>,
     order: Reverse<u64>,
     pub(crate) pid: u32,
-    pub(crate) command: String,
+    pub(crate) name: String,
     is: TallyLimit,
 }
 
@@ -42,7 +42,7 @@ impl TallyRow {
             Some(Certainty::AtMost) => TallyLimit::AtMost,
             _ => TallyLimit::Near,
         };
-        Self { bytes, order: Reverse(order), pid: process.pid, command: process.command.clone(), is }
+        Self { bytes, order: Reverse(order), pid: process.pid, name: process.display_name().to_owned(), is }
     }
 
     /// Returns whether its peak is known to be higher.
@@ -74,7 +74,7 @@ pub(crate) struct Tally {
     pub(crate) matching: u64,
     /// Number of them that have no figure: they exited before they were read.
     pub(crate) unread: u64,
-    /// Pid and command of the first few that outlived the measurement.
+    /// Pid and name of the first few that outlived the measurement.
     pub(crate) still_running: Vec<(u32, String)>,
     /// The largest of the listed that have a figure, the smallest of them on top.
     top: BinaryHeap<Reverse<TallyRow>>,
@@ -101,13 +101,13 @@ impl Tally {
             let process = process.borrow();
             let row = TallyRow::new(process, order);
             if let Some(name) = tally.holders.get_mut(&order) {
-                name.clone_from(&process.command);
+                process.display_name().clone_into(name);
             }
             if row.bytes.is_some() && tally.largest.as_ref().is_none_or(|largest| row > *largest) {
                 tally.largest = Some(row.clone());
             }
             if process.still_running && tally.still_running.len() < MAX_NAMED_RUNNING {
-                tally.still_running.push((process.pid, process.command.clone()));
+                tally.still_running.push((process.pid, process.display_name().to_owned()));
             }
             if filter.lists(&process.command) {
                 tally.matching += 1;

@@ -22,6 +22,7 @@ struct GroupColumn {
 pub(super) fn courses(record: &Record, by: GroupKey, shown: &[&Group]) -> HashMap<String, Vec<SeriesPoint>> {
     let key: fn(&Process) -> Option<String> = match by {
         GroupKey::Command => |process| Some(process.command.clone()),
+        GroupKey::Name => |process| Some(process.display_name().to_owned()),
         // A process too short to be asked for its executable stands by its command.
         GroupKey::Exe => |process| process.exe.clone().or_else(|| Some(process.command.clone())),
         GroupKey::Ppid => |process| Some(process.ppid.to_string()),
