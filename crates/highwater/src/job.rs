@@ -39,6 +39,7 @@ mod accounts;
 mod ancestry;
 mod backend;
 mod control;
+#[cfg(target_os = "linux")]
 mod display_name;
 mod estimate;
 mod event_batch;

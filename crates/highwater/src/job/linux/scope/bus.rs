@@ -30,8 +30,6 @@ use super::{
 
 /// Longest line of the handshake. Lines of the specification's examples have 60 bytes.
 const MAX_LINE_BYTES: usize = 1 << 10;
-/// Most bytes that are received at once.
-const MAX_RECEIVED_BYTES: usize = 4 << 10;
 /// Most messages before the reply to a call: signals to this connection.
 const MAX_OTHER_MESSAGES: usize = 64;
 
@@ -43,24 +41,11 @@ const HELLO: BusMethod = BusMethod {
     member: "Hello",
 };
 
-/// A connection to the bus.
+/// A connection that has a name on the bus.
 #[derive(Debug)]
 pub(super) struct ServiceBus {
     socket: OwnedFd,
     last_serial: u32,
-    greeting: Greeting,
-    /// Bytes that were received, of which the first [`taken`](Self::taken) were used.
-    received: Vec<u8>,
-    taken: usize,
-}
-
-/// The beginning of a conversation.
-#[derive(Debug, Clone, Copy)]
-enum Greeting {
-    /// The handshake and the call of `Hello` with this number were sent, and no answer was read.
-    Sent(u32),
-    /// The bus has authenticated this user and given the connection a name.
-    Answered,
 }
 
 /// Returns the path of the bus: that of the system for root, otherwise that of the user. It belongs to that user.
@@ -89,18 +74,13 @@ fn judge_socket(path: PathBuf, uid: u32) -> Result<PathBuf, ScopeRefusal> {
 }
 
 impl ServiceBus {
-    /// Connects to the bus at `path`, and asks for a name there. The answers are read with the first reply: a wait for each
-    /// would delay the command.
+    /// Connects to the bus at `path`, and gets a name there.
     pub(super) fn connect(path: &Path, uid: u32, deadline: Instant) -> Result<Self, ScopeRefusal> {
         let socket = open(path)?;
         judge_peer(&socket, uid)?;
-        let greeting = Greeting::Answered;
-        let mut bus = Self { socket, last_serial: 0, greeting, received: Vec::new(), taken: 0 };
-        // By the credentials of the socket: the specification, "Authentication Protocol". Digits of a number in hexadecimal
-        // digits: 3 before each.
-        let hex: String = uid.to_string().chars().flat_map(|digit| ['3', digit]).collect();
-        bus.write(format!("\0AUTH EXTERNAL {hex}\r\nBEGIN\r\n").as_bytes(), deadline)?;
-        bus.greeting = Greeting::Sent(bus.send(HELLO, &CallArguments::default(), deadline)?);
+        let mut bus = Self { socket, last_serial: 0 };
+        bus.authenticate(uid, deadline)?;
+        bus.call(HELLO, &CallArguments::default(), deadline)?;
         Ok(bus)
     }
 
@@ -111,40 +91,22 @@ impl ServiceBus {
         arguments: &CallArguments,
         deadline: Instant,
     ) -> Result<(), ScopeRefusal> {
-        let serial = self.send(method, arguments, deadline)?;
-        if let Greeting::Sent(hello) = self.greeting {
-            self.read_authentication(deadline)?;
-            self.reply(hello, deadline)?;
-            self.greeting = Greeting::Answered;
-        }
-        self.reply(serial, deadline)
-    }
-
-    /// Sends a call, and returns its number.
-    fn send(
-        &mut self,
-        method: BusMethod,
-        arguments: &CallArguments,
-        deadline: Instant,
-    ) -> Result<u32, ScopeRefusal> {
         self.last_serial += 1;
         self.write(&call(method, self.last_serial, arguments), deadline)?;
-        Ok(self.last_serial)
-    }
-
-    /// Waits for the reply to a call.
-    fn reply(&mut self, serial: u32, deadline: Instant) -> Result<(), ScopeRefusal> {
         for _ in 0..=MAX_OTHER_MESSAGES {
             let message = self.message(deadline)?;
-            if let Some(outcome) = reply_to(serial, &message)? {
+            if let Some(outcome) = reply_to(self.last_serial, &message)? {
                 return outcome;
             }
         }
         Err(ScopeRefusal::Garbled)
     }
 
-    /// Reads the answer to the handshake.
-    fn read_authentication(&mut self, deadline: Instant) -> Result<(), ScopeRefusal> {
+    /// Authenticates this user by the credentials of the socket: the specification, "Authentication Protocol".
+    fn authenticate(&self, uid: u32, deadline: Instant) -> Result<(), ScopeRefusal> {
+        // Digits of a number in hexadecimal digits: 3 before each.
+        let hex: String = uid.to_string().chars().flat_map(|digit| ['3', digit]).collect();
+        self.write(format!("\0AUTH EXTERNAL {hex}\r\n").as_bytes(), deadline)?;
         let mut line = Vec::new();
         while !line.ends_with(b"\r\n") {
             if line.len() == MAX_LINE_BYTES {
@@ -154,10 +116,13 @@ impl ServiceBus {
             self.read(&mut byte, deadline)?;
             line.extend(byte);
         }
-        if line.starts_with(b"OK ") { Ok(()) } else { Err(ScopeRefusal::NotAuthenticated) }
+        if !line.starts_with(b"OK ") {
+            return Err(ScopeRefusal::NotAuthenticated);
+        }
+        self.write(b"BEGIN\r\n", deadline)
     }
 
-    fn message(&mut self, deadline: Instant) -> Result<Vec<u8>, ScopeRefusal> {
+    fn message(&self, deadline: Instant) -> Result<Vec<u8>, ScopeRefusal> {
         let mut fixed = [0; FIXED_HEADER_BYTES];
         self.read(&mut fixed, deadline)?;
         let mut message = fixed.to_vec();
@@ -168,36 +133,15 @@ impl ServiceBus {
         Ok(message)
     }
 
-    fn read(&mut self, mut into: &mut [u8], deadline: Instant) -> Result<(), ScopeRefusal> {
+    fn read(&self, mut into: &mut [u8], deadline: Instant) -> Result<(), ScopeRefusal> {
         while !into.is_empty() {
-            let unread = self.received.get(self.taken..).unwrap_or_default();
-            if unread.is_empty() {
-                self.receive(deadline)?;
-                continue;
-            }
-            let length = unread.len().min(into.len());
-            into[..length].copy_from_slice(&unread[..length]);
-            into = into.get_mut(length..).unwrap_or_default();
-            self.taken += length;
-        }
-        Ok(())
-    }
-
-    /// Waits for more bytes, in place of those that were used.
-    fn receive(&mut self, deadline: Instant) -> Result<(), ScopeRefusal> {
-        self.received.resize(MAX_RECEIVED_BYTES, 0);
-        self.taken = MAX_RECEIVED_BYTES;
-        loop {
-            match recv(&self.socket, &mut *self.received, RecvFlags::empty()) {
+            match recv(&self.socket, &mut *into, RecvFlags::empty()) {
                 Ok((0, _)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                Ok((length, _)) => {
-                    self.received.truncate(length);
-                    self.taken = 0;
-                    return Ok(());
-                }
+                Ok((length, _)) => into = into.get_mut(length..).unwrap_or_default(),
                 Err(error) => self.wait_after(error, PollFlags::IN, deadline)?,
             }
         }
+        Ok(())
     }
 
     fn write(&self, mut bytes: &[u8], deadline: Instant) -> Result<(), ScopeRefusal> {
