@@ -49,8 +49,9 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
     // A privileged job may mount another file system over `/proc`.
     let host = crate::host::host(&job.roots);
     let (mut os_job, start) = OsJob::start(job)?;
-    let first = start.clock.elapsed();
-    os_job.poll(first, true);
+    let begun = start.clock.elapsed();
+    os_job.poll(begun, true);
+    let first = time_of_poll(begun, start.clock.elapsed());
     observer.started(os_job.root());
     let origin = os_job.origin();
     let (attached, command) = if let Some((attached, command)) = start.attached {
@@ -117,6 +118,11 @@ pub(super) fn follow(job: &Job, observer: &mut dyn Observer) -> Result<Record<Ro
 /// `pss_pass_tolerance_bytes`, as a sample too many is cheap and a slow pace misses a rise.
 fn pace_tolerance_bytes(total: u64) -> u64 {
     total / 64 + (256 << 10)
+}
+
+/// Returns the time that the readings of a poll stand for.
+fn time_of_poll(begun: Duration, ended: Duration) -> Duration {
+    if ended.saturating_sub(begun) >= LONG_POLL_TIME { ended } else { begun }
 }
 
 /// Returns the target of this build, as `x86_64-linux`.
@@ -202,8 +208,7 @@ impl Following {
         let cpu_before = thread_cpu();
         self.read_gpu();
         let poll = self.os_job.poll(begun, marks);
-        let ended = self.clock.elapsed();
-        let at = if ended.saturating_sub(begun) >= LONG_POLL_TIME { ended } else { begun };
+        let at = time_of_poll(begun, self.clock.elapsed());
         if let Some(gpu) = self.gpu.as_ref().filter(|_| poll.changes.any()) {
             gpu.follow(self.os_job.pids_and_ids());
         }
