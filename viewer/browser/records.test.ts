@@ -40,7 +40,7 @@ describe("records that are not as usual", () => {
       record.command = ["sh", "-c", worse];
       record.host.name = evil;
       record.processes.forEach((process: Json, place: number) => {
-        process.command = place % 2 ? evil : worse;
+        process.command = process.name = place % 2 ? evil : worse;
         process.exe = `/tmp/${evil}`;
         process.args = [evil, worse];
       });
@@ -71,7 +71,7 @@ describe("records that are not as usual", () => {
   test("names of right-to-left and hidden characters", async () => {
     const record = changed((record) => {
       record.command = ["sh", "a\u202eb"];
-      record.processes.forEach((process: Json, place: number) => (process.command = place % 2 ? "שלום" : "x\u200by"));
+      record.processes.forEach((process: Json, place: number) => (process.command = process.name = place % 2 ? "שלום" : "x\u200by"));
     });
     await look(view("turning", record), "", async (page) => {
       expect(await page.locator("h1").textContent()).toBe("sh a\\u{202e}b");
