@@ -171,9 +171,7 @@ fn python_text(text: &str) -> &'static str {
 
 /// `ruby script.rb`, `perl -e`.
 fn script(arguments: &Arguments) -> Option<String> {
-    if let Some(option) =
-        ["-e", "-E", "-r"].into_iter().find(|option| arguments.has(option) && *option != "-r")
-    {
+    if let Some(option) = ["-e", "-E"].into_iter().find(|option| arguments.has(option)) {
         return Some(arguments.with(option));
     }
     let (script, _) = arguments.operand(&["-I", "-r", "-M", "-C", "-f", "-d"])?;
@@ -254,8 +252,10 @@ fn make(arguments: &Arguments) -> Option<String> {
 }
 
 /// `git fetch`: the verb, and the name of a script after `run`.
+///
+/// An option that is not known may take the next word, which may be secret (`kubectl --token T get`): then there is no name.
 fn verb(arguments: &Arguments) -> Option<String> {
-    const WITH_VALUE: [&str; 12] = [
+    const WITH_VALUE: [&str; 11] = [
         "-C",
         "-c",
         "-Z",
@@ -264,21 +264,43 @@ fn verb(arguments: &Arguments) -> Option<String> {
         "--git-dir",
         "--work-tree",
         "--context",
-        "-n",
         "--namespace",
         "--prefix",
         "-H",
     ];
-    let words = Arguments { program: arguments.program, words: arguments.words };
-    let (mut verb, mut rest) = words.operand(&WITH_VALUE)?;
-    // `cargo +nightly build`
-    while verb.starts_with('+') {
-        (verb, rest) = Arguments { program: arguments.program, words: rest }.operand(&WITH_VALUE)?;
-    }
+    const FLAGS: [&str; 15] = [
+        "-v",
+        "-vv",
+        "-q",
+        "-s",
+        "-g",
+        "-D",
+        "-p",
+        "--verbose",
+        "--quiet",
+        "--silent",
+        "--offline",
+        "--locked",
+        "--frozen",
+        "--no-pager",
+        "--global",
+    ];
+    let mut words = arguments.words.iter();
+    let verb = loop {
+        match *words.next()? {
+            option if WITH_VALUE.contains(&option) => drop(words.next()),
+            option if FLAGS.contains(&option) || (option.starts_with("--") && option.contains('=')) => {}
+            option if option.starts_with('-') => return None,
+            // `cargo +nightly build`
+            toolchain if toolchain.starts_with('+') => {}
+            verb => break verb,
+        }
+    };
+    let is_verb = verb.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     let is_script = verb == "run" && matches!(arguments.program, "npm" | "yarn" | "pnpm");
-    match rest.first().filter(|script| is_script && !script.starts_with('-')) {
+    match words.next().filter(|script| is_script && !script.starts_with('-')) {
         Some(script) => Some(arguments.with(&format!("run {script}"))),
-        None => Some(arguments.with(base_name(verb))),
+        None => is_verb.then(|| arguments.with(verb)),
     }
 }
 
@@ -289,7 +311,8 @@ fn go_compiler(arguments: &Arguments) -> Option<String> {
 
 /// `timeout make all`: a program that starts another one.
 fn starter(arguments: &Arguments) -> Option<String> {
-    const WITH_VALUE: [&str; 14] = [
+    const WITH_VALUE: [&str; 15] = [
+        "-f",
         "-k",
         "-s",
         "--kill-after",

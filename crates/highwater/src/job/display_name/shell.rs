@@ -42,7 +42,9 @@ pub(super) fn name(arguments: &Arguments) -> Option<String> {
 /// all arguments are left out: they may be secret.
 fn programs(text: &str) -> Vec<&str> {
     let mut found: Vec<&str> = Vec::new();
-    for command in commands(text) {
+    // Lines of a here-document are no commands.
+    let before_document = text.split("<<").next().unwrap_or_default();
+    for command in commands(before_document) {
         let mut words =
             command.split_whitespace().skip_while(|word| KEYWORDS.contains(word) || is_assignment(word));
         let Some(program) = words.next() else { continue };

@@ -124,6 +124,33 @@ fn interpreters_shells_and_tools() {
 }
 
 #[test]
+fn what_may_be_secret_is_in_no_name() {
+    for command in [
+        &["kubectl", "--token", "hunter2", "get", "pods"][..],
+        &["kubectl", "--token=hunter2", "get", "pods"],
+        &["docker", "--unknown", "hunter2", "run"],
+        &["git", "-c", "http.extraheader=hunter2", "fetch", "https://u:hunter2@h/x"],
+        &["npm", "config", "set", "//r/:_authToken", "hunter2"],
+        &["sh", "-c", "cat >f <<EOF\nhunter2\nEOF\nmake"],
+        &["sh", "-c", "read x <<<hunter2; make"],
+        &["bash", "-c", "echo hunter2 | docker login --password-stdin"],
+        &["bash", "-c", "TOKEN=hunter2 ./run; \"hunter2\"; 'hunter2'; `hunter2`; #hunter2"],
+        &["sh", "-c", "make # hunter2\n$hunter2; ${hunter2}; a=(hunter2); case hunter2 in x) ;; esac"],
+        &["env", "TOKEN=hunter2", "python3", "-c", "hunter2"],
+        &["timeout", "5", "mysql", "-phunter2"],
+        &["make", "TOKEN=hunter2"],
+        &["java", "-Dpassword=hunter2", "-jar", "a.jar", "hunter2"],
+        &["python3", "a.py", "--password", "hunter2"],
+        &["node", "server.js", "hunter2"],
+        &["postgres: hunter2 hunter2 10.0.0.1(4532) hunter2"],
+        &["mysqld: hunter2 of x"],
+    ] {
+        let name = named(command);
+        assert!(!name.as_deref().unwrap_or_default().contains("hunter2"), "{command:?}: {name:?}");
+    }
+}
+
+#[test]
 fn a_program_alone_names_it() {
     for command in [
         &["/usr/bin/true"][..],
