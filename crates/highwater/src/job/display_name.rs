@@ -40,7 +40,8 @@ fn name_of(words: &[&str]) -> Option<String> {
         return Some(name);
     }
     let arguments = Arguments::new(argv0, rest);
-    let rule = rules::RULES.iter().find(|rule| rule.programs.contains(&arguments.family()))?;
+    let family = arguments.family();
+    let rule = rules::RULES.iter().find(|rule| rule.programs.contains(&family))?;
     (rule.name)(&arguments)
 }
 

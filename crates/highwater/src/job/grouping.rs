@@ -22,7 +22,8 @@ pub enum GroupBy {
     /// The base name of `argv[0]`. These groups are always in the record.
     Command,
     /// The display name ([`Process::display_name`](crate::record::Process::display_name)): `rustc serde` and
-    /// `rustc syn` are two groups. Children that have not exec'ed have the name of their parent.
+    /// `rustc syn` are two groups. Children that have not exec'ed have the name of their parent, and a process too short to
+    /// be read is grouped by its command.
     Name,
     /// The executable's path. A process too short to be read is grouped by its command.
     Exe,

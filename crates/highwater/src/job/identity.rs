@@ -20,7 +20,7 @@ pub(crate) struct ProgramName {
     pub(crate) exe: Option<String>,
     /// Its arguments with a space between them, where they were asked for and could be read.
     pub(crate) line: Option<String>,
-    /// Its display name, where the arguments say more than `command`.
+    /// Its display name, where the arguments say more than `command`. It is short by itself.
     pub(crate) display: Option<String>,
 }
 
@@ -37,7 +37,7 @@ impl ProgramName {
             comm: bounded::cut(self.comm, MAX_NAME_BYTES),
             exe: self.exe.map(|exe| bounded::cut(exe, MAX_PATH_BYTES)),
             line: self.line,
-            display: self.display.map(|name| bounded::cut(name, MAX_NAME_BYTES)),
+            display: self.display,
         })
     }
 

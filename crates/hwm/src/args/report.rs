@@ -70,8 +70,9 @@ pub(crate) struct ReportArgs {
     pub(crate) exclude: Vec<Regex>,
 
     /// Group processes also by KEY: command, name (such as `rustc serde`), exe, ppid, tree (a process with all its
-    /// descendants), or cmdline-regex=REGEX. The last takes what REGEX finds in the command line: its first group in parentheses, if it
-    /// has one. May be given several times. The summary shows these groups; CSV and JSON have those by command, too.
+    /// descendants), or cmdline-regex=REGEX. The last takes what REGEX finds in the command line: its first group in
+    /// parentheses, if it has one. May be given several times. The summary shows these groups; CSV and JSON have those by
+    /// command, too.
     #[arg(long, value_name = "KEY", value_parser = GroupChoice::parse)]
     pub(crate) group_by: Vec<GroupChoice>,
 

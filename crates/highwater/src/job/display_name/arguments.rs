@@ -43,19 +43,21 @@ impl<'a> Arguments<'a> {
         self.words.contains(&word)
     }
 
-    /// Returns the first word that is no option, and the words after it. Each of `with_value` takes the next word.
-    pub(super) fn operand(&self, with_value: &[&str]) -> Option<(&'a str, &'a [&'a str])> {
+    /// Returns the options, and the words from the first one on that is none. Each of `with_value` takes the next word.
+    ///
+    /// What follows a script or a class belongs to it, and says nothing of the interpreter.
+    pub(super) fn split_options(&self, with_value: &[&str]) -> (&'a [&'a str], &'a [&'a str]) {
         let mut at = 0;
         while let Some(word) = self.words.get(at) {
             if *word == "--" {
-                return self.words.get(at + 1).map(|word| (*word, &self.words[at + 2..]));
+                return (&self.words[..at], &self.words[at + 1..]);
             }
             if !word.starts_with('-') || *word == "-" {
-                return Some((word, &self.words[at + 1..]));
+                break;
             }
             at += if with_value.contains(word) { 2 } else { 1 };
         }
-        None
+        self.words.split_at(at.min(self.words.len()))
     }
 
     /// Returns `program word`.

@@ -139,20 +139,20 @@ fn linker(arguments: &Arguments) -> Option<String> {
 fn python(arguments: &Arguments) -> Option<String> {
     let mut words = arguments.words.iter();
     while let Some(word) = words.next() {
-        match *word {
-            "-m" => return words.next().map(|module| arguments.with(&format!("-m {module}"))),
-            "-c" => return Some(arguments.with(python_text(words.next().copied().unwrap_or_default()))),
-            "-" => return Some(arguments.with("-")),
-            "-W" | "-X" | "--check-hash-based-pycs" => drop(words.next()),
-            // Letters may be joined: `-um module`.
-            letters if letters.starts_with('-') && !letters.starts_with("--") && letters.ends_with('m') => {
-                return words.next().map(|module| arguments.with(&format!("-m {module}")));
-            }
-            letters if letters.starts_with('-') && !letters.starts_with("--") && letters.ends_with('c') => {
-                return Some(arguments.with(python_text(words.next().copied().unwrap_or_default())));
-            }
-            option if option.starts_with('-') => {}
-            script => return Some(arguments.with(base_name(script))),
+        // Letters may be joined: `-um module`. What follows `-W` and `-X` in the same word is their value.
+        let last_letter = word
+            .strip_prefix('-')
+            .filter(|letters| {
+                letters.bytes().all(|byte| byte.is_ascii_alphabetic()) && !letters.starts_with(['W', 'X'])
+            })
+            .and_then(|letters| letters.chars().last());
+        match (*word, last_letter) {
+            (_, Some('m')) => return words.next().map(|module| arguments.with(&format!("-m {module}"))),
+            (_, Some('c')) => return words.next().map(|text| arguments.with(python_text(text))),
+            ("-W" | "-X" | "--check-hash-based-pycs", _) => drop(words.next()),
+            ("-", _) => return Some(arguments.with("-")),
+            (option, _) if option.starts_with('-') => {}
+            (script, _) => return Some(arguments.with(base_name(script))),
         }
     }
     None
@@ -171,26 +171,37 @@ fn python_text(text: &str) -> &'static str {
 
 /// `ruby script.rb`, `perl -e`.
 fn script(arguments: &Arguments) -> Option<String> {
-    if let Some(option) = ["-e", "-E"].into_iter().find(|option| arguments.has(option)) {
-        return Some(arguments.with(option));
-    }
-    let (script, _) = arguments.operand(&["-I", "-r", "-M", "-C", "-f", "-d"])?;
-    Some(arguments.with(base_name(script)))
+    let family = arguments.family();
+    let with_value: &[&str] = match family {
+        "ruby" => &["-I", "-r", "-C"],
+        "perl" => &["-I"],
+        "php" => &["-d", "-c"],
+        "lua" | "luajit" => &["-l"],
+        "julia" => &["-t", "-p", "-J", "-L", "-C"],
+        _ => &[],
+    };
+    // Letters may be joined: `perl -ne TEXT`.
+    let takes_text = |option: &str| {
+        !option.starts_with("--") && option.ends_with(['e', 'E'])
+            || family == "php" && matches!(option, "-r" | "-B" | "-R")
+    };
+    let (options, [script, ..]) = arguments.split_options(with_value) else { return None };
+    let name = if options.iter().any(|option| takes_text(option)) { "-e" } else { base_name(script) };
+    Some(arguments.with(name))
 }
 
 /// `node server.js`, `deno run server.ts`.
 fn node(arguments: &Arguments) -> Option<String> {
-    if ["-e", "--eval", "-p", "--print"].iter().any(|option| arguments.has(option)) {
+    const WITH_VALUE: [&str; 6] = ["-r", "--require", "--import", "--loader", "-C", "--conditions"];
+    const TEXT_FOLLOWS: [&str; 5] = ["-e", "--eval", "-p", "--print", "-pe"];
+    let (options, [script, rest @ ..]) = arguments.split_options(&WITH_VALUE) else { return None };
+    if options.iter().any(|option| TEXT_FOLLOWS.contains(option)) {
         return Some(arguments.with("-e"));
     }
-    let (script, rest) =
-        arguments.operand(&["-r", "--require", "--import", "--loader", "-C", "--conditions"])?;
-    if matches!(script, "run" | "test" | "x") && matches!(arguments.family(), "deno" | "bun") {
-        let operand = rest.iter().find(|word| !word.starts_with('-'));
-        return Some(
-            arguments
-                .with(&operand.map_or(script.to_owned(), |file| format!("{script} {}", base_name(file)))),
-        );
+    if matches!(*script, "run" | "test" | "x") && matches!(arguments.family(), "deno" | "bun") {
+        let file = rest.iter().find(|word| !word.starts_with('-'));
+        let name = file.map_or((*script).to_owned(), |file| format!("{script} {}", base_name(file)));
+        return Some(arguments.with(&name));
     }
     Some(arguments.with(base_name(script)))
 }
@@ -211,20 +222,20 @@ fn java(arguments: &Arguments) -> Option<String> {
         "--upgrade-module-path",
         "-d",
     ];
-    if let Some(jar) = arguments.value("-jar") {
-        return Some(arguments.with(base_name(jar)));
-    }
-    if let Some(module) = arguments.value("-m").or_else(|| arguments.value("--module")) {
-        return Some(arguments.with(last_part(module)));
-    }
-    let mut operands = arguments.words;
+    let mut words = arguments.words;
     loop {
-        let (class, rest) = Arguments { program: arguments.program, words: operands }.operand(&WITH_VALUE)?;
+        let (options, [main, rest @ ..]) =
+            Arguments { program: arguments.program, words }.split_options(&WITH_VALUE)
+        else {
+            return None;
+        };
         // A file of more arguments.
-        if !class.starts_with('@') {
-            return Some(arguments.with(last_part(class)));
+        if main.starts_with('@') {
+            words = rest;
+            continue;
         }
-        operands = rest;
+        let name = if options.last() == Some(&"-jar") { base_name(main) } else { last_part(main) };
+        return Some(arguments.with(name));
     }
 }
 
@@ -311,33 +322,26 @@ fn go_compiler(arguments: &Arguments) -> Option<String> {
 
 /// `timeout make all`: a program that starts another one.
 fn starter(arguments: &Arguments) -> Option<String> {
-    const WITH_VALUE: [&str; 15] = [
-        "-f",
-        "-k",
-        "-s",
-        "--kill-after",
-        "--signal",
-        "-n",
-        "-i",
-        "-o",
-        "-e",
-        "-c",
-        "-p",
-        "-u",
-        "-C",
-        "-S",
-        "--chdir",
-    ];
-    let mut words = arguments.words;
-    loop {
-        let (operand, rest) = Arguments { program: arguments.program, words }.operand(&WITH_VALUE)?;
-        let is_setting = operand.contains('=') || operand.starts_with(|c: char| c.is_ascii_digit());
-        if is_setting {
-            words = rest;
-            continue;
+    let family = arguments.family();
+    let with_value: &[&str] = match family {
+        "timeout" => &["-k", "-s", "--kill-after", "--signal"],
+        "nice" => &["-n"],
+        "env" => &["-u", "-C", "-S", "--unset", "--chdir", "--split-string"],
+        "stdbuf" => &["-i", "-o", "-e"],
+        "time" => &["-f", "-o"],
+        _ => &[],
+    };
+    let (_, mut command) = arguments.split_options(with_value);
+    match family {
+        // The time, and the mask or the list of processors.
+        "timeout" | "taskset" => command = command.get(1..)?,
+        "env" => {
+            let variables = command.iter().take_while(|word| word.contains('=')).count();
+            command = &command[variables..];
         }
-        let at = words.len() - rest.len() - 1;
-        let name = super::name_of(&words[at..]).unwrap_or_else(|| base_name(operand).to_owned());
-        return Some(arguments.with(&name));
+        _ => {}
     }
+    let program = command.first()?;
+    let name = super::name_of(command).unwrap_or_else(|| base_name(program).to_owned());
+    Some(arguments.with(&name))
 }

@@ -11,8 +11,8 @@ const KEYWORDS: [&str; 16] = [
 ];
 /// Words that name no program: what they do takes no time, or ends a construct.
 const NO_PROGRAMS: [&str; 26] = [
-    "cd", "set", "export", "trap", "fi", "done", "esac", "}", ")", "for", "case", "in", "ulimit", "umask",
-    "shift", "local", "readonly", "unset", "return", "exit", "true", ":", "test", "[", "[[", "echo",
+    ".", "cd", "set", "export", "trap", "fi", "done", "esac", "}", ")", "for", "case", "in", "ulimit",
+    "umask", "shift", "local", "readonly", "unset", "return", "exit", "true", ":", "test", "[", "echo",
 ];
 
 /// `sh build.sh`, `sh -c make, tee`.
@@ -38,19 +38,27 @@ pub(super) fn name(arguments: &Arguments) -> Option<String> {
     None
 }
 
-/// Returns the programs that a text of the shell calls, each once, in their order. Words in quotes, expansions and
-/// all arguments are left out: they may be secret.
+/// Returns the programs that a text of the shell calls, each once, in their order. Words in quotes, expansions,
+/// comments and all arguments are left out: they may be secret.
 fn programs(text: &str) -> Vec<&str> {
     let mut found: Vec<&str> = Vec::new();
     // Lines of a here-document are no commands.
-    let before_document = text.split("<<").next().unwrap_or_default();
-    for command in commands(before_document) {
+    let text = text.split_once("<<").map_or(text, |(before, _)| before);
+    let mut is_in_test = false;
+    for command in commands(text) {
+        // `[[ a || b ]]` is one command.
+        is_in_test |= command.contains("[[");
+        if is_in_test {
+            is_in_test = !command.contains("]]");
+            continue;
+        }
         let mut words =
             command.split_whitespace().skip_while(|word| KEYWORDS.contains(word) || is_assignment(word));
         let Some(program) = words.next() else { continue };
         let program = base_name(program.trim_start_matches(['(', '{']));
         let is_plain = program.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte));
-        if is_plain && !program.is_empty() && !NO_PROGRAMS.contains(&program) && !found.contains(&program) {
+        let is_program = is_plain && !program.is_empty() && !program.starts_with('-');
+        if is_program && !NO_PROGRAMS.contains(&program) && !found.contains(&program) {
             found.push(program);
         }
         if found.len() == MAX_LISTED_PROGRAMS {
@@ -60,9 +68,12 @@ fn programs(text: &str) -> Vec<&str> {
     found
 }
 
+/// Returns whether a word is an assignment that ends with it. The value of another one may go on in the next word.
 fn is_assignment(word: &str) -> bool {
-    word.split_once('=')
-        .is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+    word.split_once('=').is_some_and(|(name, value)| {
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !value.contains(['\'', '"', '`', '$', '(', '\\'])
+    })
 }
 
 /// Splits a text at `;`, `&`, `|` and ends of lines that stand outside of quotes.
@@ -92,6 +103,11 @@ fn commands(text: &str) -> impl Iterator<Item = &str> {
                 }
                 (None, '\'' | '"' | '`') => {
                     quote = Some(c);
+                    false
+                }
+                // A comment, to the end of its line.
+                (None, '#') if before.is_whitespace() => {
+                    quote = Some('\n');
                     false
                 }
                 // `2>&1` goes on.

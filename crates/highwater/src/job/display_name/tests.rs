@@ -144,6 +144,15 @@ fn what_may_be_secret_is_in_no_name() {
         &["node", "server.js", "hunter2"],
         &["postgres: hunter2 hunter2 10.0.0.1(4532) hunter2"],
         &["mysqld: hunter2 of x"],
+        &["sh", "-c", "PASSWORD=$(echo hunter2 | base64) ./run"],
+        &["sh", "-c", "MESSAGE=\"a hunter2\" ./run"],
+        &["sh", "-c", "MESSAGE=a\\ hunter2 ./run"],
+        &["sh", "-c", "make # see; hunter2\n./run"],
+        &["bash", "-c", "[[ $T == a || hunter2 == $T ]] && make"],
+        &["sh", "-c", "exec -a hunter2 make"],
+        &["java", "Main", "-m", "hunter2"],
+        &["java", "-cp", "a.jar", "Main", "-jar", "hunter2"],
+        &["python3", "a.py", "-m", "hunter2"],
     ] {
         let name = named(command);
         assert!(!name.as_deref().unwrap_or_default().contains("hunter2"), "{command:?}: {name:?}");
@@ -166,6 +175,24 @@ fn a_program_alone_names_it() {
     ] {
         assert_eq!(named(command), None, "{command:?}");
     }
+}
+
+#[test]
+fn options_after_the_script_are_its_own() {
+    check(&[
+        (&["node", "server.js", "-p", "3000"][..], "node server.js"),
+        (&["node", "--no-warnings", "-p", "1"], "node -e"),
+        (&["ruby", "app.rb", "-e", "production"], "ruby app.rb"),
+        (&["java", "Main", "-jar", "x.jar"], "java Main"),
+        (&["java", "-ea", "-jar", "app.jar", "-m", "x"], "java app.jar"),
+        (&["env", "-i", "make", "all"], "env make all"),
+        (&["env", "-u", "HOME", "make", "all"], "env make all"),
+        (&["setsid", "-c", "make", "all"], "setsid make all"),
+        (&["taskset", "-c", "0,1", "make", "all"], "taskset make all"),
+        (&["time", "-p", "make", "all"], "time make all"),
+        (&["time", "-f", "%e", "make", "all"], "time make all"),
+        (&["python3", "-Wignore::m", "a.py"], "python3 a.py"),
+    ]);
 }
 
 #[test]
